@@ -1,0 +1,50 @@
+"""flowlab: the continuous-time theory of deep learning, derived, integrated and checked.
+
+Names are loaded when first used, so that `import flowlab` costs nothing and does not import jax.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "flowlab.language.network": ("Network",),
+    "flowlab.language.problem": ("Problem",),
+    "flowlab.language.expr": ("x", "weight", "Expr"),
+    "flowlab.language.words": (
+        "abs", "gelu", "identity", "leaky_relu", "mean", "relu", "sigmoid", "softplus", "sum", "tanh", "transpose",
+    ),
+    "flowlab.language.state": ("State", "initial_state"),
+    "flowlab.language.data": ("Data",),
+    "flowlab.language.load": ("load",),
+    "flowlab.language.trajectory": ("Outcome", "Trajectory"),
+    "flowlab.symbolic.derive": ("derive",),
+    "flowlab.symbolic.equations": ("FlowEquations",),
+    "flowlab.symbolic.certificate": ("certify",),
+    "flowlab.symbolic.mutants": ("mutants",),
+    "flowlab.lowering.field": ("VectorField", "lower"),
+    "flowlab.dynamics": ("integrate", "log_loss_below", "log_time", "norm_above", "separated", "time", "wall"),
+    "flowlab.discrete": ("descend",),
+    "flowlab.claims": ("Claim", "Verdict", "check", "claim"),
+    "flowlab.figures": ("draw",),
+    "flowlab.core.errors": (
+        "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "OutputError",
+        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "UnknownName", "UnloweredNode",
+    ),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        from flowlab.core.registry import nearest
+
+        guess = nearest(name, list(_HOME))
+        raise AttributeError(f"flowlab has no `{name}`{f'; did you mean `{guess}`?' if guess else '.'}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Errors, registries, precision, hashing and provenance; no science."""

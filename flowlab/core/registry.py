@@ -1,0 +1,56 @@
+"""Named families of classes: a word registers itself where it is written, and is found by name."""
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+from flowlab.core.errors import UnknownName
+
+T = TypeVar("T")
+
+
+def nearest(name: str, candidates: Sequence[str]) -> str | None:
+    """The candidate most like `name`, or None if none is alike."""
+    lowered = {c.lower(): c for c in candidates}
+    found = get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
+    return lowered[found[0]] if found else None
+
+
+class Registry(Generic[T]):
+    """A family of words under one kind name, such as "activation"."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._words: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[Any], Any]:
+        """Class decorator: enter the class under `name` and set its `name` attribute."""
+
+        def enter(word: Any) -> Any:
+            if name in self._words:
+                raise ValueError(f"the {self.kind} `{name}` is registered twice")
+            word.name = name
+            self._words[name] = word
+            return word
+
+        return enter
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._words:
+            guess = nearest(str(name), self.names())
+            hint = f" did you mean `{guess}`?" if guess else ""
+            raise UnknownName(f"`{name}` is not a known {self.kind};{hint} Known: {', '.join(self.names())}.")
+        return self._words[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self._words))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._words
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._words)

@@ -1,0 +1,1 @@
+"""What a user writes: networks, losses, schemes, problems, states, data."""

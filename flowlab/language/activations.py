@@ -1,0 +1,208 @@
+"""Elementwise functions: one class carries the symbolic meaning, the numeric meaning, the slope, the kinks and the print.
+
+Every activation states its slope at its kinks; both meanings and autodiff of the numeric meaning agree there.
+"""
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from math import pi, sqrt
+from typing import Any, ClassVar
+
+import sympy as sp
+
+from flowlab.core.errors import LanguageError
+from flowlab.core.registry import Registry
+
+activations: Registry[type["Activation"]] = Registry("activation")
+
+
+class Activation(ABC):
+    """An elementwise function σ.
+
+    Attributes:
+        degree: k with σ(c z) = c^k σ(z) for c > 0, or None when there is none.
+        kinks: points where the slope jumps; the slope *at* a kink is part of each docstring.
+    """
+
+    name: ClassVar[str]
+    degree: ClassVar[int | None] = 1
+    kinks: ClassVar[tuple[float, ...]] = ()
+    symbol: ClassVar[str] = r"\sigma"
+    parameters: ClassVar[int] = 0
+
+    def __init__(self, *params: Fraction) -> None:
+        if len(params) > self.parameters:
+            raise LanguageError(f"`{self.name}` takes {self.parameters} numbers besides its argument, not {len(params)}.")
+        self.params = params
+
+    @abstractmethod
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        """σ(z) as a SymPy expression; its derivative is the symbolic slope."""
+
+    @abstractmethod
+    def numeric(self, xp: Any, z: Any) -> Any:
+        """σ(z), elementwise, any shape."""
+
+    @abstractmethod
+    def slope(self, xp: Any, z: Any) -> Any:
+        """σ'(z), elementwise, any shape."""
+
+    def latex(self, prime: bool = False) -> str:
+        """The function's symbol, primed for its slope."""
+        return self.symbol + ("'" if prime else "")
+
+
+@activations.register("identity")
+class Identity(Activation):
+    """z."""
+
+    symbol = r"\operatorname{id}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return z
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return z
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return xp.ones_like(z)
+
+
+@activations.register("relu")
+class Relu(Activation):
+    """max(z, 0), with slope 0 at z = 0."""
+
+    kinks = (0.0,)
+    symbol = r"\operatorname{relu}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        # Piecewise, not Max: Max differentiates to Heaviside, whose value at 0 is 1/2.
+        return sp.Piecewise((z, z > 0), (0, True))
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        # where, not maximum: the gradient of jnp.maximum(z, 0) at 0 is 1/2.
+        return xp.where(z > 0, z, xp.zeros_like(z))
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return (z > 0).astype(z.dtype)
+
+
+@activations.register("leaky_relu")
+class LeakyRelu(Activation):
+    """z for z > 0 and a z otherwise (a = 0.01 unless given), with slope a at z = 0."""
+
+    kinks = (0.0,)
+    symbol = r"\operatorname{lrelu}"
+    parameters = 1
+
+    @property
+    def leak(self) -> Fraction:
+        """The slope on the left."""
+        return self.params[0] if self.params else Fraction(1, 100)
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return sp.Piecewise((z, z > 0), (sp.Rational(self.leak.numerator, self.leak.denominator) * z, True))
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return xp.where(z > 0, z, float(self.leak) * z)
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return xp.where(z > 0, xp.ones_like(z), xp.full_like(z, float(self.leak)))
+
+
+@activations.register("abs")
+class Abs(Activation):
+    """|z|, with slope -1 at z = 0."""
+
+    kinks = (0.0,)
+    symbol = r"\operatorname{abs}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return sp.Piecewise((z, z > 0), (-z, True))
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return xp.where(z > 0, z, -z)
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return xp.where(z > 0, xp.ones_like(z), xp.full_like(z, -1.0))
+
+
+@activations.register("tanh")
+class Tanh(Activation):
+    """The hyperbolic tangent; not homogeneous."""
+
+    degree = None
+    symbol = r"\tanh"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return sp.tanh(z)
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return xp.tanh(z)
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        # sech², not 1 - tanh²: the difference loses all digits once tanh rounds to 1.
+        e = xp.exp(-2.0 * xp.abs(z))
+        return 4.0 * e / (1.0 + e) ** 2
+
+
+@activations.register("sigmoid")
+class Sigmoid(Activation):
+    """1/(1 + e^-z); not homogeneous."""
+
+    degree = None
+    symbol = r"\operatorname{sigmoid}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return 1 / (1 + sp.exp(-z))
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        e = xp.exp(-xp.abs(z))
+        return xp.where(z >= 0, 1.0 / (1.0 + e), e / (1.0 + e))
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        e = xp.exp(-xp.abs(z))
+        return e / (1.0 + e) ** 2
+
+
+@activations.register("softplus")
+class Softplus(Activation):
+    """log(1 + e^z); not homogeneous."""
+
+    degree = None
+    symbol = r"\operatorname{softplus}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return sp.log(1 + sp.exp(z))
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return xp.logaddexp(xp.zeros_like(z), z)
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return Sigmoid().numeric(xp, z)
+
+
+@activations.register("gelu")
+class Gelu(Activation):
+    """z Φ(z) with Φ the standard normal distribution function (the exact form); not homogeneous."""
+
+    degree = None
+    symbol = r"\operatorname{gelu}"
+
+    def symbolic(self, z: sp.Expr) -> sp.Expr:
+        return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
+
+    def numeric(self, xp: Any, z: Any) -> Any:
+        return z * _normal_cdf(xp, z)
+
+    def slope(self, xp: Any, z: Any) -> Any:
+        return _normal_cdf(xp, z) + z * xp.exp(-z * z / 2.0) / sqrt(2.0 * pi)
+
+
+def _normal_cdf(xp: Any, z: Any) -> Any:
+    # Neither numpy nor jax.numpy has erf; each namespace has its own special functions beside it.
+    if xp.__name__ == "numpy":
+        from scipy.special import erfc
+    else:
+        from jax.scipy.special import erfc
+    return erfc(-z / sqrt(2.0)) / 2.0

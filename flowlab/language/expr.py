@@ -1,0 +1,115 @@
+"""What a user writes: an immutable expression graph built with Python operators.
+
+    W1, W2 = weight("W1"), weight("W2")
+    f = W2 @ relu(W1 @ x)
+
+Nothing is computed or checked here beyond the kind of the operands; shapes, degrees and numbers come from the
+operation words (`flowlab.language.operations`) once a `Network` is made of the expression.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from flowlab.core.errors import LanguageError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
+Number = int | float | Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class Expr:
+    """One node: the word `op`, its operands and its parameters.
+
+    `op` is `"input"`, `"weight"` (params: name, declared shape or None) or the name of a registered operation.
+    """
+
+    op: str
+    args: tuple["Expr", ...] = ()
+    params: tuple[Any, ...] = ()
+
+    # numpy scalars must not swallow `2.0 * expr` into an object array.
+    __array_ufunc__ = None
+
+    def __matmul__(self, other: "Expr") -> "Expr":
+        return Expr("matmul", (self, _operand(other, "@")))
+
+    def __add__(self, other: "Expr") -> "Expr":
+        return Expr("add", (self, _operand(other, "+")))
+
+    def __sub__(self, other: "Expr") -> "Expr":
+        return Expr("sub", (self, _operand(other, "-")))
+
+    def __mul__(self, other: "Expr | Number") -> "Expr":
+        if isinstance(other, Expr):
+            return Expr("hadamard", (self, other))
+        return Expr("scale", (self,), (exact(other),))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Number) -> "Expr":
+        if isinstance(other, Expr) or exact(other) == 0:
+            raise LanguageError("only division by a non-zero number is part of the language; write `0.5 * z` or a ratio.")
+        return Expr("scale", (self,), (1 / exact(other),))
+
+    def __neg__(self) -> "Expr":
+        return Expr("scale", (self,), (Fraction(-1),))
+
+    def __pow__(self, exponent: Number) -> "Expr":
+        return Expr("power", (self,), (exact(exponent),))
+
+    @property
+    def T(self) -> "Expr":
+        """The transpose of a matrix."""
+        return Expr("transpose", (self,))
+
+    def nodes(self) -> Iterator["Expr"]:
+        """Every node once, operands before the nodes that use them."""
+        seen: set[int] = set()
+        stack: list[tuple[Expr, bool]] = [(self, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                yield node
+            elif id(node) not in seen:
+                seen.add(id(node))
+                stack.append((node, True))
+                # Of a product the right factor first: in `W2 @ relu(W1 @ x)` the layer next to the input is met first.
+                last_first = node.args if node.op == "matmul" else node.args[::-1]
+                stack.extend((arg, False) for arg in last_first if id(arg) not in seen)
+
+
+def exact(number: Number) -> Fraction:
+    """A number as an exact fraction of the decimal the user wrote.
+
+    Raises:
+        LanguageError: if it is not a finite real number.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
+        raise LanguageError(f"`{number!r}` is not a number; numbers, weights and the input `x` make an expression.")
+    if isinstance(number, float) and not abs(number) < float("inf"):
+        raise LanguageError(f"`{number}` is not finite; use a finite number.")
+    return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _operand(value: object, sign: str) -> Expr:
+    if not isinstance(value, Expr):
+        raise LanguageError(f"`{sign}` needs an expression on both sides, not `{value!r}`; a constant is a weight of its own.")
+    return value
+
+
+def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
+    """A weight block. Without `shape`, a capital first letter means a matrix and a small one a vector.
+
+    Raises:
+        LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x`.
+    """
+    if not isinstance(name, str) or not NAME.match(name) or name == "x":
+        raise LanguageError(f"`{name}` cannot name a weight; use letters, digits and `_`, at most 32, and not `x`.")
+    return Expr("weight", (), (name, shape))
+
+
+x = Expr("input")
+"""The input of one sample, a vector of length `d`."""

@@ -1,0 +1,41 @@
+"""What one norm belongs to: a layer, each neuron of it, or the whole network.
+
+A grouping splits the weights into parts that each carry one norm ρ and one direction V. Arrays are kept block by block,
+so that everything here is plain linear algebra on dictionaries, for numpy and jax.numpy alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PER = ("layer", "neuron", "network")
+NETWORK = "network"
+"""The name under which the single norm of a whole network is kept."""
+
+Arrays = dict[str, Any]
+
+
+def groups(weights: Sequence[str], per: str) -> dict[str, tuple[str, ...]]:
+    """The blocks that share each norm: {norm name: block names}."""
+    return {NETWORK: tuple(weights)} if per == NETWORK else {w: (w,) for w in weights}
+
+
+def inner(a: Mapping[str, Any], b: Mapping[str, Any], per: str) -> Arrays:
+    """⟨a, b⟩ of every group: scalars, or one value per row for the matrices of `per="neuron"`."""
+    products = {w: a[w] * b[w] for w in a}
+    if per == NETWORK:
+        return {NETWORK: sum(p.sum() for p in products.values())}
+    return {w: p.sum(axis=-1) if per == "neuron" and p.ndim == 2 else p.sum() for w, p in products.items()}
+
+
+def scaled(factors: Mapping[str, Any], arrays: Mapping[str, Any], per: str) -> Arrays:
+    """Every block times the factor of its group."""
+    out = {}
+    for w, array in arrays.items():
+        factor = factors[NETWORK] if per == NETWORK else factors[w]
+        out[w] = factor[:, None] * array if per == "neuron" and array.ndim == 2 else factor * array
+    return out
+
+
+def minus(a: Mapping[str, Any], b: Mapping[str, Any]) -> Arrays:
+    """a - b, block by block."""
+    return {w: a[w] - b[w] for w in a}

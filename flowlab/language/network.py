@@ -1,0 +1,244 @@
+"""A network: an expression with its shapes inferred and its scaling degrees solved for."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
+from flowlab.core.registry import nearest
+from flowlab.language.degrees import Form, Relations, Symmetry, solve
+from flowlab.language.expr import Expr
+from flowlab.language.operations import Piece, operations
+from flowlab.language.parser import parse
+from flowlab.language.types import Dim, Shapes, Type
+
+_LONG = 200
+
+
+class Network:
+    """A function f(W; x) of weight blocks and one input vector.
+
+    Args:
+        expression: text such as `"W2 @ relu(W1 @ x)"`, or an expression built with operators.
+        shapes: declared shapes of weight blocks, with integers or names as dimensions. Undeclared blocks are matrices
+            when their name starts with a capital letter, else vectors (scalars where they are added to a scalar).
+
+    Raises:
+        LanguageError: if the text is outside the language, or no weight or no input occurs in it.
+        ShapeMismatch: if operands do not fit; both are named with their shapes.
+        UnknownName: if an unknown function or a shape for an unknown block is given.
+    """
+
+    def __init__(self, expression: "str | Expr", *, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
+        declared = {name: tuple(shape) for name, shape in (shapes or {}).items()}
+        if not isinstance(expression, str | Expr):
+            raise LanguageError(f"`{expression!r}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
+        self.expression = parse(expression, declared) if isinstance(expression, str) else expression
+        self.nodes = tuple(self.expression.nodes())
+        self._declare(declared)
+        self._infer()
+
+    def _declare(self, declared: dict[str, tuple[int | str, ...]]) -> None:
+        # Blocks in the order in which the network meets them from the input on: W1 before W2.
+        order: dict[str, None] = {}
+        for node in self.nodes:
+            for arg in (*node.args, node):
+                if arg.op == "weight":
+                    order.setdefault(arg.params[0])
+        self.weights: tuple[str, ...] = tuple(order)
+        if not order or not any(node.op == "input" for node in self.nodes):
+            raise LanguageError("a network needs at least one weight block and the input `x`.")
+        for name in declared:
+            if name not in order:
+                guess = nearest(name, list(order))
+                raise UnknownName(f"`shapes` names `{name}`, which the network does not have; did you mean `{guess or self.weights[0]}`?")
+        for node in self.nodes:
+            if node.op == "weight" and node.params[1] is not None:
+                declared.setdefault(node.params[0], tuple(node.params[1]))
+        for name, shape in declared.items():
+            if len(shape) > 2 or not all(isinstance(d, str) or (type(d) is int and d > 0) for d in shape):
+                raise LanguageError(f"`shapes[{name!r}] = {shape!r}` is no shape; use at most two positive integers or names.")
+        self.declared = declared
+
+    def _infer(self) -> None:
+        shapes, relations = Shapes(), Relations()
+        shapes.find("d")
+        self._texts: dict[int, Piece] = {}
+        self._types: dict[int, Type] = {}
+        weight_types: dict[str, Type] = {}
+        degrees: dict[int, Form] = {}
+        for node in self.nodes:
+            key = id(node)
+            if node.op == "input":
+                self._types[key], degrees[key] = Type(("d",), True), {}
+                self._texts[key] = Piece("x")
+                continue
+            if node.op == "weight":
+                name = node.params[0]
+                degrees[key] = {name: Fraction(1)}
+                self._texts[key] = Piece(name)
+                continue
+            texts = [self._texts[id(arg)] for arg in node.args]
+            told = [_short(t.text) for t in texts]
+            word = operations[node.op]()
+            types = self._weight_types(node, weight_types, shapes)
+            shown = word.render(False, texts, types, node.params)
+            word.admit(_short(shown.text), told, node.params)
+            kind = word.shape(shapes, types, _short(shown.text), told, node.params)
+            self._types[key] = kind
+            # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
+            self._texts[key] = shown if len(shown.text) <= 20_000 else Piece(shown.text[:100] + "...")
+            relations.node = _short(shown.text)
+            degrees[key] = word.degree(relations, [degrees[id(arg)] for arg in node.args], node.params)
+        for node in self.nodes:
+            if node.op == "weight":
+                self._types[id(node)] = weight_types.get(node.params[0], Type(self.declared.get(node.params[0], ())))
+        self._types = {key: shapes.settle(kind) for key, kind in self._types.items()}
+        self.input_dim: Dim = shapes.find("d")
+        self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(weight_types[w]).shape for w in self.weights if w in weight_types}
+        out = self._types[id(self.expression)]
+        if not out.sampled or out.rank > 1:
+            raise ShapeMismatch(f"`{_short(self.text)}` has shape {out}; a network's output is a scalar or a vector per sample.")
+        self.output_shape = out.shape
+        self.symmetry: Symmetry = solve(self.weights, degrees[id(self.expression)], relations.breaks)
+
+    def _weight_types(self, node: Expr, known: dict[str, Type], shapes: Shapes) -> list[Type]:
+        """Operand types, settling the shape of weights that are met for the first time."""
+        types: list[Type | None] = []
+        for arg in node.args:
+            name = arg.params[0] if arg.op == "weight" else None
+            if name is None:
+                types.append(self._types[id(arg)])
+                continue
+            if name not in known:
+                if name in self.declared:
+                    known[name] = Type(self.declared[name])
+                elif name[0].isupper():
+                    known[name] = Type((shapes.fresh(f"h_{name}"), shapes.fresh(f"n_{name}")))
+                elif node.op not in ("add", "sub", "hadamard"):
+                    known[name] = Type((shapes.fresh(f"n_{name}"),))
+            types.append(known.get(name))
+        if None in types:
+            partner = next((t for t in types if t is not None), Type((shapes.fresh("n"),)))
+            for i, arg in enumerate(node.args):
+                if types[i] is None:
+                    # A vector next to a matrix is a clash the operation will tell; here it stays a vector.
+                    shape = partner.shape if partner.rank < 2 else (shapes.fresh(f"n_{arg.params[0]}"),)
+                    types[i] = known.setdefault(arg.params[0], Type(shape))
+        return [t for t in types if t is not None]
+
+    def type_of(self, node: Expr) -> Type:
+        """The inferred type of a node of this network."""
+        return self._types[id(node)]
+
+    @cached_property
+    def text(self) -> str:
+        """The network as text that parses back to it."""
+        return self._texts[id(self.expression)].text
+
+    def text_of(self, node: Expr) -> str:
+        """A node as text, abbreviated."""
+        return _short(self._texts[id(node)].text)
+
+    @property
+    def degrees(self) -> dict[str, Fraction]:
+        """κ_k of every block: f(…, c W_k, …) = c^{κ_k} f(…) for c > 0.
+
+        Raises:
+            NotHomogeneous: naming the node that ties or forbids the scalings.
+        """
+        if not self.symmetry.is_multihomogeneous:
+            raise NotHomogeneous(
+                f"`{_short(self.text)}` is {self.symmetry.kind}, broken at {self.symmetry.breaks[0]}; "
+                f"use `coordinates=\"weights\"`, or a polar scheme without degrees."
+            )
+        return {w: self.symmetry.degree(w) or Fraction(0) for w in self.weights}
+
+    def resolve(self, d: int, outputs: int, widths: Mapping[str, int] | None = None, *, default_width: int | None = None) -> dict[str, tuple[int, ...]]:
+        """Concrete shapes of all blocks.
+
+        Args:
+            d: input dimension.
+            outputs: number of outputs the data and the loss ask for.
+            widths: number of rows of blocks, `{"W1": 16}`; a symbolic dimension may be named directly as well.
+            default_width: used for hidden dimensions not named; without it they are an error.
+
+        Raises:
+            ShapeMismatch: if a width contradicts the input, the output or another width, or one is missing.
+            UnknownName: if a width is given for what the network does not have.
+        """
+        sizes: dict[str, int] = {}
+        why: dict[str, str] = {}
+
+        def settle(dim: Dim, size: int, reason: str) -> None:
+            have = dim if isinstance(dim, int) else sizes.get(dim)
+            if have is not None and have != size:
+                before = why.get(str(dim), f"the declared shapes say {have}")
+                raise ShapeMismatch(f"the dimension `{dim}` of `{_short(self.text)}` cannot be both {have} ({before}) and {size} ({reason}).")
+            if isinstance(dim, str):
+                sizes[dim], why[dim] = size, reason
+
+        settle(self.input_dim, d, "the data have that many features")
+        if self.output_shape:
+            settle(self.output_shape[0], outputs, "the labels ask for that many outputs")
+        elif outputs != 1:
+            raise ShapeMismatch(f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix.")
+        names = {str(dim) for shape in self.shapes.values() for dim in shape}
+        for name, size in (widths or {}).items():
+            if type(size) is not int or size < 1:
+                raise ShapeMismatch(f"`widths[{name!r}] = {size!r}` is no width; use a positive integer.")
+            if name in self.shapes and self.shapes[name]:
+                settle(self.shapes[name][0], size, f"widths[{name!r}]")
+            elif name in names:
+                settle(name, size, f"widths[{name!r}]")
+            else:
+                known = [*self.weights, *sorted(names)]
+                raise UnknownName(f"`widths` names `{name}`, which `{_short(self.text)}` does not have; did you mean `{nearest(name, known) or known[0]}`?")
+        for block, shape in self.shapes.items():
+            for dim in shape:
+                if isinstance(dim, str) and dim not in sizes:
+                    if default_width is None:
+                        raise ShapeMismatch(f"the width `{dim}` of `{block}` is not known; give it with `widths={{{block!r}: 16}}`.")
+                    sizes[dim] = default_width
+        return {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
+
+    def outputs(self, weights: Mapping[str, Any], x: Any, xp: Any = None) -> Any:
+        """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
+
+        Args:
+            weights: arrays by block name, in the shapes of `resolve`.
+            x: inputs, (N, d).
+            xp: numpy or jax.numpy (the default).
+
+        Returns:
+            Outputs, (N, C); a scalar output gives (N, 1).
+        """
+        if xp is None:
+            import jax.numpy as xp
+        values: dict[int, Any] = {}
+        for node in self.nodes:
+            if node.op == "input":
+                values[id(node)] = x
+            elif node.op == "weight":
+                values[id(node)] = weights[node.params[0]]
+            else:
+                types = [self._types[id(arg)] for arg in node.args]
+                args = [values[id(arg)] for arg in node.args]
+                values[id(node)] = operations[node.op]().numeric(xp, args, types, self._types[id(node)], node.params)
+        out = values[id(self.expression)]
+        return out if self.output_shape else out[:, None]
+
+    def describe(self) -> dict[str, Any]:
+        """What rebuilds this network: text and declared shapes."""
+        return {"expression": self.text, "shapes": {k: list(v) for k, v in sorted(self.declared.items())}}
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Network({_short(self.text)!r})"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else text[: _LONG - 3] + "..."

@@ -1,0 +1,264 @@
+"""Sums, products and transposes: the operations a network is written with."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from flowlab.core.errors import LanguageError
+from flowlab.language.operations.base import (
+    POWER,
+    PRODUCT,
+    SUM,
+    Exponents,
+    Handle,
+    Operation,
+    Piece,
+    Tape,
+    lift,
+    operations,
+)
+from flowlab.language.types import Shapes, Type
+
+
+def fraction_text(number: Fraction, tex: bool) -> str:
+    """A coefficient as it is printed."""
+    if number.denominator == 1:
+        return str(number.numerator)
+    if tex:
+        sign = "-" if number < 0 else ""
+        return rf"{sign}\tfrac{{{abs(number.numerator)}}}{{{number.denominator}}}"
+    return f"{number.numerator}/{number.denominator}"
+
+
+@operations.register("matmul")
+class MatMul(Operation):
+    """Matrix or inner product; between two vectors it is their dot product, and `vector @ matrix` is the transpose's action."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        a, b = args
+        sampled = a.sampled or b.sampled
+        if not a.rank or not b.rank:
+            shapes.clash(a, b, f"`{told}` multiplies a scalar with `@` (use `*`)", operands)
+        if not shapes.unify(a.shape[-1], b.shape[0]):
+            shapes.clash(a, b, f"`{told}` does not fit", operands)
+        return Type(a.shape[:-1] + b.shape[1:], sampled)
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        return exps.add(args[0], args[1])
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        (a, b), (ta, tb) = args, types
+        if ta.sampled and tb.sampled:
+            return (a * b).sum(axis=-1)
+        if tb.sampled:
+            return b @ a.T
+        return a @ b
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        a, b = args
+        if a.type.rank == 1 and b.type.rank == 1:
+            return [tape("hadamard", b, cot) if a.type.sampled else tape("outer", b, cot),
+                    tape("hadamard", a, cot) if b.type.sampled else tape("outer", a, cot)]  # fmt: skip
+        if a.type.rank == 1:
+            return [tape("matmul", b, cot), tape("outer", a, cot)]
+        if b.type.rank == 1:
+            return [tape("outer", cot, b), tape("matmul", tape("transpose", a), cot)]
+        return [tape("matmul", cot, tape("transpose", b)), tape("matmul", tape("transpose", a), cot)]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        a, b = (p.within(PRODUCT, tex) for p in parts)
+        if not tex:
+            # `@` associates to the left, so a product on the right needs its brackets.
+            b = parts[1].within(POWER)
+            return Piece(f"{a} @ {b}", PRODUCT)
+        turn = r"^{\top}" if types[0].rank == 1 else ""
+        left = parts[0].within(POWER if turn else PRODUCT, tex)
+        return Piece(f"{left}{turn} {b}", PRODUCT)
+
+
+class _Addition(Operation):
+    """Sum or difference of values of one shape; an unsampled operand is added to every sample."""
+
+    sign = 1
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        a, b = args
+        shapes.match(a, b, f"`{told}` needs equal shapes", operands)
+        return Type(a.shape, a.sampled or b.sampled)
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        exps.require_equal(args[0], args[1], "both terms of the sum must scale alike")
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        a, b = (lift(xp, v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        return a + b if self.sign > 0 else a - b
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        return [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        a, b = parts[0].within(SUM, tex), parts[1].within(PRODUCT, tex)
+        if tex and len({t.sampled for t in types}) == 2:
+            ones = r"\mathbf 1^{\top}"
+            a, b = (f"{a} {ones}", b) if types[1].sampled else (a, f"{b} {ones}")
+        if self.sign > 0 and parts[1].text.startswith("-"):
+            return Piece(f"{a} - {parts[1].text[1:].lstrip()}", SUM)
+        return Piece(f"{a} {'+' if self.sign > 0 else '-'} {b}", SUM)
+
+
+@operations.register("add")
+class Add(_Addition):
+    """a + b."""
+
+
+@operations.register("sub")
+class Sub(_Addition):
+    """a - b."""
+
+    sign = -1
+
+
+@operations.register("scale")
+class Scale(Operation):
+    """c z with an exact constant c."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return float(params[0]) * args[0]
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        return [tape("scale", cot, params=params)]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        inner = parts[0].within(POWER, tex)
+        if params[0] == -1:
+            return Piece(f"-{inner}", SUM)
+        number = fraction_text(params[0], tex)
+        if tex:
+            return Piece(f"{number}\\, {inner}", SUM if params[0] < 0 else PRODUCT)
+        return Piece(f"{number} * {inner}", SUM if params[0] < 0 else PRODUCT)
+
+
+@operations.register("hadamard")
+class Hadamard(Operation):
+    """Entrywise product of values of one shape, or of a scalar with any value."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        a, b = args
+        if a.rank and b.rank:
+            shapes.match(a, b, f"`{told}` needs equal shapes", operands)
+        return Type(a.shape or b.shape, a.sampled or b.sampled)
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        return exps.add(args[0], args[1])
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        a, b = (lift(xp, v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        return a * b
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        a, b = args
+        return [tape("hadamard", cot, b), tape("hadamard", cot, a)]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        if not tex:
+            return Piece(f"{parts[0].within(PRODUCT)} * {parts[1].within(POWER)}", PRODUCT)
+        sign = r"\odot" if all(t.rank or t.sampled for t in types) else r"\,"
+        # Weaker than a matrix product in print, so that (A ⊙ B) C^T keeps its brackets.
+        return Piece(f"{parts[0].within(PRODUCT, True)} {sign} {parts[1].within(PRODUCT, True)}", SUM if sign == r"\odot" else PRODUCT)
+
+
+@operations.register("transpose")
+class Transpose(Operation):
+    """The transpose of a matrix that does not depend on the input."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        if args[0].rank != 2:
+            shapes.clash(args[0], Type(("m", "n")), f"`{told}` transposes what is not a matrix", (operands[0], "a matrix"))
+        return Type(args[0].shape[::-1], args[0].sampled)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0].T
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        return [tape("transpose", cot)]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        inner = parts[0].within(POWER if not tex else 4, tex)
+        return Piece(rf"{inner}^{{\top}}" if tex else f"{inner}.T", POWER)
+
+
+class _Reduction(Operation):
+    """Sum or mean of a vector over its features."""
+
+    shown = "sum"
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        if args[0].rank != 1:
+            shapes.clash(args[0], Type(("n",)), f"`{told}` reduces what is not a vector", (operands[0], "a vector"))
+        return Type((), args[0].sampled)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0].sum(axis=-1)
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        return [tape("spread", cot, args[0], params=(self.shown,))]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        return Piece(rf"\operatorname{{{self.shown}}}({parts[0].text})" if tex else f"{self.shown}({parts[0].text})")
+
+
+@operations.register("sum")
+class SumFeatures(_Reduction):
+    """The sum of a vector over its features."""
+
+
+@operations.register("mean")
+class MeanFeatures(_Reduction):
+    """The mean of a vector over its features."""
+
+    shown = "mean"
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0].sum(axis=-1) / args[0].shape[-1]
+
+
+@operations.register("power")
+class Power(Operation):
+    """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative (relu, abs)."""
+
+    def admit(self, told: str, operands: Sequence[str], params: tuple) -> None:
+        exponent = params[0]
+        if not 1 <= exponent <= 64:
+            raise LanguageError(f"`{told}` has the exponent {exponent}; exponents from 1 to 64 are part of the language.")
+        if exponent.denominator != 1 and not operands[0].startswith(("relu(", "abs(")):
+            raise LanguageError(f"`{told}` takes a broken power of what may be negative; only relu(z) and abs(z) have one.")
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        return exps.times(params[0], args[0])
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        z, exponent = args[0], params[0]
+        if exponent.denominator == 1:
+            return z ** int(exponent)
+        # The base is never negative; where it is 0, autodiff of 0**a would divide by it.
+        safe = xp.where(z > 0, z, xp.ones_like(z))
+        return xp.where(z > 0, safe ** float(exponent), xp.zeros_like(z))
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        exponent = params[0]
+        if exponent == 1:
+            return [cot]
+        lower = args[0] if exponent == 2 else tape("power", args[0], params=(exponent - 1,))
+        return [tape("hadamard", cot, tape("scale", lower, params=(exponent,)))]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        inner = parts[0].within(4, tex)
+        shown = str(params[0].numerator) if params[0].denominator == 1 else str(float(params[0]))
+        return Piece(rf"{inner}^{{\odot {shown}}}" if tex else f"{inner}**{shown}", POWER)

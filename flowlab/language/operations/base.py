@@ -1,0 +1,100 @@
+"""The contract of an operation word: every meaning of one operation in one class."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Protocol
+
+from flowlab.core.registry import Registry
+from flowlab.language.types import Shapes, Type
+
+operations: Registry[type["Operation"]] = Registry("operation")
+
+SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4
+"""How tightly a printed piece binds."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A printed operand and how tightly it binds."""
+
+    text: str
+    binds: int = ATOM
+
+    def within(self, binds: int, tex: bool = False) -> str:
+        """The text, in brackets unless it binds at least as tightly as `binds`."""
+        if self.binds >= binds:
+            return self.text
+        return rf"\left({self.text}\right)" if tex else f"({self.text})"
+
+
+class Handle(Protocol):
+    """A value on the tape of a derivation: known by its type alone."""
+
+    @property
+    def type(self) -> Type: ...
+
+
+class Tape(Protocol):
+    """Where pull-backs write: calling it applies an operation word to values and returns the new value."""
+
+    def __call__(self, op: str, *args: Any, params: tuple[Any, ...] = ()) -> Any: ...
+
+
+class Exponents(Protocol):
+    """Linear relations between the scaling exponents of the weight blocks (see `degrees.py`)."""
+
+    def require_equal(self, a: Any, b: Any, reason: str) -> None: ...
+
+    def require_zero(self, a: Any, reason: str) -> None: ...
+
+    def add(self, a: Any, b: Any) -> Any: ...
+
+    def times(self, factor: Fraction, a: Any) -> Any: ...
+
+    def zero(self) -> Any: ...
+
+
+class Operation(ABC):
+    """One operation: shape rule, scaling degree, numeric meaning, pull-back and print.
+
+    Sampled values carry a leading sample axis in `numeric`: a sampled vector is an `(N, n)` array and a sampled scalar
+    an `(N,)` array, while the printed equations have the samples as columns.
+    """
+
+    name: ClassVar[str]
+    in_language: ClassVar[bool] = True
+
+    @abstractmethod
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        """The type of the result; raises ShapeMismatch naming both operands and both shapes."""
+
+    def admit(self, told: str, operands: Sequence[str], params: tuple) -> None:
+        """Refuse what a user may not write though derived equations may; raises LanguageError."""
+        return None
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        """The scaling exponent of the result, with the relations it needs added to `exps`."""
+        return args[0]
+
+    @abstractmethod
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        """The value, with `xp` either numpy or jax.numpy."""
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        """The cotangent of each operand, written on the tape; reduced to the operand's type by the caller."""
+        raise TypeError(f"`{self.name}` belongs to derived equations and is not differentiated again.")
+
+    @abstractmethod
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        """The operation as text (`tex=False`) or LaTeX."""
+
+
+def lift(xp: Any, array: Any, kind: Type, sampled: bool, rank: int) -> Any:
+    """Give a value the axes it needs to meet a sampled value or one of higher rank by broadcasting."""
+    if kind.rank < rank:
+        array = array.reshape(array.shape + (1,) * (rank - kind.rank))
+    if sampled and not kind.sampled:
+        array = array[None, ...]
+    return array

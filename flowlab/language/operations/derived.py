@@ -1,0 +1,167 @@
+"""Operations that only derived equations use: contractions over samples, norms, and scalar coefficients."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowlab.language.operations.base import POWER, PRODUCT, SUM, Operation, Piece, lift, operations
+from flowlab.language.types import Shapes, Type
+
+
+class Derived(Operation):
+    """An operation of derived equations; users cannot write it."""
+
+    in_language = False
+
+
+@operations.register("outer")
+class Outer(Derived):
+    """a b^T, summed over the samples where the operands have them."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type(args[0].shape + args[1].shape)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        (a, b), (ta, tb) = args, types
+        if not (ta.sampled or tb.sampled):
+            return a[:, None] * b[None, :] if ta.rank and tb.rank else a * b
+        if not ta.sampled:
+            return a[:, None] * b.sum(axis=0) if tb.rank else a * b.sum(axis=0)
+        if not tb.sampled:
+            return a.sum(axis=0)[:, None] * b if tb.rank else a.sum(axis=0) * b
+        return a.T @ b if ta.rank or not tb.rank else a @ b
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        turn = r"^{\top}" if tex else ".T"
+        return Piece(f"{parts[0].within(PRODUCT, tex)}{' ' if tex else ' @ '}{parts[1].within(POWER, tex)}{turn}", PRODUCT)
+
+
+@operations.register("contract")
+class Contract(Derived):
+    """The sum over samples."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type(args[0].shape)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0].sum(axis=0)
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        return Piece(rf"{parts[0].within(PRODUCT, True)} \mathbf 1" if tex else f"sum_n({parts[0].text})", PRODUCT)
+
+
+@operations.register("total")
+class Total(Derived):
+    """The sum over features, leaving the samples."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type((), args[0].sampled)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0].sum(axis=tuple(range(1 if out.sampled else 0, args[0].ndim)))
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        inner = parts[0].within(PRODUCT, tex)
+        return Piece(rf"\mathbf 1^{{\top}} {inner}" if tex else f"total({parts[0].text})", PRODUCT)
+
+
+@operations.register("spread")
+class Spread(Derived):
+    """A scalar (per sample) repeated over the features of a second value; divided by their number for a mean."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type(args[1].shape, args[0].sampled)
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        width = args[1].shape[-1]
+        share = args[0] / width if params[0] == "mean" else args[0]
+        return share[..., None] * xp.ones((width,), dtype=args[1].dtype)
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        by = (r"/h" if tex else " / width") if params[0] == "mean" else ""
+        return Piece(rf"\mathbf 1 {parts[0].within(PRODUCT, True)}{by}" if tex else f"ones * {parts[0].within(POWER)}{by}", PRODUCT)
+
+
+@operations.register("inner")
+class Inner(Derived):
+    """The inner product of two unsampled values, over everything (`"block"`) or row by row (`"rows"`).
+
+    Sampled operands are multiplied and summed over samples as well.
+    """
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        product = args[0] * args[1]
+        return product.sum(axis=-1) if out.rank else product.sum()
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        open_, close = (r"\left\langle ", r"\right\rangle") if tex else ("<", ">")
+        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
+        return Piece(f"{open_}{parts[0].text}, {parts[1].text}{close}{mark}")
+
+
+@operations.register("length")
+class Norm(Derived):
+    """The Euclidean norm of all operands together, or of each row of the first (`"rows"`)."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        if out.rank:
+            return xp.sqrt((args[0] * args[0]).sum(axis=-1))
+        return xp.sqrt(sum((a * a).sum() for a in args))
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        bar = r"\lVert " if tex else "|"
+        end = r"\rVert" if tex else "|"
+        return Piece(bar + ", ".join(p.text for p in parts) + end)
+
+
+@operations.register("row_scale")
+class RowScale(Derived):
+    """A scalar times a value, or a vector of row factors times the rows of a matrix."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[1]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return lift(xp, args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        if types[0].rank and tex:
+            return Piece(rf"\operatorname{{diag}}({parts[0].text})\, {parts[1].within(PRODUCT, True)}", PRODUCT)
+        times = r"\, " if tex else " * "
+        if parts[0].text.startswith("-"):
+            return Piece(f"{parts[0].text}{times}{parts[1].within(POWER, tex)}", SUM)
+        return Piece(f"{parts[0].within(PRODUCT, tex)}{times}{parts[1].within(POWER, tex)}", PRODUCT)
+
+
+@operations.register("over_count")
+class OverCount(Derived):
+    """A sampled value divided by the number of samples (the mean over samples instead of their sum)."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0] / args[0].shape[0]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        return Piece(rf"\tfrac{{1}}{{N}} {parts[0].within(POWER, True)}" if tex else f"{parts[0].within(POWER)} / N", PRODUCT)
+
+
+@operations.register("omit_sample")
+class OmitSample(Derived):
+    """A sampled value with one sample set to zero: the mutation that forgets a data point."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        keep = (xp.arange(args[0].shape[0]) != int(params[0])).astype(args[0].dtype)
+        return args[0] * keep.reshape((-1,) + (1,) * (args[0].ndim - 1))
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        return Piece(rf"{parts[0].text}_{{\setminus {params[0]}}}" if tex else f"omit({parts[0].text}, {params[0]})")

@@ -1,0 +1,29 @@
+"""The loss as operations of derived equations: kept whole, never expanded, so that its tails stay exact."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowlab.language.losses import losses
+from flowlab.language.operations.base import Piece, operations
+from flowlab.language.operations.derived import Derived
+from flowlab.language.types import Shapes, Type
+
+
+@operations.register("loss_pull")
+class LossPull(Derived):
+    """Ψ_n = -∂ℓ/∂f_n at the outputs (first operand) and labels (second operand)."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        outputs = args[0] if out.rank else args[0][:, None]
+        pulled = losses[params[0]]().pull(xp, outputs, args[1])
+        return pulled if out.rank else pulled[:, 0]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        outputs, labels = parts[0].text, parts[1].text
+        name = params[0].replace("_", " ")
+        if tex:
+            return Piece(rf"-\nabla_f\, \ell_{{\text{{{name}}}}}({outputs}, {labels})")
+        return Piece(f"-grad_f {params[0]}({outputs}, {labels})")

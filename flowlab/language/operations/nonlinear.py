@@ -1,0 +1,58 @@
+"""Activations and their slopes as operations."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from flowlab.language.activations import Activation, activations
+from flowlab.language.operations.base import Exponents, Handle, Operation, Piece, Tape, operations
+from flowlab.language.types import Shapes, Type
+
+
+def activation_of(params: tuple) -> Activation:
+    """The activation object named by an operation's parameters (name, then its numbers)."""
+    return activations[params[0]](*params[1:])
+
+
+@operations.register("activation")
+class Activate(Operation):
+    """σ(z) entrywise."""
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        activation_of(params)
+        return args[0]
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+        degree = activation_of(params).degree
+        if degree is None:
+            exps.require_zero(args[0], f"{params[0]} is not homogeneous, so its argument must not scale")
+            return exps.zero()
+        return exps.times(Fraction(degree), args[0])
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return activation_of(params).numeric(xp, args[0])
+
+    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+        return [tape("hadamard", cot, tape("slope", args[0], params=params))]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        numbers = "".join(f", {float(p)!r}" for p in params[1:])
+        name = activation_of(params).latex() if tex else params[0]
+        return Piece(f"{name}({parts[0].text}{numbers})")
+
+
+@operations.register("slope")
+class Slope(Operation):
+    """σ'(z) entrywise, with the value at kinks that the activation states."""
+
+    in_language = False
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+        return args[0]
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return activation_of(params).slope(xp, args[0])
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        name = activation_of(params).latex(prime=True) if tex else f"{params[0]}'"
+        return Piece(f"{name}({parts[0].text})")

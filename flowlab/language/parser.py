@@ -1,0 +1,173 @@
+"""From text to an expression: `ast.parse` and an allow-list. No text is ever evaluated."""
+
+import ast
+from collections.abc import Mapping
+
+from flowlab.core.errors import LanguageError, UnknownName
+from flowlab.core.registry import nearest
+from flowlab.language.activations import activations
+from flowlab.language.expr import Expr, Number, exact, weight, x
+
+LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
+"""Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
+
+_BINARY = {ast.MatMult: "matmul", ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+_FEATURES = ("sum", "mean", "transpose")
+
+
+def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
+    """The expression a string stands for.
+
+    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`.
+
+    Raises:
+        LanguageError: if the text is not an expression of the language; the message quotes the offending part.
+        UnknownName: if an unknown function is called; the nearest known one is offered.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise LanguageError(f"`{text!r}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
+    if len(text) > LONGEST:
+        raise LanguageError(f"the expression has {len(text)} characters; at most {LONGEST} are read.")
+    if not text.isascii():
+        odd = next(c for c in text if not c.isascii())
+        raise LanguageError(f"the expression has the character {odd!r}; names are plain letters, digits and `_`.")
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        raise LanguageError(f"the expression nests {deepest} brackets; at most {DEEPEST} are read.")
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        shown = text if len(text) <= 80 else text[:77] + "..."
+        raise LanguageError(f"`{shown}` is not an expression ({getattr(error, 'msg', None) or type(error).__name__}).") from None
+    return _Reader(text.strip(), dict(shapes or {})).read(tree.body)
+
+
+class _Reader:
+    """Builds the expression bottom-up with an explicit stack, so that long sums cannot exhaust Python's."""
+
+    def __init__(self, text: str, shapes: dict[str, tuple[int | str, ...]]) -> None:
+        self.text = text
+        self.shapes = shapes
+        self.weights: dict[str, Expr] = {}
+
+    def quote(self, node: ast.AST) -> str:
+        part = ast.get_source_segment(self.text, node) or type(node).__name__  # type: ignore[arg-type]
+        return part if len(part) <= 60 else part[:57] + "..."
+
+    def read(self, root: ast.expr) -> Expr:
+        stack: list[tuple[ast.expr, bool]] = [(root, False)]
+        done: dict[int, Expr | Number] = {}
+        count = 0
+        while stack:
+            node, ready = stack.pop()
+            children = self.children(node)
+            if ready or not children:
+                done[id(node)] = self.build(node, [done[id(child)] for child in children])
+                continue
+            count += 1
+            if count > LARGEST:
+                raise LanguageError(f"the expression has more than {LARGEST} operations; split it or build it with operators.")
+            stack.append((node, True))
+            stack.extend((child, False) for child in children)
+        made = done[id(root)]
+        if not isinstance(made, Expr):
+            raise LanguageError(f"`{self.text[:60]}` is a number; a network has weights and the input `x`.")
+        return made
+
+    def children(self, node: ast.expr) -> list[ast.expr]:
+        match node:
+            case ast.BinOp(left=left, right=right):
+                return [left, right]
+            case ast.UnaryOp(operand=operand):
+                return [operand]
+            case ast.Call(func=ast.Name(), args=args, keywords=[]) if not any(isinstance(a, ast.Starred) for a in args):
+                return list(args)
+            case ast.Attribute(value=value, attr="T"):
+                return [value]
+            case ast.Name() | ast.Constant():
+                return []
+        raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
+
+    def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
+        match node:
+            case ast.Constant(value=value):
+                if isinstance(value, int) and abs(value) > 10**9:
+                    raise LanguageError(f"the number `{self.quote(node)}` is too large; scale the weights instead.")
+                return exact(value)  # type: ignore[arg-type]
+            case ast.Name(id=name):
+                return self.name(name)
+            case ast.Attribute():
+                return self.expression(node, parts[0]).T
+            case ast.UnaryOp(op=ast.USub()):
+                return -parts[0]
+            case ast.UnaryOp(op=ast.UAdd()):
+                return parts[0]
+            case ast.BinOp(op=op) if type(op) in _BINARY:
+                return self.binary(node, _BINARY[type(op)], *parts)
+            case ast.Call(func=ast.Name(id=name)):
+                return self.call(node, name, parts)
+        raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
+
+    def name(self, name: str) -> Expr:
+        if name == "x":
+            return x
+        if name in activations or name in _FEATURES:
+            raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
+        if name not in self.weights:
+            self.weights[name] = weight(name, self.shapes.get(name))
+        return self.weights[name]
+
+    def expression(self, node: ast.AST, part: Expr | Number) -> Expr:
+        if not isinstance(part, Expr):
+            raise LanguageError(f"`{self.quote(node)}` uses a number where an expression is needed.")
+        return part
+
+    def binary(self, node: ast.BinOp, op: str, left: Expr | Number, right: Expr | Number) -> Expr | Number:
+        both_numbers = not isinstance(left, Expr) and not isinstance(right, Expr)
+        if op == "pow":
+            if isinstance(right, Expr):
+                raise LanguageError(f"`{self.quote(node)}` has an expression as exponent; exponents are numbers.")
+            if not isinstance(left, Expr):
+                # A power of numbers could be made arbitrarily large by a short text.
+                raise LanguageError(f"`{self.quote(node)}` is a power of a number; write the number itself.")
+            return left**right
+        if op == "div":
+            if isinstance(right, Expr) or right == 0:
+                raise LanguageError(f"`{self.quote(node)}` divides by an expression or by zero; only division by a number is defined.")
+            return left / right
+        if op == "mul":
+            return left * right
+        if both_numbers and op != "matmul":
+            return left + right if op == "add" else left - right  # type: ignore[operator]
+        a, b = self.expression(node, left), self.expression(node, right)
+        return a @ b if op == "matmul" else a + b if op == "add" else a - b
+
+    def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
+        if name not in activations and name not in _FEATURES:
+            known = sorted([*activations.names(), *_FEATURES])
+            guess = nearest(name, known)
+            hint = f" did you mean `{guess}`?" if guess else ""
+            raise UnknownName(f"`{name}` in `{self.quote(node)}` is not a known function;{hint} Known: {', '.join(known)}.")
+        if not parts:
+            raise LanguageError(f"`{self.quote(node)}` needs an argument.")
+        return apply(name, self.expression(node, parts[0]), *parts[1:])
+
+
+def apply(name: str, argument: Expr, *numbers: object) -> Expr:
+    """Apply a function word to an expression; `numbers` are its parameters (the leak of `leaky_relu`).
+
+    Raises:
+        LanguageError: for parameters that are not numbers, or too many of them.
+    """
+    if not isinstance(argument, Expr):
+        raise LanguageError(f"`{name}` needs an expression, not `{argument!r}`.")
+    exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
+    if name in _FEATURES:
+        if exacts:
+            raise LanguageError(f"`{name}` takes one argument, not {1 + len(exacts)}.")
+        return Expr(name, (argument,))
+    activations[name](*exacts)
+    return Expr("activation", (argument,), (name, *exacts))

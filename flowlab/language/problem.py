@@ -1,0 +1,148 @@
+"""A problem: network, loss and scheme, with everything that fixes the flow except data and state."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from flowlab.core.errors import LanguageError, UnknownName
+from flowlab.core.hashing import sha256_json
+from flowlab.core.registry import nearest
+from flowlab.language.expr import Expr
+from flowlab.language.groups import PER, groups
+from flowlab.language.losses import losses
+from flowlab.language.network import Network
+from flowlab.language.schemes import schemes
+
+COORDINATES = ("polar", "weights")
+REDUCTIONS = ("sum", "mean")
+
+
+class Problem:
+    """What is to be derived, integrated and checked.
+
+    The objective is L(W) = Σ_n ℓ(f(W; x_n), y_n) + Σ_k ω_k ‖W_k‖², with 1/N before the first sum for `reduction="mean"`.
+
+    Args:
+        network: a Network, an expression, or its text.
+        loss: a registered loss.
+        scheme: a registered scheme.
+        per: what one norm belongs to: `"layer"`, `"neuron"` (each row of a matrix) or `"network"`.
+        coordinates: `"polar"` for norms and directions, `"weights"` for W itself (gradient_flow only).
+        reduction: `"sum"` or `"mean"` over samples.
+        decay: coefficient ω of ‖W‖² for all blocks, or one per block.
+
+    Raises:
+        UnknownName: for unknown words; LanguageError: for combinations that are not defined.
+    """
+
+    def __init__(
+        self,
+        network: "Network | Expr | str",
+        loss: str = "exponential",
+        scheme: str = "gradient_flow",
+        *,
+        per: str = "layer",
+        coordinates: str = "polar",
+        reduction: str = "sum",
+        decay: float | Mapping[str, float] | None = None,
+    ) -> None:
+        self.network = network if isinstance(network, Network) else Network(network)
+        self.loss = losses[loss]()
+        self.scheme = schemes[scheme]()
+        self.per = _one_of("per", per, PER)
+        self.coordinates = _one_of("coordinates", coordinates, COORDINATES)
+        self.reduction = _one_of("reduction", reduction, REDUCTIONS)
+        if coordinates == "weights" and scheme != "gradient_flow":
+            raise LanguageError(f"`coordinates=\"weights\"` is defined for scheme \"gradient_flow\", not {scheme!r}; use \"polar\".")
+        blocks = self.network.weights
+        given = dict.fromkeys(blocks, decay) if isinstance(decay, int | float) else dict(decay or {})
+        for name, value in given.items():
+            if name not in blocks:
+                raise UnknownName(f"`decay` names `{name}`, which the network does not have; did you mean `{nearest(name, blocks) or blocks[0]}`?")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise LanguageError(f"`decay[{name!r}] = {value!r}` is no coefficient; use a finite number, zero or above.")
+        self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The blocks that share each norm, {norm name: block names}."""
+        return groups(self.network.weights, self.per)
+
+    @cached_property
+    def degrees(self) -> dict[str, Fraction | None]:
+        """κ of every norm, or None where its group has no scaling of its own."""
+        symmetry = self.network.symmetry
+        if self.per == "network":
+            return {name: symmetry.joint_degree for name in self.groups}
+        if self.per == "neuron":
+            return dict.fromkeys(self.groups)
+        return {name: symmetry.degree(name) for name in self.groups}
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether every norm has a degree, so that f(W; x) = R f(V; x) with R = Π ρ_k^κ_k."""
+        return all(kappa is not None for kappa in self.degrees.values())
+
+    def log_loss(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+        """Logarithm of the data loss (without weight decay); scalar."""
+        xp = xp if xp is not None else _jnp()
+        return self.loss.log_loss(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction)
+
+    def objective(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+        """The function whose gradient flow this is, weight decay included; scalar, differentiable by jax."""
+        xp = xp if xp is not None else _jnp()
+        decay = sum(c * (weights[w] * weights[w]).sum() for w, c in self.decay.items() if c)
+        return xp.exp(self.log_loss(weights, data, xp)) + decay
+
+    def margins(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+        """Margins of all samples at these weights, (N,)."""
+        xp = xp if xp is not None else _jnp()
+        return self.loss.margins(xp, self.network.outputs(weights, data.x, xp), data.y)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that rebuilds this problem, JSON-able."""
+        return {
+            "network": self.network.describe(),
+            "loss": self.loss.name,
+            "scheme": self.scheme.name,
+            "per": self.per,
+            "coordinates": self.coordinates,
+            "reduction": self.reduction,
+            "decay": {w: c for w, c in sorted(self.decay.items()) if c},
+        }
+
+    @classmethod
+    def from_description(cls, told: Mapping[str, Any]) -> "Problem":
+        """The problem of a `describe()`."""
+        shapes = {name: tuple(shape) for name, shape in told["network"]["shapes"].items()}
+        network = Network(told["network"]["expression"], shapes=shapes)
+        rest = {key: told[key] for key in ("per", "coordinates", "reduction", "decay")}
+        return cls(network, told["loss"], told["scheme"], **rest)
+
+    @cached_property
+    def signature(self) -> str:
+        """SHA-256 of the description."""
+        return sha256_json(self.describe())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self.signature == other.signature
+
+    def __hash__(self) -> int:
+        return hash(self.signature)
+
+    def __repr__(self) -> str:
+        return f"Problem({self.network.text!r}, loss={self.loss.name!r}, scheme={self.scheme.name!r}, per={self.per!r}, coordinates={self.coordinates!r})"
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        guess = nearest(str(value), known)
+        raise UnknownName(f"`{what}={value!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}.")
+    return value
+
+
+def _jnp() -> Any:
+    import jax.numpy as jnp
+
+    return jnp

@@ -1,0 +1,1 @@
+"""From flow equations to a vector field that jax can trace."""

@@ -1,0 +1,135 @@
+"""A vector field as an `equinox.Module`: the program is static, every number is an argument."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from flowlab.core.precision import require_x64
+from flowlab.language.data import Data
+from flowlab.language.groups import Arrays, inner, scaled
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.symbolic.equations import FlowEquations
+from flowlab.symbolic.program import Program
+
+Coordinates = tuple[Arrays, Arrays] | Arrays
+"""What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates."""
+
+
+class VectorField(eqx.Module):
+    """The flow of a problem as a function of time, state and data.
+
+    It closes over no array: data, states and coefficients of weight decay are traced. Two fields of one problem share
+    one compilation per shape.
+
+    Attributes:
+        decay: coefficients ω of weight decay by block, scalars.
+        program: the equations at matrix depth (static).
+        problem: what was derived (static).
+        signature: of the flow equations (static).
+    """
+
+    decay: dict[str, jax.Array]
+    program: Program = eqx.field(static=True)
+    problem: Problem = eqx.field(static=True)
+    signature: str = eqx.field(static=True)
+
+    def __call__(self, t: Any, state: State, data: Data) -> State:
+        """The rates with respect to ordinary time t (dimensionless).
+
+        Args:
+            t: time; the flow is autonomous and does not read it.
+            state: norms and directions.
+            data: samples; labels must suit the loss.
+
+        Returns:
+            A State whose `rho` and `V` are the time derivatives of those of `state`.
+        """
+        y = self.pack(state)
+        rate = self.rate(t, y, data)
+        if self.problem.coordinates == "polar":
+            rho, V = rate
+        else:
+            # ρ = ‖W‖ and V = W/ρ: ρ' = ⟨V, W'⟩, V' = (W' - ρ' V)/ρ.
+            rho = inner(state.V, rate, self.problem.per)
+            tangent = {w: rate[w] - radial for w, radial in scaled(rho, state.V, self.problem.per).items()}
+            V = scaled({k: 1.0 / r for k, r in state.rho.items()}, tangent, self.problem.per)
+        return State(rho=rho, V=V, per=state.per)
+
+    def pack(self, state: State) -> Coordinates:
+        """The state in the coordinates that are integrated."""
+        if self.problem.coordinates == "polar":
+            return dict(state.rho), dict(state.V)
+        return self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
+
+    def unpack(self, y: Any) -> State:
+        """The state of integrated coordinates."""
+        if self.problem.coordinates == "polar":
+            rho, V = y
+            return State(rho=dict(rho), V=dict(V), per=self.problem.per)
+        lengths = {k: jnp.sqrt(v) for k, v in inner(y, y, self.problem.per).items()}
+        return State(rho=lengths, V=scaled({k: 1.0 / r for k, r in lengths.items()}, y, self.problem.per), per=self.problem.per)
+
+    def rate(self, t: Any, y: Any, data: Data) -> Any:
+        """The time derivative of integrated coordinates; the program, line by line."""
+        given: dict[tuple[str, str], Any] = {("x", ""): data.x, ("y", ""): data.y}
+        if self.problem.coordinates == "polar":
+            rho, V = y
+            given |= {("norm", k): v for k, v in rho.items()} | {("direction", w): v for w, v in V.items()}
+        else:
+            given |= {("weight", w): v for w, v in y.items()}
+        given |= {("decay", w): v for w, v in self.decay.items()}
+        rates = self.program.evaluate(jnp, given)
+        if self.problem.coordinates == "polar":
+            return {k: rates["rho", k] for k in y[0]}, {w: rates["V", w] for w in y[1]}
+        return {w: rates["W", w] for w in y}
+
+    def constrain(self, y: Any) -> Any:
+        """Directions brought back to unit length where the scheme has them so; else `y` itself."""
+        if self.problem.coordinates != "polar" or not self.problem.scheme.unit:
+            return y
+        rho, V = y
+        lengths = inner(V, V, self.problem.per)
+        return rho, scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, V, self.problem.per)
+
+    def observe(self, y: Any, data: Data) -> dict[str, jax.Array]:
+        """What events and monitors look at.
+
+        Returns:
+            Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (sum of κ log ρ; log ‖θ‖ where
+            there are no degrees) and `raw_margin` (smallest margin of the outputs themselves).
+        """
+        state = self.unpack(y)
+        weights = self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
+        outputs = self.problem.network.outputs(weights, data.x, jnp)
+        margins = self.problem.loss.margins(jnp, outputs, data.y)
+        log_R = log_product(self.problem, state.rho)
+        lowest = jnp.min(margins)
+        return {
+            "log_loss": self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction),
+            "min_margin": lowest * jnp.exp(-log_R) if self.problem.is_homogeneous else lowest,
+            "raw_margin": lowest,
+            "log_R": log_R,
+        }
+
+
+def log_product(problem: Problem, rho: Mapping[str, Any]) -> jax.Array:
+    """log R = Σ κ_k log ρ_k, or log of the norm of all weights where there are no degrees."""
+    if problem.is_homogeneous:
+        terms = [float(kappa) * jnp.log(rho[k]) for k, kappa in problem.degrees.items() if kappa]
+        return sum(terms, jnp.zeros(()))
+    return 0.5 * jnp.log(sum((r * r).sum() for r in rho.values()))
+
+
+def lower(flow: FlowEquations) -> VectorField:
+    """The vector field of flow equations.
+
+    Raises:
+        PrecisionTooLow: without float64.
+    """
+    require_x64("lower")
+    decay = {w: jnp.asarray(c, dtype=jnp.float64) for w, c in flow.problem.decay.items()} if any(flow.problem.decay.values()) else {}
+    return VectorField(decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature)

@@ -1,0 +1,138 @@
+"""The derivation book: a small algebra of structural vectors, and the steps written down while it is used.
+
+At structural depth the velocity of a block is a combination of two vectors: G_k, the pull of the samples on the block, and
+the direction V_k itself. Inner products of the two are all that polar splits, projections and multipliers need; they
+come from the unit norm and from Euler's identity, which is derived here where a scaling degree exists.
+"""
+
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from flowlab.symbolic.scalars import SYMBOLS
+
+
+@dataclass(frozen=True)
+class Step:
+    """One recorded step: the rule used, why it applies, and the statement in text and LaTeX."""
+
+    rule: str
+    reason: str
+    text: str
+    latex: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"rule": self.rule, "reason": self.reason, "text": self.text, "latex": self.latex}
+
+
+@dataclass(frozen=True)
+class Vec:
+    """g G_k + v V_k."""
+
+    G: sp.Expr
+    V: sp.Expr
+
+    def __add__(self, other: "Vec") -> "Vec":
+        return Vec(sp.expand(self.G + other.G), sp.expand(self.V + other.V))
+
+    def __sub__(self, other: "Vec") -> "Vec":
+        return self + (-1) * other
+
+    def __rmul__(self, factor: "sp.Expr | int") -> "Vec":
+        return Vec(sp.expand(factor * self.G), sp.expand(factor * self.V))
+
+
+@dataclass
+class Book:
+    """Steps and identities of one generic block k.
+
+    Attributes:
+        homogeneous: whether f(W; x) = R f(V; x) holds, so that G_k is taken at V and ⟨V_k, G_k⟩ = κ_k s.
+        unit: whether ⟨V_k, V_k⟩ = 1 (else ν_k²).
+        loss_pull: how -∂ℓ/∂f is told, text and LaTeX, with f̄ folded by the label for binary losses.
+    """
+
+    homogeneous: bool
+    unit: bool
+    binary: bool
+    decayed: bool
+    steps: list[Step] = field(default_factory=list)
+
+    rho: sp.Symbol = SYMBOLS["rho_k"]
+    nu: sp.Symbol = SYMBOLS["nu_k"]
+    V: Vec = field(default_factory=lambda: Vec(sp.Integer(0), sp.Integer(1)))
+    velocity: Vec = field(default_factory=lambda: Vec(sp.Integer(1), sp.Integer(0)))
+    euler: sp.Expr = field(default_factory=lambda: SYMBOLS["p_k"])
+
+    def record(self, rule: str, reason: str, text: str, latex: str) -> None:
+        """Write a step down."""
+        self.steps.append(Step(rule, reason, text, latex))
+
+    def inner(self, a: Vec, b: Vec) -> sp.Expr:
+        """⟨a, b⟩ where at most one of them contains G_k (no scheme needs ⟨G_k, G_k⟩)."""
+        if sp.expand(a.G * b.G) != 0:
+            raise ArithmeticError("the product of two sample pulls has no identity")
+        unit = sp.Integer(1) if self.unit else self.nu**2
+        return sp.expand((a.G * b.V + a.V * b.G) * self.euler + a.V * b.V * unit)
+
+    @property
+    def sample(self) -> tuple[str, str]:
+        """The output of sample n, text and LaTeX."""
+        return ("fb_n", r"\bar f_n") if self.binary else ("f_n", "f_n")
+
+    def show(self, value: "Vec | sp.Expr", tex: bool) -> str:
+        """A rate as it is printed: sums over samples gathered, common factors in front."""
+        return show_vec(self, value, tex) if isinstance(value, Vec) else show_scalar(self, value, tex)
+
+
+def _sum(book: Book, tex: bool, inside: str) -> str:
+    if book.binary:
+        return rf"\sum_n \psi_n {inside}" if tex else f"sum_n psi_n {inside}"
+    return rf"\sum_n {inside}" if tex else f"sum_n {inside}"
+
+
+def s_text(book: Book, tex: bool) -> str:
+    """s = Σ_n ψ_n f̄_n as it is printed."""
+    f = book.sample[tex]
+    if book.binary:
+        return rf"\sum_n \psi_n {f}" if tex else f"sum_n psi_n {f}"
+    return r"\sum_n \langle\psi_n, f_n\rangle" if tex else "sum_n <psi_n, f_n>"
+
+
+def scalar_text(expr: sp.Expr, tex: bool) -> str:
+    """A scalar coefficient in text or LaTeX."""
+    if tex:
+        return sp.latex(expr).replace("p_{k}", r"\langle V_k, G_k\rangle")
+    return str(expr).replace("**", "^").replace("p_k", "<V_k, G_k>")
+
+
+def show_scalar(book: Book, expr: sp.Expr, tex: bool) -> str:
+    """A scalar rate; κ R s/ρ keeps its order as in the papers."""
+    return scalar_text(sp.expand(expr), tex)
+
+
+def show_vec(book: Book, value: Vec, tex: bool) -> str:
+    """c Σ_n ψ_n (∂f̄_n/∂V_k - a f̄_n V_k) where the coefficients allow it, else g G_k + v V_k."""
+    s, f = SYMBOLS["s"], book.sample[tex]
+    at = "V" if book.homogeneous else "W"
+    derivative = rf"\frac{{\partial {f}}}{{\partial {at}_k}}" if tex else f"d{f}/d{at}_k"
+    g, v = value.G, sp.expand(value.V)
+    with_s = sp.expand(v.coeff(s, 1) * s)
+    rest = sp.expand(v - with_s)
+    front = scalar_text(g, tex)
+    front = "" if g == 1 else front + (r"\," if tex else " ")
+    share = sp.simplify(-with_s / (g * s)) if g != 0 else sp.Integer(0)
+    tail = "" if rest == 0 else f" + ({scalar_text(rest, tex)}) V_k"
+    if not book.binary:
+        pull = _sum(book, tex, r"\bigl(\partial f_n/\partial " + at + r"_k\bigr)^{\top}\psi_n" if tex else f"(df_n/d{at}_k)^T psi_n")
+        if share == 0:
+            return (f"{front}{pull}" if g != 0 else "0") + tail
+        part = f"{scalar_text(share, tex)} V_k" if share != 1 else "V_k"
+        inner_f = rf"\langle\psi_n, f_n\rangle {part}" if tex else f"<psi_n, f_n> {part}"
+        pull = rf"\sum_n \Bigl(\bigl(\partial f_n/\partial {at}_k\bigr)^{{\top}}\psi_n - {inner_f}\Bigr)" if tex else f"sum_n ((df_n/d{at}_k)^T psi_n - {inner_f})"
+        return f"{front}{pull}{tail}"
+    if share == 0:
+        return (f"{front}{_sum(book, tex, derivative)}" if g != 0 else "0") + tail
+    factor = "" if share == 1 else scalar_text(share, tex) + (r"\," if tex else " ")
+    bracket = rf"\Bigl({derivative} - {factor}{f} V_k\Bigr)" if tex else f"({derivative} - {factor}{f} V_k)"
+    return f"{front}{_sum(book, tex, bracket)}{tail}"

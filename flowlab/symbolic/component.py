@@ -1,0 +1,151 @@
+"""Component depth: every scalar written out, to certify the other depths on small cases.
+
+The program is run on arrays of SymPy symbols; independently, the loss is written out and differentiated by SymPy component
+by component. No matrix symbol is ever differentiated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+
+from flowlab.core.errors import LanguageError
+from flowlab.language.losses import losses
+from flowlab.language.operations import operations
+from flowlab.language.operations.nonlinear import activation_of
+from flowlab.symbolic import scalars
+from flowlab.symbolic.program import INPUTS
+
+if TYPE_CHECKING:
+    from flowlab.symbolic.equations import FlowEquations
+
+MOST_WEIGHTS = 24
+
+
+@dataclass(frozen=True)
+class Component:
+    """Rates as arrays of scalar expressions, by (kind, block); `symbols` are the inputs, in the same way."""
+
+    rates: dict[tuple[str, str], np.ndarray]
+    symbols: dict[tuple[str, str], np.ndarray]
+
+    def lines(self, tex: bool) -> list[tuple[str, str]]:
+        """(name, expression) of every scalar rate."""
+        out = []
+        for (kind, block), values in self.rates.items():
+            for place in np.ndindex(values.shape):
+                mark = "".join(f"_{i + 1}" for i in place)
+                name = f"{'rho_' if kind == 'rho' else ''}{block}{mark}"
+                shown = rf"\dot{{\mathtt{{{name}}}}}".replace("_", r"\_") if tex else f"d {name}/dt"
+                out.append((shown, sp.latex(values[place]) if tex else str(values[place])))
+        return out
+
+    def text(self) -> str:
+        """The scalar equations as text."""
+        return "\n".join(f"{a} = {b}" for a, b in self.lines(False))
+
+    def latex(self) -> str:
+        """The scalar equations as LaTeX."""
+        return "\\begin{align}\n" + " \\\\\n".join(f"  {a} &= {b}" for a, b in self.lines(True)) + "\n\\end{align}"
+
+
+class SymbolArrays:
+    """The part of an array namespace that derived operations need, on object arrays of SymPy expressions."""
+
+    __name__ = "sympy"
+    sqrt = staticmethod(np.vectorize(sp.sqrt, otypes=[object]))
+    exp = staticmethod(np.vectorize(sp.exp, otypes=[object]))
+
+    @staticmethod
+    def ones(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+        """Exact ones."""
+        return np.full(shape, sp.Integer(1), dtype=object)
+
+
+def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
+    """Run the program on symbols."""
+    shapes = flow.problem.network.resolve(d, outputs, widths, default_width=2)
+    count = sum(int(np.prod(s)) for s in shapes.values())
+    if count > MOST_WEIGHTS:
+        raise LanguageError(f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller widths.")
+    symbols = _symbols(flow, shapes, d, samples, outputs)
+    env: list[Any] = []
+    for value in flow.program.values:
+        args = [env[i] for i in value.args]
+        if value.op in INPUTS:
+            env.append(symbols[value.op, value.params[0]])
+        elif value.op == "coefficient":
+            tree = value.params[0]
+            env.append(_exact(tree, dict(zip(scalars.names(tree), args, strict=True))))
+        else:
+            types = [flow.program.values[i].type for i in value.args]
+            env.append(_apply(value.op, args, types, value.type, value.params))
+    rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
+    return Component(rates, symbols)
+
+
+def _symbols(flow: "FlowEquations", shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int) -> dict[tuple[str, str], np.ndarray]:
+    def array(name: str, shape: tuple[int, ...], **assume: bool) -> np.ndarray:
+        out = np.empty(shape, dtype=object)
+        for place in np.ndindex(shape):
+            out[place] = sp.Symbol(name + "".join(f"_{i + 1}" for i in place), real=True, **assume)
+        return out
+
+    problem = flow.problem
+    given = {("x", ""): array("x", (n, d)), ("y", ""): array("y", (n,))}
+    if problem.loss.labels == "classes":
+        given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
+    for w, shape in shapes.items():
+        given["direction", w] = array(f"V{w}", shape)
+        given["weight", w] = array(w, shape)
+        given["decay", w] = array(f"omega_{w}", ())
+    for group in problem.groups:
+        shape = shapes.get(group, ())
+        given["norm", group] = array(f"rho_{group}", shape[:1] if problem.per == "neuron" and len(shape) == 2 else (), positive=True)
+    return given
+
+
+def _exact(tree: scalars.Tree, values: Mapping[str, Any]) -> Any:
+    if isinstance(tree, str):
+        return values[tree]
+    if not isinstance(tree, tuple):
+        return sp.Rational(tree.numerator, tree.denominator)
+    parts = [_exact(part, values) for part in tree[1:]]
+    if tree[0] == "^":
+        return parts[0] ** parts[1]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part if tree[0] == "+" else total * part
+    return total
+
+
+def _apply(op: str, args: list[Any], types: list[Any], out: Any, params: tuple) -> Any:
+    args = [np.asarray(a, dtype=object) for a in args]
+    if op in ("activation", "slope"):
+        sigma, z = activation_of(params), sp.Symbol("z", real=True)
+        meaning = sigma.symbolic(z) if op == "activation" else sp.diff(sigma.symbolic(z), z)
+        return np.vectorize(lambda v: meaning.subs(z, v), otypes=[object])(args[0])
+    if op in ("scale", "power"):
+        number = sp.Rational(params[0].numerator, params[0].denominator)
+        return args[0] * number if op == "scale" else args[0] ** number
+    if op == "loss_pull":
+        return _pull(params[0], args[0], args[1])
+    if op == "mean":
+        return args[0].sum(axis=-1) / sp.Integer(args[0].shape[-1])
+    if op == "over_count":
+        return args[0] / sp.Integer(args[0].shape[0])
+    return operations[op]().numeric(SymbolArrays, args, types, out, params)
+
+
+def _pull(name: str, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    table = outputs if outputs.ndim == 2 else outputs[:, None]
+    loss = losses[name]()
+    f = [sp.Symbol(f"f_{j}", real=True) for j in range(table.shape[1])]
+    out = np.empty(table.shape, dtype=object)
+    for n in range(table.shape[0]):
+        ell = loss.symbolic(f, labels[n])
+        for j in range(table.shape[1]):
+            out[n, j] = -sp.diff(ell, f[j]).subs(dict(zip(f, table[n], strict=True)), simultaneous=True)
+    return out if outputs.ndim == 2 else out[:, 0]

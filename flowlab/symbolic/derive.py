@@ -1,0 +1,34 @@
+"""`derive`: the entry point of the symbolic room."""
+
+from dataclasses import replace
+
+from flowlab.language.problem import Problem
+from flowlab.symbolic.certificate import certify
+from flowlab.symbolic.conserved import conservation_laws
+from flowlab.symbolic.derivation import derive_equations
+from flowlab.symbolic.equations import FlowEquations
+
+
+def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int = 0) -> FlowEquations:
+    """Derive the flow equations of a problem, and check them against autodiff.
+
+    Args:
+        problem: network, loss and scheme.
+        verify: hold the result against `jax.vjp` at random float64 states before returning it.
+        states: how many states at least.
+        seed: of the states.
+
+    Returns:
+        The equations with their derivation.
+
+    Raises:
+        DerivationMismatch: if the check fails, with the equation and the size of the disagreement.
+        PrecisionTooLow: if float64 is off and `verify` is on.
+    """
+    book, equations = derive_equations(problem)
+    laws = conservation_laws(problem, book, equations)
+    flow = FlowEquations(problem, equations, tuple(book.steps), laws)
+    if not verify:
+        return flow
+    certificate = certify(flow, states=states, seed=seed)
+    return replace(flow, residual=certificate.residual)

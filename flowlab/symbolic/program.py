@@ -1,0 +1,140 @@
+"""A straight-line program at matrix level: every value is one operation word on earlier values.
+
+Values are numbered when they are made and equal ones are made once, so a program is as long as the network is deep and
+knows nothing of widths or of the number of samples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowlab.core.errors import UnloweredNode
+from flowlab.language.operations import operations
+from flowlab.language.types import Shapes, Type
+from flowlab.symbolic import scalars
+
+INPUTS = ("x", "y", "direction", "norm", "weight", "decay")
+"""What a program is given: inputs, labels, and by block directions, norms, whole weights and decay coefficients."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One line of a program.
+
+    `op` is an input kind, `"coefficient"` (params: a scalar tree; operands in the order of its sorted names) or an
+    operation word. `name` is what the value is called in print, if it is called anything.
+    """
+
+    index: int
+    op: str
+    args: tuple[int, ...]
+    params: tuple[Any, ...]
+    type: Type
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Lines in the order of evaluation, and which of them are the rates.
+
+    Attributes:
+        values: the lines.
+        rates: ((kind, block), line) with kind `"rho"`, `"V"` or `"W"`.
+        marks: lines that others want to find: `"outputs"`, `"s"`, `"R"`.
+    """
+
+    values: tuple[Value, ...]
+    rates: tuple[tuple[tuple[str, str], int], ...]
+    marks: tuple[tuple[str, int], ...] = ()
+
+    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+        """The rates, with `xp` either numpy or jax.numpy.
+
+        Args:
+            xp: array namespace.
+            inputs: arrays by (kind, block); `("x", "")` is (N, d) and `("y", "")` the labels.
+
+        Raises:
+            UnloweredNode: if an operation has no numeric meaning.
+        """
+        values = self.run(xp, inputs)
+        return {key: values[i] for key, i in self.rates}
+
+    def run(self, xp: Any, inputs: Mapping[tuple[str, str], Any]) -> list[Any]:
+        """Every line's value."""
+        env: list[Any] = []
+        for value in self.values:
+            args = [env[i] for i in value.args]
+            if value.op in INPUTS:
+                env.append(inputs[value.op, value.params[0]])
+            elif value.op == "coefficient":
+                tree = value.params[0]
+                env.append(xp.asarray(scalars.evaluate(xp, tree, dict(zip(scalars.names(tree), args, strict=True)))))
+            elif value.op in operations:
+                types = [self.values[i].type for i in value.args]
+                env.append(operations[value.op]().numeric(xp, args, types, value.type, value.params))
+            else:
+                raise UnloweredNode(f"`{value.op}` in line {value.index} has no numeric meaning; give it a `numeric` in its operation class.")
+        return env
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass
+class Tape:
+    """Builds a program; calling it applies an operation word."""
+
+    shapes: Shapes = field(default_factory=Shapes)
+    values: list[Value] = field(default_factory=list)
+    _made: dict[tuple, int] = field(default_factory=dict)
+
+    def put(self, op: str, args: tuple[Value, ...], params: tuple, kind: Type) -> Value:
+        """The value of an operation, made once."""
+        key = (op, tuple(a.index for a in args), params)
+        if key not in self._made:
+            self._made[key] = len(self.values)
+            self.values.append(Value(len(self.values), op, key[1], params, kind))
+        return self.values[self._made[key]]
+
+    def given(self, kind: str, block: str, type_: Type, name: str | None = None) -> Value:
+        """An input of the program."""
+        value = self.put(kind, (), (block,), type_)
+        return self.call_it(value, name) if name else value
+
+    def __call__(self, op: str, *args: Value, params: tuple[Any, ...] = ()) -> Value:
+        word = operations[op]()
+        kinds = [a.type for a in args]
+        told = [a.name or f"v{a.index}" for a in args]
+        return self.put(op, args, params, word.shape(self.shapes, kinds, op, [*told, ""], params))
+
+    def coefficient(self, tree: scalars.Tree, known: Mapping[str, Value]) -> Value:
+        """A scalar (one per row where a norm is) computed from named scalars."""
+        args = tuple(known[name] for name in scalars.names(tree))
+        rows = next((a.type for a in args if a.type.rank), Type(()))
+        return self.put("coefficient", args, (tree,), rows)
+
+    def call_it(self, value: Value, name: str) -> Value:
+        """Give a value the name it is printed under; the first name stays."""
+        if value.name is None:
+            self.values[value.index] = Value(value.index, value.op, value.args, value.params, value.type, name)
+        return self.values[value.index]
+
+    def fit(self, value: Value, kind: Type) -> Value:
+        """A cotangent reduced to the type of the operand it belongs to."""
+        if value.type.rank > kind.rank == 0:
+            value = self("total", value)
+        return self("contract", value) if value.type.sampled and not kind.sampled else value
+
+    def finish(self, rates: Mapping[tuple[str, str], Value], marks: Mapping[str, Value]) -> Program:
+        """The program, without the lines nothing needs."""
+        wanted = {v.index for v in rates.values()} | {v.index for v in marks.values()}
+        for value in reversed(self.values):
+            if value.index in wanted:
+                wanted.update(value.args)
+        kept = [v for v in self.values if v.index in wanted]
+        new = {v.index: i for i, v in enumerate(kept)}
+        lines = tuple(Value(new[v.index], v.op, tuple(new[a] for a in v.args), v.params, v.type, v.name) for v in kept)
+        return Program(lines, tuple((key, new[v.index]) for key, v in rates.items()), tuple((k, new[v.index]) for k, v in sorted(marks.items())))
+
+
