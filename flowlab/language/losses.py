@@ -1,8 +1,233 @@
+"""Losses: one class carries the loss, its pull -∂ℓ/∂f, its margin, its symbolic meaning and its print.
+
+Everything is evaluated in log space or in closed forms that keep their relative accuracy far in the tails: at a margin of
+1e5 the exponential loss is no longer a float64 number, but its logarithm is.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import sympy as sp
+
+from flowlab.core.errors import DataError
 from flowlab.core.registry import Registry
-losses = Registry("loss")
+
+losses: Registry[type["Loss"]] = Registry("loss")
+
+_TAIL = 30.0
+"""Beyond this margin log(1 + e^-q) is e^-q (1 - e^-q/2) to all digits of float64."""
+
+
+class Loss(ABC):
+    """ℓ(f, y) of the outputs f of one sample.
+
+    Attributes:
+        labels: `"binary"` (±1), `"classes"` (0..C-1) or `"targets"` (real numbers, ±1 among them).
+    """
+
+    name: ClassVar[str]
+    labels: ClassVar[str]
+
+    @abstractmethod
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        """log ℓ of every sample, (N,), from outputs (N, C) and labels."""
+
+    @abstractmethod
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        """-∂ℓ/∂f of every sample, (N, C)."""
+
+    @abstractmethod
+    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+        """How far each sample is on its right side, (N,): positive where it is classified correctly."""
+
+    @abstractmethod
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        """ℓ as a SymPy expression of the outputs of one sample."""
+
+    @abstractmethod
+    def latex(self) -> str:
+        """ℓ as LaTeX."""
+
+    def log_loss(self, xp: Any, f: Any, y: Any, reduction: str = "sum") -> Any:
+        """Logarithm of the loss summed (or averaged) over samples; scalar."""
+        terms = self.log_terms(xp, f, y)
+        top = xp.max(terms)
+        # All terms can be log 0 when a square loss is met exactly; the shift must stay finite.
+        shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+        shift = shift if xp.__name__ == "numpy" else _no_gradient(shift)
+        total = shift + xp.log(xp.exp(terms - shift).sum())
+        return total - np.log(terms.shape[0]) if reduction == "mean" else total
+
+    def check_labels(self, data: Any) -> None:
+        """Refuse data whose labels this loss cannot use.
+
+        Raises:
+            DataError: with the offending labels and what to do.
+        """
+        allowed = {"binary": ("binary",), "classes": ("classes",), "targets": ("targets", "binary")}[self.labels]
+        if data.kind in allowed:
+            return
+        found = np.unique(np.asarray(data.y))
+        shown = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
+        wanted = {"binary": "labels -1 and +1", "classes": "integer classes 0..C-1", "targets": "real targets"}[self.labels]
+        other = {"binary": "choose two classes, or a loss for classes such as \"cross_entropy\"", "classes": "use a binary loss such as \"exponential\", or integer labels", "targets": "convert the labels to floats"}[self.labels]
+        raise DataError(f"the loss \"{self.name}\" needs {wanted}, but the labels are {shown}; {other}.")
+
+
+def _no_gradient(value: Any) -> Any:
+    from jax import lax
+
+    return lax.stop_gradient(value)
+
+
+class _Binary(Loss):
+    """A function of q = y f alone."""
+
+    labels = "binary"
+
+    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+        return y * f[:, 0]
+
+
 @losses.register("exponential")
-class Exponential:
-    labels="binary"
-    def pull(self, xp, f, y): return y[:,None]*xp.exp(-y[:,None]*f)
-    def log_loss(self, xp, f, y, reduction="sum"):
-        q=-(y[:,None]*f)[:,0]; m=q.max(); return m+xp.log(xp.exp(q-m).sum())
+class Exponential(_Binary):
+    """e^{-y f}."""
+
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        return -self.margins(xp, f, y)
+
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        return (y * xp.exp(-self.margins(xp, f, y)))[:, None]
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        return sp.exp(-y * f[0])
+
+    def latex(self) -> str:
+        return r"e^{-y f}"
+
+
+@losses.register("logistic")
+class Logistic(_Binary):
+    """log(1 + e^{-y f})."""
+
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        return _log_softplus(xp, -self.margins(xp, f, y))
+
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        return (y * _sigmoid(xp, -self.margins(xp, f, y)))[:, None]
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        return sp.log(1 + sp.exp(-y * f[0]))
+
+    def latex(self) -> str:
+        return r"\log(1 + e^{-y f})"
+
+
+def _sigmoid(xp: Any, z: Any) -> Any:
+    e = xp.exp(-xp.abs(z))
+    return xp.where(z >= 0, 1.0 / (1.0 + e), e / (1.0 + e))
+
+
+def _log_softplus(xp: Any, z: Any) -> Any:
+    """log log(1 + e^z), for z far below zero too."""
+    low = z < -_TAIL
+    # Both branches are finite everywhere, so that the unused one sends no NaN back.
+    near = xp.where(low, xp.zeros_like(z), z)
+    far = xp.where(low, z, xp.full_like(z, -_TAIL))
+    return xp.where(low, far - xp.exp(far) / 2.0, xp.log(xp.logaddexp(xp.zeros_like(near), near)))
+
+
+@losses.register("square")
+class Square(Loss):
+    """|f - y|^2/2; for labels ±1 this is (1 - y f)^2/2."""
+
+    labels = "targets"
+
+    def _gap(self, xp: Any, f: Any, y: Any) -> Any:
+        return f - (y if y.ndim == 2 else y[:, None])
+
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        square = (self._gap(xp, f, y) ** 2).sum(axis=1) / 2.0
+        safe = xp.where(square > 0, square, xp.ones_like(square))
+        return xp.where(square > 0, xp.log(safe), xp.full_like(square, -np.inf))
+
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        return -self._gap(xp, f, y)
+
+    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+        return -xp.abs(self._gap(xp, f, y)).max(axis=1)
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        targets = list(y) if hasattr(y, "__len__") else [y] * len(f)
+        return sp.Add(*((a - b) ** 2 for a, b in zip(f, targets, strict=True))) / 2
+
+    def latex(self) -> str:
+        return r"\tfrac12 \lVert f - y\rVert^2"
+
+
+class _Classes(Loss):
+    """A function of the differences f_y - f_j."""
+
+    labels = "classes"
+
+    def _gaps(self, xp: Any, f: Any, y: Any) -> tuple[Any, Any]:
+        """f_j - f_y, (N, C), and the mask of the label's own column."""
+        own = xp.arange(f.shape[1])[None, :] == y[:, None]
+        return f - xp.where(own, f, xp.zeros_like(f)).sum(axis=1, keepdims=True), own
+
+    def _log_others(self, xp: Any, f: Any, y: Any) -> Any:
+        """log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
+        gaps, own = self._gaps(xp, f, y)
+        masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
+        top = masked.max(axis=1, keepdims=True)
+        top = top if xp.__name__ == "numpy" else _no_gradient(top)
+        terms = xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - top)))
+        return top[:, 0] + xp.log(terms.sum(axis=1))
+
+    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+        gaps, own = self._gaps(xp, f, y)
+        return -xp.where(own, xp.full_like(gaps, -np.inf), gaps).max(axis=1)
+
+    def _toward(self, xp: Any, weights: Any, own: Any) -> Any:
+        """Pull each wrong class down by its weight and the right one up by their sum."""
+        return xp.where(own, weights.sum(axis=1, keepdims=True), -weights)
+
+
+@losses.register("cross_entropy")
+class CrossEntropy(_Classes):
+    """-log softmax(f)_y."""
+
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        return _log_softplus(xp, self._log_others(xp, f, y))
+
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        gaps, own = self._gaps(xp, f, y)
+        # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
+        top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
+        shifted = xp.exp(gaps - top)
+        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), shifted / shifted.sum(axis=1, keepdims=True)), own)
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        return sp.log(sp.Add(*(sp.exp(a) for a in f))) - f[int(y)]
+
+    def latex(self) -> str:
+        return r"-\log \frac{e^{f_y}}{\sum_j e^{f_j}}"
+
+
+@losses.register("multiclass_exponential")
+class MulticlassExponential(_Classes):
+    """Σ_{j≠y} e^{-(f_y - f_j)}."""
+
+    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+        return self._log_others(xp, f, y)
+
+    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+        gaps, own = self._gaps(xp, f, y)
+        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps))), own)
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))
+
+    def latex(self) -> str:
+        return r"\sum_{j\neq y} e^{-(f_y - f_j)}"

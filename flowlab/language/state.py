@@ -1,0 +1,111 @@
+"""Norms and directions of all weight blocks at one moment."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
+from flowlab.core.precision import require_x64
+from flowlab.language.data import Data
+from flowlab.language.groups import NETWORK, PER, inner, scaled
+from flowlab.language.network import Network
+
+
+class State(eqx.Module):
+    """Norms ρ and directions V (dimensionless), by block name; also used for their rates.
+
+    Attributes:
+        rho: `per="layer"`: scalars by block; `"neuron"`: one per row of a matrix; `"network"`: one scalar under `"network"`.
+        V: arrays in the shapes of the weight blocks, of unit norm per group (any length under weight normalisation).
+        per: the grouping (static).
+    """
+
+    rho: dict[str, jax.Array]
+    V: dict[str, jax.Array]
+    per: str = eqx.field(static=True, default="layer")
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, Any], *, per: str = "layer") -> "State":
+        """Split weights into norms and directions.
+
+        Raises:
+            ShapeMismatch: if a norm is zero or a value is not finite, naming the block.
+            PrecisionTooLow: without float64.
+        """
+        require_x64("State.from_weights")
+        if per not in PER:
+            raise LanguageError(f"`per={per!r}` is not known; use one of {', '.join(PER)}.")
+        if not weights:
+            raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
+        arrays = {name: jnp.asarray(w, dtype=jnp.float64) for name, w in weights.items()}
+        rho = {name: jnp.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
+        for name, length in rho.items():
+            if not bool(jnp.all(jnp.isfinite(length))) or not bool(jnp.all(length > 0)):
+                raise ShapeMismatch(f"the block `{name}` has norm {np.asarray(length).min():g}; a direction needs a finite norm above zero.")
+        return cls(rho=rho, V=scaled({k: 1.0 / r for k, r in rho.items()}, arrays, per), per=per)
+
+    def weights(self) -> dict[str, jax.Array]:
+        """W = ρ V/‖V‖, block by block."""
+        lengths = inner(self.V, self.V, self.per)
+        return scaled({k: r / jnp.sqrt(lengths[k]) for k, r in self.rho.items()}, self.V, self.per)
+
+    def directions(self) -> "State":
+        """The same state with V of unit norm."""
+        lengths = inner(self.V, self.V, self.per)
+        return State(rho=self.rho, V=scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, self.V, self.per), per=self.per)
+
+    def product(self, degrees: Mapping[str, Fraction | float]) -> jax.Array:
+        """R = Π ρ_k^κ_k."""
+        return jnp.exp(sum((float(k) * jnp.log(self.rho[name]) for name, k in degrees.items()), jnp.zeros(())))
+
+
+def initial_state(
+    network: Network | str,
+    data: Data,
+    *,
+    widths: Mapping[str, int] | None = None,
+    scale: float = 1.0,
+    seed: int,
+    per: str = "layer",
+    default_width: int | None = None,
+) -> State:
+    """Gaussian weights with standard deviation scale/√fan-in.
+
+    Args:
+        network: gives the blocks and their shapes.
+        data: gives input dimension and number of outputs.
+        widths: rows of hidden blocks, `{"W1": 16}`.
+        scale: of the standard deviation; above zero.
+        seed: of the draw.
+        per: grouping of the state.
+        default_width: for hidden dimensions not named in `widths`.
+
+    Raises:
+        ShapeMismatch: if widths are missing or contradict each other.
+    """
+    require_x64("initial_state")
+    network = network if isinstance(network, Network) else Network(network)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
+        raise FlowlabError(f"`scale={scale!r}` is no scale; use a finite number above zero.")
+    shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()}
+    return State.from_weights(weights, per=per)
+
+
+def names_match(state: State, network: Network) -> None:
+    """Refuse a state whose blocks are not those of the network.
+
+    Raises:
+        ShapeMismatch: naming the block.
+    """
+    if set(state.V) != set(network.weights):
+        odd = sorted(set(state.V) ^ set(network.weights))
+        raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")
+    if state.per == NETWORK and set(state.rho) != {NETWORK}:
+        raise ShapeMismatch(f"a state with per=\"network\" has the one norm \"network\", not {', '.join(sorted(state.rho))}.")
