@@ -100,6 +100,20 @@ class Problem:
         xp = xp if xp is not None else _jnp()
         return self.loss.margins(xp, self.network.outputs(weights, data.x, xp), data.y)
 
+    def log_product(self, weights: Mapping[str, Any], xp: Any = None) -> Any:
+        """Logarithm of the factor that normalised outputs are divided by; scalar.
+
+        Σ κ_k log ‖W_k‖ over blocks where every block scales alone; K log ‖θ‖ where only all weights together do; else 0.
+        """
+        xp = xp if xp is not None else _jnp()
+        symmetry = self.network.symmetry
+        squares = {w: (weights[w] * weights[w]).sum() for w in self.network.weights}
+        if symmetry.is_multihomogeneous:
+            return sum(0.5 * float(symmetry.degree(w) or 0) * xp.log(square) for w, square in squares.items())
+        if symmetry.joint_degree is not None:
+            return 0.5 * float(symmetry.joint_degree) * xp.log(sum(squares.values()))
+        return xp.zeros(())
+
     def describe(self) -> dict[str, Any]:
         """Everything that rebuilds this problem, JSON-able."""
         return {

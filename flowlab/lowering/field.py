@@ -1,6 +1,5 @@
 """A vector field as an `equinox.Module`: the program is static, every number is an argument."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -99,29 +98,21 @@ class VectorField(eqx.Module):
         """What events and monitors look at.
 
         Returns:
-            Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (sum of κ log ρ; log ‖θ‖ where
-            there are no degrees) and `raw_margin` (smallest margin of the outputs themselves).
+            Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (log of the factor that
+            margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
         """
         state = self.unpack(y)
         weights = self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
         outputs = self.problem.network.outputs(weights, data.x, jnp)
         margins = self.problem.loss.margins(jnp, outputs, data.y)
-        log_R = log_product(self.problem, state.rho)
+        log_R = self.problem.log_product(weights, jnp)
         lowest = jnp.min(margins)
         return {
             "log_loss": self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction),
-            "min_margin": lowest * jnp.exp(-log_R) if self.problem.is_homogeneous else lowest,
+            "min_margin": lowest * jnp.exp(-log_R),
             "raw_margin": lowest,
             "log_R": log_R,
         }
-
-
-def log_product(problem: Problem, rho: Mapping[str, Any]) -> jax.Array:
-    """log R = Σ κ_k log ρ_k, or log of the norm of all weights where there are no degrees."""
-    if problem.is_homogeneous:
-        terms = [float(kappa) * jnp.log(rho[k]) for k, kappa in problem.degrees.items() if kappa]
-        return sum(terms, jnp.zeros(()))
-    return 0.5 * jnp.log(sum((r * r).sum() for r in rho.values()))
 
 
 def lower(flow: FlowEquations) -> VectorField:

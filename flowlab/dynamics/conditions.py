@@ -1,0 +1,145 @@
+"""When a run ends: horizons, limits and events, one class each.
+
+An event has a value that is positive once it has happened; the run is stopped where the value crosses zero.
+"""
+
+import math
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from flowlab.core.errors import LanguageError
+from flowlab.core.registry import Registry
+
+conditions: Registry[type["Condition"]] = Registry("condition")
+
+LONGEST_LOG_TIME = 690.0
+"""Ordinary time is a float64 number, and e^690 is close to the largest."""
+
+
+class Condition(eqx.Module):
+    """Base of all conditions."""
+
+    name: ClassVar[str]
+
+
+class Event(Condition):
+    """A condition on what is observed at a state."""
+
+    level: jax.Array
+
+    def __init__(self, level: float) -> None:
+        self.level = jnp.asarray(_finite(self.name, level))
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        """Positive once the event has happened; scalar."""
+        raise TypeError(f"the event `{self.name}` gives no value; define `value` in its class.")
+
+
+@conditions.register("time")
+class Time(Condition):
+    """Ordinary time t reaches a value."""
+
+    t: float = eqx.field(static=True)
+
+    def __init__(self, t: float) -> None:
+        self.t = _finite(self.name, t)
+        if self.t <= 0:
+            raise LanguageError(f"`time({t})` is not ahead; use a time above zero.")
+
+
+@conditions.register("log_time")
+class LogTime(Condition):
+    """log t reaches a value."""
+
+    log_t: float = eqx.field(static=True)
+
+    def __init__(self, log_t: float) -> None:
+        self.log_t = _finite(self.name, log_t)
+        if self.log_t > LONGEST_LOG_TIME:
+            raise LanguageError(f"`log_time({log_t})` is beyond float64 in ordinary time, the clock of this version; use at most {LONGEST_LOG_TIME:g}.")
+
+    @property
+    def t(self) -> float:
+        """The time itself."""
+        return math.exp(self.log_t)
+
+
+@conditions.register("log_loss_below")
+class LogLossBelow(Event):
+    """The logarithm of the data loss falls below a level."""
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        return self.level - seen["log_loss"]
+
+
+@conditions.register("norm_above")
+class NormAbove(Event):
+    """The product of norms R rises above a level."""
+
+    def __init__(self, level: float) -> None:
+        if _finite(self.name, level) <= 0:
+            raise LanguageError(f"`norm_above({level})` needs a norm above zero.")
+        self.level = jnp.asarray(float(level))
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        return seen["log_R"] - jnp.log(self.level)
+
+
+@conditions.register("separated")
+class Separated(Event):
+    """Every sample is on its right side."""
+
+    def __init__(self) -> None:
+        self.level = jnp.asarray(0.0)
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        return seen["raw_margin"] - self.level
+
+
+@conditions.register("wall")
+class Wall(Condition):
+    """A limit on wall-clock seconds."""
+
+    seconds: float = eqx.field(static=True)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = _finite(self.name, seconds)
+
+
+def _finite(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise LanguageError(f"`{name}({value!r})` needs a finite number.")
+    return float(value)
+
+
+def time(t: float) -> Time:
+    """Run until ordinary time t (dimensionless; steps times step size of gradient descent)."""
+    return Time(t)
+
+
+def log_time(log_t: float) -> LogTime:
+    """Run until log t reaches a value, at most 690."""
+    return LogTime(log_t)
+
+
+def log_loss_below(level: float) -> LogLossBelow:
+    """Run until the logarithm of the data loss is below a level."""
+    return LogLossBelow(level)
+
+
+def norm_above(level: float) -> NormAbove:
+    """Run until the product of norms R is above a level."""
+    return NormAbove(level)
+
+
+def separated() -> Separated:
+    """Run until every sample is classified correctly."""
+    return Separated()
+
+
+def wall(seconds: float) -> Wall:
+    """Stop after some seconds of wall-clock time."""
+    return Wall(seconds)

@@ -1,0 +1,162 @@
+"""The compiled part of a run: a chunk of attempted steps, with projection and event values after each accepted one.
+
+diffrax supplies the step and the step-size control; the loop is ours, because a chunk must be able to project, to stop
+at the first event in time, to say why it stopped, and to be repeated bit for bit. Data, tolerances and times are
+arguments: one compilation serves every run of the same problem, shapes and solver.
+"""
+
+from typing import Any, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from flowlab.dynamics.conditions import Event
+from flowlab.language.data import Data
+from flowlab.lowering.field import VectorField
+
+RUNNING, FIRED, NONFINITE, STALLED = 0, 1, 2, 3
+_RESOLUTION = 64.0
+"""A step below this many units in the last place of t is no step."""
+_REJECTIONS = 60
+"""Rejections in a row after which a non-finite rate is called so, not a small step."""
+
+
+class Carry(NamedTuple):
+    """Everything a run needs to go on."""
+
+    t: jax.Array
+    t_next: jax.Array
+    y: Any
+    solver_state: Any
+    control_state: Any
+    steps: jax.Array
+    rejected: jax.Array
+    in_a_row: jax.Array
+    status: jax.Array
+
+
+class Chunk(NamedTuple):
+    """What a chunk leaves: the carry, accepted rows, and the bracket of an event."""
+
+    carry: Carry
+    times: jax.Array
+    rows: Any
+    count: jax.Array
+    before_t: jax.Array
+    before_y: Any
+    fired: jax.Array
+
+
+def _rate(t: Any, y: Any, args: tuple[VectorField, Data]) -> Any:
+    field, data = args
+    return field.rate(t, y, data)
+
+
+TERM = diffrax.ODETerm(_rate)
+
+
+def controller(rtol: jax.Array, atol: jax.Array) -> diffrax.PIDController:
+    """Proportional-integral control of the local error."""
+    return diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.3, icoeff=0.4, error_order=None)
+
+
+def _finite(tree: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+@eqx.filter_jit
+def begin(solver: diffrax.AbstractSolver, field: VectorField, data: Data, y: Any, t_end: jax.Array, rtol: jax.Array, atol: jax.Array) -> Carry:
+    """The carry at time zero, with a first step size chosen from the rates."""
+    t = jnp.zeros(())
+    args = (field, data)
+    order = solver.error_order(TERM)
+    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, None, args, solver.func, order)
+    state = solver.init(TERM, t, t_next, y, args)
+    zero = jnp.zeros((), dtype=jnp.int64)
+    return Carry(t, t_next, y, state, control_state, zero, zero, zero, zero)
+
+
+@eqx.filter_jit
+def observe(field: VectorField, data: Data, y: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Observations and event values at a state."""
+    seen = field.observe(y, data)
+    return seen, _values(events, seen)
+
+
+def _values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
+    return jnp.stack([event.value(seen) for event in events]) if events else jnp.zeros((0,))
+
+
+@eqx.filter_jit
+def restep(solver: diffrax.AbstractSolver, field: VectorField, data: Data, t: jax.Array, h: jax.Array, y: Any, events: tuple[Event, ...]) -> tuple[Any, jax.Array]:
+    """One step of size h from a state, projected; with the event values after it."""
+    args = (field, data)
+    state = solver.init(TERM, t, t + h, y, args)
+    out, *_ = solver.step(TERM, t, t + h, y, args, state, jnp.asarray(True))
+    out = field.constrain(out)
+    return out, _values(events, field.observe(out, data))
+
+
+@eqx.filter_jit
+def advance(
+    solver: diffrax.AbstractSolver,
+    field: VectorField,
+    data: Data,
+    carry: Carry,
+    t_end: jax.Array,
+    rtol: jax.Array,
+    atol: jax.Array,
+    attempts: jax.Array,
+    events: tuple[Event, ...],
+    size: int,
+) -> Chunk:
+    """Attempt up to `attempts` steps and keep up to `size` accepted rows."""
+    args = (field, data)
+    order = solver.error_order(TERM)
+    control = controller(rtol, atol)
+    rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), carry.y)
+    start = Chunk(carry, jnp.zeros((size,)), rows, jnp.zeros((), jnp.int64), carry.t, carry.y, jnp.zeros((len(events),), bool))
+    # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
+    moved = jnp.asarray(field.problem.coordinates == "polar" and field.problem.scheme.unit)
+
+    def unfinished(loop: tuple[Chunk, jax.Array]) -> jax.Array:
+        chunk, tried = loop
+        c = chunk.carry
+        return (c.status == RUNNING) & (c.t < t_end) & (chunk.count < size) & (tried < attempts)
+
+    def attempt(loop: tuple[Chunk, jax.Array]) -> tuple[Chunk, jax.Array]:
+        chunk, tried = loop
+        c = chunk.carry
+        t_to = jnp.minimum(c.t_next, t_end)
+        y1, error, _, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
+        sound = _finite((y1, error))
+        # A non-finite error estimate is a rejected step, whatever the controller would make of it.
+        error = jax.tree.map(lambda e: jnp.where(sound, e, jnp.inf), error)
+        keep, _, t_after, _, control_state, _ = control.adapt_step_size(c.t, t_to, c.y, y1, args, error, order, c.control_state)
+        keep = keep & sound
+        t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
+        y1 = field.constrain(y1)
+        fired = (_values(events, field.observe(y1, data)) > 0) & keep
+        pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)  # noqa: E731
+        t1 = jnp.where(keep, t_to, c.t)
+        in_a_row = jnp.where(keep, 0, c.in_a_row + 1)
+        # After an accepted step the controller's proposal starts at t_to; after a rejected one at t.
+        h = t_after - jnp.where(keep, t_to, c.t)
+        small = h < _RESOLUTION * jnp.spacing(jnp.abs(t1)) if hasattr(jnp, "spacing") else h < _RESOLUTION * jnp.finfo(jnp.float64).eps * jnp.abs(t1)
+        small = small & (t1 < t_end)
+        status = jnp.where(fired.any(), FIRED, jnp.where(~sound & (small | (in_a_row > _REJECTIONS)), NONFINITE, jnp.where(small | (in_a_row > _REJECTIONS), STALLED, RUNNING)))
+        # The carry of a fired event stays before it; the host locates the crossing inside the step.
+        go = keep & ~fired.any()
+        row = chunk.count
+        times = jnp.where(go, chunk.times.at[row].set(t_to), chunk.times)
+        kept = jax.tree.map(lambda buffer, leaf: jnp.where(go, buffer.at[row].set(leaf), buffer), chunk.rows, y1)
+        after = Carry(
+            t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,
+            c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64),
+        )  # fmt: skip
+        return Chunk(after, times, kept, chunk.count + go, c.t, c.y, fired), tried + 1
+
+    chunk, _ = jax.lax.while_loop(unfinished, attempt, (start, jnp.zeros((), jnp.int64)))
+    return chunk

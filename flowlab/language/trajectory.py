@@ -1,0 +1,226 @@
+"""The result of a run: states over time as a labelled data set, and how the run ended."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.provenance import provenance
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+
+OUTCOMES = {
+    "done": "the horizon was reached",
+    "event": "an event stopped the run",
+    "budget": "a limit on steps or wall time stopped the run early",
+    "stalled": "the step size fell below the resolution of time",
+    "nonfinite": "a rate or a state stopped being finite",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        kind: one of `"done"`, `"event"`, `"budget"`, `"stalled"`, `"nonfinite"`.
+        message: one sentence.
+        event: name of the event, for `"event"`.
+    """
+
+    kind: str
+    message: str
+    event: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in OUTCOMES:
+            raise LanguageError(f"`{self.kind}` is no outcome; use one of {', '.join(OUTCOMES)}.")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run ended where it was asked to."""
+        return self.kind in ("done", "event")
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """States over time.
+
+    Attributes:
+        dataset: `log_t`, `log_loss`, `min_margin`, `log_R` over `step`; `rho` over `(step, block)` (the norms of
+            groups; for neurons the blocks are `"W1[0]"`, …); `V_<name>` over `step` and the block's own axes.
+        outcome: how the run ended.
+        last: the last state.
+        stats: `steps`, `rejected`, `evaluations`, `wall_seconds`.
+        problem, data: what was run.
+    """
+
+    dataset: xr.Dataset
+    outcome: Outcome
+    last: State
+    stats: dict[str, Any]
+    problem: Problem
+    data: Data | None
+
+    @classmethod
+    def from_states(
+        cls,
+        problem: Problem,
+        data: Data,
+        log_t: np.ndarray,
+        states: State,
+        outcome: Outcome,
+        stats: Mapping[str, Any],
+        *,
+        kind: str,
+        extra: Mapping[str, Any] | None = None,
+        variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]] | None = None,
+    ) -> "Trajectory":
+        """Build the labelled data set of stacked states.
+
+        Args:
+            problem, data: what was run.
+            log_t: logarithm of time at each row, (S,); -inf at the start.
+            states: a State whose arrays have a leading axis of length S.
+            outcome, stats: how the run went.
+            kind: `"flow"` or `"descent"`.
+            extra: provenance besides versions (seeds, tolerances).
+            variables: further variables, name: (dims, values, long name).
+        """
+        seen = _observed(problem, states, data)
+        long = {
+            "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
+            "log_R": "log of the product of norms R",
+        }  # fmt: skip
+        entries: dict[str, Any] = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
+        entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
+        labels, columns = _norm_columns(states)
+        entries["rho"] = (("step", "block"), columns, _attrs("norm of each group of weights"))
+        for name in problem.network.weights:
+            values = np.asarray(states.V[name])
+            axes = tuple(f"{name}_{i}" for i in range(values.ndim - 1))
+            entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
+        for name, (dims, values, told) in (variables or {}).items():
+            entries[name] = (dims, values, _attrs(told))
+        record = provenance(
+            kind=kind, problem=problem.describe(), problem_signature=problem.signature, data={"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()},
+            outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **(extra or {}),
+        )  # fmt: skip
+        dataset = xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
+        last = jax.tree.map(lambda leaf: leaf[-1], states)
+        return cls(dataset, outcome, last, dict(stats), problem, data)
+
+    @property
+    def kind(self) -> str:
+        """`"flow"` or `"descent"`."""
+        return str(self.dataset.attrs["kind"])
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, seeds, tolerances and hashes of this run."""
+        return json.loads(self.dataset.attrs["flowlab"])
+
+    def __len__(self) -> int:
+        return int(self.dataset.sizes["step"])
+
+    def state(self, i: int) -> State:
+        """The state of row i."""
+        V = {name: jnp.asarray(self.dataset[f"V_{name}"].values[i]) for name in self.problem.network.weights}
+        row = self.dataset["rho"].values[i]
+        rho: dict[str, list[float]] = {}
+        scalar: dict[str, bool] = {}
+        for label, value in zip(self.dataset["block"].values.tolist(), row, strict=True):
+            name, _, place = label.partition("[")
+            rho.setdefault(name, []).append(float(value))
+            scalar[name] = not place
+        return State(rho={k: jnp.asarray(v[0] if scalar[k] else v) for k, v in rho.items()}, V=V, per=self.problem.per)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the data set as NetCDF, all or nothing.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        path = Path(path)
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            os.close(handle)
+        except OSError as error:
+            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
+        try:
+            self.dataset.to_netcdf(name, engine="h5netcdf")
+            os.replace(name, path)
+        except BaseException as error:
+            Path(name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise OutputError(f"`{path}` cannot be written ({error}); choose another folder.") from None
+            raise
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, data: Data | None = None) -> "Trajectory":
+        """Read a saved trajectory; `data` is not stored and can be given again.
+
+        Raises:
+            OutputError: if the file is missing or was not written by `save`.
+        """
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as opened:
+                dataset = opened.load()
+            record = json.loads(dataset.attrs["flowlab"])
+            problem, end = Problem.from_description(record["problem"]), record["outcome"]
+        except (OSError, ValueError, KeyError) as error:
+            raise OutputError(f"`{path}` is no stored trajectory ({type(error).__name__}: {error}); write one with `save`.") from None
+        dataset = dataset.assign_coords(block=dataset["block"].astype(str))
+        empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"]), State(rho={}, V={}), record["stats"], problem, data)
+        return cls(dataset, empty.outcome, empty.state(-1), record["stats"], problem, data)
+
+    def __repr__(self) -> str:
+        end = self.dataset.isel(step=-1)
+        return f"Trajectory({self.kind}, {len(self)} rows, log_t={float(end.log_t):.4g}, log_loss={float(end.log_loss):.4g}, min_margin={float(end.min_margin):.4g}, {self.outcome.kind})"
+
+
+def _attrs(long_name: str) -> dict[str, str]:
+    return {"units": "dimensionless", "long_name": long_name}
+
+
+def _observed(problem: Problem, states: State, data: Data) -> dict[str, np.ndarray]:
+    """Loss, margin and norm product of every row, in numpy: no compilation for a table of results."""
+    rows = next(iter(states.V.values())).shape[0]
+    stacked = jax.tree.map(np.asarray, states)
+    x, y = np.asarray(data.x), np.asarray(data.y)
+    out = {name: np.empty(rows) for name in ("log_loss", "min_margin", "log_R")}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for i in range(rows):
+            weights = problem.scheme.weights(np, {k: v[i] for k, v in stacked.rho.items()}, {k: v[i] for k, v in stacked.V.items()}, problem.per)
+            outputs = problem.network.outputs(weights, x, np)
+            out["log_loss"][i] = problem.loss.log_loss(np, outputs, y, problem.reduction)
+            out["log_R"][i] = problem.log_product(weights, np)
+            out["min_margin"][i] = problem.loss.margins(np, outputs, y).min() * np.exp(-out["log_R"][i])
+    return out
+
+
+def _norm_columns(states: State) -> tuple[list[str], np.ndarray]:
+    labels, columns = [], []
+    for name, values in states.rho.items():
+        array = np.asarray(values)
+        if array.ndim == 1:
+            labels.append(name)
+            columns.append(array)
+        else:
+            labels += [f"{name}[{i}]" for i in range(array.shape[1])]
+            columns += list(array.T)
+    return labels, np.stack(columns, axis=1)
