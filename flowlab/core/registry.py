@@ -29,7 +29,8 @@ class Registry(Generic[T]):
         def enter(word: Any) -> Any:
             if name in self._words:
                 raise ValueError(f"the {self.kind} `{name}` is registered twice")
-            word.name = name
+            if isinstance(word, type):
+                word.name = name  # type: ignore[attr-defined]
             self._words[name] = word
             return word
 

@@ -1,0 +1,89 @@
+"""Descent rules that keep a direction on the unit sphere (Douglas, Amari and Kung 2000; eq. 1.14), one class each.
+
+All take a unit vector u, the negative gradient g and a step size, and agree to first order: the continuous limit of every
+one of them on the sphere is u' = (I - u u^T) g.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from flowlab.core.registry import Registry
+
+rules: Registry[type["Rule"]] = Registry("descent rule")
+
+
+class Rule(ABC):
+    """One update rule. `keeps_norm` says whether ‖u‖ = 1 is kept to round-off."""
+
+    name: ClassVar[str]
+    keeps_norm: ClassVar[bool] = True
+    on_weights: ClassVar[bool] = False
+
+    @abstractmethod
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        """The next u, any shape."""
+
+
+def _dot(a: Any, b: Any) -> Any:
+    return jnp.sum(a * b)
+
+
+@rules.register("gradient")
+class Gradient(Rule):
+    """Plain gradient descent on the weights: W + η g."""
+
+    on_weights = True
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        return u + step * g
+
+
+@rules.register("lagrange")
+class LagrangeRule(Rule):
+    """Rule 1: u + η(g - (u·g) u); leaves the sphere by O(η) in unit time."""
+
+    keeps_norm = False
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        return u + step * (g - _dot(u, g) * u)
+
+
+@rules.register("coefficient")
+class Coefficient(Rule):
+    """Rule 2: (u + η g)/‖u + η g‖."""
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        moved = u + step * g
+        return moved / jnp.sqrt(_dot(moved, moved))
+
+
+@rules.register("tangent")
+class TangentRule(Rule):
+    """Rule 3: u + η S g with S = I - u u^T/‖u‖²; leaves the sphere by O(η) in unit time."""
+
+    keeps_norm = False
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        return u + step * (g - _dot(u, g) / _dot(u, u) * u)
+
+
+@rules.register("tangent_renormalised")
+class TangentRenormalised(Rule):
+    """Rule 3 followed by division by the norm."""
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        return Coefficient().update(u, g - _dot(u, g) / _dot(u, u) * u, step)
+
+
+@rules.register("geodesic")
+class Geodesic(Rule):
+    """Rule 4, the true gradient: u cos θ + (h/θ) sin θ with h = η(g - (u·g) u), θ = ‖h‖."""
+
+    def update(self, u: Any, g: Any, step: Any) -> Any:
+        h = step * (g - _dot(u, g) * u)
+        square = _dot(h, h)
+        angle = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+        ratio = jnp.where(square > 0, jnp.sin(angle) / angle, 1.0)
+        return u * jnp.where(square > 0, jnp.cos(angle), 1.0) + ratio * h
