@@ -1,0 +1,10 @@
+"""Statements of the theory as executable checks."""
+
+from flowlab.claims.claim import Case as Case
+from flowlab.claims.claim import Claim as Claim
+from flowlab.claims.claim import check as check
+from flowlab.claims.claim import claim as claim
+from flowlab.claims.claim import claims as claims
+from flowlab.claims.claim import load_library as load_library
+from flowlab.claims.verdict import Measurement as Measurement
+from flowlab.claims.verdict import Verdict as Verdict

@@ -1,0 +1,1 @@
+"""Packs of claims, one per paper."""

@@ -1,0 +1,58 @@
+"""P1: the structural lemma."""
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.verdict import Measurement
+
+
+@claim("P1")
+class Euler(Claim):
+    """⟨V_k, ∂f_n/∂V_k⟩ = κ_k f_n for every block and sample."""
+
+    title = "Euler identity (structural lemma)"
+    statement = "The inner product of every direction with the gradient of every output in it is the degree times the output."
+    latex = r"\langle V_k, \partial f_n/\partial V_k\rangle = \kappa_k f_n"
+    source = "Poggio, Banburski, Liao 2020, structural lemma; eq. (1.1)"
+    mutants = ("degree + 1", "degree 1% off", "gradient of another block", "ordinary biases")
+    counter_example = "ordinary biases: with f = W2 relu(W1 x + b1) + b2 no block scales alone"
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
+
+        from flowlab.claims.instances import NETS, small_data, states
+        from flowlab.language.problem import Problem
+
+        data = case.data if case.data is not None else small_data(case.seed)
+        nets = [case.problem.network] if case.problem is not None else list(NETS)
+        if mutant == "ordinary biases":
+            nets = ["W2 @ relu(W1 @ x + b1) + b2"]
+        worst = 0.0
+        for net in nets:
+            loss = case.problem.loss.name if case.problem is not None else "exponential"
+            problem = Problem(net, loss)
+            symmetry, names = problem.network.symmetry, problem.network.weights
+            for state in states(problem, data, case.seed, 3):
+                # Random combinations of outputs test every output at once.
+                mix = jnp.asarray(np.random.default_rng(case.seed).normal(size=(data.n, data.outputs)))
+                f = jnp.sum(mix * problem.network.outputs(state.V, data.x), axis=1)
+
+                def along(V: dict, direction: dict, mix=mix, problem=problem) -> jax.Array:
+                    return jax.jvp(lambda w: jnp.sum(mix * problem.network.outputs(w, data.x), axis=1), (V,), (direction,))[1]
+
+                for i, name in enumerate(names):
+                    kappa = float(symmetry.degree(name) or 1)
+                    kappa += 1.0 if mutant == "degree + 1" else 0.01 * kappa if mutant == "degree 1% off" else 0.0
+                    zero = {w: jnp.zeros_like(v) for w, v in state.V.items()}
+                    part = along(state.V, zero | {name: state.V[name]})
+                    if mutant == "gradient of another block":
+                        other = names[(i + 1) % len(names)]
+                        part = part + 0.5 * along(state.V, zero | {other: state.V[other]})
+                    scale = float(jnp.max(jnp.abs(f))) or 1.0
+                    worst = max(worst, float(jnp.max(jnp.abs(part - kappa * f))) / scale)
+        return Measurement(worst, 1e-12, "a few hundred float64 roundings of one forward pass; the identity is exact", {"networks": [str(n) for n in nets]})
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.instances import layered
+
+        return layered(case)

@@ -1,0 +1,82 @@
+"""P2 and P3: the polar equations, and how the schemes relate at one state."""
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.verdict import Measurement
+
+
+@claim("P2")
+class PolarFlow(Claim):
+    """The derived rates of norms and directions are those of the weights' gradient flow."""
+
+    title = "polar form of gradient flow"
+    statement = "The derived equations of the norms and directions agree with the projected gradient of the loss."
+    latex = r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n \psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
+    source = "Poggio, Banburski, Liao 2020; eq. (1.2)"
+    mutants = ("coefficient", "sign", "norm-exponent", "dropped-projection", "dropped-sample", "wrong-degree")
+    counter_example = "dropped-projection: the same equation without its tangent projection"
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.instances import layered
+
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        from flowlab.claims.instances import NETS, problem_like
+        from flowlab.symbolic.certificate import random_state, residuals
+        from flowlab.symbolic.derive import derive
+        from flowlab.symbolic.mutants import mutants
+
+        worst, gentlest = 0.0, float("inf")
+        nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
+        count = 20 if case.problem is None else 40
+        for net in nets:
+            flow = derive(problem_like(case, net, scheme="gradient_flow"), verify=False)
+            flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
+            for each in flows:
+                found = 0.0
+                for i in range(count if mutant is None else 3):
+                    found = max(found, *(residuals(each, random_state(flow.problem, case.seed + i)) or {"": 0.0}).values())
+                worst, gentlest = max(worst, found), min(gentlest, found)
+        value = worst if mutant is None else gentlest
+        return Measurement(value, 1e-11, "relative to each rate, at random states; eq. (1.2) is exact, so only roundings remain", {"networks": list(nets), "states": count})
+
+
+@claim("P3")
+class SchemesAtOneState(Claim):
+    """LM = weight normalisation at ‖v‖ = 1; V̇(LM) = ρ² V̇(GF); at ‖v‖ = c the direction in u = v/c moves c² slower."""
+
+    title = "Lagrange flow = weight normalisation at unit length; directions differ by clocks"
+    statement = "At one state the Lagrange flow and weight normalisation have equal rates, the direction's rate is rho_k^2 times that of gradient flow, and with |v| = c it is slower by c^2."
+    latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
+    source = "Poggio, Banburski, Liao 2020; eqs. (1.3), (1.4), (1.7)"
+    mutants = ("rho instead of rho^2", "c instead of c^2", "1% off", "exponential weight normalisation")
+    counter_example = "exponential weight normalisation moves the norms at another rate"
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.instances import layered
+
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        from flowlab.claims.instances import NETS, gap, problem_like, rates, small_data, states
+        from flowlab.language.state import State
+
+        data = case.data if case.data is not None else small_data(case.seed)
+        nets = NETS[:3] if case.problem is None else (case.problem.network.text,)
+        c, worst = 1.7, 0.0
+        second = "exponential_weight_normalization" if mutant == "exponential weight normalisation" else "weight_normalization"
+        for net in nets:
+            gf, lm, wn = (problem_like(case, net, scheme=s) for s in ("gradient_flow", "lagrange", second))
+            for state in states(gf, data, case.seed, 5):
+                rho_gf, V_gf = rates(gf, state, data)
+                rho_lm, V_lm = rates(lm, state, data)
+                rho_wn, V_wn = rates(wn, state, data)
+                power = 1 if mutant == "rho instead of rho^2" else 2
+                factor = 1.01 if mutant == "1% off" else 1.0
+                scaled = {w: factor * state.rho[w] ** power * v for w, v in V_gf.items()}
+                long = State(rho=state.rho, V={w: c * v for w, v in state.V.items()})
+                _, v_rate = rates(wn, long, data)
+                slow = {w: v / c for w, v in v_rate.items()}
+                by = c if mutant == "c instead of c^2" else c**2
+                worst = max(worst, gap(rho_wn, rho_lm), gap(V_wn, V_lm), gap(scaled, V_lm), gap(slow, {w: v / by for w, v in V_lm.items()}), gap(rho_gf, rho_lm))
+        return Measurement(worst, 1e-11, "relative; the relations are exact, so only roundings remain", {"networks": list(nets), "c": c})

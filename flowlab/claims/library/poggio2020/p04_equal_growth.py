@@ -1,0 +1,121 @@
+"""P4 and (1.8): the squares of the norms grow equally."""
+
+from typing import Any
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.verdict import Measurement
+
+
+@claim("P4")
+class EqualGrowthOnPath(Claim):
+    """ρ_k²/κ_k - ρ_j²/κ_j is constant along an integrated flow."""
+
+    title = "equal growth of squared norms along a path"
+    statement = "Along the flow the differences of rho_k^2/kappa_k between blocks are constant (of log rho_k/kappa_k for exponential weight normalisation)."
+    latex = r"\rho_k^2/\kappa_k - \rho_j^2/\kappa_j = \text{const}"
+    source = "Poggio, Banburski, Liao 2020; eq. (1.8) along a trajectory"
+    mutants = ("norms instead of squares", "cubes instead of squares", "one norm 0.1% off at the end", "degree doubled")
+    counter_example = "norms instead of squares: rho_k - rho_j is not conserved, though often said so"
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.instances import layered
+
+        told = layered(case)
+        if told is not None or case.path is None:
+            return told
+        problem = case.path.problem
+        if any(problem.decay.values()):
+            return "weight decay makes norms shrink at rates of their own"
+        if len(problem.network.weights) < 2:
+            return "the network has one block only"
+        if problem.scheme.name == "fixed_norm":
+            return "the norms are fixed"
+        return None if len(case.path) > 2 else f"the path has {len(case.path)} rows only"
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import numpy as np
+
+        path = case.path if case.path is not None else _own_path(case.seed)
+        problem = path.problem
+        rtol = float(path.provenance["settings"]["rtol"])
+        degrees = np.array([float(problem.degrees[b] or 1) for b in path.dataset["block"].values.tolist()])
+        rho = np.array(path.dataset["rho"].values)
+        if mutant == "one norm 0.1% off at the end":
+            rho[-1, 0] *= 1.001
+        if mutant == "degree doubled":
+            degrees = degrees * np.where(np.arange(len(degrees)) == 0, 2.0, 1.0)
+        log = problem.scheme.conserved_norm == "log"
+        power = {"norms instead of squares": 1, "cubes instead of squares": 3}.get(mutant or "", 2)
+        if log:
+            quantity = (rho if mutant == "norms instead of squares" else rho**3 if mutant == "cubes instead of squares" else np.log(rho)) / degrees
+        else:
+            quantity = rho**power / degrees
+        spread = quantity - quantity[:, :1]
+        drift = float(np.abs(spread - spread[0]).max())
+        scale = float(np.abs(quantity).max()) if not log else 1.0
+        bound = 100.0 * rtol
+        return Measurement(drift / scale, bound, f"100 times the integrator's rtol {rtol:g}, relative to the largest rho^2/kappa",
+                           {"network": problem.network.text, "rtol": rtol, "rows": len(path), "path_outcome": str(path.outcome)})  # fmt: skip
+
+
+_PATHS: dict[int, Any] = {}
+
+
+def _own_path(seed: int) -> Any:
+    """A flow of a net of degrees 2 and 1 to R = 50, at rtol 1e-10; one per seed."""
+    if seed not in _PATHS:
+        from flowlab.claims.instances import small_data, states
+        from flowlab.dynamics import integrate, norm_above, time
+        from flowlab.language.problem import Problem
+        from flowlab.lowering.field import lower
+        from flowlab.symbolic.derive import derive
+
+        data = small_data(seed)
+        problem = Problem("W3 @ W2 @ W1 @ x") if seed % 2 else Problem("a @ relu(W @ x)**2")
+        start = next(iter(states(problem, data, seed, 1)))
+        _PATHS[seed] = integrate(lower(derive(problem)), start, data, until=[norm_above(50.0), time(1e8)], rtol=1e-10, atol=1e-12, seed=seed)
+    return _PATHS[seed]
+
+
+@claim("E1.8")
+class EqualGrowthIdentity(Claim):
+    """d/dt(ρ_k²/κ_k) = 2 R s for every block under GF and LM, d/dt(log ρ_k)/κ_k = R s under EWN, for any loss."""
+
+    title = "equal growth as an identity of the field"
+    statement = "At every state the growth of rho_k^2/kappa_k (of log rho_k/kappa_k for exponential weight normalisation) is the same for all blocks."
+    latex = r"\tfrac{d}{dt}\rho_k^2/\kappa_k = 2Rs"
+    source = "eq. (1.8)"
+    mutants = ("norms instead of squares", "degrees ignored", "1% off", "weight decay")
+    counter_example = "weight decay: with it every block shrinks at its own rate"
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.instances import layered
+
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import numpy as np
+
+        from flowlab.claims.instances import problem_like, rates, small_data, states
+
+        data = case.data if case.data is not None else small_data(case.seed)
+        # A net with unequal degrees comes last, so that ignoring them shows even on a user's net of degree 1.
+        nets = ("W3 @ relu(W2 @ relu(W1 @ x))", "a @ relu(W @ x)**2") if case.problem is None else (case.problem.network.text,)
+        if mutant == "degrees ignored" and case.problem is not None:
+            case, nets, data = Case(seed=case.seed), ("a @ relu(W @ x)**2",), small_data(case.seed)
+        worst = 0.0
+        for net in nets:
+            for scheme in ("gradient_flow", "lagrange", "exponential_weight_normalization"):
+                problem = problem_like(case, net, scheme=scheme, decay=0.05 if mutant == "weight decay" else None)
+                for state in states(problem, data, case.seed, 4):
+                    rho_rate, _ = rates(problem, state, data)
+                    growth = []
+                    for k, kappa in problem.degrees.items():
+                        weight = float(state.rho[k]) if problem.scheme.conserved_norm == "square" else 1.0 / float(state.rho[k])
+                        if mutant == "norms instead of squares":
+                            weight = 1.0
+                        growth.append(float(rho_rate[k]) * weight / (1.0 if mutant == "degrees ignored" else float(kappa or 1)))
+                    if mutant == "1% off":
+                        growth[0] *= 1.01
+                    worst = max(worst, float(np.ptp(growth)) / max(abs(g) for g in growth))
+        return Measurement(worst, 1e-11, "relative, at random states; the identity is exact, so only roundings remain", {"networks": list(nets)})
