@@ -1,17 +1,14 @@
 """Seeded instances that claims are checked on when none is given, and the autodiff quantities they share."""
 
 from collections.abc import Iterator
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.claim import Case
-from flowlab.language.autodiff import velocity
-from flowlab.language.data import Data
-from flowlab.language.problem import Problem
-from flowlab.language.state import State, initial_state
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
 
 NETS = ("W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "W3 @ relu(W2 @ relu(W1 @ x))", "W2 @ relu(W1 @ x)**2", "W5 @ relu(W4 @ relu(W3 @ relu(W2 @ relu(W1 @ x))))")
 """Depths 2 to 5; linear, ReLU and ReLU², so that degrees other than 1 occur."""
@@ -19,37 +16,51 @@ NETS = ("W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "W3 @ relu(W2 @ relu(W1 @ x))",
 SMALL = "gaussian?n=20&d=3&margin=0.3"
 
 
-def small_data(seed: int) -> Data:
+def small_data(seed: int) -> "Data":
     """Twenty separable samples in three dimensions."""
     from flowlab.language.load import load
 
     return load(SMALL, seed=seed)
 
 
-def problem_like(case: Case, net: str, **settings: Any) -> Problem:
+def problem_like(case: Case, net: str, **settings: Any) -> "Problem":
     """The case's network and loss, or a default one, under another scheme."""
+    from flowlab.language.problem import Problem
+
     if case.problem is None:
         return Problem(net, "exponential", **settings)
     p = case.problem
     return Problem(p.network, p.loss.name, reduction=p.reduction, **settings)
 
 
-def states(problem: Problem, data: Data, seed: int, count: int, widths: int = 5) -> Iterator[State]:
+def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int = 5) -> "Iterator[State]":
     """Random states with norms that differ from one another, as Gaussian weights do not give."""
+    import numpy as np
+
+    from flowlab.language.state import State, initial_state
+
     for i in range(count):
         start = initial_state(problem.network, data, seed=seed + i, default_width=widths, per=problem.per)
         rng = np.random.default_rng(1000 + seed + i)
         yield State(rho={k: r * np.exp(rng.uniform(-0.6, 0.6)) for k, r in start.rho.items()}, V=start.V, per=start.per)
 
 
-def rates(problem: Problem, state: State, data: Data) -> tuple[dict[str, Any], dict[str, Any]]:
+def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Any], dict[str, Any]]:
     """(ρ̇, V̇) of the problem's scheme by autodiff."""
+    import jax.numpy as jnp
+
+    from flowlab.language.autodiff import velocity
+
     weights = problem.scheme.weights(jnp, state.rho, state.V, problem.per)
     return problem.scheme.numeric(jnp, state.rho, state.V, velocity(problem, weights, data), problem.per)
 
 
 def gap(a: Any, b: Any) -> float:
     """‖a - b‖/‖b‖ over all leaves."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
     top = sum(float(jnp.sum((p - q) ** 2)) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
     size = sum(float(jnp.sum(q**2)) for q in jax.tree.leaves(b))
     return float(np.sqrt(top / size)) if size > 0 else float(np.sqrt(top))

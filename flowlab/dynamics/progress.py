@@ -2,7 +2,7 @@
 
 import math
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,7 +17,7 @@ class Progress:
         self.bar: Bar | None = None
         self.horizon = horizon or "an event"
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self.on:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
             self.bar = Bar(*columns, console=Console(stderr=True), transient=True)

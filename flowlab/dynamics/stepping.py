@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import Event
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -43,15 +44,15 @@ class Chunk(NamedTuple):
     carry: Carry
     times: jax.Array
     rows: Any
-    count: jax.Array
+    accepted: jax.Array
     before_t: jax.Array
     before_y: Any
     fired: jax.Array
 
 
-def _rate(t: Any, y: Any, args: tuple[VectorField, Data]) -> Any:
-    field, data = args
-    return field.rate(t, y, data)
+def _rate(t: Any, y: Any, args: tuple[Clock, VectorField, Data]) -> Any:
+    clock, field, data = args
+    return clock.rate(field, t, y, data)
 
 
 TERM = diffrax.ODETerm(_rate)
@@ -62,20 +63,40 @@ def controller(rtol: jax.Array, atol: jax.Array) -> diffrax.PIDController:
     return diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.3, icoeff=0.4, error_order=None)
 
 
+def projects(field: VectorField) -> bool:
+    """Whether `field.constrain` moves states after a step."""
+    return field.problem.coordinates == "polar" and field.problem.scheme.unit
+
+
+def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
+    """Evaluations of the rate in one attempted step."""
+    tableau = solver.tableau  # type: ignore[attr-defined]
+    return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)
+
+
 def _finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 @eqx.filter_jit
-def begin(solver: diffrax.AbstractSolver, field: VectorField, data: Data, y: Any, t_end: jax.Array, rtol: jax.Array, atol: jax.Array) -> Carry:
+def begin(
+    solver: diffrax.AbstractSolver,
+    clock: Clock,
+    field: VectorField,
+    data: Data,
+    y: Any,
+    t_end: jax.Array,
+    rtol: jax.Array,
+    atol: jax.Array,
+) -> Carry:
     """The carry at time zero, with a first step size chosen from the rates."""
     t = jnp.zeros(())
-    args = (field, data)
-    order = solver.error_order(TERM)
+    args = (clock, field, data)
+    order: Any = solver.error_order(TERM)
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, None, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero = jnp.zeros((), dtype=jnp.int64)
-    return Carry(t, t_next, y, state, control_state, zero, zero, zero, zero)
+    return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero)
 
 
 @eqx.filter_jit
@@ -90,9 +111,18 @@ def _values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
 
 
 @eqx.filter_jit
-def restep(solver: diffrax.AbstractSolver, field: VectorField, data: Data, t: jax.Array, h: jax.Array, y: Any, events: tuple[Event, ...]) -> tuple[Any, jax.Array]:
+def restep(
+    solver: diffrax.AbstractSolver,
+    clock: Clock,
+    field: VectorField,
+    data: Data,
+    t: jax.Array,
+    h: jax.Array,
+    y: Any,
+    events: tuple[Event, ...],
+) -> tuple[Any, jax.Array]:
     """One step of size h from a state, projected; with the event values after it."""
-    args = (field, data)
+    args = (clock, field, data)
     state = solver.init(TERM, t, t + h, y, args)
     out, *_ = solver.step(TERM, t, t + h, y, args, state, jnp.asarray(True))
     out = field.constrain(out)
@@ -102,6 +132,7 @@ def restep(solver: diffrax.AbstractSolver, field: VectorField, data: Data, t: ja
 @eqx.filter_jit
 def advance(
     solver: diffrax.AbstractSolver,
+    clock: Clock,
     field: VectorField,
     data: Data,
     carry: Carry,
@@ -112,19 +143,19 @@ def advance(
     events: tuple[Event, ...],
     size: int,
 ) -> Chunk:
-    """Attempt up to `attempts` steps and keep up to `size` accepted rows."""
-    args = (field, data)
-    order = solver.error_order(TERM)
+    """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result."""
+    args = (clock, field, data)
+    order: Any = solver.error_order(TERM)
     control = controller(rtol, atol)
     rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), carry.y)
     start = Chunk(carry, jnp.zeros((size,)), rows, jnp.zeros((), jnp.int64), carry.t, carry.y, jnp.zeros((len(events),), bool))
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
-    moved = jnp.asarray(field.problem.coordinates == "polar" and field.problem.scheme.unit)
+    moved = jnp.asarray(projects(field))
 
     def unfinished(loop: tuple[Chunk, jax.Array]) -> jax.Array:
         chunk, tried = loop
         c = chunk.carry
-        return (c.status == RUNNING) & (c.t < t_end) & (chunk.count < size) & (tried < attempts)
+        return (c.status == RUNNING) & (c.t < t_end) & (chunk.accepted < size) & (tried < attempts)
 
     def attempt(loop: tuple[Chunk, jax.Array]) -> tuple[Chunk, jax.Array]:
         chunk, tried = loop
@@ -139,24 +170,23 @@ def advance(
         t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
         y1 = field.constrain(y1)
         fired = (_values(events, field.observe(y1, data)) > 0) & keep
-        pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)  # noqa: E731
+        pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
         t1 = jnp.where(keep, t_to, c.t)
         in_a_row = jnp.where(keep, 0, c.in_a_row + 1)
         # After an accepted step the controller's proposal starts at t_to; after a rejected one at t.
         h = t_after - jnp.where(keep, t_to, c.t)
-        small = h < _RESOLUTION * jnp.spacing(jnp.abs(t1)) if hasattr(jnp, "spacing") else h < _RESOLUTION * jnp.finfo(jnp.float64).eps * jnp.abs(t1)
-        small = small & (t1 < t_end)
-        status = jnp.where(fired.any(), FIRED, jnp.where(~sound & (small | (in_a_row > _REJECTIONS)), NONFINITE, jnp.where(small | (in_a_row > _REJECTIONS), STALLED, RUNNING)))
-        # The carry of a fired event stays before it; the host locates the crossing inside the step.
+        stuck = ((h < _RESOLUTION * (jnp.nextafter(t1, jnp.inf) - t1)) & (t1 < t_end)) | (in_a_row > _REJECTIONS)
+        status = jnp.where(fired.any(), FIRED, jnp.where(stuck, jnp.where(sound, STALLED, NONFINITE), RUNNING))
+        # The row of a fired event is left out: the host locates the crossing between `before_t` and t.
         go = keep & ~fired.any()
-        row = chunk.count
+        row = chunk.accepted
         times = jnp.where(go, chunk.times.at[row].set(t_to), chunk.times)
         kept = jax.tree.map(lambda buffer, leaf: jnp.where(go, buffer.at[row].set(leaf), buffer), chunk.rows, y1)
         after = Carry(
             t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,
             c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64),
         )  # fmt: skip
-        return Chunk(after, times, kept, chunk.count + go, c.t, c.y, fired), tried + 1
+        return Chunk(after, times, kept, chunk.accepted + go, c.t, c.y, fired), tried + 1
 
     chunk, _ = jax.lax.while_loop(unfinished, attempt, (start, jnp.zeros((), jnp.int64)))
     return chunk

@@ -12,7 +12,7 @@ import numpy as np
 from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
-from flowlab.language.groups import NETWORK, PER, inner, scaled
+from flowlab.language.groups import PER, inner, scaled
 from flowlab.language.network import Network
 
 
@@ -107,5 +107,10 @@ def names_match(state: State, network: Network) -> None:
     if set(state.V) != set(network.weights):
         odd = sorted(set(state.V) ^ set(network.weights))
         raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")
-    if state.per == NETWORK and set(state.rho) != {NETWORK}:
-        raise ShapeMismatch(f"a state with per=\"network\" has the one norm \"network\", not {', '.join(sorted(state.rho))}.")
+    wanted = {k: v.shape for k, v in inner(state.V, state.V, state.per).items()}
+    found = {k: jnp.shape(v) for k, v in state.rho.items()}
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            raise ShapeMismatch(
+                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {wanted.get(name, 'none')}; make the state with `State.from_weights`."
+            )

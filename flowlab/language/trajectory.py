@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,19 +154,15 @@ class Trajectory:
             OutputError: if the file cannot be written.
         """
         path = Path(path)
+        # Beside the target, so that the last move is one step on one disk.
+        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-            os.close(handle)
+            self.dataset.to_netcdf(part, engine="h5netcdf")
+            os.replace(part, path)
         except OSError as error:
-            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
-        try:
-            self.dataset.to_netcdf(name, engine="h5netcdf")
-            os.replace(name, path)
-        except BaseException as error:
-            Path(name).unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise OutputError(f"`{path}` cannot be written ({error}); choose another folder.") from None
-            raise
+            raise OutputError(f"`{path}` cannot be written ({error.strerror or error}); choose another folder.") from None
+        finally:
+            part.unlink(missing_ok=True)
         return path
 
     @classmethod
@@ -182,7 +177,7 @@ class Trajectory:
                 dataset = opened.load()
             record = json.loads(dataset.attrs["flowlab"])
             problem, end = Problem.from_description(record["problem"]), record["outcome"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"`{path}` is no stored trajectory ({type(error).__name__}: {error}); write one with `save`.") from None
         dataset = dataset.assign_coords(block=dataset["block"].astype(str))
         empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"]), State(rho={}, V={}), record["stats"], problem, data)

@@ -1,0 +1,1 @@
+"""The application behind the command line: specifications and whole runs."""

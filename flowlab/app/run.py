@@ -1,0 +1,183 @@
+"""`flowlab run`: from a specification to equations, a trajectory, a witness, verdicts and figures in one folder."""
+
+import json
+import os
+import shutil
+import tempfile
+import time as clock
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowlab.app.spec import read_spec
+from flowlab.claims import check, claims
+from flowlab.claims import load_library as load_claims
+from flowlab.core.errors import OutputError
+from flowlab.core.provenance import versions
+from flowlab.discrete import descend
+from flowlab.discrete.rules import rules
+from flowlab.dynamics import conditions, integrate
+from flowlab.dynamics.integrate import _solver as solver_named
+from flowlab.figures import draw, figures
+from flowlab.figures import load_library as load_figures
+from flowlab.language.data import Data
+from flowlab.language.load import load
+from flowlab.language.network import Network
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
+from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.field import lower
+from flowlab.symbolic.derive import derive
+from flowlab.symbolic.equations import FlowEquations
+
+CLAIMS = ("P2", "P4", "E1.8")
+FIGURES = ("margin", "loss", "norms", "balance")
+
+
+def open_output(out: Path) -> None:
+    """Make sure that a folder can be written, before anything is computed.
+
+    Raises:
+        OutputError: if it is a file, or not writable.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"`--out {out}` is a file; name a folder.")
+    parent = out if out.exists() else next(p for p in out.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"`--out {out}` cannot be written: `{parent}` is not writable; choose another folder.")
+
+
+def run(spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Do everything a specification asks for; returns the summary that is also written.
+
+    Raises:
+        FlowlabError: for bad input, with nothing written.
+    """
+    began = clock.monotonic()
+    spec = read_spec(spec_path)
+    open_output(out)
+    problem, data, start, seed = _ready(spec, spec_path)
+    wanted = spec.get("integrate", {})
+    ends = [conditions[name](*([] if name == "separated" else [value])) for name, value in wanted.get("until", {"log_time": 5.0}).items() if value is not False]
+    names, pictures = _words(spec)
+    say(f"deriving the flow of {problem.network.text}")
+    flow = derive(problem)
+    say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
+    settings = {k: wanted[k] for k in ("solver", "max_steps", "wall_seconds") if k in wanted}
+    path = integrate(lower(flow), start, data, until=ends, rtol=wanted.get("rtol", 1e-6), atol=wanted.get("atol", 1e-8), progress=progress, seed=seed, **settings)
+    say(f"flow: {path.outcome}")
+    walk = None
+    if "witness" in spec:
+        walk = descend(problem, start, data, seed=seed, **spec["witness"])
+        say(f"witness: {walk.outcome}")
+    say(f"checking {', '.join(names)}")
+    verdicts = check(names, problem, data, path, *([walk] if walk is not None else []), seed=seed)
+    summary = _summary(spec, flow, path, walk, verdicts, seed)
+    say("drawing")
+    _write(out, flow, path, walk, summary, pictures, began)
+    return summary
+
+
+def _ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, int]:
+    net, told = spec["network"], spec.get("problem", {})
+    network = Network(net["expression"], shapes={k: tuple(v) for k, v in net.get("shapes", {}).items()})
+    problem = Problem(network, **told)
+    source = spec["data"]["source"]
+    if source.endswith((".npz", ".csv")) and not Path(source).is_absolute():
+        source = str(spec_path.parent / source)
+    data = load(source, standardize=spec["data"].get("standardize", False), seed=spec["data"].get("seed", 0))
+    problem.loss.check_labels(data)
+    begin = spec.get("start", {})
+    seed = begin.get("seed", 0)
+    return problem, data, initial_state(network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per), seed
+
+
+def _words(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Claims and figures, looked up before the long part begins."""
+    load_claims()
+    load_figures()
+    names = spec.get("verify", {}).get("claims", list(CLAIMS))
+    pictures = spec.get("figures", {}).get("names", list(FIGURES))
+    for name in names:
+        claims[name]
+    for name in pictures:
+        figures[name]
+    if "witness" in spec:
+        rules[spec["witness"].get("rule", "gradient")]
+    solver_named(spec.get("integrate", {}).get("solver", "tsit5"))
+    return names, pictures
+
+
+def witness_distance(path: Trajectory, walk: Trajectory) -> dict[str, float] | None:
+    """Largest distance between the directions of flow and descent at equal times, where both ran; None without overlap."""
+    ours, theirs = path.dataset["log_t"].values, walk.dataset["log_t"].values
+    inside = np.isfinite(theirs) & (theirs <= ours[-1]) & (theirs >= ours[1] if len(ours) > 1 else np.inf)
+    if not inside.any():
+        return None
+    worst = 0.0
+    t, times = np.exp(ours), np.exp(theirs[inside])
+    for name in path.problem.network.weights:
+        flow, descent = path.dataset[f"V_{name}"].values, walk.dataset[f"V_{name}"].values[inside]
+        flat = flow.reshape(len(flow), -1)
+        between = np.stack([np.interp(times, t, column) for column in flat.T], axis=1)
+        worst = max(worst, float(np.sqrt(((between - descent.reshape(len(descent), -1)) ** 2).sum(axis=1)).max()))
+    return {"directions": worst, "until_log_t": float(theirs[inside][-1])}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int) -> dict[str, Any]:
+    end = path.dataset.isel(step=-1)
+    margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
+    apart = np.flatnonzero(margins > 0)
+    separated = None if not len(apart) or path.problem.loss.labels == "targets" else _number(log_t[apart[0]])
+    return {
+        "equations_signature": flow.signature,
+        "derivation_residual": flow.residual,
+        "outcome": {"kind": path.outcome.kind, "message": path.outcome.message, "event": path.outcome.event},
+        "log_t": _number(end["log_t"]),
+        "log_loss": _number(end["log_loss"]),
+        "rho": {name: float(value) for name, value in zip(path.dataset["block"].values.tolist(), end["rho"].values, strict=True)},
+        "min_margin": _number(end["min_margin"]),
+        "separated_at_log_t": separated,
+        "witness": None if walk is None else {"outcome": walk.outcome.kind, "distance": witness_distance(path, walk)},
+        "verdicts": [v.to_dict() for v in verdicts],
+        "stats": path.stats,
+        "versions": versions(),
+        "seed": seed,
+        "spec": spec,
+    }
+
+
+def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], began: float) -> None:
+    """Write everything into a folder beside `out`, then move it in place file by file, the summary last."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as error:
+        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+    try:
+        (made / "figures").mkdir()
+        (made / "equations.txt").write_text(flow.text("structural") + "\n" + flow.text("matrix", steps=False), encoding="utf-8")
+        (made / "equations.tex").write_text(flow.latex("structural", standalone=True), encoding="utf-8")
+        (made / "equations.json").write_text(flow.to_json(), encoding="utf-8")
+        path.save(made / "trajectory.nc")
+        if walk is not None:
+            walk.save(made / "witness.nc")
+        for name in pictures:
+            drawn = draw(name, path, *([walk] if walk is not None else []))
+            for kind in ("pdf", "png"):
+                drawn.save(made / "figures" / f"{name}.{kind}")
+        summary["wall_seconds"] = round(clock.monotonic() - began, 2)
+        (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        for file in sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == "summary.json"):
+            os.replace(file, out / file.relative_to(made))
+    except OSError as error:
+        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""P5 and P7: what the Lagrange flow shares with gradient flow (its zeros), and where its constraint is unstable."""
+
+from typing import Any
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.instances import layered
+from flowlab.claims.verdict import Measurement
+
+
+def _flat(problem: Any, data: Any, R: float, widths: int) -> tuple[Any, Any]:
+    """The direction field at frozen norms as a function of one vector, and how to unpack the vector."""
+    import jax
+    import jax.numpy as jnp
+    from jax.flatten_util import ravel_pytree
+
+    from flowlab.claims.instances import rates
+    from flowlab.language.state import State, initial_state
+
+    start = initial_state(problem.network, data, seed=0, default_width=widths)
+    _, unravel = ravel_pytree(start.V)
+    total = sum(float(k or 0) for k in problem.degrees.values())
+    rho = {k: jnp.asarray(R ** (1.0 / total)) for k in start.rho}
+
+    def field(flat: jax.Array) -> jax.Array:
+        V = unravel(flat)
+        return ravel_pytree(rates(problem, State(rho=rho, V=V), data)[1])[0]
+
+    return field, unravel
+
+
+def _zero(problem: Any, data: Any, R: float, seed: int, steps: int = 3000) -> tuple[Any, float]:
+    """A zero of the direction field: explicit steps towards it, then Newton with the spheres as equations."""
+    import jax
+    import jax.numpy as jnp
+    from jax.flatten_util import ravel_pytree
+
+    from flowlab.language.state import initial_state
+
+    field, unravel = _flat(problem, data, R, 3)
+    flat = ravel_pytree(initial_state(problem.network, data, seed=seed, default_width=3).V)[0]
+
+    def onto(v: jax.Array) -> jax.Array:
+        return ravel_pytree({k: b / jnp.sqrt(jnp.sum(b * b)) for k, b in unravel(v).items()})[0]
+
+    def descend(v: jax.Array, _: None) -> tuple[jax.Array, None]:
+        rate = field(v)
+        # A step of length at most 0.02, since the size of the rate spans many decades.
+        return onto(v + rate * jnp.minimum(0.02, 0.02 / jnp.maximum(jnp.sqrt(rate @ rate), 1e-300))), None
+
+    flat = jax.jit(lambda v: jax.lax.scan(descend, v, None, length=steps)[0])(flat)
+
+    def equations(v: jax.Array) -> jax.Array:
+        norms = jnp.stack([jnp.sum(b * b) - 1.0 for b in unravel(v).values()])
+        return jnp.concatenate([field(v), norms])
+
+    jacobian, equations = jax.jit(jax.jacfwd(equations)), jax.jit(equations)
+    for _ in range(30):
+        # Least squares: hidden rotations leave zero modes, along which no step is needed.
+        step, *_ = jnp.linalg.lstsq(jacobian(flat), -equations(flat), rcond=1e-9)
+        flat = flat + step * jnp.minimum(1.0, 0.1 / jnp.maximum(jnp.sqrt(step @ step), 1e-300))
+    return flat, float(jnp.max(jnp.abs(equations(flat))))
+
+
+_ZEROS: dict[tuple[str, float, int], tuple[Any, float]] = {}
+
+
+@claim("P5")
+class SameCriticalPoints(Claim):
+    """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish together."""
+
+    title = "same critical points of the directions at fixed norms"
+    statement = "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by layer, and a zero of one is a zero of the other."
+    latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
+    source = "Poggio, Banburski, Liao 2020; eq. (1.10)"
+    mutants = ("rate without projection", "another loss", "zero moved by 1e-6")
+    counter_example = "another loss: at the same norms it has other critical points"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import jax.numpy as jnp
+
+        from flowlab.claims.instances import problem_like, rates, small_data, states
+        from flowlab.language.problem import Problem
+
+        data = case.data if case.data is not None else small_data(case.seed)
+        net = case.problem.network.text if case.problem is not None else "W2 @ relu(W1 @ x)"
+        gf, lm = problem_like(case, net, scheme="gradient_flow"), problem_like(case, net, scheme="lagrange")
+        turn = 0.0
+        for state in states(gf, data, case.seed, 5):
+            _, a = rates(gf, state, data)
+            _, b = rates(lm, state, data)
+            for w in a:
+                left = a[w] + (0.1 * state.V[w] * jnp.linalg.norm(a[w]) if mutant == "rate without projection" else 0.0)
+                unit = left / jnp.linalg.norm(left) - b[w] / jnp.linalg.norm(b[w])
+                turn = max(turn, float(jnp.linalg.norm(unit)))
+        # Zeros are looked for on small smooth nets, where Newton's method has a Hessian.
+        zero = 0.0
+        for small, R in (("W1 @ x", 6.0), ("W2 @ W1 @ x", 4.0)):
+            points = small_data(case.seed)
+            problem = Problem(small, "exponential", "lagrange")
+            key = (small, R, case.seed)
+            if key not in _ZEROS:
+                _ZEROS[key] = _zero(problem, points, R, case.seed)
+            flat, left = _ZEROS[key]
+            other = Problem(small, "logistic" if mutant == "another loss" else "exponential", "gradient_flow")
+            field, _ = _flat(other, points, R, 3)
+            rate = field(flat + (1e-6 if mutant == "zero moved by 1e-6" else 0.0))
+            zero = max(zero, float(jnp.max(jnp.abs(rate))) / 1e-10, left / 1e-12)
+        return Measurement(max(zero, turn / 1e-11), 1.0, "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there",
+                           {"network": net, "turn": turn, "zero_in_tolerances": zero})  # fmt: skip
+
+
+@claim("P7")
+class ConstraintStability(Claim):
+    """Under the Lagrange flow ‖V‖² - 1 grows at rate -2κRs: the sphere repels before separation and attracts after."""
+
+    title = "stability of the Lagrange constraint"
+    statement = "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t): away from the sphere while s < 0, back to it when s > 0."
+    latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
+    source = "eq. (1.3) off the sphere; Douglas, Amari and Kung 2000, rule 1"
+    mutants = ("opposite sign", "20% off", "tangent scheme")
+    counter_example = "tangent scheme: with S = I - VV^T/|V|^2 the defect neither grows nor decays"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import jax
+        import jax.numpy as jnp
+
+        from flowlab.claims.instances import rates, small_data, states
+        from flowlab.language.data import Data
+        from flowlab.language.problem import Problem
+        from flowlab.language.state import State
+
+        base = case.data if case.data is not None and case.data.kind == "binary" else small_data(case.seed)
+        problem = Problem("W2 @ relu(W1 @ x)", "exponential", "tangent" if mutant == "tangent scheme" else "lagrange")
+        worst, seen = 0.0, []
+        start = next(iter(states(problem, base, case.seed, 1)))
+        # Labels given by the net itself are separated, their opposites misclassified: both phases on one instance.
+        sides = jnp.sign(problem.network.outputs(start.weights(), base.x)[:, 0] - jnp.median(problem.network.outputs(start.weights(), base.x)[:, 0]))
+        sides = jnp.where(sides == 0, 1.0, sides)
+        for flip in (1.0, -1.0):
+            data = Data(base.x, flip * sides)
+            state = State(rho={k: 0.5 * r for k, r in start.rho.items()}, V={w: 1.001 * v for w, v in start.V.items()})
+
+            def step(s: Any, h: jax.Array, data=data) -> Any:
+                def f(s: Any) -> Any:
+                    rho, V = rates(problem, s, data)
+                    return State(rho=rho, V=V)
+
+                def move(s: Any, k: Any, by: Any) -> Any:
+                    return jax.tree.map(lambda a, b: a + by * b, s, k)
+
+                k1 = f(s)
+                k2 = f(move(s, k1, h / 2))
+                k3 = f(move(s, k2, h / 2))
+                k4 = f(move(s, k3, h))
+                return jax.tree.map(lambda a, p, q, r, t: a + h / 6 * (p + 2 * q + 2 * r + t), s, k1, k2, k3, k4)
+
+            def expected(s: Any, data=data) -> jax.Array:
+                f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
+                return -2.0 * jnp.sum(problem.loss.pull(jnp, f, data.y) * f)
+
+            defect = lambda s: jnp.sum(s.V["W1"] ** 2) - 1.0  # noqa: E731
+            h = 1e-3 / max(abs(float(expected(state))), 1e-12)
+            once, integral = jax.jit(step), 0.0
+            first = float(defect(state))
+            for _ in range(50):
+                here = float(expected(state))
+                state = once(state, jnp.asarray(h))
+                integral += h * 0.5 * (here + float(expected(state)))
+            growth = float(jnp.log(jnp.abs(defect(state) / first)))
+            wanted = -integral if mutant == "opposite sign" else 1.2 * integral if mutant == "20% off" else integral
+            seen.append({"s_sign": -1.0 if wanted > 0 else 1.0, "growth": growth, "predicted": wanted})
+            worst = max(worst, abs(growth - wanted) / abs(wanted))
+        return Measurement(worst, 0.05, "the growth of a defect of 1e-3 over 50 Runge-Kutta steps, to 5 %", {"phases": seen})

@@ -1,0 +1,79 @@
+"""(1.12): the conservation laws that tell the normalised flows apart."""
+
+from typing import Any
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.verdict import Measurement
+
+_SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
+
+
+@claim("E1.12")
+class ConservationLaws(Claim):
+    """Hidden balance and the off-span part of the first layer are conserved, with a factor that depends on the scheme."""
+
+    title = "conservation laws of the normalised flows"
+    statement = "With M = V_1 V_1^T - V_2^T V_2 (its diagonal for ReLU): W-balance is constant under gradient flow, M exp(rho_1^2) under the Lagrange flow, M rho_1^2 under exponential weight normalisation; so are W_1 P, V_1 P exp(rho_1^2/2) and V_1 P rho_1, with P the projection off the span of the inputs."
+    latex = r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top W_2 = \text{const (GF)}"
+    source = "eq. (1.12); for gradient flow Du, Hu and Lee 2018"
+    mutants = ("gradient-flow law on every scheme", "exponent doubled", "factor 1% off at the end")
+    counter_example = "gradient-flow law on every scheme: the normalised flows have as many laws, but others"
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        rtol, worst, table = 1e-10, 0.0, {}
+        for net, diagonal in (("W2 @ W1 @ x", False), ("W2 @ relu(W1 @ x)", True)):
+            for scheme in _SCHEMES:
+                # Crossing a kink inside a step costs accuracy that the tolerance does not see.
+                tolerance = rtol if not diagonal else 1e-7
+                found = _drift(_path(net, scheme, tolerance, case.seed), diagonal, mutant)
+                table[f"{net} / {scheme}"] = found
+                worst = max(worst, found / (100.0 * tolerance))
+        return Measurement(worst, 1.0, "in units of 100 rtol (rtol 1e-10; 1e-7 for ReLU), relative to the quantity itself", {"drift": table})
+
+
+_PATHS: dict[Any, Any] = {}
+
+
+def _path(net: str, scheme: str, rtol: float, seed: int) -> Any:
+    from flowlab.claims.instances import states
+    from flowlab.dynamics import integrate, norm_above, time
+    from flowlab.language.load import load
+    from flowlab.language.problem import Problem
+    from flowlab.lowering.field import lower
+    from flowlab.symbolic.derive import derive
+
+    key = (net, scheme, rtol, seed)
+    if key not in _PATHS:
+        # Fewer samples than features: the first layer has a part off their span.
+        data = load("gaussian?n=4&d=6&margin=0.3", seed=seed)
+        problem = Problem(net, "logistic", scheme)
+        start = next(iter(states(problem, data, seed, 1, widths=3)))
+        _PATHS[key] = integrate(lower(derive(problem)), start, data, until=[norm_above(3.0), time(10.0)], rtol=rtol, atol=rtol * 1e-2, max_steps=20_000)
+    return _PATHS[key]
+
+
+def _drift(path: Any, diagonal: bool, mutant: str | None) -> float:
+    import numpy as np
+
+    scheme = path.problem.scheme.name
+    rho1, rho2 = (path.dataset["rho"].sel(block=b).values for b in ("W1", "W2"))
+    V1, V2 = path.dataset["V_W1"].values, path.dataset["V_W2"].values
+    x = np.asarray(path.data.x)
+    off = np.eye(x.shape[1]) - np.linalg.pinv(x) @ x
+    if mutant == "gradient-flow law on every scheme":
+        scheme = "gradient_flow"
+    power = 2.0 if mutant == "exponent doubled" else 1.0
+    first, second = np.einsum("tij,tkj->tik", V1, V1), np.einsum("tji,tjk->tik", V2, V2)
+    if scheme == "gradient_flow":
+        balance = rho1[:, None, None] ** (2 * power) * first - rho2[:, None, None] ** (2 * power) * second
+        span = rho1[:, None, None] ** power * (V1 @ off)
+    elif scheme == "lagrange":
+        balance = (first - second) * np.exp(power * (rho1**2 - rho1[0] ** 2))[:, None, None]
+        span = (V1 @ off) * np.exp(power * (rho1**2 - rho1[0] ** 2) / 2)[:, None, None]
+    else:
+        balance, span = (first - second) * rho1[:, None, None] ** (2 * power), (V1 @ off) * rho1[:, None, None] ** power
+    if diagonal:
+        balance = np.einsum("tii->ti", balance)
+    if mutant == "factor 1% off at the end":
+        balance[-1] *= 1.01
+    return max(float(np.abs(q - q[0]).max() / np.abs(q[0]).max()) for q in (balance, span))

@@ -1,0 +1,244 @@
+"""The command line: parses, calls, prints. Heavy imports happen inside the verbs."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flowlab.core.errors import FlowlabError, LanguageError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.")
+_state = {"debug": False}
+
+DONE, REFUTED, BAD_INPUT, GAVE_UP = 0, 1, 2, 3
+
+
+def _float64() -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"flowlab: {text}\n")
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    _state["debug"] = debug
+
+
+@app.command()
+def derive(
+    expression: Annotated[str, typer.Argument(help="A network, such as 'W2 @ relu(W1 @ x)'.")],
+    loss: Annotated[str, typer.Option()] = "exponential",
+    scheme: Annotated[str, typer.Option()] = "gradient_flow",
+    per: Annotated[str, typer.Option(help="layer, neuron or network")] = "layer",
+    coordinates: Annotated[str, typer.Option(help="polar or weights")] = "polar",
+    reduction: Annotated[str, typer.Option(help="sum or mean")] = "sum",
+    decay: Annotated[float, typer.Option(help="coefficient of |W|^2 for every block")] = 0.0,
+    depth: Annotated[str, typer.Option(help="structural, matrix or component")] = "structural",
+    format: Annotated[str, typer.Option(help="text, latex or json")] = "text",
+) -> None:
+    """Derive the flow equations of a network and print them."""
+    if format not in ("text", "latex", "json"):
+        raise LanguageError(f"`--format {format}` is not known; use text, latex or json.")
+    _float64()
+    from flowlab.language.problem import Problem
+    from flowlab.symbolic.derive import derive as derive_flow
+
+    flow = derive_flow(Problem(expression, loss, scheme, per=per, coordinates=coordinates, reduction=reduction, decay=decay))
+    _print(flow.to_json() if format == "json" else flow.latex(depth, standalone=True) if format == "latex" else flow.text(depth))
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="A TOML specification.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Derive, integrate, witness, check and draw what a specification asks for."""
+    from flowlab.app.spec import read_spec
+
+    read_spec(spec)
+    _float64()
+    from flowlab.app.run import run as run_spec
+
+    summary = run_spec(spec, out, progress=not quiet and sys.stderr.isatty(), say=(lambda _: None) if quiet else _say)
+    _print_summary(summary, out)
+    if any(v["answer"] == "refuted" for v in summary["verdicts"]):
+        raise typer.Exit(REFUTED)
+    if summary["outcome"]["kind"] not in ("done", "event"):
+        raise typer.Exit(GAVE_UP)
+
+
+def _print_summary(summary: dict[str, Any], out: Path) -> None:
+    def shown(value: float | None) -> str:
+        return "none" if value is None else f"{value:.6g}"
+
+    _print(f"{summary['outcome']['kind']}: {summary['outcome']['message']}")
+    _print(f"log t {shown(summary['log_t'])}   log loss {shown(summary['log_loss'])}   min margin {shown(summary['min_margin'])}   rho " + "  ".join(f"{k}={v:.6g}" for k, v in list(summary["rho"].items())[:8]))
+    _print_verdicts(summary["verdicts"])
+    _print(f"written to {out}")
+
+
+def _print_verdicts(verdicts: list[dict[str, Any]]) -> None:
+    table = Table("claim", "answer", "measured", "bound", "because")
+    for v in verdicts:
+        table.add_row(v["id"], v["answer"], *(("-" if v[k] is None else f"{v[k]:.3g}") for k in ("measured", "bound")), v["reason"])
+    Console().print(table)
+
+
+@app.command()
+def verify(
+    ids: Annotated[list[str] | None, typer.Argument(help="Claim ids; all of the pack without them.")] = None,
+    pack: Annotated[str, typer.Option(help="poggio2020")] = "poggio2020",
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of instances and states.")] = 0,
+) -> None:
+    """Check claims on their own seeded instances."""
+    from flowlab.claims import claims, load_library
+
+    load_library()
+    chosen = ids or [name for name in claims if claims[name].__module__.startswith(f"flowlab.claims.library.{pack}.")]
+    if not chosen:
+        raise LanguageError(f"`--pack {pack}` has no claims; known: poggio2020.")
+    for name in chosen:
+        claims[name]
+    _float64()
+    from flowlab.claims import check
+
+    verdicts = []
+    for name in chosen:
+        if not as_json:
+            _say(f"checking {name}: {claims[name].title}")
+        verdicts += [v.to_dict() for v in check([name], seed=seed)]
+    if as_json:
+        _print(json.dumps(verdicts, indent=1, sort_keys=True))
+    else:
+        _print_verdicts(verdicts)
+    if any(v["answer"] == "refuted" for v in verdicts):
+        raise typer.Exit(REFUTED)
+
+
+@app.command()
+def figure(
+    name: Annotated[str, typer.Argument(help="A figure id; `flowlab list figures` shows them.")],
+    out: Annotated[Path, typer.Option("--out", help="Picture to write: .pdf, .svg or .png.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of a run.")] = Path(),
+) -> None:
+    """Draw a figure from the stored results of a run."""
+    from flowlab.figures import draw, figures, load_library
+
+    load_library()
+    figures[name]
+    _float64()
+    from flowlab.language.trajectory import Trajectory
+
+    paths = [Trajectory.load(source / "trajectory.nc")]
+    if (source / "witness.nc").exists():
+        paths.append(Trajectory.load(source / "witness.nc"))
+    _print(f"written to {draw(name, *paths).save(out)}")
+
+
+def _networks() -> dict[str, str]:
+    return {
+        "W1 @ x": "linear", "W2 @ relu(W1 @ x)": "two-layer ReLU", "W3 @ W2 @ W1 @ x": "deep linear", "W3 @ relu(W2 @ relu(W1 @ x))": "three-layer ReLU",
+        "a @ relu(W @ x)**2": "squared ReLU, degrees 2 and 1", "(w * w - u * u) @ x": "diagonal", "(W1 @ x) * (W2 @ x)": "gated, one output per row",
+        "W2 @ relu(W1 @ x) + W3 @ x": "with a skip, quasi-homogeneous", "W2 @ tanh(W1 @ x)": "not homogeneous in W1",
+    }  # fmt: skip
+
+
+def _words(kind: str) -> dict[str, str]:
+    """Names and one-line descriptions, without importing jax."""
+
+    def described(registry: Any) -> dict[str, str]:
+        return {name: (getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]) for name in registry}
+
+    if kind == "networks":
+        return _networks()
+    if kind == "losses":
+        from flowlab.language.losses import losses
+
+        return described(losses)
+    if kind == "schemes":
+        from flowlab.language.schemes import schemes
+
+        return described(schemes)
+    if kind == "activations":
+        from flowlab.language.activations import activations
+
+        return described(activations)
+    if kind == "claims":
+        from flowlab.claims import claims, load_library
+
+        load_library()
+        return described(claims)
+    from flowlab.figures import figures
+    from flowlab.figures import load_library as load_figures
+
+    load_figures()
+    return described(figures)
+
+
+KINDS = ("networks", "activations", "losses", "schemes", "claims", "figures")
+
+
+@app.command("list")
+def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, or schema.")] = "") -> None:
+    """List the words that can be used; `schema` prints the JSON schema of specifications."""
+    if kind == "schema":
+        from flowlab.app.spec import schema
+
+        _print(json.dumps(schema(), indent=1))
+        return
+    if kind and kind not in KINDS:
+        from flowlab.core.registry import nearest
+
+        guess = nearest(kind, KINDS)
+        raise LanguageError(f"`flowlab list {kind}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(KINDS)}, schema.")
+    for each in [kind] if kind else KINDS:
+        table = Table(each, "what it is", title_justify="left")
+        for name, told in _words(each).items():
+            table.add_row(name, told)
+        Console().print(table)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: errors are one sentence on stderr and an exit code."""
+    code = _guarded(lambda: app(argv, standalone_mode=False))
+    sys.exit(code)
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    import click
+
+    try:
+        result = call()
+        return result if isinstance(result, int) else DONE
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+    except click.exceptions.Abort:
+        return GAVE_UP
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except FlowlabError as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        _say(str(error))
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    main()

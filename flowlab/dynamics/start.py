@@ -1,0 +1,47 @@
+"""What a run is given, checked before anything is computed."""
+
+import jax
+import jax.numpy as jnp
+
+from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.dynamics.conditions import Event, Separated
+from flowlab.language.data import Data
+from flowlab.language.state import State, names_match
+from flowlab.lowering.field import VectorField
+
+
+def check(
+    field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int, events: tuple[Event, ...]
+) -> None:
+    """Refuse what cannot be run.
+
+    Raises:
+        LanguageError, ShapeMismatch, DataError: with the offending value and what to do.
+    """
+    problem = field.problem
+    if type(max_steps) is not int or max_steps < 1:
+        raise LanguageError(f"`max_steps={max_steps!r}` is no number of steps; use a positive integer.")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, int | float) or not 0 < value < 1:
+            raise LanguageError(f"`{name}={value!r}` is no tolerance; use a number between 0 and 1.")
+    names_match(start, problem.network)
+    if start.per != problem.per:
+        raise ShapeMismatch(f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…, per={problem.per!r})`.")
+    for leaf in jax.tree.leaves(start):
+        if leaf.dtype != jnp.float64:
+            raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
+    problem.loss.check_labels(data)
+    shapes = problem.network.resolve(data.d, data.outputs, {name: int(V.shape[0]) for name, V in start.V.items() if V.ndim})
+    for name, shape in shapes.items():
+        if start.V[name].shape != shape:
+            raise ShapeMismatch(f"the block `{name}` of the state has shape {start.V[name].shape} but network and data need {shape}.")
+    for event in events:
+        if isinstance(event, Separated) and field.problem.loss.labels == "targets":
+            raise LanguageError(f"`separated()` needs classes, but the loss \"{field.problem.loss.name}\" fits targets; use `log_loss_below`.")
+
+
+def unit(field: VectorField, start: State) -> State:
+    """The start with unit directions, if the scheme has them so; untouched when they are unit already."""
+    units = start.directions()
+    off = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(jax.tree.leaves(units.V), jax.tree.leaves(start.V), strict=True))
+    return units if field.problem.scheme.unit and off > 1e-12 else start
