@@ -1,9 +1,9 @@
 """The command line: parses, calls, prints. Heavy imports happen inside the verbs."""
 
+import gc
 import json
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +13,20 @@ from rich.table import Table
 
 from flowlab.core.errors import FlowlabError, LanguageError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.")
 _state = {"debug": False}
 
-DONE, REFUTED, BAD_INPUT, GAVE_UP = 0, 1, 2, 3
+DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT = 0, 1, 2, 3, 70
 
 
 def _float64() -> None:
+    """A process of our own: float64, and compiled programs kept for the next one."""
     import jax
 
+    from flowlab.app.compiled import keep_compiled
+
     jax.config.update("jax_enable_x64", True)
+    keep_compiled()
 
 
 def _print(text: str) -> None:
@@ -215,29 +219,26 @@ def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KIND
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point: errors are one sentence on stderr and an exit code."""
-    code = _guarded(lambda: app(argv, standalone_mode=False))
-    sys.exit(code)
-
-
-def _guarded(call: Callable[[], Any]) -> int:
-    import click
-
+    """Entry point: errors are one sentence on stderr and an exit code; tracebacks only with `--debug`."""
+    # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs seconds.
+    gc.set_threshold(200_000, 20, 20)
     try:
-        result = call()
-        return result if isinstance(result, int) else DONE
-    except typer.Exit as ended:
-        return int(ended.exit_code)
-    except click.exceptions.Abort:
-        return GAVE_UP
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT
+        app(argv, prog_name="flowlab")
     except FlowlabError as error:
         if _state["debug"]:
             traceback.print_exc()
         _say(str(error))
-        return BAD_INPUT
+        sys.exit(BAD_INPUT)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(DONE)
+    except Exception as error:
+        if _state["debug"]:
+            raise
+        _say(f"a defect of flowlab, please report it: {type(error).__name__}: {' '.join(str(error).split())[:300]} (`--debug` shows where).")
+        sys.exit(DEFECT)
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def problem_like(case: Case, net: str, **settings: Any) -> "Problem":
 
 def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int = 5) -> "Iterator[State]":
     """Random states with norms that differ from one another, as Gaussian weights do not give."""
+    import jax.numpy as jnp
     import numpy as np
 
     from flowlab.language.state import State, initial_state
@@ -42,27 +43,33 @@ def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int 
     for i in range(count):
         start = initial_state(problem.network, data, seed=seed + i, default_width=widths, per=problem.per)
         rng = np.random.default_rng(1000 + seed + i)
-        yield State(rho={k: r * np.exp(rng.uniform(-0.6, 0.6)) for k, r in start.rho.items()}, V=start.V, per=start.per)
+        rho = {k: jnp.asarray(np.asarray(r) * np.exp(rng.uniform(-0.6, 0.6))) for k, r in start.rho.items()}
+        yield State(rho=rho, V=start.V, per=start.per)
 
 
 def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Any], dict[str, Any]]:
     """(ρ̇, V̇) of the problem's scheme by autodiff."""
+    import jax
     import jax.numpy as jnp
+    import numpy as np
 
     from flowlab.language.autodiff import velocity
 
-    weights = problem.scheme.weights(jnp, state.rho, state.V, problem.per)
-    return problem.scheme.numeric(jnp, state.rho, state.V, velocity(problem, weights, data), problem.per)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state))
+    xp: Any = jnp if traced else np
+    rho, V = jax.tree.map(xp.asarray, (state.rho, state.V))
+    g = jax.tree.map(xp.asarray, velocity(problem, problem.scheme.weights(xp, rho, V, problem.per), data))
+    return problem.scheme.numeric(xp, rho, V, g, problem.per)
 
 
 def gap(a: Any, b: Any) -> float:
     """‖a - b‖/‖b‖ over all leaves."""
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
-    top = sum(float(jnp.sum((p - q) ** 2)) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
-    size = sum(float(jnp.sum(q**2)) for q in jax.tree.leaves(b))
+    pairs = [(np.asarray(p), np.asarray(q)) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
+    top = sum(float(((p - q) ** 2).sum()) for p, q in pairs)
+    size = sum(float((q**2).sum()) for _, q in pairs)
     return float(np.sqrt(top / size)) if size > 0 else float(np.sqrt(top))
 
 

@@ -128,11 +128,16 @@ def _unpack(position: Any, how: Rule, per: str) -> State:
     if not how.on_weights:
         return State(rho=position[0], V=position[1], per=per)
 
-    def split(weights: dict[str, jax.Array]) -> State:
+    return _split(position, per)
+
+
+@eqx.filter_jit
+def _split(position: dict[str, jax.Array], per: str) -> State:
+    def one(weights: dict[str, jax.Array]) -> State:
         lengths = {k: jnp.sqrt(v) for k, v in inner(weights, weights, per).items()}
         return State(rho=lengths, V=scaled({k: 1.0 / r for k, r in lengths.items()}, weights, per), per=per)
 
-    return jax.vmap(split)(position)
+    return jax.vmap(one)(position)
 
 
 def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> jax.Array:
@@ -174,12 +179,12 @@ def _block_squares(problem: Problem, gradient: dict[str, jax.Array]) -> jax.Arra
 
 
 @eqx.filter_jit
-def _squares(problem: Problem, weights: dict[str, jax.Array], data: Data) -> jax.Array:
-    def one(w: dict[str, jax.Array]) -> jax.Array:
-        return _block_squares(problem, jax.grad(lambda p: problem.objective(p, data, jnp))(w))
+def _squares(problem: Problem, states: State, data: Data) -> jax.Array:
+    def one(state: State) -> jax.Array:
+        return _block_squares(problem, jax.grad(lambda p: problem.objective(p, data, jnp))(state.weights()))
 
-    return jax.lax.map(one, weights)
+    return jax.lax.map(one, states)
 
 
 def _gradient_squares(problem: Problem, states: State, data: Data) -> np.ndarray:
-    return np.asarray(_squares(problem, jax.vmap(lambda s: s.weights())(states), data))
+    return np.asarray(_squares(problem, states, data))

@@ -20,7 +20,7 @@ class Clock(eqx.Module):
 
     @abstractmethod
     def log_t(self, s: float) -> float:
-        """log t at a value of the clock; -inf at the start."""
+        """Log t at a value of the clock; -inf at the start."""
 
     @abstractmethod
     def end(self, horizon: Time | LogTime) -> float:

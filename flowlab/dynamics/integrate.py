@@ -58,7 +58,7 @@ def integrate(
         data: samples; their labels must suit the loss.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
 
-    Other arguments:
+    Other Arguments:
         events: more events that end the run.
         solver: `"tsit5"` or `"dopri8"`.
         rtol, atol: tolerances of the local error, in the integrated coordinates.

@@ -1,5 +1,6 @@
 """What a figure is: a class that draws trajectories on axes; `draw` sets the page and `save` writes it with its data."""
 
+import csv
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Drawn:
     name: str
     canvas: Any
     curves: list[Curve] = field(default_factory=list)
+    subject: str = ""
 
     def save(self, path: str | Path) -> Path:
         """Write the picture, and its data as `<name>.csv` beside it.
@@ -67,12 +70,22 @@ class Drawn:
         path = Path(path)
         if path.suffix not in (".pdf", ".svg", ".png"):
             raise OutputError(f"`{path.name}` has no known picture format; use .pdf, .svg or .png.")
+        maker = f"flowlab {versions()['flowlab']}"
         # Dates would make equal pictures differ.
-        metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}[path.suffix]
+        metadata = {
+            ".pdf": {"CreationDate": None, "Title": self.name, "Subject": self.subject, "Creator": maker},
+            ".svg": {"Date": None, "Title": self.name, "Description": self.subject, "Creator": maker},
+            ".png": {"Title": self.name, "Description": self.subject, "Software": maker},
+        }[path.suffix]
+        import matplotlib
+
         try:
-            self.canvas.savefig(path, metadata=metadata, dpi=300 if path.suffix == ".png" else None)
-            rows = ["curve,x,y"] + [f"{c.label},{a!r},{b!r}" for c in self.curves for a, b in zip(c.x.tolist(), c.y.tolist(), strict=True)]
-            path.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+            with matplotlib.rc_context(STYLE):
+                self.canvas.savefig(path, metadata=metadata, dpi=300 if path.suffix == ".png" else None)
+            with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(["curve", "x", "y"])
+                table.writerows([c.label, repr(a), repr(b)] for c in self.curves for a, b in zip(c.x.tolist(), c.y.tolist(), strict=True))
         except OSError as error:
             raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
         return path
@@ -95,39 +108,42 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
     picture = figures[name]()
     if not paths:
         raise LanguageError(f"the figure \"{name}\" needs at least one trajectory.")
+    # No pyplot: it keeps global state, and the user's own backend is none of our business.
     import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    with plt.rc_context(STYLE):
-        canvas, axes = plt.subplots(layout="constrained")
-        drawn = Drawn(name, canvas)
-        for path in paths:
-            for i, curve in enumerate(_labelled(picture.curves(path), path, paths)):
-                axes.plot(curve.x, curve.y, label=curve.label, color=COLOURS[i % len(COLOURS)], linestyle="-" if path.kind == "flow" else "--")
-                drawn.curves.append(curve)
+    with matplotlib.rc_context(STYLE):
+        canvas = Figure(layout="constrained")
+        axes = canvas.subplots()
+        drawn = Drawn(name, canvas, subject="; ".join(f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths))
+        for suffix, path in zip(_suffixes(paths), paths, strict=True):
+            for curve in picture.curves(path):
+                drawn.curves.append(Curve(curve.label + suffix, curve.x, curve.y))
+                # A colour of its own for every curve: where a descent follows its flow, the dashes must still be seen.
+                colour = COLOURS[(len(drawn.curves) - 1) % len(COLOURS)]
+                axes.plot(curve.x, curve.y, label=drawn.curves[-1].label, color=colour, linestyle="-" if path.kind == "flow" else "--")
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(picture.y_label)
         if picture.log_y:
             axes.set_yscale("log")
         if len(drawn.curves) > 1:
             axes.legend()
-        plt.close(canvas)
+        # The layout is solved once and kept for every format that is saved.
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
     return drawn
 
 
-def _labelled(curves: list[Curve], path: "Trajectory", paths: Sequence["Trajectory"]) -> list[Curve]:
+def _suffixes(paths: Sequence["Trajectory"]) -> list[str]:
+    """What tells the curves of several trajectories apart: the kind, and a number where that is not enough."""
     if len(paths) == 1:
-        return curves
-    suffix = path.kind if len({p.kind for p in paths}) == len(paths) else f"{path.kind} {list(paths).index(path) + 1}"
-    return [Curve(f"{c.label}, {suffix}", c.x, c.y) for c in curves]
-
-
+        return [""]
+    distinct = len({p.kind for p in paths}) == len(paths)
+    return [f", {p.kind}" if distinct else f", {p.kind} {i}" for i, p in enumerate(paths, 1)]
 
 
 def started(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
-    """log t, and which rows have t > 0."""
+    """Log t, and which rows have t > 0."""
     log_t = path.dataset["log_t"].values
     keep = np.isfinite(log_t)
     return log_t[keep], keep

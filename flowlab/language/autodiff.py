@@ -1,8 +1,9 @@
 """The independent word on every derivative: reverse-mode autodiff of the objective."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -13,7 +14,22 @@ def velocity(problem: Problem, weights: Mapping[str, Any], data: Any) -> dict[st
     """-∂L/∂W by `jax.vjp` of the objective, block by block.
 
     The pull-back starts from the outputs' own loss terms; nothing of the symbolic derivation is used.
+
+    Args:
+        problem: network and loss.
+        weights: arrays by block.
+        data: anything with inputs `x` (N, d) and labels `y`.
     """
-    value, pull = jax.vjp(lambda w: problem.objective(w, data, jnp), dict(weights))
+    return _velocity(problem.objective_only, dict(weights), data.x, data.y)
+
+
+class _Labelled(NamedTuple):
+    x: Any
+    y: Any
+
+
+@eqx.filter_jit
+def _velocity(problem: Problem, weights: dict[str, Any], x: Any, y: Any) -> dict[str, jax.Array]:
+    value, pull = jax.vjp(lambda w: problem.objective(w, _Labelled(x, y), jnp), weights)
     (gradient,) = pull(jnp.ones_like(value))
     return {name: -g for name, g in gradient.items()}

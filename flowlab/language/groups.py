@@ -37,5 +37,5 @@ def scaled(factors: Mapping[str, Any], arrays: Mapping[str, Any], per: str) -> A
 
 
 def minus(a: Mapping[str, Any], b: Mapping[str, Any]) -> Arrays:
-    """a - b, block by block."""
+    """A - b, block by block."""
     return {w: a[w] - b[w] for w in a}

@@ -31,7 +31,7 @@ class Loss(ABC):
 
     @abstractmethod
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
-        """log ℓ of every sample, (N,), from outputs (N, C) and labels."""
+        """Log ℓ of every sample, (N,), from outputs (N, C) and labels."""
 
     @abstractmethod
     def pull(self, xp: Any, f: Any, y: Any) -> Any:
@@ -130,7 +130,7 @@ def _sigmoid(xp: Any, z: Any) -> Any:
 
 
 def _log_softplus(xp: Any, z: Any) -> Any:
-    """log log(1 + e^z), for z far below zero too."""
+    """Log log(1 + e^z), for z far below zero too."""
     low = z < -_TAIL
     # Both branches are finite everywhere, so that the unused one sends no NaN back.
     near = xp.where(low, xp.zeros_like(z), z)
@@ -177,7 +177,7 @@ class _Classes(Loss):
         return f - xp.where(own, f, xp.zeros_like(f)).sum(axis=1, keepdims=True), own
 
     def _log_others(self, xp: Any, f: Any, y: Any) -> Any:
-        """log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
+        """Log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
         gaps, own = self._gaps(xp, f, y)
         masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
         top = masked.max(axis=1, keepdims=True)

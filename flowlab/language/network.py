@@ -188,7 +188,7 @@ class Network:
         for name, size in (widths or {}).items():
             if type(size) is not int or size < 1:
                 raise ShapeMismatch(f"`widths[{name!r}] = {size!r}` is no width; use a positive integer.")
-            if name in self.shapes and self.shapes[name]:
+            if self.shapes.get(name):
                 settle(self.shapes[name][0], size, f"widths[{name!r}]")
             elif name in names:
                 settle(name, size, f"widths[{name!r}]")

@@ -74,10 +74,15 @@ class Problem:
         """κ of every norm, or None where its group has no scaling of its own."""
         symmetry = self.network.symmetry
         if self.per == "network":
-            return {name: symmetry.joint_degree for name in self.groups}
+            return dict.fromkeys(self.groups, symmetry.joint_degree)
         if self.per == "neuron":
             return dict.fromkeys(self.groups)
         return {name: symmetry.degree(name) for name in self.groups}
+
+    @cached_property
+    def objective_only(self) -> "Problem":
+        """The same objective under plain gradient flow: what autodiff is compiled for, once for all schemes."""
+        return Problem(self.network, self.loss.name, reduction=self.reduction, decay=self.decay)
 
     @property
     def is_homogeneous(self) -> bool:

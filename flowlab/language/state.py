@@ -42,12 +42,14 @@ class State(eqx.Module):
             raise LanguageError(f"`per={per!r}` is not known; use one of {', '.join(PER)}.")
         if not weights:
             raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
-        arrays = {name: jnp.asarray(w, dtype=jnp.float64) for name, w in weights.items()}
-        rho = {name: jnp.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
+        # In numpy, because every eager operation of jax compiles once per shape.
+        arrays = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
+        rho = {name: np.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
         for name, length in rho.items():
-            if not bool(jnp.all(jnp.isfinite(length))) or not bool(jnp.all(length > 0)):
-                raise ShapeMismatch(f"the block `{name}` has norm {np.asarray(length).min():g}; a direction needs a finite norm above zero.")
-        return cls(rho=rho, V=scaled({k: 1.0 / r for k, r in rho.items()}, arrays, per), per=per)
+            if not (np.isfinite(length) & (length > 0)).all():
+                raise ShapeMismatch(f"the block `{name}` has norm {length.min():g}; a direction needs a finite norm above zero.")
+        V = scaled({k: 1.0 / r for k, r in rho.items()}, arrays, per)
+        return cls(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per)
 
     def weights(self) -> dict[str, jax.Array]:
         """W = ρ V/‖V‖, block by block."""

@@ -119,7 +119,7 @@ class Trajectory:
             outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **(extra or {}),
         )  # fmt: skip
         dataset = xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
-        last = jax.tree.map(lambda leaf: leaf[-1], states)
+        last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
         return cls(dataset, outcome, last, dict(stats), problem, data)
 
     @property

@@ -92,7 +92,7 @@ def _sum(book: Book, tex: bool, inside: str) -> str:
 
 
 def s_text(book: Book, tex: bool) -> str:
-    """s = Σ_n ψ_n f̄_n as it is printed."""
+    """S = Σ_n ψ_n f̄_n as it is printed."""
     f = book.sample[tex]
     if book.binary:
         return rf"\sum_n \psi_n {f}" if tex else f"sum_n psi_n {f}"
@@ -112,7 +112,7 @@ def show_scalar(book: Book, expr: sp.Expr, tex: bool) -> str:
 
 
 def show_vec(book: Book, value: Vec, tex: bool) -> str:
-    """c Σ_n ψ_n (∂f̄_n/∂V_k - a f̄_n V_k) where the coefficients allow it, else g G_k + v V_k."""
+    """C Σ_n ψ_n (∂f̄_n/∂V_k - a f̄_n V_k) where the coefficients allow it, else g G_k + v V_k."""
     s, f = SYMBOLS["s"], book.sample[tex]
     at = "V" if book.homogeneous else "W"
     derivative = rf"\frac{{\partial {f}}}{{\partial {at}_k}}" if tex else f"d{f}/d{at}_k"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from flowlab.language.operations import Piece, operations
 from flowlab.language.operations.base import PRODUCT, SUM
 from flowlab.symbolic import scalars
-from flowlab.symbolic.names import index, symbol
 from flowlab.symbolic.book import Book, Vec, scalar_text
+from flowlab.symbolic.names import index, symbol
 from flowlab.symbolic.program import INPUTS, Program, Value
 
 if TYPE_CHECKING:

@@ -72,7 +72,7 @@ class Operation(ABC):
 
     def admit(self, told: str, operands: Sequence[str], params: tuple) -> None:
         """Refuse what a user may not write though derived equations may; raises LanguageError."""
-        return None
+        return
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         """The scaling exponent of the result, with the relations it needs added to `exps`."""

@@ -91,17 +91,18 @@ class DescentBalance(Claim):
         import numpy as np
 
         walks = _walks(case)
-        shift = 1 if mutant == "gradients of the next step" else 0
         worst, drifts = 0.0, []
         for step, walk in walks:
             degrees = np.array([float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights])
             blocks = list(walk.problem.network.weights)
             squares = walk.dataset["rho"].sel(block=blocks).values ** 2 / degrees
-            pulls = walk.dataset["grad_sq"].values / degrees
+            lengths = walk.dataset["step_sq"].values / degrees
             change = np.diff(squares - squares[:, :1], axis=0)
-            factor = step if mutant == "eta instead of eta^2" else step**2 * (1.01 if mutant == "1% off" else 1.0)
-            used = pulls[shift : len(change) + shift]
+            factor = 1.0 / step if mutant == "eta instead of eta^2" else 1.01 if mutant == "1% off" else 1.0
+            used = np.diff(lengths, axis=0)
             predicted = factor * (used - used[:, :1])
+            if mutant == "gradients of the next step":
+                change, predicted = change[:-1], predicted[1:]
             # Squares of norms are differenced: their roundings, not those of the small change, set the scale.
             noise = 1e-13 * float(squares.max())
             size = float(np.abs(predicted).max())
@@ -117,15 +118,15 @@ _WALKS: dict[Any, Any] = {}
 
 
 def _walks(case: Case) -> list[tuple[float, Any]]:
-    """Gradient descent over one time at a step size and at a quarter, an eighth and a sixteenth of it, every state recorded.
+    """Gradient descent over one time at a step size and at a quarter, an eighth and a sixteenth of it, in as many rows each.
 
-    The identity is exact at every step size; the order is fitted on the small ones.
+    The identity is exact at every step size and, summed, between rows; the order is fitted on the small ones.
     """
     from flowlab.claims.instances import small_data, states
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 
-    if case.walk is not None and "grad_sq" in case.walk.dataset and not case.walk.provenance["settings"]["loss_scaled"]:
+    if case.walk is not None and "step_sq" in case.walk.dataset and not case.walk.provenance["settings"]["loss_scaled"]:
         problem, data = case.problem, case.data
         settings, start = case.walk.provenance["settings"], case.walk.state(0)
         step, count = float(settings["step"]), 50
@@ -134,5 +135,5 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
         start, step, count = next(iter(states(problem, data, case.seed, 1))), 1e-3, 100
     key = (problem.signature, data.sha256(), step, case.seed)
     if key not in _WALKS:
-        _WALKS[key] = [(h, descend(problem, start, data, step=h, count=count * k, record_every=1)) for k, h in ((1, step), (4, step / 4), (8, step / 8), (16, step / 16))]
+        _WALKS[key] = [(h, descend(problem, start, data, step=h, count=count * k, record_every=k)) for k, h in ((1, step), (4, step / 4), (8, step / 8), (16, step / 16))]
     return _WALKS[key]
