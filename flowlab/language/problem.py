@@ -55,6 +55,11 @@ class Problem:
         self.reduction = _one_of("reduction", reduction, REDUCTIONS)
         if coordinates == "weights" and scheme != "gradient_flow":
             raise LanguageError(f"`coordinates=\"weights\"` is defined for scheme \"gradient_flow\", not {scheme!r}; use \"polar\".")
+        if self.loss.labels == "classes" and not self.network.output_shape:
+            raise LanguageError(
+                f"the loss {loss!r} needs one output per class, but `{self.network.text[:120]}` has a single one; "
+                "end it with a matrix block (capital name), or use \"logistic\" or \"exponential\"."
+            )
         blocks = self.network.weights
         given = dict.fromkeys(blocks, decay) if isinstance(decay, int | float) else dict(decay or {})
         for name, value in given.items():

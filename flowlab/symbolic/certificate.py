@@ -22,6 +22,8 @@ BOUND = 1e-11
 """Relative residual above which equations are refused: about 1e3 roundings; a wrong coefficient of 1 % shows at 1e-5 or more."""
 
 _TRIES, _EXTRA = 60, 4
+_VANISHED = 1e-13
+"""Size of a rate, relative to the largest, below which it is zero but for roundings."""
 
 
 class Samples(NamedTuple):
@@ -122,18 +124,19 @@ def reference(problem: Problem, state: TestState) -> dict[tuple[str, str], np.nd
 
 
 def residuals(flow: FlowEquations, state: TestState) -> dict[tuple[str, str], float] | None:
-    """Relative disagreement of every rate, or None at a dead state, where all rates vanish and nothing is tested."""
+    """Relative disagreement of every rate, or None at a dead state, where all rates vanish, the derived ones too, and nothing is tested."""
     truth = reference(flow.problem, state)
-    if not any(np.any(want) for want in truth.values()):
-        return None
     with np.errstate(all="ignore"):
         derived = flow.program.evaluate(np, inputs_of(flow.problem, state))
+    if not any(np.any(want) for want in truth.values()):
+        return {key: float("inf") for key in truth} if any(np.any(derived[key]) for key in truth) else None
+    sizes = {key: float(np.linalg.norm(np.ravel(want))) for key, want in truth.items()}
+    largest = max(sizes.values())
     out = {}
     for key, want in truth.items():
-        got = np.asarray(derived[key])
-        scale = float(np.linalg.norm(np.ravel(want)))
-        gap = float(np.linalg.norm(np.ravel(got - want)))
-        out[key] = gap / scale if scale > 0 else (0.0 if gap == 0 else float("inf"))
+        gap = float(np.linalg.norm(np.ravel(np.asarray(derived[key]) - want)))
+        # A rate that vanishes identically (the direction of a block of one weight) is roundings only: no measure of its own.
+        out[key] = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
         if not np.isfinite(out[key]):
             out[key] = float("inf")
     return out

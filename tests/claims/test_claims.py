@@ -1,0 +1,145 @@
+"""Every claim holds on its own instances, refutes its mutants, and says so when it does not apply."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.claims import claims, load_library
+from flowlab.claims.claim import Case, Claim
+from flowlab.claims.verdict import Measurement, Verdict
+
+load_library()
+ALL = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P20", "E1.8", "E1.12")
+SLOW = ("E1.12",)
+
+
+def test_the_pack_is_complete():
+    assert set(ALL) == {name for name in claims if claims[name].__module__.startswith("flowlab.claims.library.poggio2020")}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_contract(name):
+    claim = claims[name]
+    assert claim.title
+    assert claim.statement.endswith(".")
+    assert claim.latex
+    assert claim.source
+    assert len(claim.mutants) >= 2
+    assert claim.counter_example
+    assert issubclass(claim, Claim)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_holds_and_refutes_its_mutants(name):
+    (verdict,) = fl.check([name], seed=0)
+    assert verdict.answer == "holds", verdict.reason
+    assert verdict.measured <= verdict.bound
+    trials = verdict.evidence["mutants"]
+    assert set(trials) == set(claims[name].mutants)
+    assert all(trial["refuted"] and not trial["measured"] <= trial["bound"] for trial in trials.values())
+    json.dumps(verdict.to_dict(), allow_nan=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", ALL)
+def test_holds_on_other_seeds(name, seed):
+    (verdict,) = fl.check([name], seed=seed)
+    assert verdict.answer == "holds", (verdict.measured, verdict.bound, verdict.reason)
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+@pytest.mark.parametrize("name", [n for n in ALL if n not in SLOW and n not in ("P4", "P7")])
+def test_other_seeds_of_the_fast_claims(name, seed):
+    (verdict,) = fl.check([name], seed=seed)
+    assert verdict.answer == "holds", (verdict.measured, verdict.bound, verdict.reason)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A flow and a descent of a net of degrees 2 and 1 on real data."""
+    data = fl.load("wine:0v2", standardize=True)
+    problem = fl.Problem("a @ relu(W @ x)**2", loss="logistic")
+    start = fl.initial_state(problem.network, data, widths={"W": 6}, scale=0.5, seed=3)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1.0), rtol=1e-7, atol=1e-9)
+    walk = fl.descend(problem, start, data, step=1e-4, count=400)
+    return path, walk
+
+
+def test_verdicts_on_a_users_own_run(run):
+    path, walk = run
+    for verdict in fl.check(["P1", "P2", "P4", "P20", "E1.8"], path, walk):
+        assert verdict.answer == "holds", (verdict.id, verdict.measured, verdict.bound, verdict.reason)
+
+
+def test_a_broken_path_is_refuted(run):
+    """A path whose norms were tampered with must not pass P4."""
+    path, _ = run
+    broken = path.dataset.copy(deep=True)
+    broken["rho"][:, 0] = broken["rho"][:, 0] * np.linspace(1.0, 1.02, broken.sizes["step"])
+    (verdict,) = fl.check(["P4"], fl.Trajectory(broken, path.outcome, path.last, path.stats, path.problem, path.data))
+    assert verdict.answer == "refuted"
+
+
+def test_a_broken_descent_is_refuted(monkeypatch):
+    """Steps 1 % longer than they are said to be must not pass P20."""
+    from flowlab.discrete.rules import rules
+
+    monkeypatch.setattr(rules["gradient"], "update", lambda self, u, g, step: u + 1.01 * step * g)
+    (verdict,) = fl.check(["P20"], seed=11)
+    assert verdict.answer == "refuted"
+
+
+def test_a_wrong_flow_is_refuted(monkeypatch):
+    """P2 derives anew: a derivation with a wrong degree must be refuted, not reported as undecided."""
+    from flowlab.language.problem import Problem
+
+    honest = Problem.degrees.func
+    wrong = property(lambda self: {k: None if v is None else v + 1 for k, v in honest(self).items()})
+    monkeypatch.setattr(Problem, "degrees", wrong)
+    (verdict,) = fl.check(["P2"])
+    assert verdict.answer == "refuted"
+
+
+def test_hypotheses_are_respected():
+    biased = fl.Problem("W2 @ relu(W1 @ x + b)")
+    for name in ("P1", "P2", "P4", "E1.8", "P20"):
+        (verdict,) = fl.check([name], biased)
+        assert verdict.answer == "undecided"
+        assert "does not apply" in verdict.reason
+
+
+def test_a_check_without_power_is_undecided():
+    class Blind(Claim):
+        name, title, statement, latex, source = "Blind", "t", "s.", "l", "-"
+        mutants, counter_example = ("anything",), "none"
+
+        def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+            return Measurement(0.0, 1.0, "never fails")
+
+    verdict = Blind().check(Case())
+    assert verdict.answer == "undecided"
+    assert "no power" in verdict.reason
+
+
+def test_nan_is_never_called_success():
+    class Broken(Claim):
+        name, title, statement, latex, source = "Broken", "t", "s.", "l", "-"
+        mutants, counter_example = ("anything",), "none"
+
+        def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+            return Measurement(float("nan"), 1.0, "not a number")
+
+    assert Broken().check(Case()).answer != "holds"
+
+
+def test_unknown_claims_and_evidence():
+    with pytest.raises(fl.UnknownName, match="P20"):
+        fl.check(["P200"])
+    with pytest.raises(fl.ClaimError):
+        fl.check(["P1"], object())
+    assert isinstance(fl.check("P1", fl.Problem("W1 @ x"))[0], Verdict)
+    assert jnp.zeros(1).dtype == jnp.float64

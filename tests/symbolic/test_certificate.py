@@ -1,0 +1,124 @@
+"""Derived equations against reverse-mode autodiff, and the power of that check."""
+
+import dataclasses
+
+import corpus
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.core.errors import DerivationMismatch
+from flowlab.symbolic import derive as derive_module
+from flowlab.symbolic.certificate import BOUND, certify, random_state, residuals
+from flowlab.symbolic.mutants import KINDS, mutants
+
+BOUND_ON_CORPUS = 1e-12
+"""What the equations are held to here, tighter than what `derive` refuses."""
+
+
+def worst(problem: fl.Problem, states: int, seed: int = 0) -> tuple[float, int]:
+    """Largest residual over random states, and how many of them were alive."""
+    flow = fl.derive(problem, verify=False)
+    found = [residuals(flow, random_state(problem, seed + i, lengths=i % 2 == 1)) for i in range(states)]
+    alive = [max(r.values()) for r in found if r is not None]
+    return max(alive), len(alive)
+
+
+@pytest.mark.parametrize(("expression", "settings"), corpus.HAND, ids=lambda v: str(v))
+def test_hand_written_architectures(expression, settings):
+    size, alive = worst(corpus.problem(expression, settings), 20)
+    assert alive >= 15
+    assert size <= BOUND_ON_CORPUS
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_architectures(seed):
+    size, alive = worst(corpus.random_problem(seed), 20, seed=100)
+    assert alive >= 10
+    assert size <= BOUND_ON_CORPUS
+
+
+def test_corpus_is_large_enough():
+    assert len({text for text, _ in corpus.HAND}) >= 30
+    assert len(corpus.HAND) >= 40
+
+
+def test_three_hundred_mutants_are_refuted():
+    refuted, kinds, survivors = 0, set(), []
+    for expression, settings in corpus.HAND[:32:2]:
+        flow = fl.derive(corpus.problem(expression, settings), verify=False)
+        sizes = {w: np.size(v) for w, v in random_state(flow.problem, 0).V.items()}
+        for mutant in mutants(flow):
+            # The direction of a block of one weight does not move, whatever its equation is multiplied by.
+            if sizes.get(mutant.block) == 1:
+                continue
+            found = [residuals(mutant.flow, random_state(flow.problem, seed)) for seed in range(2)]
+            if max(max(r.values()) for r in found if r is not None) > BOUND:
+                refuted += 1
+                kinds.add(mutant.kind)
+            else:
+                survivors.append((expression, settings, mutant.kind, mutant.block))
+    assert survivors == []
+    assert refuted >= 300 or pytest.fail(f"only {refuted} mutants were made")
+    assert kinds == set(KINDS)
+
+
+def test_derive_refuses_a_wrong_word(monkeypatch):
+    """A pull-back that is 1 % off is caught before the equations are returned, and named."""
+    from flowlab.language.activations import activations
+
+    word = activations["relu"]
+    honest = word.slope
+    monkeypatch.setattr(word, "slope", lambda self, *args: 1.01 * honest(self, *args))
+    with pytest.raises(DerivationMismatch, match=r"disagrees with autodiff by .*e-0[0-9]") as caught:
+        fl.derive(fl.Problem("W2 @ relu(W1 @ x)"))
+    assert "W1" in caught.value.equation
+    assert 1e-3 < caught.value.residual < 1e-1
+
+
+def test_derive_refuses_a_wrong_derivation(monkeypatch):
+    """The same for the structural part: the multiplier of one block doubled."""
+    honest = derive_module.derive_equations
+
+    def wrong(problem):
+        book, equations = honest(problem)
+        return book, (*equations[:-1], dataclasses.replace(equations[-1], V=2 * equations[-1].V))
+
+    monkeypatch.setattr(derive_module, "derive_equations", wrong)
+    with pytest.raises(DerivationMismatch, match="V_W2"):
+        fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"))
+
+
+def test_states_hide_nothing():
+    """Norms differ from one another and from one, and both sides of every kink are seen."""
+    problem = fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))")
+    for seed in range(5):
+        rho = [float(r) for r in random_state(problem, seed).rho.values()]
+        assert min(abs(a - b) for i, a in enumerate(rho) for b in [*rho[:i], 1.0]) > 1e-3
+    assert certify(fl.derive(problem, verify=False)).units_seen_both
+
+
+def test_a_network_that_is_always_zero_has_zero_rates():
+    flow = fl.derive(fl.Problem("W2 @ relu(-relu(W1 @ x))"))
+    assert flow.residual == 0.0
+    wrong = flow.with_equations([dataclasses.replace(e, V=e.V + 1) for e in flow.equations])
+    assert max((residuals(wrong, random_state(flow.problem, 0)) or {"": 0.0}).values()) > 1.0
+
+
+def test_direction_of_one_weight_does_not_turn():
+    """Its rate is zero but for roundings; that is agreement, not disagreement."""
+    flow = fl.derive(fl.Problem("w @ relu(W @ x)", scheme="lagrange"))
+    state = random_state(flow.problem, 3, d=1, width=1)
+    assert np.shape(state.V["w"]) == (1,)
+    assert max((residuals(flow, state) or {}).values()) < 1e-12
+
+
+def test_float32_is_refused(monkeypatch):
+    import jax
+
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(fl.PrecisionTooLow, match="jax_enable_x64"):
+            fl.derive(fl.Problem("W1 @ x"))
+    finally:
+        jax.config.update("jax_enable_x64", True)

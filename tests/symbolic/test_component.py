@@ -1,0 +1,97 @@
+"""Component depth: every scalar written out, against SymPy's own scalar differentiation of the written-out loss."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flowlab as fl
+from flowlab.core.errors import LanguageError
+
+CASES = (
+    ("W2 @ W1 @ x", {}),
+    ("W2 @ (W1 @ x)**2", {"scheme": "lagrange"}),
+    ("a @ tanh(W @ x)", {"loss": "square"}),
+    ("(W1 @ x) * (W2 @ x)", {"loss": "square", "decay": 0.1}),
+    ("W @ relu(V @ x)", {"scheme": "tangent"}),
+    ("W @ softplus(V @ x)", {"coordinates": "weights", "loss": "square"}),
+)
+
+
+def loss_by_hand(text: str, weights: dict, x: np.ndarray, y: np.ndarray, loss: str) -> sp.Expr:
+    """The loss of the six networks, written a second time with plain SymPy scalars."""
+
+    def relu(z):
+        return sp.Piecewise((z, z > 0), (0, True))
+
+    each = np.vectorize(lambda f: f, otypes=[object])
+    outputs = []
+    for row in x:
+        if text == "W2 @ W1 @ x":
+            f = weights["W2"] @ (weights["W1"] @ row)
+        elif text == "W2 @ (W1 @ x)**2":
+            f = weights["W2"] @ ((weights["W1"] @ row) ** 2)
+        elif text == "a @ tanh(W @ x)":
+            f = weights["a"] @ np.vectorize(sp.tanh, otypes=[object])(weights["W"] @ row)
+        elif text == "(W1 @ x) * (W2 @ x)":
+            f = (weights["W1"] @ row) * (weights["W2"] @ row)
+        elif text == "W @ relu(V @ x)":
+            f = weights["W"] @ np.vectorize(relu, otypes=[object])(weights["V"] @ row)
+        else:
+            f = weights["W"] @ np.vectorize(lambda z: sp.log(1 + sp.exp(z)), otypes=[object])(weights["V"] @ row)
+        outputs.append(np.ravel(each(f))[0])
+    if loss == "square":
+        return sum((f - t) ** 2 for f, t in zip(outputs, y, strict=True)) / 2
+    return sum(sp.exp(-t * f) for f, t in zip(outputs, y, strict=True))
+
+
+@pytest.mark.parametrize(("text", "settings"), CASES)
+def test_scalars_agree_with_scalar_differentiation(text, settings):
+    problem = fl.Problem(text, **settings)
+    flow = fl.derive(problem, verify=False)
+    small = flow.component(2, 2)
+    polar = problem.coordinates == "polar"
+    rng = np.random.default_rng(0)
+    x, y = small.symbols["x", ""], small.symbols["y", ""]
+    names = list(problem.network.weights)
+    rho = {w: sp.Symbol(f"rho_{w}", positive=True, real=True) for w in names}
+    unit = {w: small.symbols["direction" if polar else "weight", w] for w in names}
+    blocks = {w: unit[w] * small.symbols["norm", w] if polar else unit[w] for w in names}
+    plain = {w: np.array([sp.Symbol(f"P{w}{i}", real=True) for i in range(blocks[w].size)], dtype=object).reshape(blocks[w].shape) for w in names}
+    loss = loss_by_hand(text, plain, x, y, problem.loss.name)
+    if any(problem.decay.values()):
+        loss += sum(problem.decay[w] * (plain[w] ** 2).sum() for w in names)
+    values = {s: sp.Float(rng.normal(), 30) for s in [*x.ravel(), *y.ravel()]}
+    if problem.loss.labels == "binary":
+        values |= {s: sp.Integer(1 - 2 * i) for i, s in enumerate(y.ravel())}
+    values |= {rho[w]: sp.Float(0.5 + rng.random(), 30) for w in names}
+    values |= {s: sp.Float(problem.decay[w], 30) for w in names for s in np.ravel(small.symbols["decay", w])}
+    for w in names:
+        draw = rng.normal(size=unit[w].shape)
+        length = sp.sqrt(sum(sp.Float(v, 30) ** 2 for v in draw.ravel())) if polar else 1
+        values |= {s: sp.Float(v, 30) / length for s, v in zip(unit[w].ravel(), draw.ravel(), strict=True)}
+    at = {p: b.xreplace(values) for w in names for p, b in zip(plain[w].ravel(), blocks[w].ravel(), strict=True)}
+    for w in names:
+        g = np.array([-sp.N(sp.diff(loss, p).xreplace(at).xreplace(values), 25) for p in plain[w].ravel()])
+        if not polar:
+            found = np.array([sp.N(e.xreplace(values), 25) for e in small.rates["W", w].ravel()])
+            assert max(abs(found - g)) < 1e-18 * max(1, max(abs(g)))
+            continue
+        V = np.array([v.xreplace(values) for v in unit[w].ravel()])
+        radial = (V * g).sum()
+        r = values[rho[w]]
+        want = {"gradient_flow": (g - radial * V) / r, "lagrange": r * (g - radial * V), "tangent": r * (g - radial * V)}[problem.scheme.name]
+        found = np.array([sp.N(e.xreplace(values), 25) for e in small.rates["V", w].ravel()])
+        assert max(abs(found - want)) < 1e-18 * max(1, max(abs(want)))
+        assert abs(sp.N(small.rates["rho", w].item().xreplace(values), 25) - radial) < 1e-18 * max(1, abs(radial))
+
+
+def test_large_networks_are_refused():
+    with pytest.raises(LanguageError, match="24"):
+        fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False).component(10, 2, {"W1": 10})
+
+
+def test_component_text_has_one_line_per_scalar():
+    flow = fl.derive(fl.Problem("W2 @ W1 @ x"), verify=False)
+    lines = flow.component(2, 1, {"W1": 2}).text().splitlines()
+    assert len(lines) == 2 + 4 + 2
+    assert "component" in str(LanguageError("component")) and "d rho_W1/dt" in flow.text("component")

@@ -1,0 +1,152 @@
+"""What `derive` returns: steps, printed equations, stored equations."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import corpus
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.core.errors import LanguageError
+
+SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
+SAMPLE = corpus.HAND[::4]
+
+
+@pytest.fixture(scope="module")
+def relu():
+    return fl.derive(fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))"))
+
+
+def test_steps_are_a_derivation(relu):
+    rules = [step.rule for step in relu.steps]
+    for rule in ("objective", "chain rule", "scaling degrees", "Euler identity", "polar split", "projection", "equal growth"):
+        assert rule in rules
+    assert rules.index("scaling degrees") < rules.index("Euler identity") < rules.index("projection") < rules.index("equal growth")
+    assert all(step.reason and step.text and step.latex for step in relu.steps)
+
+
+def test_multiplier_is_solved_for():
+    flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"))
+    steps = {step.rule: step.text for step in flow.steps}
+    assert steps["constraint"].replace(" ", "") == "lambda_k=R*kappa_k*s/2"
+
+
+def test_no_euler_identity_without_a_degree():
+    flow = fl.derive(fl.Problem("W2 @ tanh(W1 @ x)"))
+    assert "Euler identity" not in [step.rule for step in flow.steps]
+    assert any("tanh" in step.reason for step in flow.steps)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_printed_equations_differ_between_schemes(scheme):
+    told = {s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).text() for s in SCHEMES}
+    assert len({told[s] for s in SCHEMES}) == len(SCHEMES)
+    assert told[scheme].count("dt = ") >= 4
+
+
+@pytest.mark.parametrize(("expression", "settings"), corpus.HAND, ids=lambda v: str(v))
+def test_json_reads_back(expression, settings):
+    flow = fl.derive(corpus.problem(expression, settings), verify=False)
+    again = fl.FlowEquations.from_json(flow.to_json())
+    assert again.signature == flow.signature
+    assert again.to_json() == flow.to_json()
+    assert again.text("matrix") == flow.text("matrix")
+
+
+def test_altered_json_is_refused(relu):
+    stored = json.loads(relu.to_json())
+    stored["equations"][0]["kappa"] = "2"
+    with pytest.raises(LanguageError, match="altered"):
+        fl.FlowEquations.from_json(json.dumps(stored))
+    for text in ("", "[]", "{}", '{"format": 99}', "null"):
+        with pytest.raises(LanguageError):
+            fl.FlowEquations.from_json(text)
+
+
+def test_signature_names_the_flow():
+    base = fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False).signature
+    assert fl.derive(fl.Problem("W2@relu( W1@x )"), verify=False).signature == base
+    others = [fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"), fl.Problem("W2 @ abs(W1 @ x)"), fl.Problem("W2 @ relu(W1 @ x)", decay=0.1)]
+    assert base not in {fl.derive(p, verify=False).signature for p in others}
+
+
+def balanced(tex: str) -> bool:
+    """Braces and environments close in order."""
+    open_braces, stack = 0, []
+    for token in re.findall(r"\\begin\{(\w+\*?)\}|\\end\{(\w+\*?)\}|(?<!\\)([{}])", tex):
+        if token[0]:
+            stack.append(token[0])
+        elif token[1]:
+            if not stack or stack.pop() != token[1]:
+                return False
+        else:
+            open_braces += 1 if token[2] == "{" else -1
+            if open_braces < 0:
+                return False
+    return not stack and open_braces == 0
+
+
+@pytest.mark.parametrize("depth", ["structural", "matrix"])
+@pytest.mark.parametrize(("expression", "settings"), SAMPLE, ids=lambda v: str(v))
+def test_latex_is_well_formed(expression, settings, depth):
+    tex = fl.derive(corpus.problem(expression, settings), verify=False).latex(depth, standalone=True)
+    assert balanced(tex)
+    assert re.findall(r"\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", tex) == ["amsmath"]
+    assert tex.isascii() or re.search(r"[^\x00-\x7f]", expression)
+    for banned in ("None", "Symbol", "Integer(", "**", "nan"):
+        assert banned not in tex
+
+
+def test_unbalanced_latex_is_noticed():
+    assert not balanced(r"\begin{align} x \end{equation}")
+    assert not balanced(r"\frac{1}{2")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+@pytest.mark.parametrize("depth", ["structural", "matrix", "component"])
+def test_latex_compiles(tmp_path, depth):
+    for i, (expression, settings) in enumerate(SAMPLE):
+        if depth == "component" and i > 2:
+            break
+        (tmp_path / f"{i}.tex").write_text(fl.derive(corpus.problem(expression, settings), verify=False).latex(depth, standalone=True))
+        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_unknown_depth(relu):
+    with pytest.raises(LanguageError, match="structural"):
+        relu.text("deep")
+
+
+def test_length_is_linear_in_depth_and_free_of_width():
+    def chain(depth: int, width: int | None = None) -> fl.FlowEquations:
+        text = "W1 @ x"
+        for i in range(2, depth + 1):
+            text = f"W{i} @ relu({text})"
+        shapes = {f"W{i}": (width, 3 if i == 1 else width) for i in range(1, depth)} if width else {}
+        return fl.derive(fl.Problem(fl.Network(text, shapes=shapes)), verify=False)
+
+    lines = {depth: len(chain(depth).program.values) for depth in (10, 20, 40, 80)}
+    assert lines[80] - lines[40] == 2 * (lines[40] - lines[20]) == 4 * (lines[20] - lines[10])
+    assert chain(4, 10).text("matrix", steps=False).count("\n") == chain(4, 10_000).text("matrix", steps=False).count("\n")
+
+
+def test_conserved_quantities_are_kept_by_autodiff():
+    """The rate of every printed norm law vanishes under the reference's own rates, and a wrong degree shows."""
+    from flowlab.symbolic.certificate import random_state, reference
+
+    for text in ("A @ relu(W @ x)**2", "W3 @ W2 @ W1 @ x", "V @ relu(W @ relu(W @ x))"):
+        problem = fl.Problem(text, loss="square")
+        flow = fl.derive(problem, verify=False)
+        assert any(law.kind == "norm-square" for law in flow.conserved)
+        state = random_state(problem, 1)
+        rates = reference(problem, state)
+        growth = [float(state.rho[k] * rates["rho", k]) / float(kappa) for k, kappa in problem.degrees.items()]
+        assert np.ptp(growth) <= 1e-12 * max(map(abs, growth))
+        if any(kappa != 1 for kappa in problem.degrees.values()):
+            wrong = [float(state.rho[k] * rates["rho", k]) for k in problem.degrees]
+            assert np.ptp(wrong) > 1e-2 * max(map(abs, wrong))

@@ -1,0 +1,129 @@
+"""The house rules, read off the source: imports point down, files stay small, no string becomes code."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "flowlab"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+MAY_IMPORT = {
+    "core": set(),
+    "language": {"core"},
+    "symbolic": {"core", "language"},
+    "lowering": {"core", "language", "symbolic"},
+    "dynamics": {"core", "language", "lowering"},
+    "discrete": {"core", "language"},
+    "claims": {"core", "language", "symbolic", "lowering", "dynamics", "discrete"},
+    "figures": {"core", "language", "claims"},
+    "app": {"core", "language", "symbolic", "lowering", "dynamics", "discrete", "claims", "figures"},
+}
+NEVER = {"language": {"diffrax"}, "dynamics": {"sympy"}, "figures": {"diffrax", "optimistix"}, "discrete": {"diffrax", "sympy"}}
+"""Libraries a room must not use."""
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file imports, inside functions too; only what type checkers alone see is left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            skipped |= {inner for body in node.body for inner in ast.walk(body)}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return names
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent != PACKAGE], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    home = room(path)
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("flowlab.") and name.count(".")}
+    assert rooms & MAY_IMPORT.keys() <= MAY_IMPORT[home] | {home}
+    libraries = {name.split(".")[0] for name in imported(path)}
+    assert not libraries & NEVER.get(home, set())
+
+
+def test_every_room_has_a_rule():
+    assert {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"} == MAY_IMPORT.keys()
+
+
+FILES = sorted(p for folder in ("flowlab", "tests", "examples", "benchmarks", "derivations") for p in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+BANNED_CALLS = {"eval", "exec", "compile", "sympify", "parse_expr", "S", "lambdify", "__import__", "loads_pickle"}
+BANNED_MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+
+
+def unsafe(source: str) -> list[str]:
+    """Calls that turn text into code or objects, and modules that do so."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+            owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            if name in BANNED_CALLS and not (name == "compile" and owner == "re"):
+                found.append(ast.unparse(node.func))
+            if any(k.arg == "allow_pickle" and getattr(k.value, "value", None) is not False for k in node.keywords):
+                found.append("allow_pickle")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            found += [n for n in names if n.split(".")[0] in BANNED_MODULES]
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_text_becomes_code(path):
+    assert unsafe(path.read_text(encoding="utf-8")) == []
+
+
+def test_unsafe_code_is_noticed():
+    for source in ("eval('1')", "sp.sympify(x)", "import pickle", "np.load(f, allow_pickle=True)", "sp.lambdify(a, b)"):
+        assert unsafe(source)
+
+
+def test_nothing_points_outside():
+    """No path of a machine, no address of a host, nothing about how the project is made."""
+    told = re.compile(r"(?<![\w.])/(?:work|tmp|home|root)/|https?://(?!json-schema\.org)|\bissue \d|\bhelper-\d")
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    paths = [ROOT / n for n in names] or FILES
+    for path in paths:
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".json", "") and path.is_file() and path != Path(__file__):
+            match = told.search(path.read_text(encoding="utf-8"))
+            assert match is None, f"{path.name}: {match and match.group()}"
+
+
+@pytest.mark.parametrize("code", ["import flowlab", "import flowlab; dir(flowlab); flowlab.errors if hasattr(flowlab, 'errors') else 0", "import flowlab.cli"])
+def test_import_is_light(code):
+    done = subprocess.run([sys.executable, "-c", f"{code}; import sys; print(sorted({{'jax', 'sympy', 'diffrax', 'matplotlib'}} & set(sys.modules)))"],
+                          capture_output=True, text=True, check=True, cwd=ROOT)  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    import flowlab
+
+    for name in flowlab.__all__:
+        assert getattr(flowlab, name) is not None
+    with pytest.raises(AttributeError, match="did you mean `derive`"):
+        flowlab.derivee  # noqa: B018
