@@ -104,7 +104,7 @@ def test_unsafe_code_is_noticed():
 
 def test_nothing_points_outside():
     """No path of a machine, no address of a host, nothing about how the project is made."""
-    told = re.compile(r"(?<![\w.])/(?:work|tmp|home|root)/|https?://(?!json-schema\.org)|\bissue \d|\bhelper-\d")
+    told = re.compile(r"(?<![\w.])/(?:work|tmp|home|root)/|https?:\/\/|\bissue \d|\bhelper-\d")
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     paths = [ROOT / n for n in names] or FILES
     for path in paths:

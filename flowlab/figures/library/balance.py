@@ -1,9 +1,13 @@
 """How far the squared norms have drifted from equal growth."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.language.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @figures.register("balance")
@@ -14,7 +18,7 @@ class Balance(Picture):
     y_label = r"relative drift of $\rho_k^2/\kappa_k - \rho_1^2/\kappa_1$"
     log_y = True
 
-    def curves(self, path: Trajectory) -> list[Curve]:
+    def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         names = path.dataset["block"].values.tolist()
         degrees = np.array([float(path.problem.degrees.get(name.partition("[")[0]) or 1) for name in names])

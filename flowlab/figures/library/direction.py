@@ -1,9 +1,13 @@
 """How far the directions are from where the run ended."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.language.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @figures.register("direction")
@@ -14,7 +18,7 @@ class Direction(Picture):
     y_label = r"$\|V_k(t) - V_k(\mathrm{end})\|$"
     log_y = True
 
-    def curves(self, path: Trajectory) -> list[Curve]:
+    def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         out = []
         for name in path.problem.network.weights[:7]:

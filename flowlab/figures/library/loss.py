@@ -1,7 +1,11 @@
 """The logarithm of the loss over log t."""
 
+from typing import TYPE_CHECKING
+
 from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.language.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @figures.register("loss")
@@ -11,6 +15,6 @@ class LossCurve(Picture):
     title = "log of the loss over log t"
     y_label = r"$\log L$"
 
-    def curves(self, path: Trajectory) -> list[Curve]:
+    def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         return [Curve("loss", log_t, path.dataset["log_loss"].values[keep])]

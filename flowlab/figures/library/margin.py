@@ -1,7 +1,11 @@
 """The normalised margin over log t."""
 
+from typing import TYPE_CHECKING
+
 from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.language.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @figures.register("margin")
@@ -11,6 +15,6 @@ class Margin(Picture):
     title = "smallest normalised margin over log t"
     y_label = r"$\min_n \bar f_n$"
 
-    def curves(self, path: Trajectory) -> list[Curve]:
+    def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         return [Curve("margin", log_t, path.dataset["min_margin"].values[keep])]

@@ -1,7 +1,11 @@
 """The norms of all blocks over log t."""
 
+from typing import TYPE_CHECKING
+
 from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.language.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @figures.register("norms")
@@ -11,7 +15,7 @@ class Norms(Picture):
     title = "norms rho_k over log t"
     y_label = r"$\rho_k$"
 
-    def curves(self, path: Trajectory) -> list[Curve]:
+    def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         names = path.dataset["block"].values.tolist()[:7]
         return [Curve(name, log_t, path.dataset["rho"].values[keep, i]) for i, name in enumerate(names)]

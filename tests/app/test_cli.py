@@ -1,0 +1,225 @@
+"""The command line as a user meets it: exit codes, one sentence on stderr, nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+[network]
+expression = "W2 @ relu(W1 @ x)"
+widths = {{ W1 = 4 }}
+[data]
+source = "{source}"
+[integrate]
+rtol = 1e-6
+until = {{ log_time = {log_time} }}
+{more}
+"""
+
+
+def flowlab(*args, cwd=ROOT, env=None):
+    return subprocess.run([sys.executable, "-m", "flowlab.cli", *map(str, args)], capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, check=False)
+
+
+def spec(folder: Path, source="gaussian?n=12&d=3&margin=0.2", log_time=0.0, more="") -> Path:
+    path = folder / "spec.toml"
+    path.write_text(SMALL.format(source=source, log_time=log_time, more=more), encoding="utf-8")
+    return path
+
+
+def refused(done, *words):
+    """Exit code 2 and one sentence that has the words."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("flowlab: ")]
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stderr.strip().endswith((".", "?"))
+    for word in words:
+        assert word in lines[-1], lines[-1]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """One run with a witness, and its folder."""
+    folder = tmp_path_factory.mktemp("run")
+    path = spec(folder, more='[witness]\nstep = 1e-3\ncount = 60\n[verify]\nclaims = ["P1", "P2", "P4"]\n')
+    return flowlab("run", path, "--out", folder / "out"), folder / "out"
+
+
+def test_run_writes_everything(ran):
+    done, out = ran
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    for key in ("equations_signature", "outcome", "log_t", "log_loss", "rho", "min_margin", "verdicts", "versions", "seed"):
+        assert key in summary
+    assert summary["outcome"]["kind"] == "done"
+    assert abs(summary["log_t"]) < 1e-12
+    assert [v["id"] for v in summary["verdicts"]] == ["P1", "P2", "P4"]
+    assert {v["answer"] for v in summary["verdicts"]} == {"holds"}
+    assert summary["witness"]["distance"]["directions"] < 1e-2
+    assert (out / "equations.tex").read_text().startswith(r"\documentclass")
+    for name in ("margin", "loss", "norms", "balance"):
+        for kind, magic in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
+            assert (out / "figures" / f"{name}.{kind}").read_bytes().startswith(magic)
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".")]
+
+
+def test_run_repeats_to_the_bit(ran, tmp_path):
+    _, out = ran
+    again = tmp_path / "out"
+    assert flowlab("run", out.parent / "spec.toml", "--out", again).returncode == 0
+    first, second = (json.loads((p / "summary.json").read_text()) for p in (out, again))
+    for key in ("equations_signature", "log_t", "log_loss", "rho", "min_margin", "witness"):
+        assert first[key] == second[key]
+    assert (out / "equations.tex").read_bytes() == (again / "equations.tex").read_bytes()
+    assert (out / "figures" / "margin.pdf").read_bytes() == (again / "figures" / "margin.pdf").read_bytes()
+
+
+def test_results_load_in_python(ran):
+    import flowlab as fl
+
+    path = fl.Trajectory.load(ran[1] / "trajectory.nc")
+    summary = json.loads((ran[1] / "summary.json").read_text())
+    assert float(path.dataset["log_loss"][-1]) == summary["log_loss"]
+    assert path.problem.network.text == "W2 @ relu(W1 @ x)"
+    flow = fl.FlowEquations.from_json((ran[1] / "equations.json").read_text())
+    assert flow.signature == summary["equations_signature"]
+
+
+def test_figure_from_a_run(ran, tmp_path):
+    done = flowlab("figure", "norms", "--from", ran[1], "--out", tmp_path / "norms.pdf")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "norms.pdf").exists()
+    assert (tmp_path / "norms.csv").read_text().startswith("curve,x,y")
+    refused(flowlab("figure", "norm", "--from", ran[1], "--out", tmp_path / "n.pdf"), "norms")
+    refused(flowlab("figure", "norms", "--from", tmp_path, "--out", tmp_path / "n.pdf"), "trajectory")
+    refused(flowlab("figure", "norms", "--from", ran[1], "--out", tmp_path / "n.bmp"), "bmp")
+
+
+def test_a_run_that_gives_up_says_so(tmp_path):
+    """Exit code 3, with everything up to there written."""
+    text = spec(tmp_path, log_time=5.0).read_text().replace("rtol = 1e-6", "rtol = 1e-6\nmax_steps = 5")
+    (tmp_path / "spec.toml").write_text(text)
+    done = flowlab("run", tmp_path / "spec.toml", "--out", tmp_path / "out", "--quiet")
+    assert done.returncode == 3, done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["outcome"]["kind"] == "budget"
+    assert summary["log_loss"] is not None
+
+
+BAD_SPECS = [
+    ("W2 @ relu(W1 @ x)", "W2 @ rellu(W1 @ x)", ["rellu", "relu"]),
+    ("W2 @ relu(W1 @ x)", "W2 @ relu(W1 @ x) + W1", ["W1"]),
+    ("[integrate]", "[integrate]\nrtoll = 1", ["rtoll", "rtol", "line 8"]),
+    ("rtol = 1e-6", 'rtol = "small"', ["rtol", "line 8", "number"]),
+    ("gaussian?n=12", "irris?n=12", ["irris"]),
+    ("gaussian?n=12&d=3&margin=0.2", "nowhere.csv", ["nowhere.csv"]),
+    ("gaussian?n=12&d=3&margin=0.2", "iris", ["0, 1, 2", "cross_entropy"]),
+    ("gaussian?n=12&d=3&margin=0.2", "iris:setossa", ["setossa", "setosa"]),
+    ("log_time = 0.0", "log_time = 1e9", ["log_time"]),
+    ("[network]", "[networks]", ["networks", "line"]),
+    ("[data]", "[data", ["TOML"]),
+    ("W1 = 4", "W1 = 0", ["W1"]),
+    ("W1 = 4", "W7 = 4", ["W7"]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BAD_SPECS, ids=lambda v: str(v)[:40])
+def test_bad_specifications(tmp_path, old, new, words):
+    path = spec(tmp_path)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1), encoding="utf-8")
+    refused(flowlab("run", path, "--out", tmp_path / "out", "--quiet"), *words)
+    assert not (tmp_path / "out").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["spec.toml"]
+
+
+BAD_ROWS = [("1,2,nan\n3,4,1\n", "nan"), ("1,nan,1\n3,4,-1\n", "nan"), ("1,2,1\n3,4,1\n", "one class"), ("", "rows"), ("1,2,0.5\n3,4,1\n", "label"), ("a,b,c\n", "rows")]
+
+
+@pytest.mark.parametrize(("rows", "word"), BAD_ROWS)
+def test_bad_data(tmp_path, rows, word):
+    (tmp_path / "points.csv").write_text(rows)
+    refused(flowlab("run", spec(tmp_path, source="points.csv"), "--out", tmp_path / "out", "--quiet"), word)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_output_folders(tmp_path):
+    path = spec(tmp_path)
+    (tmp_path / "file").write_text("kept")
+    refused(flowlab("run", path, "--out", tmp_path / "file", "--quiet"), "is a file")
+    assert (tmp_path / "file").read_text() == "kept"
+    refused(flowlab("run", path, "--out", tmp_path / "file" / "below", "--quiet"), "file")
+    refused(flowlab("run", tmp_path / "none.toml", "--out", tmp_path / "out"), "none.toml")
+    if os.geteuid() != 0:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        refused(flowlab("run", path, "--out", tmp_path / "locked" / "out", "--quiet"), "writable")
+
+
+def test_an_old_result_survives_a_bad_specification(ran):
+    _, out = ran
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    bad = out.parent / "bad.toml"
+    bad.write_text((out.parent / "spec.toml").read_text().replace("relu", "reluu"))
+    refused(flowlab("run", bad, "--out", out, "--quiet"), "reluu")
+    assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_own_data_beside_the_specification(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(10, 3))
+    np.savez(tmp_path / "own.npz", x=x, y=np.sign(x[:, 0]))
+    done = flowlab("run", spec(tmp_path, source="own.npz", log_time=-2.0), "--out", tmp_path / "deep" / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "deep" / "out" / "summary.json").exists()
+
+
+def test_derive_prints():
+    done = flowlab("derive", "W2 @ relu(W1 @ x)", "--scheme", "lagrange")
+    assert done.returncode == 0
+    assert "Lagrange multiplier" in done.stdout
+    assert flowlab("derive", "W1 @ x", "--format", "latex").stdout.startswith(r"\documentclass")
+    assert json.loads(flowlab("derive", "W1 @ x", "--format", "json").stdout)["format"]
+    refused(flowlab("derive", "W2 @ (W1 @ x"), "W2 @ (W1 @ x")
+    refused(flowlab("derive", "W1 @ x", "--scheme", "gradientflow"), "gradient_flow")
+    refused(flowlab("derive", "W1 @ x", "--depth", "deep"), "structural")
+    refused(flowlab("derive", "W1 @ x", "--format", "html"), "latex")
+    refused(flowlab("derive", "W2 @ relu(W1 @ x) + W1"), "W1", "(")
+
+
+def test_verify_exit_codes():
+    done = flowlab("verify", "P1", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["answer"] == "holds"
+    refused(flowlab("verify", "P99"), "P99")
+    refused(flowlab("verify", "--pack", "nobody"), "poggio2020")
+
+
+def test_a_refuted_claim_exits_with_one(tmp_path):
+    """A relative change of the norms that P4 allows cannot be had with a coarse witness; a broken word can refute it."""
+    code = ("import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import Measurement;"
+            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken on purpose', {});"
+            "from flowlab.cli import main; main(['verify', 'P1'])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert "refuted" in done.stdout
+
+
+def test_help_and_list_do_not_import_jax():
+    for args in (["--help"], ["list"], ["list", "schemes"], ["list", "claims"], ["list", "schema"]):
+        code = f"import sys\nfrom flowlab.cli import main\ntry:\n main({args!r})\nexcept SystemExit as e:\n assert not e.code, e.code\nassert 'jax' not in sys.modules"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    refused(flowlab("list", "scheme"), "schemes")
+
+
+def test_traceback_only_with_debug():
+    assert "Traceback" not in flowlab("derive", "W2 @").stderr
+    assert "Traceback" in flowlab("--debug", "derive", "W2 @").stderr

@@ -1,0 +1,79 @@
+"""Figures: every registered one draws flows and descents, saves the formats with its numbers, and integrates nothing."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.core.errors import LanguageError, OutputError
+from flowlab.figures import figures, load_library
+
+load_library()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    data = fl.load("gaussian?n=12&d=3&margin=0.2", seed=1)
+    problem = fl.Problem("W2 @ relu(W1 @ x)")
+    start = fl.initial_state(problem.network, data, widths={"W1": 4}, seed=0)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1.0), rtol=1e-6, atol=1e-8)
+    return path, fl.descend(problem, start, data, step=1e-3, count=100)
+
+
+@pytest.mark.parametrize("name", figures.names())
+def test_contract(name, runs, tmp_path):
+    assert figures[name].title
+    assert figures[name].y_label
+    for kind, magic in ((".pdf", b"%PDF"), (".png", b"\x89PNG"), (".svg", b"<?xml")):
+        written = fl.draw(name, *runs).save(tmp_path / f"{name}{kind}")
+        assert written.read_bytes().startswith(magic)
+    rows = list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines()))
+    assert rows[0] == ["curve", "x", "y"]
+    numbers = np.array([[float(a), float(b)] for _, a, b in rows[1:]])
+    assert np.isfinite(numbers).all()
+    assert {row[0].rpartition(", ")[2] for row in rows[1:]} == {"flow", "descent"}
+
+
+def test_numbers_are_those_of_the_run(runs):
+    path, _ = runs
+    (curve,) = fl.draw("margin", path).curves
+    assert curve.y[-1] == float(path.dataset["min_margin"][-1])
+    assert curve.x[-1] == pytest.approx(1.0)
+
+
+def test_equal_runs_give_equal_files(runs, tmp_path):
+    for i in (1, 2):
+        fl.draw("norms", *runs).save(tmp_path / f"{i}.pdf")
+        fl.draw("norms", *runs).save(tmp_path / f"{i}.svg")
+    assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()
+    assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
+
+
+def test_every_curve_has_its_own_colour(runs):
+    lines = fl.draw("norms", *runs).canvas.axes[0].get_lines()
+    assert len({line.get_color() for line in lines}) == len(lines) == 4
+
+
+def test_two_flows_are_told_apart(runs):
+    labels = [c.label for c in fl.draw("loss", runs[0], runs[0]).curves]
+    assert labels == ["loss, flow 1", "loss, flow 2"]
+
+
+def test_the_users_backend_is_left_alone(runs):
+    import matplotlib
+
+    before = matplotlib.get_backend(), dict(matplotlib.rcParams)
+    fl.draw("margin", *runs)
+    assert (matplotlib.get_backend(), dict(matplotlib.rcParams)) == before
+
+
+def test_bad_input(runs, tmp_path):
+    with pytest.raises(fl.UnknownName, match="margin"):
+        fl.draw("margins", *runs)
+    with pytest.raises(LanguageError, match="trajectory"):
+        fl.draw("margin")
+    with pytest.raises(OutputError, match=r"\.pdf"):
+        fl.draw("margin", *runs).save(tmp_path / "margin.gif")
+    with pytest.raises(OutputError, match="cannot be written"):
+        fl.draw("margin", *runs).save(tmp_path / "nowhere" / "margin.pdf")
