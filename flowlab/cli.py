@@ -13,7 +13,10 @@ from rich.table import Table
 
 from flowlab.core.errors import FlowlabError, LanguageError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.",
+)
 _state = {"debug": False}
 
 DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT = 0, 1, 2, 3, 70
@@ -52,17 +55,17 @@ def derive(
     reduction: Annotated[str, typer.Option(help="sum or mean")] = "sum",
     decay: Annotated[float, typer.Option(help="coefficient of |W|^2 for every block")] = 0.0,
     depth: Annotated[str, typer.Option(help="structural, matrix or component")] = "structural",
-    format: Annotated[str, typer.Option(help="text, latex or json")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, latex or json")] = "text",
 ) -> None:
     """Derive the flow equations of a network and print them."""
-    if format not in ("text", "latex", "json"):
-        raise LanguageError(f"`--format {format}` is not known; use text, latex or json.")
+    if form not in ("text", "latex", "json"):
+        raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
     _float64()
     from flowlab.language.problem import Problem
     from flowlab.symbolic.derive import derive as derive_flow
 
     flow = derive_flow(Problem(expression, loss, scheme, per=per, coordinates=coordinates, reduction=reduction, decay=decay))
-    _print(flow.to_json() if format == "json" else flow.latex(depth, standalone=True) if format == "latex" else flow.text(depth))
+    _print(flow.to_json() if form == "json" else flow.latex(depth, standalone=True) if form == "latex" else flow.text(depth))
 
 
 @app.command()
@@ -91,7 +94,9 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
         return "none" if value is None else f"{value:.6g}"
 
     _print(f"{summary['outcome']['kind']}: {summary['outcome']['message']}")
-    _print(f"log t {shown(summary['log_t'])}   log loss {shown(summary['log_loss'])}   min margin {shown(summary['min_margin'])}   rho " + "  ".join(f"{k}={v:.6g}" for k, v in list(summary["rho"].items())[:8]))
+    rho = "  ".join(f"{k}={v:.6g}" for k, v in list(summary["rho"].items())[:8])
+    numbers = "   ".join(f"{key.replace('_', ' ')} {shown(summary[key])}" for key in ("log_t", "log_loss", "min_margin"))
+    _print(f"{numbers}   rho {rho}")
     _print_verdicts(summary["verdicts"])
     _print(f"written to {out}")
 

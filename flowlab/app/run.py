@@ -65,8 +65,8 @@ def run(spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None
     say(f"deriving the flow of {problem.network.text}")
     flow = derive(problem)
     say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
-    settings = {k: wanted[k] for k in ("solver", "max_steps", "wall_seconds") if k in wanted}
-    path = integrate(lower(flow), start, data, until=ends, rtol=wanted.get("rtol", 1e-6), atol=wanted.get("atol", 1e-8), progress=progress, seed=seed, **settings)
+    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in ("solver", "rtol", "atol", "max_steps", "wall_seconds") if k in wanted}
+    path = integrate(lower(flow), start, data, until=ends, progress=progress, seed=seed, **settings)
     say(f"flow: {path.outcome}")
     walk = None
     if "witness" in spec:

@@ -52,10 +52,11 @@ def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, A
     import jax
     import jax.numpy as jnp
     import numpy as np
+    from jax.core import Tracer
 
     from flowlab.language.autodiff import velocity
 
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state))
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(state))
     xp: Any = jnp if traced else np
     rho, V = jax.tree.map(xp.asarray, (state.rho, state.V))
     g = jax.tree.map(xp.asarray, velocity(problem, problem.scheme.weights(xp, rho, V, problem.per), data))

@@ -11,7 +11,7 @@ def require_x64(where: str) -> None:
     """
     import jax
 
-    if not jax.config.jax_enable_x64:
+    if not jax.config.read("jax_enable_x64"):
         raise PrecisionTooLow(
             f"`{where}` needs float64 but jax computes in float32; "
             'add `jax.config.update("jax_enable_x64", True)` before the first array is made.'

@@ -31,7 +31,7 @@ class Registry(Generic[T]):
                 raise ValueError(f"the {self.kind} `{name}` is registered twice")
             if isinstance(word, type):
                 word.name = name  # type: ignore[attr-defined]
-            self._words[name] = word
+            self._words[name] = word  # pyright: ignore[reportArgumentType]
             return word
 
         return enter

@@ -83,7 +83,7 @@ def descend(
             for i, length in enumerate(batch):
                 row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
                 if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(row[0])):
-                    outcome = Outcome("nonfinite", f"the weights stopped being finite within step {taken + 1} to {taken + length}; use a smaller step than {step:g}.")
+                    outcome = Outcome("nonfinite", f"the weights stopped being finite by step {taken + length}; use a smaller step than {step:g}.")
                     break
                 rows.append(row)
                 taken += int(length)

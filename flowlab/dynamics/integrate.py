@@ -52,16 +52,15 @@ def integrate(
     Directions are brought back to unit length after every accepted step and the first stage of the next one is computed
     anew, which keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
 
-    Main arguments:
+    Args:
         field: what `lower` returns.
         start: the state at t = 0.
         data: samples; their labels must suit the loss.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
-
-    Other Arguments:
         events: more events that end the run.
         solver: `"tsit5"` or `"dopri8"`.
-        rtol, atol: tolerances of the local error, in the integrated coordinates.
+        rtol: relative tolerance of the local error, in the integrated coordinates.
+        atol: absolute tolerance of the local error.
         max_steps: limit on attempted steps; reaching it gives the outcome `"budget"`.
         wall_seconds: limit on wall-clock time, compilation included.
         progress: show a progress bar on stderr.

@@ -20,9 +20,9 @@ class Progress:
     def __enter__(self) -> Self:
         if self.on:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
-            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task(f"to {self.horizon}", total=1.0 if self.t_end < 1e299 else None)
+            bar = self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            bar.start()
+            self.task = bar.add_task(f"to {self.horizon}", total=1.0 if self.t_end < 1e299 else None)
         return self
 
     def show(self, t: float, seen: dict[str, Any] | None) -> None:

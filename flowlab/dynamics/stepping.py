@@ -170,7 +170,10 @@ def advance(
         t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
         y1 = field.constrain(y1)
         fired = (_values(events, field.observe(y1, data)) > 0) & keep
-        pick = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
+
+        def pick(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
+
         t1 = jnp.where(keep, t_to, c.t)
         in_a_row = jnp.where(keep, 0, c.in_a_row + 1)
         # After an accepted step the controller's proposal starts at t_to; after a rejected one at t.

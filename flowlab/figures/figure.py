@@ -23,7 +23,7 @@ figures: Registry[type["Picture"]] = Registry("figure")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
 
-STYLE = {
+STYLE: Any = {
     "figure.figsize": (3.4, 2.4), "figure.dpi": 150, "font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.hashsalt": "flowlab", "axes.labelsize": 8, "legend.fontsize": 7,
 }  # fmt: skip
@@ -115,7 +115,8 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
     with matplotlib.rc_context(STYLE):
         canvas = Figure(layout="constrained")
         axes = canvas.subplots()
-        drawn = Drawn(name, canvas, subject="; ".join(f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths))
+        told = (f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths)
+        drawn = Drawn(name, canvas, subject="; ".join(told))
         for suffix, path in zip(_suffixes(paths), paths, strict=True):
             for curve in picture.curves(path):
                 drawn.curves.append(Curve(curve.label + suffix, curve.x, curve.y))

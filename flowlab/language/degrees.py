@@ -22,8 +22,10 @@ class Break:
     relation: tuple[tuple[str, Fraction], ...]
 
     def __str__(self) -> str:
-        left = " + ".join(f"{c}·e({k})" if c != 1 else f"e({k})" for k, c in self.relation)
-        return f"`{self.node}`: {self.reason} ({left} = 0)"
+        def side(sign: int) -> str:
+            return " + ".join(f"e({k})" if abs(c) == 1 else f"{abs(c)} e({k})" for k, c in self.relation if c * sign > 0) or "0"
+
+        return f"`{self.node}`: {self.reason} ({side(1)} = {side(-1)})"
 
 
 @dataclass

@@ -55,7 +55,8 @@ def _bundled(spec: str) -> tuple[np.ndarray, np.ndarray]:
     if name not in BUNDLED:
         known = [*BUNDLED, *generators.names()]
         guess = nearest(name, known)
-        raise UnknownName(f"`{name}` is not a known data set;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}, and paths to .npz or .csv.")
+        hint = f" did you mean `{guess}`?" if guess else ""
+        raise UnknownName(f"`{name}` is not a known data set;{hint} Known: {', '.join(known)}, and paths to .npz or .csv.")
     try:
         from sklearn import datasets
     except ImportError:
@@ -90,7 +91,8 @@ def _class(told: str, names: list[str], spec: str) -> int:
     if told.isdigit() and int(told) < len(names):
         return int(told)
     guess = nearest(told, names)
-    raise UnknownName(f"`{told}` in `{spec}` is not a class;{f' did you mean `{guess}`?' if guess else ''} Classes: {', '.join(names)}, or their numbers from 0.")
+    hint = f" did you mean `{guess}`?" if guess else ""
+    raise UnknownName(f"`{told}` in `{spec}` is not a class;{hint} Classes: {', '.join(names)}, or their numbers from 0.")
 
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:

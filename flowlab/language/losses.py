@@ -71,7 +71,11 @@ class Loss(ABC):
         found = np.unique(np.asarray(data.y))
         shown = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
         wanted = {"binary": "labels -1 and +1", "classes": "integer classes 0..C-1", "targets": "real targets"}[self.labels]
-        other = {"binary": "choose two classes, or a loss for classes such as \"cross_entropy\"", "classes": "use a binary loss such as \"exponential\", or integer labels", "targets": "convert the labels to floats"}[self.labels]
+        other = {
+            "binary": 'choose two classes, or a loss for classes such as "cross_entropy"',
+            "classes": 'use a binary loss such as "exponential", or integer labels',
+            "targets": "convert the labels to floats",
+        }[self.labels]
         raise DataError(f"the loss \"{self.name}\" needs {wanted}, but the labels are {shown}; {other}.")
 
 

@@ -114,5 +114,6 @@ def names_match(state: State, network: Network) -> None:
     for name in sorted({*wanted, *found}):
         if wanted.get(name) != found.get(name):
             raise ShapeMismatch(
-                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {wanted.get(name, 'none')}; make the state with `State.from_weights`."
+                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {wanted.get(name, 'none')}; "
+                "make the state with `State.from_weights`."
             )

@@ -91,10 +91,12 @@ class Trajectory:
         """Build the labelled data set of stacked states.
 
         Args:
-            problem, data: what was run.
+            problem: what was run.
+            data: the samples.
             log_t: logarithm of time at each row, (S,); -inf at the start.
             states: a State whose arrays have a leading axis of length S.
-            outcome, stats: how the run went.
+            outcome: how the run ended.
+            stats: counts of steps and seconds.
             kind: `"flow"` or `"descent"`.
             extra: provenance besides versions (seeds, tolerances).
             variables: further variables, name: (dims, values, long name).
@@ -114,8 +116,9 @@ class Trajectory:
             entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
         for name, (dims, values, told) in (variables or {}).items():
             entries[name] = (dims, values, _attrs(told))
+        source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
         record = provenance(
-            kind=kind, problem=problem.describe(), problem_signature=problem.signature, data={"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()},
+            kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
             outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **(extra or {}),
         )  # fmt: skip
         dataset = xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
@@ -185,7 +188,8 @@ class Trajectory:
 
     def __repr__(self) -> str:
         end = self.dataset.isel(step=-1)
-        return f"Trajectory({self.kind}, {len(self)} rows, log_t={float(end.log_t):.4g}, log_loss={float(end.log_loss):.4g}, min_margin={float(end.min_margin):.4g}, {self.outcome.kind})"
+        numbers = ", ".join(f"{name}={float(end[name]):.4g}" for name in ("log_t", "log_loss", "min_margin"))
+        return f"Trajectory({self.kind}, {len(self)} rows, {numbers}, {self.outcome.kind})"
 
 
 def _attrs(long_name: str) -> dict[str, str]:

@@ -139,7 +139,8 @@ class _Assembler:
                 rho_rate = tape("scale", self.rho[group], params=(Fraction(0),))
             out["rho", group] = tape.call_it(rho_rate, f"rho_{group}'")
         for w in members:
-            terms = [self.term(coefficient, vector, equation.kappa, known) for coefficient, vector in ((equation.G, pulls[w]), (equation.V, source[w])) if coefficient != 0]
+            parts = ((equation.G, pulls[w]), (equation.V, source[w]))
+            terms = [self.term(coefficient, vector, equation.kappa, known) for coefficient, vector in parts if coefficient != 0]
             total = tape("add", *terms) if len(terms) == 2 else terms[0] if terms else tape("scale", source[w], params=(Fraction(0),))
             small = "v" if problem.scheme.normalises and kind == "V" else kind
             out[kind, w] = tape.call_it(total, f"{w}'" if kind == "W" else f"{small}_{w}'")

@@ -1,6 +1,7 @@
 """Forward and backward pass of a network on the tape, by the operations' own pull-backs."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from flowlab.language.network import Network
 from flowlab.language.operations import operations
@@ -23,7 +24,8 @@ def forward(tape: Tape, network: Network, blocks: Mapping[str, Value], inputs: V
                 args = (tape.call_it(args[0], f"Z_{layer}"),)
             made = tape.put(node.op, args, node.params, network.type_of(node))
             if node.op == "activation" and args[0].type.sampled:
-                made = tape.call_it(made, f"A_{args[0].name[2:]}" if (args[0].name or "").startswith("Z_") else f"A_{made.index}")
+                below = args[0].name or ""
+                made = tape.call_it(made, f"A_{below[2:]}" if below.startswith("Z_") else f"A_{made.index}")
             values[id(node)] = made
     values[id(network.expression)] = tape.call_it(values[id(network.expression)], "F")
     return values
@@ -51,7 +53,7 @@ def backward(tape: Tape, network: Network, values: Mapping[int, Value], seed: Va
         if (here.name or "").startswith("Z_") and cot.name is None:
             cot = tape.call_it(cot, f"D_{(here.name or '')[2:]}")
         args = [tape.values[values[id(a)].index] for a in node.args]
-        pulled = operations[node.op]().pullback(tape, args, here, cot, node.params)
+        pulled: list[Any] = operations[node.op]().pullback(tape, args, here, cot, node.params)
         for child, arg, back in zip(node.args, args, pulled, strict=True):
             if back is None or id(child) not in needed:
                 continue

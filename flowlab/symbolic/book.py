@@ -5,24 +5,26 @@ the direction V_k itself. Inner products of the two are all that polar splits, p
 come from the unit norm and from Euler's identity, which is derived here where a scaling degree exists.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import sympy as sp
 
+from flowlab.symbolic.prose import plain, prose
 from flowlab.symbolic.scalars import SYMBOLS
 
 
 @dataclass(frozen=True)
 class Step:
-    """One recorded step: the rule used, why it applies, and the statement in text and LaTeX."""
+    """One recorded step: the rule used, why it applies, and the statement, each in text and LaTeX."""
 
     rule: str
     reason: str
     text: str
     latex: str
+    prose: str
 
     def to_json(self) -> dict[str, str]:
-        return {"rule": self.rule, "reason": self.reason, "text": self.text, "latex": self.latex}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class Book:
     velocity: Vec = field(default_factory=lambda: Vec(sp.Integer(1), sp.Integer(0)))
     euler: sp.Expr = field(default_factory=lambda: SYMBOLS["p_k"])
 
-    def record(self, rule: str, reason: str, text: str, latex: str) -> None:
-        """Write a step down."""
-        self.steps.append(Step(rule, reason, text, latex))
+    def record(self, rule: str, reason: str, text: str, latex: str, told: str | None = None) -> None:
+        """Write a step down; formulas in the reason stand between dollar signs, `told` replaces its LaTeX form."""
+        self.steps.append(Step(rule, plain(reason), text, latex, told if told is not None else prose(reason)))
 
     def inner(self, a: Vec, b: Vec) -> sp.Expr:
         """⟨a, b⟩ where at most one of them contains G_k (no scheme needs ⟨G_k, G_k⟩)."""
@@ -82,7 +84,7 @@ class Book:
 
     def show(self, value: "Vec | sp.Expr", tex: bool) -> str:
         """A rate as it is printed: sums over samples gathered, common factors in front."""
-        return show_vec(self, value, tex) if isinstance(value, Vec) else show_scalar(self, value, tex)
+        return show_vec(self, value, tex) if isinstance(value, Vec) else scalar_text(sp.expand(value), tex)
 
 
 def _sum(book: Book, tex: bool, inside: str) -> str:
@@ -106,11 +108,6 @@ def scalar_text(expr: sp.Expr, tex: bool) -> str:
     return str(expr).replace("**", "^").replace("p_k", "<V_k, G_k>")
 
 
-def show_scalar(book: Book, expr: sp.Expr, tex: bool) -> str:
-    """A scalar rate; κ R s/ρ keeps its order as in the papers."""
-    return scalar_text(sp.expand(expr), tex)
-
-
 def show_vec(book: Book, value: Vec, tex: bool) -> str:
     """C Σ_n ψ_n (∂f̄_n/∂V_k - a f̄_n V_k) where the coefficients allow it, else g G_k + v V_k."""
     s, f = SYMBOLS["s"], book.sample[tex]
@@ -129,7 +126,10 @@ def show_vec(book: Book, value: Vec, tex: bool) -> str:
             return (f"{front}{pull}" if g != 0 else "0") + tail
         part = f"{scalar_text(share, tex)} V_k" if share != 1 else "V_k"
         inner_f = rf"\langle\psi_n, f_n\rangle {part}" if tex else f"<psi_n, f_n> {part}"
-        pull = rf"\sum_n \Bigl(\bigl(\partial f_n/\partial {at}_k\bigr)^{{\top}}\psi_n - {inner_f}\Bigr)" if tex else f"sum_n ((df_n/d{at}_k)^T psi_n - {inner_f})"
+        if tex:
+            pull = rf"\sum_n \Bigl(\bigl(\partial f_n/\partial {at}_k\bigr)^{{\top}}\psi_n - {inner_f}\Bigr)"
+        else:
+            pull = f"sum_n ((df_n/d{at}_k)^T psi_n - {inner_f})"
         return f"{front}{pull}{tail}"
     if share == 0:
         return (f"{front}{_sum(book, tex, derivative)}" if g != 0 else "0") + tail

@@ -60,7 +60,9 @@ def random_state(problem: Problem, seed: int, *, d: int = 3, width: int = 4, n: 
     Args:
         problem: gives shapes and labels.
         seed: of the draw.
-        d, width, n: input dimension, hidden width and number of samples to try for; declared integers win.
+        d: input dimension to try for; declared integers win.
+        width: hidden width to try for.
+        n: number of samples.
         lengths: draw directions of length other than 1 too (only where the scheme allows them).
     """
     rng = np.random.default_rng(seed)

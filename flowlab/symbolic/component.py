@@ -59,7 +59,7 @@ class SymbolArrays:
     exp = staticmethod(np.vectorize(sp.exp, otypes=[object]))
 
     @staticmethod
-    def ones(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+    def ones(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:  # noqa: ARG004 (the signature of numpy.ones)
         """Exact ones."""
         return np.full(shape, sp.Integer(1), dtype=object)
 
@@ -147,5 +147,6 @@ def _pull(name: str, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for n in range(table.shape[0]):
         ell = loss.symbolic(f, labels[n])
         for j in range(table.shape[1]):
-            out[n, j] = -sp.diff(ell, f[j]).subs(dict(zip(f, table[n], strict=True)), simultaneous=True)
+            slope: Any = sp.diff(ell, f[j])
+            out[n, j] = -slope.xreplace(dict(zip(f, table[n], strict=True)))
     return out if outputs.ndim == 2 else out[:, 0]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import sympy as sp
 
@@ -39,7 +41,9 @@ def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) ->
     growth = sp.simplify(sp.diff(quantity, rho) * equations[0].rho)
     tied = not growth.free_symbols & {rho, kappa, SYMBOLS["omega_k"], SYMBOLS["nu_k"]}
     name = ("rho_k^2/kappa_k", r"\frac{\rho_k^2}{\kappa_k}") if kind == "square" else ("log(rho_k)/kappa_k", r"\frac{\log\rho_k}{\kappa_k}")
-    reason = "the right-hand side is the same for every block, so differences between blocks are conserved" if tied else "weight decay makes the growth depend on the block"
+    reason = "weight decay makes the growth depend on the block"
+    if tied:
+        reason = "the right-hand side is the same for every block, so differences between blocks are conserved"
     book.record("equal growth", reason, f"d/dt ({name[0]}) = {scalar_text(growth, False)}", rf"\frac{{d}}{{dt}}\,{name[1]} = {sp.latex(growth)}")
     return tied
 
@@ -51,7 +55,7 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     scheme = problem.scheme
     if tied:
         named = [e for e in equations if e.kappa]
-        for first, second in zip(named, named[1:], strict=False):
+        for first, second in pairwise(named):
             laws.append(_norm_law(scheme.conserved_norm or "", first, second))
     if any(problem.decay.values()) or problem.per != "layer":
         return tuple(laws)
@@ -61,7 +65,9 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     for inner, outer, diagonal in adjacent(problem):
         laws.append(_balance_law(problem, inner, outer, diagonal, factor))
     if any(law.kind.startswith("balance") for law in laws):
-        book.record("balance of layers", "where W_b follows W_a, G_a W_a^T = W_b^T G_b (its diagonal, behind a homogeneous activation); the imbalance then obeys a scalar equation",
+        book.record("balance of layers",
+                    "where $W_b$ follows $W_a$, $G_a W_a^T = W_b^T G_b$ (its diagonal, behind a homogeneous activation); "
+                    "the imbalance then obeys a scalar equation",
                     "; ".join(f"{law.text} = const" for law in laws if law.kind.startswith("balance")),
                     r", \quad ".join(f"{law.latex} = \\text{{const}}" for law in laws if law.kind.startswith("balance")))  # fmt: skip
     return tuple(laws)
@@ -86,8 +92,8 @@ def _balance_factor(problem: Problem, book: Book, equations: Sequence[Equation])
         return None
     # M' = 2 v M with v the coefficient of V in V'; μ'ρ'/μ = -2 v is integrated in ρ, at κ = 1 and |v| = 1.
     rho = SYMBOLS["rho_k"]
-    at_one = {SYMBOLS["kappa_k"]: 1, SYMBOLS["nu_k"]: 1}
-    slope = sp.simplify(-2 * equations[0].V.subs(at_one) / equations[0].rho.subs(at_one))
+    ratio: Any = -2 * equations[0].V / equations[0].rho
+    slope = sp.simplify(ratio.xreplace({SYMBOLS["kappa_k"]: sp.Integer(1), SYMBOLS["nu_k"]: sp.Integer(1)}))
     if slope.free_symbols - {rho}:
         return None
     return sp.exp(sp.integrate(slope, rho))

@@ -6,6 +6,7 @@ from flowlab.core.errors import LanguageError
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, Vec, s_text
+from flowlab.symbolic.prose import network_tex
 from flowlab.symbolic.scalars import SYMBOLS
 
 
@@ -26,7 +27,8 @@ def derive_equations(problem: Problem) -> tuple[Book, tuple[Equation, ...]]:
     _chain_rule(book)
     if not polar:
         rate = book.velocity
-        book.record("gradient flow", "weights follow the negative gradient", f"dW_k/dt = {_weights_text(book, False)}", rf"\dot W_k = {_weights_text(book, True)}")
+        book.record("gradient flow", "weights follow the negative gradient",
+                    f"dW_k/dt = {_weights_text(book, False)}", rf"\dot W_k = {_weights_text(book, True)}")  # fmt: skip
         return book, tuple(Equation(w, problem.network.symmetry.degree(w), None, rate.G, rate.V, w) for w in problem.groups)
     if book.homogeneous:
         _homogeneity(problem, book)
@@ -52,15 +54,18 @@ def _objective(problem: Problem, book: Book) -> None:
     mean = problem.reduction == "mean"
     tail = (" + sum_k omega_k |W_k|^2", r" + \sum_k \omega_k \lVert W_k\rVert^2") if book.decayed else ("", "")
     head = ("(1/N) sum_n", r"\tfrac1N\sum_n") if mean else ("sum_n", r"\sum_n")
-    book.record("objective", f"the {loss} loss of f = {problem.network.text}" + (", averaged over samples" if mean else ", summed over samples"),
-                f"L(W) = {head[0]} l(f(W; x_n), y_n){tail[0]}", rf"L(W) = {head[1]} \ell(f(W;x_n), y_n){tail[1]}")  # fmt: skip
+    over = "averaged over samples" if mean else "summed over samples"
+    book.record("objective", f"the {loss} loss of f = {problem.network.text}, {over}",
+                f"L(W) = {head[0]} l(f(W; x_n), y_n){tail[0]}", rf"L(W) = {head[1]} \ell(f(W;x_n), y_n){tail[1]}",
+                f"the {loss} loss of $f(W;x) = {network_tex(problem.network)}$, {over}")  # fmt: skip
     by = ("/N", r"\tfrac1N") if mean else ("", "")
     if book.binary:
-        book.record("definition", "labels are +-1 and the loss depends on q_n = y_n f(W; x_n) alone; fb_n = y_n f(V; x_n)" if book.homogeneous else
-                    "labels are +-1 and the loss depends on q_n = y_n f(W; x_n) alone; fb_n = y_n f(W; x_n)",
+        at = "V" if book.homogeneous else "W"
+        book.record("definition", f"labels are $+-1$ and the loss depends on $q_n = y_n f(W; x_n)$ alone; $fb_n = y_n f({at}; x_n)$",
                     f"psi_n = -l'(q_n){by[0]}", rf"\psi_n = -{by[1]}\,\ell'(q_n), \qquad q_n = y_n f(W;x_n)")  # fmt: skip
     else:
-        book.record("definition", "the pull of sample n on its outputs", f"psi_n = -(dl/df)(f(W; x_n), y_n){by[0]}", rf"\psi_n = -{by[1]}\,\nabla_f\,\ell(f(W;x_n), y_n)")
+        book.record("definition", "the pull of sample $n$ on its outputs",
+                    f"psi_n = -(dl/df)(f(W; x_n), y_n){by[0]}", rf"\psi_n = -{by[1]}\,\nabla_f\,\ell(f(W;x_n), y_n)")  # fmt: skip
 
 
 def _weights_text(book: Book, tex: bool) -> str:
@@ -71,7 +76,7 @@ def _weights_text(book: Book, tex: bool) -> str:
 def _chain_rule(book: Book) -> None:
     # The velocity as a combination of G_k (taken at W for now) and W_k.
     at_w = Book(False, book.unit, book.binary, book.decayed)
-    book.record("chain rule", "differentiate the objective along W_k", f"-dL/dW_k = {_weights_text(at_w, False)}",
+    book.record("chain rule", "differentiate the objective along $W_k$", f"-dL/dW_k = {_weights_text(at_w, False)}",
                 rf"-\frac{{\partial L}}{{\partial W_k}} = {_weights_text(at_w, True)}")  # fmt: skip
     book.velocity = Vec(sp.Integer(1), -2 * SYMBOLS["omega_k"] if book.decayed else sp.Integer(0))
 
@@ -83,21 +88,22 @@ def _polar_point(book: Book, pull: sp.Expr) -> None:
 
 def _homogeneity(problem: Problem, book: Book) -> None:
     kappa, c = SYMBOLS["kappa_k"], sp.Symbol("c", positive=True)
-    told = ", ".join(f"kappa({g}) = {k}" for g, k in problem.degrees.items()) if len(problem.degrees) <= 12 else f"{len(problem.degrees)} degrees"
-    book.record("scaling degrees", f"scaling block k by c > 0 multiplies every node by a power of c; the relations of all nodes are solved: {told}",
+    told = ", ".join(f"$kappa({g}) = {k}$" for g, k in problem.degrees.items()) if len(problem.degrees) <= 12 else f"{len(problem.degrees)} degrees"
+    book.record("scaling degrees", f"scaling block $k$ by $c > 0$ multiplies every node by a power of $c$; the relations of all nodes are solved: {told}",
                 "f(..., c W_k, ...; x) = c^kappa_k f(W; x)", r"f(\dots, cW_k, \dots; x) = c^{\kappa_k} f(W;x)")  # fmt: skip
-    book.record("product of norms", "scale every block from V_k to W_k = rho_k V_k in turn", "f(W; x) = R f(V; x),  R = prod_k rho_k^kappa_k",
+    book.record("product of norms", "scale every block from $V_k$ to $W_k = rho_k V_k$ in turn", "f(W; x) = R f(V; x),  R = prod_k rho_k^kappa_k",
                 r"f(W;x) = R\, f(V;x), \qquad R = \prod_k \rho_k^{\kappa_k}")  # fmt: skip
     inner, outer = sp.Symbol("dfdW"), sp.Symbol("dfdV")
     # ∂/∂V_k of f(ρV) = R f(V): ρ_k ∂f/∂W_k = R ∂f/∂V_k, solved for ∂f/∂W_k.
     factor = sp.solve(sp.Eq(book.rho * inner, SYMBOLS["R"] * outer), inner)[0].coeff(outer)
-    book.record("derivative at the polar point", "differentiate f(rho V) = R f(V) with respect to V_k: rho_k df/dW_k = R df/dV_k", f"df/dW_k = ({factor}) df/dV_k",
+    book.record("derivative at the polar point", "differentiate $f(rho V) = R f(V)$ with respect to $V_k$: $rho_k df/dW_k = R df/dV_k$",
+                f"df/dW_k = ({factor}) df/dV_k",
                 rf"\frac{{\partial f}}{{\partial W_k}} = {sp.latex(factor)}\,\frac{{\partial f}}{{\partial V_k}}")  # fmt: skip
     # Both sides of f(…, cV_k, …) = c^κ f at c = 1.
     slope = sp.diff(c**kappa, c).subs(c, 1)
     book.euler = slope * SYMBOLS["s"]
     f = book.sample
-    book.record("Euler identity", "differentiate f(..., c V_k, ...) = c^kappa_k f(V) in c at c = 1", f"<V_k, d{f[0]}/dV_k> = {slope} {f[0]}",
+    book.record("Euler identity", "differentiate $f(..., c V_k, ...) = c^kappa_k f(V)$ in $c$ at $c = 1$", f"<V_k, d{f[0]}/dV_k> = {slope} {f[0]}",
                 rf"\Bigl\langle V_k, \frac{{\partial {f[1]}}}{{\partial V_k}}\Bigr\rangle = {sp.latex(slope)}\,{f[1]}")  # fmt: skip
     book.record("definition", "the sum over samples that Euler's identity leaves", f"s = {s_text(book, False)}", f"s = {s_text(book, True)}")
     _polar_point(book, factor)

@@ -57,7 +57,10 @@ class FlowEquations:
         """The equations at component depth, every scalar written out, for at most 24 weights.
 
         Args:
-            d: input dimension. samples: number of samples. widths: rows per block. outputs: number of outputs.
+            d: input dimension.
+            samples: number of samples.
+            widths: rows per block, 2 where not given.
+            outputs: number of outputs.
 
         Raises:
             LanguageError: above 24 weights.

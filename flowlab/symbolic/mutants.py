@@ -48,7 +48,9 @@ def _variants(flow: FlowEquations, e: Equation) -> Iterator[tuple[str, Equation]
         yield "norm-exponent", replace(e, G=e.G * rho, V=e.V * rho)
         yield "dropped-projection", replace(e, V=sp.Integer(0))
         yield "weak-projection", replace(e, V=e.V * percent)
-        blocks = [other.block for other in flow.equations if flow.problem.network.shapes.get(other.block, ())[:1] == flow.problem.network.shapes.get(e.block, ())[:1] or flow.problem.per != "neuron"]
+        shapes = flow.problem.network.shapes
+        # Norms of neurons can stand in for one another only where there are as many of them.
+        blocks = [o.block for o in flow.equations if flow.problem.per != "neuron" or shapes.get(o.block, ())[:1] == shapes.get(e.block, ())[:1]]
         if len(blocks) > 1:
             yield "wrong-layer", replace(e, norm_of=blocks[(blocks.index(e.block) + 1) % len(blocks)])
         if e.kappa is not None:

@@ -17,18 +17,14 @@ if TYPE_CHECKING:
 _GREEK = {"rho": r"\rho", "nu": r"\nu", "omega": r"\omega", "D": r"\Delta", "Psi": r"\Psi"}
 
 
-_ESCAPES = {
-    "_": r"\_", "^": r"\textasciicircum{}", "&": r"\&", "%": r"\%", "#": r"\#", "|": r"\textbar{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "`": "'", "·": " ", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "$": r"\$", "~": r"\textasciitilde{}",
-}  # fmt: skip
-
-
 def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> str:
     """The whole derivation at one depth."""
     parts: list[str] = []
     problem = flow.problem
     if not tex:
-        parts.append(f"{problem.network.text}   [{problem.network.symmetry.kind}]\nloss: {problem.loss.name}, scheme: {problem.scheme.name}, per {problem.per}, {problem.coordinates} coordinates, {problem.reduction} over samples")
+        words = f"loss: {problem.loss.name}, scheme: {problem.scheme.name}, per {problem.per}"
+        words += f", {problem.coordinates} coordinates, {problem.reduction} over samples"
+        parts.append(f"{problem.network.text}   [{problem.network.symmetry.kind}]\n{words}")
     if steps and flow.steps:
         parts.append(_steps(flow, tex))
     if depth == "structural":
@@ -50,31 +46,14 @@ def _steps(flow: "FlowEquations", tex: bool) -> str:
         return "\n".join(f"({i}) {s.rule}: {s.reason}.\n      {s.text}" for i, s in enumerate(flow.steps, 1))
     lines = []
     for step in flow.steps:
-        lines.append(rf"\textbf{{{step.rule.capitalize()}.}} {prose(step.reason)}.")
+        lines.append(rf"\textbf{{{step.rule[0].upper()}{step.rule[1:]}.}} {_sentence(step.prose)}.")
         lines.append("\\begin{equation}\n  " + step.latex + "\n\\end{equation}")
     return "\n".join(lines)
 
 
-def prose(text: str) -> str:
-    """A reason as LaTeX text, with special characters escaped."""
-    out, last = [], 0
-    for match in _FORMULA.finditer(text):
-        out += ["".join(_ESCAPES.get(c, c) for c in text[last : match.start()]), f"${_formula(match.group())}$"]
-        last = match.end()
-    return "".join([*out, *(_ESCAPES.get(c, c) for c in text[last:])])
-
-
-_FORMULA = re.compile(r"<[A-Za-z_, /^]+>|\|[A-Za-z_]+\|(?:\^2)?|[A-Za-z]+(?:[_^][A-Za-z0-9]+)+(?:/[A-Za-z_]+)?")
-_WORDS = {"rho": r"\rho", "kappa": r"\kappa", "fb": r"\bar f", "nu": r"\nu", "lambda": r"\lambda", "omega": r"\omega", "psi": r"\psi"}
-
-
-def _formula(text: str) -> str:
-    """A formula typed as plain text inside a reason."""
-    text = re.sub(r"[A-Za-z]+", lambda m: _WORDS.get(m.group(), m.group()), text)
-    text = re.sub(r"\^([\\A-Za-z0-9]+_?[A-Za-z]*)", r"^{\1}", text)
-    if text.startswith("<"):
-        text = r"\langle " + text[1:-1] + r"\rangle"
-    return text.replace("|", r"\lvert ", 1).replace("|", r"\rvert ", 1)
+def _sentence(text: str) -> str:
+    """Begins with a capital, unless it begins with a formula."""
+    return text if text.startswith("$") else text[0].upper() + text[1:]
 
 
 def _book(flow: "FlowEquations") -> Book:
@@ -94,28 +73,33 @@ def _structural(flow: "FlowEquations", tex: bool) -> str:
 def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool) -> list[tuple[str, str]]:
     polar = flow.problem.coordinates == "polar"
     kappa = {} if e.kappa is None else {scalars.SYMBOLS["kappa_k"]: scalars.from_tree(e.kappa)}
-    rate = book.show(Vec(e.G.subs(kappa), e.V.subs(kappa)), tex)
+
+    def at_degree(expr: Any) -> Any:
+        return expr.xreplace(kappa)
+
+    rate = book.show(Vec(at_degree(e.G), at_degree(e.V)), tex)
     if not polar:
         shown = rate if not tex else rate.replace("V_k", "W_k")
-        return [(_dot(e.block, tex), _for_block(shown.replace("V_k", "W_k"), e, flow, tex))]
+        return [(_dot(e.block, tex), _for_block(shown.replace("V_k", "W_k"), e, tex))]
     letter = "v" if flow.problem.scheme.normalises else "V"
-    rho = scalar_text((e.rho if e.rho is not None else scalars.from_tree(e.kappa or "s")).subs(kappa), tex)
+    rho = scalar_text(at_degree(e.rho if e.rho is not None else scalars.from_tree(e.kappa or "s")), tex)
     left_rho = rf"\dot\rho_{{{index(e.block)}}}" if tex else f"d rho_{e.block}/dt"
     left_v = rf"\dot {letter}_{{{index(e.block)}}}" if tex else f"d {letter}_{e.block}/dt"
-    return [(left_rho, _for_block(rho, e, flow, tex)), (left_v, _for_block(rate, e, flow, tex))]
+    return [(left_rho, _for_block(rho, e, tex)), (left_v, _for_block(rate, e, tex))]
 
 
 def _dot(block: str, tex: bool) -> str:
     return rf"\dot {{{symbol(block)}}}" if tex else f"d {block}/dt"
 
 
-def _for_block(text: str, e: "Equation", flow: "FlowEquations", tex: bool) -> str:
+def _for_block(text: str, e: "Equation", tex: bool) -> str:
     """The generic index k replaced by the block's name."""
     if tex:
         sub = index(e.block)
         text = text.replace(r"\rho_{k}", rf"\rho_{{{index(e.norm_of)}}}")
         text = text.replace("W_k", f"{{{symbol(e.block)}}}")
-        return re.sub(r"_(?:\{k\}|k)(?![A-Za-z])", f"_{{{sub}}}", text)
+        # A function, because a name such as \mathrm{network} is no template.
+        return re.sub(r"_(?:\{k\}|k)(?![A-Za-z])", lambda _: f"_{{{sub}}}", text)
     text = text.replace("rho_k", f"rho_{e.norm_of}").replace("W_k", e.block)
     return re.sub(r"_k(?![A-Za-z])", f"_{e.block}", text)
 

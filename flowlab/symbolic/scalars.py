@@ -33,9 +33,11 @@ def to_tree(expr: sp.Expr) -> Tree:
     if isinstance(expr, sp.Rational):
         return Fraction(int(expr.p), int(expr.q))
     if isinstance(expr, sp.Add):
-        return ("+", *(to_tree(term) for term in expr.as_ordered_terms()))
+        terms: Any = expr.as_ordered_terms()
+        return ("+", *(to_tree(term) for term in terms))
     if isinstance(expr, sp.Mul):
-        return ("*", *(to_tree(factor) for factor in expr.as_ordered_factors()))
+        factors: Any = expr.as_ordered_factors()
+        return ("*", *(to_tree(factor) for factor in factors))
     if isinstance(expr, sp.Pow):
         return ("^", to_tree(expr.base), to_tree(expr.exp))
     raise UnloweredNode(f"`{expr}` ({type(expr).__name__}) has no place in a coefficient; write it with +, *, powers and fractions.")

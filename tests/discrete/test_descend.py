@@ -168,6 +168,6 @@ def test_bad_input_is_refused(cloud):
         descend(problem, start, Data(np.asarray(cloud.x), np.arange(12) % 3), step=0.1, count=3)
     with pytest.raises(ShapeMismatch, match="W3"):
         descend(Problem("W3 @ relu(W1 @ x)"), start, cloud, step=0.1, count=3)
+    neuron = initial_state(problem.network, cloud, widths={"W1": 4}, seed=0, per="neuron")
     with pytest.raises(LanguageError, match="per layer"):
-        neuron = initial_state(problem.network, cloud, widths={"W1": 4}, seed=0, per="neuron")
         descend(problem, neuron, cloud, step=0.1, count=3, rule="geodesic")

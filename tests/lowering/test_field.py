@@ -9,7 +9,10 @@ import pytest
 import flowlab as fl
 
 NETS = ("W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x))**2", "W2 @ tanh(W1 @ x + b)", "W2 @ relu(W1 @ x) + W3 @ x", "(w * w - u * u) @ x")
-SETTINGS = ({}, {"scheme": "lagrange", "decay": 0.1}, {"per": "neuron"}, {"per": "network", "loss": "logistic"}, {"coordinates": "weights", "reduction": "mean"})
+SETTINGS = (
+    {}, {"scheme": "lagrange", "decay": 0.1}, {"per": "neuron"}, {"per": "network", "loss": "logistic"},
+    {"coordinates": "weights", "reduction": "mean"},
+)  # fmt: skip
 
 
 def data(n=12, d=3, seed=0):

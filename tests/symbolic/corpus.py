@@ -64,6 +64,9 @@ def problem(expression: str, settings: dict[str, Any]) -> Problem:
     return Problem(expression, **settings)
 
 
+SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
+
+
 class Grammar:
     """Random networks: chains of matrices, activations, skips, gates, shared blocks, biases and powers."""
 
@@ -109,7 +112,7 @@ def random_problem(seed: int) -> Problem:
     """A random network with random settings."""
     rng = np.random.default_rng(10_000 + seed)
     settings: dict[str, Any] = {
-        "scheme": str(rng.choice(["gradient_flow", "gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm"])),
+        "scheme": str(rng.choice(["gradient_flow", *SCHEMES])),
         "loss": str(rng.choice(["exponential", "logistic", "square"])),
         "per": str(rng.choice(["layer", "layer", "neuron", "network"])),
         "reduction": str(rng.choice(["sum", "mean"])),

@@ -91,7 +91,7 @@ class _Addition(Operation):
         return args[0]
 
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
-        a, b = (lift(xp, v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -156,7 +156,7 @@ class Hadamard(Operation):
         return exps.add(args[0], args[1])
 
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
-        a, b = (lift(xp, v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:

@@ -91,7 +91,7 @@ class Operation(ABC):
         """The operation as text (`tex=False`) or LaTeX."""
 
 
-def lift(xp: Any, array: Any, kind: Type, sampled: bool, rank: int) -> Any:
+def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:
     """Give a value the axes it needs to meet a sampled value or one of higher rank by broadcasting."""
     if kind.rank < rank:
         array = array.reshape(array.shape + (1,) * (rank - kind.rank))

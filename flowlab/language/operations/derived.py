@@ -127,7 +127,7 @@ class RowScale(Derived):
         return args[1]
 
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
-        return lift(xp, args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
+        return lift(args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         if types[0].rank and tex:

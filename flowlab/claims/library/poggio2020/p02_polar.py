@@ -38,7 +38,8 @@ class PolarFlow(Claim):
                     found = max(found, *(residuals(each, random_state(flow.problem, case.seed + i)) or {"": 0.0}).values())
                 worst, gentlest = max(worst, found), min(gentlest, found)
         value = worst if mutant is None else gentlest
-        return Measurement(value, 1e-11, "relative to each rate, at random states; eq. (1.2) is exact, so only roundings remain", {"networks": list(nets), "states": count})
+        because = "relative to each rate, at random states; eq. (1.2) is exact, so only roundings remain"
+        return Measurement(value, 1e-11, because, {"networks": list(nets), "states": count})
 
 
 @claim("P3")
@@ -46,7 +47,10 @@ class SchemesAtOneState(Claim):
     """LM = weight normalisation at ‖v‖ = 1; V̇(LM) = ρ² V̇(GF); at ‖v‖ = c the direction in u = v/c moves c² slower."""
 
     title = "Lagrange flow = weight normalisation at unit length; directions differ by clocks"
-    statement = "At one state the Lagrange flow and weight normalisation have equal rates, the direction's rate is rho_k^2 times that of gradient flow, and with |v| = c it is slower by c^2."
+    statement = (
+        "At one state the Lagrange flow and weight normalisation have equal rates, the direction's rate is rho_k^2 times that of "
+        "gradient flow, and with |v| = c it is slower by c^2."
+    )
     latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
     source = "Poggio, Banburski, Liao 2020; eqs. (1.3), (1.4), (1.7)"
     mutants = ("rho instead of rho^2", "c instead of c^2", "1% off", "exponential weight normalisation")
@@ -78,5 +82,6 @@ class SchemesAtOneState(Claim):
                 _, v_rate = rates(wn, long, data)
                 slow = {w: v / c for w, v in v_rate.items()}
                 by = c if mutant == "c instead of c^2" else c**2
-                worst = max(worst, gap(rho_wn, rho_lm), gap(V_wn, V_lm), gap(scaled, V_lm), gap(slow, {w: v / by for w, v in V_lm.items()}), gap(rho_gf, rho_lm))
+                gaps = [gap(rho_wn, rho_lm), gap(V_wn, V_lm), gap(scaled, V_lm), gap(rho_gf, rho_lm), gap(slow, {w: v / by for w, v in V_lm.items()})]
+                worst = max(worst, *gaps)
         return Measurement(worst, 1e-11, "relative; the relations are exact, so only roundings remain", {"networks": list(nets), "c": c})

@@ -69,7 +69,10 @@ class SameCriticalPoints(Claim):
     """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish together."""
 
     title = "same critical points of the directions at fixed norms"
-    statement = "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by layer, and a zero of one is a zero of the other."
+    statement = (
+        "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by layer, "
+        "and a zero of one is a zero of the other."
+    )
     latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
     source = "Poggio, Banburski, Liao 2020; eq. (1.10)"
     mutants = ("rate without projection", "another loss", "zero moved by 1e-6")
@@ -108,8 +111,8 @@ class SameCriticalPoints(Claim):
             field, _ = _flat(other, points, R, 3)
             rate = field(flat + (1e-6 if mutant == "zero moved by 1e-6" else 0.0))
             zero = max(zero, float(jnp.max(jnp.abs(rate))) / 1e-10, left / 1e-12)
-        return Measurement(max(zero, turn / 1e-11), 1.0, "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there",
-                           {"network": net, "turn": turn, "zero_in_tolerances": zero})  # fmt: skip
+        because = "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there"
+        return Measurement(max(zero, turn / 1e-11), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero})
 
 
 @claim("P7")
@@ -151,14 +154,13 @@ class ConstraintStability(Claim):
                     rho, V = rates(problem, s, data)
                     return State(rho=rho, V=V)
 
-                def move(s: Any, k: Any, by: Any) -> Any:
-                    return jax.tree.map(lambda a, b: a + by * b, s, k)
-
                 k1 = f(s)
-                k2 = f(move(s, k1, h / 2))
-                k3 = f(move(s, k2, h / 2))
-                k4 = f(move(s, k3, h))
-                return jax.tree.map(lambda a, p, q, r, t: a + h / 6 * (p + 2 * q + 2 * r + t), s, k1, k2, k3, k4)
+                k2 = f(_moved(s, k1, h / 2))
+                k3 = f(_moved(s, k2, h / 2))
+                k4 = f(_moved(s, k3, h))
+                for slope, share in ((k1, 1), (k2, 2), (k3, 2), (k4, 1)):
+                    s = _moved(s, slope, share * h / 6)
+                return s
 
             def expected(s: Any, data=data) -> jax.Array:
                 f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
@@ -177,3 +179,10 @@ class ConstraintStability(Claim):
             seen.append({"s_sign": -1.0 if wanted > 0 else 1.0, "growth": growth, "predicted": wanted})
             worst = max(worst, abs(growth - wanted) / abs(wanted))
         return Measurement(worst, 0.05, "the growth of a defect of 1e-3 over 50 Runge-Kutta steps, to 5 %", {"phases": seen})
+
+
+def _moved(state: Any, rate: Any, by: Any) -> Any:
+    """State + by * rate."""
+    import jax
+
+    return jax.tree.map(lambda a, b: a + by * b, state, rate)

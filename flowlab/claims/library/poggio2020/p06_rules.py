@@ -14,8 +14,14 @@ class RuleOrders(Claim):
     """One-step differences of the four unit-norm rules are of orders 2, 3, 2 and their norm drift of order 1."""
 
     title = "orders of the four unit-norm rules"
-    statement = "In one step the coefficient rule differs from the geodesic one by O(eta^2) as the raw tangent rule does, the renormalised tangent rule by O(eta^3), and the Lagrange rule's norm drifts by O(eta) in unit time."
-    latex = r"|u_{\text{coef}} - u_{\text{geo}}| = O(\eta^2),\; |u_{\text{tan,renorm}} - u_{\text{geo}}| = O(\eta^3),\; |u_{\text{tan}} - u_{\text{geo}}| = O(\eta^2),\; \text{drift} = O(\eta)"
+    statement = (
+        "In one step the coefficient rule differs from the geodesic one by O(eta^2) as the raw tangent rule does, "
+        "the renormalised tangent rule by O(eta^3), and the Lagrange rule's norm drifts by O(eta) in unit time."
+    )
+    latex = (
+        r"|u_{\text{coef}} - u_{\text{geo}}| = O(\eta^2),\; |u_{\text{tan,renorm}} - u_{\text{geo}}| = O(\eta^3),\; "
+        r"|u_{\text{tan}} - u_{\text{geo}}| = O(\eta^2),\; \text{drift} = O(\eta)"
+    )
     source = "Douglas, Amari and Kung 2000; eq. (1.14)"
     mutants = ("renormalised tangent expected of order 2", "coefficient expected of order 3", "lagrange expected to keep the norm at order 2")
     counter_example = "renormalised tangent expected of order 2: the rule is one order better than the raw one"
@@ -73,7 +79,10 @@ class DescentBalance(Claim):
     """Every step of gradient descent changes ρ_k² - ρ_j² by exactly η²(‖g_k‖² - ‖g_j‖²); in total by O(η)."""
 
     title = "equal growth under gradient descent: exact one-step identity"
-    statement = "A step of gradient descent changes rho_k^2/kappa_k - rho_j^2/kappa_j by exactly eta^2(|g_k|^2/kappa_k - |g_j|^2/kappa_j); over a fixed time the change is O(eta)."
+    statement = (
+        "A step of gradient descent changes rho_k^2/kappa_k - rho_j^2/kappa_j by exactly eta^2(|g_k|^2/kappa_k - |g_j|^2/kappa_j); "
+        "over a fixed time the change is O(eta)."
+    )
     latex = r"\Delta(\rho_k^2 - \rho_j^2) = \eta^2(\lVert g_k\rVert^2 - \lVert g_j\rVert^2)"
     source = "discretisation of eq. (1.8)"
     mutants = ("eta instead of eta^2", "1% off", "gradients of the next step", "drift expected of order 2")
@@ -110,8 +119,9 @@ class DescentBalance(Claim):
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
         order = float(np.polyfit(np.log([s for s, _ in walks[1:]]), np.log(drifts[1:]), 1)[0])
         wanted = 2.0 if mutant == "drift expected of order 2" else 1.0
-        return Measurement(max(worst, abs(order - wanted) / 0.1), 1.0, "in units of the tolerances: 1e-10 of the change plus 1e-13 of the squares for the identity, 0.1 for the order",
-                           {"order": order, "identity_in_tolerances": worst, "network": walks[0][1].problem.network.text, "steps": [s for s, _ in walks]})  # fmt: skip
+        because = "in units of the tolerances: 1e-10 of the change plus 1e-13 of the squares for the identity, 0.1 for the order"
+        details = {"order": order, "identity_in_tolerances": worst, "network": walks[0][1].problem.network.text, "steps": [s for s, _ in walks]}
+        return Measurement(max(worst, abs(order - wanted) / 0.1), 1.0, because, details)
 
 
 _WALKS: dict[Any, Any] = {}
@@ -135,5 +145,5 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
         start, step, count = next(iter(states(problem, data, case.seed, 1))), 1e-3, 100
     key = (problem.signature, data.sha256(), step, case.seed)
     if key not in _WALKS:
-        _WALKS[key] = [(h, descend(problem, start, data, step=h, count=count * k, record_every=k)) for k, h in ((1, step), (4, step / 4), (8, step / 8), (16, step / 16))]
+        _WALKS[key] = [(step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k)) for k in (1, 4, 8, 16)]
     return _WALKS[key]

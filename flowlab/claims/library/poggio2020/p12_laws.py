@@ -13,7 +13,11 @@ class ConservationLaws(Claim):
     """Hidden balance and the off-span part of the first layer are conserved, with a factor that depends on the scheme."""
 
     title = "conservation laws of the normalised flows"
-    statement = "With M = V_1 V_1^T - V_2^T V_2 (its diagonal for ReLU): W-balance is constant under gradient flow, M exp(rho_1^2) under the Lagrange flow, M rho_1^2 under exponential weight normalisation; so are W_1 P, V_1 P exp(rho_1^2/2) and V_1 P rho_1, with P the projection off the span of the inputs."
+    statement = (
+        "With M = V_1 V_1^T - V_2^T V_2 (its diagonal for ReLU): W-balance is constant under gradient flow, M exp(rho_1^2) under the "
+        "Lagrange flow, M rho_1^2 under exponential weight normalisation; so are W_1 P, V_1 P exp(rho_1^2/2) and V_1 P rho_1, "
+        "with P the projection off the span of the inputs."
+    )
     latex = r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top W_2 = \text{const (GF)}"
     source = "eq. (1.12); for gradient flow Du, Hu and Lee 2018"
     mutants = ("gradient-flow law on every scheme", "exponent doubled", "factor 1% off at the end")
