@@ -10,14 +10,16 @@ from pathlib import Path
 def keep_compiled() -> Path | None:
     """Let jax keep what it compiles in the user's cache folder; returns the folder, or None where it cannot or must not.
 
-    `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is; `FLOWLAB_CACHE=off` turns the cache off.
+    `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is; `FLOWLAB_CACHE=off` turns the cache off, any other value of
+    it is the folder to use.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ or os.environ.get("FLOWLAB_CACHE") == "off":
+    asked = os.environ.get("FLOWLAB_CACHE", "")
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ or asked == "off":
         return None
     import jax
 
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "flowlab" / f"{jax.__version__}-{_machine()}"
+    base = Path(asked) if asked else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowlab"
+    folder = base / f"{jax.__version__}-{_machine()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -3,6 +3,7 @@
 import csv
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from flowlab.core.registry import Registry, nearest
 from flowlab.language.data import Data
 
 generators: Registry[Callable[..., tuple[np.ndarray, np.ndarray]]] = Registry("data generator")
-BUNDLED = ("breast_cancer", "digits", "iris", "wine")
+_TABLES = {"breast_cancer": "breast_cancer.csv", "digits": "digits.csv.gz", "iris": "iris.csv", "wine": "wine_data.csv"}
+BUNDLED = tuple(_TABLES)
 """Data sets that come with scikit-learn; nothing is downloaded."""
 
 
@@ -57,13 +59,7 @@ def _bundled(spec: str) -> tuple[np.ndarray, np.ndarray]:
         guess = nearest(name, known)
         hint = f" did you mean `{guess}`?" if guess else ""
         raise UnknownName(f"`{name}` is not a known data set;{hint} Known: {', '.join(known)}, and paths to .npz or .csv.")
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise MissingExtra(f"`{name}` comes with scikit-learn, which is not installed; run `pip install \"flowlab[data]\"`.") from None
-    bunch: Any = getattr(datasets, f"load_{name}")()
-    x, target = np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target)
-    names = [str(n) for n in bunch.target_names]
+    x, target, names = _from_sklearn(name)
     if not choice:
         return (x, np.where(target == 1, 1.0, -1.0)) if len(names) == 2 else (x, target.astype(np.int64))
     first, second = _two(choice, names)
@@ -75,6 +71,31 @@ def _bundled(spec: str) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(f"`{spec}` sets the class {first} against itself; choose two different ones.")
     keep = (target == positive) | (target == negative)
     return x[keep], np.where(target[keep] == positive, 1.0, -1.0)
+
+
+def _from_sklearn(name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Samples, class numbers and class names, from the files that scikit-learn installs.
+
+    Importing scikit-learn takes longer than everything else that loading does, so its tables are read where they lie; where
+    they do not, its own loader is asked.
+    """
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise MissingExtra(f"`{name}` comes with scikit-learn, which is not installed; run `pip install \"flowlab[data]\"`.")
+    file, names = Path(found.origin).parent / "datasets" / "data" / _TABLES[name], [str(i) for i in range(10)]
+    try:
+        if name == "digits":
+            table = np.loadtxt(file, delimiter=",")
+        else:
+            with file.open(encoding="utf-8") as lines:
+                names = next(lines).strip().split(",")[2:]
+                table = np.loadtxt(lines, delimiter=",")
+        return table[:, :-1], table[:, -1].astype(np.int64), names
+    except (OSError, ValueError):
+        from sklearn import datasets
+
+        bunch: Any = getattr(datasets, f"load_{name}")()
+        return np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target, dtype=np.int64), [str(n) for n in bunch.target_names]
 
 
 def _two(choice: str, names: list[str]) -> tuple[str, str | None]:

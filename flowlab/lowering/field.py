@@ -21,7 +21,7 @@ Coordinates = tuple[Arrays, Arrays] | Arrays
 class VectorField(eqx.Module):
     """The flow of a problem as a function of time, state and data.
 
-    It closes over no array: data, states and coefficients of weight decay are traced. Two fields of one problem share
+    Compile it with `eqx.filter_jit`. It closes over no array: data, states and coefficients of weight decay are traced. Two fields of one problem share
     one compilation per shape.
 
     Attributes:

@@ -115,7 +115,11 @@ def named(name: str) -> str:
         shown = f"{head}_{{{index(tail)}}}"
     else:
         shown = symbol(name)
-    return rf"\dot {{{shown}}}" if prime else shown
+    if not prime:
+        return shown
+    # The dot belongs to the letter, not to its index.
+    letter, _, below = shown.partition("_")
+    return rf"\dot {{{letter}}}" + (f"_{below}" if below else "")
 
 
 def _program(program: Program, tex: bool) -> str:

@@ -1,0 +1,38 @@
+"""The benchmarks run and their sides agree; how long they take is not tested."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the optional peers
+def test_derive():
+    rows = script("derive").main(small=True)["rows"]
+    assert {row["weights"] for row in rows if row["tool"] == "flowlab"} == {6, 44}
+    assert all(row["disagreement"] < 1e-10 for row in rows)
+
+
+def test_field():
+    found = script("field").main(small=True)
+    assert all(row["agreement"] < 1e-12 for row in found["rows"])
+    assert len(set(found["program_lines"].values())) == 1
+
+
+def test_depth():
+    rows = script("depth").main(small=True)["depth"]
+    lines = {row["layers"]: row["lines"] for row in rows}
+    assert lines[20] - lines[10] == pytest.approx((lines[10] - lines[2]) * 10 / 8)
+
+
+def test_startup():
+    assert script("startup").main(small=True)["seconds"].keys() == {"--help", "list"}
