@@ -1,9 +1,11 @@
 """What a figure is: a class that draws trajectories on axes; `draw` sets the page and `save` writes it with its data."""
 
 import csv
+import logging
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLE: Any = {
     "figure.figsize": (3.4, 2.4), "figure.dpi": 150, "font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.hashsalt": "flowlab", "axes.labelsize": 8, "legend.fontsize": 7,
+    "font.family": ["cmr10", "DejaVu Sans"], "mathtext.fontset": "cm", "axes.formatter.use_mathtext": True,
 }  # fmt: skip
 
 
@@ -80,7 +83,7 @@ class Drawn:
         import matplotlib
 
         try:
-            with matplotlib.rc_context(STYLE):
+            with matplotlib.rc_context(STYLE), _quiet("fontTools"):
                 self.canvas.savefig(path, metadata=metadata, dpi=300 if path.suffix == ".png" else None)
             with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
                 table = csv.writer(file, lineterminator="\n")
@@ -89,6 +92,18 @@ class Drawn:
         except OSError as error:
             raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
         return path
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """No warnings of one logger: Computer Modern was dated before fontTools believes in dates."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def load_library() -> None:
