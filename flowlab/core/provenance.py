@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -10,6 +11,11 @@ _PACKAGES = ("flowlab", "jax", "jaxlib", "diffrax", "equinox", "optimistix", "sy
 
 def versions() -> dict[str, str]:
     """Versions of Python and of every package a result depends on; packages that are not installed are left out."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

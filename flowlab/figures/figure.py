@@ -137,12 +137,14 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
                 drawn.curves.append(Curve(curve.label + suffix, curve.x, curve.y))
                 # A colour of its own for every curve: where a descent follows its flow, the dashes must still be seen.
                 colour = COLOURS[(len(drawn.curves) - 1) % len(COLOURS)]
-                axes.plot(curve.x, curve.y, label=drawn.curves[-1].label, color=colour, linestyle="-" if path.kind == "flow" else "--")
+                axes.plot(curve.x, curve.y, label=_shown(drawn.curves[-1].label), color=colour, linestyle="-" if path.kind == "flow" else "--")
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(picture.y_label)
         if picture.log_y:
             axes.set_yscale("log")
-        if len(drawn.curves) > 1:
+        if len(drawn.curves) > 4:
+            canvas.legend(loc="outside right upper")
+        elif len(drawn.curves) > 1:
             axes.legend()
         # The layout is solved once and kept for every format that is saved.
         canvas.draw_without_rendering()
@@ -163,3 +165,8 @@ def started(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     log_t = path.dataset["log_t"].values
     keep = np.isfinite(log_t)
     return log_t[keep], keep
+
+
+def _shown(label: str) -> str:
+    """A label with its underscores set as formulas: Computer Modern's text font has another glyph in that place."""
+    return label.replace("_", r"$\_$")
