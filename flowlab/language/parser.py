@@ -40,9 +40,14 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        shown = text if len(text) <= 80 else text[:77] + "..."
-        raise LanguageError(f"`{shown}` is not an expression ({getattr(error, 'msg', None) or type(error).__name__}).") from None
+        raise LanguageError(f"`{_shown(text, 80)}` is not an expression ({getattr(error, 'msg', None) or type(error).__name__}).") from None
     return _Reader(text.strip(), dict(shapes or {})).read(tree.body)
+
+
+def _shown(text: str, longest: int) -> str:
+    """Quoted text on one line, without control characters."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 class _Reader:
@@ -54,8 +59,7 @@ class _Reader:
         self.weights: dict[str, Expr] = {}
 
     def quote(self, node: ast.AST) -> str:
-        part = ast.get_source_segment(self.text, node) or type(node).__name__  # type: ignore[arg-type]
-        return part if len(part) <= 60 else part[:57] + "..."
+        return _shown(ast.get_source_segment(self.text, node) or type(node).__name__, 60)
 
     def read(self, root: ast.expr) -> Expr:
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
@@ -83,7 +87,8 @@ class _Reader:
                 return [left, right]
             case ast.UnaryOp(operand=operand):
                 return [operand]
-            case ast.Call(func=ast.Name(), args=args, keywords=[]) if not any(isinstance(a, ast.Starred) for a in args):
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if not any(isinstance(a, ast.Starred) for a in args):
+                self.known(node, name)
                 return list(args)
             case ast.Attribute(value=value, attr="T"):
                 return [value]
@@ -145,12 +150,15 @@ class _Reader:
         a, b = self.expression(node, left), self.expression(node, right)
         return a @ b if op == "matmul" else a + b if op == "add" else a - b
 
-    def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
+    def known(self, node: ast.Call, name: str) -> None:
+        """Refuse a function that is no word, before its arguments are looked at."""
         if name not in activations and name not in _FEATURES:
             known = sorted([*activations.names(), *_FEATURES])
             guess = nearest(name, known)
             hint = f" did you mean `{guess}`?" if guess else ""
             raise UnknownName(f"`{name}` in `{self.quote(node)}` is not a known function;{hint} Known: {', '.join(known)}.")
+
+    def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:
             raise LanguageError(f"`{self.quote(node)}` needs an argument.")
         return apply(name, self.expression(node, parts[0]), *parts[1:])
