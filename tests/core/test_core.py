@@ -1,0 +1,72 @@
+"""Registry, hashing, errors, provenance, precision."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flowlab.core import errors
+from flowlab.core.hashing import sha256_arrays, sha256_json
+from flowlab.core.precision import require_x64
+from flowlab.core.provenance import provenance, versions
+from flowlab.core.registry import Registry, nearest
+
+
+def test_registry():
+    words: Registry = Registry("colour")
+
+    @words.register("red")
+    class Red:
+        """Red."""
+
+    assert words["red"] is Red
+    assert Red.name == "red"
+    assert "red" in words
+    assert list(words.names()) == list(words) == ["red"]
+    with pytest.raises(errors.UnknownName, match="did you mean `red`"):
+        words["rad"]
+    with pytest.raises(ValueError, match="twice"):
+        words.register("red")(Red)
+
+
+def test_nearest():
+    assert nearest("relu6", ["relu", "tanh"]) == "relu"
+    assert nearest("zzz", ["relu", "tanh"]) is None
+
+
+def test_hashes_are_stable_and_sensitive():
+    assert sha256_json({"b": 1, "a": [1, 2]}) == sha256_json({"a": [1, 2], "b": 1}) != sha256_json({"a": [2, 1], "b": 1})
+    one = {"x": np.arange(4.0)}
+    assert sha256_arrays(one) == sha256_arrays({"x": np.arange(4.0)})
+    assert sha256_arrays(one) != sha256_arrays({"x": np.arange(4.0).reshape(2, 2)})
+    assert sha256_arrays(one) != sha256_arrays({"y": np.arange(4.0)})
+    assert sha256_arrays(one) != sha256_arrays({"x": np.nextafter(np.arange(4.0), 9)})
+
+
+def test_every_error_is_one_family():
+    kinds = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    assert len(kinds) > 8
+    assert all(issubclass(e, errors.FlowlabError) for e in kinds)
+    assert all(e.__doc__ for e in kinds)
+
+
+def test_provenance():
+    told = provenance(seed=3)
+    assert told["seed"] == 3
+    assert told["versions"] == versions()
+    assert {"python", "jax", "flowlab", "numpy"} <= versions().keys()
+    json.dumps(told)
+    versions()["python"] = "changed"
+    assert versions()["python"] != "changed"
+
+
+def test_precision():
+    import jax
+
+    require_x64("here")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(errors.PrecisionTooLow, match="`here`"):
+            require_x64("here")
+    finally:
+        jax.config.update("jax_enable_x64", True)
