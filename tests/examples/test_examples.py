@@ -1,0 +1,43 @@
+"""Every example runs, and answers what its text says."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples"
+SCRIPTS = sorted(p.stem for p in FOLDER.glob("*.py"))
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_script_has_a_test_below():
+    assert SCRIPTS == ["new_architecture", "refuting_a_claim", "schemes_side_by_side"]
+
+
+def test_new_architecture(capsys):
+    drift = example("new_architecture").main(small=True)
+    assert max(drift.values()) < 1e-6
+    assert "multi-homogeneous" in capsys.readouterr().out
+
+
+def test_refuting_a_claim():
+    assert [v.answer for v in example("refuting_a_claim").main(small=True)] == ["holds", "refuted", "undecided"]
+
+
+def test_schemes_side_by_side(tmp_path):
+    margins = example("schemes_side_by_side").main(small=True, out=tmp_path)
+    assert len(set(margins.values())) == 3
+    assert len(list(tmp_path.glob("*.pdf"))) == 3
+
+
+@pytest.mark.parametrize("name", ["iris", "digits"])
+def test_specifications_are_valid(name):
+    from flowlab.app.spec import read_spec
+
+    assert read_spec(FOLDER / f"{name}.toml")["network"]["expression"]
