@@ -148,7 +148,7 @@ class Trajectory:
             name, _, place = label.partition("[")
             rho.setdefault(name, []).append(float(value))
             scalar[name] = not place
-        return State(rho={k: jnp.asarray(v[0] if scalar[k] else v) for k, v in rho.items()}, V=V, per=self.problem.per)
+        return State(rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()}, V=V, per=self.problem.per)
 
     def save(self, path: str | Path) -> Path:
         """Write the data set as NetCDF, all or nothing.
