@@ -61,10 +61,12 @@ class Claim(ABC):
         trials = {name: self.measure(case, name) for name in self.mutants}
         evidence = {
             "statement": self.statement, "source": self.source, "seed": case.seed, "versions": versions(), "counter_example": self.counter_example,
-            "mutants": {name: {"measured": m.value, "bound": m.bound, "refuted": not m.stands} for name, m in trials.items()}, **found.details,
+            "mutants": {name: {"measured": m.value, "bound": m.bound, "refuted": m.fails} for name, m in trials.items()}, **found.details,
         }  # fmt: skip
-        surviving = [name for name, m in trials.items() if m.stands]
-        if not found.stands:
+        surviving = [name for name, m in trials.items() if not m.fails]
+        if not found.stands and not found.fails:
+            return Verdict(self.name, "undecided", found.value, found.bound, "the measurement is not a number", evidence)
+        if found.fails:
             return Verdict(self.name, "refuted", found.value, found.bound, found.because, evidence)
         if surviving:
             return Verdict(self.name, "undecided", found.value, found.bound, f"no power: the check lets {', '.join(surviving)} pass on this case", evidence)

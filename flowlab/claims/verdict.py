@@ -28,6 +28,11 @@ class Measurement:
         """Whether the measurement supports the statement; a NaN does not."""
         return self.value <= self.bound
 
+    @property
+    def fails(self) -> bool:
+        """Whether the measurement speaks against the statement; a NaN does not either."""
+        return self.value > self.bound
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -134,7 +134,19 @@ def test_nan_is_never_called_success():
         def measure(self, case: Case, mutant: str | None = None) -> Measurement:
             return Measurement(float("nan"), 1.0, "not a number")
 
-    assert Broken().check(Case()).answer != "holds"
+    verdict = Broken().check(Case())
+    assert verdict.answer == "undecided"
+    assert "not a number" in verdict.reason
+    json.dumps(verdict.to_dict(), allow_nan=False)
+
+    class Powerless(Claim):
+        name, title, statement, latex, source = "Powerless", "t", "s.", "l", "-"
+        mutants, counter_example = ("a mutant that breaks down",), "none"
+
+        def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+            return Measurement(0.5 if mutant is None else float("nan"), 1.0, "a mutant that is not a number is not refuted")
+
+    assert Powerless().check(Case()).answer == "undecided"
 
 
 def test_unknown_claims_and_evidence():
