@@ -214,6 +214,11 @@ class Network:
         Returns:
             Outputs, (N, C); a scalar output gives (N, 1).
         """
+        out = self.node_values(weights, x, xp)[id(self.expression)]
+        return out if self.output_shape else out[:, None]
+
+    def node_values(self, weights: Mapping[str, Any], x: Any, xp: Any = None) -> dict[int, Any]:
+        """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp
         values: dict[int, Any] = {}
@@ -226,8 +231,7 @@ class Network:
                 types = [self._types[id(arg)] for arg in node.args]
                 args = [values[id(arg)] for arg in node.args]
                 values[id(node)] = operations[node.op]().numeric(xp, args, types, self._types[id(node)], node.params)
-        out = values[id(self.expression)]
-        return out if self.output_shape else out[:, None]
+        return values
 
     def describe(self) -> dict[str, Any]:
         """What rebuilds this network: text and declared shapes."""

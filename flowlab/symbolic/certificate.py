@@ -5,7 +5,6 @@ The program is evaluated in numpy at random float64 states; the reference is the
 unit with a kink is seen on both sides of it, and no sample is dead.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -209,7 +208,7 @@ class _Coverage:
         """Take a state into account; True if it showed a side not seen before."""
         if not self.kinked:
             return False
-        values = node_values(self.problem, state.weights, state.samples.x)
+        values = self.problem.network.node_values(state.weights, state.samples.x, np)
         fresh = False
         for i, node in enumerate(self.kinked):
             z = values[id(node.args[0])].reshape(len(state.samples.x), -1)
@@ -224,23 +223,6 @@ class _Coverage:
     def complete(self) -> bool:
         # A unit fed by what is never negative (relu after relu of positive sums) cannot be seen off.
         return len(self.seen) == len(self.kinked) and all(bool(s[0].all()) and bool(s[1].any()) for s in self.seen.values())
-
-
-def node_values(problem: Problem, weights: Mapping[str, Any], x: np.ndarray) -> dict[int, np.ndarray]:
-    """Every node's value at concrete weights, by node identity."""
-    from flowlab.language.operations import operations
-
-    values: dict[int, Any] = {}
-    network = problem.network
-    for node in network.nodes:
-        if node.op == "input":
-            values[id(node)] = x
-        elif node.op == "weight":
-            values[id(node)] = weights[node.params[0]]
-        else:
-            types = [network.type_of(a) for a in node.args]
-            values[id(node)] = operations[node.op]().numeric(np, [values[id(a)] for a in node.args], types, network.type_of(node), node.params)
-    return values
 
 
 __all__ = ["BOUND", "Certificate", "certify", "random_state", "residuals"]
