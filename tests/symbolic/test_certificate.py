@@ -113,6 +113,12 @@ def test_direction_of_one_weight_does_not_turn():
     assert max((residuals(flow, state) or {}).values()) < 1e-12
 
 
+@pytest.mark.parametrize("text", ["a * x", "x + c", "relu(w @ (W @ x))"])
+def test_rates_that_are_roundings_only(text):
+    """At fixed norms nothing moves a block of one weight; derive must not take roundings for an error."""
+    assert fl.derive(fl.Problem(text, scheme="fixed_norm", decay=0.1)).residual < 1e-12
+
+
 def test_float32_is_refused(monkeypatch):
     import jax
 
