@@ -1,7 +1,9 @@
 """Conservation laws that follow from the derived equations: equal growth of the norms, balance of neighbouring layers."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -24,12 +26,16 @@ class Conserved:
         kind: `"norm-square"`, `"norm-log"`, `"balance"` (a matrix) or `"balance-diagonal"`.
         blocks: the blocks it ties.
         text, latex: the quantity.
+        degree: of the function between the layers of a balance law.
+        where: the condition it holds under, text and LaTeX; empty where there is none.
     """
 
     kind: str
     blocks: tuple[str, str]
     text: str
     latex: str
+    degree: Fraction = Fraction(1)
+    where: tuple[str, str] = ("", "")
 
 
 def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) -> bool:
@@ -62,14 +68,14 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     factor = _balance_factor(problem, book, equations)
     if factor is None:
         return tuple(laws)
-    for inner, outer, diagonal in adjacent(problem):
-        laws.append(_balance_law(problem, inner, outer, diagonal, factor))
+    # Behind a function of another degree the imbalance of directions has no equation of its own.
+    laws += [_balance_law(problem, pair, factor) for pair in adjacent(problem) if pair.degree == 1 or scheme.name == "gradient_flow"]
     if any(law.kind.startswith("balance") for law in laws):
         book.record("balance of layers",
-                    "where $W_b$ follows $W_a$, $G_a W_a^T = W_b^T G_b$ (its diagonal, behind a homogeneous activation); "
+                    "where $W_b$ follows $W_a$, $G_a W_a^T = W_b^T G_b$ (behind a function of degree $a$ the diagonals, with a factor $a$); "
                     "the imbalance then obeys a scalar equation",
-                    "; ".join(f"{law.text} = const" for law in laws if law.kind.startswith("balance")),
-                    r", \quad ".join(f"{law.latex} = \\text{{const}}" for law in laws if law.kind.startswith("balance")))  # fmt: skip
+                    "; ".join(f"{law.text} = const{law.where[0]}" for law in laws if law.kind.startswith("balance")),
+                    r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in laws if law.kind.startswith("balance")))  # fmt: skip
     return tuple(laws)
 
 
@@ -99,55 +105,85 @@ def _balance_factor(problem: Problem, book: Book, equations: Sequence[Equation])
     return sp.exp(sp.integrate(slope, rho))
 
 
-def adjacent(problem: Problem) -> list[tuple[str, str, bool]]:
-    """Pairs (inner, outer, diagonal) of blocks used once, of degree 1, where outer acts on (an activation of) inner's product."""
+@dataclass(frozen=True)
+class Neighbours:
+    """Two blocks of which `outer` acts on `inner`'s product alone, behind an elementwise function of degree `degree` if `diagonal`."""
+
+    inner: str
+    outer: str
+    diagonal: bool
+    degree: Fraction
+
+
+def adjacent(problem: Problem) -> list[Neighbours]:
+    """All neighbouring blocks that are used once each."""
     network = problem.network
-    uses: dict[str, int] = {}
-    for node in network.nodes:
-        for arg in node.args:
-            if arg.op == "weight":
-                uses[arg.params[0]] = uses.get(arg.params[0], 0) + 1
-    parents: dict[int, int] = {}
-    for node in network.nodes:
-        for arg in node.args:
-            parents[id(arg)] = parents.get(id(arg), 0) + 1
+    uses = Counter(arg.params[0] for node in network.nodes for arg in node.args if arg.op == "weight")
+    parents = Counter(id(arg) for node in network.nodes for arg in node.args)
+    above = {id(arg): node.op for node in network.nodes for arg in node.args}
+
+    def factors(node: Expr) -> list[Expr]:
+        """A product's factors from left to right, however it was bracketed."""
+        out, stack = [], [node]
+        while stack:
+            here = stack.pop()
+            if here.op == "matmul" and (here is node or parents[id(here)] == 1):
+                stack += here.args[::-1]
+            else:
+                out.append(here)
+        return out
+
     found = []
     for node in network.nodes:
-        if node.op != "matmul" or node.args[0].op != "weight":
+        if node.op != "matmul" or (parents[id(node)] == 1 and above[id(node)] == "matmul"):
             continue
-        below, diagonal = node.args[1], False
-        if below.op == "activation" and parents[id(below)] == 1:
-            if activations[below.params[0]].degree != 1:
+        chain = factors(node)
+        for place, (outer, below) in enumerate(pairwise(chain), 1):
+            inner, diagonal, degree = _behind(below, parents)
+            if (inner is below and place == len(chain) - 1) or (inner is not below and inner.op != "matmul"):
+                # A weight at the end of a product, or alone behind a function, acts on nothing.
                 continue
-            below, diagonal = below.args[0], below.params[0] != "identity"
-        if _is_layer(below) and parents[id(below)] == 1:
-            inner, outer = below.args[0].params[0], node.args[0].params[0]
-            if uses[inner] == uses[outer] == 1 and len(network.shapes[inner]) == 2:
-                found.append((inner, outer, diagonal))
-    return found
+            inner = factors(inner)[0]
+            if degree is not None and outer.op == inner.op == "weight":
+                a, b = inner.params[0], outer.params[0]
+                if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
+                    found.append(Neighbours(a, b, diagonal, degree))
+    return sorted(found, key=lambda n: network.weights.index(n.inner))
 
 
-def _is_layer(node: Expr) -> bool:
-    return node.op == "matmul" and node.args[0].op == "weight" and node.args[1].op != "weight"
+def _behind(node: Expr, parents: Counter[int]) -> tuple[Expr, bool, Fraction | None]:
+    """What stands behind the elementwise functions at a node, whether there are any but the identity, and their joint degree."""
+    degree, diagonal = Fraction(1), False
+    while node.op in ("activation", "power"):
+        step = node.params[0] if node.op == "power" else activations[node.params[0]].degree
+        if step is None or parents[id(node)] != 1:
+            return node, True, None
+        degree, diagonal = degree * step, diagonal or node.params[0] != "identity"
+        node = node.args[0]
+    return node, diagonal, degree if parents[id(node)] == 1 or node.op == "weight" else None
 
 
-def _balance_law(problem: Problem, a: str, b: str, diagonal: bool, factor: sp.Expr) -> Conserved:
-    rho = SYMBOLS["rho_k"]
+def _balance_law(problem: Problem, pair: Neighbours, factor: sp.Expr) -> Conserved:
+    rho, a, b = SYMBOLS["rho_k"], pair.inner, pair.outer
     letter = "" if problem.scheme.name == "gradient_flow" else "V_"
-    text, tex = f"{letter}{a} {letter}{a}^T - {letter}{b}^T {letter}{b}", _outer_tex(letter, a, b, len(problem.network.shapes[b]) == 1)
-    if len(problem.network.shapes[b]) == 1:
-        text = f"{letter}{a} {letter}{a}^T - {letter}{b} {letter}{b}^T"
-    if diagonal:
+    vector = len(problem.network.shapes[b]) == 1
+    share, share_tex = ("", "") if pair.degree == 1 else (f"/{pair.degree}", f"/{pair.degree}")
+    right = f"{letter}{b} {letter}{b}^T" if vector else f"{letter}{b}^T {letter}{b}"
+    text = f"{letter}{a} {letter}{a}^T{share} - {right}"
+    tex = _outer_tex(letter, a, b, vector, share_tex)
+    if pair.diagonal:
         text, tex = f"diag({text})", rf"\operatorname{{diag}}\bigl({tex}\bigr)"
     if factor != 1:
         shown = factor.subs(rho, sp.Symbol(f"rho_{a}"))
         text = f"({text}) {shown}".replace("**", "^")
         named = sp.latex(factor).replace("rho_{k}", f"rho_{{{index(a)}}}")
         tex = rf"\bigl({tex}\bigr)\, {named}"
-    return Conserved("balance-diagonal" if diagonal else "balance", (a, b), text, tex)
+    # The lengths of v enter the law where they are not 1.
+    where = ("", "") if problem.scheme.unit else (" where every |v_k| = 1", r" \quad\text{where every } \lVert v_k\rVert = 1")
+    return Conserved("balance-diagonal" if pair.diagonal else "balance", (a, b), text, tex, pair.degree, where)
 
 
-def _outer_tex(letter: str, a: str, b: str, vector: bool) -> str:
+def _outer_tex(letter: str, a: str, b: str, vector: bool, share: str) -> str:
     first, second = (f"V_{{{index(a)}}}", f"V_{{{index(b)}}}") if letter else (symbol(a), symbol(b))
     right = rf"{second} {second}^{{\top}}" if vector else rf"{second}^{{\top}} {second}"
-    return rf"{first} {first}^{{\top}} - {right}"
+    return rf"{first} {first}^{{\top}}{share} - {right}"

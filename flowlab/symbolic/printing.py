@@ -202,8 +202,8 @@ def _is_inverse(tree: Any) -> bool:
 
 def _conserved(flow: "FlowEquations", tex: bool) -> str:
     if not tex:
-        return "conserved along the flow:\n" + "\n".join(f"  {c.text}" for c in flow.conserved)
-    lines = " \\\\\n".join(f"  {c.latex} &= \\text{{const}}" for c in flow.conserved)
+        return "conserved along the flow:\n" + "\n".join(f"  {c.text}{c.where[0]}" for c in flow.conserved)
+    lines = " \\\\\n".join(f"  {c.latex} &= \\text{{const}}{c.where[1]}" for c in flow.conserved)
     return "\\begin{align}\n" + lines + "\n\\end{align}"
 
 

@@ -150,3 +150,40 @@ def test_conserved_quantities_are_kept_by_autodiff():
         if any(kappa != 1 for kappa in problem.degrees.values()):
             wrong = [float(state.rho[k] * rates["rho", k]) for k in problem.degrees]
             assert np.ptp(wrong) > 1e-2 * max(map(abs, wrong))
+
+
+BALANCED = (
+    ("W3 @ W2 @ W1 @ x", 2), ("W3 @ (W2 @ (W1 @ x))", 2), ("A @ relu(W @ x)**2", 1), ("a @ (W @ x)**3", 1), ("W3 @ relu(W2 @ W1 @ x)", 2),
+    ("W2 @ leaky_relu(W1 @ x, 0.2) + W3 @ x", 1), ("W3 @ abs(W2 @ relu(W1 @ x)**1.5)", 2), ("V @ relu(W @ relu(W @ x))", 0), ("W2 @ tanh(W1 @ x)", 0),
+    ("W2 @ relu(W1 @ x) + U @ relu(W1 @ x)", 0), ("(W2 @ W1) @ x + W3 @ x", 1), ("sum(relu(W1 @ x))", 0), ("W2 @ relu(W1 @ x + b)", 0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "count"), BALANCED, ids=[t for t, _ in BALANCED])
+def test_balance_laws(text, count):
+    """Which layers are found, and that W_a W_a^T/degree - W_b^T W_b (or its diagonal) stands still under autodiff's own gradient."""
+    from flowlab.language.autodiff import velocity
+    from flowlab.symbolic.certificate import random_state
+
+    problem = fl.Problem(text, loss="square")
+    laws = [law for law in fl.derive(problem, verify=False).conserved if law.kind.startswith("balance")]
+    assert len(laws) == count
+    state = random_state(problem, 5, width=3)
+    g = {w: np.atleast_2d(v) for w, v in velocity(problem, state.weights, state.samples).items()}
+    blocks = {w: np.atleast_2d(v) for w, v in state.weights.items()}
+    for law in laws:
+        a, b = law.blocks
+        inner, outer = g[a] @ blocks[a].T, blocks[b].T @ g[b]
+
+        def rate(degree, inner=inner, outer=outer, kind=law.kind):
+            total = (inner + inner.T) / float(degree) - outer - outer.T
+            return np.abs(np.diag(total) if kind.endswith("diagonal") else total).max() / np.abs(inner).max()
+
+        assert rate(law.degree) < 1e-12
+        assert rate(2 * law.degree) > 1e-3
+
+
+def test_balance_of_normalised_flows_says_where_it_holds():
+    laws = {s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).conserved[-1] for s in SCHEMES if s != "fixed_norm"}
+    assert {s: bool(law.where[0]) for s, law in laws.items()} == {s: "weight_normalization" in s for s in laws}
+    assert not [law for law in fl.derive(fl.Problem("A @ relu(W @ x)**2", scheme="lagrange"), verify=False).conserved if law.kind.startswith("balance")]
