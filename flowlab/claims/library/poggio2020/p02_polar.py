@@ -28,7 +28,7 @@ class PolarFlow(Claim):
 
         worst, gentlest = 0.0, float("inf")
         nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
-        count = 20 if case.problem is None else 40
+        count = 25 if case.problem is None else 100
         for net in nets:
             flow = derive(problem_like(case, net, scheme="gradient_flow"), verify=False)
             flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
