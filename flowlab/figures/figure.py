@@ -147,7 +147,8 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
         elif len(drawn.curves) > 1:
             axes.legend()
         # The layout is solved once and kept for every format that is saved.
-        canvas.draw_without_rendering()
+        engine: Any = canvas.get_layout_engine()
+        engine.execute(canvas)
         canvas.set_layout_engine("none")
     return drawn
 

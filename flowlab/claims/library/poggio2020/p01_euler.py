@@ -29,7 +29,7 @@ class Euler(Claim):
         from flowlab.language.problem import Problem
 
         data = case.data if case.data is not None else small_data(case.seed)
-        nets = [case.problem.network] if case.problem is not None else list(NETS)
+        nets: list[Any] = [case.problem.network] if case.problem is not None else list(NETS)
         if mutant == "ordinary biases":
             nets = [_BIASED]
         elif mutant is None and case.problem is None:

@@ -1,5 +1,7 @@
 """P2 and P3: the polar equations, and how the schemes relate at one state."""
 
+from typing import Any
+
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.verdict import Measurement
 
@@ -14,6 +16,10 @@ class PolarFlow(Claim):
     source = "Poggio, Banburski, Liao 2020; eq. (1.2)"
     mutants = ("coefficient", "sign", "norm-exponent", "dropped-projection", "dropped-sample", "wrong-degree")
     counter_example = "dropped-projection: the same equation without its tangent projection"
+
+    def __init__(self) -> None:
+        # Every mutant is made from one derivation, which takes longer than the check of a mutant.
+        self.derived: dict[Any, Any] = {}
 
     def hypotheses(self, case: Case) -> str | None:
         from flowlab.claims.instances import layered
@@ -30,7 +36,10 @@ class PolarFlow(Claim):
         nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
         count = 25 if case.problem is None else 100
         for net in nets:
-            flow = derive(problem_like(case, net, scheme="gradient_flow"), verify=False)
+            problem = problem_like(case, net, scheme="gradient_flow")
+            if problem not in self.derived:
+                self.derived[problem] = derive(problem, verify=False)
+            flow = self.derived[problem]
             flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
             for each in flows:
                 found = 0.0
