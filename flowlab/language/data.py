@@ -88,6 +88,8 @@ class Data(eqx.Module):
 def _numbers(values: object, what: str) -> np.ndarray:
     try:
         array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"its type is {array.dtype}")
         return array if array.dtype.kind in "iu" else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} is not an array of numbers ({error}); convert it first.") from None

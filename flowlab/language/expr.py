@@ -17,6 +17,8 @@ from flowlab.core.errors import LanguageError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 Number = int | float | Fraction
+MOST_BITS = 64
+"""Of the numerator and denominator of a number: every float that a user would type, and none that costs time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,16 @@ class Expr:
     def __pow__(self, exponent: Number) -> "Expr":
         return Expr("power", (self,), (exact(exponent),))
 
+    def _refuse(self, other: object) -> "Expr":
+        raise LanguageError("only `number * expression` has a number on its left; constants are weights of their own.")
+
+    __radd__ = __rsub__ = __rmatmul__ = __rtruediv__ = __rpow__ = _refuse
+
+    def __repr__(self) -> str:
+        # Not the operands: a shared expression can be exponentially longer in print than in memory.
+        told = f"{self.op} {self.params[0]}" if self.params else self.op
+        return f"<Expr {told}, {len(self.args)} operands>"
+
     @property
     def T(self) -> "Expr":
         """The transpose of a matrix."""
@@ -91,7 +103,10 @@ def exact(number: Number) -> Fraction:
         raise LanguageError(f"`{number!r}` is not a number; numbers, weights and the input `x` make an expression.")
     if isinstance(number, float) and not abs(number) < float("inf"):
         raise LanguageError(f"`{number}` is not finite; use a finite number.")
-    return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
+    found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
+    if max(found.numerator.bit_length(), found.denominator.bit_length()) > MOST_BITS:
+        raise LanguageError("a number has more digits, or more zeros, than the language keeps exactly (19 of them); scale the weights instead.")
+    return found
 
 
 def _operand(value: object, sign: str) -> Expr:

@@ -2,6 +2,7 @@
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,7 +102,7 @@ def _from_sklearn(name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
 def _two(choice: str, names: list[str]) -> tuple[str, str | None]:
     for between in (" vs ", " v ", "v"):
         first, found, second = choice.partition(between)
-        if found and choice not in names and (between != "v" or (first.isdigit() and second.isdigit())):
+        if found and choice not in names and (between != "v" or (first.isdecimal() and second.isdecimal())):
             return first.strip(), second.strip()
     return choice, None
 
@@ -109,7 +110,7 @@ def _two(choice: str, names: list[str]) -> tuple[str, str | None]:
 def _class(told: str, names: list[str], spec: str) -> int:
     if told in names:
         return names.index(told)
-    if told.isdigit() and int(told) < len(names):
+    if told.isdecimal() and int(told) < len(names):
         return int(told)
     guess = nearest(told, names)
     hint = f" did you mean `{guess}`?" if guess else ""
@@ -123,14 +124,14 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             if missing:
                 raise DataError(f"`{path}` has the arrays {', '.join(stored.files) or 'none'}; save it with arrays named x and y.")
             return stored["x"], stored["y"]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"`{path}` cannot be read as .npz ({error}); write it with numpy.savez(path, x=…, y=…).") from None
 
 
 def _csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"`{path}` cannot be read as .csv ({error}); give an existing text file.") from None
     if rows and not all(_is_number(cell) for cell in rows[0]):
         rows = rows[1:]
@@ -163,14 +164,17 @@ def _generate(spec: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     options: dict[str, float] = {}
     for part in filter(None, query.split("&")):
         key, _, value = part.partition("=")
-        if not _is_number(value):
+        if not _is_number(value) or not np.isfinite(float(value)):
             raise DataError(f"`{part}` in `{spec}` is no option; write for example n=20.")
         options[key] = float(value)
     known = make.__code__.co_varnames[1 : make.__code__.co_argcount]
     for key in options:
         if key not in known:
             raise UnknownName(f"`{key}` in `{spec}` is not an option of {name}; did you mean `{nearest(key, known) or known[0]}`? Known: {', '.join(known)}.")
-    return make(np.random.default_rng(seed), **options)
+    try:
+        return make(np.random.default_rng(seed), **options)
+    except MemoryError:
+        raise DataError(f"`{spec}` does not fit into memory; use fewer samples or features.") from None
 
 
 def _size(n: float, what: str) -> int:

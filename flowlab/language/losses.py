@@ -56,7 +56,8 @@ class Loss(ABC):
         # All terms can be log 0 when a square loss is met exactly; the shift must stay finite.
         shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
         shift = shift if xp.__name__ == "numpy" else _no_gradient(shift)
-        total = shift + xp.log(xp.exp(terms - shift).sum())
+        with np.errstate(divide="ignore"):
+            total = shift + xp.log(xp.exp(terms - shift).sum())
         return total - np.log(terms.shape[0]) if reduction == "mean" else total
 
     def check_labels(self, data: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
@@ -31,7 +32,7 @@ class Network:
     """
 
     def __init__(self, expression: "str | Expr", *, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
-        declared = {name: tuple(shape) for name, shape in (shapes or {}).items()}
+        declared = _declared(shapes)
         if not isinstance(expression, str | Expr):
             raise LanguageError(f"`{expression!r}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
         self.expression = parse(expression, declared) if isinstance(expression, str) else expression
@@ -55,7 +56,9 @@ class Network:
                 raise UnknownName(f"`shapes` names `{name}`, which the network does not have; did you mean `{guess or self.weights[0]}`?")
         for node in self.nodes:
             if node.op == "weight" and node.params[1] is not None:
-                declared.setdefault(node.params[0], tuple(node.params[1]))
+                given = _declared({node.params[0]: node.params[1]})[node.params[0]]
+                if declared.setdefault(node.params[0], given) != given:
+                    raise ShapeMismatch(f"the block `{node.params[0]}` is declared with the shapes {declared[node.params[0]]} and {given}; a block has one.")
         for name, shape in declared.items():
             if len(shape) > 2 or not all(isinstance(d, str) or (type(d) is int and d > 0) for d in shape):
                 raise LanguageError(f"`shapes[{name!r}] = {shape!r}` is no shape; use at most two positive integers or names.")
@@ -86,6 +89,8 @@ class Network:
             shown = word.render(False, texts, types, node.params)
             word.admit(_short(shown.text), told, node.params)
             kind = word.shape(shapes, types, _short(shown.text), told, node.params)
+            if kind.sampled and kind.rank > 1:
+                raise ShapeMismatch(f"`{_short(shown.text)}` is a matrix of its own for every sample; multiply what stands behind it instead, `s * (W @ x)`.")
             self._types[key] = kind
             # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
             self._texts[key] = shown if len(shown.text) <= 20_000 else Piece(shown.text[:100] + "...")
@@ -186,12 +191,12 @@ class Network:
             raise ShapeMismatch(f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix.")
         names = {str(dim) for shape in self.shapes.values() for dim in shape}
         for name, size in (widths or {}).items():
-            if type(size) is not int or size < 1:
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
                 raise ShapeMismatch(f"`widths[{name!r}] = {size!r}` is no width; use a positive integer.")
             if self.shapes.get(name):
-                settle(self.shapes[name][0], size, f"widths[{name!r}]")
+                settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
             elif name in names:
-                settle(name, size, f"widths[{name!r}]")
+                settle(name, int(size), f"widths[{name!r}]")
             else:
                 known = [*self.weights, *sorted(names)]
                 raise UnknownName(f"`widths` names `{name}`, which `{_short(self.text)}` does not have; did you mean `{nearest(name, known) or known[0]}`?")
@@ -242,6 +247,18 @@ class Network:
 
     def __repr__(self) -> str:
         return f"Network({_short(self.text)!r})"
+
+
+def _declared(shapes: Any) -> dict[str, tuple[int | str, ...]]:
+    """Declared shapes with plain integers."""
+    if shapes is not None and not isinstance(shapes, Mapping):
+        raise LanguageError(f"`shapes={shapes!r}` is no table of shapes; write {{'W1': (16, 4)}}.")
+    out: dict[str, tuple[int | str, ...]] = {}
+    for name, shape in (shapes or {}).items():
+        if not isinstance(shape, tuple | list):
+            raise LanguageError(f"`shapes[{name!r}] = {shape!r}` is no shape; use a tuple of at most two positive integers or names.")
+        out[name] = tuple(int(d) if isinstance(d, Integral) and not isinstance(d, bool) else d for d in shape)
+    return out
 
 
 def _short(text: str) -> str:

@@ -50,6 +50,11 @@ def _shown(text: str, longest: int) -> str:
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
+def _kept(made: Expr | Number) -> Expr | Number:
+    """The result of an operation; a number must not grow beyond what is kept exactly."""
+    return made if isinstance(made, Expr) else exact(made)
+
+
 class _Reader:
     """Builds the expression bottom-up with an explicit stack, so that long sums cannot exhaust Python's."""
 
@@ -99,8 +104,6 @@ class _Reader:
     def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
         match node:
             case ast.Constant(value=value):
-                if isinstance(value, int) and abs(value) > 10**9:
-                    raise LanguageError(f"the number `{self.quote(node)}` is too large; scale the weights instead.")
                 return exact(value)  # type: ignore[arg-type]
             case ast.Name(id=name):
                 return self.name(name)
@@ -142,11 +145,11 @@ class _Reader:
         if op == "div":
             if isinstance(right, Expr) or right == 0:
                 raise LanguageError(f"`{self.quote(node)}` divides by an expression or by zero; only division by a number is defined.")
-            return left / right
+            return _kept(left / right)
         if op == "mul":
-            return left * right
+            return _kept(left * right)
         if both_numbers and op != "matmul":
-            return left + right if op == "add" else left - right  # type: ignore[operator]
+            return _kept(left + right if op == "add" else left - right)  # type: ignore[operator]
         a, b = self.expression(node, left), self.expression(node, right)
         return a @ b if op == "matmul" else a + b if op == "add" else a - b
 

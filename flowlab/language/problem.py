@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 from flowlab.core.errors import LanguageError, UnknownName
@@ -61,11 +62,13 @@ class Problem:
                 "end it with a matrix block (capital name), or use \"logistic\" or \"exponential\"."
             )
         blocks = self.network.weights
-        given = dict.fromkeys(blocks, decay) if isinstance(decay, int | float) else dict(decay or {})
+        if decay is not None and not isinstance(decay, Real | Mapping):
+            raise LanguageError(f"`decay={decay!r}` is no coefficient; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
+        given = dict(decay) if isinstance(decay, Mapping) else dict.fromkeys(blocks, decay or 0.0)
         for name, value in given.items():
             if name not in blocks:
                 raise UnknownName(f"`decay` names `{name}`, which the network does not have; did you mean `{nearest(name, blocks) or blocks[0]}`?")
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
                 raise LanguageError(f"`decay[{name!r}] = {value!r}` is no coefficient; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}
 

@@ -99,12 +99,12 @@ def random_state(problem: Problem, seed: int, *, d: int = 3, width: int = 4, n: 
 
 def _tamed(network: Network, weights: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
     """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none."""
-    for _ in range(60):
+    for _ in range(200):
         with np.errstate(all="ignore"):
             size = np.abs(network.outputs(weights, x, np)).max()
         if size <= _LARGEST_OUTPUT:
             break
-        weights = {w: 0.8 * v for w, v in weights.items()}
+        weights = {w: 0.7 * v for w, v in weights.items()}
     return weights
 
 

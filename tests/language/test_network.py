@@ -193,3 +193,54 @@ def test_operands_must_be_expressions():
         with pytest.raises((LanguageError, TypeError)):
             wrong()
     assert (np.float64(2.0) * (W1 @ x)).op == "scale"
+
+
+ODD = [
+    "1e300*" * 20 + "W @ x",
+    "leaky_relu(W @ x, " + " + ".join(["W @ x"] * 900) + ")",
+    "leaky_relu(W @ x, 1e300)",
+    "(W @ x)**" + "9" * 400,
+    "a @ x * W @ x",
+    "0x" + "f" * 5000 + " * (W @ x)",
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda t: t[:20])
+def test_sizes_that_cost_time_are_refused(text):
+    with pytest.raises(fl.FlowlabError) as caught:
+        fl.Network(text)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("number", [1 / 3, 0.1, 0.123456789012, 1e-9, 2.5e8, 7, Fraction(3, 7)])
+def test_numbers_survive_print_and_reading(number):
+    net = fl.Network(number * (W1 @ x))
+    again = fl.Network(net.text)
+    assert again.text == net.text
+    weights, inputs = {"W1": np.ones((2, 3))}, np.ones((1, 3))
+    assert np.array_equal(net.outputs(weights, inputs, np), again.outputs(weights, inputs, np))
+    assert np.allclose(net.outputs(weights, inputs, np), 3 * float(number), rtol=1e-15)
+    assert fl.Problem.from_description(fl.Problem(net, "square").describe()).signature == fl.Problem(net, "square").signature
+
+
+def test_declarations_of_every_kind():
+    assert fl.Network("W @ x", shapes={"W": [np.int64(2), 3]}).shapes == {"W": (2, 3)}
+    for shapes in ({"W": 2}, {"W": "hd"}, [("W", (2, 3))], {"W": (2, 3, 4)}, {"W": (True, 2)}):
+        with pytest.raises(fl.FlowlabError):
+            fl.Network("W @ x", shapes=shapes)
+    with pytest.raises(ShapeMismatch, match="declared"):
+        fl.Network(fl.weight("W", (2, 3)) @ x + fl.weight("W", (2, 4)) @ x)
+    for decay in ("0.1", [0.1], -1.0, float("nan"), {"W9": 0.1}, {"W": True}):
+        with pytest.raises(fl.FlowlabError):
+            fl.Problem("W @ x", decay=decay)
+    assert fl.Problem("W @ x", decay=np.float32(0.5)).decay == {"W": 0.5}
+
+
+def test_print_of_a_shared_expression_is_short():
+    e = x
+    for _ in range(60):
+        e = e + e
+    assert len(repr(e)) < 100
+    for wrong in (lambda: 1 + W1, lambda: 1 / W1, lambda: 2 @ W1, lambda: np.ones((2, 2)) @ W1):
+        with pytest.raises((LanguageError, TypeError)):
+            wrong()
