@@ -1,5 +1,6 @@
 """Named families of classes: a word registers itself where it is written, and is found by name."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
@@ -37,18 +38,18 @@ class Registry(Generic[T]):
         return enter
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._words:
+        if not isinstance(name, str) or name not in self._words:
             guess = nearest(str(name), self.names())
             hint = f" did you mean `{guess}`?" if guess else ""
             raise UnknownName(f"`{name}` is not a known {self.kind};{hint} Known: {', '.join(self.names())}.")
         return self._words[name]
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted."""
-        return tuple(sorted(self._words))
+        """All names, sorted; numbers in them by size, P3 before P20."""
+        return tuple(sorted(self._words, key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._words
+        return isinstance(name, str) and name in self._words
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

@@ -130,7 +130,7 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+        rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"`{path}` cannot be read as .csv ({error}); give an existing text file.") from None
     if rows and not all(_is_number(cell) for cell in rows[0]):

@@ -87,7 +87,7 @@ class Network:
             word = operations[node.op]()
             types = self._weight_types(node, weight_types, shapes)
             shown = word.render(False, texts, types, node.params)
-            word.admit(_short(shown.text), told, node.params)
+            word.admit(_short(shown.text), node.args, node.params)
             kind = word.shape(shapes, types, _short(shown.text), told, node.params)
             if kind.sampled and kind.rank > 1:
                 raise ShapeMismatch(f"`{_short(shown.text)}` is a matrix of its own for every sample; multiply what stands behind it instead, `s * (W @ x)`.")

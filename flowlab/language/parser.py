@@ -164,6 +164,9 @@ class _Reader:
     def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:
             raise LanguageError(f"`{self.quote(node)}` needs an argument.")
+        for part, arg in zip(parts[1:], node.args[1:], strict=True):
+            if isinstance(part, Expr):
+                raise LanguageError(f"`{self.quote(arg)}` in `{self.quote(node)}` is not a number; `{name}` takes one expression.")
         return apply(name, self.expression(node, parts[0]), *parts[1:])
 
 

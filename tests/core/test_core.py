@@ -29,6 +29,16 @@ def test_registry():
         words.register("red")(Red)
 
 
+def test_names_are_sorted_as_numbers():
+    words: Registry = Registry("claim")
+    for name in ("P20", "E1.12", "P3", "E1.8"):
+        words.register(name)(object())
+    assert words.names() == ("E1.8", "E1.12", "P3", "P20")
+    assert ["P3"] not in words
+    with pytest.raises(errors.UnknownName):
+        words[["P3"]]
+
+
 def test_nearest():
     assert nearest("relu6", ["relu", "tanh"]) == "relu"
     assert nearest("zzz", ["relu", "tanh"]) is None

@@ -5,7 +5,9 @@ from fractions import Fraction
 from typing import Any
 
 from flowlab.core.errors import LanguageError
+from flowlab.language.expr import Expr
 from flowlab.language.operations.base import (
+    ATOM,
     POWER,
     PRODUCT,
     SUM,
@@ -72,7 +74,7 @@ class MatMul(Operation):
             b = parts[1].within(POWER)
             return Piece(f"{a} @ {b}", PRODUCT)
         turn = r"^{\top}" if types[0].rank == 1 else ""
-        left = parts[0].within(POWER if turn else PRODUCT, tex)
+        left = parts[0].within(ATOM if turn else PRODUCT, tex)
         return Piece(f"{left}{turn} {b}", PRODUCT)
 
 
@@ -102,6 +104,8 @@ class _Addition(Operation):
         if tex and len({t.sampled for t in types}) == 2:
             ones = r"\mathbf 1^{\top}"
             a, b = (f"{a} {ones}", b) if types[1].sampled else (a, f"{b} {ones}")
+        if self.sign > 0 and parts[1].negated:
+            return Piece(f"{a} - {parts[1].negated.within(PRODUCT, tex)}", SUM)
         if self.sign > 0 and parts[1].text.startswith("-"):
             return Piece(f"{a} - {parts[1].text[1:].lstrip()}", SUM)
         return Piece(f"{a} {'+' if self.sign > 0 else '-'} {b}", SUM)
@@ -135,7 +139,7 @@ class Scale(Operation):
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         inner = parts[0].within(POWER, tex)
         if params[0] == -1:
-            return Piece(f"-{inner}", SUM)
+            return Piece(f"-{inner}", SUM, negated=parts[0])
         number = fraction_text(params[0], tex)
         if tex:
             return Piece(f"{number}\\, {inner}", SUM if params[0] < 0 else PRODUCT)
@@ -187,8 +191,8 @@ class Transpose(Operation):
         return [tape("transpose", cot)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        inner = parts[0].within(POWER if not tex else 4, tex)
-        return Piece(rf"{inner}^{{\top}}" if tex else f"{inner}.T", POWER)
+        inner = parts[0].within(ATOM, tex)
+        return Piece(rf"{inner}^{{\top}}", POWER) if tex else Piece(f"{inner}.T")
 
 
 class _Reduction(Operation):
@@ -230,11 +234,13 @@ class MeanFeatures(_Reduction):
 class Power(Operation):
     """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative (relu, abs)."""
 
-    def admit(self, told: str, operands: Sequence[str], params: tuple) -> None:
-        exponent = params[0]
+    def admit(self, told: str, args: Sequence[Expr], params: tuple) -> None:
+        exponent, base = params[0], args[0]
         if not 1 <= exponent <= 64:
             raise LanguageError(f"`{told}` has the exponent {exponent}; exponents from 1 to 64 are part of the language.")
-        if exponent.denominator != 1 and not operands[0].startswith(("relu(", "abs(")):
+        while base.op == "power":
+            base = base.args[0]
+        if exponent.denominator != 1 and not (base.op == "activation" and base.params[0] in ("relu", "abs")):
             raise LanguageError(f"`{told}` takes a broken power of what may be negative; only relu(z) and abs(z) have one.")
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
@@ -259,6 +265,6 @@ class Power(Operation):
         return [tape("hadamard", cot, tape("scale", lower, params=(exponent,)))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        inner = parts[0].within(4, tex)
+        inner = parts[0].within(ATOM, tex)
         shown = str(params[0].numerator) if params[0].denominator == 1 else str(float(params[0]))
         return Piece(rf"{inner}^{{\odot {shown}}}" if tex else f"{inner}**{shown}", POWER)

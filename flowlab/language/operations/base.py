@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, ClassVar, Protocol
 
 from flowlab.core.registry import Registry
+from flowlab.language.expr import Expr
 from flowlab.language.types import Shapes, Type
 
 operations: Registry[type["Operation"]] = Registry("operation")
@@ -21,6 +22,8 @@ class Piece:
 
     text: str
     binds: int = ATOM
+    negated: "Piece | None" = None
+    """What stands behind the sign of `-z`, so that `a + (-z)` is printed as `a - z`."""
 
     def within(self, binds: int, tex: bool = False) -> str:
         """The text, in brackets unless it binds at least as tightly as `binds`."""
@@ -70,7 +73,7 @@ class Operation(ABC):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         """The type of the result; raises ShapeMismatch naming both operands and both shapes."""
 
-    def admit(self, told: str, operands: Sequence[str], params: tuple) -> None:
+    def admit(self, told: str, args: Sequence[Expr], params: tuple) -> None:
         """Refuse what a user may not write though derived equations may; raises LanguageError."""
         return
 

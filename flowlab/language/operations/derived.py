@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flowlab.language.operations.base import POWER, PRODUCT, SUM, Operation, Piece, lift, operations
+from flowlab.language.operations.base import ATOM, POWER, PRODUCT, SUM, Operation, Piece, lift, operations
 from flowlab.language.types import Shapes, Type
 
 
@@ -32,7 +32,7 @@ class Outer(Derived):
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         turn = r"^{\top}" if tex else ".T"
-        return Piece(f"{parts[0].within(PRODUCT, tex)}{' ' if tex else ' @ '}{parts[1].within(POWER, tex)}{turn}", PRODUCT)
+        return Piece(f"{parts[0].within(PRODUCT, tex)}{' ' if tex else ' @ '}{parts[1].within(ATOM, tex)}{turn}", PRODUCT)
 
 
 @operations.register("contract")
