@@ -100,15 +100,15 @@ class _Addition(Operation):
         return [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        a, b = parts[0].within(SUM, tex), parts[1].within(PRODUCT, tex)
-        if tex and len({t.sampled for t in types}) == 2:
-            ones = r"\mathbf 1^{\top}"
-            a, b = (f"{a} {ones}", b) if types[1].sampled else (a, f"{b} {ones}")
-        if self.sign > 0 and parts[1].negated:
-            return Piece(f"{a} - {parts[1].negated.within(PRODUCT, tex)}", SUM)
-        if self.sign > 0 and parts[1].text.startswith("-"):
-            return Piece(f"{a} - {parts[1].text[1:].lstrip()}", SUM)
-        return Piece(f"{a} {'+' if self.sign > 0 else '-'} {b}", SUM)
+        plus, last = self.sign > 0, parts[1]
+        if plus and last.negated:
+            plus, last = False, last.negated
+        # In print a value without samples is repeated over them: it becomes a product with a row of ones.
+        ones = [r" \mathbf 1^{\top}" if tex and types[1 - i].sampled and not types[i].sampled else "" for i in (0, 1)]
+        a, b = parts[0].within(PRODUCT if ones[0] else SUM, tex), last.within(PRODUCT, tex)
+        if plus and last.text.startswith("-") and not last.text.startswith("-(") and not ones[1]:
+            plus, b = False, last.text[1:].lstrip()
+        return Piece(f"{a}{ones[0]} {'+' if plus else '-'} {b}{ones[1]}", SUM)
 
 
 @operations.register("add")
