@@ -244,3 +244,28 @@ def test_print_of_a_shared_expression_is_short():
     for wrong in (lambda: 1 + W1, lambda: 1 / W1, lambda: 2 @ W1, lambda: np.ones((2, 2)) @ W1):
         with pytest.raises((LanguageError, TypeError)):
             wrong()
+
+
+SIGNS = [
+    "W1 @ x + -(W2 @ x + W3 @ x)", "W1 @ x - (W2 @ x - W3 @ x)", "W1 @ x - -(W2 @ x + W3 @ x)", "-(W1 @ x) - W2 @ x", "(-(W1 @ x))**2", "-(W1 @ x)**2",
+    "W1 @ x + -0.5 * (W2 @ x + W3 @ x)", "-2 * (W1 @ x - W2 @ x)", "W1 @ x + (-3) * (W2 @ x)", "((W1 @ x)**2)**2 + x * (W2 @ x)", "-(-(W1 @ x))",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SIGNS)
+def test_print_means_what_was_written(text):
+    """A sign in the wrong place would make a stored problem another one."""
+    net = fl.Network(text)
+    again = fl.Network(net.text)
+    rng = np.random.default_rng(0)
+    weights = {k: rng.normal(size=(3, 3)) for k in net.weights}
+    inputs = rng.normal(size=(4, 3))
+    plain = net.outputs(weights, inputs, np)
+    assert np.allclose(plain, again.outputs(weights, inputs, np), rtol=1e-13)
+    wanted = np.stack([eval_by_numpy(text, weights, row) for row in inputs])
+    assert np.allclose(plain, wanted, rtol=1e-13)
+
+
+def eval_by_numpy(text: str, weights: dict, row: np.ndarray) -> np.ndarray:
+    """The strings above, which are Python, with numpy arrays for their names."""
+    return eval(text, {"__builtins__": {}}, {**weights, "x": row})
