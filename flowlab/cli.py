@@ -227,8 +227,12 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point: errors are one sentence on stderr and an exit code; tracebacks only with `--debug`."""
     # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs seconds.
     gc.set_threshold(200_000, 20, 20)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--debug" in words:
+        # Wherever it stands: it is typed after the command that has just failed.
+        words = ["--debug", *(word for word in words if word != "--debug")]
     try:
-        app(argv, prog_name="flowlab")
+        app(words, prog_name="flowlab")
     except FlowlabError as error:
         if _state["debug"]:
             traceback.print_exc()

@@ -227,3 +227,4 @@ def test_help_and_list_do_not_import_jax():
 def test_traceback_only_with_debug():
     assert "Traceback" not in flowlab("derive", "W2 @").stderr
     assert "Traceback" in flowlab("--debug", "derive", "W2 @").stderr
+    assert "Traceback" in flowlab("derive", "W2 @", "--debug").stderr
