@@ -1,0 +1,181 @@
+"""Contracts of the operation words, walked over every combination of operands that a word's own shape rule accepts."""
+
+from fractions import Fraction
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from one_sample import WORDS
+
+import flowlab as fl
+from flowlab.core.errors import FlowlabError
+from flowlab.language.degrees import Relations
+from flowlab.language.operations import Piece, operations
+from flowlab.language.types import Shapes, Type
+from flowlab.symbolic.program import Program, Tape
+
+N = 5
+TYPES = [Type((), False), Type((), True), Type((3,), False), Type((3,), True), Type((4,), True), Type((3, 4), False), Type((4, 3), False)]
+PARAMETERS = {
+    "scale": [(Fraction(-3, 4),), (Fraction(-1),)],
+    "power": [(Fraction(1),), (Fraction(2),), (Fraction(3),)],
+    "activation": [("tanh",), ("leaky_relu", Fraction(1, 5))],
+    "slope": [("tanh",), ("leaky_relu", Fraction(1, 5))],
+}
+"""Of the words that take any; a word without an entry is tried with none."""
+WRITTEN = [name for name in operations.names() if operations[name].in_language]
+DERIVED = [name for name in operations.names() if not operations[name].in_language]
+
+
+def accepted(name):
+    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it can do with."""
+    found = []
+    for arity in (1, 2):
+        for types, params in product(product(TYPES, repeat=arity), PARAMETERS.get(name, [()])):
+            try:
+                out = operations[name]().shape(Shapes(), types, "it", ("a", "b"), params)
+            except (FlowlabError, ValueError, IndexError):
+                continue
+            # Shape rules know no samples' matrices; a network refuses them as a whole.
+            if not (out.sampled and out.rank > 1):
+                found.append((types, params, out))
+        if found:
+            return found
+    return found
+
+
+def arrays(types, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(N,) * t.sampled + t.shape) + 0.1 for t in types]
+
+
+def one_by_one(name, values, types, params):
+    """The meaning sample by sample, without batches."""
+    rows = [[v[n] if t.sampled else v for v, t in zip(values, types, strict=True)] for n in range(N)]
+    made = [WORDS[name](*row, *params) for row in rows]
+    return np.stack(made) if any(t.sampled for t in types) else np.asarray(made[0])
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_shape_and_value(name):
+    word, cases = operations[name](), accepted(name)
+    assert cases
+    for types, params, out in cases:
+        values = arrays(types)
+        made = word.numeric(np, values, types, out, params)
+        assert np.shape(made) == (N,) * out.sampled + out.shape
+        assert out.sampled == any(t.sampled for t in types)
+        again = word.numeric(jnp, [jnp.asarray(v) for v in values], types, out, params)
+        assert np.allclose(made, again, rtol=1e-12, atol=1e-14)
+        if name in WORDS:
+            assert np.allclose(made, one_by_one(name, values, types, params), rtol=1e-12, atol=1e-14), (types, params)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_degree(name):
+    """Scaling every operand by a power of c scales the result by the power the word answers, where its relations hold."""
+    word = operations[name]()
+    for types, params, out in accepted(name):
+        values = arrays(types)
+        plain = word.numeric(np, values, types, out, params)
+        for exponents in ([1, 1], [2, 2], [1, 2], [0, 0]):
+            relations = Relations()
+            forms = [{"ab"[i]: Fraction(1)} for i in range(len(types))]
+            answer = word.degree(relations, forms, params)
+            known = dict(zip("ab", exponents, strict=False))
+            if any(sum(c * known[k] for k, c in b.relation) for b in relations.breaks):
+                assert all(b.reason for b in relations.breaks)
+                continue
+            power = sum(float(c) * known[k] for k, c in answer.items())
+            moved = word.numeric(np, [v * 1.7**e for v, e in zip(values, exponents, strict=False)], types, out, params)
+            assert np.allclose(moved, 1.7**power * plain, rtol=1e-12), (types, params, exponents)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_pullback(name):
+    """What a word writes on the tape is what `jax.vjp` of its numeric meaning gives, in the types of the operands."""
+    word = operations[name]()
+    for types, params, out in accepted(name):
+        tape = Tape()
+        operands = [tape.given("weight", "ab"[i], t) for i, t in enumerate(types)]
+        made = tape.put(name, tuple(operands), params, out)
+        cot = tape.given("direction", "cot", out)
+        backs = [tape.fit(b, t) for b, t in zip(word.pullback(tape, operands, made, cot, params), types, strict=True) if b is not None]
+        program = Program(tuple(tape.values), tuple((("W", "ab"[i]), b.index) for i, b in enumerate(backs)))
+        values, seed = arrays(types), arrays([out], seed=1)[0]
+        given = {("weight", "ab"[i]): v for i, v in enumerate(values)} | {("direction", "cot"): seed}
+        ours = program.evaluate(np, given)
+        shape = jnp.shape(word.numeric(np, values, types, out, params))
+        _, pull = jax.vjp(lambda *v: word.numeric(jnp, v, types, out, params), *map(jnp.asarray, values))  # noqa: B023
+        theirs = pull(jnp.asarray(seed.reshape(shape)))
+        for i, wanted in enumerate(theirs):
+            assert np.shape(ours["W", "ab"[i]]) == np.shape(wanted), (types, params)
+            assert np.allclose(ours["W", "ab"[i]], wanted, rtol=1e-11, atol=1e-13), (types, params)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_print(name):
+    word = operations[name]()
+    parts = [Piece("p"), Piece("q")]
+    for types, params, _ in accepted(name):
+        text, tex = (word.render(t, parts[: len(types)], types, params) for t in (False, True))
+        for piece in (text, tex):
+            assert all(p.text in piece.text for p in parts[: len(types)])
+            assert piece.text.count("{") == piece.text.count("}")
+    assert operations[name].__doc__
+    assert word.name == name
+
+
+def derived(values, types, name, params):
+    """The words that only derived equations use, spelled out."""
+    a, b = (*values, None)[:2]
+    lead = [f"{'n' * t.sampled}{'ij'[: t.rank]}" for t in types]
+    return {
+        "outer": lambda: np.einsum(f"{lead[0]},{lead[1].replace('i', 'k')}->{'i' * types[0].rank}{'k' * types[1].rank}", a, b),
+        "contract": lambda: np.einsum(f"{lead[0]}->{lead[0][1:]}", a),
+        "total": lambda: np.einsum(f"{lead[0]}->{'n' * types[0].sampled}", a),
+        "spread": lambda: np.einsum(f"{lead[0]},i->{lead[0]}i", a, np.ones(b.shape[-1]) / (b.shape[-1] if params == ("mean",) else 1)),
+        "inner": lambda: np.einsum(f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, b),
+        "length": lambda: np.sqrt(np.einsum(f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, a)),
+        "row_scale": lambda: np.einsum(f"{lead[0]},{lead[1]}->{lead[1]}", a, b),
+        "over_count": lambda: a / N,
+        "omit_sample": lambda: np.where(np.arange(N).reshape(-1, *[1] * (a.ndim - 1)) == 1, 0.0, a),
+        "slope": lambda: 1 / np.cosh(a) ** 2,
+        "loss_pull": lambda: np.einsum("n,n...->n...", b * np.exp(-b * a.reshape(N)), np.ones_like(a)),
+    }[name]()
+
+
+S, V, M = Type(()), Type((3,)), Type((3, 4))
+SS, SV, SW = Type((), True), Type((3,), True), Type((4,), True)
+USES = [
+    ("outer", (SV, SW), ()), ("outer", (V, Type((4,))), ()), ("outer", (SV, SS), ()), ("outer", (SS, SV), ()), ("outer", (V, SW), ()), ("outer", (SV, V), ()),
+    ("outer", (SS, SS), ()), ("contract", (SV,), ()), ("contract", (SS,), ()), ("total", (SV,), ()), ("total", (V,), ()), ("total", (M,), ()),
+    ("spread", (SS, SV), ("sum",)), ("spread", (SS, SV), ("mean",)), ("spread", (S, V), ("mean",)), ("inner", (M, M), ("block",)), ("inner", (M, M), ("rows",)),
+    ("inner", (V, V), ("rows",)), ("length", (M,), ("block",)), ("length", (M,), ("rows",)), ("row_scale", (S, M), ()), ("row_scale", (V, M), ()),
+    ("over_count", (SV,), ()), ("omit_sample", (SV,), (1,)), ("slope", (SV,), ("tanh",)), ("loss_pull", (SS, SS), ("exponential",)),
+    ("loss_pull", (Type((1,), True), SS), ("exponential",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "types", "params"), USES, ids=lambda v: v if isinstance(v, str) else "")
+def test_words_of_derived_equations(name, types, params):
+    word = operations[name]()
+    out = word.shape(Shapes(), types, name, ("a", "b"), params)
+    values = arrays(types)
+    made = word.numeric(np, values, types, out, params)
+    assert np.shape(made) == (N,) * out.sampled + out.shape
+    assert np.allclose(made, derived(values, types, name, params), rtol=1e-12)
+    assert np.allclose(made, word.numeric(jnp, [jnp.asarray(v) for v in values], types, out, params), rtol=1e-12)
+    for tex in (False, True):
+        assert word.render(tex, [Piece("p"), Piece("q")][: len(types)], types, params).text
+    with pytest.raises(TypeError, match=name):
+        word.pullback(None, (), None, None, params)
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_derived_words_cannot_be_written(name):
+    assert operations[name].__doc__
+    with pytest.raises(fl.FlowlabError):
+        fl.Network(f"{name}(W @ x, W @ x)")
