@@ -1,0 +1,356 @@
+"""`limit`: where the direction of a path is going, as a KKT point of the max-margin problem.
+
+Under losses with an exponential tail the direction of gradient flow on a homogeneous network converges to a KKT point of
+min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 2020). Where every block scales alone this says that all
+ρ_k²/κ_k become equal and that the directions V_k satisfy Σ α_n ∂q_n/∂V_k = κ_k γ V_k on the product of unit spheres (Poggio,
+Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's method on these equations.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
+from flowlab.core.precision import require_x64
+from flowlab.discrete.kkt import Point, System, active_set, certify, curvature
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.trajectory import Trajectory
+
+_CUTS = (30.0, 10.0, 3.0)
+_APART = 10.0
+"""Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
+_FAR, _CONCENTRATED, _SADDLE, _SAME = 0.3, 0.9, 1e-6, 1e-8
+_TRIES = 4
+_LARGE, _MORE = 200, 60
+"""The most weights for which the margin is climbed where Newton finds no maximum, and the Newton steps allowed after that."""
+
+Label = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A fit of log ‖V - V_limit‖ = intercept + slope · log R over the last tenfold growth of R.
+
+    The slope is -1 where the support vectors set the pace. Units that the limit does not use keep their size while the
+    others grow: in a network of joint degree K > 2 they make it -1/K.
+    """
+
+    slope: float
+    error: float
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.slope:.4f} +- {self.error:.4f} ({self.rows} rows)"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What the path cannot tell from the limit: one sentence, and both margins.
+
+    `is_limit` says whether it is a KKT point too, so that the limit is open; else it is a constraint that is close to binding
+    and that only the equations, not the path, keep out of the support.
+    """
+
+    what: str
+    margins: tuple[float, float]
+    is_limit: bool
+
+    def __str__(self) -> str:
+        return f"{self.what} (margins {self.margins[0]:.12g} and {self.margins[1]:.12g})"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit of a gradient flow in direction.
+
+    Attributes:
+        V: directions by block, of unit norm (all blocks together on the joint sphere).
+        margin: γ = min_n q_n(V).
+        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal: γ Π (κ_k/K)^{κ_k/2}; γ itself on the joint sphere.
+        support: constraints with q_n = γ: samples, or (sample, wrong class) pairs.
+        multipliers: α_n of the support, non-negative, with sum 1: the limit of the shares of the loss.
+        unique_multipliers: whether these are the only ones.
+        kinks: number of pre-activations that rest on the kink of their activation.
+        residual: largest relative violation of any KKT condition at V.
+        curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over γ; positive at a saddle.
+        decided: whether the path settles that this is its limit, and `reason`, a sentence why or why not.
+        distance: ‖V(row) - V‖ at every row of the path, (rows,); nan where no point was found.
+        rate: how the distance shrinks with R.
+        unseen: members of the support that the last state still gives no share of the loss.
+        rival: what the path cannot tell from this limit, or None.
+    """
+
+    V: dict[str, np.ndarray]
+    margin: float
+    joint_margin: float
+    support: tuple[Label, ...]
+    multipliers: np.ndarray
+    unique_multipliers: bool
+    kinks: int
+    residual: float
+    curvature: float
+    decided: bool
+    reason: str
+    distance: np.ndarray
+    rate: Rate
+    unseen: tuple[Label, ...]
+    rival: Rival | None
+    _system: System = field(repr=False, compare=False)
+    _point: Point = field(repr=False, compare=False)
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The directions, as weights that a network can be evaluated at."""
+        return dict(self.V)
+
+    def check(self, V: dict[str, Any], support: tuple[Label, ...] | None = None) -> float:
+        """The KKT residual of other directions, or of another support, with the best multipliers there are.
+
+        Args:
+            V: directions by block, taken as they are.
+            support: constraints as in `support`; by default those of this limit.
+
+        Raises:
+            DataError: if the support names what is no constraint.
+        """
+        names = _labels(self._system)
+        wanted = self.support if support is None else support
+        if not wanted or not set(wanted) <= set(names):
+            odd = sorted(set(wanted) - set(names), key=str)
+            raise DataError(f"the support {odd if odd else 'is empty and'} names no constraint of these data; use samples, or (sample, wrong class) pairs.")
+        theta = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name in self.V])
+        chosen = np.array(sorted(names.index(name) for name in set(wanted)))
+        bent = self._point.bent
+        # Negative multipliers make the certificate look for its own.
+        return certify(self._system, Point(theta, 0.0, chosen, -np.ones(len(chosen)), bent, np.zeros(len(bent)), np.inf)).residual
+
+    def __str__(self) -> str:
+        lines = [
+            f"limit {'decided' if self.decided else 'not decided'}: {self.reason}",
+            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual {self.residual:.1e}",
+            f"support of {len(self.support)}: "
+            + ", ".join(f"{name} ({a:.4g})" for name, a in zip(self.support, self.multipliers, strict=True))
+            + ("" if self.unique_multipliers else "; other multipliers fit as well"),
+            f"distance of the last row {self.distance[-1]:.4g}, slope in log R {self.rate}",
+        ]
+        if self.kinks:
+            lines.append(f"{self.kinks} pre-activations rest on a kink")
+        if self.unseen:
+            lines.append(f"not yet seen by the path: {', '.join(map(str, self.unseen))}")
+        if self.rival:
+            lines.append(f"rival: {self.rival}")
+        return "\n".join(lines)
+
+
+def limit(path: Trajectory, data: Data | None = None) -> Limit:
+    """The limit of a path in direction, and whether the path settles it.
+
+    Norms that follow another scheme than gradient flow need not become balanced; then `margin` is the one to read.
+
+    Args:
+        path: of a homogeneous network under a loss with an exponential tail, past the separation of the data.
+        data: the samples, for a path that was loaded without them.
+
+    Raises:
+        NotHomogeneous: if weights scaled together do not scale the output.
+        LanguageError: for losses without an exponential tail, weight decay and fixed norms, which bound the weights.
+        DataError: without data; RunFailed: if the last state does not separate them.
+        PrecisionTooLow: without float64.
+    """
+    require_x64("limit")
+    problem, data = path.problem, data if data is not None else path.data
+    data = _admit(problem, data)
+    thetas, log_R, system = _rows(path, data)
+    q = system.margins(thetas[-1])
+    if not q.min() > 0:
+        raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; run longer, `until=fl.separated()` and beyond.")
+    units = np.exp(log_R[-1]) * (q - q.min())
+    shares = np.exp(-units) / np.exp(-units).sum()
+    points = _candidates(system, thetas[-1], units)
+    if not points:
+        why = f"no KKT point was reached from the last state, where R times the margin is {np.exp(log_R[-1]) * q.min():.3g}"
+        return _undecided(system, thetas, q, shares, why)
+    point, others = points[0], points[1:]
+    distance = np.linalg.norm(thetas - point.theta, axis=1)
+    rate = _rate(log_R, distance)
+    bend = curvature(system, point)
+    rival = _rival(system, point, others, thetas, log_R, distance[-1])
+    outside = 1.0 - float(shares[point.support].sum())
+    reason = _doubt(distance[-1], rate, bend, outside, rival)
+    names = _labels(system)
+    unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
+    settled = f"the path approaches one KKT point, {distance[-1]:.3g} away at its end"
+    return Limit(
+        V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * _balance(problem), support=tuple(names[n] for n in point.support),
+        multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, curvature=bend,
+        decided=reason is None, reason=reason or settled, distance=distance, rate=rate, unseen=unseen, rival=rival, _system=system, _point=point,
+    )  # fmt: skip
+
+
+def _admit(problem: Problem, data: Data | None) -> Data:
+    if problem.loss.labels == "targets":
+        raise LanguageError(f"the loss \"{problem.loss.name}\" has no exponential tail, so no max-margin limit; use \"exponential\" or \"cross_entropy\".")
+    if not problem.network.symmetry.joint_degree:
+        raise NotHomogeneous(
+            f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights together; "
+            "its flow has no max-margin limit, drop what breaks the scaling."
+        )
+    if any(problem.decay.values()) or problem.scheme.name == "fixed_norm":
+        why = "weight decay" if any(problem.decay.values()) else 'the scheme "fixed_norm"'
+        raise LanguageError(f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it.")
+    if data is None:
+        raise DataError("the path was stored without its data; give them, `limit(path, data)`.")
+    problem.loss.check_labels(data)
+    return data
+
+
+def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]:
+    """Unit directions of all rows, (rows, P), log R of all rows, (rows,), and the constraints."""
+    problem, stored = path.problem, path.dataset
+    rho: dict[str, Any] = {}
+    for column, label in enumerate(stored["block"].values.tolist()):
+        rho.setdefault(label.partition("[")[0], []).append((stored["rho"].values[:, column], "[" in label))
+    V = {name: stored[f"V_{name}"].values for name in problem.network.weights}
+    system = System(problem, data, {name: v.shape[1:] for name, v in V.items()})
+    thetas = []
+    for i in range(len(path)):
+        norms = {k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()}
+        thetas.append(system.flat(problem.scheme.weights(np, norms, {k: v[i] for k, v in V.items()}, problem.per)))
+    return np.array(thetas), stored["log_R"].values, system
+
+
+def _candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Point]:
+    """KKT points reached from several guesses of the support, the nearest first."""
+    order = np.argsort(units)
+    ranked = np.log1p(units[order])
+    # A support has at most as many members as there are equations for its multipliers.
+    most = min(len(units), len(theta) + 1)
+    gap = int(np.argmax(np.diff(ranked)[:most])) + 1 if len(units) > 1 else 1
+    guesses = [order[:gap], *(order[units[order] <= cut][:most] for cut in _CUTS)]
+    points: list[Point] = []
+
+    def attempt(support: np.ndarray) -> None:
+        support = np.sort(support)
+        if len(support) and tuple(support) not in tried:
+            tried.add(tuple(support))
+            point = active_set(system, theta, support)
+            if point is not None and not any(_same(system, point, known) for known in points):
+                points.append(point)
+
+    tried: set[tuple[int, ...]] = set()
+    for guess in guesses:
+        attempt(guess)
+    if all(curvature(system, p) > _SADDLE for p in points) and len(theta) <= _LARGE:
+        uphill = _ascend(system, theta)
+        if uphill is not None:
+            system.budget += _MORE
+            q = system.margins(uphill)
+            point = active_set(system, uphill, np.nonzero(q <= q.min() * (1.0 + 1e-5))[0])
+            if point is not None and not any(_same(system, point, known) for known in points):
+                points.append(point)
+    if points:
+        first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
+        # Whether the least certain members belong is asked with and without them.
+        weak = first.support[np.argsort(first.alpha)][: _TRIES // 2] if len(first.support) > 1 else []
+        near = [n for n in order if n not in first.support and units[n] <= _CUTS[0]][: _TRIES // 2]
+        for n in weak:
+            attempt(np.setdiff1d(first.support, n))
+        for n in near:
+            attempt(np.union1d(first.support, n))
+    # The flow leaves saddles, so that they come last.
+    return sorted(points, key=lambda p: (curvature(system, p) > _SADDLE, float(np.linalg.norm(p.theta - theta))))
+
+
+def _ascend(system: System, theta: np.ndarray) -> np.ndarray | None:
+    """A local maximum of the margin uphill of θ, by descent of ½‖θ‖² subject to q ≥ 1 from the balanced state."""
+    degree = float(system.problem.network.symmetry.joint_degree or 1)
+    multi = system.problem.network.symmetry.is_multihomogeneous
+    start = theta * (np.sqrt(system.kappa / degree) if multi else 1.0)
+    start = start / system.margins(start).min() ** (1.0 / degree)
+    none, zero = np.zeros(0, dtype=int), np.zeros(len(system.pairs))
+    binding = {"type": "ineq", "fun": lambda t: system.margins(t) - 1.0, "jac": lambda t: system.derivatives(t, zero, none, np.zeros(0))[1]}
+    with warnings.catch_warnings():
+        # A search that fails is no error here: only what passes the certificate is used.
+        warnings.simplefilter("ignore")
+        found = minimize(lambda t: (t @ t / 2.0, t), start, jac=True, method="SLSQP", constraints=[binding], options={"maxiter": 60, "ftol": 1e-14})
+    return system.project(found.x) if np.isfinite(found.x).all() and system.margins(system.project(found.x)).min() > 0 else None
+
+
+def _same(system: System, a: Point, b: Point) -> bool:
+    """Whether two points are one up to symmetries of the network, which leave all margins as they are."""
+    return bool(np.abs(system.margins(a.theta) - system.margins(b.theta)).max() <= _SAME * a.margin)
+
+
+def _rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:
+    rows = np.nonzero((log_R >= log_R[-1] - np.log(10.0)) & (distance > 1e-11))[0]
+    if len(rows) < 5 or np.ptp(log_R[rows]) < 0.1:
+        return Rate(np.nan, np.nan, len(rows))
+    # Rows are dense where steps are small; a grid gives every part of the range the same say.
+    grid = np.linspace(log_R[rows].min(), log_R[rows].max(), min(len(rows), 40))
+    order = rows[np.argsort(log_R[rows])]
+    values = np.interp(grid, log_R[order], np.log(distance[order]))
+    centred = grid - grid.mean()
+    slope = float(centred @ values / (centred @ centred))
+    left = values - values.mean() - slope * centred
+    return Rate(slope, float(np.sqrt(left @ left / (len(grid) - 2) / (centred @ centred))), len(rows))
+
+
+def _rival(system: System, point: Point, others: list[Point], thetas: np.ndarray, log_R: np.ndarray, reach: float) -> Rival | None:
+    for other in others:
+        if curvature(system, other) > _SADDLE:
+            continue
+        away = np.linalg.norm(thetas - other.theta, axis=1)
+        if away[-1] <= 2.0 * reach and _rate(log_R, away).slope < 0:
+            return Rival(f"another KKT point with a support of {len(other.support)} lies {away[-1]:.3g} from the last row", (point.margin, other.margin), True)
+    q = system.margins(point.theta)
+    rest = np.setdiff1d(np.arange(len(q)), point.support)
+    if len(rest):
+        n = rest[np.argmin(q[rest])]
+        if np.exp(log_R[-1]) * (q[n] - point.margin) < _APART:
+            return Rival(f"the constraint {_labels(system)[n]} is less than {_APART:g}/R from binding", (point.margin, float(q[n])), False)
+    return None
+
+
+def _doubt(reach: float, rate: Rate, bend: float, outside: float, rival: Rival | None) -> str | None:
+    """Why the path does not settle its limit, or None."""
+    if bend > _SADDLE:
+        return f"the nearest KKT point is a saddle, with the curvature {bend:.2g}, which the flow leaves"
+    if outside > 1.0 - _CONCENTRATED:
+        return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point; run longer"
+    if reach > _FAR:
+        return f"the nearest KKT point is {reach:.3g} from the last state; run longer"
+    if reach > 1e-6 and not rate.slope + 2.0 * rate.error < 0:
+        return f"the distance to the nearest KKT point does not shrink with R (slope {rate}); run longer"
+    return f"{rival.what}; run longer" if rival and rival.is_limit else None
+
+
+def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, shares: np.ndarray, why: str) -> Limit:
+    theta, empty = thetas[-1], np.zeros(0)
+    chosen = np.sort(np.argsort(-shares)[: int((shares > 1e-3 * shares.max()).sum())])
+    none = np.zeros(0, dtype=int)
+    point = certify(system, Point(theta, float(q.min()), chosen, -np.ones(len(chosen)), none, empty, np.inf))
+    names = _labels(system)
+    return Limit(
+        V=system.blocks(theta), margin=float(q.min()), joint_margin=float(q.min()) * _balance(system.problem), support=tuple(names[n] for n in chosen),
+        multipliers=point.alpha, unique_multipliers=point.unique, kinks=0, residual=point.residual, curvature=np.nan, decided=False,
+        reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
+        _system=system, _point=point,
+    )  # fmt: skip
+
+
+def _balance(problem: Problem) -> float:
+    """Π (κ_k/K)^{κ_k/2}: what a margin on unit blocks becomes on the joint sphere when all ρ_k²/κ_k are equal."""
+    symmetry = problem.network.symmetry
+    if not symmetry.is_multihomogeneous:
+        return 1.0
+    kappa = np.array([float(symmetry.degree(w) or 0) for w in problem.network.weights])
+    kappa = kappa[kappa > 0]
+    return float(np.exp((kappa * np.log(kappa / kappa.sum())).sum() / 2.0))
+
+
+def _labels(system: System) -> list[Label]:
+    return [int(n) if j < 0 else (int(n), int(j)) for n, j in system.pairs]
