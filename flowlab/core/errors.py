@@ -75,3 +75,7 @@ class RunFailed(FlowlabError):
 
 class ClaimError(FlowlabError):
     """A claim that is not well formed."""
+
+
+class TooEarly(FlowlabError):
+    """Rows that end too early, or are too few, for a statement about their limits."""

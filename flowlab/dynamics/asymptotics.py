@@ -1,0 +1,398 @@
+"""`asymptotics`: what a trajectory tends to, at two horizons, with bars; and whether a proposed limit can be it.
+
+Under losses with an exponential tail and networks of degree K, late norms grow like R ~ (log t)/γ, and everything else keeps a
+memory of order 1/R (Soudry et al. 2018 for K = 1; Lyu and Li 2020). With Λ = log 1/L and dΛ/dt = r Λ^{2-2/K} e^{-Λ},
+
+    log t = Λ - (2 - 2/K) log Λ - log r + O(1/Λ),        r = lim ‖∇L‖² / (L² Λ^{2-2/K}),
+
+so that q = log t + log L + (2 - 2/K) log log t tends to -log r, which is -2 log γ for K = 1. Each quantity is extrapolated in the
+variable in which its expansion has no logarithms: margins and directions in 1/R, norms and q in 1/Λ. No time is ever exponentiated.
+Laws slower than all powers of 1/log t, such as 1/log log t, are beyond what bars of this kind can know.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import xarray as xr
+
+from flowlab.core.errors import UnknownName
+from flowlab.core.registry import nearest
+from flowlab.dynamics.extrapolate import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
+from flowlab.language.trajectory import Trajectory
+
+LATE, ROWS = 3.0, 8
+"""Rows beyond this log t count as late, and how many of them are needed."""
+
+_EARLIER = (10.0, 5.0, 3.0, 2.0)
+_EARLIEST = 20.0
+"""Before this log t expansions in 1/log t say nothing yet, so that no horizon is placed there."""
+
+_FAR, _FARTHER = 3.0, 10.0
+"""Bars between an estimate and a value that it excludes, by a small bar and by another one."""
+
+_GROWING = ("gradient_flow", "lagrange", "tangent", "weight_normalization")
+"""Schemes with dρ_k/dt = -∂L/∂ρ_k, for which the law of log t above holds; others move the norms at another pace."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit at two horizons (dimensionless).
+
+    Attributes:
+        name: of the quantity.
+        variable: what the extrapolation goes along, `"log_t"`, `"R"` or `"log 1/L"`.
+        late: the estimate at the last horizon, or None if rows are missing.
+        early: the same from the rows up to an earlier horizon, or None.
+        scale: what a bar is held against; a bar is small below tolerance times scale.
+        tolerance: see `scale`.
+        missing: why an estimate is missing, and what to do.
+    """
+
+    name: str
+    variable: str
+    late: Estimate | None
+    early: Estimate | None
+    scale: float
+    tolerance: float
+    missing: str = ""
+
+    @property
+    def state(self) -> str:
+        """`"converged"`, `"not yet converged"` or `"undecided"`."""
+        return "undecided" if self.late is None or self.early is None else "converged" if self.stable and self.small else "not yet converged"
+
+    @property
+    def small(self) -> bool:
+        """Whether the bar of the last horizon is small."""
+        return self.late is not None and self.late.error <= self.tolerance * self.scale
+
+    @property
+    def stable(self) -> bool:
+        """Whether both horizons agree within their bars."""
+        return self.late is not None and self.early is not None and abs(self.late.value - self.early.value) <= self.late.error + self.early.error
+
+    @property
+    def needed(self) -> float:
+        """How far the variable has to run for a small bar, if bars go on shrinking as they do between the horizons."""
+        if self.late is None:
+            return math.nan
+        pace = 1.0
+        if self.early is not None and self.early.error > 0 < self.late.error:
+            pace = math.log(self.early.error / self.late.error) / math.log(self.late.horizon / self.early.horizon)
+        return self.late.horizon * max(1.0, self.late.error / (self.tolerance * self.scale)) ** (1.0 / min(max(pace, 0.5), 4.0))
+
+    @property
+    def reason(self) -> str:
+        """Why the state is what it is; one sentence."""
+        if self.late is None or self.early is None:
+            return self.missing
+        move, bars = abs(self.late.value - self.early.value), self.late.error + self.early.error
+        told = f"the estimates up to {self.variable} = {self.early.horizon:.3g} and {self.late.horizon:.3g} differ by {move:.1e}, their bars sum to {bars:.1e}"
+        if self.state == "converged":
+            return f"{told}."
+        if self.stable:
+            return f"{told}, but the last bar, {self.late.error:.1e}, is not small; at this pace, run to {self.variable} = {self.needed:.3g}."
+        return f"{told}: no law in 1/{self.variable} holds over both yet; run to {self.variable} = {max(self.needed, 10 * self.late.horizon):.3g}."
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.late if self.late is not None else 'no estimate'}, {self.state}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A proposed limit held against an extrapolated one.
+
+    Attributes:
+        name: of the quantity.
+        answer: `"agrees"`, `"not yet converged"`, `"another limit"` or `"undecided"`.
+        value: what was proposed.
+        gap, bar: |estimate - value| and the bar at the last horizon; NaN without an estimate.
+        gap_early, bar_early: the same at the earlier horizon.
+        reason: one sentence.
+    """
+
+    name: str
+    answer: str
+    value: float
+    gap: float
+    bar: float
+    gap_early: float
+    bar_early: float
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} against {self.value:.10g}: {self.answer} (gap {self.gap:.2e}, bar {self.bar:.2e}): {self.reason}"
+
+
+def compare(limit: Limit, value: "float | Estimate | Limit") -> Comparison:
+    """Hold a limit against a number, or against another limit with its own bars.
+
+    `"agrees"`: inside the bars at both horizons, and the last bar is small. `"another limit"`: outside them at both, far
+    outside at the last, while the estimates stay where they are: no amount of log t leads there. Anything between is `"not yet converged"`.
+    """
+    theirs = (value.late, value.early) if isinstance(value, Limit) else (value, value)
+    if limit.late is None or limit.early is None or theirs[0] is None or theirs[1] is None:
+        missing = limit.missing or (value.missing if isinstance(value, Limit) else "")
+        told = theirs[0].value if isinstance(theirs[0], Estimate) else math.nan if theirs[0] is None else theirs[0]
+        return Comparison(limit.name, "undecided", float(told), math.nan, math.nan, math.nan, math.nan, missing)
+    proposed = [(v.value, v.error) if isinstance(v, Estimate) else (float(v), 0.0) for v in theirs if v is not None]
+    gap, bar = abs(limit.late.value - proposed[0][0]), limit.late.error + proposed[0][1]
+    gap_early, bar_early = abs(limit.early.value - proposed[1][0]), limit.early.error + proposed[1][1]
+    inside, inside_early = gap <= bar, gap_early <= bar_early
+    moved = abs((limit.late.value - proposed[0][0]) - (limit.early.value - proposed[1][0]))
+    if inside and inside_early and limit.small and (not isinstance(value, Limit) or value.small):
+        answer, reason = "agrees", "the value is inside the bars of both horizons, and the last one is small."
+    elif gap > (_FAR if limit.small else _FARTHER) * bar and not inside_early and moved <= max(bar + bar_early, 0.1 * gap):
+        answer = "another limit"
+        far, far_early = gap / max(bar, 1e-300), gap_early / max(bar_early, 1e-300)
+        reason = f"the value is {far:.3g} bars away, and {far_early:.3g} at the earlier horizon, and the estimates do not move towards it."
+    elif inside and not inside_early:
+        answer = "not yet converged"
+        reason = f"the value is inside the last bar but was not at the earlier horizon; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
+    elif inside:
+        answer = "not yet converged"
+        reason = f"the value is inside the bar, which is too wide to tell; run to {limit.variable} = {max(limit.needed, 2 * limit.late.horizon):.3g}."
+    else:
+        answer = "not yet converged"
+        reason = f"the estimate still moves, by {moved:.1e} between the horizons; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
+    return Comparison(limit.name, answer, proposed[0][0], gap, bar, gap_early, bar_early, reason)
+
+
+@dataclass(frozen=True)
+class Asymptotics:
+    """The limits of a trajectory.
+
+    Attributes:
+        limits: by name: `"exponent rho_W1"`, `"R / log_t"`, `"min_margin"`, `"q"`, `"exponent V_W1"`, `"C* V_W1"`, ….
+        directions: V_∞ by block with the bars of its components, both in the shape of the block.
+        degree: K, or None where the network has none.
+        skipped: what was left out, and why.
+    """
+
+    limits: dict[str, Limit]
+    directions: dict[str, tuple[np.ndarray, np.ndarray]]
+    degree: float | None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Limit:
+        if name not in self.limits:
+            why = f" it was left out because {self.skipped[name]}" if name in self.skipped else f" did you mean `{nearest(name, list(self.limits))}`?"
+            raise UnknownName(f"`{name}` is no limit of this trajectory;{why} Known: {', '.join(self.limits)}.")
+        return self.limits[name]
+
+    def compare(self, name: str, value: "float | Estimate | Limit") -> Comparison:
+        """Whether a limit is `value`: a number, an estimate, or the limit of another trajectory; see `compare`."""
+        return compare(self[name], value)
+
+    @property
+    def table(self) -> xr.Dataset:
+        """Everything by `quantity`; NaN where there is no estimate."""
+        rows, columns = list(self.limits.values()), dict[str, tuple[str, list]]()
+        for prefix, estimates in (("", [r.late for r in rows]), ("early_", [r.early for r in rows])):
+            for name in ("value", "error", "horizon", "degree", "window", "rows"):
+                columns[prefix + name] = ("quantity", [math.nan if e is None else float(getattr(e, name)) for e in estimates])
+        for name in ("state", "variable", "reason"):
+            columns[name] = ("quantity", [getattr(r, name) for r in rows])
+        return xr.Dataset(columns, coords={"quantity": [r.name for r in rows]}, attrs={"units": "dimensionless"})
+
+    def __str__(self) -> str:
+        head = ("limit of", "value", "bar", "along", "up to", "earlier", "bar", "up to", "state")
+        lines: list[tuple[str, ...]] = [head]
+        for r in self.limits.values():
+            cells = [("–", "–", "–") if e is None else (f"{e.value:.9g}", f"{e.error:.1e}", f"{e.horizon:.3g}") for e in (r.late, r.early)]
+            lines.append((r.name, cells[0][0], cells[0][1], r.variable, cells[0][2], *cells[1], r.state))
+        wide = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        told = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in lines]
+        return "\n".join([*told, *(f"left out: {name}: {why}" for name, why in self.skipped.items())])
+
+
+def asymptotics(path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray | None = None, tolerance: float = 1e-3) -> Asymptotics:
+    """The limits of a trajectory, at its last row and at an earlier horizon.
+
+    Args:
+        path: a flow or a descent; at least eight rows beyond log t = 3.
+        log_gradient: log ‖∇L‖ in all weights at every row, (S,), for the limit of r; not stored by runs.
+        tolerance: a bar is small below this fraction of the quantity (of one, for exponents and q).
+
+    Returns:
+        Exponents of the norms against log t; the limits of R/log t, the smallest margin (along R and along log t), log(1/L)/log t
+        and q; exponent and factor of what margin and directions lack (-1 and finite where the gap is C*/R). What has no meaning
+        for the problem is named in `skipped`: normalised quantities without homogeneity, laws of the loss without an exponential tail.
+
+    Raises:
+        TooEarly: without `log_t`, or with fewer than eight late rows.
+    """
+    return _Reader(path, tolerance).read(log_gradient)
+
+
+class _Reader:
+    """Late rows of a trajectory, and how each quantity is extrapolated."""
+
+    def __init__(self, path: Trajectory, tolerance: float) -> None:
+        if "log_t" not in path.dataset:
+            raise TooEarly(f"This {path.kind} trajectory has no `log_t`, which limits are read off; make it with `integrate` or `descend`.")
+        log_t = path.dataset["log_t"].values
+        late = np.isfinite(log_t) & (log_t > LATE)
+        if late.sum() < ROWS:
+            top = float(np.max(log_t)) if len(log_t) else -math.inf
+            raise TooEarly(f"{int(late.sum())} rows beyond log t = {LATE:g} (the last at {top:.3g}) tell no limit; run to log t = 100, with {ROWS} rows.")
+        self.path, self.problem, self.tolerance, self.late = path, path.problem, tolerance, late
+        self.rows = path.dataset.isel(step=np.flatnonzero(late))
+        self.log_t = log_t[late]
+        with np.errstate(over="ignore"):
+            self.R, self.loss = np.exp(self.rows["log_R"].values), -self.rows["log_loss"].values
+        # A run is as accurate as its tolerance at best, and its errors vary smoothly along the path.
+        self.rtol = float(path.provenance.get("settings", {}).get("rtol", 0.0))
+        self.limits: dict[str, Limit] = {}
+        self.skipped: dict[str, str] = {}
+
+    def read(self, log_gradient: Sequence[float] | np.ndarray | None) -> Asymptotics:
+        joint = self.problem.network.symmetry.joint_degree
+        homogeneous = joint is not None
+        K = float(joint) if joint else None
+        self.powers, self.across = _powers(K, 2.0), _powers(K, 1.0)
+        grows = homogeneous and bool(np.isfinite(self.R).all()) and self.R[-1] > 1.5 * self.R[0]
+        tail = self.problem.loss.labels != "targets" and not any(self.problem.decay.values())
+        tiny = tail and self.loss[-1] > LATE
+        self.pace_of_norms(tiny, grows)
+        if tiny:
+            self.add("log(1/L) / log_t", "log_t", self.log_t, self.loss / self.log_t, self.rtol)
+            if K is not None and self.problem.scheme.name in _GROWING and grows:
+                self.pace(K, log_gradient)
+            else:
+                self.skipped["q"] = "its law needs a homogeneous network whose norms follow the gradient."
+        else:
+            self.skipped["q"] = "the loss has no exponential tail here, or is not small at the end."
+        if homogeneous and tail:
+            self.margin(grows)
+        else:
+            self.skipped["min_margin"] = "margins are compared over time for homogeneous networks and classes only."
+        return Asymptotics(self.limits, self.directions(grows), K, self.skipped)
+
+    def pace_of_norms(self, tiny: bool, grows: bool) -> None:
+        """Exponents of the norms and the limit of R/log t.
+
+        Λ = log 1/L takes the place of log t where it can: their ratio tends to one, and norms have no logarithms of Λ in them.
+        """
+        variable, x = ("log 1/L", np.where(self.loss > LATE, self.loss, np.nan)) if tiny else ("log_t", self.log_t)
+        for i, label in enumerate(self.rows["block"].values.tolist()):
+            rho = self.rows["rho"].values[:, i]
+            self.take(f"exponent rho_{label}", variable, x, 1.0, lambda x, h, rho=rho: power(x, rho, horizon=h, powers=self.powers, drift=self.rtol))
+        if grows:
+            self.add("R / log_t", variable, x, self.R / x, self.rtol * self.R[-1] / x[-1])
+
+    def pace(self, K: float, log_gradient: Sequence[float] | np.ndarray | None) -> None:
+        """The limits of q and, where gradients are given, of log r."""
+        late, beta = self.loss > LATE, 2.0 - 2.0 / K
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # log Λ for log log t: the same limit, and nothing but powers of 1/Λ on the way.
+            slow = beta * np.log(self.loss)
+        q = np.where(late, self.log_t - self.loss + slow, np.nan)
+        noise = self.rtol * self.loss[-1] + 4.0 * np.finfo(np.float64).eps * self.log_t[-1]
+        self.add("q", "log 1/L", self.loss, q, noise, scale=1.0, powers=self.powers)
+        if log_gradient is not None:
+            log_r = 2.0 * (np.asarray(log_gradient, dtype=np.float64)[self.late] + self.loss) - slow
+            self.add("log r", "log 1/L", self.loss, np.where(late, log_r, np.nan), noise, scale=1.0, powers=self.powers)
+
+    def margin(self, grows: bool) -> None:
+        """The smallest margin, and how it gets to its limit."""
+        margin = self.rows["min_margin"].values
+        drift = self.rtol * abs(float(margin[-1]))
+        if grows:
+            self.add("min_margin", "R", self.R, margin, drift, powers=self.powers)
+        self.add("min_margin by log_t", "log_t", self.log_t, margin, drift)
+        if grows:
+            law = {"powers": self.powers, "drift": drift}
+            self.take("exponent margin gap", "R", self.R, 1.0, lambda x, h: gap_exponent(x, margin[:, None], horizon=h, **law))
+            self.take("factor margin gap", "R", self.R, None, lambda x, h: correction(x, margin, horizon=h, **law))
+
+    def directions(self, grows: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """V_∞ of every block, and exponent and factor C* of the way there."""
+        ends = {}
+        x, variable = (self.R, "R") if grows else (self.log_t, "log_t")
+        law = {"powers": self.across, "drift": self.rtol}
+        for name in self.problem.network.weights:
+            V = self.rows[f"V_{name}"].values
+            shape, V = V.shape[1:], V.reshape(len(V), -1)
+            if not self.problem.scheme.unit:
+                V = V / np.linalg.norm(V, axis=1, keepdims=True)
+            try:
+                end = each(np.where(_rising(x), x, np.nan), V, **law)
+            except TooEarly as error:
+                self.skipped[f"V_{name}"] = str(error)
+                continue
+            ends[name] = (end.value.reshape(shape), end.error.reshape(shape))
+            if float(np.ptp(V, axis=0).max()) <= 1e-12:
+                self.skipped[f"exponent V_{name}"] = "the direction does not move."
+                continue
+            self.take(f"exponent V_{name}", variable, x, 1.0, lambda x, h, V=V: gap_exponent(x, V, horizon=h, **law))
+            seen = self.limits[f"exponent V_{name}"].late
+            if seen is not None and abs(seen.value + 1.0) > max(3.0 * seen.error, 0.1):
+                self.skipped[f"C* V_{name}"] = f"the gap falls like {variable}^{seen.value:.3g}, not like 1/{variable}."
+                continue
+            # Without the powers below 1, which the exponent has just excluded.
+            first = {"powers": tuple(p + 1.0 - self.across[0] for p in self.across), "drift": self.rtol}
+            self.take(f"C* V_{name}", variable, x, None, lambda x, h, V=V, first=first: _factor(x, V, h, first))
+        return ends
+
+    def add(
+        self, name: str, variable: str, x: np.ndarray, y: np.ndarray, drift: float, *, scale: float | None = None, powers: Sequence[float] | None = None
+    ) -> None:
+        """The limit of y along x."""
+        self.take(name, variable, x, scale, lambda x, h: richardson(x, y, horizon=h, powers=powers or self.powers, drift=drift))
+
+    def take(self, name: str, variable: str, x: np.ndarray, scale: float | None, fit: Callable[[np.ndarray, float | None], Estimate]) -> None:
+        """One estimate at both horizons."""
+        x = np.where(_rising(x), x, np.nan)
+        top = float(np.nanmax(x)) if np.isfinite(x).any() else math.nan
+        late, early, missing, short = None, None, "", 1.0
+        try:
+            late = fit(x, None)
+        except TooEarly as error:
+            missing = str(error)
+        size = max(scale if scale is not None else abs(late.value) if late is not None else 1.0, 1e-300)
+        for ratio in _EARLIER if late is not None else ():
+            if np.nansum(x <= top / ratio) < ROWS or self.log_t[x <= top / ratio].max() < _EARLIEST:
+                continue
+            try:
+                found = fit(x, top / ratio)
+            except TooEarly:
+                continue
+            if late is not None and found.error > 0:
+                # A bar that was too short before is too short by the same factor now.
+                short = max(short, abs(found.value - late.value) / found.error)
+            # The farthest horizon with a small bar, else the one that tells most; a wide bar would agree with everything.
+            early = found if early is None or found.error < early.error else early
+            if early.error <= self.tolerance * size:
+                break
+        if late is not None and early is None:
+            missing = f"no second horizon: too few rows beyond log t = {_EARLIEST:g} below {variable} = {top / 2:.3g}; run to {variable} = {4 * top:.3g}."
+        late = replace(late, error=late.error * short) if late is not None else None
+        self.limits[name] = Limit(name, variable, late, early, size, self.tolerance, missing)
+
+
+def _powers(K: float | None, step: float) -> tuple[float, ...]:
+    """The first powers of 1/R among the sums of integers and multiples of step/K.
+
+    Balance keeps ρ_k²/κ_k - ρ_j²/κ_j, a relative change of norms by ρ^{-2} = R^{-2/K} (step 2). It also keeps parts of a block that
+    the output does not see, a relative change of its direction by ρ^{-1} = R^{-1/K} (step 1).
+    """
+    found = {round(i + (step * j / K if K is not None and K > 1 else 0.0), 9) for i in range(5) for j in range(5)} - {0.0}
+    return tuple(sorted(found)[:4])
+
+
+def _rising(x: np.ndarray) -> np.ndarray:
+    """Rows that set a new record; the others are not ahead of anything."""
+    best = np.maximum.accumulate(np.where(np.isfinite(x), x, -np.inf))
+    return np.isfinite(x) & (x > 0) & (x >= best) & np.concatenate([[True], best[1:] > best[:-1]])
+
+
+def _factor(x: np.ndarray, V: np.ndarray, horizon: float | None, law: dict) -> Estimate:
+    """C* = lim R ‖V - V_∞‖, from the factors of 1/R of all components."""
+    kept = np.isfinite(x) & (x <= (np.inf if horizon is None else horizon))
+    got = each(x, V, what="correction", horizon=horizon, logs=False, **law)
+    size = float(np.linalg.norm(got.value))
+    at = int(np.argmax(got.error))
+    return Estimate(size, float(np.linalg.norm(got.error)), float(x[kept].max()), int(got.degree[at]), False, float(got.window[at]), int(got.rows[at]))
