@@ -24,13 +24,15 @@ _HOMES = {
     "flowlab.symbolic.certificate": ("certify",),
     "flowlab.symbolic.mutants": ("mutants",),
     "flowlab.lowering.field": ("VectorField", "lower"),
-    "flowlab.dynamics": ("integrate", "log_loss_below", "log_time", "norm_above", "separated", "time", "wall"),
+    "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
+    "flowlab.discrete.limit": ("Limit", "limit"),
+    "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),
     "flowlab.claims": ("Claim", "Verdict", "check", "claim"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
         "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "OutputError",
-        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "UnknownName", "UnloweredNode",
+        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "UnknownName", "UnloweredNode",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

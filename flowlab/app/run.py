@@ -106,7 +106,7 @@ def _words(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
         figures[name]
     if "witness" in spec:
         rules[spec["witness"].get("rule", "gradient")]
-    solver_named(spec.get("integrate", {}).get("solver", "tsit5"))
+    solver_named(spec.get("integrate", {}).get("solver", "auto"))
     return names, pictures
 
 

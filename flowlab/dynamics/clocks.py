@@ -1,40 +1,226 @@
-"""What a run steps in. A clock ties the independent variable s of the stepping loop to the time t of the flow."""
+"""What a run steps in. A clock ties the independent variable s of the stepping loop to the time t of the flow.
 
-import math
+`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before.
+`loss`   ds = L dt (and L ‖θ‖^{K-1} dt for a network of degree K ≥ 2), so that the loss may be any number.
+`norm`   s = log R with R the product of norms, for homogeneous networks once every sample is on its right side.
+
+The last two carry q = log(t L), which is bounded or drifts like a logarithm while t itself leaves float64: with dτ = L dt,
+dq/dτ = e^{-q} + d log L/dτ, and log t = q - log L keeps its relative accuracy at log t = 1e9. Integrating log t directly does
+not: it grows without bound, and a step that is accurate in log t is not accurate in t L.
+
+Late in a run an error counts by what it does to the softmax of the samples: 1/R in a direction is of order one there.
+"""
+
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
-from flowlab.dynamics.conditions import LogTime, Time
 from flowlab.language.data import Data
+from flowlab.language.groups import inner, scaled
+from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
+
+_ROUND_OFF = 32.0 * 2.0**-52
 
 
 class Clock(eqx.Module):
-    """Base of all clocks. The stepping loop knows of time only what is said here."""
+    """Base of all clocks. The stepping loop knows of time only what is said here; z is what is integrated."""
+
+    name: ClassVar[str]
 
     @abstractmethod
-    def rate(self, field: VectorField, s: Any, y: Any, data: Data) -> Any:
-        """dy/ds, in the integrated coordinates."""
+    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+        """The value of the clock and z at a state and a time."""
 
     @abstractmethod
-    def log_t(self, s: float) -> float:
-        """Log t at a value of the clock; -inf at the start."""
+    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+        """dz/ds; `shift` is added to the outputs the loss sees, for the Jacobian with respect to them."""
+
+    def coordinates(self, field: VectorField, z: Any) -> Any:
+        """The field's own coordinates, which it can observe and unpack."""
+        return z[0]
+
+    def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
+        """Log t at a value of the clock."""
+        return z[1] - log_loss
+
+    def constrain(self, field: VectorField, z: Any) -> Any:
+        """`z` with unit directions where the scheme has them so."""
+        return field.constrain(z[0]), z[1]
 
     @abstractmethod
-    def end(self, horizon: Time | LogTime) -> float:
-        """The value of the clock at a horizon."""
+    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+        """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
 
 class OrdinaryTime(Clock):
-    """s = t: exact and cheap early; late in a run ever more steps are needed per unit of log t."""
+    """s = t; z is the field's own coordinates."""
 
-    def rate(self, field: VectorField, s: Any, y: Any, data: Data) -> Any:
-        return field.rate(s, y, data)
+    name = "time"
 
-    def log_t(self, s: float) -> float:
-        return math.log(s) if s > 0 else -math.inf
+    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+        return jnp.exp(log_t), field.pack(state)
 
-    def end(self, horizon: Time | LogTime) -> float:
-        return horizon.t
+    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+        return field.rate(s, z, data)
+
+    def coordinates(self, field: VectorField, z: Any) -> Any:
+        return z
+
+    def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
+        return jnp.log(s)
+
+    def constrain(self, field: VectorField, z: Any) -> Any:
+        return field.constrain(z)
+
+    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+        error = _tangent(field, z1, error)
+        return _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
+
+
+class _Scaled(Clock):
+    """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
+
+    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+        weights, moved = jax.jvp(lambda z: _weights(field, self.coordinates(field, z)), (z1,), (error,))
+        return _weighed(field, weights, moved, error[1], data, rtol + atol)
+
+    def _start(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[dict[str, jax.Array], jax.Array]:
+        seen = field.observe(field.pack(state), data)
+        return seen, log_t + seen["log_loss"]
+
+
+class LossTime(_Scaled):
+    """ds = L dt, times ‖θ‖^{K-1} for a joint degree K ≥ 2."""
+
+    name = "loss"
+
+    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+        _, q = self._start(field, state, log_t, data)
+        return jnp.zeros(()), (field.pack(state), q)
+
+    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+        y, q = z
+        rate, _ = field.scaled_rate(y, data, shift)
+        _, slope = jax.jvp(lambda y: field.observe(y, data)["log_loss"], (y,), (rate,))
+        degree = field.problem.network.symmetry.joint_degree
+        power = max(float(degree) - 1.0, 0.0) if degree is not None else 0.0
+        length = sum((jnp.sum(r * r) for r in field.unpack(y).rho.values()), jnp.zeros(()))
+        factor = jnp.exp(-0.5 * power * jnp.log(length))
+        return jax.tree.map(lambda r: factor * r, (rate, jnp.exp(-q) + slope))
+
+
+class NormTime(_Scaled):
+    """s = log R; norms are integrated as logarithms where the problem is polar."""
+
+    name = "norm"
+
+    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+        seen, q = self._start(field, state, log_t, data)
+        y: Any = field.pack(state)
+        if field.problem.coordinates == "polar":
+            y = {k: jnp.log(r) for k, r in y[0].items()}, y[1]
+        return seen["log_R"], (y, q)
+
+    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+        y = self.coordinates(field, z)
+        rate, _ = field.scaled_rate(y, data, shift)
+
+        def seen(y: Any) -> tuple[jax.Array, jax.Array]:
+            found = field.observe(y, data)
+            return found["log_R"], found["log_loss"]
+
+        _, (speed, slope) = jax.jvp(seen, (y,), (rate,))
+        if field.problem.coordinates == "polar":
+            rate = {k: r / y[0][k] for k, r in rate[0].items()}, rate[1]
+        return jax.tree.map(lambda r: r / speed, (rate, jnp.exp(-z[1]) + slope))
+
+    def coordinates(self, field: VectorField, z: Any) -> Any:
+        if field.problem.coordinates == "polar":
+            return {k: jnp.exp(r) for k, r in z[0][0].items()}, z[0][1]
+        return z[0]
+
+
+CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (OrdinaryTime(), LossTime(), NormTime())}
+
+
+class Setting(eqx.Module):
+    """What a step is given besides s and z."""
+
+    clock: Clock
+    field: VectorField
+    data: Data
+    rtol: jax.Array
+    atol: jax.Array
+
+    def size(self, s: Any, z: Any, error: Any) -> jax.Array:
+        """An error in units of what is allowed at z."""
+        return self.clock.size(self.field, s, z, z, error, self.data, self.rtol, self.atol)
+
+    def by_samples(self, s: Any, z: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The stiff part U B of the Jacobian, through the samples' outputs, and its diagonal entry of q.
+
+        Returns:
+            U (n, NC), how the rate answers to the outputs the loss sees; B (NC, n), how outputs answer to z; and the entry of q.
+        """
+        flat, restore = ravel_pytree(z)
+
+        def outputs(v: jax.Array) -> jax.Array:
+            y = self.clock.coordinates(self.field, restore(v))
+            return self.field.problem.network.outputs(_weights(self.field, y), self.data.x, jnp)
+
+        shape = jax.eval_shape(outputs, flat)
+        back = jax.jacrev(lambda v: outputs(v).ravel())(flat)
+
+        def rate(shift: jax.Array) -> jax.Array:
+            return ravel_pytree(self.clock.rate(self.field, s, z, self.data, shift.reshape(shape.shape)))[0]
+
+        ahead = jax.jacfwd(rate)(jnp.zeros(back.shape[0]))
+        entry = jax.grad(lambda q: self.clock.rate(self.field, s, (z[0], q), self.data)[1])(z[1])
+        return ahead, back, entry
+
+
+def _weights(field: VectorField, y: Any) -> Any:
+    """The weight blocks the network sees, from the field's coordinates."""
+    if field.problem.coordinates == "polar":
+        return field.problem.scheme.weights(jnp, y[0], y[1], field.problem.per)
+    return y
+
+
+def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tolerance: Any) -> jax.Array:
+    """An error by what it does: to norms (relative), to directions (in units of the weights), to the softmax, to q."""
+    per = field.problem.per
+    squares, along = inner(W, W, per), inner(W, error, per)
+    radial = {k: along[k] / squares[k] for k in along}
+    across = {w: error[w] - part for w, part in scaled(radial, W, per).items()}
+    outputs = field.problem.network.outputs
+    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, outputs(w, data.x, jnp), data.y), (W,), (across,))
+    p = jax.nn.softmax(-margins)
+    shifted = p * (moved - jnp.sum(p * moved))
+    # Weights and exponents of size R cannot be held closer than their own round-off.
+    of_weights, of_exponents = (jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins))
+    parts = (
+        _rms(across) / of_weights,
+        jnp.max(jnp.stack([jnp.max(jnp.abs(r)) for r in radial.values()])) / tolerance,
+        jnp.sqrt(jnp.sum(shifted * shifted)) / of_exponents,
+        jnp.abs(of_q) / of_exponents,
+    )
+    return jnp.max(jnp.stack(parts))
+
+
+def _rms(tree: Any) -> jax.Array:
+    flat = ravel_pytree(tree)[0]
+    return jnp.sqrt(jnp.mean(flat * flat))
+
+
+def _tangent(field: VectorField, y: Any, error: Any) -> Any:
+    """The error without what bringing directions back to unit length removes."""
+    if field.problem.coordinates != "polar" or not field.problem.scheme.unit:
+        return error
+    per, V = field.problem.per, y[1]
+    lengths, along = inner(V, V, per), inner(V, error[1], per)
+    return error[0], {w: error[1][w] - part for w, part in scaled({k: along[k] / lengths[k] for k in along}, V, per).items()}

@@ -49,6 +49,16 @@ class Time(Condition):
         if self.t <= 0:
             raise LanguageError(f"`time({t})` is not ahead; use a time above zero.")
 
+    @property
+    def log_t(self) -> float:
+        """Its logarithm."""
+        return math.log(self.t)
+
+    @property
+    def told(self) -> str:
+        """The horizon in words."""
+        return f"t = {self.t:.6g}"
+
 
 @conditions.register("log_time")
 class LogTime(Condition):
@@ -58,13 +68,16 @@ class LogTime(Condition):
 
     def __init__(self, log_t: float) -> None:
         self.log_t = _finite(self.name, log_t)
-        if self.log_t > LONGEST_LOG_TIME:
-            raise LanguageError(f"`log_time({log_t})` is beyond float64 in ordinary time, the clock of this version; use at most {LONGEST_LOG_TIME:g}.")
 
     @property
     def t(self) -> float:
-        """The time itself."""
-        return math.exp(self.log_t)
+        """The time itself, or the longest that ordinary time can hold."""
+        return math.exp(min(self.log_t, LONGEST_LOG_TIME))
+
+    @property
+    def told(self) -> str:
+        """The horizon in words."""
+        return f"t = {self.t:.6g}" if self.log_t <= LONGEST_LOG_TIME else f"log t = {self.log_t:.6g}"
 
 
 @conditions.register("log_loss_below")
@@ -86,6 +99,19 @@ class NormAbove(Event):
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:
         return seen["log_R"] - jnp.log(self.level)
+
+
+@conditions.register("log_loss")
+class LogLoss(LogLossBelow):
+    """The logarithm of the data loss falls to a level."""
+
+
+@conditions.register("log_norm")
+class LogNorm(Event):
+    """log R rises to a level."""
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        return seen["log_R"] - self.level
 
 
 @conditions.register("separated")
@@ -121,13 +147,23 @@ def time(t: float) -> Time:
 
 
 def log_time(log_t: float) -> LogTime:
-    """Run until log t reaches a value, at most 690."""
+    """Run until log t reaches a value; beyond 690, where t leaves float64, only late clocks can."""
     return LogTime(log_t)
 
 
 def log_loss_below(level: float) -> LogLossBelow:
     """Run until the logarithm of the data loss is below a level."""
     return LogLossBelow(level)
+
+
+def log_loss(level: float) -> LogLoss:
+    """Run until the logarithm of the data loss reaches a level."""
+    return LogLoss(level)
+
+
+def log_norm(level: float) -> LogNorm:
+    """Run until log R, R the product of norms, reaches a level."""
+    return LogNorm(level)
 
 
 def norm_above(level: float) -> NormAbove:

@@ -4,6 +4,7 @@ import math
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -12,8 +13,8 @@ from rich.progress import Progress as Bar
 class Progress:
     """Shows how far a run is; measured in log t once t is large, since runs spend their steps evenly there."""
 
-    def __init__(self, on: bool, t_end: float, horizon: str) -> None:
-        self.on, self.t_end = on, t_end
+    def __init__(self, on: bool, log_end: float, horizon: str) -> None:
+        self.on, self.log_end = on, log_end
         self.bar: Bar | None = None
         self.horizon = horizon or "an event"
 
@@ -22,15 +23,15 @@ class Progress:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
             bar = self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
             bar.start()
-            self.task = bar.add_task(f"to {self.horizon}", total=1.0 if self.t_end < 1e299 else None)
+            self.task = bar.add_task(f"to {self.horizon}", total=1.0 if math.isfinite(self.log_end) else None)
         return self
 
-    def show(self, t: float, seen: dict[str, Any] | None) -> None:
+    def show(self, log_t: float, seen: dict[str, Any] | None) -> None:
         """Update the bar with what is observed now."""
         if self.bar is None or seen is None:
             return
-        part = math.log1p(t) / math.log1p(self.t_end)
-        told = f"log t {math.log(t) if t > 0 else -math.inf:7.3f}  log loss {float(seen['log_loss']):9.4f}  margin {float(seen['min_margin']):9.3e}"
+        part = np.logaddexp(0.0, log_t) / np.logaddexp(0.0, self.log_end) if math.isfinite(self.log_end) else 0.0
+        told = f"log t {log_t:9.4g}  log loss {float(seen['log_loss']):9.4g}  margin {float(seen['min_margin']):9.3e}"
         self.bar.update(self.task, completed=part, description=told)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

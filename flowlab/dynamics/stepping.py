@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from flowlab.dynamics.clocks import Clock
+from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -20,6 +20,7 @@ from flowlab.lowering.field import VectorField
 RUNNING, FIRED, NONFINITE, STALLED = 0, 1, 2, 3
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t is no step."""
+STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
 
@@ -47,12 +48,12 @@ class Chunk(NamedTuple):
     accepted: jax.Array
     before_t: jax.Array
     before_y: Any
+    before_state: Any
     fired: jax.Array
 
 
-def _rate(t: Any, y: Any, args: tuple[Clock, VectorField, Data]) -> Any:
-    clock, field, data = args
-    return clock.rate(field, t, y, data)
+def _rate(t: Any, y: Any, args: Setting) -> Any:
+    return args.clock.rate(args.field, t, y, args.data)
 
 
 TERM = diffrax.ODETerm(_rate)
@@ -69,7 +70,9 @@ def projects(field: VectorField) -> bool:
 
 
 def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
-    """Evaluations of the rate in one attempted step."""
+    """Evaluations of the rate in one attempted step; of implicit solvers the stages, not what their iterations and Jacobians cost."""
+    if not hasattr(solver, "tableau"):
+        return STAGES_OF_STIFF
     tableau = solver.tableau  # type: ignore[attr-defined]
     return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)
 
@@ -85,24 +88,31 @@ def begin(
     field: VectorField,
     data: Data,
     y: Any,
+    t: jax.Array,
     t_end: jax.Array,
     rtol: jax.Array,
     atol: jax.Array,
 ) -> Carry:
-    """The carry at time zero, with a first step size chosen from the rates."""
-    t = jnp.zeros(())
-    args = (clock, field, data)
+    """The carry at a value of the clock, with a first step size chosen from the rates."""
+    args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
-    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, None, args, solver.func, order)
+    # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
+    first = None if clock.name == "time" else jnp.asarray(1e-3)
+    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero = jnp.zeros((), dtype=jnp.int64)
     return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero)
 
 
+def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any) -> dict[str, jax.Array]:
+    seen = field.observe(clock.coordinates(field, z), data)
+    return seen | {"log_t": clock.log_t(s, z, seen["log_loss"])}
+
+
 @eqx.filter_jit
-def observe(field: VectorField, data: Data, y: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
+def observe(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
     """Observations and event values at a state."""
-    seen = field.observe(y, data)
+    seen = _seen(clock, field, data, s, z)
     return seen, _values(events, seen)
 
 
@@ -119,14 +129,17 @@ def restep(
     t: jax.Array,
     h: jax.Array,
     y: Any,
+    rtol: jax.Array,
+    atol: jax.Array,
     events: tuple[Event, ...],
+    state: Any = None,
 ) -> tuple[Any, jax.Array]:
-    """One step of size h from a state, projected; with the event values after it."""
-    args = (clock, field, data)
-    state = solver.init(TERM, t, t + h, y, args)
+    """One step of size h from a state (and what the solver kept from the step before it), projected; with the event values after it."""
+    args = Setting(clock, field, data, rtol, atol)
+    state = solver.init(TERM, t, t + h, y, args) if state is None else state
     out, *_ = solver.step(TERM, t, t + h, y, args, state, jnp.asarray(True))
-    out = field.constrain(out)
-    return out, _values(events, field.observe(out, data))
+    out = clock.constrain(field, out)
+    return out, _values(events, _seen(clock, field, data, t + h, out))
 
 
 @eqx.filter_jit
@@ -144,11 +157,13 @@ def advance(
     size: int,
 ) -> Chunk:
     """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result."""
-    args = (clock, field, data)
+    args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
-    control = controller(rtol, atol)
-    rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), carry.y)
-    start = Chunk(carry, jnp.zeros((size,)), rows, jnp.zeros((), jnp.int64), carry.t, carry.y, jnp.zeros((len(events),), bool))
+    # The error arrives in units of what is allowed, so the control itself has tolerance one.
+    control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
+    shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
+    rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
+    start = Chunk(carry, jnp.zeros((size,)), rows, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
     moved = jnp.asarray(projects(field))
 
@@ -164,12 +179,15 @@ def advance(
         y1, error, _, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
         sound = _finite((y1, error))
         # A non-finite error estimate is a rejected step, whatever the controller would make of it.
-        error = jax.tree.map(lambda e: jnp.where(sound, e, jnp.inf), error)
-        keep, _, t_after, _, control_state, _ = control.adapt_step_size(c.t, t_to, c.y, y1, args, error, order, c.control_state)
+        amount = clock.size(field, t_to, c.y, y1, error, data, rtol, atol)
+        sound = sound & jnp.isfinite(amount)
+        amount = jnp.where(sound, amount, jnp.inf)
+        keep, _, t_after, _, control_state, _ = control.adapt_step_size(c.t, t_to, one, one, args, amount, order, c.control_state)
         keep = keep & sound
         t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
-        y1 = field.constrain(y1)
-        fired = (_values(events, field.observe(y1, data)) > 0) & keep
+        y1 = clock.constrain(field, y1)
+        seen = _seen(clock, field, data, t_to, y1)
+        fired = (_values(events, seen) > 0) & keep
 
         def pick(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
@@ -183,13 +201,15 @@ def advance(
         # The row of a fired event is left out: the host locates the crossing between `before_t` and t.
         go = keep & ~fired.any()
         row = chunk.accepted
-        times = jnp.where(go, chunk.times.at[row].set(t_to), chunk.times)
-        kept = jax.tree.map(lambda buffer, leaf: jnp.where(go, buffer.at[row].set(leaf), buffer), chunk.rows, y1)
+        # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
+        times = jnp.where(go, chunk.times.at[row].set(t_to if clock.name == "time" else seen["log_t"]), chunk.times)
+        state = field.unpack(clock.coordinates(field, y1))
+        kept = jax.tree.map(lambda buffer, leaf: jnp.where(go, buffer.at[row].set(leaf), buffer), chunk.rows, state)
         after = Carry(
             t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,
             c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64),
         )  # fmt: skip
-        return Chunk(after, times, kept, chunk.accepted + go, c.t, c.y, fired), tried + 1
+        return Chunk(after, times, kept, chunk.accepted + go, c.t, c.y, c.solver_state, fired), tried + 1
 
     chunk, _ = jax.lax.while_loop(unfinished, attempt, (start, jnp.zeros((), jnp.int64)))
     return chunk

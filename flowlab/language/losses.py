@@ -34,8 +34,8 @@ class Loss(ABC):
         """Log ℓ of every sample, (N,), from outputs (N, C) and labels."""
 
     @abstractmethod
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
-        """-∂ℓ/∂f of every sample, (N, C)."""
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+        """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
 
     @abstractmethod
     def margins(self, xp: Any, f: Any, y: Any) -> Any:
@@ -102,8 +102,8 @@ class Exponential(_Binary):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return -self.margins(xp, f, y)
 
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
-        return (y * xp.exp(-self.margins(xp, f, y)))[:, None]
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+        return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
     def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.exp(-y * f[0])
@@ -119,8 +119,8 @@ class Logistic(_Binary):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return _log_softplus(xp, -self.margins(xp, f, y))
 
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
-        return (y * _sigmoid(xp, -self.margins(xp, f, y)))[:, None]
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+        return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
     def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.log(1 + sp.exp(-y * f[0]))
@@ -129,9 +129,8 @@ class Logistic(_Binary):
         return r"\log(1 + e^{-y f})"
 
 
-def _sigmoid(xp: Any, z: Any) -> Any:
-    e = xp.exp(-xp.abs(z))
-    return xp.where(z >= 0, 1.0 / (1.0 + e), e / (1.0 + e))
+def _log_sigmoid(xp: Any, z: Any) -> Any:
+    return -xp.logaddexp(xp.zeros_like(z), -z)
 
 
 def _log_softplus(xp: Any, z: Any) -> Any:
@@ -157,8 +156,8 @@ class Square(Loss):
         safe = xp.where(square > 0, square, xp.ones_like(square))
         return xp.where(square > 0, xp.log(safe), xp.full_like(square, -np.inf))
 
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
-        return -self._gap(xp, f, y)
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+        return -self._gap(xp, f, y) * xp.exp(-xp.asarray(log_scale))
 
     def margins(self, xp: Any, f: Any, y: Any) -> Any:
         return -xp.abs(self._gap(xp, f, y)).max(axis=1)
@@ -206,12 +205,12 @@ class CrossEntropy(_Classes):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return _log_softplus(xp, self._log_others(xp, f, y))
 
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
         top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
-        shifted = xp.exp(gaps - top)
-        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), shifted / shifted.sum(axis=1, keepdims=True)), own)
+        log_total = top + xp.log(xp.exp(gaps - top).sum(axis=1, keepdims=True))
+        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
 
     def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.log(sp.Add(*(sp.exp(a) for a in f))) - f[int(y)]
@@ -227,9 +226,9 @@ class MulticlassExponential(_Classes):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return self._log_others(xp, f, y)
 
-    def pull(self, xp: Any, f: Any, y: Any) -> Any:
+    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)
-        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps))), own)
+        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own)
 
     def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))

@@ -69,10 +69,12 @@ class Scheme(ABC):
         return scaled(rho, V, per)
 
 
-def _radial(book: Book, reason: str) -> sp.Expr:
+def _radial(book: Book, reason: str, *, moves: bool = True) -> sp.Expr:
+    """⟨V_k, -∂L/∂W_k⟩, which is the rate of ρ_k where it `moves` by its own gradient."""
     rate = book.inner(book.V, book.velocity)
-    book.record("radial part", reason, f"d rho_k/dt = <V_k, dW_k/dt> = {book.show(rate, False)}",
-                rf"\dot\rho_k = \langle V_k, -\partial L/\partial W_k\rangle = {book.show(rate, True)}")  # fmt: skip
+    left = ("d rho_k/dt = ", r"\dot\rho_k = ") if moves else ("", "")
+    book.record("radial part", reason, f"{left[0]}<V_k, -dL/dW_k> = {book.show(rate, False)}",
+                rf"{left[1]}\langle V_k, -\partial L/\partial W_k\rangle = {book.show(rate, True)}")  # fmt: skip
     return rate
 
 
@@ -81,7 +83,7 @@ class GradientFlow(Scheme):
     """W' = -∂L/∂W, split into norm and direction (Poggio, Banburski and Liao 2020; claim P2)."""
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
-        book.record("polar split", "$W_k = rho_k V_k$ with $|V_k| = 1$; differentiate both sides in time",
+        book.record("polar split", "$W_k = rho_k V_k$ with $|V_k| = 1$ follows $dW_k/dt = -dL/dW_k$; differentiate both sides in time",
                     "dW_k/dt = (d rho_k/dt) V_k + rho_k dV_k/dt,  <V_k, dV_k/dt> = 0",
                     r"\dot W_k = \dot\rho_k V_k + \rho_k \dot V_k, \qquad \langle V_k, \dot V_k\rangle = 0")  # fmt: skip
         rho_rate = _radial(book, "take the inner product with $V_k$: the second term drops out because $<V_k, dV_k/dt> = 0$")
@@ -213,7 +215,7 @@ class ExponentialWeightNormalization(_Normalised):
     conserved_norm = "log"
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
-        radial = _radial(book, "the part of the velocity along $u_k = v_k/|v_k|$, for which $V_k$ stands")
+        radial = _radial(book, "the part of $-dL/dW_k$ along $u_k = v_k/|v_k|$, for which $V_k$ stands", moves=False)
         a = sp.Symbol("a_k", real=True)
         # ρ = e^a: dL/da = (dρ/da) dL/dρ, and ρ' = (dρ/da) a'.
         speed = sp.diff(sp.exp(a), a).subs(sp.exp(a), book.rho)

@@ -48,7 +48,10 @@ class VectorField(eqx.Module):
             A State whose `rho` and `V` are the time derivatives of those of `state`.
         """
         y = self.pack(state)
-        rate = self.rate(t, y, data)
+        return self.split(state, self.rate(t, y, data))
+
+    def split(self, state: State, rate: Any) -> State:
+        """A rate of the integrated coordinates as rates of norms and directions."""
         if self.problem.coordinates == "polar":
             rho, V = rate
         else:
@@ -74,14 +77,40 @@ class VectorField(eqx.Module):
 
     def rate(self, t: Any, y: Any, data: Data) -> Any:
         """The time derivative of integrated coordinates; the program, line by line."""
+        return self._sorted(y, self.program.evaluate(jnp, self._given(y, data)))
+
+    def scaled_rate(self, y: Any, data: Data, shift: Any = None) -> tuple[Any, jax.Array]:
+        """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
+
+        Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number at
+        log L = -1e9 as it is at 1. (Lyu and Li 2020 train far below underflow in the same way.) For problems without weight
+        decay, whose loss alone has this scale.
+
+        Args:
+            y: state in the integrated coordinates.
+            data: samples.
+            shift: (N, C), added to the outputs that the pull sees; its derivative is how the rate answers to the outputs.
+        """
+        found: list[jax.Array] = []
+
+        def scaled(outputs: jax.Array) -> jax.Array:
+            outputs = outputs if shift is None else outputs + shift
+            found.append(self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction))
+            return self.problem.loss.pull(jnp, outputs, data.y, found[0])
+
+        rates = self.program.evaluate(jnp, self._given(y, data), scaled)
+        return self._sorted(y, rates), found[0]
+
+    def _given(self, y: Any, data: Data) -> dict[tuple[str, str], Any]:
         given: dict[tuple[str, str], Any] = {("x", ""): data.x, ("y", ""): data.y}
         if self.problem.coordinates == "polar":
             rho, V = y
             given |= {("norm", k): v for k, v in rho.items()} | {("direction", w): v for w, v in V.items()}
         else:
             given |= {("weight", w): v for w, v in y.items()}
-        given |= {("decay", w): v for w, v in self.decay.items()}
-        rates = self.program.evaluate(jnp, given)
+        return given | {("decay", w): v for w, v in self.decay.items()}
+
+    def _sorted(self, y: Any, rates: dict[tuple[str, str], Any]) -> Any:
         if self.problem.coordinates == "polar":
             return {k: rates["rho", k] for k in y[0]}, {w: rates["V", w] for w in y[1]}
         return {w: rates["W", w] for w in y}

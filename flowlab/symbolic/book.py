@@ -51,7 +51,8 @@ class Book:
     Attributes:
         homogeneous: whether f(W; x) = R f(V; x) holds, so that G_k is taken at V and ⟨V_k, G_k⟩ = κ_k s.
         unit: whether ⟨V_k, V_k⟩ = 1 (else ν_k²).
-        loss_pull: how -∂ℓ/∂f is told, text and LaTeX, with f̄ folded by the label for binary losses.
+        binary: whether the label is folded into the output of a sample, q_n = y_n f(W; x_n).
+        decayed: whether there is weight decay.
     """
 
     homogeneous: bool
@@ -79,8 +80,10 @@ class Book:
 
     @property
     def sample(self) -> tuple[str, str]:
-        """The output of sample n, text and LaTeX."""
-        return ("fb_n", r"\bar f_n") if self.binary else ("f_n", "f_n")
+        """The output of sample n, text and LaTeX: with a bar where it is taken at V, without one at W."""
+        if self.homogeneous:
+            return "fb_n", r"\bar f_n"
+        return ("q_n", "q_n") if self.binary else ("f_n", "f_n")
 
     def show(self, value: "Vec | sp.Expr", tex: bool) -> str:
         """A rate as it is printed: sums over samples gathered, common factors in front."""
@@ -98,7 +101,7 @@ def s_text(book: Book, tex: bool) -> str:
     f = book.sample[tex]
     if book.binary:
         return rf"\sum_n \psi_n {f}" if tex else f"sum_n psi_n {f}"
-    return r"\sum_n \langle\psi_n, f_n\rangle" if tex else "sum_n <psi_n, f_n>"
+    return rf"\sum_n \langle\psi_n, {f}\rangle" if tex else f"sum_n <psi_n, {f}>"
 
 
 def scalar_text(expr: sp.Expr, tex: bool) -> str:
@@ -121,16 +124,13 @@ def show_vec(book: Book, value: Vec, tex: bool) -> str:
     share = sp.simplify(-with_s / (g * s)) if g != 0 else sp.Integer(0)
     tail = "" if rest == 0 else f" + ({scalar_text(rest, tex)}) V_k"
     if not book.binary:
-        pull = _sum(book, tex, r"\bigl(\partial f_n/\partial " + at + r"_k\bigr)^{\top}\psi_n" if tex else f"(df_n/d{at}_k)^T psi_n")
+        turned = rf"\bigl(\partial {f}/\partial {at}_k\bigr)^{{\top}}\psi_n" if tex else f"(d{f}/d{at}_k)^T psi_n"
         if share == 0:
-            return (f"{front}{pull}" if g != 0 else "0") + tail
+            return (f"{front}{_sum(book, tex, turned)}" if g != 0 else "0") + tail
         part = f"{scalar_text(share, tex)} V_k" if share != 1 else "V_k"
-        inner_f = rf"\langle\psi_n, f_n\rangle {part}" if tex else f"<psi_n, f_n> {part}"
-        if tex:
-            pull = rf"\sum_n \Bigl(\bigl(\partial f_n/\partial {at}_k\bigr)^{{\top}}\psi_n - {inner_f}\Bigr)"
-        else:
-            pull = f"sum_n ((df_n/d{at}_k)^T psi_n - {inner_f})"
-        return f"{front}{pull}{tail}"
+        inner_f = rf"\langle\psi_n, {f}\rangle {part}" if tex else f"<psi_n, {f}> {part}"
+        bracket = rf"\Bigl({turned} - {inner_f}\Bigr)" if tex else f"({turned} - {inner_f})"
+        return f"{front}{_sum(book, tex, bracket)}{tail}"
     if share == 0:
         return (f"{front}{_sum(book, tex, derivative)}" if g != 0 else "0") + tail
     factor = "" if share == 1 else scalar_text(share, tex) + (r"\," if tex else " ")

@@ -72,7 +72,7 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     laws += [_balance_law(problem, pair, factor) for pair in adjacent(problem) if pair.degree == 1 or scheme.name == "gradient_flow"]
     if any(law.kind.startswith("balance") for law in laws):
         book.record("balance of layers",
-                    "where $W_b$ follows $W_a$, $G_a W_a^T = W_b^T G_b$ (behind a function of degree $a$ the diagonals, with a factor $a$); "
+                    "where $W_b$ follows $W_a$, $(dL/dW_a) W_a^T = W_b^T (dL/dW_b)$ (behind a function of degree $m$ the diagonals, with a factor $m$); "
                     "the imbalance then obeys a scalar equation",
                     "; ".join(f"{law.text} = const{law.where[0]}" for law in laws if law.kind.startswith("balance")),
                     r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in laws if law.kind.startswith("balance")))  # fmt: skip

@@ -6,7 +6,8 @@ from flowlab.core.errors import LanguageError
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, Vec, s_text
-from flowlab.symbolic.prose import network_tex
+from flowlab.symbolic.names import symbol
+from flowlab.symbolic.prose import network_tex, prose
 from flowlab.symbolic.scalars import SYMBOLS
 
 
@@ -60,12 +61,11 @@ def _objective(problem: Problem, book: Book) -> None:
                 f"the {loss} loss of $f(W;x) = {network_tex(problem.network)}$, {over}")  # fmt: skip
     by = ("/N", r"\tfrac1N") if mean else ("", "")
     if book.binary:
-        at = "V" if book.homogeneous else "W"
-        book.record("definition", f"labels are $+-1$ and the loss depends on $q_n = y_n f(W; x_n)$ alone; $fb_n = y_n f({at}; x_n)$",
-                    f"psi_n = -l'(q_n){by[0]}", rf"\psi_n = -{by[1]}\,\ell'(q_n), \qquad q_n = y_n f(W;x_n)")  # fmt: skip
+        book.record("definition", "labels are $+-1$ and the loss depends on the margin $q_n = y_n f(W; x_n)$ alone; $psi_n$ is the pull of sample $n$ on it",
+                    f"q_n = y_n f(W; x_n),  psi_n = -l'(q_n){by[0]}", rf"q_n = y_n f(W;x_n), \qquad \psi_n = -{by[1]}\,\ell'(q_n)")  # fmt: skip
     else:
-        book.record("definition", "the pull of sample $n$ on its outputs",
-                    f"psi_n = -(dl/df)(f(W; x_n), y_n){by[0]}", rf"\psi_n = -{by[1]}\,\nabla_f\,\ell(f(W;x_n), y_n)")  # fmt: skip
+        book.record("definition", "the outputs of sample $n$ and its pull on them",
+                    f"f_n = f(W; x_n),  psi_n = -(dl/df)(f_n, y_n){by[0]}", rf"f_n = f(W;x_n), \qquad \psi_n = -{by[1]}\,\nabla_f\,\ell(f_n, y_n)")  # fmt: skip
 
 
 def _weights_text(book: Book, tex: bool) -> str:
@@ -81,6 +81,20 @@ def _chain_rule(book: Book) -> None:
     book.velocity = Vec(sp.Integer(1), -2 * SYMBOLS["omega_k"] if book.decayed else sp.Integer(0))
 
 
+def _gradient_at_directions(book: Book, factor: sp.Expr) -> None:
+    """From here on everything is told by what the directions give: f̄_n = f(V; x_n), folded by the label where q_n is."""
+    at_w, bar = Book(False, book.unit, book.binary, book.decayed).sample, book.sample
+    fold = ("y_n ", "y_n ") if book.binary else ("", "")
+    book.record("definition", f"the output of sample $n$ at the directions, so that ${at_w[0]} = R {bar[0]}$ and $d{at_w[0]}/dW_k = ({factor}) d{bar[0]}/dV_k$",
+                f"{bar[0]} = {fold[0]}f(V; x_n)", rf"{bar[1]} = {fold[1]}f(V;x_n)")  # fmt: skip
+    _polar_point(book, factor)
+    rate = Vec(book.velocity.G, sp.Integer(0))
+    tail = ("", "") if not book.decayed else (" - 2 omega_k rho_k V_k", r" - 2\omega_k\rho_k V_k")
+    book.record("gradient at the polar point", f"insert $d{at_w[0]}/dW_k$" + (" and $W_k = rho_k V_k$" if book.decayed else "") + " into the chain rule",
+                f"-dL/dW_k = {book.show(rate, False)}{tail[0]}",
+                rf"-\frac{{\partial L}}{{\partial W_k}} = {book.show(rate, True)}{tail[1]}")  # fmt: skip
+
+
 def _polar_point(book: Book, pull: sp.Expr) -> None:
     # W_k = ρ_k V_k in the decay term; the pull of the samples gets its own factor.
     book.velocity = Vec(pull * book.velocity.G, book.velocity.V * book.rho)
@@ -88,9 +102,14 @@ def _polar_point(book: Book, pull: sp.Expr) -> None:
 
 def _homogeneity(problem: Problem, book: Book) -> None:
     kappa, c = SYMBOLS["kappa_k"], sp.Symbol("c", positive=True)
-    told = ", ".join(f"$kappa({g}) = {k}$" for g, k in problem.degrees.items()) if len(problem.degrees) <= 12 else f"{len(problem.degrees)} degrees"
-    book.record("scaling degrees", f"scaling block $k$ by $c > 0$ multiplies every node by a power of $c$; the relations of all nodes are solved: {told}",
-                "f(..., c W_k, ...; x) = c^kappa_k f(W; x)", r"f(\dots, cW_k, \dots; x) = c^{\kappa_k} f(W;x)")  # fmt: skip
+    why = "scaling block $k$ by $c > 0$ multiplies every node by a power of $c$; the relations of all nodes are solved: "
+    count = f"{len(problem.degrees)} degrees"
+    short = len(problem.degrees) <= 12
+    # Names are set here: a block may be called `rho`, or end with an underscore.
+    text = ", ".join(f"kappa({g}) = {k}" for g, k in problem.degrees.items()) if short else count
+    tex = ", ".join(rf"$\kappa({symbol(g)}) = {k}$" for g, k in problem.degrees.items()) if short else count
+    book.record("scaling degrees", why + text,
+                "f(..., c W_k, ...; x) = c^kappa_k f(W; x)", r"f(\dots, cW_k, \dots; x) = c^{\kappa_k} f(W;x)", prose(why) + tex)  # fmt: skip
     book.record("product of norms", "scale every block from $V_k$ to $W_k = rho_k V_k$ in turn", "f(W; x) = R f(V; x),  R = prod_k rho_k^kappa_k",
                 r"f(W;x) = R\, f(V;x), \qquad R = \prod_k \rho_k^{\kappa_k}")  # fmt: skip
     inner, outer = sp.Symbol("dfdW"), sp.Symbol("dfdV")
@@ -99,6 +118,7 @@ def _homogeneity(problem: Problem, book: Book) -> None:
     book.record("derivative at the polar point", "differentiate $f(rho V) = R f(V)$ with respect to $V_k$: $rho_k df/dW_k = R df/dV_k$",
                 f"df/dW_k = ({factor}) df/dV_k",
                 rf"\frac{{\partial f}}{{\partial W_k}} = {sp.latex(factor)}\,\frac{{\partial f}}{{\partial V_k}}")  # fmt: skip
+    _gradient_at_directions(book, factor)
     # Both sides of f(…, cV_k, …) = c^κ f at c = 1.
     slope = sp.diff(c**kappa, c).subs(c, 1)
     book.euler = slope * SYMBOLS["s"]
@@ -106,7 +126,6 @@ def _homogeneity(problem: Problem, book: Book) -> None:
     book.record("Euler identity", "differentiate $f(..., c V_k, ...) = c^kappa_k f(V)$ in $c$ at $c = 1$", f"<V_k, d{f[0]}/dV_k> = {slope} {f[0]}",
                 rf"\Bigl\langle V_k, \frac{{\partial {f[1]}}}{{\partial V_k}}\Bigr\rangle = {sp.latex(slope)}\,{f[1]}")  # fmt: skip
     book.record("definition", "the sum over samples that Euler's identity leaves", f"s = {s_text(book, False)}", f"s = {s_text(book, True)}")
-    _polar_point(book, factor)
 
 
 def _no_homogeneity(problem: Problem, book: Book) -> None:
@@ -115,6 +134,6 @@ def _no_homogeneity(problem: Problem, book: Book) -> None:
         why = "one neuron scaled alone does not scale the output, so no product of norms can be taken out"
     else:
         why = f"the network is {symmetry.kind}" + (f": {symmetry.breaks[0]}" if symmetry.breaks else "") + "; no product of norms can be taken out"
-    book.record("no scaling degree", why, "f and its derivatives are taken at W = rho V;  G_k = -dL/dW_k without decay",
-                r"G_k = \sum_n \Bigl(\frac{\partial f_n}{\partial W_k}\Bigr)^{\top}\psi_n \Big|_{W=\rho V}")  # fmt: skip
+    pull = Vec(sp.Integer(1), sp.Integer(0))
+    book.record("no scaling degree", why, f"G_k = {book.show(pull, False)},  at W = rho V", rf"G_k = {book.show(pull, True)} \Big|_{{W=\rho V}}")
     _polar_point(book, sp.Integer(1))

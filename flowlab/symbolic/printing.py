@@ -93,15 +93,12 @@ def _dot(block: str, tex: bool) -> str:
 
 
 def _for_block(text: str, e: "Equation", tex: bool) -> str:
-    """The generic index k replaced by the block's name."""
+    """The generic index k replaced by the block's name, all at once: a block may itself be called `a_k`."""
     if tex:
-        sub = index(e.block)
-        text = text.replace(r"\rho_{k}", rf"\rho_{{{index(e.norm_of)}}}")
-        text = text.replace("W_k", f"{{{symbol(e.block)}}}")
-        # A function, because a name such as \mathrm{network} is no template.
-        return re.sub(r"_(?:\{k\}|k)(?![A-Za-z])", lambda _: f"_{{{sub}}}", text)
-    text = text.replace("rho_k", f"rho_{e.norm_of}").replace("W_k", e.block)
-    return re.sub(r"_k(?![A-Za-z])", f"_{e.block}", text)
+        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{symbol(e.block)}}}"}
+        return re.sub(r"\\rho_\{k\}|W_k|_(?:\{k\}|k)(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{{{index(e.block)}}}"), text)
+    becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": e.block}
+    return re.sub(r"rho_k|W_k|_k(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{e.block}"), text)
 
 
 def named(name: str) -> str:
@@ -109,7 +106,7 @@ def named(name: str) -> str:
     prime = name.endswith("'")
     name = name.rstrip("'")
     head, _, tail = name.partition("_")
-    if head in _GREEK:
+    if head in _GREEK and (tail or not name.endswith("_")):
         shown = _GREEK[head] + (f"_{{{index(tail)}}}" if tail else "")
     elif tail and head in ("Z", "A", "G", "V", "v", "p"):
         shown = f"{head}_{{{index(tail)}}}"
@@ -136,27 +133,57 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
     for value in program.values:
         for arg in value.args:
             uses[arg] = uses.get(arg, 0) + 1
+    called = _called(program, tex)
     pieces: dict[int, Piece] = {}
     lines: list[tuple[str, str]] = []
     extra = 0
     for value in program.values:
         name = value.name
         if value.op in INPUTS:
-            pieces[value.index] = Piece(named(name or value.op) if tex else name or value.op)
+            pieces[value.index] = Piece(called.get(value.index, value.op))
             continue
         piece = _render(program, value, pieces, tex)
         simple = value.op in ("transpose", "slope", "scale", "coefficient")
         if name is None and uses.get(value.index, 0) > 1 and not simple:
             extra += 1
+            while (named(f"T_{extra}") if tex else f"T_{extra}") in called.values():
+                extra += 1
             name = f"T_{extra}"
         if name is None:
             pieces[value.index] = piece
             continue
-        shown = named(name) if tex else name
+        shown = called.get(value.index) or (named(name) if tex else name)
         lines.append((shown, piece.text))
         pieces[value.index] = Piece(shown)
     # A rate that is another named value has no line of its own yet.
     return lines
+
+
+def _called(program: Program, tex: bool) -> dict[int, str]:
+    """The printed names of named values, by index; a name that is taken (by a block called `y`, or `G_W1`) gets a mark."""
+    out: dict[int, str] = {}
+    bases: dict[str, str] = {}
+    taken: set[str] = set()
+
+    def shown(name: str) -> str:
+        return named(name) if tex else name
+
+    for value in program.values:
+        if value.name is None:
+            continue
+        if value.name.endswith("'"):
+            # A rate is called like what it moves, mark included.
+            base = value.name.rstrip("'")
+            out[value.index] = shown(bases.get(base, base) + "'")
+            continue
+        name = value.name
+        while shown(name) in taken:
+            name += "_"
+        if value.op in INPUTS:
+            bases[value.name] = name
+        taken.add(shown(name))
+        out[value.index] = shown(name)
+    return out
 
 
 def _render(program: Program, value: Value, pieces: dict[int, Piece], tex: bool) -> Piece:

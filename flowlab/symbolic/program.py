@@ -4,7 +4,7 @@ Values are numbered when they are made and equal ones are made once, so a progra
 knows nothing of widths or of the number of samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,20 +47,22 @@ class Program:
     rates: tuple[tuple[tuple[str, str], int], ...]
     marks: tuple[tuple[str, int], ...] = ()
 
-    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None) -> dict[tuple[str, str], Any]:
         """The rates, with `xp` either numpy or jax.numpy.
 
         Args:
             xp: array namespace.
             inputs: arrays by (kind, block); `("x", "")` is (N, d) and `("y", "")` the labels.
+            scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place; rates
+                are linear in Ψ and the coefficients of decay.
 
         Raises:
             UnloweredNode: if an operation has no numeric meaning.
         """
-        values = self.run(xp, inputs)
+        values = self.run(xp, inputs, scaled)
         return {key: values[i] for key, i in self.rates}
 
-    def run(self, xp: Any, inputs: Mapping[tuple[str, str], Any]) -> list[Any]:
+    def run(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None) -> list[Any]:
         """Every line's value."""
         env: list[Any] = []
         for value in self.values:
@@ -70,6 +72,9 @@ class Program:
             elif value.op == "coefficient":
                 tree = value.params[0]
                 env.append(xp.asarray(scalars.evaluate(xp, tree, dict(zip(scalars.names(tree), args, strict=True)))))
+            elif value.op == "loss_pull" and scaled is not None:
+                outputs = args[0] if value.type.rank else args[0][:, None]
+                env.append(scaled(outputs) if value.type.rank else scaled(outputs)[:, 0])
             elif value.op in operations:
                 types = [self.values[i].type for i in value.args]
                 env.append(operations[value.op]().numeric(xp, args, types, value.type, value.params))

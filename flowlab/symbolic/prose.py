@@ -22,7 +22,7 @@ _RULES = (
     (r"\bd\|V_k\|\^2/dt", r"\\tfrac{d}{dt}\\lVert V_k\\rVert^2"),
     (r"\bd(\w+)_k/dt", r"\\dot \1_k"),
     (r"\bd (\w+)_k/d (\w+)_k", r"d\1_k/d\2_k"),
-    (r"\bd(fb_n|f|L)/d ?(\w)", r"\\partial \1/\\partial \2"),
+    (r"\bd(fb_n|q_n|f_n|f|L)/d ?(\w)", r"\\partial \1/\\partial \2"),
     (r"<([^<>]*)>", r"\\langle \1\\rangle"),
     (r"\|([^|]*)\|", r"\\lVert \1\\rVert"),
     (r"\^([A-Za-z]\w*)", r"^{\1}"),

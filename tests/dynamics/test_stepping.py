@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, stepping, time
-from flowlab.dynamics.clocks import OrdinaryTime
+from flowlab.dynamics.clocks import OrdinaryTime, Setting
 from flowlab.dynamics.start import unit
 from flowlab.language.state import State
 
-host = import_module("flowlab.dynamics.integrate")
+host = import_module("flowlab.dynamics.driver")
+
+
+TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
 
 
 def _error(field, data, start, solver, steps, exact):
     y = field.pack(start)
     for i in range(steps):
-        y, _ = stepping.restep(host.SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, ())
+        y, _ = stepping.restep(host.SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
     return float(np.abs(np.asarray(field.unpack(y).weights()["w"]) - [exact(-1.0, 1.0), 0.5]).max())
 
 
@@ -59,7 +62,7 @@ def test_one_compilation_serves_all_tolerances_horizons_levels_starts_and_data(f
 
 def test_no_array_is_captured(field_of, data, start_at):
     field = field_of("polar")
-    rate = jax.make_jaxpr(lambda y, d: stepping._rate(0.0, y, (OrdinaryTime(), field, d)))(field.pack(start_at(1.0)), data)
+    rate = jax.make_jaxpr(lambda y, d: stepping._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(field.pack(start_at(1.0)), data)
     assert not rate.consts
 
 
