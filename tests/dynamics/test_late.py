@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 
 import flowlab as fl
 from flowlab.dynamics.clocks import CLOCKS
@@ -56,6 +56,38 @@ def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
         assert (np.diff(path.dataset.log_loss.values) <= 1e-7).all()
     assert abs(apart[0] - apart[1]) < 1e-6 * max(1.0, apart[1]) + 2 * apart[1] ** 2 * gamma / 1e3
     assert abs(apart[1] - apart[2]) < 1e-5
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_residual_and_constants_of_the_linear_net(seed):
+    """Soudry et al. 2018: with w = w_svm log t + w~, support vectors have x_n w~ = -log alpha_n; and R|V - V_svm| tends to |P_perp w~|."""
+    data = separable(8, 3, seed)
+    V, gamma = support_vectors(data)
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    z = z[z @ V < gamma * (1 + 1e-9)]
+    alpha, _ = nnls(z.T, V / gamma)
+    assert (alpha > 1e-6).all()
+    field, start = ready("W1 @ x", data, seed=seed, coordinates="weights")
+    path = fl.integrate(field, start, data, until=fl.log_time(1e3))
+    bounded = np.asarray(path.last.weights()["W1"])[0] - 1e3 * V / gamma
+    assert np.abs(z @ bounded + np.log(alpha)).max() < 1e-8
+    assert np.abs(z @ (1.01 * bounded) + np.log(alpha)).max() > 1e-4
+    late = fl.integrate(field, start, data, until=fl.log_time(1e6))
+    constant = np.linalg.norm(np.asarray(late.last.V["W1"])[0] - V) * float(late.last.rho["W1"])
+    assert constant == pytest.approx(np.linalg.norm(bounded - V * (V @ bounded)), rel=1e-8)
+
+
+@pytest.mark.parametrize(("expression", "widths", "K"), [("W1 @ x", {}, 1), ("W2 @ W1 @ x", {"W1": 4}, 2), ("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3)])
+def test_sharp_constant_of_the_gradient(expression, widths, K):
+    """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the joint norm."""
+    data = separable(8, 3, 1)
+    _, gamma = support_vectors(data)
+    field, start = ready(expression, data, widths, seed=1, coordinates="weights")
+    path = fl.integrate(field, start, data, until=fl.log_time(1e5))
+    rate, log_loss = field.scaled_rate(field.pack(path.last), data)
+    square = sum(float((np.asarray(r) ** 2).sum()) for r in rate.values())
+    joint = gamma / K ** (K / 2)
+    assert square / (-float(log_loss)) ** (2 - 2 / K) == pytest.approx(K**2 * joint ** (2 / K), rel=1e-2)
 
 
 @pytest.mark.parametrize(
