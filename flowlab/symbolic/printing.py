@@ -108,15 +108,15 @@ def named(name: str) -> str:
     head, _, tail = name.partition("_")
     if head in _GREEK and (tail or not name.endswith("_")):
         shown = _GREEK[head] + (f"_{{{index(tail)}}}" if tail else "")
-    elif tail and head in ("Z", "A", "G", "V", "v", "p"):
+    elif tail and head in ("Z", "A", "G", "V", "v", "p", "T"):
         shown = f"{head}_{{{index(tail)}}}"
     else:
         shown = symbol(name)
     if not prime:
         return shown
     # The dot belongs to the letter, not to its index.
-    letter, _, below = shown.partition("_")
-    return rf"\dot {{{letter}}}" + (f"_{below}" if below else "")
+    letter, found, below = shown.partition("_{")
+    return rf"\dot {{{letter}}}{found}{below}"
 
 
 def _program(program: Program, tex: bool) -> str:

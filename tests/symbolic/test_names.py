@@ -1,6 +1,8 @@
 """Names of blocks in print: whatever a block is called, no two things are printed alike."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,11 @@ import flowlab as fl
 from flowlab.symbolic.names import index, symbol
 from flowlab.symbolic.printing import named, program_lines
 
-ODD = ["a", "a_", "a__", "A", "W", "W_", "W1", "W_1", "W1_", "W01", "W1_1", "W11", "V", "V1", "V_1", "V_W1", "G", "G1", "G_a", "rho", "rho_", "rho_a",
-       "a_k", "k", "W_k", "nu", "nu_a", "s", "R", "y", "y_", "X", "Psi", "T_1", "Z_1", "A_1", "p_a", "network", "ab1", "ab_1", "a_b1", "dW", "v1", "omega_a"]  # fmt: skip
+ODD = [
+    "a", "a_", "a__", "A", "W", "W_", "W1", "W_1", "W1_", "W01", "W1_1", "W11", "V", "V1", "V_1", "V_W1", "G", "G1", "G_a", "rho", "rho_", "rho_a",
+    "a_k", "k", "W_k", "nu",
+    "nu_a", "s", "R", "y", "y_", "X", "Psi", "T_1", "Z_1", "A_1", "p_a", "network", "ab1", "ab_1", "a_b1", "dW", "v1", "omega_a",
+]  # fmt: skip
 NAMES = st.one_of(st.sampled_from(ODD), st.from_regex(r"[aVWGk][aVW1k_]{0,4}", fullmatch=True)).filter(lambda n: n != "x")
 
 
@@ -39,7 +44,7 @@ def left_sides(tex: str) -> list[str]:
 def test_equations_of_different_blocks_have_left_sides_of_their_own(names, form, polar):
     body = f"({names[0]} * {form}({names[1]} * x))"
     body = f"sum({body}" + (f" * {names[2]})" if len(names) > 2 else ")")
-    network = fl.Network(body, shapes={n: ("d",) for n in names})
+    network = fl.Network(body, shapes=dict.fromkeys(names, ("d",)))
     flow = fl.derive(fl.Problem(network, coordinates="polar" if polar else "weights"), verify=False)
     count = (2 if polar else 1) * len(names)
     for tex in (False, True):
@@ -69,4 +74,15 @@ def test_a_block_called_like_a_quantity_of_the_program():
             sides = [name for name, _ in program_lines(flow.program, tex)]
             assert len(set(sides)) == len(sides)
     told = fl.derive(fl.Problem("y @ relu(W @ x)", coordinates="weights"), verify=False).text("matrix", steps=False)
-    assert "y_' = " in told
+    assert "D_1 = y_ * Psi" in told
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+@pytest.mark.parametrize("depth", ["structural", "matrix", "component"])
+def test_odd_names_compile(tmp_path, depth):
+    cases = (("a_ * (a_k @ x)", "polar"), ("V1_1 @ tanh(W1 @ x)", "polar"), ("y @ (W_1 @ x)", "weights"))
+    for i, (text, coordinates) in enumerate(cases):
+        flow = fl.derive(fl.Problem(text, coordinates=coordinates, decay=0.1), verify=False)
+        (tmp_path / f"{i}.tex").write_text(flow.latex(depth, standalone=True))
+        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
