@@ -16,30 +16,37 @@ from flowlab.language.losses import losses
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.symbolic import scalars
+from flowlab.symbolic.names import index, symbol
 from flowlab.symbolic.program import INPUTS
 
 if TYPE_CHECKING:
     from flowlab.symbolic.equations import FlowEquations
 
 MOST_WEIGHTS = 24
+MOVED = {"rho": "norm", "V": "direction", "W": "weight"}
+"""The input that each kind of rate moves."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """Rates as arrays of scalar expressions, by (kind, block); `symbols` are the inputs, in the same way."""
+    """Rates as arrays of scalar expressions, by (kind, block); `symbols` are the inputs, in the same way.
+
+    `names` has the LaTeX of every symbol.
+    """
 
     rates: dict[tuple[str, str], np.ndarray]
     symbols: dict[tuple[str, str], np.ndarray]
+    names: dict[sp.Symbol, str]
 
     def lines(self, tex: bool) -> list[tuple[str, str]]:
-        """(name, expression) of every scalar rate."""
+        """(derivative, expression) of every scalar rate; both sides call a scalar by one name."""
         out = []
         for (kind, block), values in self.rates.items():
+            moved = self.symbols[MOVED[kind], block]
             for place in np.ndindex(values.shape):
-                mark = "".join(f"_{i + 1}" for i in place)
-                name = f"{'rho_' if kind == 'rho' else ''}{block}{mark}"
-                shown = rf"\dot{{\mathtt{{{name}}}}}".replace("_", r"\_") if tex else f"d {name}/dt"
-                out.append((shown, sp.latex(values[place]) if tex else str(values[place])))
+                name: Any = moved[place]
+                shown = rf"\frac{{d}}{{dt}} {self.names[name]}" if tex else f"d {name}/dt"
+                out.append((shown, sp.latex(values[place], symbol_names=self.names) if tex else str(values[place])))
         return out
 
     def text(self) -> str:
@@ -70,7 +77,7 @@ def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int
     count = sum(int(np.prod(s)) for s in shapes.values())
     if count > MOST_WEIGHTS:
         raise LanguageError(f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller widths.")
-    symbols = _symbols(flow, shapes, d, samples, outputs)
+    symbols, named = _symbols(flow, shapes, d, samples, outputs)
     env: list[Any] = []
     for value in flow.program.values:
         args = [env[i] for i in value.args]
@@ -83,28 +90,46 @@ def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int
             types = [flow.program.values[i].type for i in value.args]
             env.append(_apply(value.op, args, types, value.type, value.params))
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
-    return Component(rates, symbols)
+    return Component(rates, symbols, named)
 
 
-def _symbols(flow: "FlowEquations", shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int) -> dict[tuple[str, str], np.ndarray]:
-    def array(name: str, shape: tuple[int, ...], **assume: bool) -> np.ndarray:
+def _symbols(
+    flow: "FlowEquations", shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int
+) -> tuple[dict[tuple[str, str], np.ndarray], dict[sp.Symbol, str]]:
+    """The inputs entry by entry, `V_W1[1,2]`, and their LaTeX. One symbol for two things would make the equations wrong."""
+    named: dict[sp.Symbol, str] = {}
+
+    def array(name: str, tex: str, shape: tuple[int, ...], **assume: bool) -> np.ndarray:
         out = np.empty(shape, dtype=object)
         for place in np.ndindex(shape):
-            out[place] = sp.Symbol(name + "".join(f"_{i + 1}" for i in place), real=True, **assume)
+            mark = ",".join(str(i + 1) for i in place)
+            # No name has brackets, so that entry 1 of `w_1` is not entry (1, 1) of `w`.
+            entry = sp.Symbol(f"{name}[{mark}]" if mark else name, real=True, **assume)
+            out[place], named[entry] = entry, f"[{tex}]_{{{mark}}}" if mark else tex
         return out
 
     problem = flow.problem
-    given = {("x", ""): array("x", (n, d)), ("y", ""): array("y", (n,))}
+
+    def free(name: str) -> str:
+        # A block may be called `y`; none begins with an underscore.
+        return f"_{name}" if problem.coordinates == "weights" and name in shapes else name
+
+    letter = "v" if problem.scheme.normalises else "V"
+    label = free("y")
+    given = {("x", ""): array("x", "x", (n, d)), ("y", ""): array(label, "y" if label == "y" else r"\underline{y}", (n,))}
     if problem.loss.labels == "classes":
         given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
     for w, shape in shapes.items():
-        given["direction", w] = array(f"V{w}", shape)
-        given["weight", w] = array(w, shape)
-        given["decay", w] = array(f"omega_{w}", ())
+        given["direction", w] = array(f"{letter}_{w}", f"{letter}_{{{index(w)}}}", shape)
+        given["decay", w] = array(free(f"omega_{w}"), rf"\omega_{{{index(w)}}}", ())
+        if problem.coordinates == "weights":
+            given["weight", w] = array(w, symbol(w), shape)
     for group in problem.groups:
         shape = shapes.get(group, ())
-        given["norm", group] = array(f"rho_{group}", shape[:1] if problem.per == "neuron" and len(shape) == 2 else (), positive=True)
-    return given
+        given["norm", group] = array(
+            f"rho_{group}", rf"\rho_{{{index(group)}}}", shape[:1] if problem.per == "neuron" and len(shape) == 2 else (), positive=True
+        )
+    return given, named
 
 
 def _exact(tree: scalars.Tree, values: Mapping[str, Any]) -> Any:

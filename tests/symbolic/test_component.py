@@ -1,5 +1,7 @@
 """Component depth: every scalar written out, against SymPy's own scalar differentiation of the written-out loss."""
 
+import re
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -95,3 +97,35 @@ def test_component_text_has_one_line_per_scalar():
     lines = flow.component(2, 1, {"W1": 2}).text().splitlines()
     assert len(lines) == 2 + 4 + 2
     assert "d rho_W1/dt" in flow.text("component")
+
+
+@pytest.mark.parametrize("scheme", ["gradient_flow", "weight_normalization"])
+def test_both_sides_call_a_scalar_by_one_name(scheme):
+    flow = fl.derive(fl.Problem("W1 @ x", scheme=scheme), verify=False)
+    small = flow.component(2, 1)
+    letter = "v" if scheme == "weight_normalization" else "V"
+    told, tex = small.text(), small.latex()
+    for place in ("1,1", "1,2"):
+        assert f"d {letter}_W1[{place}]/dt = " in told
+        assert rf"\frac{{d}}{{dt}} [{letter}_{{1}}]_{{{place}}} &= " in tex
+    assert "d rho_W1/dt = " in told
+    assert r"\frac{d}{dt} \rho_{1} &= " in tex
+    for line in told.splitlines():
+        # Right sides are made of data and of what the left sides move.
+        assert set(re.findall(r"[a-zA-Z]\w*(?:\[[\d,]+\])?", line.split(" = ")[1])) - {"exp", "sqrt"} <= {
+            "rho_W1", f"{letter}_W1[1,1]", f"{letter}_W1[1,2]", "x[1,1]", "x[1,2]", "y[1]"}  # fmt: skip
+    for banned in ("mathtt", "rho_{W1}", "VW"):
+        assert banned not in tex
+
+
+@pytest.mark.parametrize(("text", "shapes", "coordinates"), [
+    ("y @ tanh(x * w)", {"y": ("d",), "w": ("d",)}, "weights"), ("sum(w @ (w_1 * x))", {"w": (2, 2), "w_1": (2,)}, "polar"),
+    ("rho_a * (a @ x)", {"rho_a": (), "a": (2,)}, "polar"), ("omega_a * (a @ x)", {"omega_a": (), "a": (2,)}, "weights"),
+])  # fmt: skip
+def test_scalars_of_different_blocks_are_different(text, shapes, coordinates):
+    """Entry 1 of `w_1` is not entry (1, 1) of `w`, and a block `y` is not the labels."""
+    flow = fl.derive(fl.Problem(fl.Network(text, shapes=shapes), coordinates=coordinates, decay=0.1), verify=False)
+    small = flow.component(2, 2)
+    scalars = [symbol for array in small.symbols.values() for symbol in array.ravel()]
+    assert len(set(scalars)) == len(scalars)
+    assert len(set(small.names.values())) == len(small.names)
