@@ -84,9 +84,9 @@ def _chain_rule(book: Book) -> None:
 def _gradient_at_directions(book: Book, factor: sp.Expr) -> None:
     """From here on everything is told by what the directions give: f̄_n = f(V; x_n), folded by the label where q_n is."""
     at_w, bar = Book(False, book.unit, book.binary, book.decayed).sample, book.sample
-    fold = ("y_n ", "y_n ") if book.binary else ("", "")
-    book.record("definition", f"the output of sample $n$ at the directions, so that ${at_w[0]} = R {bar[0]}$ and $d{at_w[0]}/dW_k = ({factor}) d{bar[0]}/dV_k$",
-                f"{bar[0]} = {fold[0]}f(V; x_n)", rf"{bar[1]} = {fold[1]}f(V;x_n)")  # fmt: skip
+    fold, what = ("y_n ", "margin") if book.binary else ("", "output")
+    book.record("definition", f"the {what} of sample $n$ at the directions, so that ${at_w[0]} = R {bar[0]}$ and $d{at_w[0]}/dW_k = ({factor}) d{bar[0]}/dV_k$",
+                f"{bar[0]} = {fold}f(V; x_n)", rf"{bar[1]} = {fold}f(V;x_n)")  # fmt: skip
     _polar_point(book, factor)
     rate = Vec(book.velocity.G, sp.Integer(0))
     tail = ("", "") if not book.decayed else (" - 2 omega_k rho_k V_k", r" - 2\omega_k\rho_k V_k")
