@@ -11,6 +11,7 @@ from flowlab.claims.verdict import Measurement, Verdict
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
+from flowlab.core.seeds import checked_seed
 
 claims: Registry[type["Claim"]] = Registry("claim")
 claim = claims.register
@@ -92,8 +93,10 @@ def check(ids: Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
         One verdict per id. A check that breaks down numerically answers "undecided" with the reason.
 
     Raises:
-        UnknownName: for an unknown id; ClaimError: for evidence of no known kind.
+        UnknownName: for an unknown id; ClaimError: for evidence of no known kind;
+        LanguageError: for a seed that is not an integer from 0 on.
     """
+    seed = checked_seed(seed)
     load_library()
     if isinstance(ids, str):
         ids = [ids]

@@ -12,6 +12,7 @@ import numpy as np
 
 from flowlab.core.errors import DataError, MissingExtra, UnknownName
 from flowlab.core.registry import Registry, nearest
+from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
 
 generators: Registry[Callable[..., tuple[np.ndarray, np.ndarray]]] = Registry("data generator")
@@ -35,8 +36,10 @@ def load(spec: str, *, standardize: bool = False, seed: int = 0, kind: str | Non
     Raises:
         UnknownName: for an unknown data set, class or generator, with the nearest known one.
         DataError: for files that cannot be read or values that cannot be used.
+        LanguageError: for a seed that is not an integer from 0 on.
         MissingExtra: if scikit-learn is not installed.
     """
+    seed = checked_seed(seed)
     if not isinstance(spec, str) or not spec:
         raise DataError(f"`{spec!r}` names no data set; use for example 'iris:setosa' or a path to .npz or .csv.")
     path = Path(spec)

@@ -11,6 +11,7 @@ import numpy as np
 
 from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.precision import require_x64
+from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
 from flowlab.language.groups import PER, inner, scaled
 from flowlab.language.network import Network
@@ -44,10 +45,12 @@ class State(eqx.Module):
             raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
         # In numpy, because every eager operation of jax compiles once per shape.
         arrays = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
-        rho = {name: np.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
+        with np.errstate(over="ignore", invalid="ignore"):
+            rho = {name: np.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
         for name, length in rho.items():
             if not (np.isfinite(length) & (length > 0)).all():
-                raise ShapeMismatch(f"the block `{name}` has norm {length.min():g}; a direction needs a finite norm above zero.")
+                odd = length[~(np.isfinite(length) & (length > 0))].flat[0]
+                raise ShapeMismatch(f"the block `{name}` has norm {odd:g}; a direction needs a finite norm above zero.")
         V = scaled({k: 1.0 / r for k, r in rho.items()}, arrays, per)
         return cls(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per)
 
@@ -88,15 +91,19 @@ def initial_state(
         default_width: for hidden dimensions not named in `widths`.
 
     Raises:
-        ShapeMismatch: if widths are missing or contradict each other.
+        ShapeMismatch: if widths are missing or contradict each other, or `scale` makes a norm that is not finite.
+        LanguageError: for a seed that is not an integer from 0 on.
     """
     require_x64("initial_state")
+    seed = checked_seed(seed)
     network = network if isinstance(network, Network) else Network(network)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         raise FlowlabError(f"`scale={scale!r}` is no scale; use a finite number above zero.")
     shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
     rng = np.random.default_rng(seed)
-    weights = {name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()}
+    with np.errstate(over="ignore"):
+        # What is too large is refused below, in one sentence.
+        weights = {name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()}
     return State.from_weights(weights, per=per)
 
 

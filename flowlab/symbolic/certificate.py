@@ -12,6 +12,7 @@ import numpy as np
 
 from flowlab.core.errors import DerivationMismatch
 from flowlab.core.precision import require_x64
+from flowlab.core.seeds import checked_seed
 from flowlab.language.activations import activations
 from flowlab.language.groups import inner, scaled
 from flowlab.language.network import Network
@@ -181,8 +182,10 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
     Raises:
         DerivationMismatch: naming the equation and the size of the disagreement.
         PrecisionTooLow: without float64.
+        LanguageError: for a seed that is not an integer from 0 on.
     """
     require_x64("derive")
+    seed = checked_seed(seed)
     worst, where, used = 0.0, "", 0
     coverage = _Coverage(flow.problem)
     # Narrow deep nets with kinks die; every doubling of the depth asks for one more unit per layer.

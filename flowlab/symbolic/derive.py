@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flowlab.core.seeds import checked_seed
 from flowlab.language.problem import Problem
 from flowlab.symbolic.certificate import certify
 from flowlab.symbolic.conserved import conservation_laws
@@ -24,7 +25,9 @@ def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int 
     Raises:
         DerivationMismatch: if the check fails, with the equation and the size of the disagreement.
         PrecisionTooLow: if float64 is off and `verify` is on.
+        LanguageError: for a seed that is not an integer from 0 on.
     """
+    seed = checked_seed(seed)
     book, equations = derive_equations(problem)
     laws = conservation_laws(problem, book, equations)
     flow = FlowEquations(problem, equations, tuple(book.steps), laws)

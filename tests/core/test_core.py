@@ -10,6 +10,18 @@ from flowlab.core.hashing import sha256_arrays, sha256_json
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance, versions
 from flowlab.core.registry import Registry, nearest
+from flowlab.core.seeds import checked_seed
+
+
+@pytest.mark.parametrize("seed", [-1, True, 1.0, None, "1"])
+def test_seeds_that_are_none(seed):
+    with pytest.raises(errors.LanguageError, match="from 0 on"):
+        checked_seed(seed)
+
+
+def test_seeds():
+    assert checked_seed(0) == 0
+    assert type(checked_seed(np.int64(7))) is int
 
 
 def test_registry():

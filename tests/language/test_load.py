@@ -97,3 +97,9 @@ def test_files(tmp_path):
     for name in ("odd.npz", "b.csv", "d.csv", "e.npz", "objects.npz", "none.csv", "none.npz"):
         with pytest.raises(DataError):
             fl.load(str(tmp_path / name))
+
+
+def test_seeds_that_are_none_are_refused():
+    for name in ("gaussian?n=6&d=2", "teacher", "iris:setosa"):
+        with pytest.raises(fl.LanguageError, match="seed=-1"):
+            fl.load(name, seed=-1)

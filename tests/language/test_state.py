@@ -92,6 +92,18 @@ def test_initial_state_is_seeded_and_scaled():
         initial_state(net, _data(), seed=0)
 
 
+def test_seeds_that_are_none_are_refused():
+    for seed in (-1, None, 0.5, True):
+        with pytest.raises(LanguageError, match="seed"):
+            initial_state(Network("W1 @ x"), _data(), seed=seed)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e308, 1e-200])
+def test_a_scale_without_a_finite_norm_is_refused_without_a_warning(scale):
+    with pytest.raises(ShapeMismatch, match=r"W1.*norm (inf|0);"):
+        initial_state(Network("W1 @ x"), _data(), scale=scale, seed=0)
+
+
 def test_a_state_must_fit_the_network():
     net = Network("W2 @ relu(W1 @ x)")
     names_match(State.from_weights(_weights()), net)

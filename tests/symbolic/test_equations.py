@@ -29,6 +29,63 @@ def test_steps_are_a_derivation(relu):
     assert all(step.reason and step.text and step.latex for step in relu.steps)
 
 
+QUANTITIES = ("q_n", "f_n", "fb_n", "psi_n", "s", "G_k", "R")
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("loss", ["exponential", "square", "cross_entropy"])
+@pytest.mark.parametrize("text", ["W2 @ relu(W1 @ x)", "W2 @ tanh(W1 @ x)"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_symbol_is_defined_before_it_is_used_and_keeps_its_meaning(scheme, text, loss, reduction):
+    """q_n and f_n are taken at W and differentiated in W, fb_n at V and in V."""
+    flow = fl.derive(fl.Problem(text, loss=loss, scheme=scheme, reduction=reduction, decay=0.1), verify=False)
+    told = [step.text for step in flow.steps] + flow.text(steps=False).split("\n\n")[1].splitlines()
+    tex = [step.latex for step in flow.steps]
+    defined: set[str] = set()
+    for line in told:
+        for name in QUANTITIES:
+            # As its own symbol or behind the d of a derivative; G_W1 stands for G_k.
+            used = re.search(rf"(?<![\w])d?{name}(?!\w)", line)
+            if re.search(rf"(?:^|  ){name} = ", line):
+                assert name not in defined, line
+                defined.add(name)
+            assert not used or name in defined, (name, line)
+    binary, homogeneous = loss == "exponential", "relu" in text
+    assert ("q_n" in defined) == binary
+    assert ("f_n" in defined) != binary
+    assert ("fb_n" in defined) == homogeneous
+    for line in told:
+        assert not re.search(r"d(?:q|f)_n/dV|dfb_n/dW", line)
+    for line in tex:
+        assert not re.search(r"\\partial (?:q_n|f_n)\}?\}?/?\{?\\partial V|\\partial \\bar f_n\}?\}?/?\{?\\partial W", line)
+        assert not binary or not re.search(r"(?<![\\\w{])(?<!\\bar )f_n", line)
+
+
+def test_the_gradient_is_told_at_the_directions():
+    """-dL/dW_k = R/rho_k sum_n psi_n dfb_n/dV_k, with the symbols as the steps define them."""
+    from flowlab.language.autodiff import velocity
+    from flowlab.symbolic.certificate import random_state
+
+    problem = fl.Problem("A @ relu(W @ x)**2", loss="logistic", reduction="mean")
+    steps = {step.rule: step.text for step in fl.derive(problem, verify=False).steps}
+    assert steps["gradient at the polar point"] == "-dL/dW_k = R/rho_k sum_n psi_n dfb_n/dV_k"
+    state = random_state(problem, 3)
+    g = velocity(problem, state.weights, state.samples)
+    y, x = state.samples.y, state.samples.x
+    R = np.prod([float(state.rho[k]) ** float(kappa) for k, kappa in problem.degrees.items()])
+    q = y * problem.network.outputs(state.weights, x, np).ravel()
+    assert np.allclose(q, R * y * problem.network.outputs(state.V, x, np).ravel(), rtol=1e-12)
+    psi = 1 / (1 + np.exp(q)) / len(y)
+    step = 1e-6
+    for name, V in state.V.items():
+        def summed(h, name=name, V=V):
+            moved = state.V | {name: V + h * np.ones_like(V)}
+            return (psi * y * problem.network.outputs(moved, x, np).ravel()).sum()
+
+        slope = (summed(step) - summed(-step)) / (2 * step)
+        assert np.isclose(np.asarray(g[name]).sum(), R / state.rho[name] * slope, rtol=1e-6)
+
+
 def test_multiplier_is_solved_for():
     flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"))
     steps = {step.rule: step.text for step in flow.steps}
@@ -115,6 +172,12 @@ def test_latex_compiles(tmp_path, depth):
         (tmp_path / f"{i}.tex").write_text(fl.derive(corpus.problem(expression, settings), verify=False).latex(depth, standalone=True))
         done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_seeds_that_are_none_are_refused(relu):
+    for refused in (lambda: fl.derive(relu.problem, seed=-1), lambda: fl.derive(relu.problem, verify=False, seed=-1), lambda: fl.certify(relu, seed=-1)):
+        with pytest.raises(LanguageError, match="seed=-1"):
+            refused()
 
 
 def test_unknown_depth(relu):
