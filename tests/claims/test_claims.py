@@ -149,6 +149,19 @@ def test_nan_is_never_called_success():
     assert Powerless().check(Case()).answer == "undecided"
 
 
+@pytest.mark.parametrize("name", ["P1", "P3", "P20", "E1.8"])
+def test_data_on_which_nothing_moves_decide_nothing(name):
+    data = fl.Data(np.zeros((6, 2)), np.array([1, -1] * 3))
+    (verdict,) = fl.check([name], fl.Problem("W2 @ relu(W1 @ x)"), data)
+    assert verdict.answer == "undecided"
+    assert "no power" in verdict.reason or "not a number" in verdict.reason
+
+
+def test_seeds_that_are_none_are_refused():
+    with pytest.raises(fl.LanguageError, match="seed=-1"):
+        fl.check(["P1"], seed=-1)
+
+
 def test_unknown_claims_and_evidence():
     with pytest.raises(fl.UnknownName, match="P20"):
         fl.check(["P200"])

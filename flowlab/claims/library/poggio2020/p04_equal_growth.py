@@ -117,5 +117,7 @@ class EqualGrowthIdentity(Claim):
                         growth.append(float(rho_rate[k]) * weight / (1.0 if mutant == "degrees ignored" else float(kappa or 1)))
                     if mutant == "1% off":
                         growth[0] *= 1.01
-                    worst = max(worst, float(np.ptp(growth)) / max(abs(g) for g in growth))
+                    largest = max(abs(g) for g in growth)
+                    # Where nothing grows (features that are all zero) nothing is measured, and no mutant is caught.
+                    worst = max(worst, float(np.ptp(growth)) / largest if largest > 0 else 0.0)
         return Measurement(worst, 1e-11, "relative, at random states; the identity is exact, so only roundings remain", {"networks": list(nets)})

@@ -117,11 +117,13 @@ class DescentBalance(Claim):
             size = float(np.abs(predicted).max())
             worst = max(worst, float(np.abs(change - predicted).max()) / (1e-10 * size + noise))
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
-        order = float(np.polyfit(np.log([s for s, _ in walks[1:]]), np.log(drifts[1:]), 1)[0])
+        # Where nothing drifts (features that are all zero) there is no order to fit and nothing is decided.
+        moved = min(drifts[1:]) > 0
+        order = float(np.polyfit(np.log([s for s, _ in walks[1:]]), np.log(drifts[1:]), 1)[0]) if moved else float("nan")
         wanted = 2.0 if mutant == "drift expected of order 2" else 1.0
         because = "in units of the tolerances: 1e-10 of the change plus 1e-13 of the squares for the identity, 0.1 for the order"
         details = {"order": order, "identity_in_tolerances": worst, "network": walks[0][1].problem.network.text, "steps": [s for s, _ in walks]}
-        return Measurement(max(worst, abs(order - wanted) / 0.1), 1.0, because, details)
+        return Measurement(max(worst, abs(order - wanted) / 0.1) if moved else float("nan"), 1.0, because, details)
 
 
 _WALKS: dict[Any, Any] = {}
