@@ -16,6 +16,8 @@ from typing import Any
 from flowlab.core.errors import LanguageError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
+FEATURES = ("sum", "mean", "transpose")
+"""Functions besides the activations."""
 Number = int | float | Fraction
 MOST_BITS = 64
 """Of the numerator and denominator of a number: every float that a user would type, and none that costs time."""
@@ -119,10 +121,15 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
     """A weight block. Without `shape`, a capital first letter means a matrix and a small one a vector.
 
     Raises:
-        LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x`.
+        LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x` or a function's.
     """
+    from flowlab.language.activations import activations
+
     if not isinstance(name, str) or not NAME.match(name) or name == "x":
         raise LanguageError(f"`{name}` cannot name a weight; use letters, digits and `_`, at most 32, and not `x`.")
+    if name in activations or name in FEATURES:
+        # Its print would be read as the function.
+        raise LanguageError(f"`{name}` is a function and cannot name a weight; choose another name.")
     return Expr("weight", (), (name, shape))
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
-from flowlab.language.expr import Expr, Number, exact, weight, x
+from flowlab.language.expr import FEATURES, Expr, Number, exact, weight, x
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
 
 _BINARY = {ast.MatMult: "matmul", ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
-_FEATURES = ("sum", "mean", "transpose")
 
 
 def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
@@ -122,7 +121,7 @@ class _Reader:
     def name(self, name: str) -> Expr:
         if name == "x":
             return x
-        if name in activations or name in _FEATURES:
+        if name in activations or name in FEATURES:
             raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
         if name not in self.weights:
             self.weights[name] = weight(name, self.shapes.get(name))
@@ -155,8 +154,8 @@ class _Reader:
 
     def known(self, node: ast.Call, name: str) -> None:
         """Refuse a function that is no word, before its arguments are looked at."""
-        if name not in activations and name not in _FEATURES:
-            known = sorted([*activations.names(), *_FEATURES])
+        if name not in activations and name not in FEATURES:
+            known = sorted([*activations.names(), *FEATURES])
             guess = nearest(name, known)
             hint = f" did you mean `{guess}`?" if guess else ""
             raise UnknownName(f"`{name}` in `{self.quote(node)}` is not a known function;{hint} Known: {', '.join(known)}.")
@@ -179,7 +178,7 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
     if not isinstance(argument, Expr):
         raise LanguageError(f"`{name}` needs an expression, not `{argument!r}`.")
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
-    if name in _FEATURES:
+    if name in FEATURES:
         if exacts:
             raise LanguageError(f"`{name}` takes one argument, not {1 + len(exacts)}.")
         return Expr(name, (argument,))

@@ -1,7 +1,7 @@
 """Function words for expressions written with Python operators: `W2 @ relu(W1 @ x)`."""
 
 from flowlab.language.activations import activations
-from flowlab.language.expr import Expr, Number
+from flowlab.language.expr import FEATURES, Expr, Number
 from flowlab.language.parser import apply
 
 
@@ -21,6 +21,6 @@ class Word:
 
 def __getattr__(name: str) -> Word:
     # Every registered activation is a word; adding one touches its own file alone.
-    if name in activations or name in ("sum", "mean", "transpose"):
+    if name in activations or name in FEATURES:
         return Word(name)
     raise AttributeError(f"`{name}` is not a function word")

@@ -188,6 +188,8 @@ def test_operands_must_be_expressions():
         lambda: W1 * np.ones(2),
         lambda: fl.weight("x"),
         lambda: fl.weight("2W"),
+        lambda: fl.weight("relu"),
+        lambda: fl.weight("sum"),
         lambda: fl.Network(3),
     ):
         with pytest.raises((LanguageError, TypeError)):
