@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.seeds import checked_seed
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -54,12 +55,15 @@ def derive(
     coordinates: Annotated[str, typer.Option(help="polar or weights")] = "polar",
     reduction: Annotated[str, typer.Option(help="sum or mean")] = "sum",
     decay: Annotated[float, typer.Option(help="coefficient of |W|^2 for every block")] = 0.0,
-    depth: Annotated[str, typer.Option(help="structural, matrix or component")] = "structural",
+    depth: Annotated[str | None, typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all")] = None,
     form: Annotated[str, typer.Option("--format", help="text, latex or json")] = "text",
 ) -> None:
     """Derive the flow equations of a network and print them."""
     if form not in ("text", "latex", "json"):
         raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
+    if form == "json" and depth is not None:
+        raise LanguageError(f"`--depth {depth}` is for text and latex; json holds the equations that every depth is made of, so drop one of the two options.")
+    depth = depth or "structural"
     _float64()
     from flowlab.language.problem import Problem
     from flowlab.symbolic.derive import derive as derive_flow
@@ -85,15 +89,23 @@ def run(
     _print_summary(summary, out)
     if any(v["answer"] == "refuted" for v in summary["verdicts"]):
         raise typer.Exit(REFUTED)
-    if summary["outcome"]["kind"] not in ("done", "event"):
+    # A refutation is a result; it stands before what the numerics could not reach.
+    if any(ended["kind"] not in ("done", "event") for ended in _endings(summary).values()):
         raise typer.Exit(GAVE_UP)
+
+
+def _endings(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """How the flow ended, and its witness where there was one."""
+    walk = summary["witness"]
+    return {"flow": summary["outcome"]} | ({} if walk is None else {"witness": {"kind": walk["outcome"], "message": walk["message"]}})
 
 
 def _print_summary(summary: dict[str, Any], out: Path) -> None:
     def shown(value: float | None) -> str:
         return "none" if value is None else f"{value:.6g}"
 
-    _print(f"{summary['outcome']['kind']}: {summary['outcome']['message']}")
+    for who, ended in _endings(summary).items():
+        _print(f"{'' if who == 'flow' else 'witness '}{ended['kind']}: {ended['message']}")
     rho = "  ".join(f"{k}={v:.6g}" for k, v in list(summary["rho"].items())[:8])
     numbers = "   ".join(f"{key.replace('_', ' ')} {shown(summary[key])}" for key in ("log_t", "log_loss", "min_margin"))
     _print(f"{numbers}   rho {rho}")
@@ -118,6 +130,7 @@ def verify(
     """Check claims on their own seeded instances."""
     from flowlab.claims import claims, load_library
 
+    checked_seed(seed)
     load_library()
     chosen = ids or [name for name in claims if claims[name].__module__.startswith(f"flowlab.claims.library.{pack}.")]
     if not chosen:

@@ -34,6 +34,7 @@ from flowlab.symbolic.equations import FlowEquations
 
 CLAIMS = ("P2", "P4", "E1.8")
 FIGURES = ("margin", "loss", "norms", "balance")
+OUTPUTS = ("summary.json", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
 
 
 def open_output(out: Path) -> None:
@@ -144,7 +145,7 @@ def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: 
         "rho": {name: float(value) for name, value in zip(path.dataset["block"].values.tolist(), end["rho"].values, strict=True)},
         "min_margin": _number(end["min_margin"]),
         "separated_at_log_t": separated,
-        "witness": None if walk is None else {"outcome": walk.outcome.kind, "distance": witness_distance(path, walk)},
+        "witness": None if walk is None else {"outcome": walk.outcome.kind, "message": walk.outcome.message, "distance": witness_distance(path, walk)},
         "verdicts": [v.to_dict() for v in verdicts],
         "stats": path.stats,
         "versions": versions(),
@@ -153,8 +154,17 @@ def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: 
     }
 
 
+def known_outputs(out: Path) -> list[Path]:
+    """What a run may have written into a folder, the summary first: without it the rest is told to be incomplete.
+
+    Everything else in the folder is the user's.
+    """
+    drawn = [out / "figures" / f"{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv")]
+    return [out / name for name in OUTPUTS] + drawn
+
+
 def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], began: float) -> None:
-    """Write everything into a folder beside `out`, then move it in place file by file, the summary last."""
+    """Write everything into a folder beside `out`, then move it in place of an earlier run's, file by file, the summary last."""
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -175,6 +185,8 @@ def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | 
         summary["wall_seconds"] = round(clock.monotonic() - began, 2)
         (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         (out / "figures").mkdir(parents=True, exist_ok=True)
+        for old in known_outputs(out):
+            old.unlink(missing_ok=True)
         for file in sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == "summary.json"):
             os.replace(file, out / file.relative_to(made))
     except OSError as error:

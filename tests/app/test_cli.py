@@ -114,6 +114,38 @@ def test_a_run_that_gives_up_says_so(tmp_path):
     assert summary["log_loss"] is not None
 
 
+def test_a_witness_that_diverges_is_told(tmp_path):
+    """Exit code 3 with the sentence; 1 where a claim is refuted as well."""
+    path = spec(tmp_path, log_time=-1.0, more="[witness]\nstep = 1e6\ncount = 200\n[verify]\nclaims = []\n[figures]\nnames = []\n")
+    done = flowlab("run", path, "--out", tmp_path / "out", "--quiet")
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    assert "witness nonfinite: the weights stopped being finite" in done.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["outcome"]["kind"] == "done"
+    assert (summary["witness"]["outcome"], "smaller step" in summary["witness"]["message"]) == ("nonfinite", True)
+    path.write_text(path.read_text().replace("claims = []", 'claims = ["P1"]'))
+    code = ("import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import Measurement;"
+            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken on purpose', {});"
+            f"from flowlab.cli import main; main(['run', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}, '--quiet'])")  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False).returncode == 1
+
+
+def test_nothing_of_an_earlier_run_stays_but_what_is_the_users(tmp_path):
+    out = tmp_path / "out"
+    path = spec(tmp_path, log_time=-2.0, more='[witness]\nstep = 1e-3\ncount = 5\n[verify]\nclaims = []\n[figures]\nnames = ["margin"]\n')
+    assert flowlab("run", path, "--out", out, "--quiet").returncode == 0
+    (out / "notes.txt").write_text("kept")
+    (out / "figures" / "own.pdf").write_text("kept")
+    first = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {"witness.nc", "figures/margin.pdf", "figures/margin.csv"} <= first
+    plain = spec(tmp_path, log_time=-2.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n")
+    assert flowlab("run", plain, "--out", out, "--quiet").returncode == 0
+    left = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    fresh = {"summary.json", "equations.txt", "equations.tex", "equations.json", "trajectory.nc"}
+    assert left == fresh | {"notes.txt", "figures/own.pdf"}
+    assert json.loads((out / "summary.json").read_text())["witness"] is None
+
+
 BAD_SPECS = [
     ("W2 @ relu(W1 @ x)", "W2 @ rellu(W1 @ x)", ["rellu", "relu"]),
     ("W2 @ relu(W1 @ x)", "W2 @ relu(W1 @ x) + W1", ["W1"]),
@@ -123,11 +155,15 @@ BAD_SPECS = [
     ("gaussian?n=12&d=3&margin=0.2", "nowhere.csv", ["nowhere.csv"]),
     ("gaussian?n=12&d=3&margin=0.2", "iris", ["0, 1, 2", "cross_entropy"]),
     ("gaussian?n=12&d=3&margin=0.2", "iris:setossa", ["setossa", "setosa"]),
-    ("log_time = 0.0", "log_time = 1e9", ["log_time"]),
+    ("log_time = 0.0", "log_time = inf", ["log_time"]),
     ("[network]", "[networks]", ["networks", "line"]),
     ("[data]", "[data", ["TOML"]),
     ("W1 = 4", "W1 = 0", ["W1"]),
     ("W1 = 4", "W7 = 4", ["W7"]),
+    ("[data]", "[start]\nseed = -3\n[data]", ["start.seed", "-3", "minimum"]),
+    ("[data]", "[start]\nseed = 3.0\n[data]", ["seed", "3.0", "integer"]),
+    ("[data]", "[start]\nscale = 1e200\n[data]", ["W1", "inf"]),
+    ("[integrate]", "seed = -1\n[integrate]", ["data.seed", "-1", "minimum"]),
 ]
 
 
@@ -194,6 +230,9 @@ def test_derive_prints():
     refused(flowlab("derive", "W1 @ x", "--scheme", "gradientflow"), "gradient_flow")
     refused(flowlab("derive", "W1 @ x", "--depth", "deep"), "structural")
     refused(flowlab("derive", "W1 @ x", "--format", "html"), "latex")
+    for depth in ("structural", "matrix", "component"):
+        refused(flowlab("derive", "W1 @ x", "--format", "json", "--depth", depth), depth, "json")
+    assert "d V_W1[1,2]/dt = " in flowlab("derive", "W1 @ x", "--depth", "component").stdout
     refused(flowlab("derive", "W2 @ relu(W1 @ x) + W1"), "W1", "(")
 
 
@@ -202,6 +241,7 @@ def test_verify_exit_codes():
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["answer"] == "holds"
     refused(flowlab("verify", "P99"), "P99")
+    refused(flowlab("verify", "P1", "--seed", "-1"), "seed=-1")
     refused(flowlab("verify", "--pack", "nobody"), "poggio2020")
 
 
