@@ -10,9 +10,7 @@ TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="u
 
 
 def test_the_program_runs(tmp_path):
-    # The later block goes on from the first, with samples of the reader's own.
-    own = 'own = fl.load("gaussian?n=12&d=3&margin=0.3")\nx, y = own.x, own.y\n'
-    program = own.join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.S))
+    (program,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-W", "error", "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False, env=env)
