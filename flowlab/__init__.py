@@ -24,7 +24,7 @@ _HOMES = {
     "flowlab.symbolic.certificate": ("certify",),
     "flowlab.symbolic.mutants": ("mutants",),
     "flowlab.lowering.field": ("VectorField", "lower"),
-    "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "norm_above", "separated", "time", "wall"),
+    "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
     "flowlab.discrete.limit": ("Limit", "limit"),
     "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),

@@ -26,8 +26,13 @@ class Condition(eqx.Module):
 
 
 class Event(Condition):
-    """A condition on what is observed at a state."""
+    """A condition on what is observed at a state.
 
+    Attributes:
+        needs: methods of the field that are observed for this event besides what always is.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
     level: jax.Array
 
     def __init__(self, level: float) -> None:
@@ -125,6 +130,21 @@ class Separated(Event):
         return seen["raw_margin"] - self.level
 
 
+@conditions.register("margin_gap")
+class MarginGap(Event):
+    """The relative gap between the margin and its bound from duality falls to a level (see `VectorField.margin_gap`)."""
+
+    needs = ("margin_gap",)
+
+    def __init__(self, level: float) -> None:
+        if not 0.0 < _finite(self.name, level) < 1.0:
+            raise LanguageError(f"`margin_gap({level})` is no relative gap; use a number between 0 and 1.")
+        self.level = jnp.asarray(float(level))
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        return jnp.where(seen["raw_margin"] > 0, self.level - seen["margin_gap"], -1.0)
+
+
 @conditions.register("wall")
 class Wall(Condition):
     """A limit on wall-clock seconds."""
@@ -174,6 +194,11 @@ def norm_above(level: float) -> NormAbove:
 def separated() -> Separated:
     """Run until every sample is classified correctly."""
     return Separated()
+
+
+def margin_gap(level: float) -> MarginGap:
+    """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their weights that certifies the distance."""
+    return MarginGap(level)
 
 
 def wall(seconds: float) -> Wall:

@@ -1,4 +1,4 @@
-"""The host's side of a run: one clock after another, chunk by chunk, until something ends it."""
+"""The host's side of a run: one clock and one solver after another, chunk by chunk, until something ends it."""
 
 import dataclasses
 import math
@@ -10,31 +10,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.errors import LanguageError
-from flowlab.dynamics import stepping
+from flowlab.dynamics import monitors, stepping
 from flowlab.dynamics.clocks import CLOCKS, Clock
-from flowlab.dynamics.conditions import Condition, Event, LogTime, Time, Wall, conditions
+from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
-from flowlab.dynamics.handover import Reached, Separation, late_clock
+from flowlab.dynamics.handover import Reached, Separation
+from flowlab.dynamics.ledger import Ledger
+from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.progress import Progress
 from flowlab.dynamics.rosenbrock import Rodas5P
 from flowlab.dynamics.start import unit
 from flowlab.dynamics.store import Store
+from flowlab.language.activations import activations
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome, Trajectory
 from flowlab.lowering.field import VectorField
 
 SOLVERS: dict[str, diffrax.AbstractSolver] = {"tsit5": diffrax.Tsit5(), "dopri8": diffrax.Dopri8(), "kvaerno5": Kvaerno5(), "rodas5p": Rodas5P()}
-_ROWS, _ROW_BYTES, _CHUNK_BYTES = 2_000, 256e6, 64e6
+_ROWS, _ROW_BYTES = 2_000, 256e6
+_CHUNK_ROWS, _CHUNK_BYTES = 512, 32e6
 _PATIENCE = 0.5
 """Seconds a chunk should take, so that limits, progress and Ctrl-C are heard."""
-_FAR = 30.0
-"""Ordinary time serves to this log t."""
 _DENSE = 300
 """Unknowns up to which a whole Jacobian is cheaper than one through the samples."""
 _FIRST = math.log(1e-6)
 """Where a late clock begins that is asked for from the start: log t = -inf has no place on it."""
+_VOTES, _NEVER = 25, 1 << 60
+"""Accepted steps, net of others, that must look stiff before an implicit method takes over."""
 
 
 @dataclasses.dataclass
@@ -43,189 +46,260 @@ class Run:
 
     field: VectorField
     data: Data
+    plan: Plan
     solver_name: str
     clock_name: str
     rtol: float
     atol: float
     max_steps: int
-    log_end: float = math.inf
-    t_end: float = 1e300
-    events: tuple[Event, ...] = ()
-    wall: float = math.inf
-    horizon: str = ""
-    extra_evaluations: int = 0
-    compile_seconds: float = 0.0
+    ledger: Ledger | None = None
     steps: int = 0
     rejected: int = 0
     evaluations: int = 0
+    rise: float = 0.0
+    fall: float = 0.0
+    compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
-
-    def plan(self, until: list[Any], events: list[Any], wall_seconds: float | None) -> None:
-        """Sort conditions into horizon, events and limits."""
-        if not until:
-            raise LanguageError("`until` is empty; say where to stop, for example `until=time(100.0)`.")
-        found: list[Event] = []
-        for condition in [*until, *events, *([Wall(wall_seconds)] if wall_seconds is not None else [])]:
-            if isinstance(condition, Time | LogTime):
-                if condition.log_t < self.log_end:
-                    self.log_end, self.t_end, self.horizon = condition.log_t, condition.t, condition.told
-            elif isinstance(condition, Wall):
-                self.wall = min(self.wall, condition.seconds)
-            elif isinstance(condition, Event):
-                found.append(condition)
-            elif isinstance(condition, Condition):
-                raise LanguageError(f"`{condition.name}` cannot end a run.")
-            else:
-                raise LanguageError(f"`{condition!r}` is no condition; use {', '.join(conditions.names())}.")
-        self.events = tuple(found)
-        far = self.log_end > _FAR
-        self.late = late_clock(self.field) if self.clock_name == "auto" and far else None
-
-    def refuse(self) -> None:
-        """Refuse what no clock can do.
-
-        Raises:
-            LanguageError: with what to do.
-        """
-        late = late_clock(self.field)
-        if self.clock_name not in ("auto", "time") and (late is None or (self.clock_name == "norm" and late.name != "norm")):
-            raise LanguageError(
-                f"`clock={self.clock_name!r}` needs a loss with an exponential tail, no weight decay"
-                f"{' and growing norms of a homogeneous network' if self.clock_name == 'norm' else ''}; use `clock=\"time\"`."
-            )
-        if math.isfinite(self.log_end) and self.log_end > 690.0 and self.late is None and self.clock_name in ("auto", "time"):
-            raise LanguageError(f"`{self.horizon}` is beyond float64 in ordinary time, the only clock for this problem; use at most log_time(690).")
+    stiff: bool = False
+    handed_over: bool = False
+    carry: stepping.Carry | None = None
 
     @property
     def solver(self) -> diffrax.AbstractSolver:
         """The solver of the clock the run is in."""
         name = self.solver_name
         if name == "auto":
-            name = "tsit5" if self.clock.name == "time" else "kvaerno5"
+            name = "kvaerno5" if self.stiff or self.clock.name != "time" else "tsit5"
         if name == "kvaerno5" and self.clock.name != "time" and self.unknowns > _DENSE:
             return Kvaerno5(dense=False)
         return SOLVERS[name]
 
     def go(self, start: State, progress: bool, settings: dict[str, Any]) -> Trajectory:
         """Run and build the trajectory, whatever the outcome."""
-        began = watch.monotonic()
+        self.began = watch.monotonic()
         # Strongly typed leaves: a start built from Python numbers must not cost a compilation of its own.
         self.state = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype=jnp.float64), unit(self.field, start))
+        self.shape = jax.tree.structure(self.state)
         self.unknowns = sum(leaf.size for leaf in jax.tree.leaves(self.state))
+        self.tolerance = (jnp.asarray(self.rtol), jnp.asarray(self.atol))
         row_bytes = max(1, 8 * self.unknowns)
-        self.store = Store(int(max(50, min(_ROWS, _ROW_BYTES // row_bytes))))
-        first = self.state
-        self.store.offer(-math.inf, lambda: ("time", jax.tree.map(np.asarray, self.field.unpack(self.field.pack(first)))))
-        self.carry: stepping.Carry | None = None
+        self.size = int(max(4, min(_CHUNK_ROWS, _CHUNK_BYTES // row_bytes)))
+        self.store = Store(int(max(50, min(_ROWS, _ROW_BYTES // row_bytes))), record=self.ledger is not None)
+        self.now = -math.inf
         try:
-            outcome = self.phases(int(max(4, min(128, _CHUNK_BYTES // row_bytes))), began, progress)
+            if self.ledger is not None:
+                self.ledger.replay(self.store)
+            outcome = self.phases(progress)
         except KeyboardInterrupt:
-            outcome = Outcome("budget", f"interrupted at log t = {self.store.now:.6g}; everything before is kept.")
+            outcome = Outcome("budget", f"interrupted at {self.place()}; everything before is kept.")
         self.leave()
-        self.store.close()
-        stats = {
-            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations + self.extra_evaluations,
-            "wall_seconds": round(watch.monotonic() - began, 3), "compile_seconds": round(self.compile_seconds, 3),
-        }  # fmt: skip
-        states = jax.tree.map(lambda *leaves: np.stack(leaves), *(row for _, row in self.store.rows))
-        clocks = np.array([name for name, _ in self.store.rows])
-        extra = {"settings": settings, "switches": self.switches}
-        variables = {"clock": (("step",), clocks, "clock the row was stepped in")}
-        log_t = np.array(self.store.times)
-        return Trajectory.from_states(self.field.problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables)
+        if self.ledger is not None and outcome.kind != "budget" and not (self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
+            self.write(outcome)
+        return self.finish(outcome, settings)
 
-    def phases(self, size: int, began: float, progress: bool) -> Outcome:
-        """One clock after another."""
-        seen, values = self.observed(CLOCKS["time"], jnp.zeros(()), self.field.pack(self.state), self.events)
-        if not np.isfinite(seen["log_loss"]) and self.field.problem.loss.labels != "targets":
-            return Outcome("nonfinite", f"log loss is {float(seen['log_loss'])} at t = 0; start from smaller weights.")
-        for event, value in zip(self.events, values, strict=True):
-            if value > 0:
-                return Outcome("event", f"{event.name} holds at the start.", event.name)
+    def finish(self, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
+        """The trajectory of what is stored."""
+        stats = {
+            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations,
+            "wall_seconds": round(watch.monotonic() - self.began, 3), "compile_seconds": round(self.compile_seconds, 3),
+        }  # fmt: skip
+        log_t, codes, *told = (rows := self.store.close().leaves)[: 2 + len(stepping.SEEN)]
+        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
+        problem = self.field.problem
+        monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol)
+        watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
+        extra = {"settings": settings, "switches": self.switches, "monitors": watched}
+        clocks = np.array(list(CLOCKS))[codes]
+        variables = {"clock": (("step",), clocks, "clock the row was stepped in")}
+        seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
+        return Trajectory.from_states(problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
+
+    def phases(self, progress: bool) -> Outcome:
+        """One clock and one solver after another."""
+        restored = None
+        if self.ledger is not None and self.ledger.resumed is not None:
+            meta, restored = self.ledger.resumed
+            if meta["outcome"] is not None:
+                self.restore(meta)
+                return Outcome(**meta["outcome"])
+            self.restore(meta)
+        else:
+            ended = self.begin()
+            if ended is not None:
+                return ended
         log_t = -math.inf
         if self.clock_name not in ("auto", "time"):
             self.clock, log_t = CLOCKS[self.clock_name], _FIRST
-        with Progress(progress, self.log_end, self.horizon) as bar:
+        entry = self.clock.enter(self.field, self.state, jnp.asarray(log_t), self.data)
+        with Progress(progress, self.plan.log_end, self.plan.horizon) as bar:
             while True:
-                ended = self.loop(log_t, size, began, bar)
+                ended = self.loop(entry, bar, restored)
                 if ended is not None:
                     return ended
-                assert self.late is not None
-                log_t = self.store.now
-                self.clock, self.late = self.late, None
-                self.switches.append({"clock": self.clock.name, "log_t": log_t})
+                entry, restored = self.entry, None
+
+    def begin(self) -> Outcome | None:
+        """Store the first row; an outcome where nothing is left to do."""
+        y = self.field.pack(self.state)
+        seen, values = self.observed(CLOCKS["time"], jnp.zeros(()), y, self.plan.events)
+        self.store.offer(self.row(-math.inf, CLOCKS["time"], y, seen))
+        if not np.isfinite(seen["log_loss"]) and self.field.problem.loss.labels != "targets":
+            return Outcome("nonfinite", f"log loss is {float(seen['log_loss'])} at t = 0; start from smaller weights.")
+        for event, value in zip(self.plan.events, values, strict=True):
+            if value > 0:
+                return Outcome("event", f"{event.name} holds at the start.", event.name)
+        return None
+
+    def restore(self, meta: dict[str, Any]) -> None:
+        """Stand where the last chunk was written."""
+        self.clock, self.stiff, self.handed_over, self.switches = CLOCKS[meta["clock"]], meta["stiff"], meta["handed_over"], meta["switches"]
+        self.steps, self.rejected, self.evaluations, self.rise, self.fall = (meta[k] for k in ("steps", "rejected", "evaluations", "rise", "fall"))
+        if self.clock.name != "time":
+            self.clock_name = "auto" if self.handed_over else self.clock_name
+
+    def meta(self, outcome: Outcome | None) -> dict[str, Any]:
+        """What a chunk says besides its arrays."""
+        return {
+            "clock": self.clock.name, "stiff": self.stiff, "handed_over": self.handed_over, "switches": self.switches,
+            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall,
+            "outcome": None if outcome is None else dataclasses.asdict(outcome),
+        }  # fmt: skip
+
+    def write(self, outcome: Outcome | None = None) -> None:
+        """Append a chunk to the archive."""
+        assert self.ledger is not None
+        self.ledger.write(self.store.fresh(), None if outcome is not None else self.carry, self.meta(outcome))
 
     def observed(self, clock: Clock, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, Any], np.ndarray]:
         seen, values = stepping.observe(clock, self.field, self.data, s, z, events)
         return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
 
-    def loop(self, log_t: float, size: int, began: float, bar: Progress) -> Outcome | None:
-        """Chunks in one clock until something ends the run, or None to hand over."""
-        ordinary = self.clock.name == "time"
-        s, z = self.clock.enter(self.field, self.state, jnp.asarray(log_t), self.data)
-        self.watched: tuple[Event, ...] = self.events
-        if ordinary and self.late is not None:
-            self.watched = (*self.events, Separation())
-        elif not ordinary and math.isfinite(self.log_end):
-            self.watched = (*self.events, Reached(self.log_end))
-        s_end = self.t_end if ordinary and self.late is None else 1e300
+    def row(self, log_t: float, clock: Clock, z: Any, seen: dict[str, Any]) -> list[np.ndarray]:
+        """One row as the store takes it."""
+        state = jax.tree.leaves(self.field.unpack(clock.coordinates(self.field, z)))
+        head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in stepping.SEEN)]
+        return [np.asarray(value)[None] for value in [*head, *state]]
+
+    def loop(self, entry: tuple[Any, Any], bar: Progress, restored: list[np.ndarray] | None) -> Outcome | None:
+        """Chunks in one clock with one solver until something ends the run, or None to go on with another."""
+        plan, ordinary = self.plan, self.clock.name == "time"
+        leaving = ordinary and plan.late is not None and not self.handed_over
+        s_end = plan.t_end if ordinary and not leaving else 1e300
+        self.watched: tuple[Event, ...] = plan.events
+        if leaving:
+            self.watched = (*plan.events, Separation())
+        elif not ordinary and math.isfinite(plan.log_end):
+            self.watched = (*plan.events, Reached(plan.log_end))
+        votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
-        self.tolerance = (jnp.asarray(self.rtol), jnp.asarray(self.atol))
         compiled = watch.monotonic()
-        carry = stepping.begin(*args, z, s, jnp.asarray(s_end), *self.tolerance)
-        self.extra_evaluations += 3
+        s, z = entry
+        carry, still = stepping.begin(*args, z, s, jnp.asarray(s_end), *self.tolerance)
+        if restored is not None:
+            carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in restored])
+            self.now = self.log_of(carry)
+        else:
+            self.evaluations += 3
         if not bool(jnp.isfinite(carry.t_next)):
-            return Outcome("nonfinite", f"the rate at log t = {log_t:.6g} is not finite; start from smaller weights.")
+            return Outcome("nonfinite", f"the rate at log t = {float(self.clock_log(s, z)):.6g} is not finite; start from smaller weights.")
+        if bool(still) and ordinary:
+            return Outcome("stalled", f"every rate is exactly zero at {self.place()} (dead units, or features that are zero); start from other weights.")
+        rest = (jnp.asarray(s_end), *self.tolerance)
+        limits = (self.watched, self.size, jnp.asarray(votes))
         # A chunk of no attempts compiles and does nothing else.
-        jax.block_until_ready(stepping.advance(*args, carry, jnp.asarray(s_end), *self.tolerance, jnp.asarray(0), self.watched, size).accepted)
-        self.carry, pace = carry, 16
+        jax.block_until_ready(stepping.advance(*args, carry, *rest, jnp.asarray(0), *limits).accepted)
+        self.carry, pace = carry, self.pace()
         self.compile_seconds += watch.monotonic() - compiled
         while True:
-            left = self.max_steps - self.steps - self.rejected - int(carry.steps) - int(carry.rejected)
-            if left <= 0:
+            tried = self.steps + self.rejected + int(carry.steps) + int(carry.rejected)
+            if tried >= self.max_steps:
                 return Outcome("budget", f"{self.max_steps} steps were attempted by {self.place()}; raise `max_steps` or stop earlier.")
-            if watch.monotonic() - began > self.wall:
-                return Outcome("budget", f"the wall limit of {self.wall:g} s was reached at {self.place()}.")
+            if watch.monotonic() - self.began > plan.wall:
+                return Outcome("budget", f"the wall limit of {plan.wall:g} s was reached at {self.place()}.")
             asked = watch.monotonic()
-            chunk = stepping.advance(*args, carry, jnp.asarray(s_end), *self.tolerance, jnp.asarray(min(left, pace)), self.watched, size)
+            cut = Ledger.cut(tried) if self.ledger is not None else self.max_steps
+            chunk = stepping.advance(*args, carry, *rest, jnp.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
             self.collect(chunk)
             carry = self.carry = chunk.carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
-            status = int(carry.status)
-            if status == stepping.FIRED and [type(e) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True) if f] == [Separation]:
-                # No crossing is looked for: any step past separation serves, and this one is the same on every machine.
-                self.land(carry.t, carry.y)
-                self.state = jax.tree.map(jnp.asarray, self.field.unpack(self.clock.coordinates(self.field, carry.y)))
-                self.leave()
-                return None
-            ended = self.ended(chunk, s_end)
-            if ended is not None:
+            ended, on = self.ended(chunk, s_end), self.turned(chunk)
+            if ended is not None or on:
                 return ended
-            bar.show(self.store.now, self.observed(self.clock, carry.t, carry.y, ())[0] if bar.on else None)
+            if self.ledger is not None and self.steps + self.rejected + int(carry.steps) + int(carry.rejected) == cut:
+                self.write()
+            bar.show(self.now, self.observed(self.clock, carry.t, carry.y, ())[0] if bar.on else None)
+
+    def pace(self) -> int:
+        """Attempts of the first chunk, by a guess at what they cost."""
+        work = 1e-8 * self.data.n * self.unknowns * (1 if isinstance(self.solver, diffrax.AbstractERK) else self.unknowns)
+        return int(max(4, min(4096, _PATIENCE / (2 * work))))
+
+    def may_turn_stiff(self) -> bool:
+        """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be of a size to be factorised."""
+        used = {node.params[0] for node in self.field.problem.network.nodes if node.op == "activation"}
+        return self.solver_name == "auto" and not self.stiff and self.unknowns <= _DENSE and not any(activations[name].kinks for name in used)
+
+    def turned(self, chunk: stepping.Chunk) -> bool:
+        """Whether the run goes on with another clock or another solver; `entry` is where."""
+        carry, status = chunk.carry, int(chunk.carry.status)
+        if status == stepping.STIFF:
+            self.entry, self.stiff = (carry.t, carry.y), True
+            log_t, rate = self.log_of(carry), float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
+            self.leave()
+            self.switches.append({"clock": self.clock.name, "solver": "kvaerno5", "log_t": log_t, "stiffness": rate})
+            return True
+        if status != stepping.FIRED or [type(e) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True) if f] != [Separation]:
+            return False
+        # No crossing is looked for: any step past separation serves, and this one is the same on every machine.
+        assert self.plan.late is not None
+        log_t = self.log_of(carry)
+        seen, _ = self.observed(self.clock, carry.t, carry.y, ())
+        self.store.offer(self.row(log_t, self.clock, carry.y, seen))
+        self.now = log_t
+        self.state = jax.tree.map(jnp.asarray, self.field.unpack(self.clock.coordinates(self.field, carry.y)))
+        self.leave()
+        self.clock, self.handed_over = self.plan.late, True
+        self.entry = self.clock.enter(self.field, self.state, jnp.asarray(log_t), self.data)
+        solver = self.solver_name if self.solver_name != "auto" else "kvaerno5"
+        self.switches.append({"clock": self.clock.name, "solver": solver, "log_t": log_t})
+        return True
 
     def leave(self) -> None:
-        """Add up what the clock that ends has cost."""
+        """Add up what the clock that ends has cost and seen."""
         if self.carry is not None:
             steps, rejected = int(self.carry.steps), int(self.carry.rejected)
             self.steps, self.rejected = self.steps + steps, self.rejected + rejected
             self.evaluations += (steps + rejected) * stepping.evaluations(self.solver, self.field)
+            self.rise = max(self.rise, float(self.carry.watch.rise))
+            self.fall = max(self.fall, float(self.carry.watch.fall))
             self.carry = None
+
+    def clock_log(self, s: Any, z: Any) -> float:
+        """Log t at a value of the clock."""
+        if self.clock.name == "time":
+            return math.log(float(s)) if float(s) > 0 else -math.inf
+        return float(self.observed(self.clock, s, z, ())[0]["log_t"])
+
+    def log_of(self, carry: stepping.Carry) -> float:
+        return self.clock_log(carry.t, carry.y)
 
     def place(self) -> str:
         """Where the run is, in its own clock's words."""
-        if self.clock.name == "time" and self.carry is not None:
-            return f"t = {float(self.carry.t):.6g}"
-        return f"log t = {self.store.now:.6g}"
+        if self.clock.name == "time":
+            return f"t = {float(self.carry.t) if self.carry is not None else math.exp(self.now):.6g}"
+        return f"log t = {self.now:.6g}"
 
     def ended(self, chunk: stepping.Chunk, s_end: float) -> Outcome | None:
         """The outcome, if this chunk ended the run."""
         status = int(chunk.carry.status)
         if status == stepping.FIRED:
+            if not any(f and not isinstance(e, Separation) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True)):
+                return None
             event, log_t = self.locate(chunk)
             if isinstance(event, Reached):
-                return Outcome("done", f"reached {self.horizon}.")
+                return Outcome("done", f"reached {self.plan.horizon}.")
             where = f"t = {math.exp(log_t):.12g}" if self.clock.name == "time" else f"log t = {log_t:.12g}"
             return Outcome("event", f"{event.name} at {where}.", event.name)
         if status == stepping.NONFINITE:
@@ -233,7 +307,10 @@ class Run:
         if status == stepping.STALLED:
             return Outcome("stalled", f"the step size fell below the resolution of time at {self.place()}; a kink or a stiff phase needs another method.")
         if float(chunk.carry.t) >= s_end:
-            return Outcome("done", f"reached {self.horizon or self.place()}.")
+            if self.plan.horizon:
+                return Outcome("done", f"reached {self.plan.horizon}.")
+            wanted = ", ".join(event.name for event in self.plan.events) or "an end"
+            return Outcome("stalled", f"the flow has come to rest and never met {wanted}; the last state is where it rests.")
         return None
 
     def locate(self, chunk: stepping.Chunk) -> tuple[Event, float]:
@@ -249,31 +326,29 @@ class Run:
         while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
             middle = 0.5 * (low + high)
             y, values = stepping.restep(*args, t0, jnp.asarray(middle * span), y0, *self.tolerance, events, chunk.before_state)
-            self.extra_evaluations += stepping.evaluations(self.solver, self.field) + 1
+            self.evaluations += stepping.evaluations(self.solver, self.field) + 1
             over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
             if over:
                 high, best, fired = middle, y, over
             else:
                 low = middle
-        log_t = self.land(jnp.asarray(float(t0) + high * span), best)
+        s = jnp.asarray(float(t0) + high * span)
+        log_t = self.clock_log(s, best)
+        if log_t > self.now:
+            seen, _ = self.observed(self.clock, s, best, ())
+            self.store.land(self.row(log_t, self.clock, best, seen))
+            self.now = log_t
         return events[fired[0]], log_t
-
-    def land(self, s: Any, z: Any) -> float:
-        """End on a row that is no full step; its log t."""
-        s_value = float(s)
-        log_t = (math.log(s_value) if s_value > 0 else -math.inf) if self.clock.name == "time" else float(self.observed(self.clock, s, z, ())[0]["log_t"])
-        state = jax.tree.map(np.asarray, self.field.unpack(self.clock.coordinates(self.field, z)))
-        self.store.land(log_t, (self.clock.name, state))
-        return log_t
 
     def collect(self, chunk: stepping.Chunk) -> None:
         """Offer the accepted rows of a chunk to the store."""
         count = int(chunk.accepted)
+        if not count:
+            return
         times = np.asarray(chunk.times[:count])
         with np.errstate(divide="ignore"):
-            log_t = (np.log(times) if self.clock.name == "time" else times).tolist()
-        rows, name = jax.tree.map(np.asarray, chunk.rows), self.clock.name
-        for i, when in enumerate(log_t):
-            # Copies: a view of one row would keep the whole chunk in memory.
-            self.store.offer(when, lambda i=i: (name, jax.tree.map(lambda leaf: leaf[i].copy(), rows)))
-        self.store.flush()
+            log_t = np.log(times) if self.clock.name == "time" else times
+        code = np.full(count, list(CLOCKS).index(self.clock.name), dtype=np.int8)
+        leaves = [np.asarray(leaf)[:count] for leaf in [*(chunk.seen[name] for name in stepping.SEEN), *jax.tree.leaves(chunk.rows)]]
+        self.store.offer([log_t, code, *leaves])
+        self.now = float(log_t[-1])

@@ -1,13 +1,16 @@
 """`integrate`: from a vector field, a state and data to a trajectory."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
-from flowlab.dynamics.conditions import Condition, Event
+from flowlab.dynamics.conditions import Condition, Event, Wall
 from flowlab.dynamics.driver import SOLVERS, Run
+from flowlab.dynamics.ledger import Ledger, header
+from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.start import check
 from flowlab.language.data import Data
 from flowlab.language.state import State
@@ -30,6 +33,7 @@ def integrate(
     wall_seconds: float | None = None,
     progress: bool = False,
     seed: int | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> Trajectory:
     """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in the clocks of late times.
 
@@ -45,8 +49,8 @@ def integrate(
         data: samples; their labels must suit the loss.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
-        solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time and
-            kvaerno5 in the late clocks.
+        solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
+            flow turns stiff there (see `flowlab.dynamics.driver`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6), `"auto"` switches.
         rtol: relative tolerance of the local error, in the integrated coordinates; in the late clocks, of norms, weights and softmax.
         atol: absolute tolerance of the local error.
@@ -54,25 +58,37 @@ def integrate(
         wall_seconds: limit on wall-clock time, compilation included.
         progress: show a progress bar on stderr.
         seed: recorded with the result, if the start was drawn from one.
+        store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.archive`). If it holds a run that was begun
+            with the same arguments, that one is taken up, and ends bit for bit as if it had never been stopped; one that has ended is read back.
 
     Returns:
         The trajectory up to where the run ended; `outcome` says how. Numerical failure is an outcome, never an
-        exception, and keeps what was computed. Every accepted step is stored, thinned to at most 2,000 rows.
+        exception, and keeps what was computed. Every accepted step is stored, thinned to at most 2,000 rows. `monitors` says whether
+        loss, smoothed margin and conserved quantities went as the theory says.
 
     Raises:
         PrecisionTooLow, ShapeMismatch, DataError, UnknownName, LanguageError: for bad input, before anything is computed.
+        OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
     """
     require_x64("integrate")
     if clock != "auto" and clock not in CLOCKS:
         raise UnknownName(f"`clock={clock!r}` is not known; use auto, {', '.join(CLOCKS)}.")
-    run = Run(field, data, _solver(solver), clock, rtol, atol, max_steps)
+    name = _solver(solver)
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
-    run.plan([until] if isinstance(until, Condition) else list(until), list(events), wall_seconds)
-    check(field, start, data, rtol, atol, max_steps, run.events)
-    run.refuse()
-    settings = {"solver": solver, "clock": clock, "rtol": rtol, "atol": atol, "max_steps": max_steps, "seed": seed}
-    return run.go(start, progress, settings | {"equations_signature": field.signature})
+    ends = [until] if isinstance(until, Condition) else list(until)
+    check(field, start, data, rtol, atol, max_steps)
+    plan = Plan.of(field, data, ends, list(events), wall_seconds, clock)
+    settings = {"solver": solver, "clock": clock, "rtol": rtol, "atol": atol, "seed": seed}
+    ledger = None
+    if store is not None:
+        ledger = Ledger(store, header(field, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
+    try:
+        run = Run(field, data, plan, name, clock, rtol, atol, max_steps, ledger)
+        return run.go(start, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
+    finally:
+        if ledger is not None:
+            ledger.close()
 
 
 def _solver(name: str) -> str:

@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 
 from flowlab.core.errors import LanguageError, ShapeMismatch
-from flowlab.dynamics.conditions import Event, Separated
 from flowlab.language.data import Data
 from flowlab.language.state import State, names_match
 from flowlab.lowering.field import VectorField
 
+FINEST = 1e-14
+"""Some tens of units in the last place: a relative tolerance below it asks for digits that are not there."""
 
-def check(
-    field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int, events: tuple[Event, ...]
-) -> None:
+
+def check(field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int) -> None:
     """Refuse what cannot be run.
 
     Raises:
@@ -24,20 +24,22 @@ def check(
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not isinstance(value, int | float) or not 0 < value < 1:
             raise LanguageError(f"`{name}={value!r}` is no tolerance; use a number between 0 and 1.")
+    if rtol < FINEST:
+        raise LanguageError(f"`rtol={rtol!r}` is below what float64 can hold a step to; use {FINEST:g} or more.")
     names_match(start, problem.network)
     if start.per != problem.per:
         raise ShapeMismatch(f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…, per={problem.per!r})`.")
     for leaf in jax.tree.leaves(start):
         if leaf.dtype != jnp.float64:
             raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
+    for name, norm in start.rho.items():
+        if not bool(jnp.all(jnp.isfinite(norm) & (norm > 0))):
+            raise ShapeMismatch(f"the norm `{name}` is {float(jnp.min(norm)):g}; a direction needs a finite norm above zero, so start from other weights.")
     problem.loss.check_labels(data)
     shapes = problem.network.resolve(data.d, data.outputs, {name: int(V.shape[0]) for name, V in start.V.items() if V.ndim})
     for name, shape in shapes.items():
         if start.V[name].shape != shape:
             raise ShapeMismatch(f"the block `{name}` of the state has shape {start.V[name].shape} but network and data need {shape}.")
-    for event in events:
-        if isinstance(event, Separated) and field.problem.loss.labels == "targets":
-            raise LanguageError(f"`separated()` needs classes, but the loss \"{field.problem.loss.name}\" fits targets; use `log_loss_below`.")
 
 
 def unit(field: VectorField, start: State) -> State:

@@ -14,15 +14,37 @@ import jax.numpy as jnp
 
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
+from flowlab.dynamics.monitors import log_smoothed_margin
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
 
-RUNNING, FIRED, NONFINITE, STALLED = 0, 1, 2, 3
+RUNNING, FIRED, NONFINITE, STALLED, STIFF = 0, 1, 2, 3, 4
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t is no step."""
 STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
+_NEAR_LIMIT = 2.0
+"""Steps times stiffness from which on stability, not accuracy, may be what bounds an explicit step; Tsit5 is stable to about 3.3 on the real axis."""
+
+SEEN: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
+"""What is kept of an observation beside the row."""
+
+
+class Watch(NamedTuple):
+    """Monitors over every accepted step, whether or not its row is kept."""
+
+    log_loss: jax.Array
+    log_margin: jax.Array
+    rise: jax.Array
+    fall: jax.Array
+
+
+class Stiffness(NamedTuple):
+    """How many accepted steps in favour of an implicit method, net of those against; and the latest estimate of h λ."""
+
+    votes: jax.Array
+    h_lambda: jax.Array
 
 
 class Carry(NamedTuple):
@@ -37,6 +59,8 @@ class Carry(NamedTuple):
     rejected: jax.Array
     in_a_row: jax.Array
     status: jax.Array
+    watch: Watch
+    stiffness: Stiffness
 
 
 class Chunk(NamedTuple):
@@ -45,6 +69,7 @@ class Chunk(NamedTuple):
     carry: Carry
     times: jax.Array
     rows: Any
+    seen: dict[str, jax.Array]
     accepted: jax.Array
     before_t: jax.Array
     before_y: Any
@@ -92,27 +117,53 @@ def begin(
     t_end: jax.Array,
     rtol: jax.Array,
     atol: jax.Array,
-) -> Carry:
-    """The carry at a value of the clock, with a first step size chosen from the rates."""
+) -> tuple[Carry, jax.Array]:
+    """The carry at a value of the clock, with a first step size chosen from the rates; and whether every rate is exactly zero."""
     args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
     first = None if clock.name == "time" else jnp.asarray(1e-3)
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
-    zero = jnp.zeros((), dtype=jnp.int64)
-    return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero)
+    zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
+    watch = _watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none), _seen(clock, field, data, t, y))
+    still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in jax.tree.leaves(solver.func(TERM, t, y, args))]))
+    return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)), still
 
 
-def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any) -> dict[str, jax.Array]:
-    seen = field.observe(clock.coordinates(field, z), data)
-    return seen | {"log_t": clock.log_t(s, z, seen["log_loss"])}
+def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...] = ()) -> dict[str, jax.Array]:
+    y = clock.coordinates(field, z)
+    seen = field.observe(y, data)
+    more = {name: getattr(field, name)(y, data) for name in sorted({name for event in events for name in event.needs})}
+    return seen | more | {"log_t": clock.log_t(s, z, seen["log_loss"])}
+
+
+def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array]) -> Watch:
+    """Largest rise of the loss so far, and largest fall of the logarithm of the smoothed margin after separation."""
+    log_margin = log_smoothed_margin(jnp, field.problem, seen["log_loss"], seen["log_R"], data.n)
+    log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)
+    rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss)
+    fall = jnp.where(jnp.isfinite(before.log_margin) & jnp.isfinite(log_margin), before.log_margin - log_margin, 0.0)
+    return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall))
+
+
+def _stiffness(solver: diffrax.AbstractSolver, y0: Any, y1: Any, dense: Any) -> jax.Array:
+    """Steps times stiffness from the last two stages, which look at the same time and differ in the state (Hairer and Wanner, IV.2)."""
+    tableau = getattr(solver, "tableau", None)
+    if not isinstance(solver, diffrax.AbstractERK) or tableau is None or float(tableau.c[-1]) != 1.0 or float(tableau.c[-2]) != 1.0:
+        return jnp.zeros(())
+    k = dense["k"]
+    row = jnp.asarray(tableau.a_lower[-2])
+    apart = jax.tree.map(lambda k: k[-1] - k[-2], k)
+    gap = jax.tree.map(lambda a, b, k: b - a - jnp.tensordot(row, k[: row.size], axes=1), y0, y1, k)
+    far, near = (jnp.sqrt(sum((jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))) for tree in (apart, gap))
+    return far / jnp.where(near > 0, near, jnp.inf)
 
 
 @eqx.filter_jit
 def observe(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
     """Observations and event values at a state."""
-    seen = _seen(clock, field, data, s, z)
+    seen = _seen(clock, field, data, s, z, events)
     return seen, _values(events, seen)
 
 
@@ -139,7 +190,7 @@ def restep(
     state = solver.init(TERM, t, t + h, y, args) if state is None else state
     out, *_ = solver.step(TERM, t, t + h, y, args, state, jnp.asarray(True))
     out = clock.constrain(field, out)
-    return out, _values(events, _seen(clock, field, data, t + h, out))
+    return out, _values(events, _seen(clock, field, data, t + h, out, events))
 
 
 @eqx.filter_jit
@@ -155,15 +206,20 @@ def advance(
     attempts: jax.Array,
     events: tuple[Event, ...],
     size: int,
+    patience: jax.Array,
 ) -> Chunk:
-    """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result."""
+    """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result.
+
+    `patience` is how many votes for stiffness end an explicit chunk.
+    """
     args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
     # The error arrives in units of what is allowed, so the control itself has tolerance one.
     control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
     shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
     rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
-    start = Chunk(carry, jnp.zeros((size,)), rows, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
+    seen = {name: jnp.zeros((size,)) for name in SEEN}
+    start = Chunk(carry, jnp.zeros((size,)), rows, seen, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
     moved = jnp.asarray(projects(field))
 
@@ -176,7 +232,8 @@ def advance(
         chunk, tried = loop
         c = chunk.carry
         t_to = jnp.minimum(c.t_next, t_end)
-        y1, error, _, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
+        y1, error, dense, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
+        h_lambda = _stiffness(solver, c.y, y1, dense)
         sound = _finite((y1, error))
         # A non-finite error estimate is a rejected step, whatever the controller would make of it.
         amount = clock.size(field, t_to, c.y, y1, error, data, rtol, atol)
@@ -186,7 +243,7 @@ def advance(
         keep = keep & sound
         t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
         y1 = clock.constrain(field, y1)
-        seen = _seen(clock, field, data, t_to, y1)
+        seen = _seen(clock, field, data, t_to, y1, events)
         fired = (_values(events, seen) > 0) & keep
 
         def pick(new: Any, old: Any) -> Any:
@@ -197,19 +254,27 @@ def advance(
         # After an accepted step the controller's proposal starts at t_to; after a rejected one at t.
         h = t_after - jnp.where(keep, t_to, c.t)
         stuck = ((h < _RESOLUTION * (jnp.nextafter(t1, jnp.inf) - t1)) & (t1 < t_end)) | (in_a_row > _REJECTIONS)
-        status = jnp.where(fired.any(), FIRED, jnp.where(stuck, jnp.where(sound, STALLED, NONFINITE), RUNNING))
+        # Votes count where steps are short against the time already passed; else the step grows with t and an implicit one gains nothing.
+        ballot = jnp.where((h_lambda > _NEAR_LIMIT) & (h < 0.01 * jnp.abs(t1)), 1, -1)
+        votes = jnp.where(keep, jnp.maximum(c.stiffness.votes + ballot, 0), c.stiffness.votes)
+        stiff = votes >= patience
+        status = jnp.where(fired.any(), FIRED, jnp.where(stuck, jnp.where(sound, STALLED, NONFINITE), jnp.where(stiff, STIFF, RUNNING)))
         # The row of a fired event is left out: the host locates the crossing between `before_t` and t.
         go = keep & ~fired.any()
         row = chunk.accepted
         # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
-        times = jnp.where(go, chunk.times.at[row].set(t_to if clock.name == "time" else seen["log_t"]), chunk.times)
+        # A row that is not counted is overwritten by the next one, so nothing has to be selected here.
+        times = chunk.times.at[row].set(t_to if clock.name == "time" else seen["log_t"])
         state = field.unpack(clock.coordinates(field, y1))
-        kept = jax.tree.map(lambda buffer, leaf: jnp.where(go, buffer.at[row].set(leaf), buffer), chunk.rows, state)
+        kept = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
+        told = {name: chunk.seen[name].at[row].set(seen[name]) for name in SEEN}
+        watch = _watched(field, data, c.watch, seen)
+        stiffness = Stiffness(votes, pick(h_lambda, c.stiffness.h_lambda))
         after = Carry(
             t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,
-            c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64),
+            c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64), pick(watch, c.watch), stiffness,
         )  # fmt: skip
-        return Chunk(after, times, kept, chunk.accepted + go, c.t, c.y, c.solver_state, fired), tried + 1
+        return Chunk(after, times, kept, told, chunk.accepted + go, c.t, c.y, c.solver_state, fired), tried + 1
 
     chunk, _ = jax.lax.while_loop(unfinished, attempt, (start, jnp.zeros((), jnp.int64)))
     return chunk

@@ -37,6 +37,10 @@ class Loss(ABC):
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
 
+    def level(self, xp: Any, log_loss: Any) -> Any:
+        """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L); None for losses without a tail."""
+        return None
+
     @abstractmethod
     def margins(self, xp: Any, f: Any, y: Any) -> Any:
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
@@ -77,7 +81,7 @@ class Loss(ABC):
             "classes": 'use a binary loss such as "exponential", or integer labels',
             "targets": "convert the labels to floats",
         }[self.labels]
-        raise DataError(f"the loss \"{self.name}\" needs {wanted}, but the labels are {shown}; {other}.")
+        raise DataError(f'the loss "{self.name}" needs {wanted}, but the labels are {shown}; {other}.')
 
 
 def _no_gradient(value: Any) -> Any:
@@ -102,6 +106,9 @@ class Exponential(_Binary):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return -self.margins(xp, f, y)
 
+    def level(self, xp: Any, log_loss: Any) -> Any:
+        return -log_loss
+
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
@@ -118,6 +125,9 @@ class Logistic(_Binary):
 
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return _log_softplus(xp, -self.margins(xp, f, y))
+
+    def level(self, xp: Any, log_loss: Any) -> Any:
+        return _softplus_level(xp, log_loss)
 
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
@@ -140,6 +150,15 @@ def _log_softplus(xp: Any, z: Any) -> Any:
     near = xp.where(low, xp.zeros_like(z), z)
     far = xp.where(low, z, xp.full_like(z, -_TAIL))
     return xp.where(low, far - xp.exp(far) / 2.0, xp.log(xp.logaddexp(xp.zeros_like(near), near)))
+
+
+def _softplus_level(xp: Any, log_loss: Any) -> Any:
+    """-log(e^L - 1) from log L; the two tails keep their digits."""
+    near = xp.exp(xp.minimum(log_loss, xp.full_like(log_loss, 3.0)))
+    high = xp.exp(xp.maximum(log_loss, xp.full_like(log_loss, 3.0)))
+    safe = xp.maximum(near, xp.full_like(near, 1e-300))
+    low = log_loss + xp.log(xp.expm1(safe) / safe)
+    return -xp.where(log_loss > 3.0, high + xp.log1p(-xp.exp(-high)), low)
 
 
 @losses.register("square")
@@ -205,6 +224,9 @@ class CrossEntropy(_Classes):
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return _log_softplus(xp, self._log_others(xp, f, y))
 
+    def level(self, xp: Any, log_loss: Any) -> Any:
+        return _softplus_level(xp, log_loss)
+
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
@@ -225,6 +247,9 @@ class MulticlassExponential(_Classes):
 
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return self._log_others(xp, f, y)
+
+    def level(self, xp: Any, log_loss: Any) -> Any:
+        return -log_loss
 
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)

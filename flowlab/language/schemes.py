@@ -61,6 +61,10 @@ class Scheme(ABC):
     def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
         """(ρ̇, V̇) from g = -∂L/∂W at the state's weights, by group."""
 
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+        """Log μ(ρ), with μ(ρ_1)(V_1 V_1^T - V_2^T V_2) kept by the flow at unit directions (eq. 1.12); None where there is no such law."""
+        return None
+
     def weights(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], per: str) -> Arrays:
         """The weight blocks the network sees at a state."""
         if self.normalises:
@@ -124,6 +128,9 @@ class _Constrained(Scheme):
 class Lagrange(_Constrained):
     """Gradient flow of the Lagrangian in (ρ, V) (Poggio, Banburski and Liao 2020; claim P3)."""
 
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+        return rho**2
+
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         rho_rate = _radial(book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule; the constraint does not contain $rho_k$")
         return rho_rate, self.multiplier(book)
@@ -151,6 +158,9 @@ class FixedNorm(_Constrained):
 @schemes.register("tangent")
 class Tangent(Scheme):
     """Tangent gradient: V̇ = S ρ g with S = I - VV^T/‖V‖², which keeps any length of V (Douglas, Amari and Kung 2000)."""
+
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+        return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         rho_rate = _radial(book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule")
@@ -200,6 +210,9 @@ class _Normalised(Scheme):
 class WeightNormalization(_Normalised):
     """Gradient flow in (ρ, v) with W = ρ v/‖v‖ (Salimans and Kingma 2016; claim P3)."""
 
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+        return rho**2
+
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         rho_rate = _radial(book, "$dL/d rho_k = <u_k, dL/dW_k>$ by the chain rule; $V_k$ stands for $u_k = v_k/|v_k|$")
         return rho_rate, self.direction(book)
@@ -213,6 +226,9 @@ class ExponentialWeightNormalization(_Normalised):
     """Gradient flow in (a, v) with W = e^a v/‖v‖ (Morwani and Ramaswamy 2022; claim P12)."""
 
     conserved_norm = "log"
+
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+        return 2.0 * xp.log(rho)
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         radial = _radial(book, "the part of $-dL/dW_k$ along $u_k = v_k/|v_k|$, for which $V_k$ stands", moves=False)

@@ -24,6 +24,7 @@ OUTCOMES = {
     "budget": "a limit on steps or wall time stopped the run early",
     "stalled": "the step size fell below the resolution of time",
     "nonfinite": "a rate or a state stopped being finite",
+    "nonunique": "more than one continuation solves the equations",
 }
 
 
@@ -32,7 +33,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        kind: one of `"done"`, `"event"`, `"budget"`, `"stalled"`, `"nonfinite"`.
+        kind: one of `"done"`, `"event"`, `"budget"`, `"stalled"`, `"nonfinite"`, `"nonunique"`.
         message: one sentence.
         event: name of the event, for `"event"`.
     """
@@ -87,6 +88,7 @@ class Trajectory:
         kind: str,
         extra: Mapping[str, Any] | None = None,
         variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]] | None = None,
+        seen: Mapping[str, np.ndarray] | None = None,
     ) -> "Trajectory":
         """Build the labelled data set of stacked states.
 
@@ -100,8 +102,9 @@ class Trajectory:
             kind: `"flow"` or `"descent"`.
             extra: provenance besides versions (seeds, tolerances).
             variables: further variables, name: (dims, values, long name).
+            seen: `log_loss`, `min_margin` and `log_R` of every row, where they are known; else computed here.
         """
-        seen = _observed(problem, states, data)
+        seen = _observed(problem, states, data) if seen is None else seen
         long = {
             "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
             "log_R": "log of the product of norms R",
@@ -134,6 +137,11 @@ class Trajectory:
     def provenance(self) -> dict[str, Any]:
         """Versions, seeds, tolerances and hashes of this run."""
         return json.loads(self.dataset.attrs["flowlab"])
+
+    @property
+    def monitors(self) -> dict[str, dict[str, Any]]:
+        """What was watched along a flow: loss, smoothed margin and conserved quantities, each with `worst`, `bound`, `holds` and `what`."""
+        return self.provenance.get("monitors", {})
 
     def __len__(self) -> int:
         return int(self.dataset.sizes["step"])

@@ -11,6 +11,7 @@ from flowlab.language.data import Data
 from flowlab.language.groups import Arrays, inner, scaled
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.program import Program
 
@@ -29,12 +30,14 @@ class VectorField(eqx.Module):
         program: the equations at matrix depth (static).
         problem: what was derived (static).
         signature: of the flow equations (static).
+        laws: conservation laws found in the derivation, for monitors (static).
     """
 
     decay: dict[str, jax.Array]
     program: Program = eqx.field(static=True)
     problem: Problem = eqx.field(static=True)
     signature: str = eqx.field(static=True)
+    laws: tuple[Conserved, ...] = eqx.field(static=True, default=())
 
     def __call__(self, t: Any, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
@@ -143,6 +146,28 @@ class VectorField(eqx.Module):
             "log_R": log_R,
         }
 
+    def margin_gap(self, y: Any, data: Data) -> jax.Array:
+        """Relative gap between the normalised margin and its bound from duality; scalar, 0 exactly at KKT points of the max-margin problem.
+
+        With w_n the parts of the samples in -∇log L and κ_k the degrees, Σ w_n q_n = ⟨W_k, -∇_k log L⟩/κ_k ≤ ‖W_k‖‖∇_k log L‖/κ_k
+        by Euler and Cauchy-Schwarz, so q_min Σ w_n κ_k/(‖W_k‖‖∇_k log L‖) ≤ 1; the gap is what is missing in the worst block. For networks
+        linear in their weights it bounds the distance of the margin from the largest one (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
+        """
+        state, problem, symmetry = self.unpack(y), self.problem, self.problem.network.symmetry
+        weights = problem.scheme.weights(jnp, state.rho, state.V, problem.per)
+        log_loss, slope = jax.value_and_grad(lambda w: problem.log_loss(w, data, jnp))(weights)
+        outputs = problem.network.outputs(weights, data.x, jnp)
+        pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.labels == "classes" else 1.0)
+        share = pull / data.n if problem.reduction == "mean" else pull
+        lowest = jnp.min(problem.loss.margins(jnp, outputs, data.y))
+        size = {w: jnp.sum(weights[w] ** 2) for w in weights}
+        steep = {w: jnp.sum(slope[w] ** 2) for w in weights}
+        if symmetry.is_multihomogeneous:
+            bounds = [jnp.sqrt(size[w] * steep[w]) / float(symmetry.degree(w) or 0) for w in weights if symmetry.degree(w)]
+        else:
+            bounds = [jnp.sqrt(sum(size.values(), jnp.zeros(())) * sum(steep.values(), jnp.zeros(()))) / float(symmetry.joint_degree or 1)]
+        return 1.0 - lowest * share / jnp.max(jnp.stack(bounds))
+
 
 def lower(flow: FlowEquations) -> VectorField:
     """The vector field of flow equations.
@@ -152,4 +177,4 @@ def lower(flow: FlowEquations) -> VectorField:
     """
     require_x64("lower")
     decay = {w: jnp.asarray(c, dtype=jnp.float64) for w, c in flow.problem.decay.items()} if any(flow.problem.decay.values()) else {}
-    return VectorField(decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature)
+    return VectorField(decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature, laws=tuple(flow.conserved))

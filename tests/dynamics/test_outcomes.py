@@ -154,7 +154,7 @@ def test_bad_input_is_refused_before_anything_is_computed(field_of, data, start_
 
 
 def test_conditions_refuse_what_they_cannot_mean():
-    assert conditions.names() == ("log_loss", "log_loss_below", "log_norm", "log_time", "norm_above", "separated", "time", "wall")
+    assert conditions.names() == ("log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall")
     for make in (lambda: time(0.0), lambda: time(float("nan")), lambda: log_time(float("inf")), lambda: norm_above(-1.0), lambda: log_loss_below("x")):
         with pytest.raises(FlowlabError):
             make()

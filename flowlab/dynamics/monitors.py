@@ -1,0 +1,95 @@
+"""What a run keeps an eye on: quantities that the theory says are kept, or move one way only.
+
+Loss and smoothed margin are watched at every accepted step, inside the compiled loop; conserved quantities on stored rows. A monitor never ends a
+run: what it saw travels with the result, in `path.monitors`, with the bound it is held against.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowlab.language.problem import Problem
+
+_ROWS = 200
+"""Rows on which conserved quantities are looked at; the last one always is."""
+_ALLOWED = 100.0
+"""A conserved quantity may move by this many relative tolerances."""
+
+
+def log_smoothed_margin(xp: Any, problem: Problem, log_loss: Any, log_R: Any, n: int) -> Any:
+    """Log of ℓ^{-1}(L)/R with L the summed loss; -inf as long as it is not positive. It never falls once it is there (Lyu and Li 2020; claim P14)."""
+    level = problem.loss.level(xp, log_loss + (np.log(n) if problem.reduction == "mean" else 0.0))
+    if level is None:
+        return xp.full_like(log_loss, -np.inf)
+    positive = level > 0
+    return xp.where(positive, xp.log(xp.where(positive, level, xp.ones_like(level))) - log_R, -np.inf)
+
+
+def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> dict[str, Any]:
+    """Verdicts on the loss and the smoothed margin, from the largest steps in the wrong direction."""
+    found = {}
+    if not any(problem.decay.values()):
+        found["loss"] = _verdict(max(rise, 0.0), rtol, "largest rise of log L in a step")
+        if problem.is_homogeneous or problem.network.symmetry.joint_degree is not None:
+            found["smoothed_margin"] = _verdict(max(fall, 0.0), rtol, "largest fall of the log of the smoothed margin in a step, after separation")
+    return found
+
+
+def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float) -> dict[str, Any]:
+    """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
+
+    Args:
+        problem: what was run.
+        laws: of the derivation.
+        rho: norms of each group, (S,).
+        V: directions, with a leading axis over rows.
+        rtol: relative tolerance of the run.
+    """
+    count = len(next(iter(V.values())))
+    at = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
+    found = {}
+    for law in laws:
+        a, b = law.blocks
+        if law.kind.startswith("norm"):
+            pair = [_norm(problem, law.kind, k, np.asarray(rho[k])[at]) for k in (a, b)]
+            drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0])) / np.maximum(np.maximum(np.abs(pair[0]), np.abs(pair[1])), 1e-300)
+            if law.kind == "norm-log":
+                drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0]))
+        else:
+            values = _balance_drift(problem, law, [np.asarray(rho[k])[at] for k in (a, b)], [np.asarray(V[k])[at] for k in (a, b)])
+            if values is None:
+                continue
+            drift = values
+        found[f"{'equal_growth' if law.kind.startswith('norm') else 'balance'} {a} {b}"] = _verdict(float(np.max(drift)), rtol, f"drift of {law.text}")
+    return found
+
+
+def _norm(problem: Problem, kind: str, block: str, rho: np.ndarray) -> np.ndarray:
+    kappa = float(problem.degrees[block] or 1)
+    return rho**2 / kappa if kind == "norm-square" else np.log(rho) / kappa
+
+
+def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np.ndarray]) -> np.ndarray | None:
+    inner, outer = V[0], V[1] if V[1].ndim == 3 else V[1][:, None, :]
+    first, second = np.einsum("tij,tkj->tik", inner, inner) / float(law.degree), np.einsum("tji,tjk->tik", outer, outer)
+    weights = problem.scheme.name == "gradient_flow"
+    if weights:
+        first, second = (part * (r**2)[:, None, None] for part, r in zip((first, second), rho, strict=True))
+    balance = first - second
+    if law.kind == "balance-diagonal":
+        balance = np.einsum("tii->ti", balance)
+    balance = balance.reshape(len(balance), -1)
+    if weights:
+        return np.abs(balance - balance[0]).max(axis=1) / np.maximum(np.maximum(*(r**2 for r in rho)), 1e-300)
+    log_factor = problem.scheme.balance_log_factor(np, rho[0])
+    off = max(float(np.abs(np.sqrt((v**2).sum(axis=tuple(range(1, v.ndim)))) - 1.0).max()) for v in V)
+    if log_factor is None or (off > 1e-9 and not problem.scheme.unit):
+        return None
+    # Compared as imbalance of directions: the factor itself leaves float64 once ρ is some tens.
+    return np.abs(balance - balance[0] * np.exp(log_factor[0] - log_factor)[:, None]).max(axis=1)
+
+
+def _verdict(worst: float, rtol: float, told: str) -> dict[str, Any]:
+    bound = _ALLOWED * rtol
+    return {"worst": worst, "bound": bound, "holds": bool(worst <= bound), "what": told}

@@ -1,0 +1,146 @@
+"""What a run is asked for, sorted; and what can be known to be impossible before anything is computed."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from flowlab.core.errors import DataError, LanguageError
+from flowlab.dynamics.clocks import Clock
+from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
+from flowlab.dynamics.handover import late_clock
+from flowlab.language.data import Data
+from flowlab.lowering.field import VectorField
+
+_FAR = 30.0
+"""Ordinary time serves to this log t."""
+_TOUCHING = 1e-13
+"""A convex combination of samples this close to zero, against the longest of them, is not told from zero."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Conditions, sorted.
+
+    Attributes:
+        log_end, t_end, horizon: the nearest horizon and its words; infinite, and empty, where there is none.
+        events: what ends the run when it happens.
+        wall: seconds.
+        late: the clock to hand over to once samples are separated, if there is reason to.
+    """
+
+    log_end: float
+    t_end: float
+    horizon: str
+    events: tuple[Event, ...]
+    wall: float
+    late: Clock | None
+
+    @classmethod
+    def of(cls, field: VectorField, data: Data, until: Sequence[Any], events: Sequence[Any], wall_seconds: float | None, clock: str) -> "Plan":
+        """Sort conditions into horizon, events and limits, and refuse what no run can meet.
+
+        Raises:
+            LanguageError, DataError: with what to do.
+        """
+        if not until:
+            raise LanguageError("`until` is empty; say where to stop, for example `until=time(100.0)`.")
+        log_end, t_end, horizon, wall, found = math.inf, 1e300, "", math.inf, []
+        for condition in [*until, *events, *([Wall(wall_seconds)] if wall_seconds is not None else [])]:
+            if isinstance(condition, Time | LogTime):
+                if condition.log_t < log_end:
+                    log_end, t_end, horizon = condition.log_t, condition.t, condition.told
+            elif isinstance(condition, Wall):
+                wall = min(wall, condition.seconds)
+            elif isinstance(condition, Event):
+                found.append(condition)
+            elif isinstance(condition, Condition):
+                raise LanguageError(f"`{condition.name}` cannot end a run.")
+            else:
+                raise LanguageError(f"`{condition!r}` is no condition; use {', '.join(conditions.names())}.")
+        late = late_clock(field) if clock == "auto" and log_end > _FAR else None
+        plan = cls(log_end, t_end, horizon, tuple(found), wall, late)
+        plan._refuse(field, data, clock)
+        return plan
+
+    def _refuse(self, field: VectorField, data: Data, clock: str) -> None:
+        late, problem = late_clock(field), field.problem
+        if clock not in ("auto", "time") and (late is None or (clock == "norm" and late.name != "norm")):
+            raise LanguageError(
+                f"`clock={clock!r}` needs a loss with an exponential tail, no weight decay"
+                f'{" and growing norms of a homogeneous network" if clock == "norm" else ""}; use `clock="time"`.'
+            )
+        if math.isfinite(self.log_end) and self.log_end > LONGEST_LOG_TIME and self.late is None and clock in ("auto", "time"):
+            raise LanguageError(f"`{self.horizon}` is beyond float64 in ordinary time, the only clock for this problem; use at most log_time(690).")
+        for event in self.events:
+            self._meetable(event, problem, data)
+
+    def _meetable(self, event: Event, problem: Any, data: Data) -> None:
+        """Refuse an event that this problem, or these data, can never meet."""
+        loss = problem.loss
+        if isinstance(event, Separated) and loss.labels == "targets":
+            raise LanguageError(f'`separated()` needs classes, but the loss "{loss.name}" fits targets; use `log_loss_below`.')
+        if isinstance(event, MarginGap):
+            reason = "fits targets" if loss.labels == "targets" else None
+            reason = reason or ("has weight decay" if any(problem.decay.values()) else None)
+            reason = reason or ("keeps its norms" if problem.scheme.name == "fixed_norm" else None)
+            symmetry = problem.network.symmetry
+            reason = reason or (None if symmetry.is_multihomogeneous or symmetry.joint_degree is not None else "has a network without scaling")
+            if reason:
+                raise LanguageError(f"`margin_gap` can never close, because the problem {reason}; use `log_time` or `log_loss_below`.")
+        if isinstance(event, NormAbove) and problem.scheme.name == "fixed_norm":
+            raise LanguageError('`norm_above` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
+        if isinstance(event, Separated | MarginGap):
+            _refuse_inseparable(event, problem, data)
+
+
+def _refuse_inseparable(event: Event, problem: Any, data: Data) -> None:
+    """Samples no network can separate: equal inputs with unequal labels; or that no linear one can."""
+    x, y = np.asarray(data.x), np.asarray(data.y)
+    _, group = np.unique(x, axis=0, return_inverse=True)
+    for name in np.unique(group):
+        rows = np.flatnonzero(group.ravel() == name)
+        if len(np.unique(y[rows], axis=0)) > 1:
+            other = rows[np.flatnonzero((y[rows] != y[rows[0]]).reshape(len(rows), -1).any(axis=1))[0]]
+            raise DataError(f"`{event.name}` can never be met: the samples {rows[0]} and {other} are equal but their labels differ; remove one of them.")
+    if not _linear(problem.network) or data.kind == "targets" or data.n * (data.n_classes or 1) > 5_000:
+        return
+    if data.kind == "binary":
+        z = y[:, None] * x
+    else:
+        classes = int(data.n_classes or 0)
+        own = np.eye(classes)[y]
+        z = np.concatenate([((own - np.eye(classes)[j])[:, :, None] * x[:, None, :]).reshape(len(x), -1)[y != j] for j in range(classes)])
+    # Zero in the convex hull of the z is a certificate that no w has ⟨w, z_n⟩ > 0 for all n (Gordan).
+    scale = np.linalg.norm(z, axis=1).max() or 1.0
+    weights, _ = nnls(np.vstack([z.T / scale, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=30 * len(z))
+    total = weights.sum()
+    rest = np.linalg.norm(weights @ z) / scale / total if total > 0 else np.inf
+    if rest < _TOUCHING:
+        used = int((weights > 0).sum())
+        raise DataError(
+            f"`{event.name}` can never be met: the data are not linearly separable (a convex combination of {used} samples y_n x_n is zero, to {rest:.1g}); "
+            "use `log_time`, other data or a network with hidden units."
+        )
+
+
+def _linear(network: Any) -> bool:
+    """Whether outputs are linear in x whatever the weights are."""
+    degree: dict[int, int | None] = {}
+    for node in network.nodes:
+        parts = [degree[id(arg)] for arg in node.args]
+        if None in parts:
+            return False
+        known = [part for part in parts if part is not None]
+        if node.op in ("matmul", "hadamard"):
+            degree[id(node)] = sum(known)
+        elif node.op in ("add", "sub"):
+            degree[id(node)] = known[0] if len(set(known)) == 1 else None
+        elif node.op in ("scale", "transpose", "sum", "mean") or (node.op == "activation" and node.params[0] == "identity"):
+            degree[id(node)] = known[0]
+        else:
+            degree[id(node)] = 1 if node.op == "input" else None if any(known) else 0
+    return degree[id(network.nodes[-1])] == 1
