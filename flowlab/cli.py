@@ -77,6 +77,8 @@ def run(
     spec: Annotated[Path, typer.Argument(help="A TOML specification.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")] = False,
 ) -> None:
     """Derive, integrate, witness, check and draw what a specification asks for."""
     from flowlab.app.spec import read_spec
@@ -85,7 +87,7 @@ def run(
     _float64()
     from flowlab.app.run import run as run_spec
 
-    summary = run_spec(spec, out, progress=not quiet and sys.stderr.isatty(), say=(lambda _: None) if quiet else _say)
+    summary = run_spec(spec, out, progress=not quiet and sys.stderr.isatty(), say=(lambda _: None) if quiet else _say, resume=resume, restart=restart)
     _print_summary(summary, out)
     if any(v["answer"] == "refuted" for v in summary["verdicts"]):
         raise typer.Exit(REFUTED)
@@ -110,6 +112,11 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     numbers = "   ".join(f"{key.replace('_', ' ')} {shown(summary[key])}" for key in ("log_t", "log_loss", "min_margin"))
     _print(f"{numbers}   rho {rho}")
     _print_verdicts(summary["verdicts"])
+    for name, seen in summary["monitors"].items():
+        if not seen["holds"]:
+            _print(f"monitor {name} is off: {seen['what']} is {seen['worst']:.3g}, above {seen['bound']:.3g}")
+    if summary["outcome"]["kind"] == "budget":
+        _print("the flow can be taken up where it stopped: the same command with --resume")
     _print(f"written to {out}")
 
 

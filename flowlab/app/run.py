@@ -19,7 +19,9 @@ from flowlab.core.provenance import versions
 from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
 from flowlab.dynamics import conditions, integrate
-from flowlab.dynamics.integrate import _solver as solver_named
+from flowlab.dynamics.archive import Archive
+from flowlab.dynamics.integrate import named_clock, named_solver
+from flowlab.dynamics.ledger import ended
 from flowlab.figures import draw, figures
 from flowlab.figures import load_library as load_figures
 from flowlab.language.data import Data
@@ -33,7 +35,10 @@ from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
 
 CLAIMS = ("P2", "P4", "E1.8")
+SETTINGS = ("solver", "clock", "rtol", "atol", "max_steps", "wall_seconds")
 FIGURES = ("margin", "loss", "norms", "balance")
+STORE = "store"
+"""Where a run is written down on the way, inside its folder."""
 OUTPUTS = ("summary.json", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
 
 
@@ -50,8 +55,36 @@ def open_output(out: Path) -> None:
         raise OutputError(f"`--out {out}` cannot be written: `{parent}` is not writable; choose another folder.")
 
 
-def run(spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
+    """Settle what becomes of a stored run that is in the folder; whether it is to be removed before a new one begins.
+
+    Raises:
+        OutputError: if it has not ended and neither `resume` nor `restart` says what to do with it.
+    """
+    if resume and restart:
+        raise OutputError("`--resume` goes on with the stored run and `--restart` discards it; give one of them.")
+    if resume or restart:
+        return restart
+    found = ended(out / STORE)
+    if found is False:
+        raise OutputError(f"`{out / STORE}` holds a run that has not come to its end; go on with it by `--resume`, or discard it by `--restart`.")
+    return found is True
+
+
+def run(
+    spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None], resume: bool = False, restart: bool = False
+) -> dict[str, Any]:
     """Do everything a specification asks for; returns the summary that is also written.
+
+    The flow is written down on the way in `out/store`, so that a run that was killed, interrupted or ran into a limit can be taken up.
+
+    Args:
+        spec_path: a TOML specification.
+        out: folder for the results.
+        progress: whether to show a progress bar.
+        say: what to do with a line of progress.
+        resume: go on with the run that is stored in the folder; with none there, begin.
+        restart: discard the run that is stored in the folder.
 
     Raises:
         FlowlabError: for bad input, with nothing written.
@@ -59,6 +92,7 @@ def run(spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None
     began = clock.monotonic()
     spec = read_spec(spec_path)
     open_output(out)
+    discard = open_store(out, resume=resume, restart=restart)
     problem, data, start, seed = _ready(spec, spec_path)
     wanted = spec.get("integrate", {})
     ends = [conditions[name](*([] if name == "separated" else [value])) for name, value in wanted.get("until", {"log_time": 5.0}).items() if value is not False]
@@ -66,8 +100,10 @@ def run(spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None
     say(f"deriving the flow of {problem.network.text}")
     flow = derive(problem)
     say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
-    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in ("solver", "rtol", "atol", "max_steps", "wall_seconds") if k in wanted}
-    path = integrate(lower(flow), start, data, until=ends, progress=progress, seed=seed, **settings)
+    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in SETTINGS if k in wanted}
+    if discard:
+        Archive.remove(out / STORE)
+    path = integrate(lower(flow), start, data, until=ends, progress=progress, seed=seed, store=out / STORE, **settings)
     say(f"flow: {path.outcome}")
     walk = None
     if "witness" in spec:
@@ -107,7 +143,9 @@ def _words(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
         figures[name]
     if "witness" in spec:
         rules[spec["witness"].get("rule", "gradient")]
-    solver_named(spec.get("integrate", {}).get("solver", "auto"))
+    wanted = spec.get("integrate", {})
+    named_solver(wanted.get("solver", "auto"))
+    named_clock(wanted.get("clock", "auto"))
     return names, pictures
 
 
@@ -147,6 +185,8 @@ def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: 
         "separated_at_log_t": separated,
         "witness": None if walk is None else {"outcome": walk.outcome.kind, "message": walk.outcome.message, "distance": witness_distance(path, walk)},
         "verdicts": [v.to_dict() for v in verdicts],
+        "monitors": path.monitors,
+        "switches": path.provenance["switches"],
         "stats": path.stats,
         "versions": versions(),
         "seed": seed,

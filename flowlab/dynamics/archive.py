@@ -146,6 +146,36 @@ class Archive:
                 raise OutputError(f"`{root}` cannot be opened because {_told(error)}; see who may {'write' if write else 'read'} there.") from None
             raise
 
+    @classmethod
+    def remove(cls, folder: str | os.PathLike[str]) -> None:
+        """Remove an archive, damaged or not, and nothing else that its folder holds.
+
+        Raises:
+            OutputError: if another process writes it, or something cannot be removed.
+        """
+        root = _absolute(folder)
+        if not cls.exists(root):
+            return
+        try:
+            lock = take_lock(root / _LOCK)
+            try:
+                # The chunks come first: a removal that is cut short leaves what `exists` still tells of.
+                for name in _numbered(root):
+                    os.unlink(root / "chunks" / name)
+                sweep(root / "chunks")
+                sweep(root)
+                for name in (_MANIFEST, _HEADER, _LOCK):
+                    (root / name).unlink(missing_ok=True)
+                for emptied in (root / "chunks", root):
+                    with suppress(OSError):
+                        emptied.rmdir()
+            finally:
+                os.close(lock)
+        except Unsound as error:
+            raise OutputError(f"`{root / 'chunks'}` {error}; remove it by hand.") from None
+        except OSError as error:
+            raise OutputError(f"the archive `{root}` cannot be removed because {_told(error)}; see who may write there.") from None
+
     @property
     def count(self) -> int:
         """How many chunks there are; for a reader, were when it opened the archive."""

@@ -1,6 +1,6 @@
 """`integrate`: from a vector field, a state and data to a trajectory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 
 from flowlab.core.errors import LanguageError, UnknownName
@@ -71,9 +71,8 @@ def integrate(
         OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
     """
     require_x64("integrate")
-    if clock != "auto" and clock not in CLOCKS:
-        raise UnknownName(f"`clock={clock!r}` is not known; use auto, {', '.join(CLOCKS)}.")
-    name = _solver(solver)
+    named_clock(clock)
+    name = named_solver(solver)
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
     ends = [until] if isinstance(until, Condition) else list(until)
@@ -91,9 +90,19 @@ def integrate(
             ledger.close()
 
 
-def _solver(name: str) -> str:
-    known = ["auto", *SOLVERS]
+def named_solver(name: str) -> str:
+    """The name of a solver, if it is one; UnknownName else."""
+    return _named("solver", name, SOLVERS)
+
+
+def named_clock(name: str) -> str:
+    """The name of a clock, if it is one; UnknownName else."""
+    return _named("clock", name, CLOCKS)
+
+
+def _named(what: str, name: str, known: Iterable[str]) -> str:
+    known = ["auto", *known]
     if name not in known:
         guess = nearest(str(name), known)
-        raise UnknownName(f"`solver={name!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}.")
+        raise UnknownName(f"`{what}={name!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}.")
     return name

@@ -45,6 +45,18 @@ def header(field: VectorField, data: Data, start: State, conditions: Sequence[Co
     }  # fmt: skip
 
 
+def ended(folder: str | os.PathLike[str]) -> bool | None:
+    """Whether the run that a folder holds has come to its end; None where it holds none.
+
+    Raises:
+        ArchiveDamaged: if what is there is not as it was written.
+    """
+    if not Archive.exists(folder):
+        return None
+    archive = Archive.open(folder)
+    return bool(archive.count) and archive.last()[1]["outcome"] is not None
+
+
 class Ledger:
     """The archive of one run.
 
