@@ -1,0 +1,126 @@
+"""What a run watches holds on right equations, and is seen to be off on wrong ones."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.dynamics import monitors, stepping
+from flowlab.language.losses import losses
+from flowlab.language.schemes import schemes
+
+
+def samples(n=10, d=3, seed=31):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(n, d)), rng.normal(size=d)
+    y = np.sign(x @ w)
+    return fl.Data(x + 0.2 * np.outer(y, w) / np.linalg.norm(w), y)
+
+
+def made(text="W2 @ W1 @ x", data=None, widths=None, seed=8, **settings):
+    problem = fl.Problem(text, **settings)
+    data = samples() if data is None else data
+    return fl.lower(fl.derive(problem)), fl.initial_state(text, data, widths=widths or {"W1": 3}, seed=seed, per=problem.per), data
+
+
+class Wrong(eqx.Module):
+    """A field whose rates are off by a factor in one block."""
+
+    field: eqx.Module
+    factor: float
+    block: str = eqx.field(static=True)
+
+    def __getattr__(self, name):
+        return getattr(self.field, name)
+
+    def rate(self, t, y, data):
+        rate = self.field.rate(t, y, data)
+        return {k: r * (self.factor if k == self.block else 1.0) for k, r in rate.items()}
+
+
+CASES = [
+    ("W2 @ W1 @ x", {"coordinates": "weights"}, {"loss", "smoothed_margin", "balance W1 W2"}),
+    ("W2 @ W1 @ x", {}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
+    ("W2 @ relu(W1 @ x)**2", {}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
+    ("W2 @ W1 @ x", {"scheme": "lagrange"}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
+    ("W2 @ W1 @ x", {"scheme": "exponential_weight_normalization", "loss": "logistic"}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
+    ("W2 @ W1 @ x", {"loss": "logistic", "reduction": "mean", "coordinates": "weights"}, {"loss", "smoothed_margin", "balance W1 W2"}),
+    ("W2 @ W1 @ x", {"decay": 0.1}, set()),
+    ("W2 @ tanh(W1 @ x + b)", {"coordinates": "weights"}, {"loss"}),
+]
+
+
+@pytest.mark.parametrize(("text", "settings", "names"), CASES, ids=str)
+def test_all_hold_along_a_right_flow(text, settings, names):
+    field, start, data = made(text, **settings)
+    path = fl.integrate(field, start, data, until=fl.log_time(3.0))
+    assert set(path.monitors) == names
+    for name, seen in path.monitors.items():
+        assert seen["holds"], (name, seen)
+        assert seen["bound"] == pytest.approx(100 * 1e-8)
+
+
+def test_a_wrong_rate_of_one_block_breaks_the_balance_and_nothing_else():
+    field, start, data = made(coordinates="weights")
+    worst = []
+    for factor in (1.0, 1.0 + 1e-4, 1.5):
+        path = fl.integrate(Wrong(field, factor, "W1"), start, data, until=fl.time(2.0))
+        worst.append(path.monitors["balance W1 W2"]["worst"])
+        assert path.monitors["balance W1 W2"]["holds"] is (factor == 1.0)
+        assert path.monitors["loss"]["holds"]
+    assert worst[0] < 1e-8 < worst[1] < worst[2]
+
+
+def test_a_flow_uphill_breaks_the_monitor_of_the_loss():
+    field, start, data = made(coordinates="weights")
+    uphill = Wrong(Wrong(field, -1.0, "W1"), -1.0, "W2")
+    assert not fl.integrate(uphill, start, data, until=fl.time(0.5)).monitors["loss"]["holds"]
+
+
+def test_a_fall_of_the_smoothed_margin_is_seen_in_one_step_among_many():
+    """Control inside the compiled loop: from one step to the next the same loss at a norm 1 % larger."""
+    field, start, data = made(coordinates="weights")
+    y = field.pack(fl.integrate(field, start, data, until=fl.log_time(3.0)).last)
+
+    seen = {k: jnp.asarray(v) for k, v in field.observe(y, data).items()}
+    before = stepping.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()))
+    first = stepping._watched(field, data, before, seen)
+    assert float(first.fall) == 0.0
+    later = stepping._watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})
+    assert float(later.fall) == pytest.approx(0.01)
+    assert not monitors.monotone(field.problem, 0.0, float(later.fall), 1e-8)["smoothed_margin"]["holds"]
+
+
+@pytest.mark.parametrize("name", [name for name in losses if losses[name].labels == "binary" and losses[name]().level(np, np.zeros(())) is not None])
+def test_level_inverts_the_loss_of_one_sample(name):
+    loss = losses[name]()
+    data = fl.Data(np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
+    for margin in (-40.0, -2.0, -1e-3, 0.0, 1e-6, 0.7, 5.0, 40.0, 700.0):
+        one = float(loss.log_loss(np, np.array([[margin]]), np.asarray(data.y)[:1], "sum"))
+        assert float(loss.level(np, np.asarray(one))) == pytest.approx(margin, rel=1e-12, abs=1e-12)
+
+
+def test_balance_factors_are_those_the_derivation_prints():
+    """The factor of eq. (1.12), held against the balance law that the derivation finds, at norms that differ."""
+    for name in schemes:
+        problem = fl.Problem("W2 @ W1 @ x", scheme=name)
+        laws = [law for law in fl.derive(problem).conserved if law.kind == "balance"]
+        factor = problem.scheme.balance_log_factor(np, np.asarray(1.7))
+        if not laws:
+            assert factor is None, name
+            continue
+        text = laws[0].text
+        told = {"rho_W1^2": 2 * np.log(1.7), "exp(rho_W1^2)": 1.7**2, "rho_W1": np.log(1.7)}
+        if name == "gradient_flow":
+            continue
+        matching = [v for k, v in sorted(told.items(), key=lambda kv: -len(kv[0])) if k in text]
+        assert float(factor) == pytest.approx(matching[0]), (name, text)
+
+
+def test_what_was_watched_travels_with_the_result(tmp_path):
+    field, start, data = made()
+    path = fl.integrate(field, start, data, until=fl.time(1.0))
+    assert fl.Trajectory.load(path.save(tmp_path / "a.nc")).monitors == path.monitors
+    assert jax.tree.leaves(path.monitors)
