@@ -86,7 +86,7 @@ class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
-        weights, moved = jax.jvp(lambda z: _weights(field, self.coordinates(field, z)), (z1,), (error,))
+        weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
 
     def _start(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -171,7 +171,7 @@ class Setting(eqx.Module):
 
         def outputs(v: jax.Array) -> jax.Array:
             y = self.clock.coordinates(self.field, restore(v))
-            return self.field.problem.network.outputs(_weights(self.field, y), self.data.x, jnp)
+            return self.field.problem.network.outputs(self.field.weights(y), self.data.x, jnp)
 
         shape = jax.eval_shape(outputs, flat)
         back = jax.jacrev(lambda v: outputs(v).ravel())(flat)
@@ -182,13 +182,6 @@ class Setting(eqx.Module):
         ahead = jax.jacfwd(rate)(jnp.zeros(back.shape[0]))
         entry = jax.grad(lambda q: self.clock.rate(self.field, s, (z[0], q), self.data)[1])(z[1])
         return ahead, back, entry
-
-
-def _weights(field: VectorField, y: Any) -> Any:
-    """The weight blocks the network sees, from the field's coordinates."""
-    if field.problem.coordinates == "polar":
-        return field.problem.scheme.weights(jnp, y[0], y[1], field.problem.per)
-    return y
 
 
 def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tolerance: Any) -> jax.Array:

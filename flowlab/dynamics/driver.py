@@ -14,6 +14,7 @@ from flowlab.dynamics import monitors, stepping
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
+from flowlab.dynamics.explicit import Explicit
 from flowlab.dynamics.handover import Reached, Separation
 from flowlab.dynamics.ledger import Ledger
 from flowlab.dynamics.plan import Plan
@@ -27,7 +28,7 @@ from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome, Trajectory
 from flowlab.lowering.field import VectorField
 
-SOLVERS: dict[str, diffrax.AbstractSolver] = {"tsit5": diffrax.Tsit5(), "dopri8": diffrax.Dopri8(), "kvaerno5": Kvaerno5(), "rodas5p": Rodas5P()}
+SOLVERS: dict[str, diffrax.AbstractSolver] = {"tsit5": Explicit(diffrax.Tsit5()), "dopri8": diffrax.Dopri8(), "kvaerno5": Kvaerno5(), "rodas5p": Rodas5P()}
 _ROWS, _ROW_BYTES = 2_000, 256e6
 _CHUNK_ROWS, _CHUNK_BYTES = 512, 32e6
 _PATIENCE = 0.5
@@ -38,6 +39,8 @@ _FIRST = math.log(1e-6)
 """Where a late clock begins that is asked for from the start: log t = -inf has no place on it."""
 _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
+_COMPILED: set[tuple[Any, ...]] = set()
+"""Programs that this process has compiled; without it every run would have to ask."""
 
 
 @dataclasses.dataclass
@@ -79,10 +82,10 @@ class Run:
         """Run and build the trajectory, whatever the outcome."""
         self.began = watch.monotonic()
         # Strongly typed leaves: a start built from Python numbers must not cost a compilation of its own.
-        self.state = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype=jnp.float64), unit(self.field, start))
+        self.state = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), unit(self.field, start))
         self.shape = jax.tree.structure(self.state)
         self.unknowns = sum(leaf.size for leaf in jax.tree.leaves(self.state))
-        self.tolerance = (jnp.asarray(self.rtol), jnp.asarray(self.atol))
+        self.tolerance = (np.asarray(self.rtol), np.asarray(self.atol))
         row_bytes = max(1, 8 * self.unknowns)
         self.size = int(max(4, min(_CHUNK_ROWS, _CHUNK_BYTES // row_bytes)))
         self.store = Store(int(max(50, min(_ROWS, _ROW_BYTES // row_bytes))), record=self.ledger is not None)
@@ -107,9 +110,12 @@ class Run:
         log_t, codes, *told = (rows := self.store.close().leaves)[: 2 + len(stepping.SEEN)]
         states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
         problem = self.field.problem
-        monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol)
-        watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
-        extra = {"settings": settings, "switches": self.switches, "monitors": watched}
+
+        def extra() -> dict[str, Any]:
+            monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol)
+            watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
+            return {"settings": settings, "switches": self.switches, "monitors": watched}
+
         clocks = np.array(list(CLOCKS))[codes]
         variables = {"clock": (("step",), clocks, "clock the row was stepped in")}
         seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
@@ -124,32 +130,39 @@ class Run:
                 self.restore(meta)
                 return Outcome(**meta["outcome"])
             self.restore(meta)
+            # Only its form is used; the numbers are those that were written.
+            self.entry = self.entered(_FIRST)
         else:
             ended = self.begin()
             if ended is not None:
                 return ended
-        log_t = -math.inf
-        if self.clock_name not in ("auto", "time"):
-            self.clock, log_t = CLOCKS[self.clock_name], _FIRST
-        entry = self.clock.enter(self.field, self.state, jnp.asarray(log_t), self.data)
+        if restored is None and self.clock_name not in ("auto", "time"):
+            self.clock = CLOCKS[self.clock_name]
+            self.entry = self.entered(_FIRST)
         with Progress(progress, self.plan.log_end, self.plan.horizon) as bar:
             while True:
-                ended = self.loop(entry, bar, restored)
+                ended = self.loop(bar, restored)
                 if ended is not None:
                     return ended
-                entry, restored = self.entry, None
+                restored = None
 
     def begin(self) -> Outcome | None:
         """Store the first row; an outcome where nothing is left to do."""
-        y = self.field.pack(self.state)
-        seen, values = self.observed(CLOCKS["time"], jnp.zeros(()), y, self.plan.events)
-        self.store.offer(self.row(-math.inf, CLOCKS["time"], y, seen))
-        if not np.isfinite(seen["log_loss"]) and self.field.problem.loss.labels != "targets":
-            return Outcome("nonfinite", f"log loss is {float(seen['log_loss'])} at t = 0; start from smaller weights.")
-        for event, value in zip(self.plan.events, values, strict=True):
+        found = stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+        self.entry = found.s, found.z
+        log_loss = float(found.seen["log_loss"])
+        self.store.offer(self.row(-math.inf, CLOCKS["time"], found.state, found.seen))
+        if not math.isfinite(log_loss) and self.field.problem.loss.labels != "targets":
+            return Outcome("nonfinite", f"log loss is {log_loss} at t = 0; start from smaller weights.")
+        for event, value in zip(self.plan.events, np.asarray(found.values), strict=True):
             if value > 0:
                 return Outcome("event", f"{event.name} holds at the start.", event.name)
         return None
+
+    def entered(self, log_t: float) -> tuple[Any, Any]:
+        """The value of the clock and what is integrated in it, at the present state."""
+        found = stepping.enter(self.clock, self.field, self.data, self.state, np.asarray(log_t), ())
+        return found.s, found.z
 
     def restore(self, meta: dict[str, Any]) -> None:
         """Stand where the last chunk was written."""
@@ -175,13 +188,16 @@ class Run:
         seen, values = stepping.observe(clock, self.field, self.data, s, z, events)
         return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
 
-    def row(self, log_t: float, clock: Clock, z: Any, seen: dict[str, Any]) -> list[np.ndarray]:
+    def row(self, log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
         """One row as the store takes it."""
-        state = jax.tree.leaves(self.field.unpack(clock.coordinates(self.field, z)))
         head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in stepping.SEEN)]
-        return [np.asarray(value)[None] for value in [*head, *state]]
+        return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
-    def loop(self, entry: tuple[Any, Any], bar: Progress, restored: list[np.ndarray] | None) -> Outcome | None:
+    def state_of(self, z: Any) -> State:
+        """Norms and directions of what is integrated."""
+        return self.field.unpack(self.clock.coordinates(self.field, z))
+
+    def loop(self, bar: Progress, restored: list[np.ndarray] | None) -> Outcome | None:
         """Chunks in one clock with one solver until something ends the run, or None to go on with another."""
         plan, ordinary = self.plan, self.clock.name == "time"
         leaving = ordinary and plan.late is not None and not self.handed_over
@@ -194,21 +210,24 @@ class Run:
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
         compiled = watch.monotonic()
-        s, z = entry
-        carry, still = stepping.begin(*args, z, s, jnp.asarray(s_end), *self.tolerance)
+        s, z = self.entry
+        carry, still = stepping.begin(*args, z, s, np.asarray(s_end), *self.tolerance)
         if restored is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in restored])
             self.now = self.log_of(carry)
         else:
             self.evaluations += 3
-        if not bool(jnp.isfinite(carry.t_next)):
+        if not math.isfinite(float(carry.t_next)):
             return Outcome("nonfinite", f"the rate at log t = {float(self.clock_log(s, z)):.6g} is not finite; start from smaller weights.")
         if bool(still) and ordinary:
             return Outcome("stalled", f"every rate is exactly zero at {self.place()} (dead units, or features that are zero); start from other weights.")
-        rest = (jnp.asarray(s_end), *self.tolerance)
-        limits = (self.watched, self.size, jnp.asarray(votes))
-        # A chunk of no attempts compiles and does nothing else.
-        jax.block_until_ready(stepping.advance(*args, carry, *rest, jnp.asarray(0), *limits).accepted)
+        rest = (np.asarray(s_end), *self.tolerance)
+        limits = (self.watched, self.size, np.asarray(votes))
+        key = self.program(args, carry)
+        if key not in _COMPILED:
+            # A chunk of no attempts compiles and does nothing else.
+            jax.block_until_ready(stepping.advance(*args, carry, *rest, np.asarray(0), *limits).accepted)
+            _COMPILED.add(key)
         self.carry, pace = carry, self.pace()
         self.compile_seconds += watch.monotonic() - compiled
         while True:
@@ -219,7 +238,7 @@ class Run:
                 return Outcome("budget", f"the wall limit of {plan.wall:g} s was reached at {self.place()}.")
             asked = watch.monotonic()
             cut = Ledger.cut(tried) if self.ledger is not None else self.max_steps
-            chunk = stepping.advance(*args, carry, *rest, jnp.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
+            chunk = stepping.advance(*args, carry, *rest, np.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
             self.collect(chunk)
             carry = self.carry = chunk.carry
             took = watch.monotonic() - asked
@@ -231,9 +250,14 @@ class Run:
                 self.write()
             bar.show(self.now, self.observed(self.clock, carry.t, carry.y, ())[0] if bar.on else None)
 
+    def program(self, args: tuple[Any, ...], carry: stepping.Carry) -> tuple[Any, ...]:
+        """What a compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves((args, carry)) if hasattr(leaf, "shape"))
+        return type(args[0]), self.solver_name, self.stiff, self.clock.name, self.field.signature, shapes, tuple(map(type, self.watched)), self.size
+
     def pace(self) -> int:
         """Attempts of the first chunk, by a guess at what they cost."""
-        work = 1e-8 * self.data.n * self.unknowns * (1 if isinstance(self.solver, diffrax.AbstractERK) else self.unknowns)
+        work = 1e-8 * self.data.n * self.unknowns * (1 if hasattr(self.solver, "tableau") else self.unknowns)
         return int(max(4, min(4096, _PATIENCE / (2 * work))))
 
     def may_turn_stiff(self) -> bool:
@@ -256,12 +280,12 @@ class Run:
         assert self.plan.late is not None
         log_t = self.log_of(carry)
         seen, _ = self.observed(self.clock, carry.t, carry.y, ())
-        self.store.offer(self.row(log_t, self.clock, carry.y, seen))
+        self.state = self.state_of(carry.y)
+        self.store.offer(self.row(log_t, self.clock, self.state, seen))
         self.now = log_t
-        self.state = jax.tree.map(jnp.asarray, self.field.unpack(self.clock.coordinates(self.field, carry.y)))
         self.leave()
         self.clock, self.handed_over = self.plan.late, True
-        self.entry = self.clock.enter(self.field, self.state, jnp.asarray(log_t), self.data)
+        self.entry = self.entered(log_t)
         solver = self.solver_name if self.solver_name != "auto" else "kvaerno5"
         self.switches.append({"clock": self.clock.name, "solver": solver, "log_t": log_t})
         return True
@@ -336,7 +360,7 @@ class Run:
         log_t = self.clock_log(s, best)
         if log_t > self.now:
             seen, _ = self.observed(self.clock, s, best, ())
-            self.store.land(self.row(log_t, self.clock, best, seen))
+            self.store.land(self.row(log_t, self.clock, self.state_of(best), seen))
             self.now = log_t
         return events[fired[0]], log_t
 
@@ -345,7 +369,7 @@ class Run:
         count = int(chunk.accepted)
         if not count:
             return
-        times = np.asarray(chunk.times[:count])
+        times = np.asarray(chunk.times)[:count]
         with np.errstate(divide="ignore"):
             log_t = np.log(times) if self.clock.name == "time" else times
         code = np.full(count, list(CLOCKS).index(self.clock.name), dtype=np.int8)

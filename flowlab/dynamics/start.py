@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from flowlab.core.errors import LanguageError, ShapeMismatch
 from flowlab.language.data import Data
+from flowlab.language.groups import inner, scaled
 from flowlab.language.state import State, names_match
 from flowlab.lowering.field import VectorField
 
@@ -33,8 +35,9 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
         if leaf.dtype != jnp.float64:
             raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
     for name, norm in start.rho.items():
-        if not bool(jnp.all(jnp.isfinite(norm) & (norm > 0))):
-            raise ShapeMismatch(f"the norm `{name}` is {float(jnp.min(norm)):g}; a direction needs a finite norm above zero, so start from other weights.")
+        size = np.asarray(norm)
+        if not (np.isfinite(size) & (size > 0)).all():
+            raise ShapeMismatch(f"the norm `{name}` is {float(size.min()):g}; a direction needs a finite norm above zero, so start from other weights.")
     problem.loss.check_labels(data)
     shapes = problem.network.resolve(data.d, data.outputs, {name: int(V.shape[0]) for name, V in start.V.items() if V.ndim})
     for name, shape in shapes.items():
@@ -44,6 +47,10 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
 
 def unit(field: VectorField, start: State) -> State:
     """The start with unit directions, if the scheme has them so; untouched when they are unit already."""
-    units = start.directions()
-    off = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(jax.tree.leaves(units.V), jax.tree.leaves(start.V), strict=True))
-    return units if field.problem.scheme.unit and off > 1e-12 else start
+    if not field.problem.scheme.unit:
+        return start
+    # In numpy: an eager operation of jax costs more than these arrays do.
+    V = {w: np.asarray(v) for w, v in start.V.items()}
+    units = scaled({k: 1.0 / np.sqrt(n) for k, n in inner(V, V, start.per).items()}, V, start.per)
+    off = max(float(np.max(np.abs(units[w] - V[w]))) for w in V)
+    return State(rho=start.rho, V={w: jnp.asarray(v) for w, v in units.items()}, per=start.per) if off > 1e-12 else start

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
+from flowlab.dynamics.explicit import Kept
 from flowlab.dynamics.monitors import log_smoothed_margin
 from flowlab.language.data import Data
+from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
 RUNNING, FIRED, NONFINITE, STALLED, STIFF = 0, 1, 2, 3, 4
@@ -77,6 +79,16 @@ class Chunk(NamedTuple):
     fired: jax.Array
 
 
+class Entry(NamedTuple):
+    """A state as a clock sees it: the value of the clock, what is integrated, norms and directions, observations and event values."""
+
+    s: jax.Array
+    z: Any
+    state: State
+    seen: dict[str, jax.Array]
+    values: jax.Array
+
+
 def _rate(t: Any, y: Any, args: Setting) -> Any:
     return args.clock.rate(args.field, t, y, args.data)
 
@@ -84,7 +96,7 @@ def _rate(t: Any, y: Any, args: Setting) -> Any:
 TERM = diffrax.ODETerm(_rate)
 
 
-def controller(rtol: jax.Array, atol: jax.Array) -> diffrax.PIDController:
+def controller(rtol: Any, atol: Any) -> diffrax.PIDController:
     """Proportional-integral control of the local error."""
     return diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.3, icoeff=0.4, error_order=None)
 
@@ -113,10 +125,10 @@ def begin(
     field: VectorField,
     data: Data,
     y: Any,
-    t: jax.Array,
-    t_end: jax.Array,
-    rtol: jax.Array,
-    atol: jax.Array,
+    t: Any,
+    t_end: Any,
+    rtol: Any,
+    atol: Any,
 ) -> tuple[Carry, jax.Array]:
     """The carry at a value of the clock, with a first step size chosen from the rates; and whether every rate is exactly zero."""
     args = Setting(clock, field, data, rtol, atol)
@@ -147,17 +159,12 @@ def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.
     return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall))
 
 
-def _stiffness(solver: diffrax.AbstractSolver, y0: Any, y1: Any, dense: Any) -> jax.Array:
-    """Steps times stiffness from the last two stages, which look at the same time and differ in the state (Hairer and Wanner, IV.2)."""
-    tableau = getattr(solver, "tableau", None)
-    if not isinstance(solver, diffrax.AbstractERK) or tableau is None or float(tableau.c[-1]) != 1.0 or float(tableau.c[-2]) != 1.0:
-        return jnp.zeros(())
-    k = dense["k"]
-    row = jnp.asarray(tableau.a_lower[-2])
-    apart = jax.tree.map(lambda k: k[-1] - k[-2], k)
-    gap = jax.tree.map(lambda a, b, k: b - a - jnp.tensordot(row, k[: row.size], axes=1), y0, y1, k)
-    far, near = (jnp.sqrt(sum((jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))) for tree in (apart, gap))
-    return far / jnp.where(near > 0, near, jnp.inf)
+@eqx.filter_jit
+def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Any, events: tuple[Event, ...]) -> Entry:
+    """Begin in a clock, at a state and a time."""
+    s, z = clock.enter(field, state, log_t, data)
+    seen = _seen(clock, field, data, s, z, events)
+    return Entry(s, z, field.unpack(clock.coordinates(field, z)), seen, _values(events, seen))
 
 
 @eqx.filter_jit
@@ -177,18 +184,18 @@ def restep(
     clock: Clock,
     field: VectorField,
     data: Data,
-    t: jax.Array,
-    h: jax.Array,
+    t: Any,
+    h: Any,
     y: Any,
-    rtol: jax.Array,
-    atol: jax.Array,
+    rtol: Any,
+    atol: Any,
     events: tuple[Event, ...],
     state: Any = None,
 ) -> tuple[Any, jax.Array]:
     """One step of size h from a state (and what the solver kept from the step before it), projected; with the event values after it."""
     args = Setting(clock, field, data, rtol, atol)
     state = solver.init(TERM, t, t + h, y, args) if state is None else state
-    out, *_ = solver.step(TERM, t, t + h, y, args, state, jnp.asarray(True))
+    out, *_ = solver.step(TERM, t, t + h, y, args, state, True)
     out = clock.constrain(field, out)
     return out, _values(events, _seen(clock, field, data, t + h, out, events))
 
@@ -200,13 +207,13 @@ def advance(
     field: VectorField,
     data: Data,
     carry: Carry,
-    t_end: jax.Array,
-    rtol: jax.Array,
-    atol: jax.Array,
-    attempts: jax.Array,
+    t_end: Any,
+    rtol: Any,
+    atol: Any,
+    attempts: Any,
     events: tuple[Event, ...],
     size: int,
-    patience: jax.Array,
+    patience: Any,
 ) -> Chunk:
     """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result.
 
@@ -221,7 +228,7 @@ def advance(
     seen = {name: jnp.zeros((size,)) for name in SEEN}
     start = Chunk(carry, jnp.zeros((size,)), rows, seen, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
-    moved = jnp.asarray(projects(field))
+    moved: Any = projects(field)
 
     def unfinished(loop: tuple[Chunk, jax.Array]) -> jax.Array:
         chunk, tried = loop
@@ -232,8 +239,8 @@ def advance(
         chunk, tried = loop
         c = chunk.carry
         t_to = jnp.minimum(c.t_next, t_end)
-        y1, error, dense, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
-        h_lambda = _stiffness(solver, c.y, y1, dense)
+        y1, error, _, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
+        h_lambda = solver_state.h_lambda if isinstance(solver_state, Kept) else jnp.zeros(())
         sound = _finite((y1, error))
         # A non-finite error estimate is a rejected step, whatever the controller would make of it.
         amount = clock.size(field, t_to, c.y, y1, error, data, rtol, atol)

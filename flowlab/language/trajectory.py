@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,11 @@ class Trajectory:
         stats: Mapping[str, Any],
         *,
         kind: str,
-        extra: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]] | None = None,
         seen: Mapping[str, np.ndarray] | None = None,
     ) -> "Trajectory":
-        """Build the labelled data set of stacked states.
+        """A run by its stacked states; the labelled data set is built when it is first asked for.
 
         Args:
             problem: what was run.
@@ -100,33 +100,29 @@ class Trajectory:
             outcome: how the run ended.
             stats: counts of steps and seconds.
             kind: `"flow"` or `"descent"`.
-            extra: provenance besides versions (seeds, tolerances).
+            extra: provenance besides versions (seeds, tolerances), or what gives it.
             variables: further variables, name: (dims, values, long name).
             seen: `log_loss`, `min_margin` and `log_R` of every row, where they are known; else computed here.
         """
-        seen = _observed(problem, states, data) if seen is None else seen
-        long = {
-            "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
-            "log_R": "log of the product of norms R",
-        }  # fmt: skip
-        entries: dict[str, Any] = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
-        entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
-        labels, columns = _norm_columns(states)
-        entries["rho"] = (("step", "block"), columns, _attrs("norm of each group of weights"))
-        for name in problem.network.weights:
-            values = np.asarray(states.V[name])
-            axes = tuple(f"{name}_{i}" for i in range(values.ndim - 1))
-            entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
-        for name, (dims, values, told) in (variables or {}).items():
-            entries[name] = (dims, values, _attrs(told))
-        source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
-        record = provenance(
-            kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
-            outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **(extra or {}),
-        )  # fmt: skip
-        dataset = xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
+        path = object.__new__(cls)
         last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
-        return cls(dataset, outcome, last, dict(stats), problem, data)
+        for name, value in (("outcome", outcome), ("last", last), ("stats", dict(stats)), ("problem", problem), ("data", data)):
+            object.__setattr__(path, name, value)
+
+        def build() -> xr.Dataset:
+            more = extra() if callable(extra) else extra or {}
+            return _table(problem, data, log_t, states, outcome, path.stats, kind, more, variables or {}, seen)
+
+        # Labels cost more than a short run does, and many runs are asked for their last state alone.
+        object.__setattr__(path, "_build", build)
+        return path
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "dataset" and "_build" in self.__dict__:
+            object.__setattr__(self, "dataset", self.__dict__["_build"]())
+            object.__delattr__(self, "_build")
+            return self.__dict__["dataset"]
+        raise AttributeError(f"a trajectory has no `{name}`.")
 
     @property
     def kind(self) -> str:
@@ -198,6 +194,42 @@ class Trajectory:
         end = self.dataset.isel(step=-1)
         numbers = ", ".join(f"{name}={float(end[name]):.4g}" for name in ("log_t", "log_loss", "min_margin"))
         return f"Trajectory({self.kind}, {len(self)} rows, {numbers}, {self.outcome.kind})"
+
+
+def _table(
+    problem: Problem,
+    data: Data,
+    log_t: np.ndarray,
+    states: State,
+    outcome: Outcome,
+    stats: Mapping[str, Any],
+    kind: str,
+    extra: Mapping[str, Any],
+    variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]],
+    seen: Mapping[str, np.ndarray] | None,
+) -> xr.Dataset:
+    """The labelled data set of `Trajectory.from_states`."""
+    seen = _observed(problem, states, data) if seen is None else seen
+    long = {
+        "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
+        "log_R": "log of the product of norms R",
+    }  # fmt: skip
+    entries: dict[str, Any] = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
+    entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
+    labels, columns = _norm_columns(states)
+    entries["rho"] = (("step", "block"), columns, _attrs("norm of each group of weights"))
+    for name in problem.network.weights:
+        values = np.asarray(states.V[name])
+        axes = tuple(f"{name}_{i}" for i in range(values.ndim - 1))
+        entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
+    for name, (dims, values, told) in variables.items():
+        entries[name] = (dims, values, _attrs(told))
+    source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
+    record = provenance(
+        kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
+        outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **extra,
+    )  # fmt: skip
+    return xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
 
 
 def _attrs(long_name: str) -> dict[str, str]:

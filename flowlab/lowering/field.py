@@ -78,6 +78,12 @@ class VectorField(eqx.Module):
         lengths = {k: jnp.sqrt(v) for k, v in inner(y, y, self.problem.per).items()}
         return State(rho=lengths, V=scaled({k: 1.0 / r for k, r in lengths.items()}, y, self.problem.per), per=self.problem.per)
 
+    def weights(self, y: Any) -> dict[str, jax.Array]:
+        """The weight blocks that the network sees."""
+        if self.problem.coordinates == "polar":
+            return self.problem.scheme.weights(jnp, y[0], y[1], self.problem.per)
+        return y
+
     def rate(self, t: Any, y: Any, data: Data) -> Any:
         """The time derivative of integrated coordinates; the program, line by line."""
         return self._sorted(y, self.program.evaluate(jnp, self._given(y, data)))
@@ -133,8 +139,7 @@ class VectorField(eqx.Module):
             Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (log of the factor that
             margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
         """
-        state = self.unpack(y)
-        weights = self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
+        weights = self.weights(y)
         outputs = self.problem.network.outputs(weights, data.x, jnp)
         margins = self.problem.loss.margins(jnp, outputs, data.y)
         log_R = self.problem.log_product(weights, jnp)
@@ -153,8 +158,7 @@ class VectorField(eqx.Module):
         by Euler and Cauchy-Schwarz, so q_min Σ w_n κ_k/(‖W_k‖‖∇_k log L‖) ≤ 1; the gap is what is missing in the worst block. For networks
         linear in their weights it bounds the distance of the margin from the largest one (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
         """
-        state, problem, symmetry = self.unpack(y), self.problem, self.problem.network.symmetry
-        weights = problem.scheme.weights(jnp, state.rho, state.V, problem.per)
+        weights, problem, symmetry = self.weights(y), self.problem, self.problem.network.symmetry
         log_loss, slope = jax.value_and_grad(lambda w: problem.log_loss(w, data, jnp))(weights)
         outputs = problem.network.outputs(weights, data.x, jnp)
         pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.labels == "classes" else 1.0)
