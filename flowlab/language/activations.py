@@ -5,6 +5,7 @@ Every activation states its slope at its kinks; both meanings and autodiff of th
 
 from abc import ABC, abstractmethod
 from fractions import Fraction
+from functools import cache
 from math import pi, sqrt
 from typing import Any, ClassVar
 
@@ -176,11 +177,36 @@ class Softplus(Activation):
         return sp.log(1 + sp.exp(z))
 
     def numeric(self, xp: Any, z: Any) -> Any:
-        # Shares e^{-|z|} with the slope, and costs a quarter of logaddexp.
-        return xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
+        if xp.__name__ == "numpy":
+            return xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
+        return _softplus_of_jax()(z)
 
     def slope(self, xp: Any, z: Any) -> Any:
         return Sigmoid().numeric(xp, z)
+
+
+@cache
+def _softplus_of_jax() -> Any:
+    """Softplus for compiled programs, where log1p takes six times as long as e^z; jax is imported when it is needed."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def softplus(z: Any) -> Any:
+        # log(1 + u) = 2 artanh(s) with s = u/(2 + u) ≤ 1/3: 18 terms of the series are 1e-18 exact, and e^{-|z|} is shared with the slope.
+        u = jnp.exp(-jnp.abs(z))
+        s = u / (2.0 + u)
+        series = jnp.zeros_like(s)
+        for k in range(17, -1, -1):
+            series = series * (s * s) + 1.0 / (2 * k + 1)
+        return jnp.maximum(z, jnp.zeros_like(z)) + 2.0 * s * series
+
+    @softplus.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        (z,), (dz,) = primals, tangents
+        return softplus(z), Sigmoid().numeric(jnp, z) * dz
+
+    return softplus
 
 
 @activations.register("gelu")

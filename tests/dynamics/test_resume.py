@@ -256,7 +256,7 @@ def test_two_hundred_killed_runs_end_in_the_same_bytes(tmp_path):
 
 
 def test_a_result_that_was_not_carried_over_is_seen(tmp_path):
-    """Control: drop one number of the carry, and the continued run is another one."""
+    """Control: with the last digits of the carry lost, the continued run is another one."""
     field, start, data = made(coordinates="weights")
     plain = fl.integrate(field, start, data, until=fl.log_time(1e5))
     fl.integrate(field, start, data, until=fl.log_time(1e5), store=tmp_path, max_steps=100)
@@ -265,10 +265,7 @@ def test_a_result_that_was_not_carried_over_is_seen(tmp_path):
     def forgetful(self, store):
         real(self, store)
         _, carry = self.resumed
-        sizes = [leaf.size for leaf in carry]
-        assert max(sizes) > 1
-        i = sizes.index(max(sizes))
-        carry[i] = carry[i] * (1 + 1e-9)
+        carry[:] = [leaf * (1 + 1e-9) if leaf.dtype == np.float64 else leaf for leaf in carry]
 
     Ledger.replay, kept = forgetful, Ledger.replay
     try:
