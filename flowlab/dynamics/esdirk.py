@@ -1,6 +1,7 @@
 """Kvaerno's implicit method of order 5 with a Newton iteration of our own, as a diffrax solver.
 
-A Jacobian costs as much as some tens of rates, so it is kept from step to step while the iteration contracts well with it. Tableau: A. Kvaernø, BIT Numerical Mathematics 44, 2004, as shipped by diffrax.
+A Jacobian costs as much as some tens of rates, so it is kept from step to step while the iteration contracts well with it.
+Tableau: A. Kvaernø, BIT Numerical Mathematics 44, 2004, as shipped by diffrax.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,8 @@ class Kept(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """The stages of a step with one Jacobian: whether it is of an earlier step, increments (STAGES, n), whether each was found, contraction of the last one and the slowest."""
+    """The stages of a step with one Jacobian: whether it is of an earlier step, increments (STAGES, n), whether each was found, contraction of the last
+    one and the slowest."""
 
     jacobian: jax.Array
     begun: jax.Array
