@@ -43,7 +43,8 @@ class Kept(NamedTuple):
 
 class _Pass(NamedTuple):
     """The stages of a step with one Jacobian: whether it is of an earlier step, increments (STAGES, n), whether each was found, contraction of the last
-    one and the slowest."""
+    one and the slowest.
+    """
 
     jacobian: jax.Array
     begun: jax.Array
