@@ -20,6 +20,7 @@ from flowlab.dynamics.ledger import Ledger
 from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.progress import Progress
 from flowlab.dynamics.rosenbrock import Rodas5P
+from flowlab.dynamics.selftest import self_test
 from flowlab.dynamics.start import unit
 from flowlab.dynamics.store import Store
 from flowlab.language.activations import activations
@@ -211,6 +212,9 @@ class Run:
         args = (self.solver, self.clock, self.field, self.data)
         compiled = watch.monotonic()
         s, z = self.entry
+        if not hasattr(self.solver, "tableau"):
+            name = next(name for name, known in SOLVERS.items() if type(known) is type(self.solver))
+            self_test(name, SOLVERS[name])
         carry, still = stepping.begin(*args, z, s, np.asarray(s_end), *self.tolerance)
         if restored is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in restored])
