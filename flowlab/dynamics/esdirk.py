@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
-from flowlab.dynamics.newton import newton
+from flowlab.dynamics.newton import jacobian, newton
 
 _TABLEAU: Any = diffrax.Kvaerno5.tableau
 STAGES = int(_TABLEAU.num_stages)
@@ -34,11 +34,11 @@ _A, _P = _square(_TABLEAU.a_lower), _square(_TABLEAU.a_predictor)
 
 
 class Kept(NamedTuple):
-    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used (n, n), and whether that contracted well."""
+    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used (n, n), and the slowest contraction seen with that."""
 
     rate: jax.Array
     jacobian: jax.Array
-    good: jax.Array
+    speed: jax.Array
 
 
 class _Pass(NamedTuple):
@@ -73,7 +73,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Kept:
         rate = ravel_pytree(terms.vf(t0, y0, args))[0]
         size = rate.size if self.dense else 0
-        return Kept(rate, jnp.zeros((size, size)), jnp.asarray(False))
+        return Kept(rate, jnp.zeros((size, size)), jnp.asarray(1.0))
 
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
         return terms.vf(t0, y0, args)
@@ -89,8 +89,8 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         def size(d: jax.Array) -> jax.Array:
             return args.size(t0, y0, restore(d))
 
-        def stages(jacobian: jax.Array, earlier: jax.Array) -> _Pass:
-            solve = _factorised(jacobian, h) if self.dense else _by_samples(args, t0, y0, h)
+        def stages(matrix: jax.Array, earlier: jax.Array) -> _Pass:
+            solve = _factorised(matrix, h) if self.dense else _by_samples(args, t0, y0, h)
 
             def stage(i: Any, done: _Pass) -> _Pass:
                 def residual(d: jax.Array) -> jax.Array:
@@ -98,20 +98,21 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
                 found = newton(residual, solve, p[i] @ done.k, size, jnp.max(jnp.abs(flat)), done.speed, earlier)
                 k, fine = done.k.at[i].set(found.root), done.fine & found.converged
-                return _Pass(jacobian, done.begun, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
+                return _Pass(matrix, done.begun, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
 
             # The first stage is the last one of the step before, which solved an equation. Evaluated anew it would carry the noise of
             # the stiff part, R ε times its stiffness, which no later stage damps; so it is kept even where y0 was projected.
             k = jnp.zeros((STAGES, flat.size), flat.dtype).at[0].set(h * solver_state.rate)
-            unknown, none = jnp.asarray(1.0), jnp.zeros(())
-            return jax.lax.fori_loop(1, STAGES, stage, _Pass(jacobian, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, none))
+            # A contraction of the step before would be no promise here: the first stage has to see its own.
+            unknown = jnp.asarray(1.0)
+            return jax.lax.fori_loop(1, STAGES, stage, _Pass(matrix, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, jnp.zeros(())))
 
         if self.dense:
 
             def attempt(done: _Pass) -> _Pass:
                 # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is done anew with its own.
-                first = ~done.begun & solver_state.good
-                return stages(jax.lax.cond(first, lambda: solver_state.jacobian, lambda: jax.jacfwd(rate)(flat)), first)
+                first = ~done.begun & (solver_state.speed < _REUSE)
+                return stages(jax.lax.cond(first, lambda: solver_state.jacobian, lambda: jacobian(rate, flat)), first)
 
             no = jnp.asarray(False)
             before = _Pass(
@@ -124,7 +125,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         y1 = restore(flat + a[-1] @ k + GAMMA * k[-1])
         # A stage without a solution is a rejected step.
         error = restore(jnp.where(done.fine, jnp.asarray(_TABLEAU.b_error) @ k, jnp.inf))
-        kept = Kept(k[-1] / h, done.jacobian, done.fine & (done.slowest < _REUSE))
+        kept = Kept(k[-1] / h, done.jacobian, jnp.where(done.fine, done.slowest, 1.0))
         return y1, error, {"y0": y0, "y1": y1}, kept, diffrax.RESULTS.successful
 
 

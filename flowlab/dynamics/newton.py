@@ -20,6 +20,11 @@ _SLOW = 0.5
 """Contraction above which a Jacobian of an earlier step is given up."""
 
 
+def jacobian(rate: Callable[[jax.Array], jax.Array], y: jax.Array) -> jax.Array:
+    """Derivative of a function of (n,) with values of (n,); (n, n)."""
+    return jax.jacfwd(rate)(y)
+
+
 class Root(NamedTuple):
     """What an iteration ends with: the root (n,), whether it is one, and the contraction per iteration that was seen."""
 

@@ -15,6 +15,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.dynamics.newton import jacobian
+
 GAMMA = 0.21193756319429014
 A = (
     (),
@@ -79,6 +81,6 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
 
     def factorised(self, rate: Callable, y: jax.Array, h: Any) -> Callable[[jax.Array], jax.Array]:
         """Solves with 1/(hγ) - J."""
-        matrix = jnp.eye(y.size) / (h * GAMMA) - jax.jacfwd(rate)(y)
+        matrix = jnp.eye(y.size) / (h * GAMMA) - jacobian(rate, y)
         factors = lu_factor(matrix)
         return lambda b: lu_solve(factors, b)
