@@ -73,7 +73,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Kept:
         rate = ravel_pytree(terms.vf(t0, y0, args))[0]
         size = rate.size if self.dense else 0
-        return Kept(rate, jnp.zeros((size, size)), jnp.asarray(1.0))
+        return Kept(rate, jnp.zeros((size, size)), jnp.ones(()))
 
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
         return terms.vf(t0, y0, args)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import flowlab as fl
 from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, stepping, time
 from flowlab.dynamics.clocks import OrdinaryTime, Setting
 from flowlab.dynamics.start import unit
@@ -100,3 +101,22 @@ def test_agrees_with_the_derived_field(field_of, data, start_at):
         ours = integrate(field, start_at(-1.0), data, until=time(5.0))
         derived = integrate(lower(derive(field.problem)), start_at(-1.0), data, until=time(5.0))
         assert np.allclose(ours.last.weights()["w"], derived.last.weights()["w"], rtol=1e-7)
+
+
+@pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno5", "rodas5p"])
+@pytest.mark.parametrize("clock", ["time", "norm"])
+def test_a_chunk_hands_on_what_it_was_given(solver, clock):
+    """Equal shapes, dtypes and strength of types: else the second chunk of a run would be compiled anew."""
+    data = fl.Data(np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]]), np.array([1.0, 1.0, -1.0]))
+    field = fl.lower(fl.derive(fl.Problem("W1 @ x", coordinates="weights")))
+    start = fl.initial_state("W1 @ x", data, seed=0)
+    args = (host.SOLVERS[solver], host.CLOCKS[clock], field, data)
+    far, tight = np.asarray(1e300), (np.asarray(1e-8), np.asarray(1e-10))
+
+    def both():
+        entry = stepping.enter(args[1], field, data, start, np.asarray(0.0), ())
+        carry, _ = stepping.begin(*args, entry.z, entry.s, far, *tight)
+        return carry, stepping.advance(*args, carry, far, *tight, np.asarray(0), (), 8, np.asarray(5)).carry
+
+    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree) for tree in jax.eval_shape(both))
+    assert before == after
