@@ -1,7 +1,9 @@
 """The result of a run: states over time as a labelled data set, and how the run ended."""
 
+import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,20 +157,28 @@ class Trajectory:
         return State(rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()}, V=V, per=self.problem.per)
 
     def save(self, path: str | Path) -> Path:
-        """Write the data set as NetCDF, all or nothing.
+        """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing.
 
         Raises:
-            OutputError: if the file cannot be written.
+            OutputError: if it cannot be written, or Zarr is not installed.
         """
         path = Path(path)
         # Beside the target, so that the last move is one step on one disk.
         part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            self.dataset.to_netcdf(part, engine="h5netcdf")
+            if path.suffix == ".zarr":
+                _need_zarr(path)
+                self.dataset.to_zarr(part, mode="w", consolidated=False)
+                if path.is_dir():
+                    shutil.rmtree(path)
+            else:
+                self.dataset.to_netcdf(part, engine="h5netcdf")
             os.replace(part, path)
         except OSError as error:
             raise OutputError(f"`{path}` cannot be written ({error.strerror or error}); choose another folder.") from None
         finally:
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
             part.unlink(missing_ok=True)
         return path
 
@@ -179,8 +189,12 @@ class Trajectory:
         Raises:
             OutputError: if the file is missing or was not written by `save`.
         """
+        stored: dict[str, Any] = {"engine": "h5netcdf"}
+        if Path(path).suffix == ".zarr":
+            _need_zarr(Path(path))
+            stored = {"engine": "zarr", "consolidated": False}
         try:
-            with xr.open_dataset(path, engine="h5netcdf") as opened:
+            with xr.open_dataset(path, **stored) as opened:
                 dataset = opened.load()
             record = json.loads(dataset.attrs["flowlab"])
             problem, end = Problem.from_description(record["problem"]), record["outcome"]
@@ -230,6 +244,11 @@ def _table(
         outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **extra,
     )  # fmt: skip
     return xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
+
+
+def _need_zarr(path: Path) -> None:
+    if importlib.util.find_spec("zarr") is None:
+        raise OutputError(f"`{path}` needs the package zarr; install it by `pip install \"flowlab[zarr]\"`, or use a name that ends in .nc.")
 
 
 def _attrs(long_name: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import flowlab as fl
+
 jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import FlowlabError, OutputError
@@ -119,3 +121,38 @@ def test_states_of_one_row():
     assert isinstance(path.last, State)
     assert float(path.dataset.log_t[0]) == -np.inf
     assert len(path) == 1
+
+
+def small_run():
+    data = fl.Data(np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]]), np.array([1.0, 1.0, -1.0]))
+    field = fl.lower(fl.derive(fl.Problem("W1 @ x", coordinates="weights")))
+    return fl.integrate(field, fl.initial_state("W1 @ x", data, seed=0), data, until=fl.time(0.5))
+
+
+def test_zarr_and_netcdf_hold_the_same(tmp_path):
+    pytest.importorskip("zarr")
+    path = small_run()
+    for _ in range(2):
+        path.save(tmp_path / "a.zarr")
+    path.save(tmp_path / "a.nc")
+    one, other = fl.Trajectory.load(tmp_path / "a.zarr"), fl.Trajectory.load(tmp_path / "a.nc")
+    assert one.dataset.equals(other.dataset)
+    assert one.provenance == other.provenance == path.provenance
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "a.zarr"]
+
+
+def test_without_zarr_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = small_run()
+    with pytest.raises(fl.FlowlabError, match=r"flowlab\[zarr\]"):
+        path.save(tmp_path / "a.zarr")
+    with pytest.raises(fl.FlowlabError, match=r"flowlab\[zarr\]"):
+        fl.Trajectory.load(tmp_path / "a.zarr")
+
+
+def test_the_labelled_data_set_is_built_when_it_is_asked_for():
+    path = small_run()
+    assert "dataset" not in vars(path)
+    assert path.last.V["W1"].shape == (1, 2)
+    assert path.dataset is path.dataset
+    assert not hasattr(path, "nothing")
