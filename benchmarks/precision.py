@@ -177,14 +177,14 @@ def plot(result: dict[str, Any], path: Path) -> None:
     """Seconds over error."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+    figure, axis = plt.subplots(figsize=(6.6, 3.8), layout="constrained")
     for marker, side in zip("osv^DxP*", dict.fromkeys(row["side"] for row in result["rows"]), strict=False):
         points = [(row["error"], row["seconds"]) for row in result["rows"] if row["side"] == side]
         axis.loglog(*zip(*points, strict=True), marker=marker, ms=4, lw=1, label=side)
     axis.invert_xaxis()
     axis.set(xlabel="largest error of a weight at t = 20", ylabel="warm seconds")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

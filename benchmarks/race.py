@@ -220,7 +220,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         for marker, row in zip("osv^Dx", [row for row in result["rows"] if row["net"] == net], strict=False):
             shown = sorted((took, max(gap, 1e-16)) for took, gap, _ in row["points"] if np.isfinite(gap))
             best = np.minimum.accumulate([gap for _, gap in shown]) if shown else []
-            axis.loglog([took for took, _ in shown], best, marker=marker, ms=3, lw=1, label=row["side"])
+            axis.loglog([took for took, _ in shown], best, marker=marker, markevery=max(1, len(best) // 15), ms=3, lw=1, label=row["side"])
         axis.set(title=net, xlabel="seconds, after compilation")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("relative margin gap 1 - γ/γ*")

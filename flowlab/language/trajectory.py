@@ -168,7 +168,7 @@ class Trajectory:
         try:
             if path.suffix == ".zarr":
                 _need_zarr(path)
-                self.dataset.to_zarr(part, mode="w", consolidated=False)
+                self.dataset.to_zarr(part, mode="w", consolidated=False, zarr_format=2)
                 if path.is_dir():
                     shutil.rmtree(path)
             else:

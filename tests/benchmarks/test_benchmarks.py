@@ -36,3 +36,32 @@ def test_depth():
 
 def test_startup():
     assert script("startup").main(small=True)["seconds"].keys() == {"--help", "list"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_precision():
+    found = script("precision").main(small=True)
+    errors = {(row["side"], row["tolerance"]): row["error"] for row in found["rows"]}
+    assert all(errors[side, 1e-10] < 1e-8 for side, _ in errors)
+    assert all(errors[side, 1e-10] < errors[side, 1e-6] for side, _ in errors)
+    assert max(told["error"] for told in found["overhead"].values()) < 1e-3
+
+
+@pytest.mark.slow
+def test_stiff():
+    found = script("stiff").main(small=True)
+    assert all(row["error"] < 1e-3 for row in found["rows"])
+    assert {row["side"] for row in found["rows"]} >= {"flowlab kvaerno5", "scipy LSODA", "diffrax Kvaerno5"}
+
+
+@pytest.mark.slow
+def test_race():
+    race = script("race")
+    found = race.main(small=True)
+    gaps = {row["side"]: race.gap_within(row["points"], 1e3) for row in found["rows"]}
+    assert all(gaps["flowlab"] < 1e-3 * gap for side, gap in gaps.items() if side != "flowlab")
+
+
+@pytest.mark.slow
+def test_late():
+    script("late").main()
