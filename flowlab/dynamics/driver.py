@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.errors import LanguageError
 from flowlab.dynamics import monitors, stepping
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import Event
@@ -151,7 +152,10 @@ class Run:
         """Store the first row; an outcome where nothing is left to do."""
         found = stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
         self.entry = found.s, found.z
-        log_loss = float(found.seen["log_loss"])
+        log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
+        if self.clock_name == "norm" and not (margin > 0 and log_loss < 0):
+            # Before that norms may shrink, and log R runs backwards.
+            raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
         self.store.offer(self.row(-math.inf, CLOCKS["time"], found.state, found.seen))
         if not math.isfinite(log_loss) and self.field.problem.loss.labels != "targets":
             return Outcome("nonfinite", f"log loss is {log_loss} at t = 0; start from smaller weights.")

@@ -87,6 +87,13 @@ def test_conditions_a_specification_knows_are_those_there_are():
     assert "wall_seconds" in told
 
 
+def test_the_clock_of_norms_begins_where_norms_grow():
+    start = fl.State.from_weights({"W1": np.array([[-1.0, 0.3]])})
+    with pytest.raises(LanguageError, match="smallest margin is -"):
+        fl.integrate(field(), start, PARTED, until=fl.log_time(50.0), clock="norm")
+    assert fl.integrate(field(), fl.State.from_weights({"W1": np.array([[3.0, 0.3]])}), PARTED, until=fl.log_time(50.0), clock="norm").outcome.ok
+
+
 def test_no_rate_at_the_start_is_no_rest(recwarn):
     data = fl.Data(np.array([[1.0, 0.5], [0.7, 1.0]]), np.array([1.0, -1.0]))
     start = fl.State.from_weights({"W1": -np.ones((3, 2)), "W2": np.ones((1, 3))})
