@@ -17,6 +17,8 @@ conditions: Registry[type["Condition"]] = Registry("condition")
 
 LONGEST_LOG_TIME = 690.0
 """Ordinary time is a float64 number, and e^690 is close to the largest."""
+SMALLEST_GAP = 1e-7
+"""A gap closes like 1/log t and is known to some ε log t, so no run certifies much less than the root of ε."""
 
 
 class Condition(eqx.Module):
@@ -137,8 +139,8 @@ class MarginGap(Event):
     needs = ("margin_gap",)
 
     def __init__(self, level: float) -> None:
-        if not 0.0 < _finite(self.name, level) < 1.0:
-            raise LanguageError(f"`margin_gap({level})` is no relative gap; use a number between 0 and 1.")
+        if not SMALLEST_GAP <= _finite(self.name, level) < 1.0:
+            raise LanguageError(f"`margin_gap({level})` is no gap that float64 can certify; use a number from {SMALLEST_GAP:g} to 1.")
         self.level = jnp.asarray(float(level))
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:

@@ -52,7 +52,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "settings", "names"), CASES, ids=str)
+@pytest.mark.parametrize(("text", "settings", "names"), CASES, ids=[f"{text} {told}" for text, told, _ in CASES])
 def test_all_hold_along_a_right_flow(text, settings, names):
     field, start, data = made(text, **settings)
     path = fl.integrate(field, start, data, until=fl.log_time(3.0))

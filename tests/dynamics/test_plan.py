@@ -123,13 +123,18 @@ class TestMarginGap:
         fitted = svm.SVC(kernel="linear", C=1e10, tol=1e-12).fit(np.vstack([data.x, -data.x]), np.concatenate([y, -y]))
         largest = 1.0 / np.linalg.norm(fitted.coef_)
         made, start = field(), fl.initial_state("W1 @ x", data, seed=2)
-        for level in (0.1, 1e-3, 1e-6):
+        for level in (0.1, 1e-3, 1e-7):
             path = fl.integrate(made, start, data, until=fl.margin_gap(level))
             assert path.outcome.event == "margin_gap"
             left = 1.0 - float(path.dataset.min_margin[-1]) / largest
             assert -1e-9 < left <= level * (1 + 1e-6)
             gap = float(made.margin_gap(made.pack(path.last), data))
             assert gap == pytest.approx(level, abs=1e-10)  # a difference of two numbers near 1
+
+    def test_a_gap_that_round_off_would_fake_is_refused(self):
+        for level in (0.0, 1e-9, 1.0, 2.0):
+            with pytest.raises(LanguageError, match="certify"):
+                fl.margin_gap(level)
 
     def test_multi_class_and_deep_nets_close_it_too(self):
         rng = np.random.default_rng(4)
