@@ -38,6 +38,7 @@ def test_startup():
     assert script("startup").main(small=True)["seconds"].keys() == {"--help", "list"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_precision():
     found = script("precision").main(small=True)

@@ -14,7 +14,7 @@ def separable(n, d, seed):
     return fl.Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y)
 
 
-@pytest.mark.parametrize(("K", "text"), [(2, "W2 @ W1 @ x"), (3, "W3 @ W2 @ W1 @ x"), (4, "W4 @ W3 @ W2 @ W1 @ x")])
+@pytest.mark.parametrize(("K", "text"), [(2, "W2 @ W1 @ x"), (3, "W3 @ W2 @ W1 @ x"), pytest.param(4, "W4 @ W3 @ W2 @ W1 @ x", marks=pytest.mark.slow)])
 def test_growth_of_a_balanced_chain(K, text):
     """P10: with one unit per layer, equal weights and margin 1, R - log t - (2 - 2/K) log log t tends to log K (two samples: log 2t for log t)."""
     data = fl.Data(np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
@@ -84,7 +84,7 @@ def test_vanishing_regularisation_has_the_constant_of_the_flow(seed):
     assert constants[-1] == pytest.approx(constants[-2], rel=1e-2)
 
 
-@pytest.mark.parametrize("scheme", ["lagrange", "exponential_weight_normalization"])
+@pytest.mark.parametrize("scheme", ["lagrange", pytest.param("exponential_weight_normalization", marks=pytest.mark.slow)])
 def test_the_smoothed_margin_never_falls(scheme):
     """P14: log(1/L)/R over every accepted step after separation, by the monitor inside the loop; and it does fall where the norm is let grow alone."""
     data = separable(9, 3, 60)

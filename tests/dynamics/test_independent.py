@@ -94,7 +94,7 @@ def test_flows_are_those_of_scipy_on_a_rate_written_here(text, act, loss, settin
     assert apart(path, by_scipy(other, start, 3.0, "DOP853")) > 1e-6
 
 
-@pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno5", "rodas5p"])
+@pytest.mark.parametrize("solver", ["dopri8", "kvaerno5", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tsit5", "rodas5p"))])
 @pytest.mark.parametrize("file", REFERENCES, ids=lambda f: f.stem)
 def test_thirty_digits(file, solver):
     case = json.loads(file.read_text())
@@ -130,6 +130,7 @@ def test_late_clocks_and_ordinary_time_tell_the_same():
     assert float(seam.dataset.log_t[-1]) == pytest.approx(11.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_heyoka_agrees():
     hy = pytest.importorskip("heyoka")
     text = "W2 @ tanh(W1 @ x)"

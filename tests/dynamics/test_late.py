@@ -38,8 +38,8 @@ def q_of(path):
     return float(path.dataset.log_t[-1] + path.dataset.log_loss[-1])
 
 
-@pytest.mark.parametrize("coordinates", ["polar", "weights"])
-@pytest.mark.parametrize(("n", "d", "seed"), [(8, 3, 4), (20, 5, 1)])
+@pytest.mark.parametrize("coordinates", ["polar", pytest.param("weights", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "d", "seed"), [(8, 3, 4), pytest.param(20, 5, 1, marks=pytest.mark.slow)])
 def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
     data = separable(n, d, seed)
     V, gamma = support_vectors(data)
@@ -58,7 +58,7 @@ def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
     assert abs(apart[1] - apart[2]) < 1e-5
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_residual_and_constants_of_the_linear_net(seed):
     """Soudry et al. 2018: with w = w_svm log t + w~, support vectors have x_n w~ = -log alpha_n; and R|V - V_svm| tends to |P_perp w~|."""
     data = separable(8, 3, seed)
@@ -77,7 +77,7 @@ def test_residual_and_constants_of_the_linear_net(seed):
     assert constant == pytest.approx(np.linalg.norm(bounded - V * (V @ bounded)), rel=1e-8)
 
 
-@pytest.mark.parametrize(("expression", "widths", "K"), [("W1 @ x", {}, 1), ("W2 @ W1 @ x", {"W1": 4}, 2), ("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3)])
+@pytest.mark.parametrize(("expression", "widths", "K"), [("W1 @ x", {}, 1), ("W2 @ W1 @ x", {"W1": 4}, 2), pytest.param("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3, marks=pytest.mark.slow)])
 def test_sharp_constant_of_the_gradient(expression, widths, K):
     """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the joint norm."""
     data = separable(8, 3, 1)
@@ -93,7 +93,7 @@ def test_sharp_constant_of_the_gradient(expression, widths, K):
 @pytest.mark.parametrize(
     ("expression", "widths", "told"),
     [
-        ("W2 @ W1 @ x", {"W1": 4}, {}),
+        pytest.param("W2 @ W1 @ x", {"W1": 4}, {}, marks=pytest.mark.slow),
         ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3}, {"coordinates": "weights"}),
         ("W2 @ relu(W1 @ x)**2", {"W1": 5}, {"loss": "logistic"}),
         ("W1 @ x", {}, {"scheme": "exponential_weight_normalization"}),
