@@ -13,7 +13,7 @@ _HOMES = {
     "flowlab.language.problem": ("Problem",),
     "flowlab.language.expr": ("x", "weight", "Expr"),
     "flowlab.language.words": (
-        "abs", "gelu", "identity", "leaky_relu", "mean", "relu", "sigmoid", "softplus", "sum", "tanh", "transpose",
+        "abs", "gelu", "identity", "leaky_relu", "maximum", "mean", "relu", "sigmoid", "softplus", "sum", "tanh", "transpose",
     ),
     "flowlab.language.state": ("State", "initial_state"),
     "flowlab.language.data": ("Data",),
@@ -24,6 +24,8 @@ _HOMES = {
     "flowlab.symbolic.certificate": ("certify",),
     "flowlab.symbolic.mutants": ("mutants",),
     "flowlab.lowering.field": ("VectorField", "lower"),
+    "flowlab.lowering.smoothed": ("smoothed",),
+    "flowlab.dynamics.kinks.rounding": ("Rounded", "rounded"),
     "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
     "flowlab.discrete.limit": ("Limit", "limit"),

@@ -327,9 +327,7 @@ def _kinked(node: Any) -> bool:
 
 
 def _sides(node: Any) -> tuple[float, float]:
-    slope = activation_of(node.params).slope
-    left, right = slope(np, np.array([-1.0, 1.0]))
-    return float(left), float(right)
+    return activation_of(node.params).sides[0]
 
 
 def _outputs(network: Any, weights: Any, x: Any, frozen: Any, push: Any) -> tuple[Any, Any]:

@@ -44,6 +44,11 @@ class Clock(eqx.Module):
         """The field's own coordinates, which it can observe and unpack."""
         return z[0]
 
+    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+        """What is integrated once directions or weights, and no norm, have changed from those of the coordinates `before` to those of `after`."""
+        flat, restore = ravel_pytree(z[0])
+        return restore(flat + ravel_pytree(after)[0] - ravel_pytree(before)[0]), z[1]
+
     def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
         """Log t at a value of the clock."""
         return z[1] - log_loss
@@ -70,6 +75,9 @@ class OrdinaryTime(Clock):
 
     def coordinates(self, field: VectorField, z: Any) -> Any:
         return z
+
+    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+        return after
 
     def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
         return jnp.log(s)
@@ -171,7 +179,7 @@ class Setting(eqx.Module):
 
         def outputs(v: jax.Array) -> jax.Array:
             y = self.clock.coordinates(self.field, restore(v))
-            return self.field.problem.network.outputs(self.field.weights(y), self.data.x, jnp)
+            return self.field.outputs(self.field.weights(y), self.data.x)
 
         shape = jax.eval_shape(outputs, flat)
         back = jax.jacrev(lambda v: outputs(v).ravel())(flat)
@@ -190,8 +198,8 @@ def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tole
     squares, along = inner(W, W, per), inner(W, error, per)
     radial = {k: along[k] / squares[k] for k in along}
     across = {w: error[w] - part for w, part in scaled(radial, W, per).items()}
-    outputs = field.problem.network.outputs
-    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, outputs(w, data.x, jnp), data.y), (W,), (across,))
+    outputs = field.outputs
+    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, outputs(w, data.x), data.y), (W,), (across,))
     p = jax.nn.softmax(-margins)
     shifted = p * (moved - jnp.sum(p * moved))
     # Weights and exponents of size R cannot be held closer than their own round-off.

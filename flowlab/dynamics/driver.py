@@ -17,6 +17,8 @@ from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
 from flowlab.dynamics.explicit import Explicit
 from flowlab.dynamics.handover import Reached, Separation
+from flowlab.dynamics.kinks import passage
+from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger
 from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.progress import Progress
@@ -24,7 +26,6 @@ from flowlab.dynamics.rosenbrock import Rodas5P
 from flowlab.dynamics.selftest import self_test
 from flowlab.dynamics.start import unit
 from flowlab.dynamics.store import Store
-from flowlab.language.activations import activations
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome, Trajectory
@@ -69,6 +70,8 @@ class Run:
     stiff: bool = False
     handed_over: bool = False
     carry: stepping.Carry | None = None
+    kinks: Kinks | None = None
+    first: float | None = None
 
     @property
     def solver(self) -> diffrax.AbstractSolver:
@@ -119,7 +122,7 @@ class Run:
             return {"settings": settings, "switches": self.switches, "monitors": watched}
 
         clocks = np.array(list(CLOCKS))[codes]
-        variables = {"clock": (("step",), clocks, "clock the row was stepped in")}
+        variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (self.kinks.variables() if self.kinks is not None else {})
         seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
         return Trajectory.from_states(problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
 
@@ -132,10 +135,15 @@ class Run:
                 self.restore(meta)
                 return Outcome(**meta["outcome"])
             self.restore(meta)
+            if self.kinks is not None:
+                self.kinks.restore(self.field.pack(self.state), meta["kinks"], self.ledger.kinks)
+                self.field = self.kinks.tracker.field
             # Only its form is used; the numbers are those that were written.
             self.entry = self.entered(_FIRST)
         else:
             ended = self.begin()
+            if ended is None and self.kinks is not None:
+                ended = passage.sided(self)
             if ended is not None:
                 return ended
         if restored is None and self.clock_name not in ("auto", "time"):
@@ -182,6 +190,7 @@ class Run:
             "clock": self.clock.name, "stiff": self.stiff, "handed_over": self.handed_over, "switches": self.switches,
             "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall,
             "outcome": None if outcome is None else dataclasses.asdict(outcome),
+            **({} if self.kinks is None else {"kinks": self.kinks.meta()}),
         }  # fmt: skip
 
     def write(self, outcome: Outcome | None = None) -> None:
@@ -219,10 +228,11 @@ class Run:
         if not hasattr(self.solver, "tableau"):
             name = next(name for name, known in SOLVERS.items() if type(known) is type(self.solver))
             self_test(name, SOLVERS[name])
-        carry, still = stepping.begin(*args, z, s, np.asarray(s_end), *self.tolerance)
+        first = None if self.first is None else np.asarray(self.first)
+        carry, still = stepping.begin(*args, z, s, np.asarray(s_end), *self.tolerance, first)
         if restored is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in restored])
-            self.now = self.log_of(carry)
+            self.now = self.clock_log(carry.t, carry.y)
         else:
             self.evaluations += 3
         if not math.isfinite(float(carry.t_next)):
@@ -249,6 +259,12 @@ class Run:
             chunk = stepping.advance(*args, carry, *rest, np.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
             self.collect(chunk)
             carry = self.carry = chunk.carry
+            if int(carry.status) == stepping.BENT:
+                bent = passage.bent(self, chunk)
+                if not isinstance(bent, stepping.Chunk):
+                    return bent
+                chunk, carry = bent, bent.carry
+                self.carry = carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
             ended, on = self.ended(chunk, s_end), self.turned(chunk)
@@ -270,15 +286,15 @@ class Run:
 
     def may_turn_stiff(self) -> bool:
         """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be of a size to be factorised."""
-        used = {node.params[0] for node in self.field.problem.network.nodes if node.op == "activation"}
-        return self.solver_name == "auto" and not self.stiff and self.unknowns <= _DENSE and not any(activations[name].kinks for name in used)
+        smooth = self.kinks is not None or not self.field.problem.network.slots
+        return self.solver_name == "auto" and not self.stiff and self.unknowns <= _DENSE and smooth
 
     def turned(self, chunk: stepping.Chunk) -> bool:
         """Whether the run goes on with another clock or another solver; `entry` is where."""
         carry, status = chunk.carry, int(chunk.carry.status)
         if status == stepping.STIFF:
             self.entry, self.stiff = (carry.t, carry.y), True
-            log_t, rate = self.log_of(carry), float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
+            log_t, rate = self.clock_log(carry.t, carry.y), float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
             self.leave()
             self.switches.append({"clock": self.clock.name, "solver": "kvaerno5", "log_t": log_t, "stiffness": rate})
             return True
@@ -286,13 +302,13 @@ class Run:
             return False
         # No crossing is looked for: any step past separation serves, and this one is the same on every machine.
         assert self.plan.late is not None
-        log_t = self.log_of(carry)
+        log_t = self.clock_log(carry.t, carry.y)
         seen, _ = self.observed(self.clock, carry.t, carry.y, ())
         self.state = self.state_of(carry.y)
         self.store.offer(self.row(log_t, self.clock, self.state, seen))
         self.now = log_t
         self.leave()
-        self.clock, self.handed_over = self.plan.late, True
+        self.clock, self.handed_over, self.first = self.plan.late, True, None
         self.entry = self.entered(log_t)
         solver = self.solver_name if self.solver_name != "auto" else "kvaerno5"
         self.switches.append({"clock": self.clock.name, "solver": solver, "log_t": log_t})
@@ -313,9 +329,6 @@ class Run:
         if self.clock.name == "time":
             return math.log(float(s)) if float(s) > 0 else -math.inf
         return float(self.observed(self.clock, s, z, ())[0]["log_t"])
-
-    def log_of(self, carry: stepping.Carry) -> float:
-        return self.clock_log(carry.t, carry.y)
 
     def place(self) -> str:
         """Where the run is, in its own clock's words."""

@@ -5,11 +5,13 @@ than on the rates. Here the state is one vector, the tableau is part of the prog
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 
@@ -36,6 +38,15 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
     method: diffrax.AbstractERK
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = diffrax.LocalLinearInterpolation
+
+    @property
+    def has_dense(self) -> bool:
+        """Whether steps have a continuous extension that is a polynomial in the stages."""
+        return isinstance(self.method, diffrax.Tsit5)
+
+    def dense_weights(self, t: np.ndarray) -> np.ndarray:
+        """Weights (len(t), stages) of the rates in the state at parts t of a step, as diffrax evaluates them."""
+        return _dense_weights(type(self.method), tuple(float(v) for v in t))
 
     @property
     def tableau(self) -> Any:
@@ -71,7 +82,19 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
         far, near = jnp.linalg.norm(k[-1] - k[-2]), jnp.linalg.norm(y - before)
         same_time = float(tableau.c[-1]) == float(tableau.c[-2]) == 1.0
         h_lambda = h * far / jnp.where(near > 0, near, jnp.inf) if same_time else jnp.zeros(())
-        return restore(y), restore(error), {"y0": y0, "y1": restore(y)}, Kept(k[-1], h_lambda), diffrax.RESULTS.successful
+        return restore(y), restore(error), {"y0": y0, "y1": restore(y), "k": jnp.stack(k)}, Kept(k[-1], h_lambda), diffrax.RESULTS.successful
+
+
+@cache
+def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> np.ndarray:
+    """The dense output is linear in the stages, so one stage at a time tells its weights."""
+    stages = int(method.tableau.num_stages)  # type: ignore[attr-defined]
+    with jax.ensure_compile_time_eval():
+        zero = jnp.zeros(stages)
+        # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
+        extension = method.interpolation_cls(t0=0.0, t1=1.0, y0=zero, y1=zero, k=jnp.eye(stages))  # type: ignore[call-arg]
+        rows = [np.asarray(extension.evaluate(v)) for v in t]
+    return np.stack(rows)
 
 
 def _sum(row: Any, k: list[jax.Array]) -> jax.Array:

@@ -9,13 +9,18 @@ from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.conditions import Condition, Event, Wall
 from flowlab.dynamics.driver import SOLVERS, Run
+from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger, header
 from flowlab.dynamics.plan import Plan
-from flowlab.dynamics.start import check
+from flowlab.dynamics.start import check, unit
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.field import VectorField
+
+KINKS = ("events", "ignore")
+MOST_PAIRS = 20_000
+"""Pairs of a unit and a sample up to which a run follows kinks unless it is told otherwise: a wide net on many samples meets one at every step."""
 
 
 def integrate(
@@ -27,6 +32,7 @@ def integrate(
     events: Sequence[Event] = (),
     solver: str = "auto",
     clock: str = "auto",
+    kinks: str = "auto",
     rtol: float = 1e-8,
     atol: float = 1e-10,
     max_steps: int = 100_000,
@@ -52,6 +58,8 @@ def integrate(
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
             flow turns stiff there (see `flowlab.dynamics.driver`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6), `"auto"` switches.
+        kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks and reads slopes off signs; `"auto"`
+            is the former for up to 20,000 pairs of a unit and a sample. See `flowlab.dynamics.kinks`.
         rtol: relative tolerance of the local error, in the integrated coordinates; in the late clocks, of norms, weights and softmax.
         atol: absolute tolerance of the local error.
         max_steps: limit on attempted steps; reaching it gives the outcome `"budget"`.
@@ -72,22 +80,32 @@ def integrate(
     """
     require_x64("integrate")
     named_clock(clock)
+    _named("kinks", kinks, KINKS)
     name = named_solver(solver)
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
     ends = [until] if isinstance(until, Condition) else list(until)
     check(field, start, data, rtol, atol, max_steps)
     plan = Plan.of(field, data, ends, list(events), wall_seconds, clock)
-    settings = {"solver": solver, "clock": clock, "rtol": rtol, "atol": atol, "seed": seed}
+    settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
     ledger = None
     if store is not None:
         ledger = Ledger(store, header(field, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
     try:
-        run = Run(field, data, plan, name, clock, rtol, atol, max_steps, ledger)
+        run = Run(field, data, plan, name, clock, rtol, atol, max_steps, ledger, kinks=followed(field, data, start, kinks))
         return run.go(start, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def followed(field: VectorField, data: Data, start: State, kinks: str) -> Kinks | None:
+    """The kinks of a run that is to follow them; None where there are none, or it is not."""
+    # A subclass has a rate of its own, of which the modes know nothing.
+    if kinks == "ignore" or type(field) is not VectorField or not any(slot.tracked for slot in field.problem.network.slots):
+        return None
+    found = Kinks(field, data, field.pack(unit(field, start)))
+    return found if kinks == "events" or found.tracker.pairs.count <= MOST_PAIRS else None
 
 
 def named_solver(name: str) -> str:

@@ -62,10 +62,12 @@ class Ledger:
 
     Attributes:
         resumed: meta and carry of the last chunk of an earlier session, or None.
+        kinks: what the chunks of earlier sessions say of kinks, in order.
     """
 
     def __init__(self, folder: str | os.PathLike[str], told: dict[str, Any]) -> None:
         self.resumed: tuple[dict[str, Any], list[np.ndarray]] | None = None
+        self.kinks: list[dict[str, Any]] = []
         if not Archive.exists(folder):
             self.archive = Archive.create(folder, told)
             return
@@ -81,6 +83,7 @@ class Ledger:
         for arrays, meta in self.archive.chunks():
             rows = sorted((name for name in arrays if name.startswith("row_")), key=lambda name: int(name[4:]))
             store.offer([arrays[name] for name in rows], arrays["index"])
+            self.kinks += [meta["kinks"]] if "kinks" in meta else []
             last = arrays, meta
         if last is not None:
             store.fresh()

@@ -11,16 +11,18 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.explicit import Kept
+from flowlab.dynamics.kinks import guard
 from flowlab.dynamics.monitors import log_smoothed_margin
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
-RUNNING, FIRED, NONFINITE, STALLED, STIFF = 0, 1, 2, 3, 4
+RUNNING, FIRED, NONFINITE, STALLED, STIFF, BENT = range(6)
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t is no step."""
 STAGES_OF_STIFF = 8
@@ -129,12 +131,14 @@ def begin(
     t_end: Any,
     rtol: Any,
     atol: Any,
+    first: Any = None,
 ) -> tuple[Carry, jax.Array]:
-    """The carry at a value of the clock, with a first step size chosen from the rates; and whether every rate is exactly zero."""
+    """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether every rate is exactly zero."""
     args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
-    first = None if clock.name == "time" else jnp.asarray(1e-3)
+    if first is None and clock.name != "time":
+        first = jnp.asarray(1e-3)
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
@@ -176,6 +180,42 @@ def observe(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events
 
 def _values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
     return jnp.stack([event.value(seen) for event in events]) if events else jnp.zeros((0,))
+
+
+def _along(solver: Any, args: Setting, t0: Any, t1: Any, z0: Any, z1: Any, before: Any, after: Any, dense: Any) -> Any:
+    """What is integrated at the nodes of a step."""
+    ends = tuple(
+        state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
+        for state, t, z in ((before, t0, z0), (after, t1, z1))
+    )
+    return guard.along(solver, args.field.problem, t1 - t0, z0, z1, ends, dense)
+
+
+@eqx.filter_jit
+def look(
+    solver: diffrax.AbstractSolver,
+    clock: Clock,
+    field: VectorField,
+    data: Data,
+    t: Any,
+    h: Any,
+    y: Any,
+    rtol: Any,
+    atol: Any,
+    state: Any,
+) -> tuple[Any, tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
+    """One step of size h from a state and what the solver kept; pre-activations and multipliers along its dense output, and at the end that it leads to.
+
+    Returns:
+        The state after the step; what `guard.looked_at` gives at the nodes; the same at the end, without an axis of nodes.
+    """
+    args = Setting(clock, field, data, rtol, atol)
+    moved: Any = projects(field)
+    out, _, dense, after, _ = solver.step(TERM, t, t + h, y, args, state, moved)
+    out = clock.constrain(field, out)
+    states = _along(solver, args, t, t + h, y, out, state, after, dense)
+    seen = guard.looked_at(clock, field, data, states)
+    return out, seen, jax.tree.map(lambda each: each[-1], seen)
 
 
 @eqx.filter_jit
@@ -239,7 +279,7 @@ def advance(
         chunk, tried = loop
         c = chunk.carry
         t_to = jnp.minimum(c.t_next, t_end)
-        y1, error, _, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
+        y1, error, dense, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, moved)
         h_lambda = solver_state.h_lambda if isinstance(solver_state, Kept) else jnp.zeros(())
         sound = _finite((y1, error))
         # A non-finite error estimate is a rejected step, whatever the controller would make of it.
@@ -252,6 +292,10 @@ def advance(
         y1 = clock.constrain(field, y1)
         seen = _seen(clock, field, data, t_to, y1, events)
         fired = (_values(events, seen) > 0) & keep
+        bent = jnp.asarray(False)
+        if getattr(field, "mode", None) is not None:
+            states = _along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
+            bent = keep & guard.suspicious(clock, field, data, states)
 
         def pick(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
@@ -265,9 +309,10 @@ def advance(
         ballot = jnp.where((h_lambda > _NEAR_LIMIT) & (h < 0.01 * jnp.abs(t1)), 1, -1)
         votes = jnp.where(keep, jnp.maximum(c.stiffness.votes + ballot, 0), c.stiffness.votes)
         stiff = votes >= patience
-        status = jnp.where(fired.any(), FIRED, jnp.where(stuck, jnp.where(sound, STALLED, NONFINITE), jnp.where(stiff, STIFF, RUNNING)))
-        # The row of a fired event is left out: the host locates the crossing between `before_t` and t.
-        go = keep & ~fired.any()
+        end = jnp.where(bent, BENT, jnp.where(fired.any(), FIRED, RUNNING))
+        status = jnp.where(end != RUNNING, end, jnp.where(stuck, jnp.where(sound, STALLED, NONFINITE), jnp.where(stiff, STIFF, RUNNING)))
+        # The row of a fired event, or of a kink, is left out: the host locates it between `before_t` and t.
+        go = keep & ~fired.any() & ~bent
         row = chunk.accepted
         # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
         # A row that is not counted is overwritten by the next one, so nothing has to be selected here.

@@ -36,6 +36,11 @@ class Activation(ABC):
             raise LanguageError(f"`{self.name}` takes {self.parameters} numbers besides its argument, not {len(params)}.")
         self.params = params
 
+    @property
+    def sides(self) -> tuple[tuple[float, float], ...]:
+        """The slopes on the left and on the right of every kink; an activation that declares kinks declares these with them."""
+        return ()
+
     @abstractmethod
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         """σ(z) as a SymPy expression; its derivative is the symbolic slope."""
@@ -76,6 +81,10 @@ class Relu(Activation):
     kinks = (0.0,)
     symbol = r"\operatorname{relu}"
 
+    @property
+    def sides(self) -> tuple[tuple[float, float], ...]:
+        return ((0.0, 1.0),)
+
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         # Piecewise, not Max: Max differentiates to Heaviside, whose value at 0 is 1/2.
         return sp.Piecewise((z, z > 0), (0, True))
@@ -101,6 +110,10 @@ class LeakyRelu(Activation):
         """The slope on the left."""
         return self.params[0] if self.params else Fraction(1, 100)
 
+    @property
+    def sides(self) -> tuple[tuple[float, float], ...]:
+        return ((float(self.leak), 1.0),)
+
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (sp.Rational(self.leak.numerator, self.leak.denominator) * z, True))
 
@@ -117,6 +130,10 @@ class Abs(Activation):
 
     kinks = (0.0,)
     symbol = r"\operatorname{abs}"
+
+    @property
+    def sides(self) -> tuple[tuple[float, float], ...]:
+        return ((-1.0, 1.0),)
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (-z, True))

@@ -18,6 +18,9 @@ from flowlab.core.errors import LanguageError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 FEATURES = ("sum", "mean", "transpose")
 """Functions besides the activations."""
+LARGEST_OF = "maximum"
+"""The function of several expressions: maxout, or max-pooling over them. It is no operation of its own but b + relu(a - b)."""
+FUNCTIONS = (*FEATURES, LARGEST_OF)
 Number = int | float | Fraction
 MOST_BITS = 64
 """Of the numerator and denominator of a number: every float that a user would type, and none that costs time."""
@@ -127,7 +130,7 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
 
     if not isinstance(name, str) or not NAME.match(name) or name == "x":
         raise LanguageError(f"`{name}` cannot name a weight; use letters, digits and `_`, at most 32, and not `x`.")
-    if name in activations or name in FEATURES:
+    if name in activations or name in FUNCTIONS:
         # Its print would be read as the function.
         raise LanguageError(f"`{name}` is a function and cannot name a weight; choose another name.")
     return Expr("weight", (), (name, shape))

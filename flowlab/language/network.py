@@ -1,6 +1,6 @@
 """A network: an expression with its shapes inferred and its scaling degrees solved for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from numbers import Integral
@@ -12,6 +12,7 @@ from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import Expr
 from flowlab.language.operations import Piece, operations
 from flowlab.language.parser import parse
+from flowlab.language.slots import Slot, kinked
 from flowlab.language.types import Dim, Shapes, Type
 
 _LONG = 200
@@ -208,30 +209,39 @@ class Network:
                     sizes[dim] = default_width
         return {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
 
-    def outputs(self, weights: Mapping[str, Any], x: Any, xp: Any = None) -> Any:
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The activations with a kink, in the order of evaluation."""
+        return kinked(self.nodes, self.type_of)
+
+    def outputs(self, weights: Mapping[str, Any], x: Any, xp: Any = None, pieces: Sequence[Any] | None = None) -> Any:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
 
         Args:
             weights: arrays by block name, in the shapes of `resolve`.
             x: inputs, (N, d).
             xp: numpy or jax.numpy (the default).
+            pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; None for a slot leaves it.
 
         Returns:
             Outputs, (N, C); a scalar output gives (N, 1).
         """
-        out = self.node_values(weights, x, xp)[id(self.expression)]
+        out = self.node_values(weights, x, xp, pieces)[id(self.expression)]
         return out if self.output_shape else out[:, None]
 
-    def node_values(self, weights: Mapping[str, Any], x: Any, xp: Any = None) -> dict[int, Any]:
+    def node_values(self, weights: Mapping[str, Any], x: Any, xp: Any = None, pieces: Sequence[Any] | None = None) -> dict[int, Any]:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp
         values: dict[int, Any] = {}
+        held = {} if pieces is None else {i: piece for slot, piece in zip(self.slots, pieces, strict=True) if piece is not None for i in slot.nodes}
         for node in self.nodes:
             if node.op == "input":
                 values[id(node)] = x
             elif node.op == "weight":
                 values[id(node)] = weights[node.params[0]]
+            elif id(node) in held:
+                values[id(node)] = held[id(node)] * values[id(node.args[0])]
             else:
                 types = [self._types[id(arg)] for arg in node.args]
                 args = [values[id(arg)] for arg in node.args]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
-from flowlab.language.expr import FEATURES, Expr, Number, exact, weight, x
+from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, weight, x
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
@@ -17,7 +17,7 @@ _BINARY = {ast.MatMult: "matmul", ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul
 def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
     """The expression a string stands for.
 
-    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`.
+    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`, or `maximum` of several expressions.
 
     Raises:
         LanguageError: if the text is not an expression of the language; the message quotes the offending part.
@@ -121,7 +121,7 @@ class _Reader:
     def name(self, name: str) -> Expr:
         if name == "x":
             return x
-        if name in activations or name in FEATURES:
+        if name in activations or name in FUNCTIONS:
             raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
         if name not in self.weights:
             self.weights[name] = weight(name, self.shapes.get(name))
@@ -154,8 +154,8 @@ class _Reader:
 
     def known(self, node: ast.Call, name: str) -> None:
         """Refuse a function that is no word, before its arguments are looked at."""
-        if name not in activations and name not in FEATURES:
-            known = sorted([*activations.names(), *FEATURES])
+        if name not in activations and name not in FUNCTIONS:
+            known = sorted([*activations.names(), *FUNCTIONS])
             guess = nearest(name, known)
             hint = f" did you mean `{guess}`?" if guess else ""
             raise UnknownName(f"`{name}` in `{self.quote(node)}` is not a known function;{hint} Known: {', '.join(known)}.")
@@ -163,10 +163,31 @@ class _Reader:
     def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:
             raise LanguageError(f"`{self.quote(node)}` needs an argument.")
+        if name == LARGEST_OF:
+            return maximum(*(self.expression(arg, part) for arg, part in zip(node.args, parts, strict=True)))
         for part, arg in zip(parts[1:], node.args[1:], strict=True):
             if isinstance(part, Expr):
                 raise LanguageError(f"`{self.quote(arg)}` in `{self.quote(node)}` is not a number; `{name}` takes one expression.")
         return apply(name, self.expression(node, parts[0]), *parts[1:])
+
+
+def maximum(*parts: Expr) -> Expr:
+    """The entrywise largest of several expressions, as a maxout unit or max-pooling has it (Goodfellow et al. 2013).
+
+    It is written with the words there are, max(a, b) = b + relu(a - b), one after another; where two are equal the slope is the later one's.
+
+    Raises:
+        LanguageError: for fewer than two expressions, or what is none.
+    """
+    for part in parts:
+        if not isinstance(part, Expr):
+            raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{part!r}`.")
+    if len(parts) < 2:
+        raise LanguageError(f"`{LARGEST_OF}` compares expressions and needs two or more of them.")
+    largest = parts[0]
+    for part in parts[1:]:
+        largest = part + Expr("activation", (largest - part,), ("relu",))
+    return largest
 
 
 def apply(name: str, argument: Expr, *numbers: object) -> Expr:

@@ -2,7 +2,9 @@
 
 from flowlab.language.activations import activations
 from flowlab.language.expr import FEATURES, Expr, Number
-from flowlab.language.parser import apply
+from flowlab.language.parser import apply, maximum
+
+__all__ = ["Word", "maximum"]
 
 
 class Word:

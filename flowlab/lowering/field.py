@@ -1,16 +1,19 @@
 """A vector field as an `equinox.Module`: the program is static, every number is an argument."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
 from flowlab.language.groups import Arrays, inner, scaled
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.lowering.mode import Mode
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.program import Program
@@ -31,6 +34,7 @@ class VectorField(eqx.Module):
         problem: what was derived (static).
         signature: of the flow equations (static).
         laws: conservation laws found in the derivation, for monitors (static).
+        mode: on which side of its kink every pre-activation is; without one that is read off its sign.
     """
 
     decay: dict[str, jax.Array]
@@ -38,6 +42,7 @@ class VectorField(eqx.Module):
     problem: Problem = eqx.field(static=True)
     signature: str = eqx.field(static=True)
     laws: tuple[Conserved, ...] = eqx.field(static=True, default=())
+    mode: Mode | None = None
 
     def __call__(self, t: Any, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
@@ -86,7 +91,7 @@ class VectorField(eqx.Module):
 
     def rate(self, t: Any, y: Any, data: Data) -> Any:
         """The time derivative of integrated coordinates; the program, line by line."""
-        return self._sorted(y, self.program.evaluate(jnp, self._given(y, data)))
+        return self._evaluate(y, data)
 
     def scaled_rate(self, y: Any, data: Data, shift: Any = None) -> tuple[Any, jax.Array]:
         """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
@@ -101,14 +106,81 @@ class VectorField(eqx.Module):
             shift: (N, C), added to the outputs that the pull sees; its derivative is how the rate answers to the outputs.
         """
         found: list[jax.Array] = []
+        return self._evaluate(y, data, self.scaling(data, found, shift)), found[-1]
+
+    def scaling(self, data: Data, found: list[jax.Array], shift: Any = None) -> Callable[[Any], Any]:
+        """What takes outputs to the pull in units of the loss, leaving log L behind."""
 
         def scaled(outputs: jax.Array) -> jax.Array:
             outputs = outputs if shift is None else outputs + shift
             found.append(self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction))
-            return self.problem.loss.pull(jnp, outputs, data.y, found[0])
+            return self.problem.loss.pull(jnp, outputs, data.y, found[-1])
 
-        rates = self.program.evaluate(jnp, self._given(y, data), scaled)
-        return self._sorted(y, rates), found[0]
+        return scaled
+
+    def own_scale(self, data: Data) -> Callable[[Any], Any] | None:
+        """`scaling` where all of the rate has the scale of the loss, or None."""
+        return None if any(self.problem.decay.values()) or self.problem.loss.labels == "targets" else self.scaling(data, [])
+
+    def _evaluate(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None = None) -> Any:
+        """The program, in the mode if there is one; its last pass is the one whose scale counts."""
+        if self.mode is None:
+            return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled))
+        mode = self.mode
+        if mode.deep.size and self.problem.coordinates == "weights":
+            # The pull on a pair is along the normal of its kink there, so what slides is what is left without normal parts: no slope is solved for.
+            slopes = mode.with_deep(jnp.zeros_like(mode.deep_start))
+            raw = mode.tangent(self.raw_rate(y, data, slopes, scaled))
+            return mode.without_normals(raw, y, lambda v: self.preactivations(v, data, slopes)[mode.deep])
+        deep = mode.deep_multipliers(self._drift(y, data, scaled)) if mode.deep.size else mode.deep_start
+        return mode.tangent(self.raw_rate(y, data, mode.with_deep(deep), scaled))
+
+    def raw_rate(self, y: Any, data: Data, slopes: jax.Array, scaled: Callable[[Any], Any] | None) -> Any:
+        """The rate at given slopes (P,), normal part and all; `scaled` as for `Program.evaluate`."""
+        assert self.mode is not None
+        return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled, self.mode.pieces(slopes)))
+
+    def _drift(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None) -> Callable[[jax.Array], jax.Array]:
+        """Rates of the pre-activations of deeper pairs that slide, as a function of their multipliers (D,)."""
+        mode = self.mode
+        assert mode is not None
+
+        def drift(multipliers: jax.Array) -> jax.Array:
+            slopes = mode.with_deep(multipliers)
+            rate = mode.tangent(self.raw_rate(y, data, slopes, scaled))
+            return jax.jvp(lambda v: self.preactivations(v, data, slopes), (y,), (rate,))[1][mode.deep]
+
+        return drift
+
+    def preactivations(self, y: Any, data: Data, slopes: jax.Array) -> jax.Array:
+        """Arguments of the tracked kinks, (P,), at slopes (P,)."""
+        assert self.mode is not None
+        network = self.problem.network
+        values = network.node_values(self.weights(y), data.x, jnp, self.mode.pieces(slopes))
+        return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
+
+    def multipliers(self, y: Any, data: Data) -> tuple[jax.Array, jax.Array]:
+        """How the pairs that slide do, those of the first layer and then the deeper ones.
+
+        Returns:
+            Multipliers (K + D,): where between both sides their slopes are, in [0, 1] as long as they slide; and how the rates of their pre-activations
+            answer to them (K + D,), below zero as long as their kinks attract.
+        """
+        mode = self.mode
+        assert mode is not None
+        scaled = self.own_scale(data)
+        deep, held = mode.deep_answer(self._drift(y, data, scaled)) if mode.deep.size else (mode.deep_start, mode.deep_start)
+        slopes = mode.with_deep(deep)
+        left, right = (ravel_pytree(self.raw_rate(y, data, at, scaled))[0] for at in (slopes, slopes + mode.jump))
+        push = mode.dual @ (right - left)
+        flat = -(mode.dual @ left) / jnp.where(push == 0, 1.0, push)
+        found, answers = jnp.concatenate([flat, deep]), jnp.concatenate([push, held])
+        live = jnp.concatenate([mode.normal, mode.deep_live])
+        return jnp.where(live, found, 0.5), jnp.where(live, answers, -1.0)
+
+    def outputs(self, weights: dict[str, Any], x: Any) -> jax.Array:
+        """Outputs (N, C) of the piece that the mode is on."""
+        return self.problem.network.outputs(weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes))
 
     def _given(self, y: Any, data: Data) -> dict[tuple[str, str], Any]:
         given: dict[tuple[str, str], Any] = {("x", ""): data.x, ("y", ""): data.y}
@@ -140,7 +212,7 @@ class VectorField(eqx.Module):
             margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
         """
         weights = self.weights(y)
-        outputs = self.problem.network.outputs(weights, data.x, jnp)
+        outputs = self.outputs(weights, data.x)
         margins = self.problem.loss.margins(jnp, outputs, data.y)
         log_R = self.problem.log_product(weights, jnp)
         lowest = jnp.min(margins)
@@ -161,8 +233,10 @@ class VectorField(eqx.Module):
         linear in their weights it bounds the distance of the margin from the largest one (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
         """
         weights, problem, symmetry = self.weights(y), self.problem, self.problem.network.symmetry
-        log_loss, slope = jax.value_and_grad(lambda w: problem.log_loss(w, data, jnp))(weights)
-        outputs = problem.network.outputs(weights, data.x, jnp)
+        outputs = self.outputs(weights, data.x)
+        log_loss, slope = jax.value_and_grad(lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.x), data.y, problem.reduction))(weights)
+        if self.mode is not None and problem.coordinates == "weights":
+            slope = self.scaled_rate(y, data)[0]
         pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.labels == "classes" else 1.0)
         share = pull / data.n if problem.reduction == "mean" else pull
         lowest = jnp.min(problem.loss.margins(jnp, outputs, data.y))

@@ -4,12 +4,13 @@ Values are numbered when they are made and equal ones are made once, so a progra
 knows nothing of widths or of the number of samples.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowlab.core.errors import UnloweredNode
 from flowlab.language.operations import operations
+from flowlab.language.operations.nonlinear import activation_of
 from flowlab.language.types import Shapes, Type
 from flowlab.symbolic import scalars
 
@@ -47,7 +48,7 @@ class Program:
     rates: tuple[tuple[tuple[str, str], int], ...]
     marks: tuple[tuple[str, int], ...] = ()
 
-    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None) -> dict[tuple[str, str], Any]:
+    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None, pieces: Sequence[Any] | None = None) -> dict[tuple[str, str], Any]:
         """The rates, with `xp` either numpy or jax.numpy.
 
         Args:
@@ -55,19 +56,30 @@ class Program:
             inputs: arrays by (kind, block); `("x", "")` is (N, d) and `("y", "")` the labels.
             scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place; rates
                 are linear in Ψ and the coefficients of decay.
+            pieces: a slope per unit and sample for every slot of the network, or None for a slot that follows its sign (see `Network.outputs`).
 
         Raises:
             UnloweredNode: if an operation has no numeric meaning.
         """
-        values = self.run(xp, inputs, scaled)
+        values = self.run(xp, inputs, scaled, pieces)
         return {key: values[i] for key, i in self.rates}
 
-    def run(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None) -> list[Any]:
+    def run(
+        self,
+        xp: Any,
+        inputs: Mapping[tuple[str, str], Any],
+        scaled: Callable[[Any], Any] | None = None,
+        pieces: Sequence[Any] | None = None,
+    ) -> list[Any]:
         """Every line's value."""
         env: list[Any] = []
+        held = {} if pieces is None else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
         for value in self.values:
             args = [env[i] for i in value.args]
-            if value.op in INPUTS:
+            if value.op in ("activation", "slope") and (value.args, value.params) in held:
+                piece = held[value.args, value.params]
+                env.append(piece * args[0] if value.op == "activation" else piece)
+            elif value.op in INPUTS:
                 env.append(inputs[value.op, value.params[0]])
             elif value.op == "coefficient":
                 tree = value.params[0]
@@ -81,6 +93,11 @@ class Program:
             else:
                 raise UnloweredNode(f"`{value.op}` in line {value.index} has no numeric meaning; give it a `numeric` in its operation class.")
         return env
+
+    @property
+    def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
+        """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines are made in the order of its nodes, equal ones once."""
+        return tuple((v.args, v.params) for v in self.values if v.op == "activation" and v.type.sampled and activation_of(v.params).kinks)
 
     def __len__(self) -> int:
         return len(self.values)

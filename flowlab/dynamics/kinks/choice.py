@@ -1,0 +1,81 @@
+"""Which way pairs go that are on their kinks: across, along, or nobody knows.
+
+With multipliers λ in [0, 1], 0 the slope on the left and 1 that on the right, the pre-activations on their kinks move at w(λ) = w + A λ. A pair leaves to
+the left where λ = 0 and w ≤ 0, to the right where λ = 1 and w ≥ 0, and slides where w = 0 in between: a box-constrained complementarity
+problem, that of the element of least norm where all surfaces attract. Element of least norm and next mode are two things: where a surface repels,
+the former lies on it while every solution leaves (A. F. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988).
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+_MOST = 8
+"""Surfaces that repel at once up to which every combination of sides is looked at."""
+_ROUNDS = 500
+
+
+class Choice(NamedTuple):
+    """What is possible.
+
+    Attributes:
+        multipliers: (K,), of the first solution found; all of them give attracting pairs one and the same velocity.
+        solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision.
+    """
+
+    multipliers: np.ndarray
+    solutions: int
+
+
+def choose(w: np.ndarray, A: np.ndarray) -> Choice:
+    """Solve the complementarity problem.
+
+    Args:
+        w: rates (K,) with every multiplier 0.
+        A: what multipliers add to them, (K, K).
+    """
+    size = max(float(np.max(np.abs(w), initial=0.0)), float(np.max(np.abs(A), initial=0.0)), 1e-300)
+    tiny = 1e-11 * size
+    diagonal = np.diag(A)
+    repels = np.flatnonzero(diagonal > tiny)
+    rest = np.flatnonzero(diagonal <= tiny)
+    if len(repels) > _MOST:
+        return Choice(np.zeros(len(w)), 0)
+    found: list[np.ndarray] = []
+    for sides in product((0.0, 1.0), repeat=len(repels)):
+        lam = np.zeros(len(w))
+        lam[repels] = sides
+        part = attracted(w[rest] + A[np.ix_(rest, repels)] @ lam[repels], A[np.ix_(rest, rest)], tiny)
+        if part is None:
+            continue
+        lam[rest] = part
+        rate = (w + A @ lam)[repels]
+        if all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True)):
+            found.append(lam)
+    return Choice(found[0] if found else np.zeros(len(w)), len(found))
+
+
+def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
+    """Multipliers (K,) of pairs none of which repels, by principal pivoting; None if that does not end."""
+    place = np.zeros(len(w), dtype=int)
+    place[np.diag(A) >= -tiny] = -1
+    # Where a slope changes nothing, the rate alone says which side it is.
+    fixed = place == -1
+    lam = np.zeros(len(w))
+    for round_ in range(_ROUNDS):
+        inside = place == 0
+        lam = np.where(place == 1, 1.0, 0.0)
+        if inside.any():
+            lam[inside] = np.linalg.lstsq(A[np.ix_(inside, inside)], -(w + A @ lam)[inside], rcond=1e-12)[0]
+        rate = w + A @ lam
+        wrong = inside & ((lam < -1e-13) | (lam > 1 + 1e-13))
+        wrong |= (place == -1) & (rate > tiny)
+        wrong |= (place == 1) & (rate < -tiny)
+        if not wrong.any():
+            return np.clip(lam, 0.0, 1.0)
+        # All at once is fast, one at a time cannot cycle (K. G. Murty, Linear Algebra Appl. 9, 1974).
+        move = wrong if round_ < 20 else np.arange(len(w)) == np.flatnonzero(wrong)[0]
+        after = np.where(inside, np.where(lam < 0, -1, 1), np.where(fixed, -place, 0))
+        place = np.where(move, after, place)
+    return None

@@ -1,0 +1,90 @@
+"""Inside the compiled loop: whether a step has provably met no kink.
+
+Between the ends of a step the state is the polynomial of the solver's dense output (a cubic where it has none), so on one piece every pre-activation
+is a polynomial, and Bernstein coefficients of one sign prove that it kept its side: no crossing is missed that the dense output has, also no two
+in one step. What cannot be proved is handed to the host, which looks closer.
+"""
+
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from flowlab.dynamics.clocks import Clock
+from flowlab.dynamics.explicit import Explicit
+from flowlab.dynamics.kinks.bernstein import from_values, nodes
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.lowering.field import VectorField
+
+_SAMPLED, _HIGHEST = 8, 12
+"""Degree taken where a pre-activation is no polynomial in the state, and the highest one that is taken."""
+NOISE = 2e-14
+"""Pre-activations on the wrong side by this part of the largest one are round-off."""
+SLACK = 1e-11
+"""How far a multiplier may be beyond 0 or 1 before its pair leaves."""
+
+
+def certified(problem: Problem) -> bool:
+    """Whether pre-activations are polynomials of the dense output of degree `degree`, so that the guard is a proof and not a sample."""
+    slots = [slot for slot in problem.network.slots if slot.tracked]
+    return problem.coordinates == "weights" and all(slot.degree is not None and 4 * slot.degree <= _HIGHEST for slot in slots)
+
+
+def degree(problem: Problem) -> int:
+    """Degree at which pre-activations are looked at over a step."""
+    each = [slot.degree for slot in problem.network.slots if slot.tracked]
+    known = [d for d in each if d is not None]
+    factor = 4 if problem.coordinates == "weights" else 8
+    return min(_HIGHEST, max([factor * max(known, default=1), _SAMPLED if len(known) < len(each) else 0]))
+
+
+def along(solver: diffrax.AbstractSolver, problem: Problem, h: Any, z0: Any, z1: Any, ends: tuple[Any, Any], dense: dict[str, Any]) -> Any:
+    """What is integrated at the nodes of a step, with a leading axis (degree + 1,).
+
+    Args:
+        ends: the rates at both ends.
+        dense: what the solver tells of the step.
+    """
+    t = np.asarray(nodes(degree(problem)))
+    flat, restore = ravel_pytree(z0)
+    last = ravel_pytree(z1)[0]
+    if isinstance(solver, Explicit) and "k" in dense and solver.has_dense:
+        states = flat + h * jnp.asarray(solver.dense_weights(t)) @ dense["k"]
+    else:
+        f0, f1 = (ravel_pytree(f)[0] for f in ends)
+        s = jnp.asarray(t)[:, None]
+        # Cubic Hermite.
+        states = flat + s * s * (3 - 2 * s) * (last - flat) + h * s * (1 - s) * ((1 - s) * f0 - s * f1)
+    return jax.vmap(restore)(states.at[-1].set(last))
+
+
+def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Pre-activations (nodes, P) along a step; multipliers and answers to them (3, K + D) at its `thirds`."""
+    mode = field.mode
+    assert mode is not None
+    slopes = mode.with_deep(mode.deep_start)
+    z = jax.vmap(lambda z: field.preactivations(clock.coordinates(field, z), data, slopes))(states)
+    some = jax.tree.map(lambda leaf: leaf[jnp.asarray(thirds(len(z)))], states)
+    # Not all at once: this is compiled once instead of once per node, and there is little to gain from more at a time.
+    multipliers, answers = jax.lax.map(lambda z: field.multipliers(clock.coordinates(field, z), data), some)
+    return z, multipliers, answers
+
+
+def thirds(count: int) -> list[int]:
+    """Which of the nodes multipliers are looked at: the start, the middle and the end."""
+    return [0, count // 2, count - 1]
+
+
+def suspicious(clock: Clock, field: VectorField, data: Data, states: Any) -> jax.Array:
+    """Whether a step may have met a kink, or the end of a slide."""
+    mode = field.mode
+    assert mode is not None
+    z, multipliers, answers = looked_at(clock, field, data, states)
+    coefficients = jnp.asarray(from_values(z.shape[0] - 1)) @ z
+    met = jnp.any(mode.side * coefficients < -NOISE * jnp.max(jnp.abs(z)))
+    beyond = (multipliers < -SLACK) | (multipliers > 1 + SLACK)
+    return met | jnp.any(beyond | (answers > 0))

@@ -1,0 +1,88 @@
+"""How a run passes a kink: the step that met it is looked at again, and the run goes on from the kink in another mode."""
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.dynamics import stepping
+from flowlab.dynamics.kinks.record import CHATTER
+from flowlab.dynamics.kinks.tracker import NotUnique
+from flowlab.language.trajectory import Outcome
+
+if TYPE_CHECKING:
+    from flowlab.dynamics.driver import Run
+
+
+def sided(run: "Run") -> Outcome | None:
+    """Give every pre-activation its side at the start; an outcome where more than one flow leaves it."""
+    assert run.kinks is not None
+    try:
+        y = run.kinks.begin(run.field.pack(run.state), -math.inf)
+    except NotUnique as why:
+        return Outcome("nonunique", f"the start does not determine the flow: {why}; start from other weights.")
+    run.field = run.kinks.tracker.field
+    run.state = jax.tree.map(np.asarray, run.field.unpack(y))
+    run.entry = run.entry[0], y
+    return None
+
+
+def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
+    """Look closer at a step that may have met a kink.
+
+    Returns:
+        The chunk to go on with where it met none, or met an event before it; an outcome where what follows is not determined; else None, and the run
+        goes on in another mode from `run.entry`.
+    """
+    kinks, carry = run.kinks, chunk.carry
+    assert kinks is not None
+    t0, span = chunk.before_t, float(carry.t) - float(chunk.before_t)
+    args = (run.solver, run.clock, run.field, run.data)
+
+    @cache
+    def look(part: float) -> Any:
+        run.evaluations += stepping.evaluations(run.solver, run.field)
+        found = stepping.look(*args, t0, jnp.asarray(part * span), chunk.before_y, *run.tolerance, chunk.before_state)
+        return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
+
+    none = jnp.zeros_like(chunk.accepted)
+    meeting = kinks.tracker.meeting(look)
+    if meeting is None:
+        status = stepping.FIRED if np.asarray(chunk.fired).any() else stepping.RUNNING
+        if status == stepping.RUNNING:
+            accept(run, carry.t, carry.y)
+        return chunk._replace(carry=carry._replace(status=jnp.asarray(status)), accepted=none)
+    s = jnp.asarray(float(t0) + meeting.part * span)
+    if run.watched:
+        over = run.observed(run.clock, s, meeting.state, run.watched)[1] > 0
+        if over.any():
+            # What is watched happened before the kink.
+            early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(stepping.FIRED))
+            return chunk._replace(carry=early, fired=jnp.asarray(over), accepted=none)
+    run.leave()
+    y = run.clock.coordinates(run.field, meeting.state)
+    try:
+        after = kinks.follow(meeting, y, run.clock_log(s, meeting.state), run.clock.name, float(s))
+    except NotUnique as why:
+        accept(run, s, meeting.state)
+        return Outcome("nonunique", f"the flow is not determined beyond {run.place()}: {why}.")
+    z = run.clock.replaced(meeting.state, y, after)
+    accept(run, s, z)
+    if kinks.chatters(run.clock.name, float(s)):
+        return Outcome("stalled", f"more than {CHATTER} changes of mode within a millionth of the clock at {run.place()}; the states up to there are kept.")
+    run.field = kinks.tracker.field
+    # A part of the step that met the kink is a step that can be taken beyond it.
+    run.entry, run.first = (s, z), 0.5 * span
+    return None
+
+
+def accept(run: "Run", s: Any, z: Any) -> None:
+    """Offer the row of a state that no chunk has kept."""
+    log_t = run.clock_log(s, z)
+    if log_t > run.now:
+        seen, _ = run.observed(run.clock, s, z, ())
+        run.store.offer(run.row(log_t, run.clock, run.state_of(z), seen))
+        run.now = log_t

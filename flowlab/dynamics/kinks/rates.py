@@ -1,0 +1,40 @@
+"""How fast pre-activations on their kinks move, and what multipliers do to that; compiled once per shape."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from flowlab.language.data import Data
+from flowlab.lowering.field import VectorField
+
+
+@eqx.filter_jit
+def drifts(
+    field: VectorField, data: Data, y: Any, slopes: jax.Array, pairs: jax.Array, live: jax.Array, jump: jax.Array, multipliers: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rates of pre-activations in units of the loss where the problem has that scale, else of time.
+
+    Args:
+        field: in a mode, of which only the shapes are used.
+        data: samples.
+        y: the state.
+        slopes: (P,) with those of `pairs` on their left.
+        pairs: (K,) numbers, padded.
+        live: (K,) which of them are any.
+        jump: (K,) what a multiplier adds to a slope.
+        multipliers: (K,).
+
+    Returns:
+        Pre-activations (P,), their rates (P,), and the derivatives of the rates of `pairs` by the multipliers (K, K).
+    """
+
+    def moving(multipliers: jax.Array) -> tuple[jax.Array, jax.Array]:
+        told = slopes.at[pairs].add(jnp.where(live, multipliers * jump, 0.0))
+        rate = field.raw_rate(y, data, told, field.own_scale(data))
+        return jax.jvp(lambda v: field.preactivations(v, data, told), (y,), (rate,))
+
+    z, rates = moving(multipliers)
+    answer = jax.jacfwd(lambda m: moving(m)[1][pairs])(multipliers)
+    return z, rates, jnp.where(live[:, None] & live[None, :], answer, 0.0)

@@ -1,0 +1,315 @@
+"""The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.optimize import brentq
+
+from flowlab.dynamics.kinks import guard
+from flowlab.dynamics.kinks.bernstein import from_values, nodes, roots
+from flowlab.dynamics.kinks.choice import choose
+from flowlab.dynamics.kinks.pairs import Pairs, room
+from flowlab.dynamics.kinks.rates import drifts
+from flowlab.language.data import Data
+from flowlab.lowering.field import VectorField
+
+_TOGETHER = 1e-12
+"""Kinks met within this part of a step are met at once."""
+_LANDED = 1e-12
+"""Pre-activations that small, as a part of the largest, lie on their kink at the start."""
+_ROUNDS = 20
+LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """A pair on its kink.
+
+    Attributes:
+        pair: its number.
+        before, after: -1, 0 or 1 for left of the kink, along it and right of it.
+        rate_left, rate_right: rates of the pre-activation with the slopes on the left and on the right, in units of the loss.
+        multiplier: where between both sides the slope is from now on, in [0, 1].
+    """
+
+    pair: int
+    before: int
+    after: int
+    rate_left: float
+    rate_right: float
+    multiplier: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Meeting:
+    """The first kink in a step.
+
+    Attributes:
+        part: of the step at which it is met.
+        state: what is integrated, there, as the step led to it.
+        hits: pairs that reach their kink from a side.
+        leaves: pairs that stop to slide, with the side they leave to, or 2 where their kink begins to repel.
+        sliding: multipliers there of all pairs that slide.
+    """
+
+    part: float
+    state: Any
+    hits: tuple[int, ...]
+    leaves: dict[int, int]
+    sliding: dict[int, float]
+
+
+class NotUnique(Exception):
+    """What follows is not determined; says why in words."""
+
+
+class Tracker:
+    """Sides of all pairs during a run.
+
+    Args:
+        field: of the problem, without a mode.
+        data: samples.
+        y: integrated coordinates at the start.
+
+    Attributes:
+        side: (P,) -1, 0 or 1.
+        sliding: multipliers by pair, of the latest change of mode.
+        places: room in the mode for pairs that slide.
+    """
+
+    def __init__(self, field: VectorField, data: Data, y: Any) -> None:
+        self.pairs = Pairs.of(field, data, y)
+        self.data = data
+        self.side = np.ones(self.pairs.count, dtype=int)
+        self.sliding: dict[int, float] = {}
+        self.places = 0, 0
+
+    @property
+    def field(self) -> VectorField:
+        """The field in the present mode."""
+        return self.pairs.within(self.mode)
+
+    def begin(self, y: Any) -> tuple[Any, list[Event]]:
+        """Sides at the start; pairs that start on their kink are decided on.
+
+        Raises:
+            NotUnique: if more than one flow leaves the start.
+        """
+        z = self.pairs.current(y)
+        self.side = np.where(z > 0, RIGHT, LEFT)
+        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300))
+        # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
+        lengths = np.linalg.norm(self.pairs.normals(y, list(close), self.pairs.slopes(self.side, {})), axis=1)
+        events = self.decide(y, [int(p) for p in close[lengths > 0]])
+        return self.settle(y), events
+
+    def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int]) -> None:
+        """The mode as it was written down."""
+        self.places = places
+        self.side, self.sliding = np.asarray(side, dtype=int), {int(p): float(m) for p, m in sliding}
+        self.settle(y)
+
+    def settle(self, y: Any) -> Any:
+        """Make the mode of `side` and `sliding`, and bring a state onto the kinks that pairs slide on; answers with the state."""
+        y = self.landed(y, sorted(self.sliding))
+        self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
+        # Room once made stays: a mode of another size is another compilation.
+        self.places = len(self.mode.normal), len(self.mode.deep)
+        return y
+
+    def landed(self, y: Any, pairs: list[int]) -> Any:
+        """The nearest state at which pre-activations of `pairs` are zero."""
+        if not pairs:
+            return y
+        slopes = self.pairs.slopes(self.side, self.sliding)
+        for _ in range(1 if self.pairs.straight[pairs].all() else 3):
+            z = np.asarray(self.measured(y, slopes, pairs)[0])[pairs]
+            normals = self.pairs.normals(y, pairs, slopes)
+            y = moved(y, -np.linalg.lstsq(normals, z, rcond=1e-10)[0])
+        return y
+
+    def measured(self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pre-activations, their rates, and how those of `pairs` answer to multipliers; `slopes` has those of `pairs` on their left."""
+        count, places = len(pairs), room(len(pairs))
+        padded = np.zeros(places, dtype=np.int64)
+        padded[:count] = pairs
+        lam, jump = np.zeros(places), np.zeros(places)
+        if multipliers is not None:
+            lam[:count] = multipliers
+            jump[:count] = (self.pairs.right - self.pairs.left)[pairs]
+        found = drifts(self.pairs.within(self.pairs.blank()), self.data, y, slopes, padded, np.arange(places) < count, jump, lam)
+        z, rates, answer = (np.asarray(each) for each in found)
+        return z, rates, answer[:count, :count]
+
+    def meeting(self, look: Any) -> Meeting | None:
+        """The first kink in a step, or None if there is none after all.
+
+        Args:
+            look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
+        """
+        _, (z, multipliers, answers), _ = look(1.0)
+        noise = guard.NOISE * np.abs(z).max()
+        points = nodes(len(z) - 1)[guard.thirds(len(z))]
+        coefficients = (from_values(len(z) - 1) @ z) * self.side
+        brackets: list[tuple[float, float, int, int]] = []
+        for pair in np.flatnonzero((coefficients < -noise).any(axis=0)):
+            b = np.where(np.abs(coefficients[:, pair]) <= noise, 0.0, coefficients[:, pair])
+            found = roots(b)
+            if not found and b[0] == 0 and b[-1] < 0:
+                brackets.append((0.0, 0.0, int(pair), 0))
+            # Leaving its own side is what counts; a return is met, if at all, from the other one.
+            brackets += [(low, high, int(pair), 0) for low, high in found[: 1 if b[0] >= 0 else 2]]
+        for pair, column in self.sliders.columns.items():
+            told = multipliers[:, column]
+            for kind, bound in ((LEFT, told + guard.SLACK), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers[:, column])):
+                beyond = np.flatnonzero(bound < 0)
+                if len(beyond):
+                    j = int(beyond[0])
+                    brackets.append((float(points[j - 1]) if j else 0.0, float(points[j]), pair, kind))
+        best, hits, leaves = 2.0, [], {}
+        for low, high, pair, kind in sorted(brackets):
+            if low > best:
+                break
+            part = self.refined(look, low, high, pair, kind)
+            if part is None or part > best + _TOGETHER:
+                continue
+            if part < best - _TOGETHER:
+                best, hits, leaves = part, [], {}
+            if kind:
+                leaves[pair] = kind
+            else:
+                hits.append(pair)
+        if best > 1.0:
+            return None
+        state, _, (z_end, now, _) = look(best)
+        sliding = {pair: float(now[column]) for pair, column in self.sliders.columns.items()}
+        # Whatever else has arrived with them.
+        also = np.flatnonzero((np.asarray(z_end) * self.side < -noise) & (self.side != 0))
+        return Meeting(best, state, tuple(sorted({*hits, *map(int, also)})), leaves, sliding)
+
+    def refined(self, look: Any, low: float, high: float, pair: int, kind: int) -> float | None:
+        """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
+        if high == 0.0:
+            return 0.0
+
+        def value(part: float) -> float:
+            z, multipliers, answers = look(part)[2]
+            if kind == SLIDING:
+                return float(z[pair]) * self.side[pair]
+            column = self.sliders.columns[pair]
+            told = float(multipliers[column])
+            return told if kind == LEFT else 1.0 - told if kind == RIGHT else -float(answers[column])
+
+        first, last = (value(low) if low > 0 else None), value(high)
+        if first is not None and first <= 0:
+            # Between the dense output and the stepped solution the crossing has moved out of its bracket.
+            wide = max(0.0, low - (high - low))
+            low, first = wide, value(wide) if wide > 0 else None
+        if last > 0:
+            high = min(1.0, high + (high - low))
+            last = value(high)
+        if last > 0 or (first is not None and first < 0):
+            return None
+        if last == 0:
+            return high
+        if first is None:
+            # A pair that stands on its kink at the start of the step has its root there already; the one sought is beyond it.
+            low = high
+            for _ in range(60):
+                low *= 0.5
+                if value(low) > 0:
+                    break
+            else:
+                return 0.0
+        return float(brentq(value, low, high, xtol=1e-15, rtol=8 * np.finfo(float).eps, disp=False))
+
+    def decide(self, y: Any, candidates: list[int]) -> list[Event]:
+        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again.
+
+        Raises:
+            NotUnique: if that is not determined.
+        """
+        asked = sorted({*candidates, *self.sliding})
+        if not asked:
+            return []
+        before = {p: int(self.side[p]) if p not in self.sliding else SLIDING for p in asked}
+        for pair in candidates:
+            if before[pair] == LEFT and not self.pairs.straight.all():
+                self.waken(y, pair, asked)
+        slopes = self.pairs.slopes(self.side, self.sliding)
+        slopes[asked] = self.pairs.left[asked]
+        lam = np.array([self.sliding.get(p, 0.5) for p in asked])
+        for _ in range(_ROUNDS):
+            _, rates, answer = self.measured(y, slopes, asked, lam)
+            w = rates[asked]
+            choice = choose(w - answer @ lam, answer)
+            if choice.solutions != 1:
+                raise NotUnique(self.told(asked, w - answer @ lam, answer, choice.solutions))
+            change = np.abs(choice.multipliers - lam).max()
+            lam = choice.multipliers
+            if change < 1e-12:
+                break
+        else:
+            raise NotUnique(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle")
+        w = self.measured(y, slopes, asked, lam)[1][asked]
+        own = np.diag(answer)
+        events = []
+        self.sliding = {}
+        for i, pair in enumerate(asked):
+            after = LEFT if lam[i] <= 0 else RIGHT if lam[i] >= 1 else SLIDING
+            self.side[pair] = after
+            if after == SLIDING:
+                self.sliding[pair] = float(lam[i])
+            if after != before[pair] or pair in candidates:
+                events.append(Event(pair, before[pair], after, float(w[i] - own[i] * lam[i]), float(w[i] + own[i] * (1 - lam[i])), float(lam[i])))
+        return events
+
+    def waken(self, y: Any, pair: int, asked: list[int]) -> None:
+        """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
+        slopes = self.pairs.slopes(self.side, self.sliding)
+        slopes[pair] = self.pairs.right[pair]
+        z, rates, _ = self.measured(y, slopes, [pair])
+        asleep = (np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300)) & (rates != 0)
+        asleep[asked] = False
+        if rates[pair] != 0:
+            self.side[asleep] = np.sign(rates[asleep] * rates[pair]).astype(int)
+
+    def told(self, asked: list[int], w: np.ndarray, answer: np.ndarray, solutions: int) -> str:
+        """Why nothing is determined."""
+        worst = int(np.argmax(np.diag(answer)))
+        where = self.pairs.where(asked[worst])
+        sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + answer[worst, worst]:.3g} with that on its right"
+        many = f"{solutions} different flows leave it" if solutions else "no combination of sides is a flow"
+        return f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {many}"
+
+    def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
+        """Change the mode at a kink.
+
+        Returns:
+            The state on all kinks concerned, and what happened.
+
+        Raises:
+            NotUnique: if what follows is not determined.
+        """
+        events = []
+        self.sliding |= meeting.sliding
+        for pair, side in meeting.leaves.items():
+            if side == REPELS:
+                where = self.pairs.where(pair)
+                raise NotUnique(f"the kink of sample {where.sample} that unit {where.unit} slides on ceases to attract and begins to repel")
+            self.side[pair] = side
+            del self.sliding[pair]
+            events.append(Event(pair, SLIDING, side, 0.0, 0.0, 0.0 if side == LEFT else 1.0))
+        y = self.landed(y, sorted({*meeting.hits, *self.sliding, *meeting.leaves}))
+        if meeting.hits or (meeting.leaves and self.sliders.held):
+            events += self.decide(y, list(meeting.hits))
+        return self.settle(y), events
+
+
+def moved(y: Any, by: np.ndarray) -> Any:
+    """Integrated coordinates, moved."""
+    flat, restore = ravel_pytree(y)
+    return restore(flat + jnp.asarray(by))

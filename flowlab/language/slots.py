@@ -1,0 +1,91 @@
+"""Where a network has kinks: its activations whose slope jumps at zero, and what is known of their arguments.
+
+On a piece, between two kinks, every slot is multiplication by a slope, so the network is smooth there and stays defined across the kink: this is
+what makes the time of a crossing a root that can be found, and a slope between the two sides a number like any other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowlab.language.expr import Expr
+from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.types import Type
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An activation with a kink at zero.
+
+    Attributes:
+        nodes: identities of the nodes that are this activation of this argument.
+        argument: the pre-activation.
+        left, right: slopes on both sides of zero.
+        tracked: whether crossing the kink bends the flow. Not where only powers above one of the activation are used, which have no
+            kink; nor where the slope could not be told by two numbers.
+        degree: of the pre-activation as a polynomial in the weights, as long as no slope jumps; None where it is none.
+        blocks: weight blocks that the pre-activation depends on.
+    """
+
+    nodes: tuple[int, ...]
+    argument: Expr
+    left: float
+    right: float
+    tracked: bool
+    degree: int | None
+    blocks: frozenset[str]
+
+
+def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot, ...]:
+    """The slots of a network; equal activations of equal arguments are one.
+
+    Args:
+        nodes: operands before the nodes that use them.
+        type_of: a node's type.
+    """
+    keys: dict[int, int] = {}
+    number: dict[Any, int] = {}
+    users: dict[int, list[Expr]] = {}
+    degree: dict[int, int | None] = {}
+    blocks: dict[int, frozenset[str]] = {}
+    found: dict[int, list[Expr]] = {}
+    for node in nodes:
+        key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.params[:1] if node.op == "weight" else node.params)
+        keys[id(node)] = number.setdefault(key, len(number))
+        for arg in node.args:
+            users.setdefault(keys[id(arg)], []).append(node)
+        degree[id(node)] = _degree(node, [degree[id(arg)] for arg in node.args])
+        own = frozenset({node.params[0]}) if node.op == "weight" else frozenset()
+        blocks[id(node)] = own.union(*(blocks[id(arg)] for arg in node.args))
+        if node.op == "activation" and activation_of(node.params).kinks and type_of(node).sampled:
+            found.setdefault(keys[id(node)], []).append(node)
+    slots = []
+    for key, same in found.items():
+        activation, argument = activation_of(same[0].params), same[0].args[0]
+        use = users.get(key, [])
+        smooth = bool(use) and all(user.op == "power" and user.params[0] > 1 for user in use)
+        known = activation.kinks == (0.0,) and activation.degree == 1 and bool(blocks[id(argument)])
+        left, right = activation.sides[0]
+        slots.append(Slot(tuple(id(n) for n in same), argument, left, right, known and not smooth, degree[id(argument)], blocks[id(argument)]))
+    return tuple(slots)
+
+
+def _degree(node: Expr, parts: list[int | None]) -> int | None:
+    """Degree of a node as a polynomial in the weights, between kinks."""
+    if node.op in ("input", "weight"):
+        return int(node.op == "weight")
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    if node.op in ("matmul", "hadamard"):
+        return sum(known)
+    if node.op in ("add", "sub"):
+        return max(known)
+    if node.op in ("scale", "transpose", "sum", "mean"):
+        return known[0]
+    if node.op == "activation":
+        piecewise = node.params[0] == "identity" or bool(activation_of(node.params).kinks)
+        return known[0] if piecewise else None
+    if node.op == "power" and node.params[0].denominator == 1 and node.params[0] > 0:
+        return known[0] * int(node.params[0])
+    return None if any(known) else 0

@@ -1,0 +1,135 @@
+"""On which side of its kink every pre-activation is, as numbers that a compiled program takes.
+
+In one mode the field is smooth: each kinked activation multiplies by a slope that is given, not read off a sign, and pairs of a unit and a sample
+that slide have the slope, between those of both sides, at which they stay on their kink (the Filippov velocity; for gradient flow the element of
+least norm of the Clarke subdifferential: Davis, Drusvyatskiy, Kakade and Lee, Found. Comput. Math. 20, 2020).
+
+Pairs are numbered slot by slot, samples first, units within a sample. A pair of the first layer slides along a hyperplane that does not move in the
+integrated coordinates, so its slope need not be known to step: what the slope would add is the normal part of the rate, which is taken away. Of
+deeper pairs the slopes are solved for at every state.
+"""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+_ROUNDS = 2
+"""Newton iterations for deep slopes before the one that is differentiated; they enter linearly unless several layers slide at once."""
+
+
+class Mode(eqx.Module):
+    """A mode of P pairs, in n integrated coordinates.
+
+    Attributes:
+        slopes: (P,); of pairs that slide in the first layer that on the left, of deeper ones zero.
+        side: (P,); -1 or 1, and 0 for pairs that slide.
+        jump: (P,); by how much the slope of a pair with a multiplier grows to the right, else 0.
+        basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first layer.
+        dual: (K, n); its rows applied to a rate give the coefficients of its normal part by the normals.
+        normal: (K,) whether a row of `dual` is one.
+        deep: (D,) the deeper pairs that slide, padded.
+        deep_live: (D,) whether an entry of `deep` is one.
+        deep_left, deep_jump: (D,) their slope on the left, and what it grows by to the right.
+        deep_start: (D,) multipliers to start from.
+        shapes: of the pre-activations, slot by slot; None for a slot that is not tracked (static).
+    """
+
+    slopes: jax.Array
+    side: jax.Array
+    jump: jax.Array
+    basis: jax.Array
+    dual: jax.Array
+    normal: jax.Array
+    deep: jax.Array
+    deep_live: jax.Array
+    deep_left: jax.Array
+    deep_jump: jax.Array
+    deep_start: jax.Array
+    shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
+
+    def pieces(self, slopes: jax.Array) -> list[Any]:
+        """Slopes of all pairs (P,) as the network takes them, slot by slot."""
+        out, at = [], 0
+        for shape in self.shapes:
+            if shape is None:
+                out.append(None)
+                continue
+            out.append(slopes[at : at + prod(shape)].reshape(shape))
+            at += prod(shape)
+        return out
+
+    def with_deep(self, multipliers: jax.Array) -> jax.Array:
+        """Slopes of all pairs (P,) at multipliers (D,) of the deeper ones that slide."""
+        told = jnp.where(self.deep_live, self.deep_left + multipliers * self.deep_jump, 0.0)
+        return self.slopes.at[self.deep].add(told) if self.deep.size else self.slopes
+
+    def tangent(self, rate: Any) -> Any:
+        """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
+        if not self.basis.shape[1]:
+            return rate
+        flat, restore = ravel_pytree(rate)
+        return restore(flat - self.basis @ (self.basis.T @ flat))
+
+    def deep_multipliers(self, drift: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        """Multipliers (D,) at which deeper pairs stay on their kinks, differentiable.
+
+        Args:
+            drift: rate of change of their pre-activations (D,) at multipliers (D,).
+        """
+        residual, found = self._live(drift), self.deep_start
+        for last in [False] * _ROUNDS + [True]:
+            found = jax.lax.stop_gradient(found)
+            # Held fixed, because the root moves with the residual alone; so a Jacobian of the rate costs one residual per column.
+            slope = jax.lax.stop_gradient(jax.jacfwd(residual)(found))
+            value = residual(found)
+            found = found - jnp.linalg.solve(slope, value if last else jax.lax.stop_gradient(value))
+        return found
+
+    def deep_answer(self, drift: Callable[[jax.Array], jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """The same multipliers (D,), in a form that compiles faster and is not to be differentiated; and how each drift answers to its own, (D,)."""
+        residual = self._live(drift)
+
+        def newton(_: Any, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            slope = jax.jacfwd(residual)(found[0])
+            return found[0] - jnp.linalg.solve(slope, residual(found[0])), jnp.diag(slope)
+
+        return jax.lax.fori_loop(0, _ROUNDS + 1, newton, (self.deep_start, self.deep_start))
+
+    def _live(self, drift: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+        return lambda multipliers: jnp.where(self.deep_live, drift(multipliers), multipliers)
+
+    def without_normals(self, rate: Any, y: Any, deep: Callable[[Any], jax.Array]) -> Any:
+        """A rate without its part normal to the kinks that deeper pairs slide on.
+
+        Args:
+            rate: tangent to those of the first layer.
+            y: the state.
+            deep: pre-activations of deeper pairs (D,) as a function of the state.
+        """
+        flat, restore = ravel_pytree(y)
+
+        def masked(v: jax.Array) -> jax.Array:
+            return jnp.where(self.deep_live, deep(restore(v)), 0.0)
+
+        _, pull = jax.vjp(masked, flat)
+
+        def without(push: jax.Array) -> Any:
+            return self.tangent(restore(ravel_pytree(rate)[0] - pull(push)[0]))
+
+        def residual(push: jax.Array) -> jax.Array:
+            moving = jax.jvp(masked, (flat,), (ravel_pytree(without(push))[0],))[1]
+            return jnp.where(self.deep_live, moving, push)
+
+        rows = jax.lax.stop_gradient(jax.jacrev(masked)(flat))
+        along = rows - (rows @ self.basis) @ self.basis.T if self.basis.shape[1] else rows
+        # As above, the matrix is held fixed and the root moves with the residual.
+        gram = jnp.where(self.deep_live[:, None] & self.deep_live[None, :], -along @ along.T, jnp.eye(self.deep.size))
+        push = jnp.zeros_like(self.deep_start)
+        push = push - jax.lax.stop_gradient(jnp.linalg.solve(gram, residual(push)))
+        push = jax.lax.stop_gradient(push)
+        return without(push - jnp.linalg.solve(gram, residual(push)))
