@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 import time as clock
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +108,8 @@ def run(
     if "witness" in spec:
         walk = descend(problem, start, data, seed=seed, **spec["witness"])
         say(f"witness: {walk.outcome}")
-    say(f"checking {', '.join(names)}")
+    if names:
+        say(f"checking {', '.join(names)}")
     verdicts = check(names, problem, data, path, *([walk] if walk is not None else []), seed=seed)
     summary = _summary(spec, flow, path, walk, verdicts, seed)
     say("drawing")
@@ -207,7 +207,10 @@ def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | 
     """Write everything into a folder beside `out`, then move it in place of an earlier run's, file by file, the summary last."""
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        # One name, so that what a killed run left there is cleared by the next one.
+        made = out.parent / f".{out.name}.unfinished"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
     except OSError as error:
         raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
     try:

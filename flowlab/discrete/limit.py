@@ -23,6 +23,8 @@ from flowlab.language.trajectory import Trajectory
 _CUTS = (30.0, 10.0, 3.0)
 _APART = 10.0
 """Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
+_SHRINKING = 0.12
+"""A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
 _FAR, _CONCENTRATED, _SADDLE, _SAME = 0.3, 0.9, 1e-6, 1e-8
 _TRIES = 4
 _LARGE, _MORE = 200, 60
@@ -162,8 +164,13 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
         PrecisionTooLow: without float64.
     """
     require_x64("limit")
-    problem, data = path.problem, data if data is not None else path.data
-    data = _admit(problem, data)
+    if not isinstance(path, Trajectory):
+        raise LanguageError(f"`limit({path!r})` needs a trajectory, as `integrate` returns it.")
+    problem, own = path.problem, path.provenance["data"]["sha256"]
+    if data is not None and data.sha256() != own:
+        told = f"their hash begins {data.sha256()[:12]} and that of the path's {own[:12]}"
+        raise DataError(f"`data` are not the samples of the path: {told}; give the same ones.")
+    data = _admit(problem, data if data is not None else path.data)
     thetas, log_R, system = _rows(path, data)
     q = system.margins(thetas[-1])
     if not q.min() > 0:
@@ -180,10 +187,11 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     bend = curvature(system, point)
     rival = _rival(system, point, others, thetas, log_R, distance[-1])
     outside = 1.0 - float(shares[point.support].sum())
-    reason = _doubt(distance[-1], rate, bend, outside, rival)
     names = _labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
-    settled = f"the path approaches one KKT point, {distance[-1]:.3g} away at its end"
+    reason = _doubt(distance[-1], rate, bend, outside, rival)
+    late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
+    settled = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
     return Limit(
         V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * _balance(problem), support=tuple(names[n] for n in point.support),
         multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, curvature=bend,
@@ -323,8 +331,8 @@ def _doubt(reach: float, rate: Rate, bend: float, outside: float, rival: Rival |
         return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point; run longer"
     if reach > _FAR:
         return f"the nearest KKT point is {reach:.3g} from the last state; run longer"
-    if reach > 1e-6 and not rate.slope + 2.0 * rate.error < 0:
-        return f"the distance to the nearest KKT point does not shrink with R (slope {rate}); run longer"
+    if reach > 1e-6 and not rate.slope + 2.0 * rate.error < -_SHRINKING:
+        return f"the distance to the nearest KKT point does not shrink like a power of R (slope {rate}); run longer"
     return f"{rival.what}; run longer" if rival and rival.is_limit else None
 
 

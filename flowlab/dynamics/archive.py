@@ -40,7 +40,8 @@ class ArchiveDamaged(OutputError):
     """
 
     def __init__(self, folder: Path, file: str, reason: str, intact: int) -> None:
-        rest = f"chunks 0 to {intact - 1} are intact, open with intact_only=True to read them" if intact else "no chunk is known to be intact, restore a copy"
+        saved = f"chunks 0 to {intact - 1} are intact and can be read with `Archive.open(folder, intact_only=True)`"
+        rest = saved if intact else "no chunk is known to be intact, restore a copy"
         super().__init__(f"`{folder / file}` {reason}; {rest}.")
         self.file = file
         self.last_intact = intact - 1 if intact else None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
-from flowlab.core.errors import UnknownName
+from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.dynamics.extrapolate import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
 from flowlab.language.trajectory import Trajectory
@@ -28,6 +28,12 @@ LATE, ROWS = 3.0, 8
 _EARLIER = (10.0, 5.0, 3.0, 2.0)
 _EARLIEST = 20.0
 """Before this log t expansions in 1/log t say nothing yet, so that no horizon is placed there."""
+
+_STEPS = 10.0
+"""Tolerances of a step that errors of a late run are taken to add up to."""
+
+_VAGUE = 0.3
+"""An exponent known no better than this is not known."""
 
 _FAR, _FARTHER = 3.0, 10.0
 """Bars between an estimate and a value that it excludes, by a small bar and by another one."""
@@ -48,6 +54,7 @@ class Limit:
         scale: what a bar is held against; a bar is small below tolerance times scale.
         tolerance: see `scale`.
         missing: why an estimate is missing, and what to do.
+        doubt: why the law that was extrapolated by may not hold, or nothing.
     """
 
     name: str
@@ -57,6 +64,7 @@ class Limit:
     scale: float
     tolerance: float
     missing: str = ""
+    doubt: str = ""
 
     @property
     def state(self) -> str:
@@ -65,8 +73,8 @@ class Limit:
 
     @property
     def small(self) -> bool:
-        """Whether the bar of the last horizon is small."""
-        return self.late is not None and self.late.error <= self.tolerance * self.scale
+        """Whether the bar of the last horizon is small, and is one: without the law that it was extrapolated by it says nothing."""
+        return self.late is not None and not self.doubt and self.late.error <= self.tolerance * self.scale
 
     @property
     def stable(self) -> bool:
@@ -92,6 +100,8 @@ class Limit:
         told = f"the estimates up to {self.variable} = {self.early.horizon:.3g} and {self.late.horizon:.3g} differ by {move:.1e}, their bars sum to {bars:.1e}"
         if self.state == "converged":
             return f"{told}."
+        if self.doubt:
+            return f"{told}, but {self.doubt}; run to {self.variable} = {10 * self.late.horizon:.3g}."
         if self.stable:
             return f"{told}, but the last bar, {self.late.error:.1e}, is not small; at this pace, run to {self.variable} = {self.needed:.3g}."
         return f"{told}: no law in 1/{self.variable} holds over both yet; run to {self.variable} = {max(self.needed, 10 * self.late.horizon):.3g}."
@@ -223,8 +233,15 @@ def asymptotics(path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray 
 
     Raises:
         TooEarly: without `log_t`, or with fewer than eight late rows.
+        LanguageError, ShapeMismatch: for arguments of another kind.
     """
-    return _Reader(path, tolerance).read(log_gradient)
+    if not isinstance(path, Trajectory):
+        raise LanguageError(f"`asymptotics({path!r})` needs a trajectory, as `integrate` and `descend` return it.")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
+        raise LanguageError(f"`tolerance={tolerance!r}` is no part of a quantity; use a number between 0 and 1.")
+    if log_gradient is not None and np.shape(log_gradient) != (len(path),):
+        raise ShapeMismatch(f"`log_gradient` has the shape {np.shape(log_gradient)} but the trajectory has {len(path)} rows; give one number per row.")
+    return _Reader(path, float(tolerance)).read(log_gradient)
 
 
 class _Reader:
@@ -245,6 +262,8 @@ class _Reader:
             self.R, self.loss = np.exp(self.rows["log_R"].values), -self.rows["log_loss"].values
         # A run is as accurate as its tolerance at best, and its errors vary smoothly along the path.
         self.rtol = float(path.provenance.get("settings", {}).get("rtol", 0.0))
+        self.carried = "clock" in path.dataset and str(path.dataset["clock"].values[-1]) != "time"
+        self.drift = self.rtol
         self.limits: dict[str, Limit] = {}
         self.skipped: dict[str, str] = {}
 
@@ -253,6 +272,9 @@ class _Reader:
         homogeneous = joint is not None
         K = float(joint) if joint else None
         self.powers, self.across = _powers(K, 2.0), _powers(K, 1.0)
+        if self.carried and K:
+            # There an error of a direction counts by what it does to weights of the size R^{1/K}.
+            self.drift = _STEPS * self.rtol * float(np.exp(-self.rows["log_R"].values[-1] / K))
         grows = homogeneous and bool(np.isfinite(self.R).all()) and self.R[-1] > 1.5 * self.R[0]
         tail = self.problem.loss.labels != "targets" and not any(self.problem.decay.values())
         tiny = tail and self.loss[-1] > LATE
@@ -290,7 +312,8 @@ class _Reader:
             # log Λ for log log t: the same limit, and nothing but powers of 1/Λ on the way.
             slow = beta * np.log(self.loss)
         q = np.where(late, self.log_t - self.loss + slow, np.nan)
-        noise = self.rtol * self.loss[-1] + 4.0 * np.finfo(np.float64).eps * self.log_t[-1]
+        # The late clocks carry q itself; in ordinary time it is a difference of two numbers of the size of log t.
+        noise = (_STEPS * self.rtol if self.carried else self.rtol * self.loss[-1]) + 64.0 * np.finfo(np.float64).eps * self.log_t[-1]
         self.add("q", "log 1/L", self.loss, q, noise, scale=1.0, powers=self.powers)
         if log_gradient is not None:
             log_r = 2.0 * (np.asarray(log_gradient, dtype=np.float64)[self.late] + self.loss) - slow
@@ -307,12 +330,18 @@ class _Reader:
             law = {"powers": self.powers, "drift": drift}
             self.take("exponent margin gap", "R", self.R, 1.0, lambda x, h: gap_exponent(x, margin[:, None], horizon=h, **law))
             self.take("factor margin gap", "R", self.R, None, lambda x, h: correction(x, margin, horizon=h, **law))
+            gap = self.limits["exponent margin gap"].late
+            if gap is not None and (gap.error > _VAGUE or min(abs(gap.value + p) for p in self.powers) > max(3.0 * gap.error, 0.15)):
+                told = ", ".join(f"{p:.3g}" for p in self.powers)
+                doubt = f"the gap falls like R^({gap.value:.2g} ± {gap.error:.1g}), which is none of the powers -({told}) it is extrapolated by"
+                for name in ("min_margin", "min_margin by log_t"):
+                    self.limits[name] = replace(self.limits[name], doubt=doubt)
 
     def directions(self, grows: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """V_∞ of every block, and exponent and factor C* of the way there."""
         ends = {}
         x, variable = (self.R, "R") if grows else (self.log_t, "log_t")
-        law = {"powers": self.across, "drift": self.rtol}
+        law = {"powers": self.across, "drift": self.drift}
         for name in self.problem.network.weights:
             V = self.rows[f"V_{name}"].values
             shape, V = V.shape[1:], V.reshape(len(V), -1)
@@ -329,11 +358,14 @@ class _Reader:
                 continue
             self.take(f"exponent V_{name}", variable, x, 1.0, lambda x, h, V=V: gap_exponent(x, V, horizon=h, **law))
             seen = self.limits[f"exponent V_{name}"].late
+            if seen is not None and seen.error > _VAGUE:
+                self.skipped[f"C* V_{name}"] = f"how the gap falls is not known ({variable}^({seen.value:.2g} ± {seen.error:.1g}))."
+                continue
             if seen is not None and abs(seen.value + 1.0) > max(3.0 * seen.error, 0.1):
                 self.skipped[f"C* V_{name}"] = f"the gap falls like {variable}^{seen.value:.3g}, not like 1/{variable}."
                 continue
             # Without the powers below 1, which the exponent has just excluded.
-            first = {"powers": tuple(p + 1.0 - self.across[0] for p in self.across), "drift": self.rtol}
+            first = {"powers": tuple(p + 1.0 - self.across[0] for p in self.across), "drift": self.drift}
             self.take(f"C* V_{name}", variable, x, None, lambda x, h, V=V, first=first: _factor(x, V, h, first))
         return ends
 
@@ -359,6 +391,9 @@ class _Reader:
             try:
                 found = fit(x, top / ratio)
             except TooEarly:
+                continue
+            if late is not None and found.horizon >= late.horizon * (1 - 1e-9):
+                # Rows that tell nothing are left out at both, so that this is the same horizon once more.
                 continue
             if late is not None and found.error > 0:
                 # A bar that was too short before is too short by the same factor now.

@@ -4,11 +4,13 @@ An event has a value that is positive once it has happened; the run is stopped w
 """
 
 import math
+from numbers import Real
 from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
@@ -155,10 +157,13 @@ class Wall(Condition):
 
     def __init__(self, seconds: float) -> None:
         self.seconds = _finite(self.name, seconds)
+        if self.seconds < 0:
+            raise LanguageError(f"`wall({seconds})` is no limit; use a number of seconds from zero on.")
 
 
 def _finite(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # numpy's numbers are `Real` too.
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
         raise LanguageError(f"`{name}({value!r})` needs a finite number.")
     return float(value)
 

@@ -351,12 +351,10 @@ class Run:
             return Outcome("nonfinite", f"the rate stopped being finite beyond {self.place()}; the states up to there are kept.")
         if status == stepping.STALLED:
             return Outcome("stalled", f"the step size fell below the resolution of time at {self.place()}; a kink or a stiff phase needs another method.")
-        if float(chunk.carry.t) >= s_end:
-            if self.plan.horizon:
-                return Outcome("done", f"reached {self.plan.horizon}.")
-            wanted = ", ".join(event.name for event in self.plan.events) or "an end"
-            return Outcome("stalled", f"the flow has come to rest and never met {wanted}; the last state is where it rests.")
-        return None
+        if float(chunk.carry.t) < s_end:
+            return None
+        rows = self.store.close().leaves
+        return self.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
 
     def locate(self, chunk: stepping.Chunk) -> tuple[Event, float]:
         """Find the first crossing inside the last step by re-stepping from its start, and land on it."""

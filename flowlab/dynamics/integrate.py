@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
-from flowlab.core.errors import LanguageError, UnknownName
+from flowlab.core.errors import LanguageError, OutputError, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
@@ -29,7 +29,7 @@ def integrate(
     data: Data,
     *,
     until: Condition | Sequence[Condition],
-    events: Sequence[Event] = (),
+    events: Event | Sequence[Event] = (),
     solver: str = "auto",
     clock: str = "auto",
     kinks: str = "auto",
@@ -84,9 +84,14 @@ def integrate(
     name = named_solver(solver)
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
+    if not isinstance(events, Condition | list | tuple):
+        raise LanguageError(f"`events={events!r}` is no list of conditions; use for example `events=[separated()]`.")
+    if store is not None and not isinstance(store, str | PathLike):
+        raise OutputError(f"`store={store!r}` is no folder; give its path.")
     ends = [until] if isinstance(until, Condition) else list(until)
+    events = [events] if isinstance(events, Condition) else list(events)
     check(field, start, data, rtol, atol, max_steps)
-    plan = Plan.of(field, data, ends, list(events), wall_seconds, clock)
+    plan = Plan.of(field, data, ends, events, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
     ledger = None
     if store is not None:

@@ -119,6 +119,8 @@ def _difference(told: Any, found: Any, path: str = "") -> str | None:
             if inner:
                 return inner
         return None
+    if isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
+        return next((inner for i, pair in enumerate(zip(told, found, strict=True)) if (inner := _difference(*pair, f"{path}[{i}]"))), None)
     return None if told == found else f"{path} was {_short(found)} there and is {_short(told)} here"
 
 

@@ -10,13 +10,16 @@ from scipy.optimize import nnls
 
 from flowlab.core.errors import DataError, LanguageError
 from flowlab.dynamics.clocks import Clock
-from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
+from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogNorm, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
 from flowlab.dynamics.handover import late_clock
 from flowlab.language.data import Data
+from flowlab.language.trajectory import Outcome
 from flowlab.lowering.field import VectorField
 
 _FAR = 30.0
 """Ordinary time serves to this log t."""
+_RESTS = 1e-6
+"""A state that moved by less than this while log t doubled is at rest."""
 _TOUCHING = 1e-13
 """A convex combination of samples this close to zero, against the longest of them, is not told from zero."""
 
@@ -66,6 +69,20 @@ class Plan:
         plan._refuse(field, data, clock)
         return plan
 
+    def ran_out(self, log_t: np.ndarray, states: Sequence[np.ndarray]) -> Outcome:
+        """The outcome where ordinary time has come to its end; log t of the rows so far, and norms and directions with them in front."""
+        if self.horizon and (self.log_end <= LONGEST_LOG_TIME or self.late is None):
+            return Outcome("done", f"reached {self.horizon}.")
+        half = int(np.searchsorted(log_t, 0.5 * log_t[-1]))
+        moved = max(float(np.max(np.abs(leaf[-1] - leaf[half]))) for leaf in states)
+        wanted = ", ".join([*([self.horizon] if self.horizon else []), *(event.name for event in self.events)]) or "an end"
+        if moved > _RESTS:
+            where = f"ordinary time ends at log t = {log_t[-1]:.4g}, where the flow still moves"
+            return Outcome("budget", f"{where}, and no later clock is open before every sample is on its right side; {wanted} was not met.")
+        if self.horizon:
+            return Outcome("done", f"reached {self.horizon}, at rest since log t = {log_t[half]:.4g} at the latest.")
+        return Outcome("stalled", f"the flow has come to rest and never met {wanted}; the last state is where it rests.")
+
     def _refuse(self, field: VectorField, data: Data, clock: str) -> None:
         late, problem = late_clock(field), field.problem
         if clock not in ("auto", "time") and (late is None or (clock == "norm" and late.name != "norm")):
@@ -91,8 +108,8 @@ class Plan:
             reason = reason or (None if symmetry.is_multihomogeneous or symmetry.joint_degree is not None else "has a network without scaling")
             if reason:
                 raise LanguageError(f"`margin_gap` can never close, because the problem {reason}; use `log_time` or `log_loss_below`.")
-        if isinstance(event, NormAbove) and problem.scheme.name == "fixed_norm":
-            raise LanguageError('`norm_above` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
+        if isinstance(event, NormAbove | LogNorm) and problem.scheme.name == "fixed_norm":
+            raise LanguageError(f'`{event.name}` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
         if isinstance(event, Separated | MarginGap):
             _refuse_inseparable(event, problem, data)
 

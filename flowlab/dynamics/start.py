@@ -1,5 +1,7 @@
 """What a run is given, checked before anything is computed."""
 
+from numbers import Real
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,7 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
     if type(max_steps) is not int or max_steps < 1:
         raise LanguageError(f"`max_steps={max_steps!r}` is no number of steps; use a positive integer.")
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if not isinstance(value, int | float) or not 0 < value < 1:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 1:
             raise LanguageError(f"`{name}={value!r}` is no tolerance; use a number between 0 and 1.")
     if rtol < FINEST:
         raise LanguageError(f"`rtol={rtol!r}` is below what float64 can hold a step to; use {FINEST:g} or more.")

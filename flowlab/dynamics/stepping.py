@@ -184,11 +184,11 @@ def _values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
 
 def _along(solver: Any, args: Setting, t0: Any, t1: Any, z0: Any, z1: Any, before: Any, after: Any, dense: Any) -> Any:
     """What is integrated at the nodes of a step."""
-    ends = tuple(
-        state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
-        for state, t, z in ((before, t0, z0), (after, t1, z1))
-    )
-    return guard.along(solver, args.field.problem, t1 - t0, z0, z1, ends, dense)
+
+    def rate(state: Any, t: Any, z: Any) -> Any:
+        return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
+
+    return guard.along(solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense)
 
 
 @eqx.filter_jit

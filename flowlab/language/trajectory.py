@@ -163,6 +163,8 @@ class Trajectory:
             OutputError: if it cannot be written, or Zarr is not installed.
         """
         path = Path(path)
+        if path.suffix not in (".nc", ".zarr"):
+            raise OutputError(f"`{path.name}` has no known format; use a name that ends in .nc (NetCDF) or .zarr.")
         # Beside the target, so that the last move is one step on one disk.
         part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:

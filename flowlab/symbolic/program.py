@@ -48,7 +48,13 @@ class Program:
     rates: tuple[tuple[tuple[str, str], int], ...]
     marks: tuple[tuple[str, int], ...] = ()
 
-    def evaluate(self, xp: Any, inputs: Mapping[tuple[str, str], Any], scaled: Callable[[Any], Any] | None = None, pieces: Sequence[Any] | None = None) -> dict[tuple[str, str], Any]:
+    def evaluate(
+        self,
+        xp: Any,
+        inputs: Mapping[tuple[str, str], Any],
+        scaled: Callable[[Any], Any] | None = None,
+        pieces: Sequence[Any] | None = None,
+    ) -> dict[tuple[str, str], Any]:
         """The rates, with `xp` either numpy or jax.numpy.
 
         Args:
@@ -96,7 +102,7 @@ class Program:
 
     @property
     def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
-        """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines are made in the order of its nodes, equal ones once."""
+        """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines follow its nodes, equal ones made once."""
         return tuple((v.args, v.params) for v in self.values if v.op == "activation" and v.type.sampled and activation_of(v.params).kinks)
 
     def __len__(self) -> int:

@@ -95,8 +95,10 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert file.read_bytes() == before
     assert os.listdir(tmp_path) == ["path.nc"]
-    for bad in (tmp_path / "none" / "path.nc", tmp_path):
-        with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
+        path.save(tmp_path / "none" / "path.nc")
+    for bad in (tmp_path, tmp_path / "run.txt"):
+        with pytest.raises(OutputError, match="no known format"):
             path.save(bad)
 
 

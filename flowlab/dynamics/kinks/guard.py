@@ -46,6 +46,11 @@ def along(solver: diffrax.AbstractSolver, problem: Problem, h: Any, z0: Any, z1:
     """What is integrated at the nodes of a step, with a leading axis (degree + 1,).
 
     Args:
+        solver: that took the step.
+        problem: of the field.
+        h: size of the step.
+        z0: what is integrated at its start.
+        z1: at its end.
         ends: the rates at both ends.
         dense: what the solver tells of the step.
     """

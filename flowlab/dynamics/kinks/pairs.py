@@ -161,7 +161,7 @@ class Pairs:
             return np.zeros((0, ravel_pytree(y)[0].size))
         padded = np.zeros(room(len(pairs)), dtype=np.int64)
         padded[: len(pairs)] = pairs
-        return np.asarray(_normals(self.within(self.blank()), self.data, y, slopes, padded))[: len(pairs)]
+        return np.asarray(_normals(self.within(self.blank()), self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
 
     def current(self, y: Any) -> np.ndarray:
         """Pre-activations at a state by their own signs, (P,)."""
@@ -200,7 +200,8 @@ def _independent(normals: np.ndarray) -> tuple[list[int], list[int]]:
     lengths = np.linalg.norm(normals, axis=1)
     if not len(normals):
         return [], []
-    _, r, order = qr((normals / np.where(lengths > 0, lengths, 1.0)[:, None]).T, mode="economic", pivoting=True)
+    found: Any = qr((normals / np.where(lengths > 0, lengths, 1.0)[:, None]).T, mode="economic", pivoting=True)
+    _, r, order = found
     rank = int((np.abs(np.diag(r)) > _SAME).sum())
     chosen = sorted(int(i) for i in order[:rank])
     return chosen, [i for i in range(len(normals)) if i not in chosen]

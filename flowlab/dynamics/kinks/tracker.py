@@ -102,7 +102,7 @@ class Tracker:
         self.side = np.where(z > 0, RIGHT, LEFT)
         close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300))
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
-        lengths = np.linalg.norm(self.pairs.normals(y, list(close), self.pairs.slopes(self.side, {})), axis=1)
+        lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
         events = self.decide(y, [int(p) for p in close[lengths > 0]])
         return self.settle(y), events
 
@@ -140,7 +140,8 @@ class Tracker:
         if multipliers is not None:
             lam[:count] = multipliers
             jump[:count] = (self.pairs.right - self.pairs.left)[pairs]
-        found = drifts(self.pairs.within(self.pairs.blank()), self.data, y, slopes, padded, np.arange(places) < count, jump, lam)
+        arrays = (jnp.asarray(each) for each in (slopes, padded, np.arange(places) < count, jump, lam))
+        found = drifts(self.pairs.within(self.pairs.blank()), self.data, y, *arrays)
         z, rates, answer = (np.asarray(each) for each in found)
         return z, rates, answer[:count, :count]
 
@@ -224,7 +225,8 @@ class Tracker:
                     break
             else:
                 return 0.0
-        return float(brentq(value, low, high, xtol=1e-15, rtol=8 * np.finfo(float).eps, disp=False))
+        found: Any = brentq(value, low, high, xtol=1e-15, rtol=8 * np.finfo(float).eps, disp=False)
+        return float(found)
 
     def decide(self, y: Any, candidates: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again.
