@@ -1,0 +1,67 @@
+"""Which way pairs go: against the box-constrained least squares of scipy, and where least norm is the wrong answer."""
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear
+
+from flowlab.dynamics.kinks.choice import attracted, choose
+
+
+def attracting(seed):
+    rng = np.random.default_rng(seed)
+    K, n = int(rng.integers(1, 14)), int(rng.integers(1, 16))
+    C, c, F = rng.normal(size=(K, n)), -rng.uniform(0.1, 2, K), rng.normal(size=n)
+    return C, c, F
+
+
+@pytest.mark.parametrize("seed", range(0, 300, 10))
+def test_attracting_pairs_take_the_element_of_least_norm(seed):
+    for each in range(seed, seed + 10):
+        C, c, F = attracting(each)
+        choice = choose(C @ F, (C @ C.T) * c)
+        best = lsq_linear(C.T * c, -F, bounds=(0, 1), method="bvls", tol=1e-14)
+        assert choice.solutions == 1
+        assert np.abs(F + C.T @ (c * choice.multipliers) - F - C.T @ (c * best.x)).max() < 1e-9
+
+
+def test_two_surfaces_at_which_sliding_on_one_pushes_off_the_other():
+    w, A = np.array([1.0, 0.2]), np.array([[-2.0, 0.0], [-1.0, -1.0]])
+    choice = choose(w, A)
+    assert choice.multipliers == pytest.approx([0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("w", "push", "solutions", "multiplier"),
+    [(1.0, 3.0, 1, 1.0), (-1.0, 0.5, 1, 0.0), (-1.0, 3.0, 2, None), (1.0, -3.0, 1, 1 / 3), (1.0, -0.5, 1, 1.0), (-1.0, -3.0, 1, 0.0), (1.0, 0.0, 1, 1.0)],
+)
+def test_one_surface(w, push, solutions, multiplier):
+    choice = choose(np.array([w]), np.array([[push]]))
+    assert choice.solutions == solutions
+    if multiplier is not None:
+        assert choice.multipliers[0] == pytest.approx(multiplier)
+
+
+def test_least_norm_is_no_rule_for_the_next_mode():
+    """Where a surface repels the element of least norm lies on it, while a flow that arrives from the left crosses."""
+    w, push = -0.1, 3.0
+    least = -w / push
+    assert 0 < least < 1
+    assert choose(np.array([w]), np.array([[push]])).solutions == 2
+    assert choose(np.array([0.1]), np.array([[push]])).multipliers[0] == 1.0
+
+
+def test_dependent_normals_have_one_velocity():
+    C, c, F = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]), -np.array([1.0, 1.0, 1.0]), np.array([1.0, 3.0])
+    choice = choose(C @ F, (C @ C.T) * c)
+    assert F + C.T @ (c * choice.multipliers) == pytest.approx([0.0, 3.0])
+
+
+def test_a_wrong_answer_would_be_seen():
+    """Control: with one multiplier moved the conditions fail."""
+    C, c, F = attracting(5)
+    w, A = C @ F, (C @ C.T) * c
+    lam = attracted(w, A, 1e-12)
+    inside = np.flatnonzero((lam > 1e-6) & (lam < 1 - 1e-6))
+    assert len(inside)
+    lam[inside[0]] += 1e-4
+    assert np.abs((w + A @ lam)[inside]).max() > 1e-6
