@@ -19,7 +19,7 @@ from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
 from flowlab.dynamics import conditions, integrate
 from flowlab.dynamics.archive import Archive
-from flowlab.dynamics.integrate import named_clock, named_solver
+from flowlab.dynamics.integrate import named_clock, named_kinks, named_solver
 from flowlab.dynamics.ledger import ended
 from flowlab.figures import draw, figures
 from flowlab.figures import load_library as load_figures
@@ -34,7 +34,7 @@ from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
 
 CLAIMS = ("P2", "P4", "E1.8")
-SETTINGS = ("solver", "clock", "rtol", "atol", "max_steps", "wall_seconds")
+SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_seconds")
 FIGURES = ("margin", "loss", "norms", "balance")
 STORE = "store"
 """Where a run is written down on the way, inside its folder."""
@@ -146,6 +146,7 @@ def _words(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
     wanted = spec.get("integrate", {})
     named_solver(wanted.get("solver", "auto"))
     named_clock(wanted.get("clock", "auto"))
+    named_kinks(wanted.get("kinks", "auto"))
     return names, pictures
 
 

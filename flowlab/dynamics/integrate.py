@@ -80,7 +80,7 @@ def integrate(
     """
     require_x64("integrate")
     named_clock(clock)
-    _named("kinks", kinks, KINKS)
+    named_kinks(kinks)
     name = named_solver(solver)
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
@@ -121,6 +121,11 @@ def named_solver(name: str) -> str:
 def named_clock(name: str) -> str:
     """The name of a clock, if it is one; UnknownName else."""
     return _named("clock", name, CLOCKS)
+
+
+def named_kinks(name: str) -> str:
+    """A way to treat kinks, if it is one; UnknownName else."""
+    return _named("kinks", name, KINKS)
 
 
 def _named(what: str, name: str, known: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ class Data(eqx.Module):
         x: inputs, (N, d), float64.
         y: labels: ±1 as floats (`"binary"`), integers 0..C-1 (`"classes"`), or real targets (N,) or (N, o).
         name: what it is called (static).
-        kind: which of the three (static).
+        kind: which of the three (static); given as `"binary"`, all labels may be of one class.
         n_classes: C for `"classes"`, 2 for `"binary"`, else None (static).
 
     Raises:
@@ -54,8 +54,9 @@ class Data(eqx.Module):
                 raise DataError(f"`{name}` has the labels {found[:8].tolist()}; classes are numbered 0..C-1 without gaps.")
             self.n_classes = len(found)
         elif self.kind == "binary":
-            if len(np.unique(labels)) < 2:
-                raise DataError(f"`{name}` has one class only ({labels[0]:g}); a classifier needs both -1 and +1.")
+            # Papers fold labels into inputs, so that one class is an instance; from a file it is a mistake.
+            if len(np.unique(labels)) < 2 and kind != "binary":
+                raise DataError(f'`{name}` has one class only ({labels[0]:g}); a classifier needs both -1 and +1, or say kind="binary" if that is meant.')
             self.n_classes = 2
         self.x = jnp.asarray(inputs, dtype=jnp.float64)
         self.y = jnp.asarray(labels) if self.kind == "classes" else jnp.asarray(labels, dtype=jnp.float64)

@@ -20,7 +20,8 @@ _TOGETHER = 1e-12
 """Kinks met within this part of a step are met at once."""
 _LANDED = 1e-12
 """Pre-activations that small, as a part of the largest, lie on their kink at the start."""
-_ROUNDS = 20
+_ROUNDS, _SETTLED = 20, 1e-9
+"""Rounds after which multipliers of several layers must have settled, to this; those of one layer do in the second."""
 LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
 
 
@@ -252,7 +253,7 @@ class Tracker:
                 raise NotUnique(self.told(asked, w - answer @ lam, answer, choice.solutions))
             change = np.abs(choice.multipliers - lam).max()
             lam = choice.multipliers
-            if change < 1e-12:
+            if change < _SETTLED:
                 break
         else:
             raise NotUnique(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle")
