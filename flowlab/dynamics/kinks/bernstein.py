@@ -91,6 +91,15 @@ def roots(coefficients: Any) -> list[tuple[float, float]]:
     return found
 
 
+def root_in(coefficients: np.ndarray, low: float, high: float) -> float:
+    """The root in an interval that `roots` found, to some 1e-12."""
+    sign = np.sign(value(coefficients, low)) or -np.sign(value(coefficients, high))
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if np.sign(value(coefficients, middle)) == sign else (low, middle)
+    return 0.5 * (low + high)
+
+
 def _sign(coefficients: np.ndarray) -> float:
     """Sign of the first coefficient that is not zero."""
     rest = coefficients[coefficients != 0]

@@ -141,12 +141,13 @@ class Pairs:
         )  # fmt: skip
         return mode, Sliders(tuple(live), tuple(deep), {flat[i]: sliding[flat[i]] for i in held}, places)
 
-    def blank(self) -> Mode:
-        """A mode without sliding and without meaning, for programs that set slopes themselves."""
+    @cached_property
+    def bare(self) -> VectorField:
+        """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
         none = jnp.zeros(0)
         zero, index = jnp.zeros(self.count), jnp.zeros(0, dtype=jnp.int64)
         size = 0
-        return Mode(zero, zero, zero, jnp.zeros((size, 0)), jnp.zeros((0, size)), index > 0, index, index > 0, none, none, none, self.shapes)
+        return self.within(Mode(zero, zero, zero, jnp.zeros((size, 0)), jnp.zeros((0, size)), index > 0, index, index > 0, none, none, none, self.shapes))
 
     def slopes(self, side: np.ndarray, sliding: dict[int, float]) -> np.ndarray:
         """Slopes of all pairs, (P,), with multipliers for those that slide."""
@@ -161,7 +162,7 @@ class Pairs:
             return np.zeros((0, ravel_pytree(y)[0].size))
         padded = np.zeros(room(len(pairs)), dtype=np.int64)
         padded[: len(pairs)] = pairs
-        return np.asarray(_normals(self.within(self.blank()), self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
+        return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
 
     def current(self, y: Any) -> np.ndarray:
         """Pre-activations at a state by their own signs, (P,)."""

@@ -107,7 +107,7 @@ class Kinks:
             "pair_slot": (("pair",), np.array([w.slot for w in names], dtype=int), "number of the activation with a kink"),
             "pair_unit": (("pair",), np.array([w.unit for w in names], dtype=int), "unit within it"),
             "pair_sample": (("pair",), np.array([w.sample for w in names], dtype=int), "sample"),
-            "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start], dtype=np.int8), "side at the start"),
+            "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start or self.now()], dtype=np.int8), "side at the start"),
             "pair_last": (("pair",), last, "side at the end"),
             "pair_multiplier": (("pair",), multipliers, "multiplier at the latest change of mode of pairs that slide at the end"),
         }  # fmt: skip

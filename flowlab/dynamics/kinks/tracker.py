@@ -1,6 +1,7 @@
 """The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,13 +10,15 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import brentq
 
 from flowlab.dynamics.kinks import guard
-from flowlab.dynamics.kinks.bernstein import from_values, nodes, roots
+from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
 from flowlab.dynamics.kinks.choice import choose
 from flowlab.dynamics.kinks.pairs import Pairs, room
 from flowlab.dynamics.kinks.rates import drifts
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
 
+_NEAR = 1e-3
+"""Part of a step by which the dense output may err about a crossing, amply."""
 _TOGETHER = 1e-12
 """Kinks met within this part of a step are met at once."""
 _LANDED = 1e-12
@@ -105,7 +108,7 @@ class Tracker:
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
         lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
         events = self.decide(y, [int(p) for p in close[lengths > 0]])
-        return self.settle(y), events
+        return self.settle(self.landed(y, sorted(self.sliding))), events
 
     def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int]) -> None:
         """The mode as it was written down."""
@@ -114,8 +117,7 @@ class Tracker:
         self.settle(y)
 
     def settle(self, y: Any) -> Any:
-        """Make the mode of `side` and `sliding`, and bring a state onto the kinks that pairs slide on; answers with the state."""
-        y = self.landed(y, sorted(self.sliding))
+        """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)
@@ -127,7 +129,7 @@ class Tracker:
             return y
         slopes = self.pairs.slopes(self.side, self.sliding)
         for _ in range(1 if self.pairs.straight[pairs].all() else 3):
-            z = np.asarray(self.measured(y, slopes, pairs)[0])[pairs]
+            z = self.pairs.current(y)[pairs]
             normals = self.pairs.normals(y, pairs, slopes)
             y = moved(y, -np.linalg.lstsq(normals, z, rcond=1e-10)[0])
         return y
@@ -142,7 +144,7 @@ class Tracker:
             lam[:count] = multipliers
             jump[:count] = (self.pairs.right - self.pairs.left)[pairs]
         arrays = (jnp.asarray(each) for each in (slopes, padded, np.arange(places) < count, jump, lam))
-        found = drifts(self.pairs.within(self.pairs.blank()), self.data, y, *arrays)
+        found = drifts(self.pairs.bare, self.data, y, *arrays)
         z, rates, answer = (np.asarray(each) for each in found)
         return z, rates, answer[:count, :count]
 
@@ -156,26 +158,31 @@ class Tracker:
         noise = guard.NOISE * np.abs(z).max()
         points = nodes(len(z) - 1)[guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
-        brackets: list[tuple[float, float, int, int]] = []
+        # Where each one should be, how far from there it may be, the pair and what it is.
+        guesses: list[tuple[float, float, float, int, int]] = []
         for pair in np.flatnonzero((coefficients < -noise).any(axis=0)):
             b = np.where(np.abs(coefficients[:, pair]) <= noise, 0.0, coefficients[:, pair])
             found = roots(b)
             if not found and b[0] == 0 and b[-1] < 0:
-                brackets.append((0.0, 0.0, int(pair), 0))
+                guesses.append((0.0, 0.0, 0.0, int(pair), SLIDING))
             # Leaving its own side is what counts; a return is met, if at all, from the other one.
-            brackets += [(low, high, int(pair), 0) for low, high in found[: 1 if b[0] >= 0 else 2]]
+            for low, high in found[: 1 if b[0] >= 0 else 2]:
+                guesses.append((root_in(b, low, high), low, high, int(pair), SLIDING))
         for pair, column in self.sliders.columns.items():
             told = multipliers[:, column]
             for kind, bound in ((LEFT, told + guard.SLACK), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers[:, column])):
                 beyond = np.flatnonzero(bound < 0)
                 if len(beyond):
                     j = int(beyond[0])
-                    brackets.append((float(points[j - 1]) if j else 0.0, float(points[j]), pair, kind))
+                    low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
+                    part = bound[j - 1] / (bound[j - 1] - bound[j]) if j else 0.0
+                    guesses.append((low + float(part) * (high - low), low, high, pair, kind))
         best, hits, leaves = 2.0, [], {}
-        for low, high, pair, kind in sorted(brackets):
-            if low > best:
-                break
-            part = self.refined(look, low, high, pair, kind)
+        for guess, low, high, pair, kind in sorted(guesses):
+            # Of crossings the dense output knows the place to its own accuracy; of multipliers only three values are known.
+            if (guess if kind == SLIDING else low) > best + _NEAR:
+                continue
+            part = self.refined(look, guess, low, high, pair, kind)
             if part is None or part > best + _TOGETHER:
                 continue
             if part < best - _TOGETHER:
@@ -192,11 +199,12 @@ class Tracker:
         also = np.flatnonzero((np.asarray(z_end) * self.side < -noise) & (self.side != 0))
         return Meeting(best, state, tuple(sorted({*hits, *map(int, also)})), leaves, sliding)
 
-    def refined(self, look: Any, low: float, high: float, pair: int, kind: int) -> float | None:
+    def refined(self, look: Any, guess: float, low: float, high: float, pair: int, kind: int) -> float | None:
         """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
         if high == 0.0:
             return 0.0
 
+        @cache
         def value(part: float) -> float:
             z, multipliers, answers = look(part)[2]
             if kind == SLIDING:
@@ -205,29 +213,39 @@ class Tracker:
             told = float(multipliers[column])
             return told if kind == LEFT else 1.0 - told if kind == RIGHT else -float(answers[column])
 
-        first, last = (value(low) if low > 0 else None), value(high)
-        if first is not None and first <= 0:
-            # Between the dense output and the stepped solution the crossing has moved out of its bracket.
-            wide = max(0.0, low - (high - low))
-            low, first = wide, value(wide) if wide > 0 else None
-        if last > 0:
-            high = min(1.0, high + (high - low))
-            last = value(high)
-        if last > 0 or (first is not None and first < 0):
+        bracket = self.around(value, guess, low, high)
+        if bracket is None:
             return None
-        if last == 0:
+        low, high = bracket
+        if low == high:
             return high
-        if first is None:
-            # A pair that stands on its kink at the start of the step has its root there already; the one sought is beyond it.
-            low = high
-            for _ in range(60):
-                low *= 0.5
-                if value(low) > 0:
-                    break
-            else:
-                return 0.0
-        found: Any = brentq(value, low, high, xtol=1e-15, rtol=8 * np.finfo(float).eps, disp=False)
+        found: Any = brentq(value, low, high, xtol=1e-14, rtol=1e-14, disp=False)
         return float(found)
+
+    def around(self, value: Any, guess: float, low: float, high: float) -> tuple[float, float] | None:
+        """A bracket of the root near a guess, as narrow as can be; None if the value does not fall below zero on the stepped solution."""
+        width = 1e-7
+        while width < high - low:
+            before, after = guess - width, guess + width
+            if before > low and after < high and value(before) > 0 >= value(after):
+                return before, after
+            width *= 100.0
+        if value(high) > 0:
+            # Between the dense output and the stepped solution the crossing may have moved out of its bracket.
+            high = min(1.0, high + (high - low))
+            if value(high) > 0:
+                return None
+        if low > 0 and value(low) <= 0:
+            low = max(0.0, low - (high - low))
+        if low > 0:
+            return (low, high) if value(low) > 0 else None
+        # A pair that stands on its kink at the start of the step has its root there already; the one sought is beyond it.
+        low = high
+        for _ in range(60):
+            low *= 0.5
+            if value(low) > 0:
+                return low, high
+        return 0.0, 0.0
 
     def decide(self, y: Any, candidates: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again.
