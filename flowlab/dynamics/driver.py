@@ -131,13 +131,12 @@ class Run:
         restored = None
         if self.ledger is not None and self.ledger.resumed is not None:
             meta, restored = self.ledger.resumed
-            if meta["outcome"] is not None:
-                self.restore(meta)
-                return Outcome(**meta["outcome"])
             self.restore(meta)
             if self.kinks is not None:
                 self.kinks.restore(self.field.pack(self.state), meta["kinks"], self.ledger.kinks)
                 self.field = self.kinks.tracker.field
+            if meta["outcome"] is not None:
+                return Outcome(**meta["outcome"])
             # Only its form is used; the numbers are those that were written.
             self.entry = self.entered(_FIRST)
         else:

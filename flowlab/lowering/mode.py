@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+_RIDGE = 1e-13
 _ROUNDS = 2
 """Newton iterations for deep slopes before the one that is differentiated; they enter linearly unless several layers slide at once."""
 
@@ -28,14 +29,16 @@ class Mode(eqx.Module):
     Attributes:
         slopes: (P,); of pairs that slide in the first layer that on the left, of deeper ones zero.
         side: (P,); -1 or 1, and 0 for pairs that slide.
-        jump: (P,); by how much the slope of a pair with a multiplier grows to the right, else 0.
+        jump: (P,); by how much the slope of a pair grows with the multiplier of its kink, else 0.
         basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first layer.
         dual: (K, n); its rows applied to a rate give the coefficients of its normal part by the normals.
         normal: (K,) whether a row of `dual` is one.
-        deep: (D,) the deeper pairs that slide, padded.
+        deep: (D,) one of the deeper pairs that slide for each kink they slide on, padded.
         deep_live: (D,) whether an entry of `deep` is one.
-        deep_left, deep_jump: (D,) their slope on the left, and what it grows by to the right.
         deep_start: (D,) multipliers to start from.
+        echo: (M,) all deeper pairs that slide, those of `deep` among them, padded.
+        echo_of: (M,) whose multiplier each of them has.
+        echo_left, echo_jump: (M,) its slope at multiplier 0, and what it grows by to 1; zero for padding.
         shapes: of the pre-activations, slot by slot; None for a slot that is not tracked (static).
     """
 
@@ -47,9 +50,11 @@ class Mode(eqx.Module):
     normal: jax.Array
     deep: jax.Array
     deep_live: jax.Array
-    deep_left: jax.Array
-    deep_jump: jax.Array
     deep_start: jax.Array
+    echo: jax.Array
+    echo_of: jax.Array
+    echo_left: jax.Array
+    echo_jump: jax.Array
     shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
 
     def pieces(self, slopes: jax.Array) -> list[Any]:
@@ -65,8 +70,9 @@ class Mode(eqx.Module):
 
     def with_deep(self, multipliers: jax.Array) -> jax.Array:
         """Slopes of all pairs (P,) at multipliers (D,) of the deeper ones that slide."""
-        told = jnp.where(self.deep_live, self.deep_left + multipliers * self.deep_jump, 0.0)
-        return self.slopes.at[self.deep].add(told) if self.deep.size else self.slopes
+        if not self.deep.size:
+            return self.slopes
+        return self.slopes.at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
 
     def tangent(self, rate: Any) -> Any:
         """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
@@ -87,7 +93,7 @@ class Mode(eqx.Module):
             # Held fixed, because the root moves with the residual alone; so a Jacobian of the rate costs one residual per column.
             slope = jax.lax.stop_gradient(jax.jacfwd(residual)(found))
             value = residual(found)
-            found = found - jnp.linalg.solve(slope, value if last else jax.lax.stop_gradient(value))
+            found = found - _solved(slope, value if last else jax.lax.stop_gradient(value))
         return found
 
     def deep_answer(self, drift: Callable[[jax.Array], jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -96,7 +102,7 @@ class Mode(eqx.Module):
 
         def newton(_: Any, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             slope = jax.jacfwd(residual)(found[0])
-            return found[0] - jnp.linalg.solve(slope, residual(found[0])), jnp.diag(slope)
+            return found[0] - _solved(slope, residual(found[0])), jnp.diag(slope)
 
         return jax.lax.fori_loop(0, _ROUNDS + 1, newton, (self.deep_start, self.deep_start))
 
@@ -130,6 +136,14 @@ class Mode(eqx.Module):
         # As above, the matrix is held fixed and the root moves with the residual.
         gram = jnp.where(self.deep_live[:, None] & self.deep_live[None, :], -along @ along.T, jnp.eye(self.deep.size))
         push = jnp.zeros_like(self.deep_start)
-        push = push - jax.lax.stop_gradient(jnp.linalg.solve(gram, residual(push)))
+        push = push - jax.lax.stop_gradient(_solved(gram, residual(push)))
         push = jax.lax.stop_gradient(push)
-        return without(push - jnp.linalg.solve(gram, residual(push)))
+        return without(push - _solved(gram, residual(push)))
+
+
+def _solved(matrix: jax.Array, b: jax.Array) -> jax.Array:
+    """A solution also where normals are dependent, so that the matrix is singular: one of many multipliers, and the one velocity.
+
+    What is added is of the size of round-off, on the side of kinks that attract; the next iteration takes back what it does.
+    """
+    return jnp.linalg.solve(matrix - _RIDGE * jnp.max(jnp.abs(jnp.diag(matrix))) * jnp.eye(len(b)), b)

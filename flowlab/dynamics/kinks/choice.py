@@ -21,7 +21,7 @@ class Choice(NamedTuple):
 
     Attributes:
         multipliers: (K,), of the first solution found; all of them give attracting pairs one and the same velocity.
-        solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision.
+        solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision, -1 means too many to try.
     """
 
     multipliers: np.ndarray
@@ -41,7 +41,7 @@ def choose(w: np.ndarray, A: np.ndarray) -> Choice:
     repels = np.flatnonzero(diagonal > tiny)
     rest = np.flatnonzero(diagonal <= tiny)
     if len(repels) > _MOST:
-        return Choice(np.zeros(len(w)), 0)
+        return Choice(np.zeros(len(w)), -1)
     found: list[np.ndarray] = []
     for sides in product((0.0, 1.0), repeat=len(repels)):
         lam = np.zeros(len(w))
@@ -51,7 +51,9 @@ def choose(w: np.ndarray, A: np.ndarray) -> Choice:
             continue
         lam[rest] = part
         rate = (w + A @ lam)[repels]
-        if all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True)):
+        stands = all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True))
+        # Other multipliers with the same rates are another way to write the same flow.
+        if stands and not any(np.abs(A @ (lam - known)).max() <= tiny for known in found):
             found.append(lam)
     return Choice(found[0] if found else np.zeros(len(w)), len(found))
 

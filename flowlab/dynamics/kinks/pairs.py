@@ -107,47 +107,52 @@ class Pairs:
         """
         slopes = np.where(side > 0, self.right, self.left)
         signs = np.where(side > 0, 1.0, -1.0)
-        jump = np.zeros(self.count)
+        jump, growth = np.zeros(self.count), self.right - self.left
         names = sorted(sliding)
         signs[names] = 0.0
-        flat = [p for p in names if self.straight[p]]
-        deep = [p for p in names if not self.straight[p]]
         size = int(ravel_pytree(y)[0].size)
-        normals = self.normals(y, flat, self.slopes(side, sliding))
-        chosen, held = _independent(normals)
+        normals = self.normals(y, names, self.slopes(side, sliding))
+        kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
+        row = {names[i]: normals[i] for i in range(len(names))}
+        flat = [kink for kink in kinks if self.straight[kink.first]]
+        deep = [kink for kink in kinks if not self.straight[kink.first]]
+        for kink in kinks:
+            for pair, sign in zip(kink.pairs, kink.turned, strict=True):
+                slopes[pair] = (self.left if sign > 0 else self.right)[pair] if kink in flat else 0.0
+        chosen, held = _independent(np.array([row[kink.first] for kink in flat]).reshape(-1, size))
         live = [flat[i] for i in chosen]
+        for kink in live:
+            jump[list(kink.pairs)] = np.array(kink.turned) * growth[list(kink.pairs)]
         for i in held:
-            slopes[flat[i]] = self.left[flat[i]] + sliding[flat[i]] * (self.right - self.left)[flat[i]]
-        slopes[live] = self.left[live]
-        jump[live] = (self.right - self.left)[live]
-        slopes[deep] = 0.0
+            for pair in flat[i].pairs:
+                slopes[pair] = self.left[pair] + sliding[pair] * growth[pair]
         places = max(least[0], room(len(live))) if self.straight.any() else 0
         basis, dual = np.zeros((size, places)), np.zeros((places, size))
         if live:
-            C = normals[chosen]
+            C = np.array([row[kink.first] for kink in live])
             q, _ = np.linalg.qr(C.T)
             basis[:, : len(live)] = q
             dual[: len(live)] = np.linalg.pinv(C.T)
         deeper = 0 if self.straight.all() else max(least[1], room(len(deep), _DEEP_ROOM))
-        padded = np.zeros(deeper, dtype=np.int64)
-        padded[: len(deep)] = deep
-        starts = np.zeros(deeper)
-        starts[: len(deep)] = [sliding[p] for p in deep]
-        mode = Mode(
-            slopes=jnp.asarray(slopes), side=jnp.asarray(signs), jump=jnp.asarray(jump), basis=jnp.asarray(basis), dual=jnp.asarray(dual),
-            normal=jnp.arange(places) < len(live), deep=jnp.asarray(padded), deep_live=jnp.arange(deeper) < len(deep),
-            deep_left=jnp.asarray(self.left[padded]), deep_jump=jnp.asarray((self.right - self.left)[padded]), deep_start=jnp.asarray(starts),
-            shapes=self.shapes,
-        )  # fmt: skip
-        return mode, Sliders(tuple(live), tuple(deep), {flat[i]: sliding[flat[i]] for i in held}, places)
+        starts, ahead = np.zeros(deeper), np.zeros(deeper, dtype=np.int64)
+        ahead[: len(deep)] = [kink.first for kink in deep]
+        starts[: len(deep)] = [sliding[kink.first] for kink in deep]
+        told = [(pair, i, sign) for i, kink in enumerate(deep) for pair, sign in zip(kink.pairs, kink.turned, strict=True)]
+        echoes = 0 if not deeper else max(deeper, room(len(told), _DEEP_ROOM))
+        echo, of, bottom, growing = np.zeros(echoes, dtype=np.int64), np.zeros(echoes, dtype=np.int64), np.zeros(echoes), np.zeros(echoes)
+        for at, (pair, i, sign) in enumerate(told):
+            echo[at], of[at] = pair, i
+            bottom[at], growing[at] = (self.left if sign > 0 else self.right)[pair], sign * growth[pair]
+        arrays = (slopes, signs, jump, basis, dual, np.arange(places) < len(live), ahead, np.arange(deeper) < len(deep), starts, echo, of, bottom, growing)
+        mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
+        return mode, Sliders(tuple(live), tuple(deep), tuple(flat[i] for i in held), places)
 
     @cached_property
     def bare(self) -> VectorField:
         """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
-        none = jnp.zeros(0)
-        zero, index = jnp.zeros(self.count), jnp.zeros(0, dtype=jnp.int64)
-        size = 0
-        return self.within(Mode(zero, zero, zero, jnp.zeros((size, 0)), jnp.zeros((0, size)), index > 0, index, index > 0, none, none, none, self.shapes))
+        none, index = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64)
+        zero, empty = jnp.zeros(self.count), jnp.zeros((0, 0))
+        return self.within(Mode(zero, zero, zero, empty, empty, index > 0, index, index > 0, none, index, index, none, none, self.shapes))
 
     def slopes(self, side: np.ndarray, sliding: dict[int, float]) -> np.ndarray:
         """Slopes of all pairs, (P,), with multipliers for those that slide."""
@@ -174,18 +179,59 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Sliders:
-    """Pairs that slide: those of the first layer and the deeper ones in the order of their multipliers, and those that hang on others, with theirs."""
+class Kink:
+    """Pairs of one unit whose kinks are one hyperplane, as those of equal, parallel or opposite samples are.
 
-    flat: tuple[int, ...]
-    deep: tuple[int, ...]
-    held: dict[int, float]
+    Attributes:
+        pairs: their numbers; the first one speaks for all.
+        turned: 1 where the right of a pair is the right of the first one, -1 where it is the left of it.
+    """
+
+    pairs: tuple[int, ...]
+    turned: tuple[int, ...]
+
+    @property
+    def first(self) -> int:
+        """The pair that speaks for all."""
+        return self.pairs[0]
+
+    def multipliers(self, first: float) -> dict[int, float]:
+        """The multiplier of every pair, from that of the first one."""
+        return {pair: first if sign > 0 else 1.0 - first for pair, sign in zip(self.pairs, self.turned, strict=True)}
+
+
+@dataclass(frozen=True)
+class Sliders:
+    """Kinks that are slid on: in the first layer and deeper, in the order of their multipliers, and those that hang on others and keep theirs."""
+
+    flat: tuple[Kink, ...]
+    deep: tuple[Kink, ...]
+    held: tuple[Kink, ...]
     room: int
 
     @property
     def columns(self) -> dict[int, int]:
-        """Where the multiplier of each pair stands among all places."""
-        return {pair: i for i, pair in enumerate(self.flat)} | {pair: self.room + i for i, pair in enumerate(self.deep)}
+        """Where the multiplier of each kink stands among all places, by its first pair."""
+        return {kink.first: i for i, kink in enumerate(self.flat)} | {kink.first: self.room + i for i, kink in enumerate(self.deep)}
+
+    @property
+    def kinks(self) -> dict[int, Kink]:
+        """The kinks by their first pair."""
+        return {kink.first: kink for kink in (*self.flat, *self.deep, *self.held)}
+
+
+def parallel(normals: np.ndarray) -> list[tuple[list[int], tuple[int, ...]]]:
+    """Rows that are multiples of one another, each with their signs against the first of them."""
+    lengths = np.linalg.norm(normals, axis=1)
+    units = normals / np.where(lengths > 0, lengths, 1.0)[:, None]
+    cosines = units @ units.T
+    left, found = list(range(len(normals))), []
+    while left:
+        first = left[0]
+        same = [i for i in left if i == first or abs(cosines[first, i]) > 1.0 - _SAME]
+        found.append((same, tuple(1 if i == first or cosines[first, i] > 0 else -1 for i in same)))
+        left = [i for i in left if i not in same]
+    return found
 
 
 def room(count: int, least: int = _ROOM) -> int:

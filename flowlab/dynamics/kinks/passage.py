@@ -10,7 +10,7 @@ import numpy as np
 
 from flowlab.dynamics import stepping
 from flowlab.dynamics.kinks.record import CHATTER
-from flowlab.dynamics.kinks.tracker import NotUnique
+from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
 from flowlab.language.trajectory import Outcome
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def sided(run: "Run") -> Outcome | None:
         y = run.kinks.begin(run.field.pack(run.state), -math.inf)
     except NotUnique as why:
         return Outcome("nonunique", f"the start does not determine the flow: {why}; start from other weights.")
+    except Unsettled as why:
+        return Outcome("stalled", f"what follows on the start was not found: {why}; start from other weights.")
     run.field = run.kinks.tracker.field
     run.state = jax.tree.map(np.asarray, run.field.unpack(y))
     run.entry = run.entry[0], y
@@ -69,6 +71,9 @@ def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
     except NotUnique as why:
         accept(run, s, meeting.state)
         return Outcome("nonunique", f"the flow is not determined beyond {run.place()}: {why}.")
+    except Unsettled as why:
+        accept(run, s, meeting.state)
+        return Outcome("stalled", f"what follows was not found beyond {run.place()}: {why}.")
     z = run.clock.replaced(meeting.state, y, after)
     accept(run, s, z)
     if kinks.chatters(run.clock.name, float(s)):

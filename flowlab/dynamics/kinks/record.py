@@ -70,13 +70,13 @@ class Kinks:
         self.written = len(self.events)
         rows = [[log_t if np.isfinite(log_t) else None, *vars(event).values()] for log_t, event in fresh]
         return {
-            "start": self.start, "side": self.now(), "sliding": sorted(self.tracker.sliding.items()), "places": self.tracker.places,
+            "start": self.start, "side": self.now(), "sliding": sorted(self.tracker.sliding.items()), "places": self.tracker.places, "at": self.tracker.at,
             "events": rows, "lately": list(self.lately),
         }  # fmt: skip
 
     def restore(self, y: Any, meta: dict[str, Any], all_of_them: list[dict[str, Any]]) -> None:
         """Stand where the last chunk was written."""
-        self.tracker.restore(y, [_SIDES[sign] for sign in meta["side"]], meta["sliding"], tuple(meta["places"]))
+        self.tracker.restore(y, [_SIDES[sign] for sign in meta["side"]], meta["sliding"], tuple(meta["places"]), meta["at"])
         self.start = meta["start"]
         self.lately.extend((clock, s) for clock, s in meta["lately"])
         for each in all_of_them:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from flowlab.dynamics.kinks import guard
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
 from flowlab.dynamics.kinks.choice import choose
-from flowlab.dynamics.kinks.pairs import Pairs, room
+from flowlab.dynamics.kinks.pairs import Kink, Pairs, parallel, room
 from flowlab.dynamics.kinks.rates import drifts
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -56,7 +56,7 @@ class Meeting:
         state: what is integrated, there, as the step led to it.
         hits: pairs that reach their kink from a side.
         leaves: pairs that stop to slide, with the side they leave to, or 2 where their kink begins to repel.
-        sliding: multipliers there of all pairs that slide.
+        sliding: multipliers there of all kinks that are slid on, by their first pair.
     """
 
     part: float
@@ -68,6 +68,10 @@ class Meeting:
 
 class NotUnique(Exception):
     """What follows is not determined; says why in words."""
+
+
+class Unsettled(Exception):
+    """What follows was not found; says why in words."""
 
 
 class Tracker:
@@ -110,14 +114,17 @@ class Tracker:
         events = self.decide(y, [int(p) for p in close[lengths > 0]])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
-    def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int]) -> None:
-        """The mode as it was written down."""
+    def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
+        """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = places
+        y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
         self.side, self.sliding = np.asarray(side, dtype=int), {int(p): float(m) for p, m in sliding}
         self.settle(y)
 
     def settle(self, y: Any) -> Any:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
+        # Which normals are parallel depends on the state in deeper layers alone.
+        self.at = [] if self.pairs.straight.all() else np.asarray(ravel_pytree(y)[0]).tolist()
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)
@@ -219,7 +226,7 @@ class Tracker:
         low, high = bracket
         if low == high:
             return high
-        found: Any = brentq(value, low, high, xtol=1e-14, rtol=1e-14, disp=False)
+        found: Any = brentq(value, low, high, xtol=1e-14, rtol=np.float64(1e-14), disp=False)
         return float(found)
 
     def around(self, value: Any, guess: float, low: float, high: float) -> tuple[float, float] | None:
@@ -252,41 +259,72 @@ class Tracker:
 
         Raises:
             NotUnique: if that is not determined.
+            Unsettled: if it was not found out.
         """
         asked = sorted({*candidates, *self.sliding})
+        if not self.pairs.straight.all():
+            asked = self.reached(y, asked)
         if not asked:
             return []
         before = {p: int(self.side[p]) if p not in self.sliding else SLIDING for p in asked}
         for pair in candidates:
-            if before[pair] == LEFT and not self.pairs.straight.all():
+            if before.get(pair) == LEFT and not self.pairs.straight.all():
                 self.waken(y, pair, asked)
         slopes = self.pairs.slopes(self.side, self.sliding)
+        kinks = [Kink(tuple(asked[i] for i in rows), turned) for rows, turned in parallel(self.pairs.normals(y, asked, slopes))]
         slopes[asked] = self.pairs.left[asked]
-        lam = np.array([self.sliding.get(p, 0.5) for p in asked])
+        # Multipliers of pairs as those of kinks: λ of the pair, or 1 - λ where it is turned round.
+        place = {pair: i for i, pair in enumerate(asked)}
+        turn, base, heads = np.zeros((len(asked), len(kinks))), np.zeros(len(asked)), [place[kink.first] for kink in kinks]
+        for j, kink in enumerate(kinks):
+            for pair, sign in zip(kink.pairs, kink.turned, strict=True):
+                turn[place[pair], j], base[place[pair]] = sign, 0.0 if sign > 0 else 1.0
+        lam = np.array([self.sliding.get(kink.first, 0.5) for kink in kinks])
         for _ in range(_ROUNDS):
-            _, rates, answer = self.measured(y, slopes, asked, lam)
-            w = rates[asked]
-            choice = choose(w - answer @ lam, answer)
+            _, rates, answer = self.measured(y, slopes, asked, base + turn @ lam)
+            A = answer[heads] @ turn
+            w = rates[asked][heads] - A @ lam
+            choice = choose(w, A)
             if choice.solutions != 1:
-                raise NotUnique(self.told(asked, w - answer @ lam, answer, choice.solutions))
+                self.give_up([kink.first for kink in kinks], w, A, choice.solutions)
             change = np.abs(choice.multipliers - lam).max()
             lam = choice.multipliers
             if change < _SETTLED:
                 break
         else:
-            raise NotUnique(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle")
-        w = self.measured(y, slopes, asked, lam)[1][asked]
-        own = np.diag(answer)
+            raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle")
+        rates = self.measured(y, slopes, asked, base + turn @ lam)[1][asked][heads]
+        tiny = 1e-11 * max(float(np.abs(w).max()), float(np.abs(A).max()), 1e-300)
         events = []
         self.sliding = {}
-        for i, pair in enumerate(asked):
-            after = LEFT if lam[i] <= 0 else RIGHT if lam[i] >= 1 else SLIDING
-            self.side[pair] = after
-            if after == SLIDING:
-                self.sliding[pair] = float(lam[i])
-            if after != before[pair] or pair in candidates:
-                events.append(Event(pair, before[pair], after, float(w[i] - own[i] * lam[i]), float(w[i] + own[i] * (1 - lam[i])), float(lam[i])))
+        for j, kink in enumerate(kinks):
+            # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been pushed to.
+            rests = abs(rates[j]) <= tiny and A[j, j] < -tiny
+            after = SLIDING if 0.0 < lam[j] < 1.0 or rests else LEFT if lam[j] <= 0 else RIGHT
+            left, right = float(rates[j] - A[j, j] * lam[j]), float(rates[j] + A[j, j] * (1 - lam[j]))
+            multipliers = kink.multipliers(float(lam[j]))
+            for pair, sign in zip(kink.pairs, kink.turned, strict=True):
+                self.side[pair] = sign * after
+                if after == SLIDING:
+                    self.sliding[pair] = multipliers[pair]
+                if sign * after != before[pair] or pair in candidates:
+                    sides = (left, right) if sign > 0 else (-right, -left)
+                    events.append(Event(pair, before[pair], sign * after, *sides, multipliers[pair]))
         return events
+
+    def reached(self, y: Any, asked: list[int]) -> list[int]:
+        """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with what is below it, and keeps its side."""
+        deep = [p for p in asked if not self.pairs.straight[p]]
+        if not deep or len(deep) == len(asked):
+            return asked
+        slopes = self.pairs.slopes(self.side, self.sliding)
+        most = np.linalg.norm(self.pairs.normals(y, deep, slopes), axis=1).max()
+        slopes[asked] = self.pairs.left[asked]
+        cut = {p for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True) if np.linalg.norm(row) <= _LANDED * most}
+        for pair in cut & self.sliding.keys():
+            self.side[pair] = LEFT
+            del self.sliding[pair]
+        return [p for p in asked if p not in cut]
 
     def waken(self, y: Any, pair: int, asked: list[int]) -> None:
         """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
@@ -298,13 +336,20 @@ class Tracker:
         if rates[pair] != 0:
             self.side[asleep] = np.sign(rates[asleep] * rates[pair]).astype(int)
 
-    def told(self, asked: list[int], w: np.ndarray, answer: np.ndarray, solutions: int) -> str:
-        """Why nothing is determined."""
-        worst = int(np.argmax(np.diag(answer)))
-        where = self.pairs.where(asked[worst])
-        sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + answer[worst, worst]:.3g} with that on its right"
+    def give_up(self, heads: list[int], w: np.ndarray, A: np.ndarray, solutions: int) -> None:
+        """Say why nothing is determined.
+
+        Raises:
+            NotUnique: with the kink that repels most.
+            Unsettled: where too many repel at once to look at every combination of sides.
+        """
+        if solutions < 0:
+            raise Unsettled(f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations of sides can be tried for")
+        worst = int(np.argmax(np.diag(A)))
+        where = self.pairs.where(heads[worst])
+        sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
         many = f"{solutions} different flows leave it" if solutions else "no combination of sides is a flow"
-        return f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {many}"
+        raise NotUnique(f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {many}")
 
     def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
         """Change the mode at a kink.
@@ -315,16 +360,20 @@ class Tracker:
         Raises:
             NotUnique: if what follows is not determined.
         """
-        events = []
-        self.sliding |= meeting.sliding
+        events, left = [], []
+        for first, multiplier in meeting.sliding.items():
+            self.sliding |= self.sliders.kinks[first].multipliers(multiplier)
         for pair, side in meeting.leaves.items():
             if side == REPELS:
                 where = self.pairs.where(pair)
                 raise NotUnique(f"the kink of sample {where.sample} that unit {where.unit} slides on ceases to attract and begins to repel")
-            self.side[pair] = side
-            del self.sliding[pair]
-            events.append(Event(pair, SLIDING, side, 0.0, 0.0, 0.0 if side == LEFT else 1.0))
-        y = self.landed(y, sorted({*meeting.hits, *self.sliding, *meeting.leaves}))
+            kink = self.sliders.kinks[pair]
+            for one, sign in zip(kink.pairs, kink.turned, strict=True):
+                self.side[one] = sign * side
+                del self.sliding[one]
+                events.append(Event(one, SLIDING, sign * side, 0.0, 0.0, 0.0 if sign * side == LEFT else 1.0))
+                left.append(one)
+        y = self.landed(y, sorted({*meeting.hits, *self.sliding, *left}))
         if meeting.hits or (meeting.leaves and self.sliders.held):
             events += self.decide(y, list(meeting.hits))
         return self.settle(y), events
