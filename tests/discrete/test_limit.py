@@ -102,7 +102,7 @@ def test_the_equations_agree_with_autodiff_on_the_joint_sphere(found, squared):
     assert np.asarray(squared.problem.margins(theta, data)).min() == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), ("W2 @ W1 @ x", -0.5), ("W3 @ W2 @ W1 @ x", -1 / 3)])
+@pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), ("W2 @ W1 @ x", -0.5), pytest.param("W3 @ W2 @ W1 @ x", -1 / 3, marks=pytest.mark.slow)])
 def test_linear_networks_find_the_maximum_margin_machine(network, slope):
     data, _ = _samples()
     got = limit(_flow(network, data))
@@ -128,6 +128,7 @@ def test_every_wrong_class_is_a_constraint_of_its_own():
     assert got.residual <= 1e-12
 
 
+@pytest.mark.slow
 def test_three_classes_of_squared_relus():
     data = _three()
     start = fl.initial_state(fl.Network("W2 @ relu(W1 @ x)**2"), data, default_width=6, seed=0)

@@ -82,6 +82,7 @@ def counted(monkeypatch, reuse):
     return len(seen), path
 
 
+@pytest.mark.slow
 def test_a_jacobian_is_kept_while_it_serves(monkeypatch):
     kept, path = counted(monkeypatch, esdirk._REUSE)
     every, again = counted(monkeypatch, -1.0)

@@ -79,7 +79,7 @@ def test_residual_and_constants_of_the_linear_net(seed):
 
 @pytest.mark.parametrize(
     ("expression", "widths", "K"),
-    [("W1 @ x", {}, 1), ("W2 @ W1 @ x", {"W1": 4}, 2), pytest.param("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3, marks=pytest.mark.slow)],
+    [("W1 @ x", {}, 1), pytest.param("W2 @ W1 @ x", {"W1": 4}, 2, marks=pytest.mark.slow), pytest.param("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3, marks=pytest.mark.slow)],
 )
 def test_sharp_constant_of_the_gradient(expression, widths, K):
     """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the joint norm."""
@@ -98,7 +98,7 @@ def test_sharp_constant_of_the_gradient(expression, widths, K):
     [
         pytest.param("W2 @ W1 @ x", {"W1": 4}, {}, marks=pytest.mark.slow),
         ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3}, {"coordinates": "weights"}),
-        ("W2 @ relu(W1 @ x)**2", {"W1": 5}, {"loss": "logistic"}),
+        pytest.param("W2 @ relu(W1 @ x)**2", {"W1": 5}, {"loss": "logistic"}, marks=pytest.mark.slow),
         ("W1 @ x", {}, {"scheme": "exponential_weight_normalization"}),
     ],
 )
@@ -150,6 +150,7 @@ def test_a_wrong_equation_ends_elsewhere():
     assert abs(q_of(fl.integrate(field, start, other, until=fl.log_time(1e5))) + 2 * np.log(gamma)) > 1e-2
 
 
+@pytest.mark.slow
 def test_samples_serve_as_jacobian_for_many_unknowns():
     data = separable(15, 6, 3)
     field, start = ready("W2 @ W1 @ x", data, {"W1": 4}, coordinates="weights")

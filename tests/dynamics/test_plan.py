@@ -139,6 +139,7 @@ class TestMarginGap:
             with pytest.raises(LanguageError, match="certify"):
                 fl.margin_gap(level)
 
+    @pytest.mark.slow
     def test_multi_class_and_deep_nets_close_it_too(self):
         rng = np.random.default_rng(4)
         y = np.arange(12) % 3

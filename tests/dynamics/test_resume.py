@@ -64,7 +64,7 @@ def same_run(a, b):
     assert a.provenance["switches"] == b.provenance["switches"]
 
 
-@pytest.mark.parametrize("name", [name if name in ("late", "polar", "ordinary") else pytest.param(name, marks=pytest.mark.slow) for name in RUNS])
+@pytest.mark.parametrize("name", [name if name in ("late", "ordinary") else pytest.param(name, marks=pytest.mark.slow) for name in RUNS])
 def test_stopped_again_and_again_is_not_stopped(tmp_path, name):
     settings, wanted = RUNS[name]
     field, start, data = made(**settings)

@@ -61,7 +61,7 @@ def test_a_stiff_flow_is_handed_to_an_implicit_method_once():
     assert log_t[1] < switches[0]["log_t"] < log_t[-1]
 
 
-@pytest.mark.parametrize("text", ["W2 @ tanh(W1 @ x)", "W2 @ relu(W1 @ x)"])
+@pytest.mark.parametrize("text", ["W2 @ tanh(W1 @ x)", pytest.param("W2 @ relu(W1 @ x)", marks=pytest.mark.slow)])
 def test_a_flow_that_is_not_stiff_keeps_its_method(text):
     rng = np.random.default_rng(3)
     x = rng.normal(size=(8, 2))

@@ -24,7 +24,7 @@ def off(path, problem, state, data, step, until):
     return max(float(np.abs(np.asarray(w) - np.asarray(theirs[k])).max()) for k, w in path.last.weights().items())
 
 
-@pytest.mark.parametrize("coordinates", ["weights", "polar"])
+@pytest.mark.parametrize("coordinates", ["weights", pytest.param("polar", marks=pytest.mark.slow)])
 def test_the_kinks_of_opposite_samples_are_one_and_cancel(coordinates):
     """The slopes of x and -x jump by opposite amounts on one hyperplane, so the unit just crosses it."""
     given = {"W1": [[-0.3, 0.4]], "W2": [[0.7]]}, [[1, 0], [-1, 0], [0, 1], [0.3, -1]], [1, -1, 1, -1], 1.0
@@ -62,7 +62,8 @@ def test_samples_of_zeros_have_no_side():
     assert off(path, *made, 1e-4, 1.0) < 1e-3
 
 
-@pytest.mark.parametrize("seed", [4, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_equal_samples_in_deeper_layers(seed):
     """Their kinks in the second layer are one, whatever the first layer does; samples that nothing passes on wake up on the right side."""
     rng = np.random.default_rng(3)

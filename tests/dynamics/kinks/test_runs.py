@@ -25,10 +25,12 @@ def same(a, b):
     return a.dataset.drop_attrs().equals(b.dataset.drop_attrs())
 
 
-@pytest.mark.parametrize("coordinates", ["weights", pytest.param("polar", marks=pytest.mark.slow)])
-def test_a_run_taken_up_is_the_run_that_was_not_stopped(tmp_path, coordinates):
+@pytest.mark.parametrize(
+    ("coordinates", "end"), [("weights", 1.0), pytest.param("weights", 200.0, marks=pytest.mark.slow), pytest.param("polar", 200.0, marks=pytest.mark.slow)]
+)
+def test_a_run_taken_up_is_the_run_that_was_not_stopped(tmp_path, coordinates, end):
     field, start, data = made(0, coordinates)
-    until = fl.log_time(200.0)
+    until = fl.log_time(end)
     plain = fl.integrate(field, start, data, until=until, store=tmp_path / "plain")
     assert len(plain.dataset["kink_log_t"]) > 10
     for limit in (40, 90, 150, 260, 100_000):
@@ -73,6 +75,7 @@ def test_what_was_met_is_saved_and_drawn(tmp_path):
         fl.integrate(field, start, data, until=fl.time(0.1), kinks="event")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["lagrange", pytest.param("weight_normalization", marks=pytest.mark.slow), pytest.param("tangent", marks=pytest.mark.slow)])
 def test_other_schemes_slide_too(scheme):
     """Their balance laws hold across crossings and slides, which raw steps with slopes of the wrong side would break."""
