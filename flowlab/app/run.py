@@ -33,7 +33,7 @@ from flowlab.lowering.field import lower
 from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
 
-CLAIMS = ("P2", "P4", "E1.8")
+CLAIMS, KINKED = ("P2", "P4", "E1.8"), "T3"
 SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_seconds")
 FIGURES = ("margin", "loss", "norms", "balance")
 STORE = "store"
@@ -95,7 +95,7 @@ def run(
     problem, data, start, seed = _ready(spec, spec_path)
     wanted = spec.get("integrate", {})
     ends = [conditions[name](*([] if name == "separated" else [value])) for name, value in wanted.get("until", {"log_time": 5.0}).items() if value is not False]
-    names, pictures = _words(spec)
+    names, pictures = _words(spec, wanted.get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots))
     say(f"deriving the flow of {problem.network.text}")
     flow = derive(problem)
     say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
@@ -131,11 +131,11 @@ def _ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State,
     return problem, data, initial_state(network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per), seed
 
 
-def _words(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Claims and figures, looked up before the long part begins."""
+def _words(spec: dict[str, Any], follows: bool) -> tuple[list[str], list[str]]:
+    """Claims and figures, looked up before the long part begins; `follows` says whether the flow has kinks to follow."""
     load_claims()
     load_figures()
-    names = spec.get("verify", {}).get("claims", list(CLAIMS))
+    names = spec.get("verify", {}).get("claims", [*CLAIMS, *([KINKED] if follows else [])])
     pictures = spec.get("figures", {}).get("names", list(FIGURES))
     for name in names:
         claims[name]

@@ -198,7 +198,10 @@ def falls(z, states):
     return float(-np.diff(kept).min()), len(kept)
 
 
-@pytest.mark.parametrize("scheme", ["gradient_flow", pytest.param("lagrange", marks=pytest.mark.slow), pytest.param("exponential_weight_normalization", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scheme",
+    ["gradient_flow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lagrange", "exponential_weight_normalization"))],
+)
 def test_the_smoothed_margin_never_falls(scheme):
     """P14: log(1/L)/R does not fall once L < 1, over stored states and, by the monitor inside the loop, over every accepted step."""
     for seed in (81, 82, 83):

@@ -79,7 +79,11 @@ def test_residual_and_constants_of_the_linear_net(seed):
 
 @pytest.mark.parametrize(
     ("expression", "widths", "K"),
-    [("W1 @ x", {}, 1), pytest.param("W2 @ W1 @ x", {"W1": 4}, 2, marks=pytest.mark.slow), pytest.param("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3, marks=pytest.mark.slow)],
+    [
+        ("W1 @ x", {}, 1),
+        pytest.param("W2 @ W1 @ x", {"W1": 4}, 2, marks=pytest.mark.slow),
+        pytest.param("W3 @ W2 @ W1 @ x", {"W1": 4, "W2": 4}, 3, marks=pytest.mark.slow),
+    ],
 )
 def test_sharp_constant_of_the_gradient(expression, widths, K):
     """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the joint norm."""

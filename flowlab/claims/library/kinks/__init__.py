@@ -1,0 +1,1 @@
+"""Claims about networks with kinks, whose flow is a differential inclusion."""

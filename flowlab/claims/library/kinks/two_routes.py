@@ -1,0 +1,111 @@
+"""The flow along kinks is what flows with rounded kinks tend to."""
+
+from typing import Any
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.verdict import Measurement
+
+_LONGEST = 0.25
+"""Ordinary time to which both routes run: the thinner the rounding, the shorter its steps."""
+_BOUND, _BARS = 1e-4, 10.0
+
+
+@claim("T3")
+class TwoRoutes(Claim):
+    """Following kinks by events and rounding them off lead to the same weights."""
+
+    title = "the flow along kinks is the limit of flows with rounded kinks"
+    statement = (
+        "The Clarke flow of a network with kinks, followed across and along them, ends where the flows end whose kinks are rounded off by "
+        "eps |w||a|, extrapolated to eps = 0; the latter are gradients by autodiff and know neither of events nor of the derivation."
+    )
+    latex = r"\lim_{\varepsilon \to 0} W_\varepsilon(t) = W(t), \qquad \dot W \in -\partial^\circ L(W)"
+    source = "A. F. Filippov 1988; Davis, Drusvyatskiy, Kakade and Lee 2020 for the chain rule of the Clarke flow"
+    mutants = ("one label flipped", "one per cent more time", "slopes of the left a tenth too large")
+    counter_example = "slopes of the left a tenth too large: another network, whose rounded flow tends elsewhere"
+
+    def hypotheses(self, case: Case) -> str | None:
+        problem = case.problem
+        if problem is None:
+            return None
+        if not any(slot.tracked for slot in problem.network.slots):
+            return "the network has no kinks"
+        if problem.scheme.name != "gradient_flow":
+            return f'kinks are rounded off for gradient flow, and the scheme is "{problem.scheme.name}"'
+        if case.path is not None and case.path.outcome.kind == "nonunique":
+            return "the flow is not determined"
+        return None
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import numpy as np
+
+        from flowlab.dynamics import integrate, time
+        from flowlab.language.data import Data
+        from flowlab.language.problem import Problem
+        from flowlab.lowering.field import lower
+        from flowlab.symbolic.derive import derive
+
+        problem, data, start, end = _instance(case)
+        found = _rounded(problem, data, start, end)
+        used = problem
+        if mutant == "one label flipped":
+            labels = np.asarray(data.y).copy()
+            labels[0] = -labels[0] if data.kind != "classes" else (labels[0] + 1) % int(data.n_classes or 2)
+            data = Data(data.x, labels, kind=data.kind)
+        if mutant == "slopes of the left a tenth too large":
+            text = problem.network.text.replace("leaky_relu(", "relu(").replace("relu(", "leaky_relu(").replace("abs(", "leaky_relu(")
+            used = Problem(_with_leak(text), problem.loss.name, coordinates="weights", reduction=problem.reduction, decay=problem.decay)
+        path = integrate(lower(derive(used)), start, data, until=time(end * (1.01 if mutant == "one per cent more time" else 1.0)), kinks="events")
+        apart = found.distance(path)
+        size = max(float(np.abs(w).max()) for w in found.weights.values())
+        details = {"until": end, "widths": list(found.widths), "bar": found.error, "order": found.order, "kinks met": path.dataset.sizes.get("kink", 0)}
+        because = f"largest difference of a weight over the largest weight at t = {end:.3g}; the bar of the extrapolation is {found.error / size:.1e}"
+        return Measurement(apart, max(_BOUND, _BARS * found.error / size), because, details)
+
+
+def _with_leak(text: str) -> str:
+    """Every activation with a kink as a leaky ReLU of slope 0.1 on the left."""
+    out, at = "", 0
+    while (found := text.find("leaky_relu(", at)) >= 0:
+        depth, end = 1, found + len("leaky_relu(")
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        inner = text[found + len("leaky_relu(") : end - 1].rsplit(",", 1)[0]
+        out += f"{text[at:found]}leaky_relu({_with_leak(inner)}, 0.1)"
+        at = end
+    return out + text[at:]
+
+
+_FOUND: dict[Any, Any] = {}
+
+
+def _rounded(problem: Any, data: Any, start: Any, end: float) -> Any:
+    from flowlab.core.hashing import sha256_arrays
+    from flowlab.dynamics import time
+    from flowlab.dynamics.kinks.rounding import rounded
+
+    key = (problem.signature, data.sha256(), sha256_arrays(start.weights()), end)
+    if key not in _FOUND:
+        _FOUND[key] = rounded(problem, start, data, until=time(end))
+    return _FOUND[key]
+
+
+def _instance(case: Case) -> tuple[Any, Any, Any, float]:
+    """What is run: the start of the case's flow, or a net that meets some tens of kinks."""
+    import numpy as np
+
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State, initial_state
+
+    if case.path is not None and case.path.data is not None:
+        begin = case.path.state(0)
+        log_t = float(case.path.dataset["log_t"][-1])
+        weights = case.path.problem.scheme.weights(np, *(dict(each) for each in (begin.rho, begin.V)), begin.per)
+        return case.path.problem, case.path.data, State.from_weights(weights, per=begin.per), float(min(np.exp(min(log_t, 1.0)), _LONGEST))
+    rng = np.random.default_rng(case.seed)
+    x = rng.normal(size=(12, 4))
+    data = case.data if case.data is not None else Data(x, np.where(x[:, 0] * x[:, 1] > 0, 1.0, -1.0))
+    problem = case.problem if case.problem is not None else Problem("W2 @ relu(W1 @ x)", coordinates="weights")
+    return problem, data, initial_state(problem.network, data, default_width=6, seed=case.seed, per=problem.per), _LONGEST
