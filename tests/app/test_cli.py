@@ -18,6 +18,7 @@ widths = {{ W1 = 4 }}
 source = "{source}"
 [integrate]
 rtol = 1e-6
+kinks = "ignore"
 until = {{ log_time = {log_time} }}
 {more}
 """
