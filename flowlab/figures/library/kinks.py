@@ -19,6 +19,9 @@ class Kinks(Picture):
     y_label = "pairs"
 
     def curves(self, path: "Trajectory") -> list[Curve]:
+        if path.kind != "flow":
+            # A descent steps over its kinks.
+            return []
         log_t, sides = timeline(path)
         keep = np.isfinite(log_t)
         met = np.arange(len(log_t))
