@@ -49,6 +49,8 @@ class Picture(ABC):
     x_label: ClassVar[str] = r"$\log t$"
     y_label: ClassVar[str]
     log_y: ClassVar[bool] = False
+    flows_only: ClassVar[bool] = False
+    """Whether a descent has nothing to show in it and is left out."""
 
     @abstractmethod
     def curves(self, path: "Trajectory") -> list[Curve]:
@@ -121,8 +123,9 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
     """
     load_library()
     picture = figures[name]()
+    paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
     if not paths:
-        raise LanguageError(f"the figure \"{name}\" needs at least one trajectory.")
+        raise LanguageError(f"the figure \"{name}\" needs at least one {'flow' if picture.flows_only else 'trajectory'}.")
     # No pyplot: it keeps global state, and the user's own backend is none of our business.
     import matplotlib
     from matplotlib.figure import Figure

@@ -17,11 +17,9 @@ class Kinks(Picture):
 
     title = "pairs of a unit and a sample that are on, that slide, and kinks met so far"
     y_label = "pairs"
+    flows_only = True
 
     def curves(self, path: "Trajectory") -> list[Curve]:
-        if path.kind != "flow":
-            # A descent steps over its kinks.
-            return []
         log_t, sides = timeline(path)
         keep = np.isfinite(log_t)
         met = np.arange(len(log_t))
