@@ -1,4 +1,4 @@
-"""`asymptotics`: what a trajectory tends to, at two horizons, with bars; and whether a proposed limit can be it.
+"""`asymptotics`: what a trajectory tends to, at two horizons, with bars.
 
 Under losses with an exponential tail and networks of degree K, late norms grow like R ~ (log t)/γ, and everything else keeps a
 memory of order 1/R (Soudry et al. 2018 for K = 1; Lyu and Li 2020). With Λ = log 1/L and dΛ/dt = r Λ^{2-2/K} e^{-Λ},
@@ -19,7 +19,9 @@ import xarray as xr
 
 from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
+from flowlab.dynamics.expansion import factor_of, powers, rising
 from flowlab.dynamics.extrapolate import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
+from flowlab.dynamics.horizons import Comparison, Limit, compare
 from flowlab.language.trajectory import Trajectory
 
 LATE, ROWS = 3.0, 8
@@ -35,139 +37,8 @@ _STEPS = 10.0
 _VAGUE = 0.3
 """An exponent known no better than this is not known."""
 
-_FAR, _FARTHER = 3.0, 10.0
-"""Bars between an estimate and a value that it excludes, by a small bar and by another one."""
-
 _GROWING = ("gradient_flow", "lagrange", "tangent", "weight_normalization")
 """Schemes with dρ_k/dt = -∂L/∂ρ_k, for which the law of log t above holds; others move the norms at another pace."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One limit at two horizons (dimensionless).
-
-    Attributes:
-        name: of the quantity.
-        variable: what the extrapolation goes along, `"log_t"`, `"R"` or `"log 1/L"`.
-        late: the estimate at the last horizon, or None if rows are missing.
-        early: the same from the rows up to an earlier horizon, or None.
-        scale: what a bar is held against; a bar is small below tolerance times scale.
-        tolerance: see `scale`.
-        missing: why an estimate is missing, and what to do.
-        doubt: why the law that was extrapolated by may not hold, or nothing.
-    """
-
-    name: str
-    variable: str
-    late: Estimate | None
-    early: Estimate | None
-    scale: float
-    tolerance: float
-    missing: str = ""
-    doubt: str = ""
-
-    @property
-    def state(self) -> str:
-        """`"converged"`, `"not yet converged"` or `"undecided"`."""
-        return "undecided" if self.late is None or self.early is None else "converged" if self.stable and self.small else "not yet converged"
-
-    @property
-    def small(self) -> bool:
-        """Whether the bar of the last horizon is small, and is one: without the law that it was extrapolated by it says nothing."""
-        return self.late is not None and not self.doubt and self.late.error <= self.tolerance * self.scale
-
-    @property
-    def stable(self) -> bool:
-        """Whether both horizons agree within their bars."""
-        return self.late is not None and self.early is not None and abs(self.late.value - self.early.value) <= self.late.error + self.early.error
-
-    @property
-    def needed(self) -> float:
-        """How far the variable has to run for a small bar, if bars go on shrinking as they do between the horizons."""
-        if self.late is None:
-            return math.nan
-        pace = 1.0
-        if self.early is not None and self.early.error > 0 < self.late.error:
-            pace = math.log(self.early.error / self.late.error) / math.log(self.late.horizon / self.early.horizon)
-        return self.late.horizon * max(1.0, self.late.error / (self.tolerance * self.scale)) ** (1.0 / min(max(pace, 0.5), 4.0))
-
-    @property
-    def reason(self) -> str:
-        """Why the state is what it is; one sentence."""
-        if self.late is None or self.early is None:
-            return self.missing
-        move, bars = abs(self.late.value - self.early.value), self.late.error + self.early.error
-        told = f"the estimates up to {self.variable} = {self.early.horizon:.3g} and {self.late.horizon:.3g} differ by {move:.1e}, their bars sum to {bars:.1e}"
-        if self.state == "converged":
-            return f"{told}."
-        if self.doubt:
-            return f"{told}, but {self.doubt}; run to {self.variable} = {10 * self.late.horizon:.3g}."
-        if self.stable:
-            return f"{told}, but the last bar, {self.late.error:.1e}, is not small; at this pace, run to {self.variable} = {self.needed:.3g}."
-        return f"{told}: no law in 1/{self.variable} holds over both yet; run to {self.variable} = {max(self.needed, 10 * self.late.horizon):.3g}."
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.late if self.late is not None else 'no estimate'}, {self.state}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A proposed limit held against an extrapolated one.
-
-    Attributes:
-        name: of the quantity.
-        answer: `"agrees"`, `"not yet converged"`, `"another limit"` or `"undecided"`.
-        value: what was proposed.
-        gap, bar: |estimate - value| and the bar at the last horizon; NaN without an estimate.
-        gap_early, bar_early: the same at the earlier horizon.
-        reason: one sentence.
-    """
-
-    name: str
-    answer: str
-    value: float
-    gap: float
-    bar: float
-    gap_early: float
-    bar_early: float
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.name} against {self.value:.10g}: {self.answer} (gap {self.gap:.2e}, bar {self.bar:.2e}): {self.reason}"
-
-
-def compare(limit: Limit, value: "float | Estimate | Limit") -> Comparison:
-    """Hold a limit against a number, or against another limit with its own bars.
-
-    `"agrees"`: inside the bars at both horizons, and the last bar is small. `"another limit"`: outside them at both, far
-    outside at the last, while the estimates stay where they are: no amount of log t leads there. Anything between is `"not yet converged"`.
-    """
-    theirs = (value.late, value.early) if isinstance(value, Limit) else (value, value)
-    if limit.late is None or limit.early is None or theirs[0] is None or theirs[1] is None:
-        missing = limit.missing or (value.missing if isinstance(value, Limit) else "")
-        told = theirs[0].value if isinstance(theirs[0], Estimate) else math.nan if theirs[0] is None else theirs[0]
-        return Comparison(limit.name, "undecided", float(told), math.nan, math.nan, math.nan, math.nan, missing)
-    proposed = [(v.value, v.error) if isinstance(v, Estimate) else (float(v), 0.0) for v in theirs if v is not None]
-    gap, bar = abs(limit.late.value - proposed[0][0]), limit.late.error + proposed[0][1]
-    gap_early, bar_early = abs(limit.early.value - proposed[1][0]), limit.early.error + proposed[1][1]
-    inside, inside_early = gap <= bar, gap_early <= bar_early
-    moved = abs((limit.late.value - proposed[0][0]) - (limit.early.value - proposed[1][0]))
-    if inside and inside_early and limit.small and (not isinstance(value, Limit) or value.small):
-        answer, reason = "agrees", "the value is inside the bars of both horizons, and the last one is small."
-    elif gap > (_FAR if limit.small else _FARTHER) * bar and not inside_early and moved <= max(bar + bar_early, 0.1 * gap):
-        answer = "another limit"
-        far, far_early = gap / max(bar, 1e-300), gap_early / max(bar_early, 1e-300)
-        reason = f"the value is {far:.3g} bars away, and {far_early:.3g} at the earlier horizon, and the estimates do not move towards it."
-    elif inside and not inside_early:
-        answer = "not yet converged"
-        reason = f"the value is inside the last bar but was not at the earlier horizon; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
-    elif inside:
-        answer = "not yet converged"
-        reason = f"the value is inside the bar, which is too wide to tell; run to {limit.variable} = {max(limit.needed, 2 * limit.late.horizon):.3g}."
-    else:
-        answer = "not yet converged"
-        reason = f"the estimate still moves, by {moved:.1e} between the horizons; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
-    return Comparison(limit.name, answer, proposed[0][0], gap, bar, gap_early, bar_early, reason)
 
 
 @dataclass(frozen=True)
@@ -271,7 +142,7 @@ class _Reader:
         joint = self.problem.network.symmetry.joint_degree
         homogeneous = joint is not None
         K = float(joint) if joint else None
-        self.powers, self.across = _powers(K, 2.0), _powers(K, 1.0)
+        self.powers, self.across = powers(K, 2.0), powers(K, 1.0)
         if self.carried and K:
             # There an error of a direction counts by what it does to weights of the size R^{1/K}.
             self.drift = _STEPS * self.rtol * float(np.exp(-self.rows["log_R"].values[-1] / K))
@@ -348,7 +219,7 @@ class _Reader:
             if not self.problem.scheme.unit:
                 V = V / np.linalg.norm(V, axis=1, keepdims=True)
             try:
-                end = each(np.where(_rising(x), x, np.nan), V, **law)
+                end = each(np.where(rising(x), x, np.nan), V, **law)
             except TooEarly as error:
                 self.skipped[f"V_{name}"] = str(error)
                 continue
@@ -366,7 +237,7 @@ class _Reader:
                 continue
             # Without the powers below 1, which the exponent has just excluded.
             first = {"powers": tuple(p + 1.0 - self.across[0] for p in self.across), "drift": self.drift}
-            self.take(f"C* V_{name}", variable, x, None, lambda x, h, V=V, first=first: _factor(x, V, h, first))
+            self.take(f"C* V_{name}", variable, x, None, lambda x, h, V=V, first=first: factor_of(x, V, h, first))
         return ends
 
     def add(
@@ -377,7 +248,7 @@ class _Reader:
 
     def take(self, name: str, variable: str, x: np.ndarray, scale: float | None, fit: Callable[[np.ndarray, float | None], Estimate]) -> None:
         """One estimate at both horizons."""
-        x = np.where(_rising(x), x, np.nan)
+        x = np.where(rising(x), x, np.nan)
         top = float(np.nanmax(x)) if np.isfinite(x).any() else math.nan
         late, early, missing, short = None, None, "", 1.0
         try:
@@ -406,28 +277,3 @@ class _Reader:
             missing = f"no second horizon: too few rows beyond log t = {_EARLIEST:g} below {variable} = {top / 2:.3g}; run to {variable} = {4 * top:.3g}."
         late = replace(late, error=late.error * short) if late is not None else None
         self.limits[name] = Limit(name, variable, late, early, size, self.tolerance, missing)
-
-
-def _powers(K: float | None, step: float) -> tuple[float, ...]:
-    """The first powers of 1/R among the sums of integers and multiples of step/K.
-
-    Balance keeps ρ_k²/κ_k - ρ_j²/κ_j, a relative change of norms by ρ^{-2} = R^{-2/K} (step 2). It also keeps parts of a block that
-    the output does not see, a relative change of its direction by ρ^{-1} = R^{-1/K} (step 1).
-    """
-    found = {round(i + (step * j / K if K is not None and K > 1 else 0.0), 9) for i in range(5) for j in range(5)} - {0.0}
-    return tuple(sorted(found)[:4])
-
-
-def _rising(x: np.ndarray) -> np.ndarray:
-    """Rows that set a new record; the others are not ahead of anything."""
-    best = np.maximum.accumulate(np.where(np.isfinite(x), x, -np.inf))
-    return np.isfinite(x) & (x > 0) & (x >= best) & np.concatenate([[True], best[1:] > best[:-1]])
-
-
-def _factor(x: np.ndarray, V: np.ndarray, horizon: float | None, law: dict) -> Estimate:
-    """C* = lim R ‖V - V_∞‖, from the factors of 1/R of all components."""
-    kept = np.isfinite(x) & (x <= (np.inf if horizon is None else horizon))
-    got = each(x, V, what="correction", horizon=horizon, logs=False, **law)
-    size = float(np.linalg.norm(got.value))
-    at = int(np.argmax(got.error))
-    return Estimate(size, float(np.linalg.norm(got.error)), float(x[kept].max()), int(got.degree[at]), False, float(got.window[at]), int(got.rows[at]))
