@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 if "FLOWLAB_CACHE" not in os.environ:
     _folder = tempfile.mkdtemp(prefix="flowlab-tests-")
@@ -19,3 +20,12 @@ from flowlab.app.compiled import keep_compiled
 
 jax.config.update("jax_enable_x64", True)
 keep_compiled()
+
+_MAPPINGS = 30_000
+
+
+def pytest_runtest_teardown() -> None:
+    """Compiled programs hold memory mappings, of which Linux grants a process 65,530; beyond them it dies without a word."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MAPPINGS:
+        jax.clear_caches()
