@@ -1,14 +1,15 @@
 """`flowlab run --resume`: what was computed is not computed again, and is not lost to a command typed twice."""
 
+import contextlib
+import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import xarray as xr
 
-ROOT = Path(__file__).resolve().parents[2]
+from flowlab.cli import main
+
 SPEC = """
 [network]
 expression = "W1 @ x"
@@ -29,8 +30,14 @@ names = []
 
 def run(folder: Path, steps: int, *words: str, more: str = "", out: str = "out"):
     (folder / "spec.toml").write_text(SPEC.format(steps=steps, more=more), encoding="utf-8")
-    command = [sys.executable, "-m", "flowlab.cli", "run", str(folder / "spec.toml"), "--out", str(folder / out), "--quiet", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ), check=False)
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        try:
+            main(["run", str(folder / "spec.toml"), "--out", str(folder / out), "--quiet", *words])
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(words, code, said.getvalue(), told.getvalue())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

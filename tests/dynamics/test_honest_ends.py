@@ -57,6 +57,7 @@ def test_limits_far_out_have_the_bars_that_the_run_has_earned(late):
     assert len(found.table["quantity"]) == len(found.limits)
 
 
+@pytest.mark.slow
 def test_a_margin_whose_gap_falls_by_another_law_is_not_converged():
     rng = np.random.default_rng(3)
     for shape in ((30, 5), 5, (45, 4), (3, 4)):
