@@ -104,7 +104,7 @@ class TestTwoSamples:
         return float(NET.outputs(weights, self.DATA[0], np).min() / sum((w**2).sum() for w in weights.values()))
 
     @pytest.mark.parametrize(
-        "W1", [[[0.05, 1], [0.1, -1]], pytest.param([[0, 1], [0, 1]], marks=pytest.mark.slow), pytest.param([[0.06, 0.9], [0.12, -1.1]], marks=pytest.mark.slow)]
+        "W1", [[[0.05, 1], [0.1, -1]], *(pytest.param(w, marks=pytest.mark.slow) for w in ([[0, 1], [0, 1]], [[0.06, 0.9], [0.12, -1.1]]))]
     )
     def test_starts_with_a_dead_unit_end_at_an_eighth(self, W1):
         assert self.margin(W1) == pytest.approx(0.125, abs=1e-4)
