@@ -32,7 +32,7 @@ def test_contract(name):
     assert issubclass(claim, Claim)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in ALL])
 def test_holds_and_refutes_its_mutants(name):
     (verdict,) = fl.check([name], seed=0)
     assert verdict.answer == "holds", verdict.reason

@@ -102,7 +102,10 @@ def test_the_equations_agree_with_autodiff_on_the_joint_sphere(found, squared):
     assert np.asarray(squared.problem.margins(theta, data)).min() == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), ("W2 @ W1 @ x", -0.5), pytest.param("W3 @ W2 @ W1 @ x", -1 / 3, marks=pytest.mark.slow)])
+DEEP = [pytest.param("W2 @ W1 @ x", -1 / 2, marks=pytest.mark.slow), pytest.param("W3 @ W2 @ W1 @ x", -1 / 3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), *DEEP])
 def test_linear_networks_find_the_maximum_margin_machine(network, slope):
     data, _ = _samples()
     got = limit(_flow(network, data))

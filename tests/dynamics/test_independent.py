@@ -21,10 +21,10 @@ ACTS = {
 }  # fmt: skip
 CORPUS = [
     ("W1 @ x", "linear", "exponential", {}, "DOP853"),
-    ("W2 @ W1 @ x", "linear", "logistic", {}, "LSODA"),
+    pytest.param("W2 @ W1 @ x", "linear", "logistic", {}, "LSODA", marks=pytest.mark.slow),
     ("W2 @ relu(W1 @ x)**2", "relu2", "exponential", {}, "Radau"),
     pytest.param("W2 @ tanh(W1 @ x)", "tanh", "logistic", {"decay": 0.05}, "DOP853", marks=pytest.mark.slow),
-    ("W2 @ softplus(W1 @ x)", "softplus", "square", {}, "Radau"),
+    pytest.param("W2 @ softplus(W1 @ x)", "softplus", "square", {}, "Radau", marks=pytest.mark.slow),
     pytest.param("W2 @ gelu(W1 @ x)", "gelu", "exponential", {"reduction": "mean"}, "DOP853", marks=pytest.mark.slow),
     ("W2 @ tanh(W1 @ x)", "tanh", "cross_entropy", {}, "LSODA"),
     ("W2 @ W1 @ x", "linear", "square", {"decay": 0.1}, "Radau"),
@@ -112,6 +112,7 @@ def test_there_are_references():
     assert len(REFERENCES) >= 3
 
 
+@pytest.mark.slow
 def test_late_clocks_and_ordinary_time_tell_the_same():
     rng = np.random.default_rng(307)
     x, w = rng.normal(size=(9, 3)), rng.normal(size=3)

@@ -125,7 +125,10 @@ def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
     assert stepping.projects(field)
 
 
-@pytest.mark.parametrize(("scheme", "per", "log_t"), [("gradient_flow", "layer", 1e3), ("lagrange", "neuron", 3.0), ("tangent", "layer", 3.0)])
+@pytest.mark.parametrize(
+    ("scheme", "per", "log_t"),
+    [pytest.param("gradient_flow", "layer", 1e3, marks=pytest.mark.slow), ("lagrange", "neuron", 3.0), ("tangent", "layer", 3.0)],
+)
 def test_directions_lie_on_the_sphere_at_every_step(scheme, per, log_t):
     rng = np.random.default_rng(41)
     x, w = rng.normal(size=(9, 3)), rng.normal(size=3)

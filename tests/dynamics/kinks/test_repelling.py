@@ -30,7 +30,7 @@ def standing(text, outgoing, loss="exponential", coordinates="weights"):
         ("W2 @ leaky_relu(W1 @ x, 0.1)", {}),
         ("W2 @ abs(W1 @ x)", {}),
         ("W2 @ relu(W1 @ x)", {"loss": "logistic"}),
-        ("W3 @ relu(W2 @ relu(W1 @ x))", {}),
+        pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", {}, marks=pytest.mark.slow),
     ],
 )
 def test_starts_on_repelling_kinks_are_not_resolved(text, given):
