@@ -221,7 +221,8 @@ class Network:
             weights: arrays by block name, in the shapes of `resolve`.
             x: inputs, (N, d).
             xp: numpy or jax.numpy (the default).
-            pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; None for a slot leaves it.
+            pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; or a function of the
+                pre-activation in place of the activation; None for a slot leaves it.
 
         Returns:
             Outputs, (N, C); a scalar output gives (N, 1).
@@ -241,7 +242,8 @@ class Network:
             elif node.op == "weight":
                 values[id(node)] = weights[node.params[0]]
             elif id(node) in held:
-                values[id(node)] = held[id(node)] * values[id(node.args[0])]
+                piece, argument = held[id(node)], values[id(node.args[0])]
+                values[id(node)] = piece(argument) if callable(piece) else piece * argument
             else:
                 types = [self._types[id(arg)] for arg in node.args]
                 args = [values[id(arg)] for arg in node.args]

@@ -1,0 +1,93 @@
+"""Directions on a product of unit spheres: one per layer, per neuron, or one for the whole network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.language.groups import NETWORK, scaled
+from flowlab.language.state import State
+
+Layout = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Spheres:
+    """Rows of all weights, (P,), with unit norm on each of K spheres, and the norms that turn them into weights.
+
+    Attributes:
+        layout: blocks and their shapes, in the order of a row.
+        per: `"layer"`, `"neuron"` or `"network"`.
+        owner: the sphere each coordinate lies on, (P,).
+        radii: ρ of the sphere of each coordinate, (P,).
+    """
+
+    def __init__(self, state: State) -> None:
+        self.per = state.per
+        self.layout: Layout = tuple((name, tuple(int(n) for n in np.shape(v))) for name, v in state.V.items())
+        owner, first = [], 0
+        for _, shape in self.layout:
+            size = int(np.prod(shape))
+            rows = shape[0] if self.per == "neuron" and len(shape) == 2 else 1
+            owner.append(first + np.repeat(np.arange(rows), size // rows))
+            first += 0 if self.per == NETWORK else rows
+        self.owner = np.concatenate(owner)
+        self.count = int(self.owner[-1]) + 1
+        self.rho = {name: np.asarray(r, dtype=np.float64) for name, r in state.rho.items()}
+        ones = {name: np.ones(shape) for name, shape in self.layout}
+        self.radii = _row(self.layout, scaled(self.rho, ones, self.per))
+
+    def row(self, V: Mapping[str, Any]) -> np.ndarray:
+        """Directions as one row of unit norm per sphere, (P,)."""
+        return self.project(_row(self.layout, V))
+
+    def state(self, theta: np.ndarray) -> State:
+        """A row as a state with the norms of these spheres."""
+        V = {name: jnp.asarray(v) for name, v in blocks(self.layout, theta).items()}
+        return State(rho={k: jnp.asarray(r) for k, r in self.rho.items()}, V=V, per=self.per)
+
+    def squares(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """⟨a, b⟩ on every sphere, (K,)."""
+        return np.bincount(self.owner, a * b, minlength=self.count)
+
+    def project(self, theta: np.ndarray) -> np.ndarray:
+        """The nearest row of unit norm on every sphere."""
+        return theta / np.sqrt(self.squares(theta, theta))[self.owner]
+
+    def tangent(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The part of v along the spheres at θ."""
+        return v - self.squares(theta, v)[self.owner] * theta
+
+    def normals(self, theta: np.ndarray) -> np.ndarray:
+        """Unit normals at θ, (K, P)."""
+        rows = np.zeros((self.count, len(theta)))
+        rows[self.owner, np.arange(len(theta))] = theta
+        return rows
+
+    def basis(self, theta: np.ndarray) -> np.ndarray:
+        """An orthonormal basis of the tangent space at θ, (P, P - K), by one Householder reflection per sphere."""
+        columns = []
+        for k in range(self.count):
+            at = np.flatnonzero(self.owner == k)
+            if len(at) == 1:
+                continue
+            u = theta[at].copy()
+            u[0] += np.copysign(1.0, u[0])
+            reflection = np.eye(len(at)) - 2.0 * np.outer(u, u) / (u @ u)
+            part = np.zeros((len(theta), len(at) - 1))
+            part[at] = reflection[:, 1:]
+            columns.append(part)
+        return np.hstack(columns) if columns else np.zeros((len(theta), 0))
+
+
+def blocks(layout: Layout, theta: Any) -> dict[str, Any]:
+    """A row as arrays by block; for numpy and jax.numpy alike."""
+    out, at = {}, 0
+    for name, shape in layout:
+        size = int(np.prod(shape))
+        out[name], at = theta[at : at + size].reshape(shape), at + size
+    return out
+
+
+def _row(layout: Layout, arrays: Mapping[str, Any]) -> np.ndarray:
+    return np.concatenate([np.ravel(np.asarray(arrays[name], dtype=np.float64)) for name, _ in layout])
