@@ -59,7 +59,7 @@ class Constrained:
         self.spheres = Spheres(State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per))
 
     @cached_property
-    def args(self) -> tuple[Any, ...]:
+    def args(self) -> tuple[Any, Any, Any, Any, Any, Any]:
         """What the compiled functions take before a row."""
         return self.plain, self.spheres.layout, jnp.asarray(self.spheres.radii), self.data.x, self.data.y, self.rounding
 
@@ -136,9 +136,19 @@ class Constrained:
         return 0.5 * (found + found.T)
 
     def residual(self, theta: np.ndarray) -> float:
-        """‖tangent gradient‖ over ‖gradient‖: zero at a critical point; where the gradient itself vanishes, its norm."""
+        """‖tangent gradient‖ over ‖gradient‖: zero at a critical point. Where the gradient itself vanishes, over a thousandth of its typical size."""
         g = self.gradient(theta)
-        return float(np.linalg.norm(self.spheres.tangent(theta, g)) / max(np.linalg.norm(g), 1e-300 if self.is_logarithm else 1.0))
+        return float(np.linalg.norm(self.spheres.tangent(theta, g))) / self.measure(g)
+
+    def measure(self, gradient: np.ndarray) -> float:
+        """What tangent gradients are compared with."""
+        return max(float(np.linalg.norm(gradient)), 1e-3 * self.typical, 1e-300)
+
+    @cached_property
+    def typical(self) -> float:
+        """Root mean square of the gradient at random directions."""
+        found = [self.gradient(self.random(np.random.default_rng(k))) for k in range(4)]
+        return float(np.sqrt(np.mean([g @ g for g in found])))
 
     def preactivations(self, theta: np.ndarray) -> np.ndarray:
         """What goes into activations with a kink, for every unit and sample, (B,), in units of their typical size."""

@@ -55,7 +55,7 @@ def polish(con: Constrained, theta: np.ndarray, softness: float = SOFTNESS) -> C
         theta: near the critical point; where there are kinks, the end of a descent with kinks rounded by `softness`, (P,).
         softness: see above.
     """
-    left, right = _sides(con)
+    left, right = kink_sides(con)
     h = con.preactivations(theta)
     share = 0.5 * (1.0 + h / np.sqrt(h * h + softness**2)) if len(h) else h
     bent = np.flatnonzero((share > _MARGIN) & (share < 1.0 - _MARGIN))
@@ -98,7 +98,7 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     rows[np.arange(B), bent] = 1.0
     g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
     lam = spheres.squares(theta, g)
-    scale = float(np.linalg.norm(g)) or 1.0
+    scale = con.measure(g)
 
     def equations(t: np.ndarray, lam: np.ndarray, parts: Any) -> tuple[np.ndarray, np.ndarray]:
         g, H, S, h, Jh, _ = parts
@@ -137,7 +137,7 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     g, H, S, h, Jh, pull = _held(con, t, slopes, rows)
     lam = spheres.squares(t, g)
     low, high = np.minimum(left, right)[bent], np.maximum(left, right)[bent]
-    off = float(np.linalg.norm(spheres.tangent(t, g)) / max(np.linalg.norm(g), 1e-300 if con.is_logarithm else 1.0))
+    off = float(np.linalg.norm(spheres.tangent(t, g))) / con.measure(g)
     bad = [off, float(np.abs(h[:B]).max(initial=0.0)), float(np.maximum(low - slopes[bent], slopes[bent] - high).max(initial=0.0))]
     now = con.preactivations(t)
     side = np.where(slopes == right, 1.0, -1.0)
@@ -147,7 +147,7 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     return Critical(t, lam, bent, slopes[bent], max(bad), H - np.diag(lam[spheres.owner]), normals, pull[bent])
 
 
-def _sides(con: Constrained) -> tuple[np.ndarray, np.ndarray]:
+def kink_sides(con: Constrained) -> tuple[np.ndarray, np.ndarray]:
     """Slopes left and right of the kink for every pair, (B,) each."""
     counts = [h.size for h in con.pairs()]
     left, right = ([getattr(slot, side) for slot in con.slots] for side in ("left", "right"))

@@ -1,0 +1,304 @@
+"""`critical_points`: where the directions can come to rest at fixed norms, of every index, each told once.
+
+The zeros of the flow on the directions are the critical points of min L(ρ V) over unit directions (Poggio, Banburski and Liao
+2020, eqs. 1.10, 1.11; P5). In networks of more than one layer they are rarely isolated (P17): hidden rotations and split units give
+zero modes, which are counted apart from those that no symmetry explains.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
+from flowlab.discrete.symmetries import Symmetries
+from flowlab.discrete.trust import DENSE, minimize, root
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+
+KINDS = ("minimum", "saddle", "maximum", "Morse-Bott", "non-smooth")
+RESIDUAL = 1e-10
+"""Ends of a search with a larger residual are not called critical points."""
+NULL = 1e-7
+"""Eigenvalues below this share of the largest are zero modes; the gap to the next one is told."""
+
+_SAME = 1e-6
+_SOFT = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, SOFTNESS)
+_PROBES, _ASIDE, _TRIES = 6, 1e-3, 5
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """A critical point of the constrained problem; dimensionless but for the norms of its state.
+
+    Attributes:
+        state: norms and directions.
+        residual: tangent part of ∂F over ∂F, recomputed at the state; with kinks also |h| and the range of slopes.
+        log_loss: logarithm of the loss (the loss itself is kept finite only there).
+        margin: smallest normalised margin y f(V; x); nan for losses of targets.
+        multipliers: λ_k of F = log L (L for losses of targets) on every sphere, (K,).
+        eigenvalues: of the Riemannian Hessian of F (eq. 1.11), ascending; on h_b = 0 where units rest on a kink.
+        index: how many are negative.
+        nullity: how many are zero, and `explained`, how many of those are directions of a symmetry.
+        gap: smallest non-zero |eigenvalue| over the largest one called zero (inf where that is zero or there is none).
+        kinks: how many pairs of a unit and a sample rest on a kink, and `repelling`, how many of those kinks repel.
+        kind: minimum, saddle, maximum; Morse-Bott where there are zero modes; non-smooth where there are kinks, and no Hessian.
+        attracting: whether descents from beside it come back to its loss.
+        found: how many starts ended here.
+    """
+
+    state: State
+    residual: float
+    log_loss: float
+    margin: float
+    multipliers: np.ndarray
+    eigenvalues: np.ndarray
+    index: int
+    nullity: int
+    explained: int
+    gap: float
+    kinks: int
+    repelling: int
+    kind: str
+    attracting: bool
+    found: int
+    _theta: np.ndarray = field(repr=False, compare=False)
+
+    @property
+    def unexplained(self) -> int:
+        """Zero modes that no symmetry of the network explains."""
+        return self.nullity - self.explained
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the state, for JSON."""
+        numbers = {k: getattr(self, k) for k in ("residual", "log_loss", "margin", "index", "nullity", "explained", "gap", "kinks", "repelling", "kind")}
+        numbers = {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in numbers.items()}
+        lists = {"multipliers": self.multipliers.tolist(), "eigenvalues": self.eigenvalues.tolist()}
+        V = {k: np.asarray(v).tolist() for k, v in self.state.V.items()}
+        rho = {k: np.asarray(r).tolist() for k, r in self.state.rho.items()}
+        return {**numbers, "attracting": self.attracting, "found": self.found, **lists, "rho": rho, "V": V}
+
+
+class CriticalPoints(list[CriticalPoint]):
+    """Distinct critical points by growing loss; prints as a table.
+
+    Attributes:
+        problem, data: what they belong to.
+        starts: how many searches there were; `lost`, how many of them ended at no critical point.
+        constrained, symmetries: the problem at fixed norms, and the symmetries of the network.
+    """
+
+    def __init__(self, points: Iterable[CriticalPoint], con: Constrained, symmetries: Symmetries, starts: int, lost: int) -> None:
+        super().__init__(points)
+        self.constrained, self.symmetries, self.starts, self.lost = con, symmetries, starts, lost
+        self.problem, self.data = con.problem, con.data
+
+    def distance(self, a: Any, b: Any) -> float:
+        """Distance of two directions (states, critical points or weights by block) modulo symmetry: √Σ_k ‖V_k - g V'_k‖²."""
+        rows = [self.constrained.row(p.state if isinstance(p, CriticalPoint) else p) for p in (a, b)]
+        return self.symmetries.distance(*rows)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self)} critical points from {self.starts} starts ({self.lost} ended at none)"]
+        lines.append("  #  log loss        margin       index  null (explained)  kinks  residual  found  kind")
+        for k, p in enumerate(self):
+            kind = f"{p.kind}{', attracting' if p.attracting else ''}"
+            told = f"{k:3d}  {p.log_loss:<14.8g}  {p.margin:<11.6g}  {p.index:5d}  {p.nullity:4d} ({p.explained})"
+            lines.append(f"{told:58s}  {p.kinks:5d}  {p.residual:8.1e}  {p.found:5d}  {kind}")
+        return "\n".join(lines)
+
+
+def critical_points(
+    problem: Problem,
+    data: Data,
+    *,
+    norm: float | Mapping[str, Any] = 50.0,
+    widths: Mapping[str, int] | None = None,
+    starts: int = 64,
+    seed: int = 0,
+    near: Iterable[State | Mapping[str, Any]] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> CriticalPoints:
+    """Critical points of the loss over unit directions at fixed norms, distinct modulo the symmetries of the network.
+
+    Half of the searches go down from random directions; half look for zeros of the gradient of any index, and turn away from
+    those already found from the same start. Kinks are rounded, and sharpened again step by step. All ends are polished to round-off.
+    What was not found is not excluded.
+
+    Args:
+        problem: network, loss and grouping into spheres.
+        data: samples.
+        norm: R = Π ρ_k^κ_k, shared so that all ρ_k²/κ_k are equal, or norms by block.
+        widths: rows of hidden blocks.
+        starts: number of random directions.
+        seed: of the random directions.
+        near: further starts, such as the last state of a path; only the nearest critical point is looked for.
+        progress: called with the number of searches done and to do.
+
+    Raises:
+        LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a critical point.
+    """
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 0:
+        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 64.")
+    con = Constrained(problem, data, norm=norm, widths=widths)
+    if len(con.spheres.owner) > DENSE:
+        raise LanguageError(f"{len(con.spheres.owner)} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
+    symmetries = Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron")
+    rng = np.random.default_rng(seed)
+    given = [con.row(start) for start in near]
+    ends: list[Critical] = []
+    total, lost = starts + len(given), 0
+    for k in range(total):
+        found = [settle(con, given[k])] if k < len(given) else _down(con, con.random(rng)) if k % 2 == 0 else _roots(con, rng)
+        good = [point for point in found if point.residual <= RESIDUAL]
+        lost += not good
+        ends += good
+        if progress is not None:
+            progress(k + 1, total)
+    if not ends:
+        raise RunFailed(f"none of {total} searches ended at a critical point; use more `starts`, or smaller norms.")
+    points = [_described(con, symmetries, end, count) for end, count in _distinct(con, symmetries, ends)]
+    return CriticalPoints(sorted(_families(con, points), key=lambda p: p.log_loss), con, symmetries, total, lost)
+
+
+def constrained_minimum(
+    problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 50.0, widths: Mapping[str, int] | None = None, seed: int = 0, start: Any = None
+) -> CriticalPoint:
+    """The critical point that a descent from one start ends at; arguments as for `critical_points`.
+
+    Raises:
+        RunFailed: if it ends at none.
+    """
+    con = Constrained(problem, data, norm=norm, widths=widths)
+    theta = con.random(np.random.default_rng(seed)) if start is None else con.row(start)
+    (end,) = _down(con, theta)
+    if end.residual > RESIDUAL:
+        raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
+    return _described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
+
+
+def settle(con: Constrained, theta: np.ndarray) -> Critical:
+    """The critical point next to θ: polished where it stands, or, if that ends elsewhere, after a descent."""
+    direct = polish(con, theta, 1e-4)
+    return direct if direct.residual <= RESIDUAL and np.linalg.norm(direct.theta - theta) < 0.1 else _down(con, theta, _SOFT[2:])[0]
+
+
+def _down(con: Constrained, theta: np.ndarray, soft: tuple[float, ...] = _SOFT) -> list[Critical]:
+    if not con.bends:
+        return [polish(con, minimize(con, theta)[0])]
+    for softness in soft:
+        theta, _ = minimize(con.rounded(softness), theta, tolerance=1e-6 if softness > soft[-1] else 1e-9)
+    return [polish(con, theta)]
+
+
+def _roots(con: Constrained, rng: np.random.Generator) -> list[Critical]:
+    """Two zeros of the gradient near one random direction; other directions while there is none."""
+    known: list[np.ndarray] = []
+    found = []
+    soft = con.rounded(_SOFT[1]) if con.bends else con
+    start = con.random(rng)
+    for _ in range(_TRIES):
+        theta = root(soft, start, known)
+        if theta is None:
+            if found:
+                break
+            start = con.random(rng)
+            continue
+        known.append(theta)
+        for softness in _SOFT[2:] if con.bends else ():
+            sharper = root(con.rounded(softness), theta, [])
+            theta = theta if sharper is None else sharper
+        found.append(polish(con, theta))
+        if len(found) == 2:
+            break
+    return found
+
+
+def _distinct(con: Constrained, symmetries: Symmetries, ends: list[Critical]) -> list[tuple[Critical, int]]:
+    groups: list[list[Any]] = []
+    for end in sorted(ends, key=lambda e: e.residual):
+        value = con.value(end.theta)
+        for group in groups:
+            if abs(group[1] - value) <= 1e-8 * max(1.0, abs(value)) and symmetries.distance(group[0].theta, end.theta) <= _SAME:
+                group[2] += 1
+                break
+        else:
+            groups.append([end, value, 1])
+    return [(end, count) for end, _, count in groups]
+
+
+def _families(con: Constrained, points: list[CriticalPoint]) -> list[CriticalPoint]:
+    """Points of one continuous family that no symmetry explains count once: the same outputs, index and number of zero modes."""
+    kept: list[CriticalPoint] = []
+    outputs: list[np.ndarray] = []
+    for point in points:
+        weights = point.state.weights()
+        f = np.asarray(con.problem.network.outputs({k: np.asarray(w) for k, w in weights.items()}, np.asarray(con.data.x), np))
+        for k, other in enumerate(kept):
+            alike = (point.index, point.nullity, point.kinks) == (other.index, other.nullity, other.kinks) and point.unexplained > 0
+            if alike and np.abs(f - outputs[k]).max() <= 1e-8 * max(1.0, float(np.abs(f).max())):
+                kept[k] = replace(other, found=other.found + point.found)
+                break
+        else:
+            kept.append(point)
+            outputs.append(f)
+    return kept
+
+
+def _described(con: Constrained, symmetries: Symmetries, end: Critical, found: int) -> CriticalPoint:
+    _, sizes, rows = np.linalg.svd(end.normals)
+    free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :].T
+    values = np.linalg.eigvalsh(free.T @ end.hessian @ free) if free.shape[1] else np.zeros(0)
+    top = float(np.abs(values).max(initial=0.0))
+    null = np.abs(values) <= NULL * top
+    index, nullity = int((values[~null] < 0).sum()), int(null.sum())
+    along = symmetries.orbit(end.theta) @ free
+    explained = int((np.linalg.svd(along, compute_uv=False) > 1.0 - 1e-6).sum()) if along.size else 0
+    below, above = float(np.abs(values[null]).max(initial=0.0)), float(np.abs(values[~null]).min(initial=np.inf))
+    left, right = kink_sides(con)
+    push = end.pull * (right - left)[end.bent]
+    scale = float(np.abs(end.multipliers).max(initial=0.0)) / max(1, data_size(con))
+    repelling, idle = int((push < -1e-9 * scale).sum()), bool((np.abs(push) <= 1e-9 * scale).any())
+    kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
+    doubtful = idle or nullity > explained
+    attracting = index == 0 and repelling == 0 and (not doubtful or _comes_back(con, end.theta))
+    state = con.spheres.state(end.theta)
+    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) if con.problem.loss.labels != "targets" else float("nan")
+    value = con.value(end.theta)
+    return CriticalPoint(
+        state=state,
+        residual=end.residual,
+        log_loss=value if con.is_logarithm else float(np.log(value)) if value > 0 else -np.inf,
+        margin=margin,
+        multipliers=end.multipliers,
+        eigenvalues=values,
+        index=index,
+        nullity=nullity,
+        explained=min(explained, nullity),
+        gap=above / below if below > 0 and np.isfinite(above) else np.inf,
+        kinks=len(end.bent),
+        repelling=repelling,
+        kind=kind,
+        attracting=bool(attracting),
+        found=found,
+        _theta=end.theta,
+    )
+
+
+def data_size(con: Constrained) -> int:
+    """Number of samples."""
+    return int(np.asarray(con.data.x).shape[0])
+
+
+def _comes_back(con: Constrained, theta: np.ndarray) -> bool:
+    """Whether descents from six random points beside θ end with its loss; where second derivatives do not tell."""
+    rng, value = np.random.default_rng(0), con.value(theta)
+    for _ in range(_PROBES):
+        aside = con.spheres.project(theta + _ASIDE * rng.normal(size=len(theta)) / np.sqrt(len(theta)))
+        if con.value(_down(con, aside, _SOFT[3:])[0].theta) < value - 1e-8 * max(1.0, abs(value)):
+            return False
+    return True

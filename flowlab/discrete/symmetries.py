@@ -1,0 +1,242 @@
+"""The symmetries of a network that keep norms: permutations, signs and rotations of hidden units, and the splitting of units.
+
+Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of several blocks;
+an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension every rotation leaves the function as it is;
+where one does, permutations do, and changes of sign on some of the axes for odd and even activations. Under activations of degree one, units
+that point the same way may share their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on all units.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from flowlab.discrete.spheres import Layout, blocks
+from flowlab.language.network import Network
+
+_SAME = 1e-10
+_TURNS = 20
+_PARALLEL = 1e-7
+"""Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A hidden dimension.
+
+    Attributes:
+        name: as in the shapes of the network.
+        size: number of units, h.
+        axes: the (block, axis) pairs on which it acts.
+        rotations: whether every rotation of the units leaves the function as it is; else permutations do.
+        signs: sets of axes on which the sign of one unit may be changed.
+        splits: whether units that point the same way may share their weight.
+    """
+
+    name: str
+    size: int
+    axes: tuple[tuple[str, int], ...]
+    rotations: bool
+    signs: tuple[frozenset[tuple[str, int]], ...]
+    splits: bool
+
+    def units(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
+        """All weights of every unit, (h, M)."""
+        return np.hstack([np.moveaxis(W[block], axis, 0).reshape(self.size, -1) for block, axis in self.axes])
+
+    def act(self, W: Mapping[str, np.ndarray], Q: np.ndarray, axes: frozenset[tuple[str, int]] | None = None) -> dict[str, np.ndarray]:
+        """Weights after the units were mixed by Q, (h, h), on all axes or on some."""
+        out = dict(W)
+        for block, axis in self.axes:
+            if axes is None or (block, axis) in axes:
+                out[block] = np.moveaxis(np.tensordot(Q, out[block], (1, axis)), 0, axis)
+        return out
+
+
+class Symmetries:
+    """The symmetries of a network with given shapes; weights are rows (P,) or blocks.
+
+    Args:
+        network: the network.
+        layout: blocks and shapes.
+        d: input dimension.
+        merge: blocks that are normed unit by unit may not be mixed: then only permutations and signs are left.
+    """
+
+    def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True) -> None:
+        self.network, self.layout = network, layout
+        shapes = dict(layout)
+        rng = np.random.default_rng(20)
+        # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
+        self.x = rng.normal(size=(3 * d + 8, d))
+        self.trials = [{k: rng.normal(size=s) for k, s in layout} for _ in range(2)]
+        outer = {network.input_dim, *network.output_shape}
+        self.dimensions: list[Dimension] = []
+        for name in dict.fromkeys(dim for shape in network.shapes.values() for dim in shape):
+            axes = tuple((w, k) for w, shape in network.shapes.items() for k, dim in enumerate(shape) if dim == name)
+            if isinstance(name, int) or name in outer or not axes or any((w, 1 - k) in axes for w, k in axes):
+                continue
+            size = shapes[axes[0][0]][axes[0][1]]
+            self.dimensions.append(self._learned(str(name), size, axes, rng, merge))
+
+    def _learned(self, name: str, size: int, axes: tuple[tuple[str, int], ...], rng: np.random.Generator, merge: bool) -> Dimension:
+        plain = Dimension(name, size, axes, False, (), False)
+        Q = np.linalg.qr(rng.normal(size=(size, size)))[0]
+        flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
+        subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
+        signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
+        rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
+        return Dimension(name, size, axes, rotations, signs, merge and not rotations and size > 1 and self._splits(plain))
+
+    def _splits(self, dim: Dimension) -> bool:
+        """Whether (1, 0) and (cos φ, sin φ) times one unit are the same function."""
+        mix = np.eye(dim.size)
+        mix[:2, :2] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
+        alone = np.eye(dim.size)
+        alone[1, 1] = 0.0
+        for W in self.trials:
+            one = dim.act(W, alone)
+            if not _close(self.outputs(one), self.outputs(dim.act(one, mix))):
+                return False
+        return True
+
+    def _kept(self, change: Any) -> bool:
+        return all(_close(self.outputs(W), self.outputs(change(W))) for W in self.trials)
+
+    def outputs(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Outputs at the inputs of the trials."""
+        return np.asarray(self.network.outputs(W, self.x, np))
+
+    def gathered(self, theta: np.ndarray) -> np.ndarray:
+        """The row with units that point the same way gathered into the first of them, (P,)."""
+        W = {k: np.array(v) for k, v in blocks(self.layout, theta).items()}
+        for dim in self.dimensions:
+            if dim.splits:
+                units, Q = dim.units(W), np.eye(dim.size)
+                for group in self._parallel(units):
+                    lengths = np.linalg.norm(units[group], axis=1)
+                    # The first row of the rotation gathers; the others are across and give nothing.
+                    frame = np.linalg.qr(np.column_stack([lengths, np.eye(len(group))[:, 1:]]))[0].T
+                    frame[0] *= np.sign(frame[0] @ lengths)
+                    Q[np.ix_(group, group)] = frame
+                W = dim.act(W, Q)
+        return self._row(W)
+
+    def directions(self, theta: np.ndarray) -> tuple[int, int]:
+        """How many units that can be split are active, and in how many directions they point."""
+        W, active, distinct = blocks(self.layout, theta), 0, 0
+        for dim in self.dimensions:
+            if dim.splits:
+                units = dim.units(W)
+                used = units[np.linalg.norm(units, axis=1) > _PARALLEL * np.linalg.norm(units)]
+                active += len(used)
+                distinct += len(used) - sum(len(group) - 1 for group in self._parallel(used))
+        return active, distinct
+
+    @staticmethod
+    def _parallel(units: np.ndarray) -> list[list[int]]:
+        sizes = np.linalg.norm(units, axis=1)
+        used = [int(i) for i in np.flatnonzero(sizes > _PARALLEL * sizes.max(initial=0.0))]
+        groups: list[list[int]] = []
+        for i in used:
+            home = next((g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < _PARALLEL), None)
+            groups.append([i]) if home is None else home.append(i)
+        return [g for g in groups if len(g) > 1]
+
+    def orbit(self, theta: np.ndarray) -> np.ndarray:
+        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit."""
+        W, rows = {k: np.asarray(v) for k, v in blocks(self.layout, theta).items()}, []
+        for dim in self.dimensions:
+            pairs = list(combinations(range(dim.size), 2)) if dim.rotations else []
+            if dim.splits:
+                units = dim.units(W)
+                sizes = np.linalg.norm(units, axis=1)
+                empty = [int(i) for i in np.flatnonzero(sizes <= _PARALLEL * sizes.max())]
+                pairs = [pair for group in self._parallel(units) for pair in combinations(group, 2)]
+                pairs += [(i, int(j)) for i in empty for j in np.flatnonzero(sizes > _PARALLEL * sizes.max())]
+            for i, j in pairs:
+                Omega = np.zeros((dim.size, dim.size))
+                Omega[i, j], Omega[j, i] = 1.0, -1.0
+                rows.append(np.concatenate([np.ravel(self._velocity(dim, W, Omega, block)) for block, _ in self.layout]))
+        if not rows:
+            return np.zeros((0, len(theta)))
+        _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
+        return basis[sizes > 1e-8 * max(sizes[0], 1e-300)]
+
+    @staticmethod
+    def _velocity(dim: Dimension, W: Mapping[str, np.ndarray], Omega: np.ndarray, block: str) -> np.ndarray:
+        axes = [axis for name, axis in dim.axes if name == block]
+        return np.moveaxis(np.tensordot(Omega, W[block], (1, axes[0])), 0, axes[0]) if axes else np.zeros_like(W[block])
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> float:
+        """‖a - g b‖ for the symmetry g that brings b nearest to a, with split units gathered (dimensionless; found by alternation, so an upper bound)."""
+        a, b = self.gathered(a), self.gathered(b)
+        A, B = (dict(blocks(self.layout, t)) for t in (a, b))
+        best, rng = float(np.linalg.norm(a - b)), np.random.default_rng(0)
+        orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [self.dimensions[::-1]]
+        # Rotations of several dimensions at once have local optima; other first guesses get out of them.
+        turns = [None] * len(orders) + [rng] * (_TURNS if sum(dim.rotations for dim in self.dimensions) > 1 else 0)
+        for turn, order in zip(turns, orders + orders[:1] * (len(turns) - len(orders)), strict=True):
+            if best <= _SAME:
+                break
+            W = B
+            # To begin with, a dimension is told by what it does not share with dimensions that are still to be settled.
+            open_ones = {dim.name for dim in order}
+            for dim in order:
+                open_ones.discard(dim.name)
+                if turn is not None and dim.rotations:
+                    W = dim.act(W, np.linalg.qr(turn.normal(size=(dim.size, dim.size)))[0])
+                else:
+                    W = self._nearest(dim, A, W, set(open_ones))
+            last, now = np.inf, float(np.linalg.norm(a - self._row(W)))
+            while now < last * (1.0 - 1e-6) and now > 1e-15:
+                last = now
+                for dim in self.dimensions:
+                    W = self._nearest(dim, A, W, set())
+                now = float(np.linalg.norm(a - self._row(W)))
+            best = min(best, now)
+        return best
+
+    def _nearest(self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]) -> dict[str, np.ndarray]:
+        others = {axis: d.name for d in self.dimensions for axis in d.axes}
+        axes = [(w, k) for w, k in dim.axes if others.get((w, 1 - k)) not in without] or list(dim.axes)
+        part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
+        mine, theirs = part.units(A), part.units(W)
+        if others and len(axes) < len(dim.axes):
+            # What is shared with an open dimension is told by what no mixing of that dimension changes.
+            shared = [np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1) for w, k in dim.axes if (w, k) not in axes]
+            sizes = np.stack([np.linalg.norm(s, axis=2) for s in shared], axis=2)
+            mine, theirs = np.hstack([mine, sizes[0]]), np.hstack([theirs, sizes[1]])
+        if dim.rotations:
+            u, _, v = np.linalg.svd(mine @ theirs.T)
+            return dim.act(W, u @ v)
+        choices = [None, *dim.signs]
+        images = [theirs if c is None else self._flipped(part, W, c, theirs.shape[1]) for c in choices]
+        costs = np.stack([((mine[:, None] - image[None]) ** 2).sum(axis=2) for image in images])
+        rows, columns = linear_sum_assignment(costs.min(axis=0))
+        Q = np.zeros((dim.size, dim.size))
+        Q[rows, columns] = 1.0
+        out = W
+        which = costs.argmin(axis=0)
+        for index, c in enumerate(choices):
+            if c is not None:
+                flips = np.ones(dim.size)
+                flips[[j for i, j in zip(rows, columns, strict=True) if which[i, j] == index]] = -1.0
+                out = dim.act(out, np.diag(flips), c)
+        return dim.act(out, Q)
+
+    @staticmethod
+    def _flipped(part: Dimension, W: Mapping[str, np.ndarray], signs: frozenset[tuple[str, int]], width: int) -> np.ndarray:
+        turned = part.units(part.act(W, -np.eye(part.size), signs))
+        rest = part.units(W).shape[1]
+        return turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
+
+    def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.ravel(W[name]) for name, _ in self.layout])
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.abs(a - b).max() <= _SAME * max(float(np.abs(a).max()), 1e-300))
