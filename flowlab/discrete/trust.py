@@ -1,10 +1,7 @@
 """Descent to a minimum on a product of spheres: trust-region Newton, L-BFGS and gradient descent."""
 
-from typing import Any
-
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import minimize as scipy_minimize
 
 from flowlab.core.errors import UnknownName
 from flowlab.discrete.constrained import Constrained
@@ -15,6 +12,7 @@ DENSE = 400
 """The most weights for which second derivatives are formed and factored."""
 
 _SMALLEST = 1e-13
+_MEMORY = 20
 _REACH = 0.3
 """Within this distance of a known root its pole is felt."""
 
@@ -182,38 +180,71 @@ def _truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.n
 
 
 def _lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    """On all coordinates of the objective made constant along rays."""
-    spheres = con.spheres
-
-    def fun(z: np.ndarray) -> tuple[float, Any]:
-        t = spheres.project(z)
-        return con.value(t), spheres.tangent(t, con.gradient(t)) / np.sqrt(spheres.squares(z, z))[spheres.owner]
-
-    taken = 0
-    while taken < steps:
-        options = {"maxiter": steps - taken, "maxcor": 30, "gtol": 0.1 * tolerance}
-        found = scipy_minimize(fun, theta, jac=True, method="L-BFGS-B", options=options)
-        before, theta, taken = con.residual(theta), spheres.project(found.x), taken + max(1, int(found.nit))
-        if con.residual(theta) <= tolerance or con.residual(theta) > 0.5 * before:
-            break
-    return theta, taken
+    """Limited-memory BFGS; what is remembered is carried along by projection on the new tangent space."""
+    tangent, pairs, step = con.spheres.tangent, [], 0
+    f, full = con.value(theta), con.gradient(theta)
+    g = tangent(theta, full)
+    while step < steps and float(np.linalg.norm(g)) / con.measure(full) > tolerance:
+        step += 1
+        d, kept = -g, []
+        for s, y in reversed(pairs):
+            a = float(s @ d) / float(s @ y)
+            d = d - a * y
+            kept.append(a)
+        if pairs:
+            s, y = pairs[-1]
+            d = d * (float(s @ y) / float(y @ y))
+        for (s, y), a in zip(pairs, reversed(kept), strict=True):
+            d = d + (a - float(y @ d) / float(s @ y)) * s
+        if d @ g >= 0:
+            d, pairs = -g, []
+        first = 1.0 if pairs else min(1.0, 0.1 / float(np.linalg.norm(g)))
+        found = _line(con, theta, f, g, d, first)
+        if found is None:
+            if not pairs:
+                break
+            pairs = []
+            continue
+        theta, f, full, length = found
+        g_new = tangent(theta, full)
+        s, y = tangent(theta, length * d), g_new - tangent(theta, g)
+        pairs = [(tangent(theta, a), tangent(theta, b)) for a, b in pairs[-_MEMORY:]]
+        if s @ y > 1e-12 * np.linalg.norm(s) * np.linalg.norm(y):
+            pairs.append((s, y))
+        pairs = [(a, b) for a, b in pairs if a @ b > 0]
+        g = g_new
+    return theta, step
 
 
 def _descent(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    f, length, step = con.value(theta), 1.0, 0
-    for step in range(1, steps + 1):
-        g = con.spheres.tangent(theta, con.gradient(theta))
-        square = float(g @ g)
-        if con.residual(theta) <= tolerance:
-            return theta, step - 1
-        noise = 1e-15 * max(1.0, abs(f))
-        while True:
-            trial = con.spheres.project(theta - length * g)
-            f_new = con.value(trial)
-            if f_new <= f - 0.3 * length * square + noise or length * np.sqrt(square) < _SMALLEST:
-                break
-            length *= 0.5
-        if length * np.sqrt(square) < _SMALLEST:
+    """Steepest descent; each line search begins with the length that the last step and change of gradient suggest (Barzilai and Borwein 1988)."""
+    tangent, step, first = con.spheres.tangent, 0, None
+    f, full = con.value(theta), con.gradient(theta)
+    g = tangent(theta, full)
+    while step < steps and float(np.linalg.norm(g)) / con.measure(full) > tolerance:
+        step += 1
+        found = _line(con, theta, f, g, -g, first or 0.1 / float(np.linalg.norm(g)))
+        if found is None:
             break
-        theta, f, length = trial, f_new, 1.5 * length
+        moved, f, full, length = found
+        g_new = tangent(moved, full)
+        y = g_new - tangent(moved, g)
+        bend = -float(y @ tangent(moved, g))
+        first = length * float(g @ g) / bend if bend > 0 else 2.0 * length
+        theta, g = moved, g_new
     return theta, step
+
+
+def _line(con: Constrained, theta: np.ndarray, f: float, g: np.ndarray, d: np.ndarray, length: float) -> tuple[np.ndarray, float, np.ndarray, float] | None:
+    """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager and Zhang 2005)."""
+    slope, noise = float(g @ d), 1e-13 * max(1.0, abs(f))
+    length = min(length, 1.0 / float(np.linalg.norm(d)))
+    while length * float(np.linalg.norm(d)) > 1e-16:
+        trial = con.spheres.project(theta + length * d)
+        f_new = con.value(trial)
+        if f_new <= f + 1e-4 * length * slope or abs(f_new - f) <= noise:
+            full = con.gradient(trial)
+            if f_new <= f + 1e-4 * length * slope - noise or abs(con.spheres.tangent(trial, full) @ d) < abs(slope):
+                return trial, f_new, full, length
+        length *= 0.5
+    return None

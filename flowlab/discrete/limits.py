@@ -1,0 +1,134 @@
+"""Where flows end, against where the constrained problem has its critical points: which flow came to which point, and which points attract.
+
+The flow on the directions at fixed norms and the gradient of the constrained problem have the same zeros (Poggio, Banburski and Liao 2020; P5), so
+every flow that comes to rest is at a critical point, and a point is left by almost every flow unless it attracts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from flowlab.core.errors import LanguageError
+from flowlab.discrete.critical import CriticalPoints, settle
+from flowlab.language.data import Data
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
+
+Field = Callable[[Any, State, Data], Any]
+TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class FlowLimits:
+    """Which flow came to which critical point; prints as two tables.
+
+    Attributes:
+        points: the critical points, numbered as they stand.
+        dataset: over `flow`: `nearest` point, its `distance` modulo symmetry (√Σ_k ‖V_k - g V'_k‖², dimensionless), `matched` where that is below
+            the tolerance, `to_critical`, the distance to the critical point that Newton's method finds from the end itself (nan where it finds none),
+            `log_norm` at the end; over (`flow`, `point`): `distances`; over `point`: `reached`, how many flows matched it, `attracting`, `log_loss`, `index`, and `rate`,
+            ‖V̇‖ of the given field there over its root mean square at random directions (nan without a field, and where there are kinks).
+        random_rate: the smallest such rate over 16 random directions: what a field looks like where it does not vanish.
+    """
+
+    points: CriticalPoints
+    dataset: xr.Dataset
+    random_rate: float
+    name = "critical points and flows"
+
+    @property
+    def unmatched(self) -> list[int]:
+        """Flows that ended at none of the points."""
+        return [int(i) for i in np.flatnonzero(~self.dataset["matched"].values)]
+
+    @property
+    def unreached(self) -> list[int]:
+        """Attracting points that no flow reached."""
+        ds = self.dataset
+        return [int(i) for i in np.flatnonzero(ds["attracting"].values & (ds["reached"].values == 0))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Tables as lists, for JSON; what is not a number is None."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, list):
+                return [plain(v) for v in value]
+            return None if isinstance(value, float) and not np.isfinite(value) else value
+
+        return {str(k): plain(v.values.tolist()) for k, v in self.dataset.data_vars.items()} | {"tolerance": self.dataset.attrs["tolerance"]}
+
+    def __str__(self) -> str:
+        ds, told = self.dataset, [str(self.points), "flow  nearest  distance   to critical  log norm"]
+        for i in range(ds.sizes["flow"]):
+            row = ds.isel(flow=i)
+            matched = "" if bool(row["matched"]) else "  none of the points"
+            told.append(
+                f"{i:4d}  {int(row['nearest']):7d}  {float(row['distance']):8.1e}  {float(row['to_critical']):11.1e}  {float(row['log_norm']):8.4g}{matched}"
+            )
+        told.append("point  reached  attracting  rate of the field")
+        for k in range(ds.sizes["point"]):
+            row = ds.isel(point=k)
+            told.append(f"{k:5d}  {int(row['reached']):7d}  {'yes' if bool(row['attracting']) else 'no':10s}  {float(row['rate']):8.1e}")
+        return "\n".join(told)
+
+
+def flow_limits(
+    ends: Sequence[Trajectory | State] | Trajectory | State, points: CriticalPoints, *, field: Field | None = None, tolerance: float = TOLERANCE
+) -> FlowLimits:
+    """Hold the ends of flows against critical points.
+
+    Args:
+        ends: trajectories, of which the last state counts, or states. Only their directions are compared; norms are for the caller to choose equal.
+        points: from `critical_points`.
+        field: a vector field `field(t, state, data)` such as `lower` gives; its rates are evaluated at the points (P5).
+        tolerance: distance below which an end is at a point.
+
+    Raises:
+        LanguageError: without ends or points; ShapeMismatch: for states of other shapes.
+    """
+    listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
+    if not listed or not len(points):
+        raise LanguageError(f"{len(listed)} flows and {len(points)} points cannot be compared; give at least one of each.")
+    con, states = points.constrained, [e.last if isinstance(e, Trajectory) else e for e in listed]
+    rows = [con.row(state) for state in states]
+    distances = np.array([[points.symmetries.distance(row, con.row(p.state)) for p in points] for row in rows])
+    settled = []
+    for row in rows:
+        end = settle(con, row)
+        settled.append(points.symmetries.distance(row, end.theta) if end.residual <= 1e-10 else np.nan)
+    nearest, matched = distances.argmin(axis=1), distances.min(axis=1) <= tolerance
+    rates, random_rate = _rates(points, field)
+    variables = {
+        "nearest": ("flow", nearest),
+        "distance": ("flow", distances.min(axis=1)),
+        "matched": ("flow", matched),
+        "to_critical": ("flow", np.array(settled)),
+        "log_norm": ("flow", np.array([float(np.asarray(con.problem.log_product({k: np.asarray(w) for k, w in s.weights().items()}, np))) for s in states])),
+        "distances": (("flow", "point"), distances),
+        "reached": ("point", np.bincount(nearest[matched], minlength=len(points))),
+        "attracting": ("point", np.array([p.attracting for p in points])),
+        "log_loss": ("point", np.array([p.log_loss for p in points])),
+        "index": ("point", np.array([p.index for p in points])),
+        "rate": ("point", rates),
+    }
+    return FlowLimits(points, xr.Dataset(variables, attrs={"tolerance": tolerance}), random_rate)
+
+
+def _rates(points: CriticalPoints, field: Field | None) -> tuple[np.ndarray, float]:
+    """‖V̇‖ over the loss at every point, and the least at random directions; both over the root mean square of the latter."""
+    if field is None:
+        return np.full(len(points), np.nan), float("nan")
+    con, rng = points.constrained, np.random.default_rng(0)
+
+    def rate(state: State) -> float:
+        moved = jax.tree_util.tree_leaves(field(0.0, state, con.data).V)
+        log_loss = float(np.asarray(con.problem.log_loss({k: np.asarray(w) for k, w in state.weights().items()}, con.data, np)))
+        return float(np.sqrt(sum(float((np.asarray(v) ** 2).sum()) for v in moved)) * np.exp(-log_loss))
+
+    random = np.array([rate(con.spheres.state(con.random(rng))) for _ in range(16)])
+    size = float(np.sqrt((random**2).mean()))
+    return np.array([np.nan if p.kinks else rate(p.state) / size for p in points]), float(random.min() / size)

@@ -1,0 +1,203 @@
+"""Critical points of the constrained problem: by hand, by kind, by symmetry, and against independent arithmetic."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+import flowlab as fl
+from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
+from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.critical import critical_points
+from flowlab.discrete.polish import polish
+from flowlab.discrete.trust import METHODS, minimize, root
+
+
+def labelled(n, d, seed):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(n, d)), rng.normal(size=d)
+    return fl.Data(x, np.sign(x @ w))
+
+
+def test_all_of_a_circle():
+    """One linear layer in two dimensions: the loss on a circle, on a grid and by bracketing; minima and maxima alternate."""
+    rng = np.random.default_rng(3)
+    data = fl.Data(rng.normal(size=(7, 2)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0, -1.0]))
+    z = data.y[:, None] * np.asarray(data.x)
+
+    def value(a):
+        q = -6.0 * z @ np.array([np.cos(a), np.sin(a)])
+        return float(np.log(np.exp(q - q.max()).sum()) + q.max())
+
+    grid = np.linspace(0, 2 * np.pi, 4001)[:-1]
+    values = np.array([value(a) for a in grid])
+    lows = [g for g, v, left, right in zip(grid, values, np.roll(values, 1), np.roll(values, -1), strict=True) if v < left and v <= right]
+    highs = [g for g, v, left, right in zip(grid, values, np.roll(values, 1), np.roll(values, -1), strict=True) if v > left and v >= right]
+    want = sorted(minimize_scalar(lambda a, s=s: s * value(a), bounds=(g - 2e-3, g + 2e-3), method="bounded", options={"xatol": 1e-10}).fun * s
+                  for s, where in ((1, lows), (-1, highs)) for g in where)  # fmt: skip
+    points = critical_points(fl.Problem("W1 @ x"), data, norm=6.0, starts=24)
+    assert [p.log_loss for p in points] == pytest.approx(want, abs=1e-10)
+    assert {p.kind for p in points} == {"minimum", "maximum"}
+    assert sum(p.kind == "minimum" for p in points) == len(lows)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_layer_has_no_zero_modes(seed):
+    """P16: the least eigenvalue at the minimum is at least the multiplier; no zero modes anywhere."""
+    points = critical_points(fl.Problem("W1 @ x"), labelled(9, 4, seed), norm=15.0, starts=8)
+    best = points[0]
+    assert (best.kind, best.index, best.attracting) == ("minimum", 0, True)
+    assert all(p.nullity == 0 and p.residual <= 1e-12 for p in points)
+    assert best.eigenvalues[0] >= -best.multipliers[0] * (1 - 1e-10) > 0
+
+
+@pytest.mark.parametrize("h", range(1, 7))
+def test_rotations_of_hidden_units_are_the_zero_modes(h):
+    """P17: h - 1 of them at the minimum of a two-layer linear net, all of them told as symmetries."""
+    best = critical_points(fl.Problem("W2 @ W1 @ x"), labelled(8, 3, 10 + h), norm=12.0, widths={"W1": h}, starts=4)[0]
+    assert (best.index, best.nullity, best.explained, best.unexplained) == (0, h - 1, h - 1, 0)
+    assert best.kind == ("Morse-Bott" if h > 1 else "minimum")
+    assert best.gap > 1e6
+    assert best.residual <= 1e-12
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_split_units_are_the_zero_modes_of_relus(seed):
+    """P17: as many as active units minus directions; at a point without units of zero weight, and kinks or none."""
+    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)"), labelled(10, 3, seed), norm=10.0, widths={"W1": 5}, starts=12, seed=seed)
+    for p in points:
+        assert p.residual <= 1e-10
+        active, distinct = points.symmetries.directions(points.constrained.row(p.state))
+        if active == 5 and p.index == 0:
+            assert p.nullity == p.explained == active - distinct
+    assert points[0].attracting
+    assert any(p.kinks for p in points)
+
+
+def test_a_point_on_a_kink_is_a_zero_of_a_subgradient_alone():
+    """A minimum with samples on kinks: beside it, on a kink's two sides, the gradient across points back to it; and it is not small."""
+    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)"), labelled(10, 3, 0), norm=15.0, widths={"W1": 3}, starts=8)
+    best = points[0]
+    assert (best.kind, best.repelling, best.index, best.attracting) == ("non-smooth", 0, 0, True)
+    assert best.kinks > 0
+    con, theta = points.constrained, points.constrained.row(best.state)
+    end = polish(con, theta, 1e-9)
+    assert end.residual <= 1e-12
+    assert len(end.bent) == best.kinks
+    for normal in end.normals[con.spheres.count :]:
+        across = con.spheres.tangent(theta, normal)
+        across /= np.linalg.norm(across)
+        slopes = [con.gradient(con.spheres.project(theta + s * 1e-6 * across)) @ across for s in (-1.0, 1.0)]
+        assert slopes[0] < 0 < slopes[1]
+        assert con.residual(con.spheres.project(theta + 1e-6 * across)) > 1e-3
+
+
+def test_the_gradient_of_a_relu_is_held_against_a_grid_of_slopes():
+    """Control: polishing towards a wrong slope, or from a point that is not near one, does not call it critical."""
+    con = Constrained(fl.Problem("W2 @ relu(W1 @ x)"), labelled(8, 3, 4), norm=10.0, widths={"W1": 3})
+    theta = con.random(np.random.default_rng(0))
+    end = polish(con, theta)
+    assert end.residual > 1e-10 or np.linalg.norm(end.theta - theta) > 1e-3
+
+
+@pytest.mark.parametrize("text", ["W2 @ tanh(W1 @ x)", "W2 @ relu(W1 @ x)**2"])
+@pytest.mark.parametrize("per", ["layer", "network"])
+def test_derivatives_are_those_of_differences(text, per):
+    """The Riemannian gradient and Hessian along a geodesic, by central differences of the value."""
+    norm = {"W1": 2.0, "W2": 3.0} if per == "layer" else {"network": 4.0}
+    con = Constrained(fl.Problem(text, "logistic", per=per), labelled(6, 3, 5), norm=norm, widths={"W1": 4})
+    rng = np.random.default_rng(1)
+    theta, basis = con.random(rng), None
+    basis = con.spheres.basis(theta)
+    assert basis.T @ basis == pytest.approx(np.eye(basis.shape[1]), abs=1e-13)
+    assert np.abs(con.spheres.normals(theta) @ basis).max() < 1e-13
+    c = rng.normal(size=basis.shape[1])
+    v = basis @ c
+
+    def along(t):
+        # On every sphere a great circle with the speed of its part of v.
+        speed = np.sqrt(con.spheres.squares(v, v))[con.spheres.owner]
+        return con.value(np.cos(speed * t) * theta + np.sin(speed * t) / speed * v)
+
+    step = 1e-4
+    first = (along(step) - along(-step)) / (2 * step)
+    second = (along(step) - 2 * along(0.0) + along(-step)) / step**2
+    assert con.gradient(theta) @ v == pytest.approx(first, rel=1e-6)
+    assert c @ con.riemannian(theta, basis) @ c == pytest.approx(second, rel=1e-5)
+    lam = con.spheres.squares(theta, con.gradient(theta))[con.spheres.owner]
+    assert c @ (basis.T @ (con.times(theta, v) - lam * v)) == pytest.approx(c @ con.riemannian(theta, basis) @ c, rel=1e-10)
+    # Control: without the multipliers it is another number.
+    assert c @ (basis.T @ con.hessian(theta) @ basis) @ c != pytest.approx(second, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_comes_to_the_same_minimum(method):
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)"), labelled(10, 3, 6), norm={"W1": 2.0, "W2": 2.0}, widths={"W1": 2})
+    want = minimize(con, con.random(np.random.default_rng(2)))[0]
+    end, steps = minimize(con, con.spheres.project(want + 0.1 * np.random.default_rng(3).normal(size=len(want))), method=method)
+    assert con.residual(want) <= 1e-12
+    assert con.residual(end) <= 1e-12
+    assert con.value(end) == pytest.approx(con.value(want), abs=1e-12)
+    assert steps > 1
+
+
+def test_deflation_turns_away_from_what_is_known():
+    con = Constrained(fl.Problem("W1 @ x"), labelled(9, 4, 0), norm=6.0)
+    start = con.random(np.random.default_rng(5))
+    first = root(con, start, [])
+    assert first is not None
+    assert con.residual(first) <= 1e-9
+    again = root(con, start, [first])
+    assert again is None or np.linalg.norm(again - first) > 1e-3
+
+
+def test_everything_found_is_the_same_on_every_seed_of_the_search_and_in_every_rotation():
+    """Distinct points have distinct losses here; a rotation of the inputs rotates the points and changes nothing else."""
+    data, problem = labelled(8, 3, 7), fl.Problem("W2 @ W1 @ x", "logistic")
+    told = {"norm": 5.0, "widths": {"W1": 2}, "starts": 24}
+    first = critical_points(problem, data, seed=0, **told)
+    other = critical_points(problem, data, seed=1, **told)
+    Q = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turned = critical_points(problem, fl.Data(np.asarray(data.x) @ Q.T, data.y), seed=2, **told)
+    assert first[0].log_loss == pytest.approx(other[0].log_loss, abs=1e-12) == pytest.approx(turned[0].log_loss, abs=1e-12)
+    assert first[0].eigenvalues == pytest.approx(turned[0].eigenvalues, abs=1e-10)
+    assert first.distance(first[0], other[0]) < 1e-10
+    assert first.distance(first[0], first[-1]) > 0.1
+
+
+def test_a_table_and_json_for_everything_found():
+    points = critical_points(fl.Problem("W1 @ x"), labelled(6, 2, 8), norm=3.0, starts=6)
+    assert "minimum, attracting" in str(points)
+    told = points[0].to_dict()
+    assert told["kind"] == "minimum"
+    assert set(told["V"]) == {"W1"}
+
+
+class TestBadInput:
+    data = labelled(6, 3, 0)
+
+    @pytest.mark.parametrize("norm", [0.0, -1.0, float("inf"), float("nan"), True, "5", None])
+    def test_norms(self, norm):
+        with pytest.raises(LanguageError, match="norm"):
+            Constrained(fl.Problem("W1 @ x"), self.data, norm=norm)
+
+    @pytest.mark.parametrize("norm", [{"W1": -1.0}, {"W1": np.ones(3)}, {}, {"W1": 1.0, "W9": 2.0}])
+    def test_norms_by_block(self, norm):
+        with pytest.raises(ShapeMismatch, match="norm"):
+            Constrained(fl.Problem("W1 @ x"), self.data, norm=norm)
+
+    def test_no_product_of_norms(self):
+        with pytest.raises(NotHomogeneous, match="give norms by block"):
+            Constrained(fl.Problem("W2 @ tanh(W1 @ x)"), self.data, norm=5.0, widths={"W1": 2})
+
+    @pytest.mark.parametrize("starts", [-1, 2.5, True, "8"])
+    def test_starts(self, starts):
+        with pytest.raises(LanguageError, match="starts"):
+            critical_points(fl.Problem("W1 @ x"), self.data, norm=5.0, starts=starts)
+
+    def test_too_many_weights(self):
+        with pytest.raises(LanguageError, match="too many"):
+            critical_points(fl.Problem("W2 @ W1 @ x"), self.data, norm=5.0, widths={"W1": 200}, starts=1)
+
+    def test_a_start_of_another_shape(self):
+        with pytest.raises(ShapeMismatch, match="W1"):
+            critical_points(fl.Problem("W1 @ x"), self.data, norm=5.0, starts=0, near=[{"W1": np.ones((1, 4))}])
