@@ -15,8 +15,8 @@ SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
 
 
 def main(small: bool = False, out: Path | None = None) -> dict[str, float]:
-    """Breast cancer (Iris, if small), a two-layer ReLU net; returns the margin that each scheme has reached at the same time."""
-    data = fl.load("iris:setosa" if small else "breast_cancer", standardize=True)
+    """Breast cancer (a dozen points, if small), a two-layer ReLU net; returns the margin that each scheme has reached at the same time."""
+    data = fl.load("gaussian?n=12&d=3&margin=0.2" if small else "breast_cancer", standardize=True)
     margins = {}
     for scheme in SCHEMES:
         problem = fl.Problem("W2 @ relu(W1 @ x)", loss="logistic", scheme=scheme, reduction="mean")

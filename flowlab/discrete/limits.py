@@ -30,7 +30,8 @@ class FlowLimits:
         points: the critical points, numbered as they stand.
         dataset: over `flow`: `nearest` point, its `distance` modulo symmetry (√Σ_k ‖V_k - g V'_k‖², dimensionless), `matched` where that is below
             the tolerance, `to_critical`, the distance to the critical point that Newton's method finds from the end itself (nan where it finds none),
-            `log_norm` at the end; over (`flow`, `point`): `distances`; over `point`: `reached`, how many flows matched it, `attracting`, `log_loss`, `index`, and `rate`,
+            `log_norm` at the end; over (`flow`, `point`): `distances`; over `point`: `reached`, how many flows matched it,
+            `attracting`, `log_loss`, `index`, and `rate`,
             ‖V̇‖ of the given field there over its root mean square at random directions (nan without a field, and where there are kinks).
         random_rate: the smallest such rate over 16 random directions: what a field looks like where it does not vanish.
     """
