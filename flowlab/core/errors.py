@@ -79,3 +79,11 @@ class ClaimError(FlowlabError):
 
 class TooEarly(FlowlabError):
     """Rows that end too early, or are too few, for a statement about their limits."""
+
+
+class NotSeparable(FlowlabError):
+    """Data that no hyperplane through 0 separates; `certificate` holds the exact vector that shows it."""
+
+    def __init__(self, message: str, certificate: object) -> None:
+        super().__init__(message)
+        self.certificate = certificate
