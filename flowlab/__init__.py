@@ -28,12 +28,15 @@ _HOMES = {
     "flowlab.dynamics.kinks.rounding": ("Rounded", "rounded"),
     "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
+    "flowlab.discrete.critical": ("CriticalPoint", "constrained_minimum", "critical_points"),
     "flowlab.discrete.limit": ("Limit", "limit"),
+    "flowlab.discrete.limits": ("FlowLimits", "flow_limits"),
+    "flowlab.discrete.max_margin": ("MaxMargin", "lyu_li", "max_margin"),
     "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),
     "flowlab.claims": ("Claim", "Verdict", "check", "claim"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
-        "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "OutputError",
+        "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",
         "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "UnknownName", "UnloweredNode",
     ),
 }  # fmt: skip

@@ -119,7 +119,7 @@ class Limit:
         Raises:
             DataError: if the support names what is no constraint.
         """
-        names = _labels(self._system)
+        names = labels(self._system)
         wanted = self.support if support is None else support
         if not wanted or not set(wanted) <= set(names):
             odd = sorted(set(wanted) - set(names), key=str)
@@ -170,14 +170,14 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     if data is not None and data.sha256() != own:
         told = f"their hash begins {data.sha256()[:12]} and that of the path's {own[:12]}"
         raise DataError(f"`data` are not the samples of the path: {told}; give the same ones.")
-    data = _admit(problem, data if data is not None else path.data)
+    data = admit(problem, data if data is not None else path.data)
     thetas, log_R, system = _rows(path, data)
     q = system.margins(thetas[-1])
     if not q.min() > 0:
         raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; run longer, `until=fl.separated()` and beyond.")
     units = np.exp(log_R[-1]) * (q - q.min())
     shares = np.exp(-units) / np.exp(-units).sum()
-    points = _candidates(system, thetas[-1], units)
+    points = candidates(system, thetas[-1], units)
     if not points:
         why = f"no KKT point was reached from the last state, where R times the margin is {np.exp(log_R[-1]) * q.min():.3g}"
         return _undecided(system, thetas, q, shares, why)
@@ -187,19 +187,20 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     bend = curvature(system, point)
     rival = _rival(system, point, others, thetas, log_R, distance[-1])
     outside = 1.0 - float(shares[point.support].sum())
-    names = _labels(system)
+    names = labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
     reason = _doubt(distance[-1], rate, bend, outside, rival)
     late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
     settled = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
     return Limit(
-        V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * _balance(problem), support=tuple(names[n] for n in point.support),
+        V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * balance(problem), support=tuple(names[n] for n in point.support),
         multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, curvature=bend,
         decided=reason is None, reason=reason or settled, distance=distance, rate=rate, unseen=unseen, rival=rival, _system=system, _point=point,
     )  # fmt: skip
 
 
-def _admit(problem: Problem, data: Data | None) -> Data:
+def admit(problem: Problem, data: Data | None) -> Data:
+    """The data, if the problem has a max-margin limit on them."""
     if problem.loss.labels == "targets":
         raise LanguageError(f"the loss \"{problem.loss.name}\" has no exponential tail, so no max-margin limit; use \"exponential\" or \"cross_entropy\".")
     if not problem.network.symmetry.joint_degree:
@@ -231,7 +232,7 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     return np.array(thetas), stored["log_R"].values, system
 
 
-def _candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Point]:
+def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Point]:
     """KKT points reached from several guesses of the support, the nearest first."""
     order = np.argsort(units)
     ranked = np.log1p(units[order])
@@ -246,7 +247,7 @@ def _candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Po
         if len(support) and tuple(support) not in tried:
             tried.add(tuple(support))
             point = active_set(system, theta, support)
-            if point is not None and not any(_same(system, point, known) for known in points):
+            if point is not None and not any(same(system, point, known) for known in points):
                 points.append(point)
 
     tried: set[tuple[int, ...]] = set()
@@ -258,7 +259,7 @@ def _candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Po
             system.budget += _MORE
             q = system.margins(uphill)
             point = active_set(system, uphill, np.nonzero(q <= q.min() * (1.0 + 1e-5))[0])
-            if point is not None and not any(_same(system, point, known) for known in points):
+            if point is not None and not any(same(system, point, known) for known in points):
                 points.append(point)
     if points:
         first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
@@ -288,7 +289,7 @@ def _ascend(system: System, theta: np.ndarray) -> np.ndarray | None:
     return system.project(found.x) if np.isfinite(found.x).all() and system.margins(system.project(found.x)).min() > 0 else None
 
 
-def _same(system: System, a: Point, b: Point) -> bool:
+def same(system: System, a: Point, b: Point) -> bool:
     """Whether two points are one up to symmetries of the network, which leave all margins as they are."""
     return bool(np.abs(system.margins(a.theta) - system.margins(b.theta)).max() <= _SAME * a.margin)
 
@@ -319,7 +320,7 @@ def _rival(system: System, point: Point, others: list[Point], thetas: np.ndarray
     if len(rest):
         n = rest[np.argmin(q[rest])]
         if np.exp(log_R[-1]) * (q[n] - point.margin) < _APART:
-            return Rival(f"the constraint {_labels(system)[n]} is less than {_APART:g}/R from binding", (point.margin, float(q[n])), False)
+            return Rival(f"the constraint {labels(system)[n]} is less than {_APART:g}/R from binding", (point.margin, float(q[n])), False)
     return None
 
 
@@ -341,16 +342,16 @@ def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, shares: np.nda
     chosen = np.sort(np.argsort(-shares)[: int((shares > 1e-3 * shares.max()).sum())])
     none = np.zeros(0, dtype=int)
     point = certify(system, Point(theta, float(q.min()), chosen, -np.ones(len(chosen)), none, empty, np.inf))
-    names = _labels(system)
+    names = labels(system)
     return Limit(
-        V=system.blocks(theta), margin=float(q.min()), joint_margin=float(q.min()) * _balance(system.problem), support=tuple(names[n] for n in chosen),
+        V=system.blocks(theta), margin=float(q.min()), joint_margin=float(q.min()) * balance(system.problem), support=tuple(names[n] for n in chosen),
         multipliers=point.alpha, unique_multipliers=point.unique, kinks=0, residual=point.residual, curvature=np.nan, decided=False,
         reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
         _system=system, _point=point,
     )  # fmt: skip
 
 
-def _balance(problem: Problem) -> float:
+def balance(problem: Problem) -> float:
     """Π (κ_k/K)^{κ_k/2}: what a margin on unit blocks becomes on the joint sphere when all ρ_k²/κ_k are equal."""
     symmetry = problem.network.symmetry
     if not symmetry.is_multihomogeneous:
@@ -360,5 +361,6 @@ def _balance(problem: Problem) -> float:
     return float(np.exp((kappa * np.log(kappa / kappa.sum())).sum() / 2.0))
 
 
-def _labels(system: System) -> list[Label]:
+def labels(system: System) -> list[Label]:
+    """Samples, or (sample, wrong class) pairs, by the number of the constraint."""
     return [int(n) if j < 0 else (int(n), int(j)) for n, j in system.pairs]

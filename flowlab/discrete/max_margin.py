@@ -1,0 +1,232 @@
+"""`max_margin`: the largest margin there is, or the best of the local ones, each with what shows it; and how far any weights are from a KKT point.
+
+Gradient flow under losses with an exponential tail converges in direction to KKT points of min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020). Where the
+network is linear in its weights this is the hard-margin machine and its answer is the global one. Elsewhere it is one of several local problems (P18):
+what was found is told, and that nothing better exists is not claimed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.precision import require_x64
+from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.kkt import Point, System, curvature
+from flowlab.discrete.limit import Label, admit, balance, candidates, labels, same
+from flowlab.discrete.svm import Certificate, hard_margin
+from flowlab.discrete.trust import minimize
+from flowlab.language.data import Data
+from flowlab.language.network import Network
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, names_match
+
+_SHARP = (1e1, 1e2, 1e3)
+"""Norms, over the smallest margin of interest, at which the loss is minimised on the way to the margin."""
+_KINK, _SADDLE = 1e-8, 1e-6
+
+
+@dataclass(frozen=True)
+class KKT:
+    """What shows that a direction is a KKT point of the max-margin problem.
+
+    Attributes:
+        residual: largest violation of any KKT condition, relative to the margin.
+        curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over the margin; positive at a saddle.
+        kinks: pre-activations that rest on a kink.
+    """
+
+    residual: float
+    curvature: float
+    kinks: int
+
+    @property
+    def is_local_maximum(self) -> bool:
+        """Whether the margin does not grow to second order along any direction."""
+        return self.curvature <= _SADDLE
+
+
+@dataclass(frozen=True)
+class MaxMargin:
+    """A direction of locally, or where the network is linear in its weights globally, largest margin.
+
+    Attributes:
+        margin: min_n q_n(V), directions of unit norm per block (all blocks together on the joint sphere).
+        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal.
+        V: directions by block.
+        weights: the weights of least norm with q_n ≥ 1: ½‖θ‖² = ½ joint_margin^(-2/K) (L7).
+        support: samples, or (sample, wrong class) pairs, with q_n = margin, and `multipliers`, non-negative, with sum 1.
+        certificate: the exact certificate of separability for a machine; the KKT residuals for a network.
+        is_global: whether nothing better exists.
+        others: further KKT points that were found, by falling joint margin.
+        found: how many starts led here.
+    """
+
+    margin: float
+    joint_margin: float
+    V: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    support: tuple[Label, ...]
+    multipliers: np.ndarray
+    certificate: Certificate | KKT
+    is_global: bool
+    others: tuple["MaxMargin", ...] = ()
+    found: int = 1
+
+    def __str__(self) -> str:
+        if isinstance(self.certificate, Certificate):
+            return f"largest margin {self.margin:.12g}, {len(self.support)} support vectors, {self.certificate}"
+        lines = ["joint margin     support  kinks  residual  curvature  found"]
+        for point in (self, *self.others):
+            c = point.certificate
+            assert isinstance(c, KKT)
+            kind = "local maximum" if c.is_local_maximum else "saddle"
+            told = f"{point.joint_margin:<15.10g}  {len(point.support):7d}  {c.kinks:5d}  {c.residual:8.1e}  {c.curvature:9.2g}"
+            lines.append(f"{told}  {point.found:5d}  {kind}")
+        return "\n".join(lines)
+
+
+def max_margin(
+    network: Network | Problem | str, data: Data, *, near: State | None = None, widths: Mapping[str, int] | None = None, starts: int = 16, seed: int = 0
+) -> MaxMargin:
+    """The largest margin of a homogeneous network on data.
+
+    Args:
+        network: a network, or a problem whose loss has an exponential tail.
+        data: labels ±1 or classes; with classes every wrong one is a constraint of its own.
+        near: weights to look beside, such as the last state of a path; then there is one start.
+        widths: rows of hidden blocks; those of `near` where it is given.
+        starts: number of random starts, for networks that are not linear in their weights.
+        seed: of the starts.
+
+    Raises:
+        NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated the data;
+            NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without float64.
+    """
+    require_x64("max_margin")
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 16.")
+    loss = "cross_entropy" if data.kind == "classes" else "exponential"
+    problem = network if isinstance(network, Problem) else Problem(network, loss)
+    data = admit(problem, data)
+    problem.loss.check_labels(data)
+    if near is not None:
+        names_match(near, problem.network)
+        shapes = {k: tuple(int(n) for n in np.shape(v)) for k, v in near.V.items()}
+    else:
+        shapes = problem.network.resolve(data.d, (data.n_classes or 1) if data.kind == "classes" else 1, widths)
+    system = System(problem, data, shapes)
+    if (features := _features(system)) is not None:
+        return _machine(system, features)
+    found: list[tuple[Point, int]] = []
+    rng = np.random.default_rng(seed)
+    for _ in range(1 if near is not None else starts):
+        if near is not None:
+            theta = system.flat(near.weights())
+            R = float(np.exp(np.asarray(problem.log_product({k: np.asarray(v) for k, v in near.weights().items()}, np))))
+        else:
+            theta, R = _climb(problem, data, system, shapes, rng)
+        q = system.margins(theta)
+        if not q.min() > 0:
+            continue
+        system.budget = 200
+        for point in candidates(system, theta, R * (q - q.min()))[:1]:
+            at = next((k for k, (known, _) in enumerate(found) if same(system, point, known)), None)
+            if at is None:
+                found.append((point, 1))
+            else:
+                found[at] = (found[at][0], found[at][1] + 1)
+    if not found:
+        raise RunFailed(f"none of {starts if near is None else 1} starts came to a KKT point of positive margin; use more `starts` or wider layers.")
+    first, *others = sorted((_told(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
+    return MaxMargin(**{**first.__dict__, "others": tuple(others)})
+
+
+def _climb(problem: Problem, data: Data, system: System, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A direction of small loss at large norm, and that norm."""
+    theta = system.project(rng.normal(size=len(system.kappa)))
+    # One sphere for all weights where only they scale together; one for every block otherwise.
+    per = "layer" if problem.network.symmetry.is_multihomogeneous else "network"
+    plain = Problem(problem.network, problem.loss.name, per=per)
+    size, R = float(np.median(np.abs(system.margins(theta)))) or 1.0, 1.0
+    widths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 2}
+    for sharp in _SHARP:
+        R = sharp / size
+        con = Constrained(plain, data, norm=R if per == "layer" else {"network": R ** (1.0 / float(system.kappa[0]))}, widths=widths)
+        con = con.rounded(1e-2 / sharp) if con.bends else con
+        theta = minimize(con, theta, tolerance=1e-6, steps=100)[0]
+    return theta, R
+
+
+def _features(system: System) -> np.ndarray | None:
+    """∂q/∂θ, (M, P), where q is linear in θ; else None."""
+    if len(system.layout) > 1 or system.bends:
+        return None
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=len(system.kappa))
+    J = np.stack([system.margins(e) for e in np.eye(len(theta))], axis=1)
+    return J if np.allclose(J @ theta, system.margins(theta), rtol=1e-12, atol=1e-13) else None
+
+
+def _machine(system: System, J: np.ndarray) -> MaxMargin:
+    found = hard_margin(J, np.ones(len(J)))
+    names = labels(system)
+    alpha = found.alpha[list(found.support)]
+    V, weights = system.blocks(found.w * found.margin), system.blocks(found.w)
+    support = tuple(names[n] for n in found.support)
+    return MaxMargin(found.margin, found.margin, V, weights, support, alpha / alpha.sum(), found.certificate, True)
+
+
+def _told(system: System, point: Point, count: int) -> MaxMargin:
+    problem = system.problem
+    joint = point.margin * balance(problem)
+    K = float(problem.network.symmetry.joint_degree or 1)
+    kappa = system.kappa / K if problem.network.symmetry.is_multihomogeneous else np.ones(len(point.theta))
+    weights = system.blocks(point.theta * np.sqrt(kappa) * joint ** (-1.0 / K))
+    names = labels(system)
+    shown = KKT(point.residual, curvature(system, point), len(point.bent))
+    return MaxMargin(point.margin, joint, system.blocks(point.theta), weights, tuple(names[n] for n in point.support), point.alpha, shown, False, (), count)
+
+
+@dataclass(frozen=True)
+class LyuLi:
+    """How far weights are from a KKT point of min ½‖θ‖² subject to q_n ≥ 1, after they were scaled to min q_n = 1 (Lyu and Li 2020, L6).
+
+    Attributes:
+        epsilon: ‖θ - Σ μ_n ∂q_n‖/‖θ‖; at a kink ∂q_n may be any Clarke element.
+        delta: Σ μ_n (q_n - 1)/‖θ‖².
+        multipliers: the μ ≥ 0 that makes ε² + δ² least, (M,).
+    """
+
+    epsilon: float
+    delta: float
+    multipliers: np.ndarray
+
+
+def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
+    """KKT residuals of a state that separates the data; arguments as for `max_margin`.
+
+    Raises:
+        RunFailed: if the state does not separate the data; others as for `max_margin`.
+    """
+    require_x64("lyu_li")
+    problem = network if isinstance(network, Problem) else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
+    data = admit(problem, data)
+    names_match(state, problem.network)
+    weights = {k: np.asarray(v) for k, v in state.weights().items()}
+    system = System(problem, data, {k: v.shape for k, v in weights.items()})
+    theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])
+    low = float(system.margins(theta).min())
+    if not low > 0:
+        raise RunFailed(f"the state has the margin {low:.3g} and does not separate the data; use a later one.")
+    theta = theta * low ** (-1.0 / float(problem.network.symmetry.joint_degree or 1))
+    h = system.preactivations(theta)[0]
+    bent = np.flatnonzero(np.abs(h) <= _KINK * np.abs(h).max(initial=0.0))
+    q, J, _, Jh, _ = system.derivatives(theta, np.zeros(len(system.pairs)), bent, np.zeros(len(bent)))
+    size = float(np.linalg.norm(theta))
+    columns = np.vstack([np.hstack([J.T, Jh.T, -Jh.T]), np.r_[(q - 1.0) / size, np.zeros(2 * len(bent))]])
+    mu = nnls(columns, np.r_[theta, 0.0], maxiter=100 * columns.shape[1])[0]
+    off = theta - J.T @ mu[: len(q)] - Jh.T @ (mu[len(q) : len(q) + len(bent)] - mu[len(q) + len(bent) :])
+    return LyuLi(float(np.linalg.norm(off)) / size, float(mu[: len(q)] @ (q - 1.0)) / size**2, mu[: len(q)])
