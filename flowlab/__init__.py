@@ -30,7 +30,7 @@ _HOMES = {
     "flowlab.discrete": ("descend",),
     "flowlab.discrete.critical": ("CriticalPoint", "constrained_minimum", "critical_points"),
     "flowlab.discrete.limit": ("Limit", "limit"),
-    "flowlab.discrete.limits": ("FlowLimits", "flow_limits"),
+    "flowlab.discrete.limits": ("FlowLimits", "approach", "flow_limits"),
     "flowlab.discrete.max_margin": ("MaxMargin", "lyu_li", "max_margin"),
     "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),
     "flowlab.claims": ("Claim", "Verdict", "check", "claim"),

@@ -127,6 +127,65 @@ def _print_verdicts(verdicts: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
+def _searching(quiet: bool) -> Any:
+    """A bar on stderr for the searches for critical points, or nothing where no one looks."""
+    if quiet or not sys.stderr.isatty():
+        from contextlib import nullcontext
+
+        return nullcontext()
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+
+
+def _shown(bar: Any) -> Any:
+    """What a search calls with the number of starts done and to do."""
+    if bar is None:
+        return None
+    task = bar.add_task("searching", total=None)
+    return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command()
+def critical(
+    spec: Annotated[Path, typer.Argument(help="A TOML specification: its network, problem and data.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    norm: Annotated[float, typer.Option(help="R, the product of norms with degrees.")] = 50.0,
+    starts: Annotated[int, typer.Option(help="Random starts.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Critical points of the loss over unit directions at fixed norms: kinds, zero modes, which attract."""
+    from flowlab.app.spec import read_spec
+
+    checked_seed(seed)
+    read_spec(spec)
+    _float64()
+    from flowlab.app.critical import critical as search
+
+    with _searching(quiet) as bar:
+        points = search(spec, out, norm=norm, starts=starts, seed=seed, progress=_shown(bar))
+    _print(f"{points}\nwritten to {out}")
+
+
+@app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    data: Annotated[str | None, typer.Option("--data", help="The data of the run, where its specification names a file.")] = None,
+    starts: Annotated[int, typer.Option(help="Random starts of the search for critical points.")] = 32,
+    seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Where a stored run ended, against the critical points at its last norms."""
+    checked_seed(seed)
+    _float64()
+    from flowlab.app.critical import compare as against
+
+    with _searching(quiet) as bar:
+        found = against(folder, source=data, starts=starts, seed=seed, progress=_shown(bar))
+    _print(f"{found}\nwritten to {folder}")
+
+
 @app.command()
 def verify(
     ids: Annotated[list[str] | None, typer.Argument(help="Claim ids; all of the pack without them.")] = None,

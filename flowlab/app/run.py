@@ -13,7 +13,7 @@ import numpy as np
 from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
 from flowlab.claims import load_library as load_claims
-from flowlab.core.errors import OutputError
+from flowlab.core.errors import OutputError, SpecError
 from flowlab.core.provenance import versions
 from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
@@ -92,7 +92,7 @@ def run(
     spec = read_spec(spec_path)
     open_output(out)
     discard = open_store(out, resume=resume, restart=restart)
-    problem, data, start, seed = _ready(spec, spec_path)
+    problem, data, start, seed = ready(spec, spec_path)
     wanted = spec.get("integrate", {})
     ends = [conditions[name](*([] if name == "separated" else [value])) for name, value in wanted.get("until", {"log_time": 5.0}).items() if value is not False]
     names, pictures = _words(spec, wanted.get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots))
@@ -117,7 +117,8 @@ def run(
     return summary
 
 
-def _ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, int]:
+def ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, int]:
+    """Problem, data, start and seed of a specification."""
     net, told = spec["network"], spec.get("problem", {})
     network = Network(net["expression"], shapes={k: tuple(v) for k, v in net.get("shapes", {}).items()})
     problem = Problem(network, **told)
@@ -140,7 +141,8 @@ def _words(spec: dict[str, Any], follows: bool) -> tuple[list[str], list[str]]:
     for name in names:
         claims[name]
     for name in pictures:
-        figures[name]
+        if figures[name].of != "trajectory":
+            raise SpecError(f'the figure "{name}" is of a {figures[name].of}, not of a run; leave it out of `figures.names`.')
     if "witness" in spec:
         rules[spec["witness"].get("rule", "gradient")]
     wanted = spec.get("integrate", {})

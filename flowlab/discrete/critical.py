@@ -92,6 +92,8 @@ class CriticalPoints(list[CriticalPoint]):
         constrained, symmetries: the problem at fixed norms, and the symmetries of the network.
     """
 
+    kind = "critical points"
+
     def __init__(self, points: Iterable[CriticalPoint], con: Constrained, symmetries: Symmetries, starts: int, lost: int) -> None:
         super().__init__(points)
         self.constrained, self.symmetries, self.starts, self.lost = con, symmetries, starts, lost

@@ -39,7 +39,6 @@ class FlowLimits:
     points: CriticalPoints
     dataset: xr.Dataset
     random_rate: float
-    name = "critical points and flows"
 
     @property
     def unmatched(self) -> list[int]:
@@ -66,7 +65,7 @@ class FlowLimits:
         ds, told = self.dataset, [str(self.points), "flow  nearest  distance   to critical  log norm"]
         for i in range(ds.sizes["flow"]):
             row = ds.isel(flow=i)
-            matched = "" if bool(row["matched"]) else "  none of the points"
+            matched = "" if bool(row["matched"]) else "  not at any of the points"
             told.append(
                 f"{i:4d}  {int(row['nearest']):7d}  {float(row['distance']):8.1e}  {float(row['to_critical']):11.1e}  {float(row['log_norm']):8.4g}{matched}"
             )
@@ -117,6 +116,45 @@ def flow_limits(
         "rate": ("point", rates),
     }
     return FlowLimits(points, xr.Dataset(variables, attrs={"tolerance": tolerance}), random_rate)
+
+
+@dataclass(frozen=True)
+class Approach:
+    """How far a trajectory is from critical points at every row.
+
+    Attributes:
+        dataset: `distance` modulo symmetry over (`step`, `point`), and `log_t` over `step`.
+        points: the critical points; `problem` is theirs.
+    """
+
+    dataset: xr.Dataset
+    points: CriticalPoints
+    kind = "approach"
+
+    @property
+    def problem(self) -> Any:
+        """The problem that the points are critical for."""
+        return self.points.problem
+
+
+def approach(path: Trajectory, points: CriticalPoints, *, rows: int = 100) -> Approach:
+    """Distances of a trajectory from critical points; arguments as for `flow_limits`.
+
+    Args:
+        path: the trajectory.
+        points: from `critical_points`.
+        rows: how many of its rows are looked at, evenly spread and with both ends.
+
+    Raises:
+        LanguageError: without rows or points; ShapeMismatch: for states of other shapes.
+    """
+    if rows < 2 or not len(points):
+        raise LanguageError(f"{rows} rows and {len(points)} points are too few; use at least 2 rows and 1 point.")
+    con = points.constrained
+    ends = [con.row(p.state) for p in points]
+    some = np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).astype(int))
+    distances = [[points.symmetries.distance(con.row(path.state(int(i))), end) for end in ends] for i in some]
+    return Approach(xr.Dataset({"distance": (("step", "point"), np.array(distances)), "log_t": ("step", path.dataset["log_t"].values[some])}), points)
 
 
 def _rates(points: CriticalPoints, field: Field | None) -> tuple[np.ndarray, float]:

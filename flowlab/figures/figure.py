@@ -39,6 +39,8 @@ class Curve:
     label: str
     x: np.ndarray
     y: np.ndarray
+    marker: str = ""
+    """Of points that no line joins."""
 
 
 class Picture(ABC):
@@ -51,10 +53,12 @@ class Picture(ABC):
     log_y: ClassVar[bool] = False
     flows_only: ClassVar[bool] = False
     """Whether a descent has nothing to show in it and is left out."""
+    of: ClassVar[str] = "trajectory"
+    """What it draws: trajectories, or a result of another kind, by the `kind` that such a result has."""
 
     @abstractmethod
-    def curves(self, path: "Trajectory") -> list[Curve]:
-        """The lines of one trajectory."""
+    def curves(self, path: Any) -> list[Curve]:
+        """The lines of one trajectory, or of one other result."""
 
 
 @dataclass
@@ -115,15 +119,20 @@ def load_library() -> None:
         import_module(module.name)
 
 
-def draw(name: str, *paths: "Trajectory") -> Drawn:
-    """Draw a registered figure of one or more trajectories; flows are solid, descents dashed.
+def draw(name: str, *paths: Any) -> Drawn:
+    """Draw a registered figure of one or more trajectories, or of what else it is a figure of; flows are solid, descents dashed.
 
     Raises:
-        UnknownName: for an unknown figure; LanguageError: without trajectories.
+        UnknownName: for an unknown figure; LanguageError: without trajectories, or for results of another kind.
     """
     load_library()
     picture = figures[name]()
+    wrong = [path for path in paths if ("trajectory" if path.kind in ("flow", "descent") else path.kind) != picture.of]
+    if wrong:
+        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab list figures` shows.')
     paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
+    if not paths and picture.of != "trajectory":
+        raise LanguageError(f'the figure "{name}" needs at least one result of the kind "{picture.of}".')
     if not paths:
         raise LanguageError(f"the figure \"{name}\" needs at least one {'flow' if picture.flows_only else 'trajectory'}.")
     # No pyplot: it keeps global state, and the user's own backend is none of our business.
@@ -140,14 +149,15 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
                 drawn.curves.append(Curve(curve.label + suffix, curve.x, curve.y))
                 # A colour of its own for every curve: where a descent follows its flow, the dashes must still be seen.
                 colour = COLOURS[(len(drawn.curves) - 1) % len(COLOURS)]
-                axes.plot(curve.x, curve.y, label=_shown(drawn.curves[-1].label), color=colour, linestyle="-" if path.kind == "flow" else "--")
+                line = "" if curve.marker else "--" if path.kind == "descent" else "-"
+                axes.plot(curve.x, curve.y, label=_shown(drawn.curves[-1].label), color=colour, linestyle=line, marker=curve.marker, markersize=4)
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(picture.y_label)
         if picture.log_y:
             axes.set_yscale("log")
         if len(drawn.curves) > 4:
             canvas.legend(loc="outside right upper")
-        elif len(drawn.curves) > 1:
+        elif len(drawn.curves) > 1 or drawn.curves[0].marker:
             axes.legend()
         # The layout is solved once and kept for every format that is saved.
         engine: Any = canvas.get_layout_engine()
@@ -156,7 +166,7 @@ def draw(name: str, *paths: "Trajectory") -> Drawn:
     return drawn
 
 
-def _suffixes(paths: Sequence["Trajectory"]) -> list[str]:
+def _suffixes(paths: Sequence[Any]) -> list[str]:
     """What tells the curves of several trajectories apart: the kind, and a number where that is not enough."""
     if len(paths) == 1:
         return [""]

@@ -21,7 +21,42 @@ def runs():
     return path, fl.descend(problem, start, data, step=1e-3, count=100)
 
 
-@pytest.mark.parametrize("name", figures.names())
+OF_RUNS = [name for name in figures.names() if figures[name].of == "trajectory"]
+
+
+@pytest.fixture(scope="module")
+def points():
+    data = fl.load("gaussian?n=8&d=2&margin=0.2", seed=1)
+    return fl.critical_points(fl.Problem("W1 @ x"), data, norm=5.0, starts=6)
+
+
+def test_critical_points_are_drawn_by_kind(points, tmp_path):
+    drawn = fl.draw("critical", points)
+    assert sorted(c.label for c in drawn.curves) == sorted({p.kind for p in points})
+    assert sorted(y for c in drawn.curves for y in c.y.tolist()) == [p.log_loss for p in points]
+    assert drawn.save(tmp_path / "critical.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_distances_from_critical_points_are_drawn_over_time(points):
+    problem = fl.Problem("W1 @ x", scheme="fixed_norm")
+    start = fl.State(rho=points[0].state.rho, V=fl.initial_state(problem.network, points.data, seed=3).V)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, points.data, until=fl.log_time(6.0))
+    near = fl.draw("approach", fl.approach(path, points)).curves[0]
+    assert near.label == "point 0"
+    assert near.y[-1] < 1e-2 * near.y[0]
+    assert near.x[-1] == pytest.approx(6.0)
+
+
+def test_a_figure_of_something_else_is_refused(runs, points):
+    with pytest.raises(LanguageError, match="is of a critical points, not of a flow"):
+        fl.draw("critical", runs[0])
+    with pytest.raises(LanguageError, match="is of a trajectory"):
+        fl.draw("margin", points)
+    with pytest.raises(LanguageError, match="needs at least one"):
+        fl.draw("critical")
+
+
+@pytest.mark.parametrize("name", OF_RUNS)
 def test_contract(name, runs, tmp_path):
     assert figures[name].title
     assert figures[name].y_label

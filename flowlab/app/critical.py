@@ -1,0 +1,96 @@
+"""`flowlab critical` and `flowlab compare`: critical points of the constrained problem, and the ends of stored runs held against them."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flowlab.app.run import open_output, ready
+from flowlab.app.spec import read_spec
+from flowlab.core.errors import DataError, OutputError
+from flowlab.core.provenance import versions
+from flowlab.discrete.critical import CriticalPoints, critical_points
+from flowlab.discrete.limits import approach, flow_limits
+from flowlab.figures import draw
+from flowlab.language.load import load
+from flowlab.language.trajectory import Trajectory
+
+Progress = Callable[[int, int], None]
+
+
+def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int, progress: Progress | None = None) -> CriticalPoints:
+    """Critical points of what a specification describes; writes `critical.json` and the figure `critical` into a folder.
+
+    Args:
+        spec_path: a TOML specification, of which network, problem and data are used.
+        out: folder for the results.
+        norm: R, see `critical_points`; `starts` and `seed` as there.
+        starts: number of random starts.
+        seed: of the starts.
+        progress: called with the number of searches done and to do.
+
+    Raises:
+        FlowlabError: for bad input, with nothing written.
+    """
+    spec = read_spec(spec_path)
+    open_output(out)
+    problem, data, _, _ = ready(spec, spec_path)
+    points = critical_points(problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress)
+    record = {
+        "points": [p.to_dict() for p in points], "starts": points.starts, "lost": points.lost, "seed": seed, "norm": norm,
+        "problem": problem.describe(), "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),
+    }  # fmt: skip
+    _write(out, "critical.json", record, {"critical": draw("critical", points)})
+    return points
+
+
+def compare(folder: Path, *, source: str | None, starts: int, seed: int, progress: Progress | None = None) -> Any:
+    """Where the flow of a stored run ended, against the critical points at its last norms; writes `compare.json` and the figure `approach` beside it.
+
+    Args:
+        folder: of a run.
+        source: data of the run, where its specification names a file.
+        starts: number of random starts of the search for critical points.
+        seed: of the starts.
+        progress: called with the number of searches done and to do.
+
+    Raises:
+        OutputError: if the folder holds no run; DataError: for other data than those of the run; others as for `critical_points`.
+    """
+    try:
+        spec = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["spec"]
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"`{folder}` holds no run ({type(error).__name__}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
+    open_output(folder)
+    path = Trajectory.load(folder / "trajectory.nc")
+    named = source or spec["data"]["source"]
+    if source is None and named.endswith((".npz", ".csv")) and not Path(named).is_absolute():
+        raise DataError(f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`.")
+    data = load(named, standardize=spec["data"].get("standardize", False), seed=spec["data"].get("seed", 0))
+    if data.sha256() != path.provenance["data"]["sha256"]:
+        raise DataError(f"`{named}` holds other samples than the run was made from; give those by `--data`.")
+    ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]
+    widths = {name: int(v.shape[0]) for name, v in path.last.V.items() if v.ndim == 2}
+    points = critical_points(path.problem, data, norm=dict(path.last.rho), widths=widths, starts=starts, seed=seed, near=[path.last], progress=progress)
+    found = flow_limits(ends, points)
+    record = {
+        "points": [p.to_dict() for p in points], "ends": found.to_dict(), "flows": [e.kind for e in ends], "starts": points.starts, "seed": seed,
+        "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),
+    }  # fmt: skip
+    _write(folder, "compare.json", record, {"approach": draw("approach", approach(path, points))})
+    return found
+
+
+def _write(out: Path, name: str, record: dict[str, Any], pictures: dict[str, Any]) -> None:
+    """Figures, then the record, which is put in place in one move."""
+    try:
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        for label, drawn in pictures.items():
+            for kind in ("pdf", "png"):
+                drawn.save(out / "figures" / f"{label}.{kind}")
+        part = out / f".{name}.unfinished"
+        part.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        os.replace(part, out / name)
+    except OSError as error:
+        raise OutputError(f"`{out}` cannot be written ({error.strerror}); choose another folder.") from None
