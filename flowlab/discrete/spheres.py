@@ -33,6 +33,9 @@ class Spheres:
             first += 0 if self.per == NETWORK else rows
         self.owner = np.concatenate(owner)
         self.count = int(self.owner[-1]) + 1
+        # Coordinates of a sphere lie together, in the order of a row.
+        self._sizes = np.bincount(self.owner)
+        self._starts = np.r_[0, np.cumsum(self._sizes)[:-1]]
         self.rho = {name: np.asarray(r, dtype=np.float64) for name, r in state.rho.items()}
         ones = {name: np.ones(shape) for name, shape in self.layout}
         self.radii = _row(self.layout, scaled(self.rho, ones, self.per))
@@ -48,15 +51,19 @@ class Spheres:
 
     def squares(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """⟨a, b⟩ on every sphere, (K,)."""
-        return np.bincount(self.owner, a * b, minlength=self.count)
+        return np.add.reduceat(a * b, self._starts)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """A value per sphere, (K,), as a value per coordinate, (P,)."""
+        return np.repeat(values, self._sizes)
 
     def project(self, theta: np.ndarray) -> np.ndarray:
         """The nearest row of unit norm on every sphere."""
-        return theta / np.sqrt(self.squares(theta, theta))[self.owner]
+        return theta / self.spread(np.sqrt(self.squares(theta, theta)))
 
     def tangent(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The part of v along the spheres at θ."""
-        return v - self.squares(theta, v)[self.owner] * theta
+        return v - self.spread(self.squares(theta, v)) * theta
 
     def normals(self, theta: np.ndarray) -> np.ndarray:
         """Unit normals at θ, (K, P)."""

@@ -6,7 +6,7 @@ from scipy.linalg import eigh
 from flowlab.core.errors import UnknownName
 from flowlab.discrete.constrained import Constrained
 
-METHODS = ("trust", "lbfgs", "descent")
+METHODS = ("auto", "trust", "lbfgs", "descent")
 TOLERANCE = 1e-12
 DENSE = 400
 """The most weights for which second derivatives are formed and factored."""
@@ -17,13 +17,14 @@ _REACH = 0.3
 """Within this distance of a known root its pole is felt."""
 
 
-def minimize(con: Constrained, theta: np.ndarray, *, method: str = "trust", tolerance: float = TOLERANCE, steps: int = 500) -> tuple[np.ndarray, int]:
+def minimize(con: Constrained, theta: np.ndarray, *, method: str = "auto", tolerance: float = TOLERANCE, steps: int = 500) -> tuple[np.ndarray, int]:
     """Go down from θ until `con.residual` is below the tolerance, or nothing more is gained.
 
     Args:
         con: the constrained problem.
         theta: where to begin, (P,).
-        method: `"trust"` (trust-region Newton), `"lbfgs"` or `"descent"` (steepest descent with line search).
+        method: `"trust"` (trust-region Newton), `"lbfgs"`, `"descent"` (steepest descent with line search), or `"auto"`: trust regions up to
+            400 weights; beyond, L-BFGS and then trust regions from where it comes to rest.
         tolerance: of the residual (dimensionless).
         steps: the most steps; twenty times as many for the two methods without second derivatives.
 
@@ -32,6 +33,10 @@ def minimize(con: Constrained, theta: np.ndarray, *, method: str = "trust", tole
     """
     if method not in METHODS:
         raise UnknownName(f"`method={method!r}` is not known; use one of {', '.join(METHODS)}.")
+    if method == "auto" and len(theta) > DENSE:
+        theta, taken = _lbfgs(con, theta, tolerance, 20 * steps)
+        end, more = _trust(con, theta, tolerance, steps)
+        return end, taken + more
     if method == "lbfgs":
         return _lbfgs(con, theta, tolerance, 20 * steps)
     if method == "descent":
@@ -154,7 +159,7 @@ def _truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.n
     """Conjugate gradients on the model until they leave the ball or meet negative curvature (Steihaug 1983)."""
     spheres = con.spheres
     full = con.gradient(theta)
-    lam = spheres.squares(theta, full)[spheres.owner]
+    lam = spheres.spread(spheres.squares(theta, full))
 
     def times(v: np.ndarray) -> np.ndarray:
         return spheres.tangent(theta, con.times(theta, v) - lam * v)
@@ -180,7 +185,7 @@ def _truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.n
 
 
 def _lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    """Limited-memory BFGS; what is remembered is carried along by projection on the new tangent space."""
+    """Limited-memory BFGS; what is remembered is used as it stands, and the direction projected on the tangent space."""
     tangent, pairs, step = con.spheres.tangent, [], 0
     f, full = con.value(theta), con.gradient(theta)
     g = tangent(theta, full)
@@ -196,6 +201,7 @@ def _lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
             d = d * (float(s @ y) / float(y @ y))
         for (s, y), a in zip(pairs, reversed(kept), strict=True):
             d = d + (a - float(y @ d) / float(s @ y)) * s
+        d = tangent(theta, d)
         if d @ g >= 0:
             d, pairs = -g, []
         first = 1.0 if pairs else min(1.0, 0.1 / float(np.linalg.norm(g)))
@@ -208,10 +214,8 @@ def _lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
         theta, f, full, length = found
         g_new = tangent(theta, full)
         s, y = tangent(theta, length * d), g_new - tangent(theta, g)
-        pairs = [(tangent(theta, a), tangent(theta, b)) for a, b in pairs[-_MEMORY:]]
         if s @ y > 1e-12 * np.linalg.norm(s) * np.linalg.norm(y):
-            pairs.append((s, y))
-        pairs = [(a, b) for a, b in pairs if a @ b > 0]
+            pairs = [*pairs[1 - _MEMORY :], (s, y)]
         g = g_new
     return theta, step
 

@@ -1,0 +1,155 @@
+"""Flows at frozen norms against critical points, and the constrained problem against other solvers.
+
+    python benchmarks/critical.py [flows] [solvers] [large]
+
+flows: 50 random instances of linear, deep linear, squared ReLU and ReLU nets; every flow's end against the critical points, and a flow from beside every attracting one.
+solvers: the same problem by SLSQP and, where it is installed, pymanopt: objective reached and seconds over ours.
+large: a two-layer net of d = 784, width 256 on 1,000 samples: a minimum, its 20 lowest eigenvalues, seconds and memory.
+"""
+
+import resource
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+
+import flowlab as fl
+from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.trust import minimize
+
+NETS: list[tuple[str, dict[str, int], float, float, dict[str, Any]]] = [
+    ("W1 @ x", {}, 8.0, 60.0, {"solver": "kvaerno5", "clock": "time"}),
+    ("W2 @ W1 @ x", {"W1": 3}, 8.0, 22.0, {}),
+    ("W2 @ relu(W1 @ x)**2", {"W1": 4}, 8.0, 60.0, {"solver": "kvaerno5", "clock": "time"}),
+    ("W2 @ relu(W1 @ x)", {"W1": 4}, 5.0, 14.0, {"rtol": 1e-9, "atol": 1e-11}),
+]
+
+
+def labelled(n: int, d: int, seed: int) -> Any:
+    """Samples that a hyperplane separates."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(n, d)), rng.normal(size=d)
+    return fl.Data(x, np.sign(x @ w))
+
+
+def flows(count: int = 50) -> None:
+    """Every flow to a critical point, every attracting point reached."""
+    fields = {}
+    matched = attracting = reached = 0
+    worst = 0.0
+    began = time.perf_counter()
+    for seed in range(count):
+        text, widths, norm, log_t, told = NETS[seed % len(NETS)]
+        problem = fl.Problem(fl.Network(text), scheme="fixed_norm", coordinates="polar")
+        field = fields.setdefault(text, fl.lower(fl.derive(problem)))
+        data = labelled(8, 3, 1000 + seed)
+        first = fl.critical_points(problem, data, norm=norm, widths=widths, starts=0, near=[fl.initial_state(problem.network, data, widths=widths, seed=0)])
+        con = first.constrained
+        start = con.spheres.state(con.random(np.random.default_rng(seed)))
+        path = fl.integrate(field, start, data, until=fl.log_time(log_t), max_steps=20_000, **told)
+        points = fl.critical_points(problem, data, norm=norm, widths=widths, starts=24, seed=seed, near=[path.last])
+        beside = []
+        for k, point in enumerate(points):
+            if point.attracting:
+                row = con.row(point.state)
+                aside = con.spheres.project(row + 1e-3 * np.random.default_rng(k).normal(size=len(row)))
+                beside.append((k, fl.integrate(field, con.spheres.state(aside), data, until=fl.log_time(log_t), max_steps=20_000, **told)))
+        found = fl.flow_limits([path, *(p for _, p in beside)], points, field=field)
+        ds = found.dataset
+        home = [bool(ds["matched"][i + 1]) and int(ds["nearest"][i + 1]) == k for i, (k, _) in enumerate(beside)]
+        matched += bool(ds["matched"][0])
+        attracting, reached, worst = attracting + len(home), reached + sum(home), max(worst, float(ds["distance"][0]))
+        print(
+            f"{seed:3d}  {text:22s} {path.outcome.kind:8s} distance {float(ds['distance'][0]):8.1e}  points {len(points):3d}  "
+            f"attracting {len(home)}, reached {sum(home)}  rate at smooth points {np.nanmax(np.r_[0.0, ds['rate'].values]):.1e}, elsewhere >= {found.random_rate:.1e}",
+            flush=True,
+        )
+    print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}); {reached} of {attracting} attracting points were reached; "
+          f"{time.perf_counter() - began:.0f} s")  # fmt: skip
+
+
+def solvers() -> None:
+    """Objective and seconds of three solvers from the same ten starts."""
+    from scipy.optimize import minimize as scipy_minimize
+
+    for text, widths, norm in (("W1 @ x", {}, 20.0), ("W2 @ W1 @ x", {"W1": 4}, 20.0), ("W2 @ relu(W1 @ x)**2", {"W1": 6}, 20.0)):
+        con = Constrained(fl.Problem(text), labelled(20, 5, 7), norm=norm, widths=widths)
+        starts = [con.random(np.random.default_rng(k)) for k in range(10)]
+        minimize(con, starts[0])
+        began = time.perf_counter()
+        ours = [con.value(minimize(con, t)[0]) for t in starts]
+        own = time.perf_counter() - began
+        spheres = {"type": "eq", "fun": lambda t, c=con: c.spheres.squares(t, t) - 1.0, "jac": lambda t, c=con: 2.0 * c.spheres.normals(t)}
+        began = time.perf_counter()
+        slsqp = []
+        for t in starts:
+            end = scipy_minimize(con.value, t, jac=con.gradient, method="SLSQP", constraints=[spheres], options={"maxiter": 1000, "ftol": 1e-15}).x
+            slsqp.append(con.value(con.spheres.project(end)))
+        other = time.perf_counter() - began
+        better = np.array(ours) - np.array(slsqp)
+        print(f"{text:22s} SLSQP: seconds / ours {other / own:6.2f}, ours - theirs: median {np.median(better):.1e}, worst {better.max():.1e}, best {better.min():.1e}")
+        manopt(con, starts, ours, own, text)
+
+
+def manopt(con: Any, starts: Any, ours: Any, own: float, text: str) -> None:
+    """The trust regions of pymanopt on one product of spheres, from the same starts and derivatives."""
+    try:
+        import pymanopt
+        from pymanopt.manifolds import Product, Sphere
+        from pymanopt.optimizers import TrustRegions
+    except ImportError:
+        print("                       pymanopt is not installed; `pip install pymanopt` to see it")
+        return
+    sizes = np.bincount(con.spheres.owner)
+    # Coordinates of each sphere lie together, in the order of a row, when spheres are blocks.
+    manifold = Product([Sphere(int(n)) for n in sizes])
+    split = np.cumsum(sizes)[:-1]
+
+    @pymanopt.function.numpy(manifold)
+    def cost(*parts: Any) -> float:
+        return con.value(np.concatenate(parts))
+
+    @pymanopt.function.numpy(manifold)
+    def gradient(*parts: Any) -> Any:
+        return list(np.split(con.gradient(np.concatenate(parts)), split))
+
+    @pymanopt.function.numpy(manifold)
+    def hessian(*parts: Any) -> Any:
+        half = len(parts) // 2
+        return list(np.split(con.times(np.concatenate(parts[:half]), np.concatenate(parts[half:])), split))
+
+    problem = pymanopt.Problem(manifold, cost, euclidean_gradient=gradient, euclidean_hessian=hessian)
+    optimizer = TrustRegions(verbosity=0, min_gradient_norm=1e-11, max_iterations=500)
+    began = time.perf_counter()
+    theirs = [optimizer.run(problem, initial_point=list(np.split(t, split))).cost for t in starts]
+    other, better = time.perf_counter() - began, np.array(ours) - np.array(theirs)
+    print(f"{text:22s} pymanopt: seconds / ours {other / own:6.2f}, ours - theirs: median {np.median(better):.1e}, worst {better.max():.1e}, best {better.min():.1e}")
+
+
+def large() -> None:
+    """A large two-layer net; the whole, compilation included."""
+    from flowlab.discrete.spectrum import lowest
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 784)) / np.sqrt(784)
+    y = np.sign((x @ rng.normal(size=784)) * (x @ rng.normal(size=784)))
+    for text in ("W2 @ relu(W1 @ x)**2", "W2 @ tanh(W1 @ x)"):
+        began = time.perf_counter()
+        con = Constrained(fl.Problem(text, "logistic"), fl.Data(x, y), norm={"W1": 6.0, "W2": 6.0}, widths={"W1": 256})
+        theta, steps = minimize(con, con.random(rng), steps=300)
+        middle = time.perf_counter()
+        values, residuals = lowest(con, theta, 20)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{text}: {len(theta)} weights, minimum in {middle - began:.1f} s, {steps} steps, residual {con.residual(theta):.1e}, log loss {con.value(theta):.4f}; "
+              f"20 eigenvalues {values[0]:.3e} .. {values[-1]:.3e} in {time.perf_counter() - middle:.1f} s, residuals <= {residuals.max():.0e}; {memory:.2f} GB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or ["flows", "solvers", "large"]
+    for name, run in (("flows", flows), ("solvers", solvers), ("large", large)):
+        if name in chosen:
+            run()
