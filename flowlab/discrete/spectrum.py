@@ -7,7 +7,7 @@ from flowlab.discrete.constrained import Constrained
 
 
 def hessian_operator(con: Constrained, theta: np.ndarray) -> LinearOperator:
-    """v ↦ P(∂²F - diag λ)P v with P the projection on the tangent space, (P, P); normals are mapped to a large multiple of themselves."""
+    """The map v ↦ P(∂²F - diag λ)P v with P the projection on the tangent space, (P, P); normals are mapped to a large multiple of themselves."""
     spheres = con.spheres
     lam = spheres.spread(spheres.squares(theta, con.gradient(theta)))
     # Out of the way of what is looked for: the normals get an eigenvalue above any of the tangent space.

@@ -9,6 +9,7 @@ from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import critical_points
 from flowlab.discrete.polish import polish
+from flowlab.discrete.spectrum import lowest
 from flowlab.discrete.trust import METHODS, minimize, root
 
 
@@ -201,3 +202,19 @@ class TestBadInput:
     def test_a_start_of_another_shape(self):
         with pytest.raises(ShapeMismatch, match="W1"):
             critical_points(fl.Problem("W1 @ x"), self.data, norm=5.0, starts=0, near=[{"W1": np.ones((1, 4))}])
+
+
+def test_the_low_end_of_the_spectrum_without_the_matrix():
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), labelled(12, 5, 9), norm={"W1": 3.0, "W2": 2.0}, widths={"W1": 6})
+    theta = con.random(np.random.default_rng(4))
+    values, off = lowest(con, theta, 5)
+    want = np.linalg.eigvalsh(con.riemannian(theta, con.spheres.basis(theta)))
+    assert values == pytest.approx(want[:5], abs=1e-9 * np.abs(want).max())
+    assert off.max() < 1e-6 * np.abs(want).max()
+
+
+def test_many_weights_go_down_too():
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), labelled(30, 40, 9), norm={"W1": 3.0, "W2": 3.0}, widths={"W1": 12})
+    theta, _ = minimize(con, con.random(np.random.default_rng(4)))
+    assert con.residual(theta) <= 1e-12
+    assert lowest(con, theta, 3)[0][0] > 0

@@ -123,8 +123,9 @@ class Tracker:
 
     def settle(self, y: Any) -> Any:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
-        # Which normals are parallel depends on the state in deeper layers alone.
-        self.at = [] if self.pairs.straight.all() else np.asarray(ravel_pytree(y)[0]).tolist()
+        # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
+        fixed = self.pairs.straight.all() and self.pairs.bare.problem.coordinates == "weights"
+        self.at = [] if fixed else np.asarray(ravel_pytree(y)[0]).tolist()
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)

@@ -107,7 +107,7 @@ def test_coordinates_and_schemes_agree(text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("text", "n", "width"), [(THREE, 20, 16), (TWO, 100, 64)])
+@pytest.mark.parametrize(("text", "n", "width"), [(THREE, 20, 16), (TWO, 40, 24)])
 def test_deeper_and_wider_nets(text, n, width):
     field, start, data = made(text, 1, n=n, width=width, scale=1.5)
     path = fl.integrate(field, start, data, until=fl.log_time(1e3))
@@ -118,21 +118,22 @@ def test_deeper_and_wider_nets(text, n, width):
 
 
 @pytest.mark.parametrize(
-    ("text", "coordinates"),
+    ("text", "coordinates", "end"),
     [
-        pytest.param("W2 @ abs(W1 @ x)", "polar", marks=pytest.mark.slow),
-        ("W2 @ leaky_relu(W1 @ x, 0.2)", "weights"),
-        pytest.param("W2 @ relu(W1 @ x + b1)", "weights", marks=pytest.mark.slow),
-        pytest.param("W2 @ maximum(A @ x, B @ x, C @ x)", "weights", marks=pytest.mark.slow),
+        pytest.param("W2 @ abs(W1 @ x)", "polar", 1.0, marks=pytest.mark.slow),
+        ("W2 @ leaky_relu(W1 @ x, 0.2)", "weights", 1.0),
+        pytest.param("W2 @ relu(W1 @ x + b1)", "weights", 1.0, marks=pytest.mark.slow),
+        # At t = 0.0844 an outgoing weight changes sign while its unit slides, and the flow is not determined beyond.
+        pytest.param("W2 @ maximum(A @ x, B @ x, C @ x)", "weights", 0.08, marks=pytest.mark.slow),
     ],
 )
-def test_other_kinks_share_the_machinery(text, coordinates):
+def test_other_kinks_share_the_machinery(text, coordinates, end):
     field, start, data = made(text, 0, width=6, coordinates=coordinates)
-    path = fl.integrate(field, start, data, until=fl.time(1.0))
+    path = fl.integrate(field, start, data, until=fl.time(end))
     assert path.outcome.kind == "done"
     assert slides(path) > 0
     assert consistent(path)
-    found = fl.rounded(field.problem, start, data, until=fl.time(1.0))
+    found = fl.rounded(field.problem, start, data, until=fl.time(end))
     assert found.distance(path) < 1e-4
     assert found.order > 0.5
 
