@@ -2,7 +2,8 @@
 
     python benchmarks/critical.py [flows] [solvers] [large]
 
-flows: 50 random instances of linear, deep linear, squared ReLU and ReLU nets; every flow's end against the critical points, and a flow from beside every attracting one.
+flows: 50 random instances of linear, deep linear, squared ReLU and ReLU nets; every flow's end against the critical points, and a flow from
+    beside every attracting one.
 solvers: the same problem by SLSQP and, where it is installed, pymanopt: objective reached and seconds over ours.
 large: a two-layer net of d = 784, width 256 on 1,000 samples: a minimum, its 20 lowest eigenvalues, seconds and memory.
 """
@@ -22,7 +23,7 @@ from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.trust import minimize
 
 NETS: list[tuple[str, dict[str, int], float, float, dict[str, Any]]] = [
-    ("W1 @ x", {}, 8.0, 60.0, {"solver": "kvaerno5", "clock": "time"}),
+    ("W1 @ x", {}, 8.0, 25.0, {"solver": "kvaerno5", "clock": "time"}),
     ("W2 @ W1 @ x", {"W1": 3}, 8.0, 22.0, {}),
     ("W2 @ relu(W1 @ x)**2", {"W1": 4}, 8.0, 60.0, {"solver": "kvaerno5", "clock": "time"}),
     ("W2 @ relu(W1 @ x)", {"W1": 4}, 5.0, 14.0, {"rtol": 1e-9, "atol": 1e-11}),
@@ -65,7 +66,7 @@ def flows(count: int = 50) -> None:
         attracting, reached, worst = attracting + len(home), reached + sum(home), max(worst, float(ds["distance"][0]))
         print(
             f"{seed:3d}  {text:22s} {path.outcome.kind:8s} distance {float(ds['distance'][0]):8.1e}  points {len(points):3d}  "
-            f"attracting {len(home)}, reached {sum(home)}  rate at smooth points {np.nanmax(np.r_[0.0, ds['rate'].values]):.1e}, elsewhere >= {found.random_rate:.1e}",
+            f"attracting {len(home)}, reached {sum(home)}  rate {np.nanmax(np.r_[0.0, ds['rate'].values]):.1e}, elsewhere >= {found.random_rate:.1e}",
             flush=True,
         )
     print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}); {reached} of {attracting} attracting points were reached; "
@@ -90,8 +91,7 @@ def solvers() -> None:
             end = scipy_minimize(con.value, t, jac=con.gradient, method="SLSQP", constraints=[spheres], options={"maxiter": 1000, "ftol": 1e-15}).x
             slsqp.append(con.value(con.spheres.project(end)))
         other = time.perf_counter() - began
-        better = np.array(ours) - np.array(slsqp)
-        print(f"{text:22s} SLSQP: seconds / ours {other / own:6.2f}, ours - theirs: median {np.median(better):.1e}, worst {better.max():.1e}, best {better.min():.1e}")
+        print(told(f"{text:22s} SLSQP", other / own, np.array(ours) - np.array(slsqp)))
         manopt(con, starts, ours, own, text)
 
 
@@ -126,8 +126,12 @@ def manopt(con: Any, starts: Any, ours: Any, own: float, text: str) -> None:
     optimizer = TrustRegions(verbosity=0, min_gradient_norm=1e-11, max_iterations=500)
     began = time.perf_counter()
     theirs = [optimizer.run(problem, initial_point=list(np.split(t, split))).cost for t in starts]
-    other, better = time.perf_counter() - began, np.array(ours) - np.array(theirs)
-    print(f"{text:22s} pymanopt: seconds / ours {other / own:6.2f}, ours - theirs: median {np.median(better):.1e}, worst {better.max():.1e}, best {better.min():.1e}")
+    print(told(f"{text:22s} pymanopt", (time.perf_counter() - began) / own, np.array(ours) - np.array(theirs)))
+
+
+def told(name: str, ratio: float, better: np.ndarray) -> str:
+    """A line: seconds over ours, and how much lower ours ends."""
+    return f"{name}: seconds / ours {ratio:6.2f}, ours - theirs: median {np.median(better):.1e}, worst {better.max():.1e}, best {better.min():.1e}"
 
 
 def large() -> None:
@@ -144,8 +148,9 @@ def large() -> None:
         middle = time.perf_counter()
         values, residuals = lowest(con, theta, 20)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{text}: {len(theta)} weights, minimum in {middle - began:.1f} s, {steps} steps, residual {con.residual(theta):.1e}, log loss {con.value(theta):.4f}; "
-              f"20 eigenvalues {values[0]:.3e} .. {values[-1]:.3e} in {time.perf_counter() - middle:.1f} s, residuals <= {residuals.max():.0e}; {memory:.2f} GB")  # fmt: skip
+        print(f"{text}: {len(theta)} weights, minimum in {middle - began:.1f} s, {steps} steps, residual {con.residual(theta):.1e}, "
+              f"log loss {con.value(theta):.4f}; 20 eigenvalues {values[0]:.3e} .. {values[-1]:.3e} in {time.perf_counter() - middle:.1f} s, "
+              f"residuals <= {residuals.max():.0e}; {memory:.2f} GB")  # fmt: skip
 
 
 if __name__ == "__main__":
