@@ -1,7 +1,8 @@
 """Descent rules that keep a direction on the unit sphere (Douglas, Amari and Kung 2000; eq. 1.14), one class each.
 
 All take a unit vector u, the negative gradient g and a step size, and agree to first order: the continuous limit of every
-one of them on the sphere is u' = (I - u u^T) g.
+one of them on the sphere is u' = (I - u u^T) g. The coefficient rule is gradient descent projected onto the sphere.
+`Momentum` is for weights and keeps a memory, so that it is no rule of this family.
 """
 
 from abc import ABC, abstractmethod
@@ -94,3 +95,26 @@ class Geodesic(Rule):
         angle = jnp.sqrt(jnp.where(square > 0, square, 1.0))
         ratio = jnp.where(square > 0, jnp.sin(angle) / angle, 1.0)
         return u * jnp.where(square > 0, jnp.cos(angle), 1.0) + ratio * h
+
+
+class Momentum:
+    """Polyak's heavy ball, or Nesterov's form of it, on all weights at once.
+
+    Args:
+        nesterov: whether the step looks ahead: β u⁺ - η g in the place of u⁺.
+    """
+
+    def __init__(self, nesterov: bool = False) -> None:
+        self.nesterov = nesterov
+
+    def update(self, u: Any, gradient: Any, step: Any, beta: Any) -> tuple[Any, Any]:
+        """The next u = β u - η g and what the weights move by, block by block; `gradient` is that of the objective."""
+        u = {k: beta * u[k] - step * g for k, g in gradient.items()}
+        return u, {k: beta * u[k] - step * g for k, g in gradient.items()} if self.nesterov else u
+
+    # Like a rule, it is told apart by what it does, not by which object it is.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Momentum) and other.nesterov == self.nesterov
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.nesterov))

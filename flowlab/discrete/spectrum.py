@@ -1,12 +1,14 @@
 """The lowest eigenvalues of the Riemannian Hessian without forming it, for nets of any size."""
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from flowlab.discrete.constrained import Constrained
 
 
-def hessian_operator(con: Constrained, theta: np.ndarray) -> LinearOperator:
+def hessian_operator(con: Constrained, theta: np.ndarray) -> Any:
     """The map v ↦ P(∂²F - diag λ)P v with P the projection on the tangent space, (P, P); normals are mapped to a large multiple of themselves."""
     spheres = con.spheres
     lam = spheres.spread(spheres.squares(theta, con.gradient(theta)))
@@ -18,7 +20,9 @@ def hessian_operator(con: Constrained, theta: np.ndarray) -> LinearOperator:
         inside = spheres.tangent(theta, v)
         return spheres.tangent(theta, con.times(theta, inside) - lam * inside) + high * (v - inside)
 
-    return LinearOperator((len(theta), len(theta)), matvec=times, dtype=np.float64)
+    # SciPy's constructor dispatches in a way that type checkers do not follow.
+    made: Any = LinearOperator
+    return made((len(theta), len(theta)), matvec=times, dtype=np.float64)
 
 
 def lowest(con: Constrained, theta: np.ndarray, count: int, *, seed: int = 0, tolerance: float = 1e-8) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +37,8 @@ def lowest(con: Constrained, theta: np.ndarray, count: int, *, seed: int = 0, to
     """
     operator = hessian_operator(con, theta)
     first = np.random.default_rng(seed).normal(size=len(theta))
-    values, vectors = eigsh(operator, k=count, which="SA", v0=first, tol=tolerance, ncv=min(len(theta) - 1, max(4 * count, 60)))
+    lanczos: Any = eigsh
+    values, vectors = lanczos(operator, k=count, which="SA", v0=first, tol=tolerance, ncv=min(len(theta) - 1, max(4 * count, 60)))
     order = np.argsort(values)
     off = [float(np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i])) for i in order]
     return values[order], np.array(off)
