@@ -59,7 +59,20 @@ def choose(w: np.ndarray, A: np.ndarray) -> Choice:
 
 
 def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
-    """Multipliers (K,) of pairs none of which repels, by principal pivoting; None if that does not end."""
+    """Multipliers (K,) of pairs none of which repels; None if none are found.
+
+    Where more surfaces meet than their normals have dimensions A is singular, and pivots may cycle among multipliers of one velocity. A shift of
+    the diagonal makes them end; one of a tenth of what counts as zero changes no answer, and more is tried only if that is not enough.
+    """
+    for shift in (0.0, 0.1, 10.0, 1000.0):
+        found = _pivoted(w, A - shift * tiny * np.diag(np.diag(A) < -tiny), tiny)
+        if found is not None:
+            return found
+    return None
+
+
+def _pivoted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
+    """Principal pivoting; None if that does not end."""
     place = np.zeros(len(w), dtype=int)
     place[np.diag(A) >= -tiny] = -1
     # Where a slope changes nothing, the rate alone says which side it is.

@@ -56,6 +56,19 @@ def test_dependent_normals_have_one_velocity():
     assert F + C.T @ (c * choice.multipliers) == pytest.approx([0.0, 3.0])
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_more_surfaces_than_dimensions(n):
+    """Multipliers are not unique there, and pivots may cycle; the velocity is unique all the same."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        K = int(rng.integers(6, 16))
+        C, c, F = rng.normal(size=(K, n)), -rng.uniform(0.1, 2, K), rng.normal(size=n)
+        choice = choose(C @ F, (C @ C.T) * c)
+        best = lsq_linear(C.T * c, -F, bounds=(0, 1), method="bvls", tol=1e-14)
+        assert choice.solutions == 1
+        assert np.abs(C.T @ (c * choice.multipliers) - C.T @ (c * best.x)).max() < 1e-9
+
+
 def test_a_wrong_answer_would_be_seen():
     """Control: with one multiplier moved the conditions fail."""
     C, c, F = attracting(5)
