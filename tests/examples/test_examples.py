@@ -17,7 +17,7 @@ def example(name):
 
 
 def test_every_script_has_a_test_below():
-    assert SCRIPTS == ["new_architecture", "refuting_a_claim", "schemes_side_by_side"]
+    assert SCRIPTS == ["new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
 
 
 def test_new_architecture(capsys):
@@ -34,6 +34,12 @@ def test_schemes_side_by_side(tmp_path):
     margins = example("schemes_side_by_side").main(small=True, out=tmp_path)
     assert len(set(margins.values())) == 3
     assert len(list(tmp_path.glob("*.pdf"))) == 3
+
+
+def test_step_size():
+    found = example("step_size").main(small=True)
+    assert abs(found["order of flow"] - 1.0) < 0.3 and abs(found["order of modified"] - 2.0) < 0.3
+    assert found["central"] < 0.5 * min(found["flow"], found["modified"])
 
 
 @pytest.mark.parametrize("name", ["iris", "digits"])

@@ -1,0 +1,398 @@
+"""Four models of gradient descent side by side, and how fast two of them come near it as the step shrinks.
+
+For a step η, in the time t = η k:
+
+    flow       dw/dt = -∇L                     gradient flow; descent leaves it by O(η)
+    modified   dw/dt = -∇(L + (η/4) ‖∇L‖²)     the flow of backward error analysis; descent leaves it by O(η²)
+    central    the time-averaged descent at the edge of stability; the gradient flow while the sharpness is below 2/η (`flowlab.app.central`)
+    discrete   w⁺ = w - η ∇L                   `descend` itself
+
+(D. G. T. Barrett, B. Dherin, "Implicit gradient regularization", ICLR 2021; J. Cohen et al., "Understanding optimization in deep learning with
+central flows", 2024.) The flows are integrated here from autodiff of the objective alone, by Runge-Kutta of order 8 at tight tolerances. On networks
+with kinks the second order is lost where a step crosses one, and the modified flow is no better than the flow in order (though often in size).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from flowlab.app.central import central_flow
+from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.precision import require_x64
+from flowlab.discrete.descend import descend
+from flowlab.discrete.sharpness import Curvature, objective_of_row
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, names_match
+from flowlab.language.trajectory import Outcome, Trajectory
+
+MODELS = ("flow", "modified", "central", "discrete")
+_CORRECTION = 0.25
+_DIVERGED = 6.0 * math.log(10.0)
+_RTOL, _MOST, _ENTRIES, _KEPT = 1e-11, 50_000, 30_000_000, 1e3
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """The outcome of a model that was computed, or could not be, and stands for nothing.
+
+    Attributes:
+        kind: `"undefined"`, where the model does not exist from this start on; `"diverged"`, where its loss is finite but beyond a million times the first.
+        message: one sentence.
+    """
+
+    kind: str
+    message: str
+    ok = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models of one descent at common times; prints as a table, and is drawn by `draw("models", …)`, `"models_sharpness"`, `"models_distance"`.
+
+    Attributes:
+        dataset: over `model` and `time` (t = η k, not in logs): `W_<name>`, `log_loss` (of the data), `sharpness`; `variance`, of the oscillation: tr Σ
+            for the central flow, the mean of ‖w_{k+1} - 2w_k + w_{k-1}‖²/16 for the descent, averaged like it, NaN for the others; `distance_averaged`,
+            from the descent averaged over time; over (`model`, `other`, `time`): `distance`. Distances are 2‖a - b‖/(‖a‖ + ‖b‖).
+            Over (`model`, `other`): `shadowing`, the first of the times at which their distance is above the tolerance, infinite where it never is, NaN where
+            one of them ends before. What lies beyond the end of a model is NaN. `edge`: 2/η.
+        outcomes: how every model ended.
+        step: η.
+        tolerance: of the shadowing time.
+        problem, data: what was descended.
+    """
+
+    dataset: xr.Dataset
+    outcomes: dict[str, Outcome | Unfit]
+    step: float
+    tolerance: float
+    problem: Problem
+    data: Data
+    kind = "models"
+
+    def shadowing(self, model: str, other: str = "discrete") -> float:
+        """The first time at which two models are further apart than the tolerance."""
+        return float(self.dataset["shadowing"].sel(model=model, other=other))
+
+    def __str__(self) -> str:
+        ds = self.dataset
+        told = [f"gradient descent of step {self.step:g} on {self.problem.network.text}; edge 2/step = {float(ds['edge']):.5g}"]
+        heads = " ".join(f"{head:>10s}" for head in ("to time", "log loss", "sharpness", "distance", "averaged", "shadows to"))
+        told.append(f"{'model':9s} {'outcome':10s} {heads}")
+        for model in MODELS:
+            row, end = ds.sel(model=model), self.outcomes[model]
+            have = np.flatnonzero(np.isfinite(row["sharpness"].values))
+            if not len(have):
+                told.append(f"{model:9s} {end}")
+                continue
+            last = row.isel(time=int(have[-1]))
+            numbers = (last["log_loss"], last["sharpness"], last["distance"].sel(other="discrete"), last["distance_averaged"])
+            shown = " ".join(f"{float(v):10.4g}" for v in (*numbers, self.shadowing(model)))
+            told.append(f"{model:9s} {end.kind:10s} {float(last['time']):10.4g} {shown}{'' if end.ok else f'  {end.message}'}")
+        return "\n".join(told)
+
+
+def models(
+    problem: Problem, start: State, data: Data, *, step: float, time: float, rows: int = 101, window: int = 1, tolerance: float = 0.05, parts: int = 2,
+) -> Models:  # fmt: skip
+    """Gradient flow, modified flow, central flow and gradient descent from one start, at common times.
+
+    A model that cannot be had, or not to the end (a start above the edge, a descent that diverges), is told by its outcome and costs none of the others.
+
+    Args:
+        problem: network, loss, reduction and decay; the weights descend, whatever its scheme.
+        start: where all begin.
+        data: samples.
+        step: η, above zero.
+        time: T; descent takes ⌊T/η⌋ steps.
+        rows: at most so many common times.
+        window: the average of the descent at step k is weighed by sin² over the steps k - window … k + window: 1 takes (1, 2, 1)/4 and removes
+            oscillations of period two; wider ones remove the slower cycles of the sharpness as well.
+        tolerance: distance that ends shadowing.
+        parts: of η, the steps of the central flow.
+
+    Raises:
+        LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
+    """
+    curvature, w = _begin("models", problem, start, data, step, time)
+    for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise LanguageError(f"`{name}={value!r}` is not allowed; use an integer from {least} on.")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < math.inf:
+        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a finite number above zero.")
+    # A time that is a multiple of the step but for roundings is reached.
+    count = int(time / step * (1 + 1e-12))
+    if (count + window) * curvature.size > _ENTRIES:
+        raise LanguageError(f"{count} steps of {curvature.size} weights are too many to compare; use a larger `step` or a smaller `time`.")
+    counts = np.unique(np.linspace(0, count, min(int(rows), count + 1)).round().astype(int))
+    walk = descend(problem, start, data, step=step, count=count + int(window), record_every=1)
+    steps, outcome = _descent(curvature, walk, count)
+    found: dict[str, np.ndarray] = {"discrete": steps[counts[counts < len(steps)]]}
+    outcomes: dict[str, Outcome | Unfit] = {"discrete": outcome}
+    for name, correction in (("flow", 0.0), ("modified", _CORRECTION)):
+        found[name], outcomes[name] = _flow(curvature, w, step * counts, correction * step)
+    variance = {name: np.full(len(counts), np.nan) for name in MODELS}
+    found["central"], outcomes["central"], variance["central"] = _central(curvature, w, step, counts, int(parts))
+    averaged, variance["discrete"] = _averaged(steps, counts, int(window))
+    seen = {name: _seen(curvature, found[name]) for name in MODELS}
+    for name in MODELS:
+        # Finite weights can have a loss that is not.
+        log_loss, sharpest = seen[name]
+        good = int(np.argmin(np.r_[(log_loss < np.inf) & np.isfinite(sharpest), False]))
+        if good < len(found[name]):
+            found[name] = found[name][:good]
+            outcomes[name] = Outcome("nonfinite", f"loss or Hessian is not finite at time {step * counts[good]:g}; use a smaller step than {step:g}.")
+        far = np.flatnonzero(log_loss[:good] > log_loss[0] + _DIVERGED) if good else []
+        if outcomes[name].ok and len(far):
+            outcomes[name] = Unfit("diverged", f"the loss is a million times the first at time {step * counts[far[0]]:g}; use a smaller step than {step:g}.")
+    dataset = _dataset(curvature, step, counts, found, averaged, seen, variance, float(tolerance))
+    return Models(dataset, {name: outcomes[name] for name in MODELS}, float(step), float(tolerance), problem, data)
+
+
+@dataclass(frozen=True)
+class StepOrder:
+    """Distances of descent from its two flows for several steps, and the orders fitted to them; prints as a table.
+
+    Attributes:
+        dataset: over `step`: `flow`, `modified`: the largest ‖w_k - w(η k)‖ over common times; `floor`, distances below which are roundings and are
+            not fitted.
+        orders: by model, the slope of log distance over log step.
+        errors: by model, its standard error; both NaN where fewer than three distances are above the floor.
+    """
+
+    dataset: xr.Dataset
+    orders: dict[str, float]
+    errors: dict[str, float]
+
+    def __str__(self) -> str:
+        ds, told = self.dataset, ["step         from the flow   from the modified flow"]
+        told += [f"{float(h):<12.5g} {float(a):13.4e}   {float(b):13.4e}" for h, a, b in zip(ds["step"], ds["flow"], ds["modified"], strict=True)]
+        told += [f"order of {name}: {self.orders[name]:.4f} ± {self.errors[name]:.4f}" for name in self.orders]
+        return "\n".join(told)
+
+
+def step_order(
+    problem: Problem, start: State, data: Data, *, time: float, steps: Sequence[float], rows: int = 17, correction: float = _CORRECTION
+) -> StepOrder:
+    """How fast descent comes near its flow and its modified flow as the step shrinks: orders 1 and 2.
+
+    Args:
+        problem: network, loss, reduction and decay.
+        start: where all begin.
+        data: samples.
+        time: T, the same for all steps: each is changed to T/⌈T/η⌉.
+        steps: at least three different step sizes.
+        rows: at most so many common times.
+        correction: c in the modified loss L + c η ‖∇L‖²; no other value than 1/4 has order 2.
+
+    Raises:
+        LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input; RunFailed: where a descent or a flow does not reach the time.
+    """
+    for step in steps:
+        _begin("step_order", problem, start, data, step, time)
+    numbers = sorted({math.ceil(time / step * (1 - 1e-12)) for step in steps})
+    if len(numbers) < 3:
+        raise LanguageError(f"`steps={tuple(steps)!r}` take {len(numbers)} different numbers of steps; give at least three that differ.")
+    if isinstance(correction, bool) or not isinstance(correction, int | float) or not math.isfinite(correction):
+        raise LanguageError(f"`correction={correction!r}` is no coefficient; use a finite number, 0.25 for the modified flow.")
+    curvature, w = _begin("step_order", problem, start, data, steps[0], time)
+    distances: dict[str, list[float]] = {"flow": [], "modified": []}
+    for number in numbers:
+        step = time / number
+        counts = np.unique(np.linspace(0, number, min(int(rows), number + 1)).round().astype(int))
+        every = math.gcd(*np.diff(counts).tolist())
+        walk, outcome = _descent(curvature, descend(problem, start, data, step=step, count=number, record_every=every), number)
+        if not outcome.ok:
+            raise RunFailed(f"descent of step {step:g} did not reach the time {time:g} ({outcome}); give smaller `steps`.")
+        for name, part in (("flow", 0.0), ("modified", float(correction) * step)):
+            found, outcome = _flow(curvature, w, step * counts, part)
+            if not outcome.ok:
+                raise RunFailed(f"the {name} flow did not reach the time {time:g} ({outcome}); give smaller `steps`.")
+            distances[name].append(float(np.linalg.norm(walk[counts // every] - found, axis=1).max()))
+    sizes, floor = time / np.array(numbers), _KEPT * _RTOL * (1.0 + float(np.linalg.norm(w)))
+    fits = {name: fitted_order(sizes, np.array(values), floor) for name, values in distances.items()}
+    told = {"units": "dimensionless", "long_name": "largest distance from descent"}
+    dataset = xr.Dataset({name: ("step", np.array(v), told) for name, v in distances.items()} | {"floor": floor}, coords={"step": sizes})
+    return StepOrder(dataset, {name: fit[0] for name, fit in fits.items()}, {name: fit[1] for name, fit in fits.items()})
+
+
+def fitted_order(steps: np.ndarray, distances: np.ndarray, floor: float = 0.0) -> tuple[float, float]:
+    """The slope of log distance over log step by least squares, and its standard error; NaN with fewer than three distances above the floor."""
+    keep = distances > floor
+    if keep.sum() < 3:
+        return math.nan, math.nan
+    a, b = np.log(steps[keep]), np.log(distances[keep])
+    a = a - a.mean()
+    slope = float(a @ b / (a @ a))
+    rest = b - b.mean() - slope * a
+    return slope, float(np.sqrt(rest @ rest / (len(a) - 2) / (a @ a)))
+
+
+def _begin(where: str, problem: Problem, start: State, data: Data, step: float, time: float) -> tuple[Curvature, np.ndarray]:
+    require_x64(where)
+    names_match(start, problem.network)
+    problem.loss.check_labels(data)
+    for name, value in (("step", step), ("time", time)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
+    if time < step * (1 - 1e-12):
+        raise LanguageError(f"`time={time:g}` is less than one step of {step:g}; give a longer time.")
+    weights = _of_state(start)
+    curvature = Curvature(problem, data, weights)
+    return curvature, curvature.row(weights)
+
+
+def _of_state(state: State) -> Mapping[str, Any]:
+    """The weights that `descend` begins with."""
+    return {name: np.asarray(w) for name, w in state.weights().items()}
+
+
+def _descent(curvature: Curvature, walk: Trajectory, count: int) -> tuple[np.ndarray, Outcome]:
+    """All stored weights, (rows, P), and how the first `count` steps ended."""
+    rho, rows = _rho(walk), []
+    for name, _ in curvature.layout:
+        V, r = walk.dataset[f"V_{name}"].values, rho[name if name in rho else "network"]
+        # A norm that overflows has the direction 0; the product is NaN, and is found to be so later.
+        with np.errstate(invalid="ignore"):
+            rows.append((V * r.reshape(*r.shape, *(1,) * (V.ndim - r.ndim))).reshape(len(V), -1))
+    steps, outcome = np.concatenate(rows, axis=1), walk.outcome
+    if not outcome.ok and walk.stats["steps"] >= count:
+        # It failed in what was added for the average alone.
+        outcome = Outcome("done", f"{count} steps were taken.")
+    return steps, outcome
+
+
+def _rho(walk: Trajectory) -> dict[str, np.ndarray]:
+    """Norms by name over the rows: (S,), or (S, rows of the block)."""
+    found: dict[str, list[np.ndarray]] = {}
+    for label, column in zip(walk.dataset["block"].values.tolist(), walk.dataset["rho"].values.T, strict=True):
+        found.setdefault(label.partition("[")[0], []).append(column)
+    return {name: columns[0] if len(columns) == 1 else np.stack(columns, axis=1) for name, columns in found.items()}
+
+
+def _flow(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction: float) -> tuple[np.ndarray, Outcome]:
+    """Gradient flow of L + correction ‖∇L‖² at the given times, as far as it went, and how it ended."""
+    scale = _RTOL * (1.0 + float(np.linalg.norm(w)) / math.sqrt(len(w)))
+    ys, result, finite = _integrated(curvature.args, w, jnp.asarray(times), jnp.asarray(correction), jnp.asarray(scale))
+    rows = np.asarray(ys)
+    good = int(np.argmin(np.r_[np.isfinite(rows).all(axis=1), False]))
+    if good == len(times) and bool(finite):
+        return rows, Outcome("done", f"the time {times[-1]:g} was reached.")
+    reached = f"after the time {times[max(good - 1, 0)]:g}"
+    if result == diffrax.RESULTS.max_steps_reached:
+        why = "it may slide on a kink, which this solver cannot follow" if curvature.problem.network.slots else "it is stiff there; use a smaller step"
+        return rows[:good], Outcome("budget", f"{_MOST} steps were used up {reached}; {why}.")
+    if result == diffrax.RESULTS.dt_min_reached:
+        return rows[:good], Outcome("stalled", f"the step size fell below the resolution of time {reached}.")
+    return rows[:good], Outcome("nonfinite", f"the flow stopped being finite {reached}.")
+
+
+@eqx.filter_jit
+def _integrated(args: Any, w: Any, times: Any, correction: Any, scale: Any) -> tuple[Any, Any, Any]:
+    problem, layout, x, y = args
+    slope = jax.grad(lambda v: objective_of_row(problem, layout, x, y, v))
+
+    def rate(_: Any, v: Any, __: Any) -> Any:
+        # One program for both flows: compiling a second one takes longer than the product with the Hessian that it would save.
+        g, bent = jax.jvp(slope, (v,), (slope(v),))
+        return -(g + 2.0 * correction * bent)
+
+    control = diffrax.PIDController(rtol=_RTOL, atol=scale, dtmin=1e-14 * times[-1])
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(rate), diffrax.Dopri8(), times[0], times[-1], None, w, saveat=diffrax.SaveAt(ts=times), stepsize_controller=control,
+        max_steps=_MOST, throw=False,
+    )  # fmt: skip
+    return solution.ys, solution.result, jnp.isfinite(jnp.asarray(solution.ys)).all()
+
+
+def _central(curvature: Curvature, w: np.ndarray, step: float, counts: np.ndarray, parts: int) -> tuple[np.ndarray, Outcome | Unfit, np.ndarray]:
+    variance = np.full(len(counts), np.nan)
+    try:
+        found = central_flow(curvature, w, step, counts, parts=parts)
+    except (LanguageError, RunFailed) as error:
+        return np.empty((0, curvature.size)), Unfit("undefined", str(error)), variance
+    variance[: len(found.rows)] = found.variance
+    return found.rows, Outcome("stalled", found.failed) if found.failed else Outcome("done", f"the time {step * counts[-1]:g} was reached."), variance
+
+
+def _averaged(steps: np.ndarray, counts: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The descent averaged about every count, (S, P), and the variance of its oscillation, (S,); NaN beyond its end."""
+    rows, variance = np.full((len(counts), steps.shape[1]), np.nan), np.full(len(counts), np.nan)
+    for i, k in enumerate(counts.tolist()):
+        # Symmetric, so that drift cancels; narrower where there is not as much on both sides.
+        half = min(window, k, len(steps) - 1 - k)
+        if half < 0:
+            break
+        weights = np.sin(np.pi * np.arange(1, 2 * half + 2) / (2 * half + 2)) ** 2
+        weights /= weights.sum()
+        about = steps[k - half : k + half + 1]
+        rows[i] = weights @ about
+        if half:
+            bends = about[2:] - 2.0 * about[1:-1] + about[:-2]
+            inner = weights[1:-1] / weights[1:-1].sum()
+            variance[i] = float(inner @ (bends * bends).sum(axis=1)) / 16.0
+    return rows, variance
+
+
+def _seen(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log loss of the data, which is -inf where all is fitted exactly, and sharpness, of every row; NaN where they are not defined."""
+    log_loss, sharpest, first = np.full(len(rows), np.nan), np.full(len(rows), np.nan), None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for i, row in enumerate(rows):
+            if not np.isfinite(row).all():
+                continue
+            log_loss[i] = float(np.asarray(curvature.problem.log_loss(curvature.weights(row), curvature.data, np)))
+            try:
+                values, vectors = curvature.top(row, first=first)
+            except RunFailed:
+                continue
+            sharpest[i], first = values[0], vectors[:, 0]
+    return log_loss, sharpest
+
+
+def _dataset(
+    curvature: Curvature, step: float, counts: np.ndarray, found: Mapping[str, np.ndarray], averaged: np.ndarray,
+    seen: Mapping[str, tuple[np.ndarray, np.ndarray]], variance: Mapping[str, np.ndarray], tolerance: float,
+) -> xr.Dataset:  # fmt: skip
+    size = len(counts)
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.full((size - len(values), *values.shape[1:]), np.nan)])
+
+    rows = np.stack([padded(found[name]) for name in MODELS])
+    lengths = np.linalg.norm(rows, axis=2)
+    apart = np.linalg.norm(rows[:, None] - rows[None], axis=3) * 2.0 / (lengths[:, None] + lengths[None])
+    from_averaged = np.linalg.norm(rows - averaged, axis=2) * 2.0 / (lengths + np.linalg.norm(averaged, axis=1))
+    passed = apart > tolerance
+    first = step * counts[passed.argmax(axis=2)]
+    shadowing = np.where(passed.any(axis=2), first, np.where(np.isnan(apart).any(axis=2), np.nan, np.inf))
+
+    def told(values: np.ndarray, long_name: str, dims: tuple[str, ...] = ("model", "time")) -> Any:
+        return dims, values, {"units": "dimensionless", "long_name": long_name}
+
+    ends = {name: len(found[name]) for name in MODELS}
+    variables = {
+        "log_loss": told(np.stack([padded(seen[name][0][: ends[name]]) for name in MODELS]), "log of the data loss"),
+        "sharpness": told(np.stack([padded(seen[name][1][: ends[name]]) for name in MODELS]), "largest eigenvalue of the Hessian"),
+        "variance": told(np.stack([variance[name] for name in MODELS]), "variance of the oscillation"),
+        "distance": told(apart, "relative distance of two models", ("model", "other", "time")),
+        "distance_averaged": told(from_averaged, "relative distance from the averaged descent"),
+        "shadowing": told(shadowing, "first time at which the distance is above the tolerance", ("model", "other")),
+        "edge": told(np.asarray(2.0 / step), "edge of stability", ()),
+    }
+    for name, block in curvature.weights(rows).items():
+        variables[f"W_{name}"] = told(block, f"weights {name}", ("model", "time", *(f"{name}_{i}" for i in range(block.ndim - 2))))
+    coordinates = {"model": list(MODELS), "other": list(MODELS), "time": ("time", step * counts, {"units": "dimensionless", "long_name": "time"})}
+    return xr.Dataset(variables, coords=coordinates, attrs={"step": float(step), "tolerance": tolerance})
