@@ -78,6 +78,14 @@ class Constrained:
             other.__dict__.pop(name, None)
         return other
 
+    def scaled(self, factor: float) -> "Constrained":
+        """The same problem with all norms multiplied."""
+        other = copy(self)
+        other.spheres = self.spheres.scaled(factor)
+        for name in ("args", "rounding", "sizes", "unit", "typical"):
+            other.__dict__.pop(name, None)
+        return other
+
     @cached_property
     def slots(self) -> list[Any]:
         """Activations with a kink that bends the objective."""
@@ -124,6 +132,10 @@ class Constrained:
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """Its second derivatives in all coordinates, (P, P)."""
         return np.asarray(_hessian(*self.args, theta))
+
+    def growth(self, theta: np.ndarray) -> np.ndarray:
+        """Derivative of the gradient where all norms are multiplied by e^c, in c at 0, (P,)."""
+        return np.asarray(_growth(*self.args, theta))
 
     def times(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The second derivatives times a vector, (P,), without forming them."""
@@ -217,3 +229,11 @@ def _hessian(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, round
 @eqx.filter_jit
 def _times(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any, v: Any) -> Any:
     return jax.jvp(jax.grad(lambda t: _objective(problem, layout, radii, x, y, rounding, t)), (theta,), (v,))[1]
+
+
+@eqx.filter_jit
+def _growth(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+    def gradient(c: Any) -> Any:
+        return jax.grad(lambda t: _objective(problem, layout, radii * jnp.exp(c), x, y, rounding, t))(theta)
+
+    return jax.jvp(gradient, (jnp.zeros(()),), (jnp.ones(()),))[1]

@@ -1,6 +1,7 @@
 """Directions on a product of unit spheres: one per layer, per neuron, or one for the whole network."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,6 +40,13 @@ class Spheres:
         self.rho = {name: np.asarray(r, dtype=np.float64) for name, r in state.rho.items()}
         ones = {name: np.ones(shape) for name, shape in self.layout}
         self.radii = _row(self.layout, scaled(self.rho, ones, self.per))
+
+    def scaled(self, factor: float) -> "Spheres":
+        """The same spheres with all norms multiplied."""
+        other = copy(self)
+        other.rho = {name: factor * r for name, r in self.rho.items()}
+        other.radii = factor * self.radii
+        return other
 
     def row(self, V: Mapping[str, Any]) -> np.ndarray:
         """Directions as one row of unit norm per sphere, (P,)."""

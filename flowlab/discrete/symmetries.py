@@ -146,8 +146,13 @@ class Symmetries:
             groups.append([i]) if home is None else home.append(i)
         return [g for g in groups if len(g) > 1]
 
-    def orbit(self, theta: np.ndarray) -> np.ndarray:
-        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit."""
+    def orbit(self, theta: np.ndarray, *, smallest: float = 0.0) -> np.ndarray:
+        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit.
+
+        Args:
+            theta: weights, (P,).
+            smallest: tangent vectors of the orbit below this length count as none.
+        """
         W, rows = {k: np.asarray(v) for k, v in blocks(self.layout, theta).items()}, []
         for dim in self.dimensions:
             pairs = list(combinations(range(dim.size), 2)) if dim.rotations else []
@@ -164,7 +169,7 @@ class Symmetries:
         if not rows:
             return np.zeros((0, len(theta)))
         _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
-        return basis[sizes > 1e-8 * max(sizes[0], 1e-300)]
+        return basis[sizes > max(1e-8 * sizes[0], smallest, 1e-300)]
 
     @staticmethod
     def _velocity(dim: Dimension, W: Mapping[str, np.ndarray], Omega: np.ndarray, block: str) -> np.ndarray:

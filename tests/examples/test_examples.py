@@ -38,7 +38,8 @@ def test_schemes_side_by_side(tmp_path):
 
 def test_step_size():
     found = example("step_size").main(small=True)
-    assert abs(found["order of flow"] - 1.0) < 0.3 and abs(found["order of modified"] - 2.0) < 0.3
+    assert abs(found["order of flow"] - 1.0) < 0.3
+    assert abs(found["order of modified"] - 2.0) < 0.3
     assert found["central"] < 0.5 * min(found["flow"], found["modified"])
 
 
