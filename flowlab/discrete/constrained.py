@@ -205,8 +205,8 @@ def _objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rou
 
 def objective_of(problem: Problem, weights: Any, x: Any, y: Any, pieces: Any) -> Any:
     """The objective with other pieces in the place of activations with a kink; traced."""
-    found = problem.loss.log_loss(jnp, problem.network.outputs(weights, x, jnp, pieces), y, problem.reduction)
-    return found if _logarithmic(problem) else jnp.exp(found)
+    outputs = problem.network.outputs(weights, x, jnp, pieces)
+    return (problem.loss.log_loss if _logarithmic(problem) else problem.loss.total)(jnp, outputs, y, problem.reduction)
 
 
 def _rounded(slot: Any, epsilon: Any) -> Any:

@@ -109,7 +109,8 @@ def descend(
             stored = jax.tree.map(np.asarray, stored)
             for i, length in enumerate(chunk):
                 row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
-                if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(row[0])):
+                # Weights beyond 1e150 have no norm in float64.
+                if not all((np.abs(leaf) < 1e150).all() for leaf in jax.tree.leaves(row[0])):
                     outcome = Outcome("nonfinite", f"the weights stopped being finite by step {taken + length}; use a smaller step than {step:g}.")
                     break
                 rows.append(row)

@@ -209,13 +209,7 @@ class _Samples(eqx.Module):
 
 def objective_of_row(problem: Problem, layout: Layout, x: Any, y: Any, row: Any) -> Any:
     """The objective, weight decay included, at a row of all weights, (P,); for jax to differentiate up to three times."""
-    weights = blocks(layout, row)
-    if problem.loss.name != "square":
-        return problem.objective(weights, _Samples(x, y), jnp)
-    # Through the logarithm of its terms the Hessian of a sample that is fitted exactly is lost, and third derivatives near it are roundings.
-    gap = problem.network.outputs(weights, x, jnp) - (y if y.ndim == 2 else y[:, None])
-    decay = sum(c * (weights[w] * weights[w]).sum() for w, c in problem.decay.items() if c)
-    return 0.5 * (gap * gap).sum() / (gap.shape[0] if problem.reduction == "mean" else 1) + decay
+    return problem.objective(blocks(layout, row), _Samples(x, y), jnp)
 
 
 _value = eqx.filter_jit(objective_of_row)

@@ -106,7 +106,7 @@ class Problem:
         """The function whose gradient flow this is, weight decay included; scalar, differentiable by jax."""
         xp = xp if xp is not None else _jnp()
         decay = sum(c * (weights[w] * weights[w]).sum() for w, c in self.decay.items() if c)
-        return xp.exp(self.log_loss(weights, data, xp)) + decay
+        return self.loss.total(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction) + decay
 
     def margins(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
         """Margins of all samples at these weights, (N,)."""

@@ -79,8 +79,8 @@ def test_samples_that_are_fitted_exactly_keep_their_curvature(residual):
     assert np.allclose(curvature.hessian(at), [[4, 0, 0], [0, 4, 1], [0, 1, 0.25]], atol=1e-15)
     along = np.array([1.0, 0, 0])
     assert np.allclose(curvature.bending(at, along, along), [0, 0, 4], atol=1e-15)
-    # What the objective itself would have answered.
-    slope = jax.grad(lambda w: problem.objective({"W": w[:2].reshape(1, 2), "a": w[2:]}, data, jnp))
+    # What its logarithm would have answered.
+    slope = jax.grad(lambda w: jnp.exp(problem.log_loss({"W": w[:2].reshape(1, 2), "a": w[2:]}, data, jnp)))
     lost = jax.jit(lambda w: jax.jvp(slope, (w,), (jnp.asarray(along),))[1])(jnp.asarray([0.0, 0.5, 2.0]))
     assert float(lost[0]) == 0.0
 
