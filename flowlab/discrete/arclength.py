@@ -1,0 +1,215 @@
+"""Pseudo-arclength continuation of zeros of a gradient, and where on the way folds and branch points lie.
+
+A curve of zeros of ∂_u F(u, p) is followed in its own length, so that it may turn back in p (H. B. Keller, "Numerical solution of bifurcation and
+nonlinear eigenvalue problems", 1977): Newton's method on the equations and one more, the distance along the last tangent. Directions
+of symmetries are no unknowns (see `flowlab.discrete.families`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lstsq
+from scipy.optimize import brentq
+
+from flowlab.discrete.families import Family
+
+RESIDUAL = 1e-10
+"""Zeros with a larger tangent gradient, relative to what it is made of, are none."""
+NULL = 1e-6
+"""Eigenvalues below this share of the largest are zero."""
+_FLAT = 1e-7
+"""Components along p below which a tangent is upright."""
+_FIRST, _SHORTEST, _LONGEST = 0.02, 1e-7, 0.2
+_TURN, _NEWTON, _QUICK = np.cos(0.25), 12, 4
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A zero on a curve.
+
+    Attributes:
+        u: row, (P,), and `p`, the parameter.
+        along: unit tangent of the curve in (u, p), (P + 1,).
+        residual: of the gradient, relative.
+        eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
+        length: of the curve up to here.
+    """
+
+    u: np.ndarray
+    p: float
+    along: np.ndarray
+    residual: float
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+    length: float
+
+    @property
+    def index(self) -> int:
+        """How many eigenvalues are negative."""
+        return int((self.eigenvalues < -self.zero).sum())
+
+    @property
+    def nullity(self) -> int:
+        """How many eigenvalues are zero."""
+        return int((np.abs(self.eigenvalues) <= self.zero).sum())
+
+    @property
+    def zero(self) -> float:
+        """What counts as zero among the eigenvalues."""
+        return NULL * float(np.abs(self.eigenvalues).max(initial=1e-300))
+
+    @property
+    def upright(self) -> bool:
+        """Whether the curve does not move in p here."""
+        return bool(abs(self.along[-1]) <= _FLAT)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A point of a curve where eigenvalues vanish; at a fold the curve turns in p, elsewhere other curves may pass through.
+
+    Attributes:
+        spot: the point.
+        kernel: orthonormal directions in which the Hessian vanishes, (P, k).
+        is_fold: whether the curve turns here.
+        before, after: index on either side.
+    """
+
+    spot: Spot
+    kernel: np.ndarray
+    is_fold: bool
+    before: int
+    after: int
+
+
+def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]]) -> tuple[np.ndarray, float, float, int]:
+    """Zero of the gradient and of one more equation.
+
+    Args:
+        family: the equations.
+        u: first guess, (P,); and `p`.
+        extra: answers the value of the equation at (u, p) and its gradient, (P + 1,).
+
+    Returns:
+        (u, p), the relative residual of the gradient at them (infinite where the iteration left the numbers), and the steps taken.
+    """
+    best = (u, p, np.inf)
+    for k in range(_NEWTON):
+        g = family.gradient(u, p)
+        value, row = extra(u, p)
+        residual = float(np.linalg.norm(g)) / family.measure(u, p)
+        if not np.isfinite(residual):
+            return (*best[:2], np.inf, k)
+        # What is left is compared with what the extra equation still asks for: it may be far from met while the gradient vanishes.
+        off = residual + abs(value)
+        if off < best[2]:
+            best = (u, p, off)
+        elif k > 2 and best[2] < RESIDUAL:
+            break
+        if off < 1e-15:
+            break
+        B = family.basis(u)
+        A = np.block([[family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]], [row[:-1] @ B, row[-1:]]])
+        # Equations in units of their own, or late norms would drown the last one.
+        size = np.linalg.norm(A, axis=1, keepdims=True)
+        size[size == 0] = 1.0
+        found = lstsq(A / size, -np.r_[B.T @ g, value] / size[:, 0], cond=1e-13)[0]
+        assert found is not None
+        u, p = family.project(u + B @ found[:-1]), p + float(found[-1])
+    u, p, off = best
+    return u, p, float(np.linalg.norm(family.gradient(u, p))) / family.measure(u, p) if np.isfinite(off) else np.inf, k
+
+
+def at_parameter(family: Family, u: np.ndarray, p: float) -> tuple[np.ndarray, float]:
+    """The zero at a parameter nearest to a row, (P,), and its relative residual."""
+    only = np.r_[np.zeros(len(u)), 1.0]
+    u, _, residual, _ = newton(family, u, p, lambda _, q: (q - p, only))
+    return u, residual
+
+
+def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
+    """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
+    B = family.basis(u)
+    H = family.hessian(u, p, B)
+    values, vectors = np.linalg.eigh(H)
+    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]])
+    size = max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
+    if before is None:
+        rows = np.linalg.svd(A / size)[2]
+        along = np.r_[B @ rows[-1][:-1], rows[-1][-1]]
+        along *= np.copysign(1.0, along[-1])
+    else:
+        guide = np.r_[B.T @ before[:-1], before[-1]]
+        found = lstsq(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0], cond=1e-13)[0]
+        assert found is not None
+        along = np.r_[B @ found[:-1], found[-1]]
+    return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length)
+
+
+def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
+    """The point at distance h along the tangent, and Newton's steps; None where there is none."""
+
+    def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
+        return float(a.along[:-1] @ (u - a.u) + a.along[-1] * (p - a.p)) - h, a.along
+
+    u, p, residual, count = newton(family, family.project(a.u + h * a.along[:-1]), a.p + h * a.along[-1], plane)
+    away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
+    if not residual <= RESIDUAL or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
+        return None
+    return spot(family, u, p, residual, np.copysign(1.0, h) * a.along, a.length + away), count
+
+
+def follow(family: Family, first: Spot, longest: float = _LONGEST) -> Iterator[Spot]:
+    """Points along the curve from a point on, for as long as steps succeed; the caller ends it."""
+    a, h = first, min(_FIRST, longest)
+    while h > _SHORTEST:
+        found = step(family, a, h)
+        if found is None or found[0].along @ a.along < _TURN:
+            h *= 0.5
+            continue
+        a, count = found
+        yield a
+        h = min(1.5 * h, longest) if count <= _QUICK else h
+
+
+def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
+    """Folds and points where eigenvalues change sign between neighbours on a curve, by growing length."""
+    span = float(a.along[:-1] @ (b.u - a.u) + a.along[-1] * (b.p - a.p))
+    seen: dict[float, Spot] = {0.0: a, span: b}
+
+    def at(h: float) -> Spot:
+        if h not in seen:
+            found = step(family, a, h) if abs(h) > 1e-13 else (a, 0)
+            # At a branch point equations are dependent, and Newton's method may find nothing: its neighbours then stand for it.
+            seen[h] = found[0] if found is not None else seen[min(seen, key=lambda other: abs(other - h))]
+        return seen[h]
+
+    turns = a.along[-1] * b.along[-1] < 0 and not (a.upright or b.upright)
+    where = [(brentq(lambda h: at(h).along[-1], 0.0, span, xtol=1e-12), True)] if turns else []
+    if len(a.eigenvalues) == len(b.eigenvalues):
+        changed = [i for i in range(len(a.eigenvalues)) if a.eigenvalues[i] * b.eigenvalues[i] < 0 and max(abs(a.eigenvalues[i]) / a.zero, abs(b.eigenvalues[i]) / b.zero) > 1]
+        where += [(brentq(lambda h, i=i: at(h).eigenvalues[i], 0.0, span, xtol=1e-12), False) for i in changed]
+    where.sort()
+    found: list[Crossing] = []
+    for group in _near(where, max(1e-6, 1e-6 * abs(span))):
+        is_fold, place = any(fold for _, fold in group), group[0][0]
+        here = at(place)
+        count = max(1, sum(not fold for _, fold in group))
+        order = np.argsort(np.abs(here.eigenvalues))[:count]
+        # At a fold the kernel is pushed by the parameter; what is not pushed belongs to other curves.
+        if is_fold and count == 1:
+            found.append(Crossing(here, here.vectors[:, order], True, a.index, b.index))
+        else:
+            found.append(Crossing(here, here.vectors[:, order], False, a.index, b.index))
+    return found
+
+
+def _near(where: list[tuple[float, bool]], width: float) -> list[list[tuple[float, bool]]]:
+    groups: list[list[tuple[float, bool]]] = []
+    for item in where:
+        if groups and item[0] - groups[-1][-1][0] <= width:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
