@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from flowlab.core.errors import LanguageError, NotHomogeneous
 from flowlab.core.precision import require_x64
@@ -189,6 +190,14 @@ class Penalties(Family):
 
     def project(self, u: np.ndarray) -> np.ndarray:
         return u
+
+    def descend(self, p: float, rng: np.random.Generator) -> np.ndarray:
+        """A minimum at p from small random weights, (P,)."""
+        eye = np.eye(self.loss.size)
+        begin = rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
+        return minimize(
+            lambda u: self.value(u, p), begin, jac=lambda u: self.gradient(u, p), hess=lambda u: self.hessian(u, p, eye), method="trust-exact", options={"gtol": 1e-10}
+        ).x  # fmt: skip
 
     @cached_property
     def _typical(self) -> float:

@@ -1,0 +1,128 @@
+"""Which curves of critical points pass through a branch point, and what kind of point it is.
+
+Near a point where the Hessian vanishes on a kernel N other curves leave along directions of N. They are looked for at a small distance δ in N,
+away from the curve that is known: the gradient is to vanish, and the part of u - u* in N is to have length δ. A kernel of one dimension has two such places; in a
+larger one, as equal eigenvalues and symmetries of the network make it, places are drawn at random, and what no draw found is not excluded.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowlab.discrete.arclength import RESIDUAL, Crossing, Spot, newton, spot
+from flowlab.discrete.families import Family
+
+_ASIDE = (0.05, 0.02, 0.005, 0.0012)
+_DRAWS = 8
+_SAME = 1e-5
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A curve that leaves a branch point.
+
+    Attributes:
+        spot: a point of it near the branch point, its tangent leading away.
+        offset: p - p* there, at distance δ from the branch point, and half as far away, `nearer`.
+    """
+
+    spot: Spot
+    offset: float
+    nearer: float
+
+    @property
+    def is_vertical(self) -> bool:
+        """Whether the curve leaves without a change of the parameter."""
+        return abs(self.offset) <= 1e-9
+
+    @property
+    def order(self) -> float:
+        """Power of the distance with which the parameter changes: 1 at a transcritical point, 2 at a pitchfork."""
+        return float(np.log2(abs(self.offset) / abs(self.nearer))) if self.nearer else np.inf
+
+
+def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[Departure]:
+    """Curves through a branch point other than the one on which it was found; distinct modulo symmetry.
+
+    Args:
+        family: the equations.
+        at: the branch point.
+        rng: draws places where the kernel has more than one dimension.
+    """
+    here, k = at.spot, at.kernel.shape[1]
+    # The known curve leaves along its tangent: what of the kernel lies along it is taken out where it is alone.
+    tangent = here.along
+    draws = [np.ones(1), -np.ones(1)] if k == 1 else _unit(np.vstack([np.eye(k), -np.eye(k), rng.normal(size=(_DRAWS * k, k))]))
+    found: list[Departure] = []
+    for c in draws:
+        n = np.r_[at.kernel @ c, 0.0]
+        n -= (n @ tangent) * tangent
+        if np.linalg.norm(n) < 1e-3:
+            continue
+        n /= np.linalg.norm(n)
+        for delta in _ASIDE:
+            one = _place(family, at, n, delta)
+            half = _place(family, at, n, 0.5 * delta) if one is not None else None
+            if one is not None and half is not None:
+                u, p, residual = one
+                away = np.r_[u - here.u, p - here.p]
+                new = Departure(spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p)
+                if not any(same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
+                    found.append(new)
+                break
+    return found
+
+
+def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[np.ndarray, float, float] | None:
+    """A zero at distance δ from the branch point: along n where the kernel is one direction, else anywhere on the sphere in the kernel."""
+    here, kernel = at.spot, at.kernel
+
+    def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
+        return float(n[:-1] @ (u - here.u) + n[-1] * (p - here.p)) - delta, n
+
+    def sphere(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
+        inside = kernel.T @ (u - here.u)
+        size = max(float(np.linalg.norm(inside)), 1e-300)
+        return size - delta, np.r_[kernel @ inside / size, 0.0]
+
+    u, p = family.project(here.u + delta * n[:-1]), here.p + delta * n[-1]
+    push = float(n[:-1] @ family.slope(u, p))
+    if kernel.shape[1] > 1 and push:
+        p -= float(np.clip(n[:-1] @ family.gradient(u, p) / push, -delta, delta))
+    u, p, residual, _ = newton(family, u, p, sphere if kernel.shape[1] > 1 else plane)
+    away = float(np.hypot(np.linalg.norm(u - here.u), p - here.p))
+    return (u, p, residual) if residual <= RESIDUAL and 0.5 * delta <= away <= 4.0 * delta else None
+
+
+def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near: float = _SAME) -> bool:
+    """Whether two points are one modulo the symmetries of the network."""
+    scale = near * (1.0 + float(np.linalg.norm(u)))
+    return abs(p - q) <= scale and abs(np.linalg.norm(u) - np.linalg.norm(v)) <= scale and family.symmetries.distance(u, v) <= scale
+
+
+def kind(at: Crossing, found: list[Departure]) -> str:
+    """`"fold"`, `"pitchfork"` (super- or subcritical), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+
+    A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point.
+    """
+    if at.is_fold:
+        return "fold"
+    if not found:
+        return "crossing"
+    if any(d.is_vertical for d in found):
+        return "vertical"
+    if min(d.order for d in found) < 1.5:
+        return "transcritical"
+    rising = here_rises(at)
+    index = [at.after if (d.offset > 0) == rising else at.before for d in found]
+    stable = [d.spot.index < old for d, old in zip(found, index, strict=True)]
+    return f"{'supercritical' if all(stable) else 'subcritical' if not any(stable) else 'mixed'} pitchfork"
+
+
+def here_rises(at: Crossing) -> bool:
+    """Whether p grows along the curve on which the point was found."""
+    return bool(at.spot.along[-1] > 0)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

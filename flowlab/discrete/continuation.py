@@ -1,0 +1,327 @@
+"""`norm_path` and `penalty_path`: curves of critical points as norms grow or a penalty falls, with every branch that leaves them.
+
+At fixed norms the least loss over directions V_R moves with R from the direction of the mean-like first layers to the largest margin as R → ∞ (S. Rosset, J. Zhu,
+T. Hastie, "Margin maximizing loss functions", 2003; P13). A penalty ω Σ ‖W_k‖² in place of the norms gives the regularisation path. Curves are
+followed by pseudo-arclength, so that they may turn; at branch points the others are switched to. What passes unseen: points where an even number
+of eigenvalues change sign and change back within one step, and curves that meet none of those that were followed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.precision import require_x64
+from flowlab.core.provenance import provenance
+from flowlab.core.seeds import checked_seed
+from flowlab.discrete.arclength import RESIDUAL, Crossing, Spot, at_parameter, crossings, follow, spot
+from flowlab.discrete.branching import Departure, departures, kind, same
+from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.critical import CriticalPoint
+from flowlab.discrete.families import Family, Norms, Penalties
+from flowlab.discrete.trust import minimize
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+
+_POINTS, _BRANCHES, _FAR = 2000, 24, 30.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """A point where a curve turns or others pass through it.
+
+    Attributes:
+        kind: `"fold"`, `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+        parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
+        multiplicity: dimension of the kernel of the Hessian, directions of symmetry apart.
+        index: number of negative eigenvalues before and after, along the curve.
+        residual: of the gradient there.
+    """
+
+    kind: str
+    parameter: float
+    branch: int
+    leads_to: tuple[int, ...]
+    multiplicity: int
+    index: tuple[int, int]
+    residual: float
+    _spot: Spot = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A curve of critical points: its points in order, the event it left (none for the first), and why it ended.
+
+    Attributes:
+        end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond thirty times those at the beginning), `"joined"`
+            (another curve), `"budget"` (of points), `"flat"` (critical points fill more than a curve), or `"lost"`: no step however short succeeded.
+    """
+
+    spots: tuple[Spot, ...]
+    event: int | None
+    end: str
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Curves of critical points; prints as a table and is drawn by `draw("continuation", …)`.
+
+    Attributes:
+        branches: the curves, the first of them through the start.
+        events: folds and branch points, in the order in which they were found.
+        dataset: over `point`: `branch`, `parameter` (log R, ω or log ω, as `name` says), `length`, `log_loss`, `margin` (of unit directions), `norm`
+            (of all weights), `index`, `nullity`, `least` (smallest eigenvalue), `residual`; and `row` over (`point`, `coordinate`).
+        name: of the parameter: `"log_norm"`, `"decay"` or `"log_decay"`.
+        family: the equations.
+        provenance: versions, seed, hashes.
+    """
+
+    branches: tuple[Branch, ...]
+    events: tuple[Event, ...]
+    dataset: xr.Dataset
+    name: str
+    family: Family
+    provenance: dict[str, Any]
+    kind = "continuation"
+
+    def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
+        """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
+        chosen = range(len(self.branches)) if branch is None else [branch]
+        return [self.family.weights(u, parameter) for b in chosen for u in section(self.family, self.branches[b].spots, parameter)]
+
+    def __str__(self) -> str:
+        ds, lines = self.dataset, [f"{len(self.branches)} branches, {len(self.events)} events; parameter {self.name}"]
+        lines.append(f"branch  points  {'from':>11s}  {'to':>11s}  {'index':>9s}  {'residual':>8s}  {'left':>5s}  ends")
+        for b, branch in enumerate(self.branches):
+            of = ds.isel(point=ds["branch"].values == b)
+            p, index = of["parameter"].values, of["index"].values
+            shown = f"{index.min()}" if index.min() == index.max() else f"{index.min()}..{index.max()}"
+            left = "start" if branch.event is None else f"#{branch.event}"
+            lines.append(f"{b:6d}  {len(p):6d}  {p[0]:11.5g}  {p[-1]:11.5g}  {shown:>9s}  {float(of['residual'].max()):8.1e}  {left:>5s}  {branch.end}")
+        if self.events:
+            lines.append(f" event  {'parameter':>16s}  branch  index    kernel  kind")
+            lines += [
+                f"{'#' + str(k):>6s}  {e.parameter:16.10g}  {e.branch:6d}  {e.index[0]:2d} → {e.index[1]:<2d}  {e.multiplicity:6d}  {e.kind}"
+                + (f" to {', '.join(map(str, e.leads_to))}" if e.leads_to else "")
+                for k, e in enumerate(self.events)
+            ]
+        return "\n".join(lines)
+
+
+def norm_path(
+    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None, widths: Mapping[str, int] | None = None,
+    starts: int = 8, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+) -> Continuation:  # fmt: skip
+    """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
+
+    Args:
+        problem: a homogeneous network, with smooth activations or squared ReLU; its loss.
+        data: samples.
+        norms: first and last R; either may be the larger.
+        start: a critical point at the first R, or directions near one; by default the least minimum of `starts` descents.
+        widths: rows of hidden blocks, where no start tells them.
+        starts, seed: of the descents.
+        switch: whether curves that leave branch points are followed too.
+        longest: steps are at most so long in (V, log R).
+        points: at most so many on a curve.
+
+    Raises:
+        LanguageError: for bad input, and for activations with a kink; NotHomogeneous, DataError, ShapeMismatch: see `Constrained`;
+            RunFailed: if there is no critical point near the start.
+    """
+    low, high = _range("norms", norms, positive=True)
+    if start is not None:
+        start = start.state if isinstance(start, CriticalPoint) else start
+        widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
+    con = Constrained(problem, data, norm=low, widths=widths)
+    if con.bends:
+        raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
+    family = Norms(con)
+    if start is None:
+        rng = np.random.default_rng(checked_seed(seed))
+        first = min((minimize(con, con.random(rng))[0] for _ in range(starts)), key=con.value)
+    else:
+        first = family.row(start)
+    return _continue(family, first, np.log(low), np.log(high), seed, switch, longest, points)
+
+
+def penalty_path(
+    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None, widths: Mapping[str, int] | None = None,
+    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+) -> Continuation:  # fmt: skip
+    """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
+
+    Args:
+        problem: network and loss, without decay of its own.
+        data: samples.
+        penalties: first and last ω.
+        start: weights near a critical point at the first ω; by default what a descent from small random weights finds.
+        widths: rows of hidden blocks.
+        logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
+        seed: of the descent.
+        switch, longest, points: see `norm_path`.
+
+    Raises:
+        LanguageError, DataError: for bad input; RunFailed: if there is no critical point near the start.
+    """
+    low, high = _range("penalties", penalties, positive=logarithmic)
+    if start is not None:
+        widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
+    family = Penalties(problem, data, widths, logarithmic)
+    if any(slot.tracked for slot in problem.network.slots):
+        raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
+    p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
+    first = family.row(start) if start is not None else family.descend(p, np.random.default_rng(checked_seed(seed)))
+    return _continue(family, first, p, q, seed, switch, longest, points)
+
+
+def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
+    """Rows at which a curve passes a parameter, solved for anew; distinct."""
+    found: list[np.ndarray] = []
+    spots = list(spots)
+    for a, b in zip(spots[:-1], spots[1:], strict=True):
+        if (a.p - p) * (b.p - p) > 0 or a.p == b.p:
+            continue
+        share = (p - a.p) / (b.p - a.p)
+        u, residual = at_parameter(family, family.project(a.u + share * (b.u - a.u)), p)
+        if residual <= RESIDUAL and not any(np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found):
+            found.append(u)
+    return found
+
+
+def _widths(problem: Problem, start: Mapping[str, Any]) -> dict[str, int]:
+    """Rows of the hidden blocks of a start."""
+    network = problem.network
+    outer = {network.input_dim, *network.output_shape}
+    hidden = [w for w, shape in network.shapes.items() if shape and not isinstance(shape[0], int) and shape[0] not in outer]
+    return {w: int(np.shape(start[w])[0]) for w in hidden if w in start and np.ndim(start[w])}
+
+
+def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
+    try:
+        low, high = (float(v) for v in ends)
+    except (TypeError, ValueError):
+        low = high = float("nan")
+    if not (np.isfinite([low, high]).all() and low != high) or (positive and min(low, high) <= 0):
+        raise LanguageError(f"`{name}={ends!r}` is no range; use two different finite numbers{' above zero' if positive else ''}, such as (1.0, 100.0).")
+    return low, high
+
+
+def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float, points: int) -> Continuation:
+    require_x64("continuation")
+    for name, value in (("longest", longest), ("points", points)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
+    u, residual = at_parameter(family, first, p)
+    if not residual <= RESIDUAL:
+        raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`, or more `starts`.")
+    ahead = np.r_[np.zeros(len(u)), np.copysign(1.0, q - p)]
+    rng, events = np.random.default_rng([seed, 7]), list[Event]()
+    todo: list[tuple[Spot, Spot | None, int | None]] = [(spot(family, u, p, residual, ahead, 0.0), None, None)]
+    branches: list[Branch] = []
+    while todo and len(branches) < _BRANCHES:
+        begin, root, event = todo.pop(0)
+        if root is not None and any(_on(family, begin, branch.spots) for branch in branches):
+            continue
+        spots, found, end = _trace(family, begin, root, (p, q), longest, int(points))
+        number = len(branches)
+        branches.append(Branch(tuple(spots), event, end))
+        if event is not None:
+            events[event] = _led(events[event], number)
+        for crossing in found:
+            known = next((k for k, e in enumerate(events) if same(family, crossing.spot.u, crossing.spot.p, e._spot.u, e._spot.p, 1e-4)), None)
+            if known is not None:
+                continue
+            leaving = departures(family, crossing, rng) if not crossing.is_fold else []
+            events.append(_event(crossing, leaving, number))
+            if switch:
+                todo += [(d.spot, crossing.spot, len(events) - 1) for d in leaving]
+    settings = {"from": p, "to": q, "seed": seed, "switch": switch, "longest": longest, "points": points, "unfollowed": len(todo)}
+    return Continuation(tuple(branches), tuple(events), _dataset(family, branches), family.name, family, {**provenance(), "settings": settings})
+
+
+def _event(at: Crossing, leaving: list[Departure], branch: int) -> Event:
+    here = at.spot
+    return Event(kind(at, leaving), float(here.p), branch, (), at.kernel.shape[1], (at.before, at.after), here.residual, here)
+
+
+def _led(event: Event, branch: int) -> Event:
+    return Event(event.kind, event.parameter, event.branch, (*event.leads_to, branch), event.multiplicity, event.index, event.residual, event._spot)
+
+
+def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, float], longest: float, points: int) -> tuple[list[Spot], list[Crossing], str]:
+    spots, found = ([begin] if root is None else [root, begin]), list[Crossing]()
+    low, high = min(span), max(span)
+    far = _FAR * (1.0 + float(np.linalg.norm(begin.u)))
+    if begin.upright and begin.nullity > 1:
+        return spots, found, "flat"
+    for here in follow(family, begin, longest):
+        before = spots[-1]
+        if not low <= here.p <= high:
+            # The curve is cut where it leaves the range.
+            edge = low if here.p < low else high
+            share = (edge - before.p) / (here.p - before.p)
+            u, residual = at_parameter(family, family.project(before.u + share * (here.u - before.u)), edge)
+            if residual <= RESIDUAL:
+                here = spot(family, u, edge, residual, before.along, before.length + share * (here.length - before.length))
+                found += crossings(family, before, here) if len(spots) > 1 or root is None else []
+                spots.append(here)
+            return spots, found, "end" if edge == span[1] else "begin"
+        found += crossings(family, before, here)
+        spots.append(here)
+        if np.linalg.norm(here.u) > far:
+            return spots, found, "far"
+        if here.upright and here.nullity > 1:
+            return spots, found, "flat"
+        if len(spots) >= points:
+            return spots, found, "budget"
+        if len(spots) > 10 and _between(begin, before, here):
+            return spots, found, "closed"
+    return spots, found, "lost"
+
+
+def _between(begin: Spot, a: Spot, b: Spot) -> bool:
+    """Whether the curve has come back to where it began."""
+    chord = np.r_[b.u - a.u, b.p - a.p]
+    back = np.r_[begin.u - a.u, begin.p - a.p]
+    share = float(chord @ back) / float(chord @ chord)
+    return 0 <= share <= 1 and np.linalg.norm(back - share * chord) < 0.05 * np.linalg.norm(chord)
+
+
+def _on(family: Family, here: Spot, spots: tuple[Spot, ...]) -> bool:
+    """Whether a point lies on a curve, modulo symmetry."""
+    if here.upright:
+        return any(_between_orbits(family, here, a, b) for a, b in zip(spots[:-1], spots[1:], strict=True))
+    return any(same(family, here.u, here.p, u, here.p) for u in section(family, spots, here.p))
+
+
+def _between_orbits(family: Family, here: Spot, a: Spot, b: Spot) -> bool:
+    if abs(a.p - here.p) > 1e-9 or abs(b.p - here.p) > 1e-9:
+        return False
+    chord = float(np.linalg.norm(b.u - a.u))
+    return family.symmetries.distance(here.u, a.u) <= chord and family.symmetries.distance(here.u, b.u) <= chord
+
+
+def _dataset(family: Family, branches: list[Branch]) -> xr.Dataset:
+    spots = [s for branch in branches for s in branch.spots]
+    plain = "dimensionless"
+    columns: dict[str, tuple[list[Any], str]] = {
+        "branch": ([k for k, branch in enumerate(branches) for _ in branch.spots], "curve"),
+        "parameter": ([s.p for s in spots], family.name),
+        "length": ([s.length for s in spots], "length of the curve from its beginning"),
+        "log_loss": ([family.log_loss(s.u, s.p) for s in spots], "log of the data loss"),
+        "margin": ([family.margin(s.u, s.p) for s in spots], "smallest margin of unit directions"),
+        "norm": ([float(np.sqrt(sum((w**2).sum() for w in family.weights(s.u, s.p).values()))) for s in spots], "norm of all weights"),
+        "index": ([s.index for s in spots], "negative eigenvalues of the Hessian"),
+        "nullity": ([s.nullity for s in spots], "zero eigenvalues, directions of symmetry apart"),
+        "least": ([float(s.eigenvalues.min(initial=np.inf)) for s in spots], "smallest eigenvalue, directions of symmetry apart"),
+        "residual": ([s.residual for s in spots], "of the gradient, relative"),
+    }
+    variables: dict[str, Any] = {k: ("point", np.array(v), {"units": plain, "long_name": told}) for k, (v, told) in columns.items()}
+    variables["row"] = (("point", "coordinate"), np.array([s.u for s in spots]), {"units": plain, "long_name": "unknowns"})
+    names = [f"{name}[{','.join(map(str, np.array(i) + 1))}]" for name, shape in family.layout for i in np.ndindex(*shape)]
+    return xr.Dataset(variables, coords={"coordinate": names})
