@@ -14,10 +14,9 @@ from scipy.optimize import brentq
 
 from flowlab.discrete.families import Family
 
-RESIDUAL = 1e-10
-"""Zeros with a larger tangent gradient, relative to what it is made of, are none."""
 NULL = 1e-6
 """Eigenvalues below this share of the largest are zero."""
+_SMALL = 1e-4
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
 _FIRST, _SHORTEST, _LONGEST = 0.02, 1e-7, 0.2
@@ -34,6 +33,7 @@ class Spot:
         residual: of the gradient, relative.
         eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
         length: of the curve up to here.
+        unit: a size of curvature below which nothing is told from zero by its share of the largest.
     """
 
     u: np.ndarray
@@ -43,6 +43,7 @@ class Spot:
     eigenvalues: np.ndarray
     vectors: np.ndarray
     length: float
+    unit: float
 
     @property
     def index(self) -> int:
@@ -57,7 +58,7 @@ class Spot:
     @property
     def zero(self) -> float:
         """What counts as zero among the eigenvalues."""
-        return NULL * float(np.abs(self.eigenvalues).max(initial=1e-300))
+        return NULL * float(np.abs(self.eigenvalues).max(initial=max(self.unit, 1e-300)))
 
     @property
     def upright(self) -> bool:
@@ -73,12 +74,14 @@ class Crossing:
         spot: the point.
         kernel: orthonormal directions in which the Hessian vanishes, (P, k).
         is_fold: whether the curve turns here.
+        is_jump: whether eigenvalues change sign without vanishing, as they do where second derivatives jump.
         before, after: index on either side.
     """
 
     spot: Spot
     kernel: np.ndarray
     is_fold: bool
+    is_jump: bool
     before: int
     after: int
 
@@ -105,7 +108,7 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         off = residual + abs(value)
         if off < best[2]:
             best = (u, p, off)
-        elif k > 2 and best[2] < RESIDUAL:
+        elif k > 2 and best[2] < family.resolution(p):
             break
         if off < 1e-15:
             break
@@ -144,7 +147,7 @@ def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.nd
         found = lstsq(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0], cond=1e-13)[0]
         assert found is not None
         along = np.r_[B @ found[:-1], found[-1]]
-    return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length)
+    return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length, family.unit(p))
 
 
 def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
@@ -155,7 +158,7 @@ def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
 
     u, p, residual, count = newton(family, family.project(a.u + h * a.along[:-1]), a.p + h * a.along[-1], plane)
     away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
-    if not residual <= RESIDUAL or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
+    if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
         return None
     return spot(family, u, p, residual, np.copysign(1.0, h) * a.along, a.length + away), count
 
@@ -188,27 +191,27 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
     turns = a.along[-1] * b.along[-1] < 0 and not (a.upright or b.upright)
     where = [(brentq(lambda h: at(h).along[-1], 0.0, span, xtol=1e-12), True)] if turns else []
     if len(a.eigenvalues) == len(b.eigenvalues):
-        changed = [i for i in range(len(a.eigenvalues)) if a.eigenvalues[i] * b.eigenvalues[i] < 0 and max(abs(a.eigenvalues[i]) / a.zero, abs(b.eigenvalues[i]) / b.zero) > 1]
+        sizes = zip(a.eigenvalues, b.eigenvalues, strict=True)
+        changed = [i for i, (v, w) in enumerate(sizes) if v * w < 0 and max(abs(v) / a.zero, abs(w) / b.zero) > 1]
         where += [(brentq(lambda h, i=i: at(h).eigenvalues[i], 0.0, span, xtol=1e-12), False) for i in changed]
-    where.sort()
+    groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)))
+    # Between two events of one step the index is that of the point midway.
+    edges = [0.0, *(0.5 * (g[-1][0] + h[0][0]) for g, h in zip(groups[:-1], groups[1:], strict=True)), span]
     found: list[Crossing] = []
-    for group in _near(where, max(1e-6, 1e-6 * abs(span))):
-        is_fold, place = any(fold for _, fold in group), group[0][0]
-        here = at(place)
-        count = max(1, sum(not fold for _, fold in group))
+    for k, group in enumerate(groups):
+        here, count = at(group[0][0]), max(1, sum(not fold for _, fold in group))
         order = np.argsort(np.abs(here.eigenvalues))[:count]
-        # At a fold the kernel is pushed by the parameter; what is not pushed belongs to other curves.
-        if is_fold and count == 1:
-            found.append(Crossing(here, here.vectors[:, order], True, a.index, b.index))
-        else:
-            found.append(Crossing(here, here.vectors[:, order], False, a.index, b.index))
+        jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL * np.abs(here.eigenvalues).max())
+        # At a fold one eigenvalue vanishes with the turn; where more do, other curves pass through as well.
+        is_fold = count == 1 and any(fold for _, fold in group) and not jumps
+        found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
     return found
 
 
 def _near(where: list[tuple[float, bool]], width: float) -> list[list[tuple[float, bool]]]:
     groups: list[list[tuple[float, bool]]] = []
     for item in where:
-        if groups and item[0] - groups[-1][-1][0] <= width:
+        if groups and abs(item[0] - groups[-1][-1][0]) <= width:
             groups[-1].append(item)
         else:
             groups.append([item])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowlab.discrete.arclength import RESIDUAL, Crossing, Spot, newton, spot
+from flowlab.discrete.arclength import Crossing, Spot, newton, spot
 from flowlab.discrete.families import Family
 
 _ASIDE = (0.05, 0.02, 0.005, 0.0012)
@@ -91,7 +91,7 @@ def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[n
         p -= float(np.clip(n[:-1] @ family.gradient(u, p) / push, -delta, delta))
     u, p, residual, _ = newton(family, u, p, sphere if kernel.shape[1] > 1 else plane)
     away = float(np.hypot(np.linalg.norm(u - here.u), p - here.p))
-    return (u, p, residual) if residual <= RESIDUAL and 0.5 * delta <= away <= 4.0 * delta else None
+    return (u, p, residual) if residual <= family.resolution(p) and 0.5 * delta <= away <= 4.0 * delta else None
 
 
 def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near: float = _SAME) -> bool:
@@ -101,12 +101,12 @@ def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near:
 
 
 def kind(at: Crossing, found: list[Departure]) -> str:
-    """`"fold"`, `"pitchfork"` (super- or subcritical), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+    """`"fold"`, `"jump"`, `"pitchfork"` (super- or subcritical), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
 
     A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point.
     """
-    if at.is_fold:
-        return "fold"
+    if at.is_fold or at.is_jump:
+        return "fold" if at.is_fold else "jump"
     if not found:
         return "crossing"
     if any(d.is_vertical for d in found):

@@ -17,7 +17,7 @@ from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
 from flowlab.core.seeds import checked_seed
-from flowlab.discrete.arclength import RESIDUAL, Crossing, Spot, at_parameter, crossings, follow, spot
+from flowlab.discrete.arclength import Crossing, Spot, at_parameter, crossings, follow, spot
 from flowlab.discrete.branching import Departure, departures, kind, same
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import CriticalPoint
@@ -26,8 +26,9 @@ from flowlab.discrete.trust import minimize
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
-_POINTS, _BRANCHES, _FAR = 2000, 24, 30.0
+_POINTS, _BRANCHES, _FAR = 1000, 24, 30.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Event:
     """A point where a curve turns or others pass through it.
 
     Attributes:
-        kind: `"fold"`, `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+        kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do), `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
         parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
         multiplicity: dimension of the kernel of the Hessian, directions of symmetry apart.
         index: number of negative eigenvalues before and after, along the curve.
@@ -92,6 +93,37 @@ class Continuation:
         """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
         chosen = range(len(self.branches)) if branch is None else [branch]
         return [self.family.weights(u, parameter) for b in chosen for u in section(self.family, self.branches[b].spots, parameter)]
+
+    def distance(self, path: Trajectory, branch: int = 0, rows: int = 200) -> xr.Dataset:
+        """How far the directions of a flow or a descent are from a curve at the same R (N3: bounded by a multiple of 1/R under gradient flow).
+
+        Args:
+            path: of the same network and data.
+            branch: the curve.
+            rows: at most so many rows of the path, evenly spread.
+
+        Returns:
+            Over `row`, those whose R the curve reaches: `log_t`, `log_norm` (log R), `distance` modulo symmetry, and `scaled`, R times it.
+
+        Raises:
+            LanguageError: on a penalty path, or where the path reaches no R of the curve; ShapeMismatch: for another network.
+        """
+        if not isinstance(self.family, Norms):
+            raise LanguageError("a path of penalties has no directions at a norm; use `norm_path`.")
+        found, spots = [], self.branches[branch].spots
+        for i in np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).round().astype(int)):
+            state = path.state(int(i))
+            p = float(np.asarray(path.problem.log_product(path.problem.scheme.weights(np, _arrays(state.rho), _arrays(state.V), path.problem.per), np)))
+            there = section(self.family, spots, p)
+            if there:
+                row = self.family.row(state)
+                near = min(self.family.symmetries.distance(row, u) for u in there)
+                found.append((float(path.dataset["log_t"].values[i]), p, near, near * float(np.exp(p))))
+        if not found:
+            raise LanguageError(f"no row of the path has a norm between those of branch {branch}; follow it over other `norms`.")
+        told = ("log of flow time t", "log R", "distance of directions from the curve, modulo symmetry", "R times the distance")
+        columns = zip(("log_t", "log_norm", "distance", "scaled"), np.array(found).T, told, strict=True)
+        return xr.Dataset({name: ("row", values, {"units": "dimensionless", "long_name": text}) for name, values, text in columns})
 
     def __str__(self) -> str:
         ds, lines = self.dataset, [f"{len(self.branches)} branches, {len(self.events)} events; parameter {self.name}"]
@@ -179,6 +211,10 @@ def penalty_path(
     return _continue(family, first, p, q, seed, switch, longest, points)
 
 
+def _arrays(blocks: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v) for k, v in blocks.items()}
+
+
 def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
     """Rows at which a curve passes a parameter, solved for anew; distinct."""
     found: list[np.ndarray] = []
@@ -188,7 +224,7 @@ def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]
             continue
         share = (p - a.p) / (b.p - a.p)
         u, residual = at_parameter(family, family.project(a.u + share * (b.u - a.u)), p)
-        if residual <= RESIDUAL and not any(np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found):
+        if residual <= family.resolution(p) and not any(np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found):
             found.append(u)
     return found
 
@@ -217,7 +253,7 @@ def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, 
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
     u, residual = at_parameter(family, first, p)
-    if not residual <= RESIDUAL:
+    if not residual <= family.resolution(p):
         raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`, or more `starts`.")
     ahead = np.r_[np.zeros(len(u)), np.copysign(1.0, q - p)]
     rng, events = np.random.default_rng([seed, 7]), list[Event]()
@@ -236,7 +272,7 @@ def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, 
             known = next((k for k, e in enumerate(events) if same(family, crossing.spot.u, crossing.spot.p, e._spot.u, e._spot.p, 1e-4)), None)
             if known is not None:
                 continue
-            leaving = departures(family, crossing, rng) if not crossing.is_fold else []
+            leaving = departures(family, crossing, rng) if not (crossing.is_fold or crossing.is_jump) else []
             events.append(_event(crossing, leaving, number))
             if switch:
                 todo += [(d.spot, crossing.spot, len(events) - 1) for d in leaving]
@@ -257,7 +293,7 @@ def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, fl
     spots, found = ([begin] if root is None else [root, begin]), list[Crossing]()
     low, high = min(span), max(span)
     far = _FAR * (1.0 + float(np.linalg.norm(begin.u)))
-    if begin.upright and begin.nullity > 1:
+    if begin.nullity > begin.upright:
         return spots, found, "flat"
     for here in follow(family, begin, longest):
         before = spots[-1]
@@ -266,17 +302,17 @@ def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, fl
             edge = low if here.p < low else high
             share = (edge - before.p) / (here.p - before.p)
             u, residual = at_parameter(family, family.project(before.u + share * (here.u - before.u)), edge)
-            if residual <= RESIDUAL:
+            if residual <= family.resolution(edge):
                 here = spot(family, u, edge, residual, before.along, before.length + share * (here.length - before.length))
                 found += crossings(family, before, here) if len(spots) > 1 or root is None else []
                 spots.append(here)
             return spots, found, "end" if edge == span[1] else "begin"
         found += crossings(family, before, here)
         spots.append(here)
+        if here.nullity > here.upright and before.nullity > before.upright and before is not root:
+            return spots, found, "flat"
         if np.linalg.norm(here.u) > far:
             return spots, found, "far"
-        if here.upright and here.nullity > 1:
-            return spots, found, "flat"
         if len(spots) >= points:
             return spots, found, "budget"
         if len(spots) > 10 and _between(begin, before, here):

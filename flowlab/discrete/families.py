@@ -22,6 +22,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 
+RESIDUAL = 1e-10
 _ORBIT = 1e-6
 """An orbit whose tangent vectors are shorter, in units of weights, is a point."""
 
@@ -68,6 +69,14 @@ class Family(ABC):
     @abstractmethod
     def measure(self, u: np.ndarray, p: float) -> float:
         """What gradients are compared with."""
+
+    def resolution(self, p: float) -> float:
+        """Zeros with a larger tangent gradient, relative to `measure`, are none."""
+        return RESIDUAL
+
+    def unit(self, p: float) -> float:
+        """A size of curvature below which all directions are flat."""
+        return 0.0
 
     @abstractmethod
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
@@ -145,6 +154,14 @@ class Norms(Family):
     def measure(self, u: np.ndarray, p: float) -> float:
         con = self.at(p)
         return con.measure(con.gradient(u))
+
+    def unit(self, p: float) -> float:
+        # Where a unit rests for all samples on its wrong side what is left of the others may vanish exponentially.
+        return 1e-3 * self.at(p).typical
+
+    def resolution(self, p: float) -> float:
+        # Outputs R f(V) know a rounding of V to R times as many digits less.
+        return max(RESIDUAL, 100.0 * np.finfo(float).eps * float(np.exp(p)))
 
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u * self.at(p).spheres.radii)
