@@ -7,6 +7,8 @@ of symmetries are no unknowns (see `flowlab.discrete.families`).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lstsq
@@ -91,7 +93,8 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
 
     Args:
         family: the equations.
-        u: first guess, (P,); and `p`.
+        u: first guess, (P,).
+        p: first guess of the parameter.
         extra: answers the value of the equation at (u, p) and its gradient, (P + 1,).
 
     Returns:
@@ -117,11 +120,16 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         # Equations in units of their own, or late norms would drown the last one.
         size = np.linalg.norm(A, axis=1, keepdims=True)
         size[size == 0] = 1.0
-        found = lstsq(A / size, -np.r_[B.T @ g, value] / size[:, 0], cond=1e-13)[0]
-        assert found is not None
+        found = _solve(A / size, -np.r_[B.T @ g, value] / size[:, 0])
         u, p = family.project(u + B @ found[:-1]), p + float(found[-1])
     u, p, off = best
     return u, p, float(np.linalg.norm(family.gradient(u, p))) / family.measure(u, p) if np.isfinite(off) else np.inf, k
+
+
+def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The least solution: at branch points equations are dependent."""
+    found: Any = lstsq(A, b, cond=1e-13)
+    return found[0]
 
 
 def at_parameter(family: Family, u: np.ndarray, p: float) -> tuple[np.ndarray, float]:
@@ -144,8 +152,7 @@ def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.nd
         along *= np.copysign(1.0, along[-1])
     else:
         guide = np.r_[B.T @ before[:-1], before[-1]]
-        found = lstsq(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0], cond=1e-13)[0]
-        assert found is not None
+        found = _solve(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0])
         along = np.r_[B @ found[:-1], found[-1]]
     return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length, family.unit(p))
 
@@ -189,14 +196,14 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         return seen[h]
 
     turns = a.along[-1] * b.along[-1] < 0 and not (a.upright or b.upright)
-    where = [(brentq(lambda h: at(h).along[-1], 0.0, span, xtol=1e-12), True)] if turns else []
+    where = [(_root(lambda h: float(at(h).along[-1]), span), True)] if turns else []
     if len(a.eigenvalues) == len(b.eigenvalues):
         sizes = zip(a.eigenvalues, b.eigenvalues, strict=True)
         changed = [i for i, (v, w) in enumerate(sizes) if v * w < 0 and max(abs(v) / a.zero, abs(w) / b.zero) > 1]
-        where += [(brentq(lambda h, i=i: at(h).eigenvalues[i], 0.0, span, xtol=1e-12), False) for i in changed]
+        where += [(_root(lambda h, i=i: float(at(h).eigenvalues[i]), span), False) for i in changed]
     groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)))
     # Between two events of one step the index is that of the point midway.
-    edges = [0.0, *(0.5 * (g[-1][0] + h[0][0]) for g, h in zip(groups[:-1], groups[1:], strict=True)), span]
+    edges = [0.0, *(0.5 * (g[-1][0] + h[0][0]) for g, h in pairwise(groups)), span]
     found: list[Crossing] = []
     for k, group in enumerate(groups):
         here, count = at(group[0][0]), max(1, sum(not fold for _, fold in group))
@@ -206,6 +213,11 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         is_fold = count == 1 and any(fold for _, fold in group) and not jumps
         found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
     return found
+
+
+def _root(f: Callable[[float], float], span: float) -> float:
+    found: Any = brentq(f, 0.0, span, xtol=1e-12)
+    return float(found)
 
 
 def _near(where: list[tuple[float, bool]], width: float) -> list[list[tuple[float, bool]]]:

@@ -1,8 +1,9 @@
 """Which curves of critical points pass through a branch point, and what kind of point it is.
 
 Near a point where the Hessian vanishes on a kernel N other curves leave along directions of N. They are looked for at a small distance δ in N,
-away from the curve that is known: the gradient is to vanish, and the part of u - u* in N is to have length δ. A kernel of one dimension has two such places; in a
-larger one, as equal eigenvalues and symmetries of the network make it, places are drawn at random, and what no draw found is not excluded.
+away from the curve that is known: the gradient is to vanish, and the part of u - u* in N is to have length δ. A kernel of one dimension has
+two such places; in a larger one, as equal eigenvalues and symmetries of the network make it, places are drawn at random, and what no draw found
+is not excluded.
 """
 
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[n
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
         return float(n[:-1] @ (u - here.u) + n[-1] * (p - here.p)) - delta, n
 
-    def sphere(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
+    def sphere(u: np.ndarray, _: float) -> tuple[float, np.ndarray]:
         inside = kernel.T @ (u - here.u)
         size = max(float(np.linalg.norm(inside)), 1e-300)
         return size - delta, np.r_[kernel @ inside / size, 0.0]
@@ -97,7 +98,7 @@ def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[n
 def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near: float = _SAME) -> bool:
     """Whether two points are one modulo the symmetries of the network."""
     scale = near * (1.0 + float(np.linalg.norm(u)))
-    return abs(p - q) <= scale and abs(np.linalg.norm(u) - np.linalg.norm(v)) <= scale and family.symmetries.distance(u, v) <= scale
+    return abs(p - q) <= scale and bool(abs(np.linalg.norm(u) - np.linalg.norm(v)) <= scale) and family.symmetries.distance(u, v) <= scale
 
 
 def kind(at: Crossing, found: list[Departure]) -> str:

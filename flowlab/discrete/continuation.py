@@ -1,13 +1,14 @@
 """`norm_path` and `penalty_path`: curves of critical points as norms grow or a penalty falls, with every branch that leaves them.
 
-At fixed norms the least loss over directions V_R moves with R from the direction of the mean-like first layers to the largest margin as R → ∞ (S. Rosset, J. Zhu,
-T. Hastie, "Margin maximizing loss functions", 2003; P13). A penalty ω Σ ‖W_k‖² in place of the norms gives the regularisation path. Curves are
-followed by pseudo-arclength, so that they may turn; at branch points the others are switched to. What passes unseen: points where an even number
-of eigenvalues change sign and change back within one step, and curves that meet none of those that were followed.
+At fixed norms the direction V_R of least loss moves with R towards the largest margin as R → ∞ (S. Rosset, J. Zhu, T. Hastie, "Margin maximizing
+loss functions", 2003; P13). A penalty ω Σ ‖W_k‖² in place of the norms gives the regularisation path. Curves are followed by pseudo-arclength, so
+that they may turn; at branch points the others are switched to. What passes unseen: eigenvalues that change sign and change back within one
+step, and curves that meet none of those that were followed.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 
-_POINTS, _BRANCHES, _FAR = 1000, 24, 30.0
+_POINTS, _BRANCHES, _UPRIGHT, _FAR = 1000, 24, 3.0, 1e4
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Event:
     """A point where a curve turns or others pass through it.
 
     Attributes:
-        kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do), `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+        kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do),
+            `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
         parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
         multiplicity: dimension of the kernel of the Hessian, directions of symmetry apart.
         index: number of negative eigenvalues before and after, along the curve.
@@ -58,8 +60,9 @@ class Branch:
     """A curve of critical points: its points in order, the event it left (none for the first), and why it ended.
 
     Attributes:
-        end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond thirty times those at the beginning), `"joined"`
-            (another curve), `"budget"` (of points), `"flat"` (critical points fill more than a curve), or `"lost"`: no step however short succeeded.
+        end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond three times those at the beginning without
+            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve), or
+            `"lost"`: no step however short succeeded.
     """
 
     spots: tuple[Spot, ...]
@@ -88,6 +91,11 @@ class Continuation:
     family: Family
     provenance: dict[str, Any]
     kind = "continuation"
+
+    @property
+    def problem(self) -> Problem:
+        """Network and loss."""
+        return self.family.problem
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
         """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
@@ -145,7 +153,8 @@ class Continuation:
 
 
 def norm_path(
-    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None, widths: Mapping[str, int] | None = None,
+    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
     starts: int = 8, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
@@ -156,7 +165,8 @@ def norm_path(
         norms: first and last R; either may be the larger.
         start: a critical point at the first R, or directions near one; by default the least minimum of `starts` descents.
         widths: rows of hidden blocks, where no start tells them.
-        starts, seed: of the descents.
+        starts: how many descents.
+        seed: of the descents, and of the draws at branch points.
         switch: whether curves that leave branch points are followed too.
         longest: steps are at most so long in (V, log R).
         points: at most so many on a curve.
@@ -182,7 +192,8 @@ def norm_path(
 
 
 def penalty_path(
-    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None, widths: Mapping[str, int] | None = None,
+    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
     logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
@@ -195,7 +206,9 @@ def penalty_path(
         widths: rows of hidden blocks.
         logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
         seed: of the descent.
-        switch, longest, points: see `norm_path`.
+        switch: whether curves that leave branch points are followed too.
+        longest: steps are at most so long in (W, parameter).
+        points: at most so many on a curve.
 
     Raises:
         LanguageError, DataError: for bad input; RunFailed: if there is no critical point near the start.
@@ -219,7 +232,7 @@ def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]
     """Rows at which a curve passes a parameter, solved for anew; distinct."""
     found: list[np.ndarray] = []
     spots = list(spots)
-    for a, b in zip(spots[:-1], spots[1:], strict=True):
+    for a, b in pairwise(spots):
         if (a.p - p) * (b.p - p) > 0 or a.p == b.p:
             continue
         share = (p - a.p) / (b.p - a.p)
@@ -254,7 +267,7 @@ def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, 
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
     u, residual = at_parameter(family, first, p)
     if not residual <= family.resolution(p):
-        raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`, or more `starts`.")
+        raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`.")
     ahead = np.r_[np.zeros(len(u)), np.copysign(1.0, q - p)]
     rng, events = np.random.default_rng([seed, 7]), list[Event]()
     todo: list[tuple[Spot, Spot | None, int | None]] = [(spot(family, u, p, residual, ahead, 0.0), None, None)]
@@ -292,7 +305,7 @@ def _led(event: Event, branch: int) -> Event:
 def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, float], longest: float, points: int) -> tuple[list[Spot], list[Crossing], str]:
     spots, found = ([begin] if root is None else [root, begin]), list[Crossing]()
     low, high = min(span), max(span)
-    far = _FAR * (1.0 + float(np.linalg.norm(begin.u)))
+    far = (_UPRIGHT if begin.upright else _FAR) * (1.0 + float(np.linalg.norm(begin.u)))
     if begin.nullity > begin.upright:
         return spots, found, "flat"
     for here in follow(family, begin, longest):
@@ -304,11 +317,9 @@ def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, fl
             u, residual = at_parameter(family, family.project(before.u + share * (here.u - before.u)), edge)
             if residual <= family.resolution(edge):
                 here = spot(family, u, edge, residual, before.along, before.length + share * (here.length - before.length))
-                found += crossings(family, before, here) if len(spots) > 1 or root is None else []
-                spots.append(here)
+                _append(family, spots, found, here)
             return spots, found, "end" if edge == span[1] else "begin"
-        found += crossings(family, before, here)
-        spots.append(here)
+        _append(family, spots, found, here)
         if here.nullity > here.upright and before.nullity > before.upright and before is not root:
             return spots, found, "flat"
         if np.linalg.norm(here.u) > far:
@@ -320,18 +331,25 @@ def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, fl
     return spots, found, "lost"
 
 
+def _append(family: Family, spots: list[Spot], found: list[Crossing], here: Spot) -> None:
+    """One more point, and before it the events on the way to it, which are points of the curve themselves."""
+    on_the_way = crossings(family, spots[-1], here)
+    found += on_the_way
+    spots += [*(c.spot for c in on_the_way), here]
+
+
 def _between(begin: Spot, a: Spot, b: Spot) -> bool:
     """Whether the curve has come back to where it began."""
     chord = np.r_[b.u - a.u, b.p - a.p]
     back = np.r_[begin.u - a.u, begin.p - a.p]
     share = float(chord @ back) / float(chord @ chord)
-    return 0 <= share <= 1 and np.linalg.norm(back - share * chord) < 0.05 * np.linalg.norm(chord)
+    return 0 <= share <= 1 and bool(np.linalg.norm(back - share * chord) < 0.05 * np.linalg.norm(chord))
 
 
 def _on(family: Family, here: Spot, spots: tuple[Spot, ...]) -> bool:
     """Whether a point lies on a curve, modulo symmetry."""
     if here.upright:
-        return any(_between_orbits(family, here, a, b) for a, b in zip(spots[:-1], spots[1:], strict=True))
+        return any(_between_orbits(family, here, a, b) for a, b in pairwise(spots))
     return any(same(family, here.u, here.p, u, here.p) for u in section(family, spots, here.p))
 
 

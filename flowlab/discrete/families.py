@@ -212,9 +212,8 @@ class Penalties(Family):
         """A minimum at p from small random weights, (P,)."""
         eye = np.eye(self.loss.size)
         begin = rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
-        return minimize(
-            lambda u: self.value(u, p), begin, jac=lambda u: self.gradient(u, p), hess=lambda u: self.hessian(u, p, eye), method="trust-exact", options={"gtol": 1e-10}
-        ).x  # fmt: skip
+        slopes: Any = {"jac": lambda u: self.gradient(u, p), "hess": lambda u: self.hessian(u, p, eye)}
+        return minimize(lambda u: self.value(u, p), begin, method="trust-exact", options={"gtol": 1e-10}, **slopes).x
 
     @cached_property
     def _typical(self) -> float:

@@ -1,0 +1,51 @@
+"""Curves of critical points: what they are like over the parameter, where they attract, and where they turn or branch."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flowlab.figures.figure import Curve, Picture, figures
+
+
+class _Diagram(Picture):
+    """Stretches without negative eigenvalues are lines, others are marks; rings are events."""
+
+    of = "continuation"
+    column: ClassVar[str]
+    x_label = r"parameter ($\log R$, $\omega$ or $\log\omega$)"
+
+    def curves(self, path: Any) -> list[Curve]:
+        ds, drawn = path.dataset, []
+        branch, p, y = (ds[name].values for name in ("branch", "parameter", self.column))
+        attracts = ds["index"].values == 0
+        for b in np.unique(branch):
+            at = branch == b
+            near = at & np.isfinite(y)
+            for stable, marker, told in ((True, "", "minima"), (False, ".", "saddles")):
+                keep = near & (attracts == stable)
+                if keep.any():
+                    drawn.append(Curve(f"branch {b}, {told}", np.where(keep, p, np.nan)[at], np.where(keep, y, np.nan)[at], marker))
+        for e, event in enumerate(path.events):
+            at = np.flatnonzero((branch == event.branch) & np.isfinite(y))
+            if len(at):
+                nearest = at[np.argmin(np.abs(p[at] - event.parameter))]
+                drawn.append(Curve(f"#{e} {event.kind}", np.array([event.parameter]), np.array([y[nearest]]), "o"))
+        return drawn
+
+
+@figures.register("continuation")
+class ContinuationNorm(_Diagram):
+    """Norms along every branch."""
+
+    title = "norm of all weights along every branch of critical points over the parameter"
+    y_label = r"$\Vert W \Vert$"
+    column = "norm"
+
+
+@figures.register("continuation_margin")
+class ContinuationMargin(_Diagram):
+    """Margins along every branch."""
+
+    title = "margin of unit directions along every branch of critical points over the parameter"
+    y_label = r"$\min_n y_n f(V; x_n)$"
+    column = "margin"
