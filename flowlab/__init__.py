@@ -33,6 +33,7 @@ _HOMES = {
     "flowlab.discrete.limit": ("Limit", "limit"),
     "flowlab.discrete.limits": ("FlowLimits", "approach", "flow_limits"),
     "flowlab.discrete.max_margin": ("MaxMargin", "lyu_li", "max_margin"),
+    "flowlab.discrete.wide": ("WideMargin", "wide_margin"),
     "flowlab.discrete.one_step": ("OneStep", "one_step"),
     "flowlab.discrete.sharpness": ("sharpness",),
     "flowlab.app.models": ("Models", "StepOrder", "models", "step_order"),
