@@ -74,6 +74,34 @@ def test_split_units_are_the_zero_modes_of_relus(seed):
     assert any(p.kinks for p in points)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_twenty_linear_instances_have_no_zero_modes(seed):
+    """P16, at other sizes, norms and dimensions for every seed."""
+    n, d, norm = 6 + seed, 2 + seed % 7, (2.0, 8.0, 30.0)[seed % 3]
+    points = critical_points(fl.Problem("W1 @ x", loss=("exponential", "logistic")[seed % 2]), labelled(n, d, 700 + seed), norm=norm, starts=12, seed=seed)
+    assert all(p.nullity == 0 for p in points)
+    assert all(p.residual <= 1e-12 for p in points)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_instances_each_have_the_zero_modes_that_are_known(seed):
+    """P17: two-layer linear nets h - 1 for h = 1..6, ReLU nets active units minus distinct directions, on other data for every seed."""
+    data = labelled(7 + seed, 3 + seed % 3, 800 + seed)
+    for h in range(1, 7):
+        best = critical_points(fl.Problem("W2 @ W1 @ x"), data, norm=6.0 + seed, widths={"W1": h}, starts=4, seed=seed)[0]
+        assert (best.index, best.nullity, best.explained) == (0, h - 1, h - 1)
+    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)"), data, norm=8.0, widths={"W1": 4}, starts=12, seed=seed)
+    counted = 0
+    for p in points:
+        active, distinct = points.symmetries.directions(points.constrained.row(p.state))
+        if active == 4:
+            assert p.nullity == p.explained == active - distinct
+            counted += 1
+    assert counted
+
+
 def test_a_point_on_a_kink_is_a_zero_of_a_subgradient_alone():
     """A minimum with samples on kinks: beside it, on a kink's two sides, the gradient across points back to it; and it is not small."""
     points = critical_points(fl.Problem("W2 @ relu(W1 @ x)"), labelled(10, 3, 0), norm=15.0, widths={"W1": 3}, starts=8)
