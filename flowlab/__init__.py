@@ -38,7 +38,7 @@ _HOMES = {
     "flowlab.discrete.sharpness": ("sharpness",),
     "flowlab.app.models": ("Models", "StepOrder", "models", "step_order"),
     "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),
-    "flowlab.claims": ("Claim", "Verdict", "check", "claim"),
+    "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
         "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",

@@ -1,10 +1,13 @@
 """Statements of the theory as executable checks."""
 
-from flowlab.claims.claim import Case as Case
+from flowlab.claims.case import Case as Case
+from flowlab.claims.claim import USUAL as USUAL
 from flowlab.claims.claim import Claim as Claim
 from flowlab.claims.claim import check as check
 from flowlab.claims.claim import claim as claim
 from flowlab.claims.claim import claims as claims
 from flowlab.claims.claim import load_library as load_library
+from flowlab.claims.quantity import Quantity as Quantity
+from flowlab.claims.replay import replay as replay
 from flowlab.claims.verdict import Measurement as Measurement
 from flowlab.claims.verdict import Verdict as Verdict

@@ -1,31 +1,25 @@
-"""The harness of a claim: hypotheses, measurement, mutants, counter-example; and `check`."""
+"""The harness of a claim: hypotheses, measurement, wrong variants, counter-example; and `check`."""
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
-from flowlab.claims.verdict import Measurement, Verdict
+from flowlab.claims.case import Case, case_of
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.verdict import RUNGS, Measurement, Verdict
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
 
 claims: Registry[type["Claim"]] = Registry("claim")
-claim = claims.register
 
-
-@dataclass(frozen=True)
-class Case:
-    """What a claim is checked on; what is missing is made by the claim from its own seeded instances."""
-
-    problem: Any = None
-    data: Any = None
-    path: Any = None
-    walk: Any = None
-    seed: int = 0
+FEWEST = 3
+"""Wrong variants that a check has to refute before it is believed."""
+USUAL = "as usually stated"
+"""The wrong variant of a claim that corrects a statement of the literature."""
 
 
 class Claim(ABC):
@@ -33,8 +27,13 @@ class Claim(ABC):
 
     Attributes:
         title, statement, latex, source: what is claimed, and where.
-        mutants: names of wrong variants; `measure` must fail on every one, or the answer is "undecided: no power".
-        counter_example: what the last mutant stands for: an instance outside the hypotheses, on which the statement fails.
+        mutants: names of wrong variants; `measure` must fail on every one, or the answer is undecided: no power. Values, limits and rates
+            that `Measurement.of` is given are altered by 1 % up and down besides, without being measured again.
+        counter_example: what one mutant stands for: an instance outside the hypotheses, on which the statement fails.
+        rung: how the statement is shown where it holds, one of `RUNGS`.
+        quick: whether it takes seconds, and belongs to the quick tier of its pack.
+        usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers are what decides against it.
+        decisive: of `usual`: which quantities tell the difference, in words.
     """
 
     name: ClassVar[str]
@@ -44,6 +43,10 @@ class Claim(ABC):
     source: ClassVar[str]
     mutants: ClassVar[tuple[str, ...]]
     counter_example: ClassVar[str]
+    rung: ClassVar[str] = "numerical"
+    quick: ClassVar[bool] = True
+    usual: ClassVar[str] = ""
+    decisive: ClassVar[str] = ""
 
     def hypotheses(self, case: Case) -> str | None:
         """Why the claim does not apply to the case, or None if it does."""
@@ -51,27 +54,103 @@ class Claim(ABC):
 
     @abstractmethod
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        """Measure the statement, or a wrong variant of it."""
+        """Measure the statement, or a wrong variant of it; what both need is computed by `case.once`."""
 
     def check(self, case: Case) -> Verdict:
-        """Measure, then make sure that every mutant is refuted by the same check."""
+        """Measure, then make sure that every wrong variant is refuted by the same check."""
         reason = self.hypotheses(case)
         if reason is not None:
-            return Verdict(self.name, "undecided", float("nan"), float("nan"), f"does not apply: {reason}", {"source": self.source})
+            return self._undecided("does not apply", f"does not apply: {reason}", case)
         found = self.measure(case)
-        trials = {name: self.measure(case, name) for name in self.mutants}
-        evidence = {
-            "statement": self.statement, "source": self.source, "seed": case.seed, "versions": versions(), "counter_example": self.counter_example,
-            "mutants": {name: {"measured": m.value, "bound": m.bound, "refuted": m.fails} for name, m in trials.items()}, **found.details,
-        }  # fmt: skip
-        surviving = [name for name, m in trials.items() if not m.fails]
-        if not found.stands and not found.fails:
-            return Verdict(self.name, "undecided", found.value, found.bound, "the measurement is not a number", evidence)
+        evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in found.quantities], **found.details}
+        numbers: dict[str, Any] = {"measured": found.value, "bound": found.bound, "evidence": evidence, "error": found.error, "rung": self.rung}
+        because = f"{found.because}; {'; '.join(str(q) for q in _telling(found))}" if found.quantities else found.because
+        strays = [q for q in found.quantities if not q.routes_agree]
+        if strays:
+            q = strays[0]
+            told = f"{q.name}: {q.measured:.8g} by {q.route or 'one route'}, {q.second:.8g} by {q.second_route or 'another'}"
+            return Verdict(self.name, "undecided", reason=f"two routes disagree: {told}", code="routes disagree", **numbers)
         if found.fails:
-            return Verdict(self.name, "refuted", found.value, found.bound, found.because, evidence)
-        if surviving:
-            return Verdict(self.name, "undecided", found.value, found.bound, f"no power: the check lets {', '.join(surviving)} pass on this case", evidence)
-        return Verdict(self.name, "holds", found.value, found.bound, found.because, evidence)
+            return Verdict(self.name, "refuted", reason=because, **numbers)
+        if not found.stands:
+            code = "imprecise" if found.value == found.value and found.error == found.error and found.bound == found.bound else "not a number"
+            told = "the error bar reaches across the bound" if code == "imprecise" else "the measurement is not a number"
+            return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
+        trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
+        evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
+        surviving = [name for name, m in trials.items() if not m.fails]
+        if surviving or len(trials) < FEWEST:
+            few = f"only {len(trials)} wrong variants were tried, of at least {FEWEST}"
+            told = f"the check lets {', '.join(surviving)} pass on this case" if surviving else few
+            return Verdict(self.name, "undecided", reason=f"no power: {told}", code="no power", **numbers)
+        return Verdict(self.name, "holds", reason=because, **numbers)
+
+    def _evidence(self, case: Case) -> dict[str, Any]:
+        own = self.origin()
+        return {
+            "statement": self.statement, "source": self.source, "seed": case.seed, "versions": versions(), "counter_example": self.counter_example,
+            "mutants": {}, "inputs": case.inputs(), **({"origin": own} if own else {}),
+        }  # fmt: skip
+
+    @classmethod
+    def origin(cls) -> dict[str, Any] | None:
+        """The user's file that the claim comes from, with its hash; None for claims of the library."""
+        return None
+
+    def _undecided(self, code: str, reason: str, case: Case) -> Verdict:
+        return Verdict(self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung)
+
+
+def _telling(found: Measurement) -> list[Quantity]:
+    """The quantities to be told in the reason: those that fail, or the one nearest to its bound."""
+    failing = [q for q in found.quantities if q.fails]
+    return failing[:3] or [q for q in found.quantities if (q.excess, q.tolerance) == (found.value, found.bound)][:1]
+
+
+def claim(name: str, **told: Any) -> Callable[[Any], Any]:
+    """Enter a claim: decorates a subclass of `Claim`, or a function.
+
+    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a `Quantity`, several, or a
+    `Measurement`. `told` gives what a class would have as attributes: `statement` and `source` at least, `mutants=(...)` where it has some.
+
+    Raises:
+        ClaimError: for a function without statement or source, a word that is not known, or an id that is taken.
+    """
+
+    def enter(word: Any) -> Any:
+        if not isinstance(word, type):
+            word = _from_function(name, word, told)
+        if name in claims:
+            raise ClaimError(f"the claim id `{name}` is taken by {claims[name].__module__}; choose another.")
+        return claims.register(name)(word)
+
+    return enter
+
+
+def _from_function(name: str, function: Callable[..., Any], told: dict[str, Any]) -> type[Claim]:
+    known = ("title", "statement", "latex", "source", "mutants", "counter_example", "rung", "quick", "usual", "decisive")
+    unknown = sorted(set(told) - set(known))
+    if unknown:
+        raise ClaimError(f"`{unknown[0]}` of the claim `{name}` is not known; use {', '.join(known)}.")
+    for needed in ("statement", "source"):
+        if not told.get(needed):
+            raise ClaimError(f"the claim `{name}` has no `{needed}`; say what is claimed, and where it comes from.")
+    if told.get("rung", "numerical") not in RUNGS:
+        raise ClaimError(f"`rung={told['rung']!r}` of the claim `{name}` is not known; use one of {', '.join(RUNGS)}.")
+    mutants = told.get("mutants", ())
+    mutants = (mutants,) if isinstance(mutants, str) else tuple(mutants)
+
+    def measure(_: Claim, case: Case, mutant: str | None = None) -> Measurement:
+        found = function(case, mutant) if mutants else function(case)
+        if isinstance(found, Measurement):
+            return found
+        many = [found] if isinstance(found, Quantity) else found
+        if not isinstance(many, Sequence) or not many or not all(isinstance(q, Quantity) for q in many):
+            raise ClaimError(f"the claim `{name}` returned `{found!r}`; return a Quantity, a list of them, or a Measurement.")
+        return Measurement.of(many, "as the claim says")
+
+    words = {"title": told["statement"], "latex": "", "counter_example": ""} | told
+    return type(function.__name__, (Claim,), {**words, "mutants": mutants, "measure": measure, "__doc__": function.__doc__, "__module__": function.__module__})
 
 
 def load_library() -> None:
@@ -81,12 +160,26 @@ def load_library() -> None:
         import_module(module.name)
 
 
+def checked(name: str, case: Case) -> Verdict:
+    """One claim on one case; numerics that give up make it undecided.
+
+    Raises:
+        UnknownName: for an unknown id.
+    """
+    one = claims[name]()
+    try:
+        return one.check(case)
+    except FlowlabError as error:
+        return one._undecided("could not be checked", f"could not be checked: {error}", case)
+
+
 def check(ids: Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
     """Check claims on what is given.
 
     Args:
         ids: claim ids such as `"P4"`.
-        evidence: trajectories (flows and descents), a Problem, Data, in any order; what a claim needs and does not find, it makes.
+        evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a claim needs and does
+            not find, it makes.
         seed: of the instances and states that claims draw.
 
     Returns:
@@ -100,34 +193,7 @@ def check(ids: Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
     load_library()
     if isinstance(ids, str):
         ids = [ids]
-    chosen = [claims[name]() for name in ids]
-    case = _case(evidence, seed)
-    verdicts = []
-    for one in chosen:
-        try:
-            verdicts.append(one.check(case))
-        except FlowlabError as error:
-            verdicts.append(Verdict(one.name, "undecided", float("nan"), float("nan"), f"could not be checked: {error}", {"source": one.source}))
-    return verdicts
-
-
-def _case(evidence: Sequence[Any], seed: int) -> Case:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.trajectory import Trajectory
-
-    found: dict[str, Any] = {"seed": seed}
-    for item in evidence:
-        if isinstance(item, Trajectory):
-            found["path" if item.kind == "flow" else "walk"] = item
-        elif isinstance(item, Problem):
-            found["problem"] = item
-        elif isinstance(item, Data):
-            found["data"] = item
-        elif item is not None:
-            raise ClaimError(f"`{item!r}` is no evidence; give trajectories, a problem or data.")
-    for run in (found.get("walk"), found.get("path")):
-        if run is not None:
-            found.setdefault("problem", run.problem)
-            found.setdefault("data", run.data)
-    return Case(**found)
+    for name in ids:
+        claims[name]
+    case = case_of(evidence, seed)
+    return [checked(name, case) for name in ids]

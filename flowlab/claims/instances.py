@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flowlab.claims.claim import Case
+from flowlab.claims.case import Case
+from flowlab.core.errors import ClaimError
 
 if TYPE_CHECKING:
     from flowlab.language.data import Data
@@ -21,6 +22,40 @@ def small_data(seed: int) -> "Data":
     from flowlab.language.load import load
 
     return load(SMALL, seed=seed)
+
+
+def separable(n: int, d: int, seed: int) -> "Data":
+    """N Gaussian samples in d dimensions, pushed 0.3 away from a random hyperplane that separates them."""
+    import numpy as np
+
+    from flowlab.language.data import Data
+
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(n, d)), rng.normal(size=d)
+    y = np.where(x @ w >= 0, 1.0, -1.0)
+    return Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y, name=f"separable n={n} d={d} seed={seed}", kind="binary")
+
+
+def integrated(case: Case, name: str, problem: "Problem", start: "State", data: "Data", until: Any, **settings: Any) -> Any:
+    """A flow, integrated once under this name and kept as a record of the check.
+
+    Raises:
+        ClaimError: if it ended before where it was to end.
+    """
+
+    def run() -> Any:
+        from flowlab.dynamics import integrate
+        from flowlab.lowering.field import lower
+        from flowlab.symbolic.derive import derive
+
+        # One derivation serves every start and every data set.
+        field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
+        path = integrate(field, start, data, until=until, seed=case.seed, **settings)
+        if not path.outcome.ok:
+            raise ClaimError(f"the flow `{name}` ended early ({path.outcome}); try another seed, or give a flow of your own.")
+        return path
+
+    return case.once(name, run)
 
 
 def problem_like(case: Case, net: str, **settings: Any) -> "Problem":

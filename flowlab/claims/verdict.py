@@ -1,11 +1,32 @@
 """Verdicts: three answers, each with the number, the bound, the reason and the evidence."""
 
-from dataclasses import asdict, dataclass, field
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from flowlab.core.errors import ClaimError
+from flowlab.claims.quantity import Quantity
+from flowlab.core.errors import ClaimError, OutputError
+from flowlab.core.hashing import canonical_json
 
 ANSWERS = ("holds", "refuted", "undecided")
+CODES = {
+    "": "decided",
+    "does not apply": "a hypothesis of the statement is not met",
+    "no power": "a wrong variant passes the same check",
+    "not a number": "nothing finite was measured",
+    "imprecise": "the error bar reaches across the bound",
+    "routes disagree": "two ways to the same number give different ones",
+    "could not be checked": "the numerics gave up on the way",
+}
+RUNGS = {
+    "symbolic": "proved symbolically",
+    "interval": "enclosed by intervals",
+    "numerical": "verified numerically on an interval",
+}
+"""How far a verdict that holds can be trusted, from proof to measurement."""
 
 
 @dataclass(frozen=True)
@@ -16,22 +37,55 @@ class Measurement:
         value, bound: what was measured and what it is held against.
         because: why the bound is what it is.
         details: what is needed to repeat the measurement; JSON-able.
+        error: error bar of the value.
+        quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see `Measurement.of`.
     """
 
     value: float
     bound: float
     because: str
     details: dict[str, Any] = field(default_factory=dict)
+    error: float = 0.0
+    quantities: tuple[Quantity, ...] = ()
+
+    @classmethod
+    def of(cls, quantities: Sequence[Quantity], because: str, **details: Any) -> "Measurement":
+        """The measurement of some quantities: it stands where all of them do, and the one nearest to its bound decides."""
+        if not quantities:
+            raise ClaimError("a measurement needs at least one quantity.")
+
+        def nearness(q: Quantity) -> tuple[bool, float]:
+            if not math.isfinite(q.excess):
+                return True, math.inf
+            if q.tolerance > 0.0:
+                return q.fails, (q.excess + q.error) / q.tolerance
+            return q.fails, math.inf if q.excess > 0.0 else q.excess
+
+        worst = max(quantities, key=nearness)
+        return cls(worst.excess, worst.tolerance, because, details, worst.error, tuple(quantities))
 
     @property
     def stands(self) -> bool:
         """Whether the measurement supports the statement; a NaN does not."""
-        return self.value <= self.bound
+        if self.quantities:
+            return all(q.stands for q in self.quantities)
+        return self.value + self.error <= self.bound
 
     @property
     def fails(self) -> bool:
         """Whether the measurement speaks against the statement; a NaN does not either."""
-        return self.value > self.bound
+        if self.quantities:
+            return any(q.fails for q in self.quantities)
+        return self.value - self.error > self.bound
+
+    def alterations(self) -> "dict[str, Measurement]":
+        """The same numbers against statements altered a little, by name; every one must fail."""
+        told = {}
+        for i, q in enumerate(self.quantities):
+            for name, other in q.alterations().items():
+                rest = (*self.quantities[:i], other, *self.quantities[i + 1 :])
+                told[name] = replace(self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest)
+        return told
 
 
 @dataclass(frozen=True)
@@ -43,7 +97,10 @@ class Verdict:
         answer: `"holds"`, `"refuted"` or `"undecided"`.
         measured, bound: the decisive number and its bound; NaN where nothing was measured.
         reason: one sentence.
-        evidence: instance, seeds, mutants with their numbers, versions.
+        evidence: instance, seeds, mutants with their numbers, versions, hashes, and the inputs that replay it.
+        code: why it is undecided, one of `CODES`; empty where it is decided.
+        error: error bar of the decisive number.
+        rung: how it was shown, one of `RUNGS`.
     """
 
     id: str
@@ -52,18 +109,61 @@ class Verdict:
     bound: float
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    error: float = 0.0
+    rung: str = "numerical"
 
     def __post_init__(self) -> None:
         if self.answer not in ANSWERS:
             raise ClaimError(f"`{self.answer}` is no answer; use one of {', '.join(ANSWERS)}.")
+        if self.code not in CODES or self.rung not in RUNGS:
+            raise ClaimError(f"`{self.code}` or `{self.rung}` is not known; codes are {', '.join(filter(None, CODES))}, rungs {', '.join(RUNGS)}.")
+
+    @property
+    def quantities(self) -> list[dict[str, Any]]:
+        """The numbers behind the verdict, as dictionaries; empty for identities."""
+        return self.evidence.get("quantities", [])
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-able values; numbers that are not finite become null."""
         told = asdict(self)
         return _plain(told)
 
+    def to_json(self) -> str:
+        """The one JSON text of this verdict: equal verdicts have equal bytes."""
+        return canonical_json(self.to_dict()) + "\n"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the verdict as JSON; `flowlab verify FILE.json` replays it.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        path = Path(path)
+        try:
+            path.write_text(self.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Verdict":
+        """Read a verdict that `save` wrote.
+
+        Raises:
+            OutputError: if there is none.
+        """
+        try:
+            told = json.loads(Path(path).read_text(encoding="utf-8"))
+            numbers = {name: float("nan") if told[name] is None else float(told[name]) for name in ("measured", "bound", "error")}
+            return cls(**{**told, **numbers})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`.") from None
+
     def __str__(self) -> str:
-        return f"{self.id}: {self.answer} (measured {self.measured:.3g}, bound {self.bound:.3g}): {self.reason}"
+        bar = f" ± {self.error:.1g}" if self.error else ""
+        code = f" ({self.code})" if self.code else ""
+        return f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
 
 
 def _plain(value: Any) -> Any:
@@ -72,5 +172,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if isinstance(value, str | int | bool) or value is None else float(value)
+        return float(value) if abs(value) < float("inf") else None
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if getattr(value, "ndim", 0):
+        return _plain(value.tolist())
+    return _plain(value.item() if hasattr(value, "item") else float(value))

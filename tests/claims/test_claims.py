@@ -9,10 +9,10 @@ import pytest
 import flowlab as fl
 from flowlab.claims import claims, load_library
 from flowlab.claims.claim import Case, Claim
-from flowlab.claims.verdict import Measurement, Verdict
+from flowlab.claims.verdict import RUNGS, Measurement, Verdict
 
 load_library()
-ALL = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P20", "E1.8", "E1.12")
+ALL = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P20", "E1.8", "E1.12")
 SLOW = ("E1.12",)
 
 
@@ -27,7 +27,7 @@ def test_contract(name):
     assert claim.statement.endswith(".")
     assert claim.latex
     assert claim.source
-    assert len(claim.mutants) >= 2
+    assert claim.rung in RUNGS
     assert claim.counter_example
     assert issubclass(claim, Claim)
 
@@ -38,7 +38,7 @@ def test_holds_and_refutes_its_mutants(name):
     assert verdict.answer == "holds", verdict.reason
     assert verdict.measured <= verdict.bound
     trials = verdict.evidence["mutants"]
-    assert set(trials) == set(claims[name].mutants)
+    assert set(trials) >= set(claims[name].mutants)
     assert all(trial["refuted"] and not trial["measured"] <= trial["bound"] for trial in trials.values())
     json.dumps(verdict.to_dict(), allow_nan=False)
 
@@ -141,7 +141,7 @@ def test_nan_is_never_called_success():
 
     class Powerless(Claim):
         name, title, statement, latex, source = "Powerless", "t", "s.", "l", "-"
-        mutants, counter_example = ("a mutant that breaks down",), "none"
+        mutants, counter_example = ("a mutant that breaks down", "another", "a third"), "none"
 
         def measure(self, case: Case, mutant: str | None = None) -> Measurement:
             return Measurement(0.5 if mutant is None else float("nan"), 1.0, "a mutant that is not a number is not refuted")
