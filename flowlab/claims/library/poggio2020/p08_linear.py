@@ -68,7 +68,7 @@ class LateLinearFlow(Claim):
             bounded = np.linalg.lstsq(rows, -np.log(np.full(len(alpha), alpha.mean())), rcond=None)[0]
         if mutant == "bounded part of another seed":
             bounded = np.random.default_rng(case.seed).permutation(bounded) * 1.5
-        gamma, v = 1.0 / np.linalg.norm(w), w / np.linalg.norm(w)
+        gamma, v = 1.0 / float(np.linalg.norm(w)), w / np.linalg.norm(w)
         end = path.dataset.isel(step=-1)
         log_t, rho = float(end["log_t"]), float(end["rho"][0])
         z = np.asarray(data.x)[support] * np.asarray(data.y)[support, None]
