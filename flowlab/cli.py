@@ -127,15 +127,16 @@ def _print_verdicts(verdicts: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def _searching(quiet: bool) -> Any:
-    """A bar on stderr for the searches for critical points, or nothing where no one looks."""
+def _searching(quiet: bool, what: str = "searching") -> Any:
+    """A bar on stderr for what takes long, or nothing where no one looks."""
     if quiet or not sys.stderr.isatty():
         from contextlib import nullcontext
 
         return nullcontext()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return Progress(TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    label = TextColumn("{task.description}" if what == "checking" else what)
+    return Progress(label, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
 
 
 def _shown(bar: Any) -> Any:
@@ -188,34 +189,64 @@ def compare(
 
 @app.command()
 def verify(
-    ids: Annotated[list[str] | None, typer.Argument(help="Claim ids; all of the pack without them.")] = None,
-    pack: Annotated[str, typer.Option(help="poggio2020")] = "poggio2020",
+    words: Annotated[list[str] | None, typer.Argument(metavar="[ID|FILE.py|VERDICT.json]...", help="Claims, files that define some, stored verdicts.")] = None,
+    pack: Annotated[str | None, typer.Option(help="A pack such as poggio2020 (the default without ids), or all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes long; says which.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for verdicts, trajectories, summary.json and report.html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of instances and states.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
-    """Check claims on their own seeded instances."""
-    from flowlab.claims import claims, load_library
+    """Check claims on their own seeded instances, or stored verdicts again."""
+    from flowlab.app import verify as work
 
     checked_seed(seed)
-    load_library()
-    chosen = ids or [name for name in claims if claims[name].__module__.startswith(f"flowlab.claims.library.{pack}.")]
-    if not chosen:
-        raise LanguageError(f"`--pack {pack}` has no claims; known: poggio2020.")
-    for name in chosen:
-        claims[name]
+    stored = [word for word in words or [] if word.endswith(".json")]
+    if stored:
+        if len(stored) < len(words or []) or pack is not None or quick:
+            raise LanguageError(f"`{stored[0]}` is checked again as it is; give stored verdicts alone, without ids, `--pack` or `--quick`.")
+        _float64()
+        _replayed(stored)
+        return
+    chosen = work.select(words or [], pack, quick)
     _float64()
-    from flowlab.claims import check
+    with _searching(quiet or as_json, "checking") as bar:
+        step = None if bar is None else bar.add_task("checking", total=len(chosen.ids))
 
-    verdicts = []
-    for name in chosen:
-        if not as_json:
-            _say(f"checking {name}: {claims[name].title}")
-        verdicts += [v.to_dict() for v in check([name], seed=seed)]
+        def seen(verdict: Any) -> None:
+            if bar is not None:
+                bar.update(step, advance=1, description=f"{verdict.id} {verdict.answer}")
+            elif not (quiet or as_json):
+                _say(f"{verdict.id} {verdict.answer}")
+
+        verdicts = work.verify(chosen, seed=seed, jobs=jobs, out=out, seen=seen)
+    told = [v.to_dict() for v in verdicts]
     if as_json:
-        _print(json.dumps(verdicts, indent=1, sort_keys=True))
+        _print(json.dumps(told, indent=1, sort_keys=True))
     else:
-        _print_verdicts(verdicts)
-    if any(v["answer"] == "refuted" for v in verdicts):
+        _print_verdicts(told)
+        if chosen.left_out:
+            _print(f"left out of the quick tier: {', '.join(chosen.left_out)}")
+    if out is not None:
+        page = work.write(out, verdicts, chosen, seed)
+        if not as_json:
+            _print(f"written to {page}")
+    if any(v.answer == "refuted" for v in verdicts):
+        raise typer.Exit(REFUTED)
+
+
+def _replayed(files: list[str]) -> None:
+    """Stored verdicts beside what the same check says now; a difference is told, and is an exit code of its own."""
+    from flowlab.claims import Verdict, replay
+
+    differs = False
+    for file in files:
+        old, new = Verdict.load(file), replay(file)
+        same = old.to_json() == new.to_json()
+        differs |= not same
+        _print(f"{new}\n  {'the same bytes as stored' if same else f'stored was: {old}'}")
+    if differs:
         raise typer.Exit(REFUTED)
 
 

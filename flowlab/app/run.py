@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.app.report import run_report
 from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
 from flowlab.claims import load_library as load_claims
@@ -38,7 +39,7 @@ SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_secon
 FIGURES = ("margin", "loss", "norms", "balance")
 STORE = "store"
 """Where a run is written down on the way, inside its folder."""
-OUTPUTS = ("summary.json", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
+OUTPUTS = ("summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
 
 
 def open_output(out: Path) -> None:
@@ -113,7 +114,7 @@ def run(
     verdicts = check(names, problem, data, path, *([walk] if walk is not None else []), seed=seed)
     summary = _summary(spec, flow, path, walk, verdicts, seed)
     say("drawing")
-    _write(out, flow, path, walk, summary, pictures, began)
+    _write(out, flow, path, walk, summary, pictures, verdicts, began)
     return summary
 
 
@@ -206,7 +207,9 @@ def known_outputs(out: Path) -> list[Path]:
     return [out / name for name in OUTPUTS] + drawn
 
 
-def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], began: float) -> None:
+def _write(
+    out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], verdicts: list[Any], began: float
+) -> None:
     """Write everything into a folder beside `out`, then move it in place of an earlier run's, file by file, the summary last."""
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -228,6 +231,8 @@ def _write(out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | 
             drawn = draw(name, path, *([walk] if walk is not None else []))
             for kind in ("pdf", "png"):
                 drawn.save(made / "figures" / f"{name}.{kind}")
+        drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
+        (made / "report.html").write_text(run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8")
         summary["wall_seconds"] = round(clock.monotonic() - began, 2)
         (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         (out / "figures").mkdir(parents=True, exist_ok=True)

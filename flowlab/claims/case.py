@@ -1,11 +1,12 @@
 """What a claim is checked on, what it has computed so far, and how both are written into a verdict so that it can be replayed."""
 
 import base64
-import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from flowlab.core.errors import ClaimError
 
@@ -103,30 +104,40 @@ def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
     """
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
+    from flowlab.symbolic.equations import FlowEquations
 
-    if "flow" in inputs:
-        raise ClaimError("this verdict is about equations that were given; derive them again and pass them to `check`.")
     data = None
     try:
         if "data" in inputs:
-            told = inputs["data"]
-            data = Data(told["x"], told["y"], name=told["name"], kind=told["kind"])
+            samples = inputs["data"]
+            data = Data(samples["x"], samples["y"], name=samples["name"], kind=samples["kind"])
         runs = [_unpacked(inputs[name], data) for name in ("path", "walk") if name in inputs]
-        problem = [Problem.from_description(inputs["problem"])] if "problem" in inputs else []
+        told = [Problem.from_description(inputs["problem"])] if "problem" in inputs else []
+        told += [FlowEquations.from_json(inputs["flow"])] if "flow" in inputs else []
     except (KeyError, TypeError, ValueError) as error:
         raise ClaimError(f"the inputs of this verdict cannot be read ({type(error).__name__}: {error}); check again from the originals.") from None
-    return case_of([*problem, *runs, *([] if data is None else [data])], seed)
+    return case_of([*told, *runs, *([] if data is None else [data])], seed)
 
 
-def _packed(run: Any) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        return base64.b64encode(run.save(Path(folder) / "run.nc").read_bytes()).decode("ascii")
+def _packed(run: Any) -> dict[str, Any]:
+    """A trajectory as text; unlike a file of NetCDF it has the same bytes whenever it is written."""
+    told = {}
+    for name, variable in sorted(run.dataset.variables.items()):
+        values = np.ascontiguousarray(variable.values)
+        plain = values.tolist() if values.dtype.kind not in "fiub" else None
+        code = None if plain is not None else base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
+        told[str(name)] = {"dims": list(variable.dims), "shape": list(values.shape), "dtype": values.dtype.str, "plain": plain, "code": code}
+    return {"variables": told, "attrs": dict(run.dataset.attrs)}
 
 
-def _unpacked(text: str, data: Any) -> Any:
+def _unpacked(told: Mapping[str, Any], data: Any) -> Any:
+    import xarray as xr
+
     from flowlab.language.trajectory import Trajectory
 
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "run.nc"
-        file.write_bytes(base64.b64decode(text.encode("ascii"), validate=True))
-        return Trajectory.load(file, data)
+    found = {}
+    for name, v in told["variables"].items():
+        raw = None if v["code"] is None else zlib.decompress(base64.b64decode(v["code"].encode("ascii"), validate=True))
+        values = np.array(v["plain"]) if raw is None else np.frombuffer(raw, dtype=np.dtype(v["dtype"])).reshape(v["shape"])
+        found[name] = (tuple(v["dims"]), values.copy())
+    return Trajectory.restored(xr.Dataset(found, attrs=told["attrs"]), data)

@@ -47,7 +47,8 @@ class Quantity:
                 # numpy's scalars would be written otherwise than Python's.
                 object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("tolerance", "error"):
-            if not getattr(self, name) >= 0.0:
+            # NaN is a measurement that failed, and is told as such.
+            if getattr(self, name) < 0.0:
                 raise ClaimError(f"`{name}={getattr(self, name)!r}` of the quantity `{self.name}` is not allowed; use a number from 0 on.")
         if self.printed:
             _digits(self.printed)

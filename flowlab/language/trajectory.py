@@ -198,10 +198,19 @@ class Trajectory:
         try:
             with xr.open_dataset(path, **stored) as opened:
                 dataset = opened.load()
-            record = json.loads(dataset.attrs["flowlab"])
-            problem, end = Problem.from_description(record["problem"]), record["outcome"]
+            return cls.restored(dataset, data)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"`{path}` is no stored trajectory ({type(error).__name__}: {error}); write one with `save`.") from None
+
+    @classmethod
+    def restored(cls, dataset: xr.Dataset, data: Data | None = None) -> "Trajectory":
+        """The trajectory whose labelled data set this is; `data` is not in it.
+
+        Raises:
+            KeyError, TypeError, ValueError: for a data set of something else.
+        """
+        record = json.loads(dataset.attrs["flowlab"])
+        problem, end = Problem.from_description(record["problem"]), record["outcome"]
         dataset = dataset.assign_coords(block=dataset["block"].astype(str))
         empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"]), State(rho={}, V={}), record["stats"], problem, data)
         return cls(dataset, empty.outcome, empty.state(-1), record["stats"], problem, data)

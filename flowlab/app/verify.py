@@ -1,0 +1,231 @@
+"""`flowlab verify`: which claims, in how many processes, and what is written of them."""
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, checked, claims, load_library
+from flowlab.claims.replay import load_file
+from flowlab.claims.verdict import Verdict
+from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.registry import nearest
+
+LIBRARY = "flowlab.claims.library."
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be checked.
+
+    Attributes:
+        ids: claims, in the order of their packs and numbers.
+        left_out: claims of the same packs that the quick tier leaves out.
+        files: users' files that define some of them.
+    """
+
+    ids: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def pack_of(word: type[Claim]) -> str:
+    """The pack of a claim: the paper of the library, or the user's file."""
+    name = word.__module__
+    return name.removeprefix(LIBRARY).split(".")[0] if name.startswith(LIBRARY) else Path((word.origin() or {"file": name})["file"]).stem
+
+
+def packs() -> dict[str, tuple[str, ...]]:
+    """The packs of the library with the ids of their claims."""
+    load_library()
+    found: dict[str, tuple[str, ...]] = {}
+    for name in claims:
+        if claims[name].__module__.startswith(LIBRARY):
+            found[pack_of(claims[name])] = (*found.get(pack_of(claims[name]), ()), name)
+    return dict(sorted(found.items()))
+
+
+def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
+    """The claims that ids, files and a pack name stand for.
+
+    Args:
+        words: ids of claims, and files that end in .py and define some.
+        pack: the name of a pack, or "all"; with neither words nor pack it is poggio2020.
+        quick: whether claims that take long are left out.
+
+    Raises:
+        UnknownName, ClaimError, LanguageError: for what is not known.
+    """
+    known = packs()
+    ids: list[str] = []
+    files: list[str] = []
+    for word in words:
+        if word.endswith(".py"):
+            ids += load_file(word)
+            files.append(word)
+        else:
+            claims[word]
+            ids.append(word)
+    if pack is not None or not words:
+        pack = pack or "poggio2020"
+        if pack != ALL and pack not in known:
+            guess = nearest(pack, list(known))
+            raise LanguageError(f"`--pack {pack}` is no pack;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}, {ALL}.")
+        ids += [name for each in (known if pack == ALL else [pack]) for name in known[each]]
+    ids = list(dict.fromkeys(ids))
+    slow = tuple(name for name in ids if not claims[name].quick) if quick else ()
+    return Selection(tuple(name for name in ids if name not in slow), slow, tuple(files))
+
+
+def verify(
+    selection: Selection, *, seed: int = 0, jobs: int | None = None, out: Path | None = None, seen: Callable[[Verdict], None] | None = None
+) -> list[Verdict]:
+    """Check claims on their own instances; every verdict is written as soon as it is there.
+
+    Args:
+        selection: which.
+        seed: of the instances.
+        jobs: how many processes; by default one for up to three claims, and one per core for more.
+        out: folder for `verdicts/ID.json` and the trajectories behind them, `records/ID/*.nc`; it is made if need be.
+        seen: called with every verdict, in the order in which they come.
+
+    Returns:
+        The verdicts in the order of the selection.
+
+    Raises:
+        OutputError: if the folder cannot be written; LanguageError: for a number of jobs that is none.
+    """
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise LanguageError(f"`jobs={jobs!r}` is no number of processes; use 1 or more.")
+    if out is not None:
+        _make(out)
+    if jobs is None:
+        jobs = 1 if len(selection.ids) < 4 else min(os.cpu_count() or 1, 4)
+    told: dict[str, Verdict] = {}
+    work = _here(selection, seed, out) if jobs == 1 else _elsewhere(selection, seed, out, jobs)
+    for verdict in work:
+        told[verdict.id] = verdict
+        if seen is not None:
+            seen(verdict)
+    return [told[name] for name in selection.ids]
+
+
+def _here(selection: Selection, seed: int, out: Path | None) -> Iterator[Verdict]:
+    case = Case(seed=seed)
+    for name in selection.ids:
+        yield _one(name, case, out)
+
+
+def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> Iterator[Verdict]:
+    # Fresh interpreters: a fork of a process whose jax has started its threads may hang.
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(selection.files, seed))
+    # Long ones first, so that no process is left alone with one at the end; neighbours share instances.
+    order = sorted(selection.ids, key=lambda name: claims[name].quick)
+    with pool:
+        waiting = [pool.submit(_remote, name, out) for name in order]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+_CASE: list[Case] = []
+
+
+def _begin(files: tuple[str, ...], seed: int) -> None:
+    """What a process does first: float64, the library, the user's files."""
+    import jax
+
+    from flowlab.app.compiled import keep_compiled
+
+    jax.config.update("jax_enable_x64", True)
+    keep_compiled()
+    load_library()
+    for file in files:
+        load_file(file)
+    _CASE[:] = [Case(seed=seed)]
+
+
+def _remote(name: str, out: Path | None) -> Verdict:
+    return _one(name, _CASE[0], out)
+
+
+def _one(name: str, case: Case, out: Path | None) -> Verdict:
+    """A verdict, written down with the trajectories that were integrated for it."""
+    before = set(case.memo)
+    try:
+        verdict = checked(name, case)
+    except Exception as error:
+        # A defect in one claim must not cost the verdicts of all others.
+        reason = f"could not be checked: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        verdict = Verdict(name, "undecided", float("nan"), float("nan"), reason, {"seed": case.seed}, "could not be checked", rung=claims[name].rung)
+    if out is not None:
+        verdict.save(out / "verdicts" / f"{_file(name)}.json")
+        for key, path in case.records.items():
+            if key not in before:
+                folder = out / "records" / _file(name)
+                folder.mkdir(parents=True, exist_ok=True)
+                path.save(folder / f"{_file(key)}.nc")
+    return verdict
+
+
+def _file(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
+
+
+def _make(out: Path) -> None:
+    try:
+        (out / "verdicts").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+
+
+def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> dict[str, Any]:
+    """What is written as summary.json: counts, the table of refuted statements, and what was left out."""
+    counts = {answer: sum(v.answer == answer for v in verdicts) for answer in ("holds", "refuted", "undecided")}
+    rows = [{name: v.to_dict()[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")} for v in verdicts]
+    return {"counts": counts, "left_out": list(selection.left_out), "seed": seed, "verdicts": rows, "refutations": refutations(verdicts)}
+
+
+def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Statements as they are usually made that a verdict decides against, each with the numbers that do so."""
+    from flowlab.claims.claim import USUAL
+
+    table = []
+    for v in verdicts:
+        word = claims[v.id]
+        if not word.usual:
+            continue
+        trial = v.evidence.get("mutants", {}).get(USUAL)
+        answer = "refuted" if v.answer == "holds" and trial is not None and trial["refuted"] else "undecided"
+        table.append({"id": v.id, "usual": word.usual, "answer": answer, "decisive": word.decisive, "instead": word.statement,
+                      "numbers": {q["name"]: q["measured"] for q in v.quantities}})  # fmt: skip
+    return table
+
+
+def write(out: Path, verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Path:
+    """Write summary.json and report.html; returns the page.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    from flowlab.app.report import pack_report
+
+    told = summary(verdicts, selection, seed)
+    try:
+        (out / "summary.json").write_text(json.dumps(told, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        page = out / "report.html"
+        page.write_text(pack_report(verdicts, told), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+    return page

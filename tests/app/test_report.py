@@ -1,0 +1,158 @@
+"""Pages are whole in themselves, show their formulas, work by keyboard and on narrow screens."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+import flowlab as fl
+from flowlab.app import page
+from flowlab.app.report import pack_report
+from flowlab.app.verify import Selection, refutations, summary
+from flowlab.claims import claims, load_library
+
+load_library()
+
+
+def told(answer="holds", **more):
+    quantity = fl.Quantity("C*", 0.1607, 0.16070280662, 1e-3, error=1e-6, second=0.1607, second_route="closed form", printed="0.1607")
+    evidence = {"quantities": [quantity.to_dict()], "mutants": {"a wrong one": {"measured": 1.0, "bound": 0.1, "error": 0.0, "refuted": True}},
+                "seed": 0, "versions": {"flowlab": "0"}, "table": {"<script>": 1}}  # fmt: skip
+    return fl.Verdict("P1", answer, 1e-15, 1e-12, "because of <this>", evidence, **more)
+
+
+def report(*verdicts, left_out=()):
+    return pack_report(verdicts, summary(verdicts, Selection(tuple(v.id for v in verdicts), left_out), 0))
+
+
+class Checker(HTMLParser):
+    """Every tag is closed in its order, and nothing is fetched."""
+
+    VOID = ("meta", "link", "img", "br", "mspace", "mi")
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        assert tag != "script"
+        for name, value in attrs:
+            if name in ("src", "href"):
+                assert value.startswith(("data:", "#")), value
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def whole(text):
+    checker = Checker()
+    checker.feed(text)
+    assert not checker.open
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_a_page_is_whole_and_escapes_what_it_shows():
+    text = report(told(), left_out=("P9",))
+    whole(text)
+    assert "because of &lt;this&gt;" in text
+    assert "<script>" not in text
+    assert "Left out of this quick tier: P9" in text
+    assert "0.1607" in text
+    whole(report(told("undecided", code="no power")))
+
+
+def test_a_broken_page_is_noticed():
+    with pytest.raises((AssertionError, IndexError)):
+        whole(report(told()).replace("</table>", ""))
+    with pytest.raises(AssertionError):
+        whole(report(told()).replace('href="#P1"', 'href="other.html"'))
+
+
+@pytest.mark.parametrize("depth", ["structural", "matrix"])
+@pytest.mark.parametrize("net", ["W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x)) + W4 @ x", "a @ relu(W @ x + b)**2"])
+def test_every_printed_equation_is_shown_as_a_formula(net, depth):
+    text = page.tex(fl.derive(fl.Problem(net)).latex(depth))
+    whole(f"<div>{text}</div>")
+    outside = re.sub(r"<math.*?</math>|<code>.*?</code>", "", text, flags=re.DOTALL)
+    assert "$" not in outside
+    assert "\\" not in outside, re.findall(r".{30}\\.{30}", outside)[:3]
+    # What the converter does not know would be left as code.
+    assert not re.search(r"<code>[^<]*\\", text)
+    assert not re.search(r"<m[ion]>\\", text)
+
+
+@pytest.mark.parametrize("name", list(claims))
+def test_every_statement_is_shown_as_a_formula(name):
+    made = page.math(claims[name].latex, display=True)
+    assert made.startswith("<math ")
+    assert not re.search(r"<m[ion]>(\\|&(?![#a-z]))", made)
+
+
+def test_formulas_that_cannot_be_read_are_shown_as_they_stand():
+    assert page.math(r"\frac") == r"<code>\frac</code>"
+    assert page.prose("a $x$ and `b_c` & d") .endswith("and <code>b_c</code> &amp; d")
+
+
+def test_the_table_of_usual_statements(monkeypatch):
+    monkeypatch.setattr(claims["P1"], "usual", "it is so for biases too")
+    monkeypatch.setattr(claims["P1"], "decisive", "the residual")
+    one = told()
+    one.evidence["mutants"]["as usually stated"] = {"measured": 1.0, "bound": 0.1, "error": 0.0, "refuted": True}
+    (row,) = refutations([one])
+    assert row["answer"] == "refuted"
+    assert "it is so for biases too" in report(one)
+    # A verdict that does not hold decides against nothing.
+    assert refutations([told("undecided", code="no power")])[0]["answer"] == "undecided"
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture
+def browser(tmp_path):
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs `pip install flowlab[browser]`")
+    if BROWSER is None or shutil.which("chromedriver") is None:
+        pytest.skip("needs chromium and chromedriver")
+    options = selenium.ChromeOptions()
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                 "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(flag)
+    options.binary_location = BROWSER
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def test_in_a_browser(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    body = page.tex(fl.derive(fl.Problem("W2 @ relu(W1 @ x)")).latex("structural"))
+    file = tmp_path / "report.html"
+    file.write_text(report(told(), told()).replace("</main>", f"{body}</main>"), encoding="utf-8")
+    browser.get(file.as_uri())
+    assert browser.get_log("browser") == []
+    # Formulas take room on the page, as only those do that are set.
+    sizes = browser.execute_script("return [...document.querySelectorAll('main > math')].map(m => m.getBoundingClientRect()).map(r => [r.width, r.height])")
+    assert len(sizes) > 8
+    assert all(w > 20 and h > 10 for w, h in sizes)
+    # By keyboard alone: to the first part that unfolds, and open it.
+    first = browser.find_element("css selector", "details")
+    assert first.get_attribute("open") is None
+    for _ in range(12):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.execute_script("return document.activeElement.tagName") == "SUMMARY":
+            break
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert first.get_attribute("open") is not None
+    for width in (320, 1200):
+        browser.set_window_size(width, 800)
+        inner, whole_page = browser.execute_script("return [window.innerWidth, document.documentElement.scrollWidth]")
+        assert whole_page <= inner, (width, whole_page)

@@ -1,0 +1,224 @@
+"""Quantities, verdicts and their replay, users' own claims, and what a check refuses to believe."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.app.verify import packs, select, summary, verify
+from flowlab.claims import claims, load_library
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim
+from flowlab.cli import main
+
+load_library()
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def q(measured, expected=1.0, tolerance=1e-3, **more):
+    return fl.Quantity("q", measured, expected, tolerance, **more)
+
+
+def test_quantities_against_values_and_inequalities():
+    assert q(1.0005).stands
+    assert not q(1.0005, error=1e-3).stands
+    assert not q(1.0005, error=1e-3).fails
+    assert q(1.01).fails
+    assert q(0.5, relation="<=").stands
+    assert q(1.5, relation="<=").fails
+    assert q(0.5, relation=">=").fails
+    for nan in (q(np.nan), q(1.0, error=np.nan), q(1.0, expected=np.nan)):
+        assert not nan.stands
+        assert not nan.fails
+    assert not q(1.0, second=1.1).routes_agree
+    for told in ({"relation": "~"}, {"tolerance": -1.0}, {"error": -1e-9}, {"printed": "about two"}):
+        with pytest.raises(fl.ClaimError):
+            q(1.0, **({"tolerance": 1e-3} | told))
+
+
+def test_printed_digits():
+    assert q(0.124984, printed="0.12498").as_printed
+    assert q(0.12499, printed="0.12498").as_printed  # cut off or rounded, who knows
+    assert not q(0.1252, printed="0.12498").as_printed
+    assert q(1.87e-3, printed="1.87e-3").as_printed
+    assert q(1.0).as_printed is None
+
+
+def test_alterations():
+    names = set(q(1.0).alterations())
+    assert names == {"q 1% more", "q 1% less"}
+    assert all(other.fails for other in q(1.0).alterations().values())
+    # A tolerance of a per cent sees no change of a per cent.
+    assert not any(other.fails for other in q(1.0, tolerance=0.02).alterations().values())
+    assert q(0.0, expected=0.0).alterations() == {}
+    (other,) = q(0.5, relation="<=").alterations().values()
+    assert other.fails
+    assert q(1.0, relation="<=").alterations() == {}
+
+
+def of(*quantities, mutants=("wrong",), wrong=5.0):
+    class One(Claim):
+        name, title, statement, latex, source, counter_example = "One", "t", "s.", "l", "-", "none"
+
+        def measure(self, case, mutant=None):
+            return fl.Measurement.of([q(wrong)] if mutant else quantities, "why")
+
+    One.mutants = mutants
+    return One().check(Case())
+
+
+def test_answers_and_codes():
+    assert of(q(1.0)).answer == "holds"
+    assert of(q(1.5)).answer == "refuted"
+    assert (of(q(1.0, error=0.1)).answer, of(q(1.0, error=0.1)).code) == ("undecided", "imprecise")
+    assert of(q(1.0, second=1.2)).code == "routes disagree"
+    assert of(q(np.nan)).code == "not a number"
+    assert of(q(1.0), q(np.nan)).code == "not a number"
+    assert of(q(1.0, tolerance=0.02)).code == "no power"
+    assert of(q(1.0), wrong=1.0).code == "no power"
+    # Two wrong variants are too few to believe a check.
+    assert of(q(0.0, expected=0.0), mutants=("a", "b")).code == "no power"
+    assert of(q(0.0, expected=0.0), mutants=("a", "b", "c")).answer == "holds"
+    # One quantity that fails refutes, whatever the others do.
+    verdict = of(q(1.0), q(2.0), q(1.0001))
+    assert verdict.answer == "refuted"
+    assert verdict.measured == pytest.approx(1.0)
+    with pytest.raises(fl.ClaimError):
+        fl.Measurement.of([], "nothing")
+
+
+def test_verdicts_are_stored_and_replayed(tmp_path):
+    (verdict,) = fl.check(["P3"], seed=3)
+    file = verdict.save(tmp_path / "P3.json")
+    assert fl.Verdict.load(file).to_json() == verdict.to_json() == file.read_text()
+    assert fl.replay(file).to_json() == verdict.to_json()
+    with pytest.raises(fl.OutputError):
+        fl.Verdict.load(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(fl.OutputError):
+        fl.replay(tmp_path / "bad.json")
+    broken = file.read_text().replace('"seed":3', '"seed":4')
+    (tmp_path / "P3.json").write_text(broken)
+    assert fl.replay(file).to_json() != verdict.to_json()
+
+
+def test_what_was_given_is_in_the_verdict():
+    data = fl.load("gaussian?n=6&d=2&margin=0.3", seed=1)
+    problem = fl.Problem("W2 @ relu(W1 @ x)", "logistic")
+    path = fl.integrate(fl.lower(fl.derive(problem)), fl.initial_state(problem.network, data, widths={"W1": 3}, seed=1), data, until=fl.time(1.0))
+    for given in ((problem, data), (path,), (fl.derive(problem), data)):
+        for name in ("P1", "P4", "E1.8"):
+            (verdict,) = fl.check([name], *given, seed=1)
+            assert fl.replay(verdict).to_json() == verdict.to_json()
+
+
+OWN = """
+import flowlab as fl
+
+@fl.claim("own.sum", statement="One and one is two.", source="arithmetic", mutants=("one and two",))
+def total(case, mutant):
+    return fl.Quantity("sum", 1.0 + (2.0 if mutant else 1.0), 2.0, 1e-12)
+
+@fl.claim("own.wrong", statement="One and one is three.", source="nobody")
+def wrong(case):
+    return [fl.Quantity("sum", 2.0, 3.0, 1e-12)]
+"""
+
+
+def test_users_own_claims(tmp_path, capsys):
+    file = tmp_path / "my_claims.py"
+    file.write_text(OWN)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(file), "P1", "--out", str(tmp_path / "out"), "--quiet"])
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert "own.sum" in told
+    stored = fl.Verdict.load(tmp_path / "out" / "verdicts" / "own.sum.json")
+    assert stored.answer == "holds"
+    assert fl.Verdict.load(tmp_path / "out" / "verdicts" / "own.wrong.json").answer == "refuted"
+    assert fl.replay(stored).to_json() == stored.to_json()
+    assert "own.wrong" in (tmp_path / "out" / "report.html").read_text()
+    assert "own.sum" not in packs().get("poggio2020", ())
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(tmp_path / "out" / "verdicts" / "own.sum.json")])
+    assert ended.value.code == 0
+    assert "the same bytes" in capsys.readouterr().out
+    # A file that has changed is not what was checked.
+    file.write_text(OWN.replace("own.", "other."))
+    with pytest.raises(fl.ClaimError, match="changed"):
+        fl.replay(stored)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1", "enters no claim"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import flowlab as fl\n@fl.claim('a.b', statement='', source='s')\ndef f(case): ...", "no `statement`"),
+        ("import flowlab as fl\n@fl.claim('a.b', statement='s', sorce='s')\ndef f(case): ...", "sorce"),
+        ("import flowlab as fl\n@fl.claim('P1', statement='s', source='s')\ndef f(case): ...", "taken"),
+        ("import flowlab as fl\n@fl.claim('a.c', statement='s', source='s', rung='sure')\ndef f(case): ...", "rung"),
+    ],
+)
+def test_files_that_define_nothing_sound_are_refused(tmp_path, text, told):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(fl.ClaimError, match=told):
+        select([str(file)], None, False)
+
+
+def test_a_claim_that_breaks_costs_no_other(tmp_path):
+    file = tmp_path / "breaks.py"
+    file.write_text("import flowlab as fl\n@fl.claim('breaks.down', statement='s', source='s')\ndef f(case):\n    return {}['no such key']\n"
+                    "@fl.claim('breaks.type', statement='s', source='s')\ndef g(case):\n    return 3.0\n")  # fmt: skip
+    chosen = select([str(file), "P1"], None, False)
+    found = verify(chosen, jobs=1, out=tmp_path / "out")
+    assert [v.answer for v in found] == ["undecided", "undecided", "holds"]
+    assert found[0].code == found[1].code == "could not be checked"
+    assert "KeyError" in found[0].reason
+    assert len(list((tmp_path / "out" / "verdicts").iterdir())) == 3
+
+
+def test_selections():
+    everything = select([], "all", False)
+    assert set(everything.ids) == {name for names in packs().values() for name in names}
+    quick = select([], None, True)
+    assert set(quick.ids) | set(quick.left_out) == set(packs()["poggio2020"])
+    assert all(claims[name].quick for name in quick.ids)
+    with pytest.raises(fl.LanguageError, match="poggio2020"):
+        select([], "pogio2020", False)
+    with pytest.raises(fl.LanguageError, match="jobs"):
+        verify(quick, jobs=0)
+    told = summary([], quick, 0)
+    assert told["left_out"] == list(quick.left_out)
+
+
+@pytest.mark.parametrize("name", list(claims))
+def test_contract(name):
+    word = claims[name]
+    assert word.title
+    assert word.statement.endswith(".")
+    assert word.latex
+    assert word.source
+    assert word.counter_example
+    # What corrects the literature says what decides, and measures the statement as it is usually made.
+    assert bool(word.usual) == bool(word.decisive) == ("as usually stated" in word.mutants)
+
+
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
+    """On one core, as threads add in an order of their own."""
+    texts = []
+    for hash_seed in ("0", "4242"):
+        out = tmp_path / hash_seed
+        done = subprocess.run(
+            ["taskset", "-c", "0", sys.executable, "-m", "flowlab.cli", "verify", "P1", "P3", "P8", "E1.8", "--quiet", "--jobs", "1", "--out", str(out)],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed}, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        texts.append({p.name: p.read_bytes() for p in sorted((out / "verdicts").iterdir())})
+    assert texts[0] == texts[1]
