@@ -1,0 +1,164 @@
+"""L1, L2, L9 and L10: the smoothed margin along flows, and along steps of descent."""
+
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.lyu2020.flows import flow, levels, one_of_two_classes
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.verdict import Measurement
+
+
+def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
+    """The largest relative fall of log(1/L)/size from row to row, from where L < 1 on; negative where it only rises."""
+    first = int(np.argmax(level > 0)) if (level > 0).any() else len(level)
+    if len(level) - first < 3:
+        return float("nan")
+    if (level[first:] <= 0).any():
+        # The loss came back above one.
+        return float("inf")
+    # The logarithm of the quotient: sizes themselves reach no limit that floats have.
+    logs = np.log(level[first:]) - log_size[first:]
+    return float((-np.diff(logs)).max())
+
+
+class _Monotone(Claim):
+    """What L1 and L9 share: rows of both nets, and how wrong variants look."""
+
+    mutants = ("degree 1 % larger", "time reversed", "one loss too large by a part in 1e5")
+    statement = ""
+
+    def hypotheses(self, case: Case) -> str | None:
+        return one_of_two_classes(case)
+
+    def log_size(self, path: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        found, rows = [], {}
+        for which in ("smooth", "deep"):
+            path = flow(case, which)[1]
+            level, size = levels(path)["level"], self.log_size(path)
+            if mutant == "degree 1 % larger":
+                size = 1.01 * size
+            if mutant == "time reversed":
+                late = level > 0
+                level, size = level[late][::-1], size[late][::-1]
+            if mutant == "one loss too large by a part in 1e5":
+                level = level.copy()
+                late = np.flatnonzero(level > 0)
+                flattest = late[1 + int(np.argmin(np.diff(np.log(level[late]) - size[late])))]
+                level[flattest] *= 1.0 - 1e-5
+            fall = largest_fall(level, size)
+            found.append(Quantity(f"largest fall, {which}", fall, 0.0, 1e-12, relation="<=", route="rows of the flow to log t = 1e6"))
+            rows[which] = int((level > 0).sum())
+        return Measurement.of(found, "relative falls between rows; roundings of the logarithm of the loss", rows=rows)
+
+
+@claim("L1")
+class SmoothedMargin(_Monotone):
+    """log(1/L)/‖θ‖^K does not fall once L < 1."""
+
+    title = "the smoothed margin of all weights never falls"
+    statement = "Along gradient flow with exponential loss log(1/L)/|theta|^K does not decrease once L < 1, K the degree of all weights together."
+    latex = r"\tilde\gamma = \frac{\log(1/L)}{\lVert\theta\rVert^K} \text{ is non-decreasing once } L < 1"
+    source = "Lyu and Li 2020, theorem 4.1"
+    counter_example = "degree 1 % larger: log(1/L)/|theta|^(1.01 K) falls late"
+
+    def log_size(self, path: Any) -> np.ndarray:
+        seen = levels(path)
+        return seen["K"] * np.log(seen["theta"])
+
+
+@claim("L9")
+class SmoothedMarginOfLayers(_Monotone):
+    """log(1/L)/Π‖W_k‖^κ_k does not fall either."""
+
+    title = "the smoothed margin of the product of norms never falls"
+    statement = "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
+    latex = r"\frac{\log(1/L)}{\prod_k \lVert W_k\rVert^{\kappa_k}} \text{ is non-decreasing once } L < 1"
+    source = "Lyu and Li 2020, appendix on multi-homogeneous models"
+    counter_example = "degree 1 % larger: then the quotient falls late"
+
+    def log_size(self, path: Any) -> np.ndarray:
+        return path.dataset["log_R"].values
+
+
+@claim("L2")
+class Sandwich(Claim):
+    """The smoothed margin lies below the margin by at most log N/‖θ‖^K."""
+
+    title = "the smoothed margin between the margin and the margin less log N"
+    statement = "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n q_n/|theta|^K."
+    latex = r"\bar\gamma - \frac{\log N}{\lVert\theta\rVert^K} \le \tilde\gamma \le \bar\gamma"
+    source = "Lyu and Li 2020, section 4"
+    mutants = ("without log N", "half of log N", "smoothed margin 1 % larger")
+    counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return one_of_two_classes(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        share = {"without log N": 0.0, "half of log N": 0.5}.get(mutant or "", 1.0)
+        found = []
+        for which in ("smooth", "deep"):
+            data, path = flow(case, which)
+            seen = levels(path)
+            level = seen["level"] * (1.01 if mutant == "smoothed margin 1 % larger" else 1.0)
+            # In units of a margin difference of the network itself: both sides times |theta|^K. A state whose outputs are all small is added.
+            above, below = level - seen["q"], seen["q"] - share * np.log(data.n) - level
+            tiny = {k: 1e-3 * np.asarray(v) for k, v in path.state(0).weights().items()}
+            q = np.asarray(path.problem.margins(tiny, data, np))
+            below = np.append(below, q.min() - share * np.log(data.n) + float(np.log(np.exp(-q).sum())))
+            scale = np.maximum(1.0, np.abs(seen["q"]))
+            found += [Quantity(f"log(1/L) - min q, {which}", float((above / scale).max()), 0.0, 1e-12, relation="<=", route="rows of the flow"),
+                      Quantity(f"min q - log N - log(1/L), {which}", float((below / np.append(scale, 1.0)).max()), 0.0, 1e-12, relation="<=",
+                               route="rows of the flow, and one with outputs near 0")]  # fmt: skip
+        return Measurement.of(found, "roundings of the logarithm of a sum, relative to the margin")
+
+
+@claim("L10")
+class StepsThatAreTooLong(Claim):
+    """Descent keeps the smoothed margin monotone only while its steps are short against the smoothness of the loss."""
+
+    title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
+    statement = (
+        "From a state with L < 1, gradient descent at eta = 1e-3 lets log(1/L)/|theta|^K never fall; at the largest step that still lowers the loss "
+        "in the first step, or longer, it falls at some step."
+    )
+    latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
+    source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
+    mutants = ("long steps never fall", "short steps fall")
+    counter_example = "long steps: the condition on the step is needed"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return one_of_two_classes(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        short, long, step = case.once("lyu steps", lambda: _walks(case))
+        falls = [largest_fall(seen["level"], seen["K"] * np.log(seen["theta"])) for seen in (short, long)]
+        short_rule = ">=" if mutant == "short steps fall" else "<="
+        long_rule = "<=" if mutant == "long steps never fall" else ">="
+        found = [
+            Quantity("largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=short_rule, route="descent by autodiff"),
+            Quantity("largest fall, long steps", falls[1], 1e-6, 0.0, relation=long_rule, route="descent by autodiff"),
+        ]
+        return Measurement.of(found, "relative falls from step to step; 1e-6 is far above roundings", long_step=step)
+
+
+def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
+    from flowlab.discrete import descend
+
+    data, path = flow(case, "smooth")
+    level = -path.dataset["log_loss"].values
+    start = path.state(int(np.argmax(level > 1.0)))
+    walks = [levels(descend(path.problem, start, data, step=1e-3, count=2000))]
+    step = 0.1
+    while True:
+        seen = levels(descend(path.problem, start, data, step=step, count=60))
+        fall = largest_fall(seen["level"], seen["K"] * np.log(seen["theta"]))
+        if fall > 1e-5 or step > 1e6:
+            return walks[0], seen, step
+        step *= 2.0

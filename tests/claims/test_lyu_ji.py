@@ -1,0 +1,43 @@
+"""Claims of Lyu and Li, and of Ji and Telgarsky: the cheap ones by default, all of them on further seeds by name."""
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.app.verify import packs
+from flowlab.claims.library.lyu2020.l01_margins import largest_fall
+
+LYU, JI = packs()["lyu2020"], packs()["ji2020"]
+
+
+def test_the_packs_are_complete():
+    assert tuple(f"L{i}" for i in range(1, 11)) == LYU
+    assert tuple(f"J{i}" for i in range(1, 6)) == JI
+
+
+def test_margins_and_growth():
+    for verdict in fl.check(["L2", "L3", "L4"], seed=0):
+        assert verdict.answer == "holds", str(verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_all_hold(seed):
+    for verdict in fl.check([*LYU, *JI], seed=seed):
+        assert verdict.answer == "holds", str(verdict)
+
+
+def test_falls_are_seen():
+    level, size = np.array([-1.0, 1.0, 2.0, 3.0, 3.5]), np.zeros(5)
+    assert largest_fall(level, size) < 0
+    assert largest_fall(np.array([1.0, 2.0, 1.9, 3.0]), np.zeros(4)) == pytest.approx(np.log(2 / 1.9))
+    assert largest_fall(np.array([1.0, 2.0, -1.0, 3.0]), np.zeros(4)) == np.inf
+    assert np.isnan(largest_fall(np.array([-1.0, -2.0]), np.zeros(2)))
+
+
+@pytest.mark.parametrize("name", ["L1", "L6", "J1", "J3"])
+def test_what_does_not_fit_is_not_checked(name):
+    y = np.array([1.0, -1.0] * 4)
+    stuck = fl.Data(np.random.default_rng(0).normal(size=(2, 3))[np.arange(8) % 2 * 0], y)
+    (verdict,) = fl.check([name], stuck)
+    assert verdict.code == "does not apply"
