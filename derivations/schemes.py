@@ -23,7 +23,7 @@ def derivation() -> Derivation:
     d.say(
         r"""Blocks are $W_k = \rho_k V_k$ with degrees $\kappa_k$ and $R = \prod_k \rho_k^{\kappa_k}$; margins at the directions are
         $\bar f_n = y_n f(V;x_n)$, and $\psi_n = -\ell'(R\bar f_n)$. Where a block is projected it is read as one long vector. Homogeneity gives two
-        facts that all flows below are built from; where they come from is told in the derivation of polar gradient flow."""
+        facts that all flows below are built from, [polar_flow:slope] and [polar_flow:euler]."""
     )
     d.define(
         "pull",
