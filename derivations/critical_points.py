@@ -34,8 +34,8 @@ def derivation() -> Derivation:
         "ray",
         r"-\frac{\partial L}{\partial W_k} = \frac{\kappa_k R s}{\rho_k}\, V_k",
         r"""Put [rest] into the slope of the loss [polar_flow:slope]. Where directions rest and $s \neq 0$ the weights do not: they move along their rays,
-        and as $R$ changes so does [rest]. With an exponential loss and all margins positive $s > 0$, so that the unconstrained flow has no critical point
-        at any finite norm.""",
+        and as $R$ changes so does [rest]. With an exponential loss and all margins positive $s > 0$: no state that meets all labels is a critical point of
+        the unconstrained flow.""",
         check=lambda: max(gap(p.each(lambda k, p=p: p.kappa[k] * p.R * p.s / p.rho[k] * p.V[k]), p.g) for p in resting()),
         bound=1e-9,
         how=f"reverse autodiff of the loss at {FOUND}",
@@ -147,7 +147,8 @@ def _deep_linear(d: Derivation) -> None:
         "reduced",
         r"f(V;x) = \langle a_1, x\rangle, \qquad \sum_n \psi_n \bigl(y_n x_n - \bar f_n a_1\bigr) = 0",
         r"""Insert [rank-one] into [rest] for $k = 1$: the predictor of a resting linear network of any depth is a resting direction of one block at the
-        same $R$. Depth adds no resting predictors with $s \neq 0$, only frames $a_2, \dots, a_K$ to carry them.""",
+        same $R$. Depth adds no resting predictors with $s \neq 0$, only frames $a_2, \dots, a_K$ to carry them. If $L$ is convex in the predictor, [ray]
+        with $s > 0$ is the first-order condition of its minimum over the ball of radius $R$, so that these directions are global minima.""",
         check=reduced,
         bound=1e-8,
         how="the product of three blocks against the direction found for one block and the same data",
@@ -224,7 +225,7 @@ def _problem(d: Derivation) -> None:
         "kkt",
         r"""\sum_n \alpha_n \Bigl(\frac{\partial \bar f_n}{\partial V_k} - \kappa_k\, \bar f_n V_k\Bigr) = 0, \quad
         \alpha_n \ge 0, \quad \sum_n \alpha_n = 1, \quad \sum_n \alpha_n(\bar f_n - \gamma) = 0""",
-        r"""are its first-order conditions: with multipliers $\alpha_n$ of the margins and $\mu_k$ of the spheres, stationarity in $\gamma$ gives $\sum_n
+        r"""These are its first-order conditions. With multipliers $\alpha_n$ of the margins and $\mu_k$ of the spheres, stationarity in $\gamma$ gives $\sum_n
         \alpha_n = 1$ and in $V_k$ gives $\sum_n \alpha_n\, \partial\bar f_n/\partial V_k = \mu_k V_k$, where $\mu_k = \kappa_k \sum_n \alpha_n \bar f_n =
         \kappa_k \gamma$ by Euler's identity.""",
         check=optimal,
