@@ -104,7 +104,7 @@ class Derivation:
 
         def number(match: re.Match[str]) -> str:
             name, label = match.groups()
-            return f"({self._numbers[label]})" if name is None else f"equation `{label}` of [{name}]({name}.md)"
+            return f"({self._numbers[label]})" if name is None else f"(`{label}` of [{name}]({name}.md))"
 
         out = [f"# {self.title}"]
         for kind, text, *rest in self._items:
@@ -123,7 +123,7 @@ class Derivation:
 
         def number(match: re.Match[str]) -> str:
             name, label = match.groups()
-            return f"({self._numbers[label]})" if name is None else f"equation `{label}` of `{name}`"
+            return f"({self._numbers[label]})" if name is None else f"(`{label}` of `{name}`)"
 
         body = self._body("section*", number, lambda label: f"\\tag{{{self._numbers[label]}}}")
         return _document([rf"\title{{{_prose(self.title)}}}", *_UNDATED], [r"\maketitle", r"\sloppy", *body])

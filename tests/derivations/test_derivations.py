@@ -116,7 +116,7 @@ def test_appendix_refuses_references_that_lead_nowhere_or_forward():
     first.define("start", "a", "A")
     second.say("By [first:start].")
     assert r"\eqref{first:start}" in appendix([("first", first), ("second", second)])
-    assert "equation `start` of [first](first.md)" in second.markdown()
+    assert "(`start` of [first](first.md))" in second.markdown()
     with pytest.raises(LanguageError, match=r"first:start"):
         appendix([("second", second), ("first", first)])
     second.say("By [first:end].")
