@@ -8,7 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 FOLDER = Path(__file__).parent
-ORDER = ("polar_flow", "schemes", "clocks", "equal_growth", "balance", "discrete_balance", "unit_norm_rules")
+ORDER = (
+    "polar_flow", "schemes", "clocks", "equal_growth", "balance", "closed_forms", "critical_points", "hessian", "smoothed_margin", "late_times",
+    "sharp_growth", "discrete_balance", "unit_norm_rules",
+)  # fmt: skip
 """Of reading; a file that is not named here comes after them, by name."""
 
 
@@ -22,14 +25,15 @@ def modules() -> list[ModuleType]:
 def main(argv: list[str] | None = None) -> int:
     """Run, write, tell. Returns 0, or 1 if a step failed or a wrong step passed."""
     parser = argparse.ArgumentParser(prog="python -m derivations", description="Run every derivation and write it as Markdown and LaTeX.")
-    parser.add_argument("--out", type=Path, default=FOLDER / "rendered", help="folder to write to; Markdown alone for the one that is kept in the repository")
+    parser.add_argument("--out", type=Path, default=FOLDER / "rendered", help="""folder to write to: Markdown, LaTeX and one appendix of all; Markdown alone
+        for the one that is kept in the repository""")
     out = parser.parse_args(argv).out
 
     os.environ.setdefault("FLOWLAB_CACHE", "off")
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from derivations.notebook import render
+    from derivations.notebook import appendix, render
     from flowlab.core.errors import DerivationMismatch
 
     made = []
@@ -52,7 +56,11 @@ def main(argv: list[str] | None = None) -> int:
                 print(f'the wrong step "{wrong}" of {name} passed its check.', file=sys.stderr)
                 return 1
         made.append((name, derivation))
-    written = render(made, out, (".md",) if out.resolve() == FOLDER / "rendered" else (".md", ".tex"))
+    kept = out.resolve() == FOLDER / "rendered"
+    written = render(made, out, (".md",) if kept else (".md", ".tex"))
+    if not kept:
+        written.append(out / "appendix.tex")
+        written[-1].write_text(appendix(made), encoding="utf-8")
     print(f"{len(written)} files in {out}")
     return 0
 

@@ -155,7 +155,8 @@ def _total(d: Derivation) -> None:
 
 def _order(d: Derivation, order: int = 1) -> None:
     def size() -> float:
-        fits = [np.polyfit(*np.log(np.abs(np.array(drifts(net))[:, :2])).T, 1)[0] for net in (LINEAR, SQUARED)]
+        logs = [np.log(np.abs(np.array(drifts(net))[:, :2])) for net in (LINEAR, SQUARED)]
+        fits = [np.polyfit(log[:, 0], log[:, 1], 1)[0] for log in logs]
         return float(max(abs(fit - order) for fit in fits))
 
     d.equation(

@@ -2,12 +2,13 @@
 
 An equation that fails its check raises at once, so that a text which exists is a text whose steps hold. Prose refers to an
 earlier equation by its label in square brackets; a label that has not been shown yet is refused, which keeps arguments from
-running in circles. Measured sizes stay out of the text: they differ between machines, bounds do not.
+running in circles. `[name:label]` is an equation of another derivation, which the appendix of all derivations resolves and
+demands to come earlier. Measured sizes stay out of the text: they differ between machines, bounds do not.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from flowlab.core.errors import DerivationMismatch, LanguageError
@@ -17,6 +18,7 @@ Check = Callable[[], float] | float
 _ESCAPES = {c: f"\\{c}" for c in "_&%#{}"}
 _ESCAPES |= {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}"}
 _PIECES = re.compile(r"(\$[^$]*\$|`[^`]*`)")
+_LABEL = re.compile(r"\[(?:([a-z_]+):)?([a-z-]+)\]")
 
 
 class Derivation:
@@ -28,11 +30,13 @@ class Derivation:
 
     Attributes:
         sizes: what every check measured, by label.
+        cites: equations of other derivations that the text leans on, as (name, label).
     """
 
     def __init__(self, title: str, source: str) -> None:
         self.title, self.source = title, _line(source)
         self.sizes: dict[str, float] = {}
+        self.cites: list[tuple[str, str]] = []
         self._numbers: dict[str, int] = {}
         self._items: list[tuple[str, ...]] = [("say", f"Source: {self.source}")]
 
@@ -47,7 +51,7 @@ class Derivation:
     def define(self, label: str, latex: str, text: str) -> None:
         """A numbered definition; there is nothing in it to check."""
         self._number(label)
-        self._items += [("say", self._refer(text)), ("math", _line(latex), str(self._numbers[label]))]
+        self._items += [("say", self._refer(text)), ("math", _line(latex), label)]
 
     def equation(self, label: str, latex: str, reason: str, *, check: Check, bound: float, how: str) -> None:
         """A numbered equation with its reason.
@@ -70,7 +74,12 @@ class Derivation:
         told = self._refer(reason)
         self._number(label)
         self.sizes[label] = size
-        self._items += [("say", told), ("math", _line(latex), str(self._numbers[label])), ("check", f"{self._refer(how)}, {_power(bound)}.")]
+        self._items += [("say", told), ("math", _line(latex), label), ("check", f"{self._refer(how)}, {_power(bound)}.")]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of all numbered equations, in their order."""
+        return tuple(self._numbers)
 
     def _number(self, label: str) -> None:
         if label in self._numbers:
@@ -78,41 +87,104 @@ class Derivation:
         self._numbers[label] = len(self._numbers) + 1
 
     def _refer(self, text: str) -> str:
-        def number(match: re.Match[str]) -> str:
-            if match.group(1) not in self._numbers:
-                raise LanguageError(f'`[{match.group(1)}]` is no earlier equation of "{self.title}"; known: {", ".join(self._numbers)}.')
-            return f"({self._numbers[match.group(1)]})"
+        """The text on one line, once all labels in it are known; they become numbers when it is rendered."""
 
-        return "".join(piece if piece[:1] in ("$", "`") else re.sub(r"\[([a-z-]+)\]", number, piece) for piece in _PIECES.split(_line(text)))
+        def known(match: re.Match[str]) -> str:
+            name, label = match.groups()
+            if name is not None:
+                self.cites.append((name, label))
+            elif label not in self._numbers:
+                raise LanguageError(f'`[{label}]` is no earlier equation of "{self.title}"; known: {", ".join(self._numbers)}.')
+            return match.group()
+
+        return _cited(_line(text), known)
 
     def markdown(self) -> str:
         """The text as Markdown with the mathematics that code hosts display."""
+
+        def number(match: re.Match[str]) -> str:
+            name, label = match.groups()
+            return f"({self._numbers[label]})" if name is None else f"(`{label}` of [{name}]({name}.md))"
+
         out = [f"# {self.title}"]
         for kind, text, *rest in self._items:
             if kind == "section":
                 out.append(f"## {text}")
             elif kind == "math":
-                out.append(f"```math\n{text} \\tag{{{rest[0]}}}\n```")
+                out.append(f"```math\n{text} \\tag{{{self._numbers[rest[0]]}}}\n```")
             else:
                 # $`…`$ instead of $…$: otherwise Markdown eats backslashes before the formula is read.
-                told = "".join(f"$`{p[1:-1]}`$" if p[:1] == "$" else p for p in _PIECES.split(text))
+                told = "".join(f"$`{p[1:-1]}`$" if p[:1] == "$" else p for p in _PIECES.split(_cited(text, number)))
                 out.append(f"> Checked: {told}" if kind == "check" else told)
         return "\n\n".join(out) + "\n"
 
     def latex(self) -> str:
         """The text as a LaTeX document that needs amsmath alone."""
-        out = [r"\documentclass{article}", r"\usepackage{amsmath}", rf"\title{{{_prose(self.title)}}}", r"\author{}", r"\date{}"]
-        # Room for long formulas, without a package for margins.
-        room = {"oddsidemargin": "-0.6in", "textwidth": "1.2in", "textheight": "1in", "topmargin": "-0.5in"}
-        out += [rf"\addtolength{{\{name}}}{{{by}}}" for name, by in room.items()] + [r"\begin{document}", r"\maketitle", r"\sloppy"]
+
+        def number(match: re.Match[str]) -> str:
+            name, label = match.groups()
+            return f"({self._numbers[label]})" if name is None else f"(`{label}` of `{name}`)"
+
+        body = self._body("section*", number, lambda label: f"\\tag{{{self._numbers[label]}}}")
+        return _document([rf"\title{{{_prose(self.title)}}}", *_UNDATED], [r"\maketitle", r"\sloppy", *body])
+
+    def part(self, name: str) -> list[str]:
+        """The text as lines of a section of a larger LaTeX document, whose equations are labelled `name:label` and numbered there."""
+
+        def link(match: re.Match[str]) -> str:
+            return rf"$\eqref{{{match.group(1) or name}:{match.group(2)}}}$"
+
+        # The reference stands between dollar signs only so that its braces count as a formula and are not escaped.
+        body = self._body("subsection", link, lambda label: rf"\label{{{name}:{label}}}")
+        return [rf"\section{{{_prose(self.title)}}}", *body]
+
+    def _body(self, heading: str, refer: Callable[[re.Match[str]], str], mark: Callable[[str], str]) -> list[str]:
+        out = []
         for kind, text, *rest in self._items:
+            if kind == "math":
+                out.append(f"\\begin{{equation}}\n{text} {mark(rest[0])}\n\\end{{equation}}")
+                continue
+            told = _prose(_cited(text, refer))
             if kind == "section":
-                out.append(rf"\section*{{{_prose(text)}}}")
-            elif kind == "math":
-                out.append(f"\\begin{{equation}}\n{text} \\tag{{{rest[0]}}}\n\\end{{equation}}")
+                out.append(rf"\{heading}{{{told}}}")
             else:
-                out.append(rf"{{\footnotesize Checked: {_prose(text)}\par}}\medskip" if kind == "check" else _prose(text) + "\n")
-        return "\n".join([*out, r"\end{document}", ""])
+                out.append(rf"{{\footnotesize Checked: {told}\par}}\medskip" if kind == "check" else told + "\n")
+        return out
+
+
+def appendix(derivations: Sequence[tuple[str, Derivation]]) -> str:
+    """All derivations as the appendix sections of one LaTeX document, with equation numbers that are unique in it.
+
+    Args:
+        derivations: by name, in the order of reading.
+
+    Raises:
+        LanguageError: for a reference to an equation of another derivation that there is not, or that comes later.
+    """
+    known: set[tuple[str, str]] = set()
+    for name, derivation in derivations:
+        for cited in derivation.cites:
+            if cited not in known:
+                raise LanguageError(f'`[{":".join(cited)}]` in "{derivation.title}" is no equation of an earlier derivation.')
+        known |= {(name, label) for label in derivation.labels}
+    body = [line for name, derivation in derivations for line in derivation.part(name)]
+    title = [r"\title{Derivations}", *_UNDATED, r"\numberwithin{equation}{section}"]
+    return _document(title, [r"\maketitle", r"\sloppy", r"\tableofcontents", r"\appendix", *body])
+
+
+_UNDATED = [r"\author{}", r"\date{}"]
+
+
+def _document(preamble: list[str], body: list[str]) -> str:
+    # Room for long formulas, without a package for margins.
+    room = {"oddsidemargin": "-0.6in", "textwidth": "1.2in", "textheight": "1in", "topmargin": "-0.5in"}
+    out = [r"\documentclass{article}", r"\usepackage{amsmath}", *(rf"\addtolength{{\{name}}}{{{by}}}" for name, by in room.items())]
+    return "\n".join([*out, *preamble, r"\begin{document}", *body, r"\end{document}", ""])
+
+
+def _cited(text: str, refer: Callable[[re.Match[str]], str]) -> str:
+    """The text with what `refer` makes of every label outside formulas and code."""
+    return "".join(piece if piece[:1] in ("$", "`") else _LABEL.sub(refer, piece) for piece in _PIECES.split(text))
 
 
 def _line(text: str) -> str:

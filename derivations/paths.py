@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from derivations.points import flow_of, points
+from derivations.points import Arrays, Point, below, flow_of, points
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField, lower
 
@@ -33,8 +33,15 @@ def _walk(field: VectorField, y: Any, data: Data, h: Any, steps: int) -> Any:
     return jax.lax.scan(step, y, None, length=steps)[1]
 
 
+def walk(p: Point, scheme: str, *, span: float = 0.5, steps: int = 1000) -> tuple[Arrays, Arrays]:
+    """Norms and directions of a flow from a state, with time as their first axis."""
+    start = (p.each(lambda k: jnp.asarray(p.rho[k])), p.each(lambda k: jnp.asarray(p.V[k])))
+    field = lower(flow_of(p.problem.network.text, p.problem.loss.name, scheme))
+    return jax.tree.map(np.asarray, _walk(field, start, Data(p.x, p.y, kind="binary"), jnp.asarray(span / steps), steps))
+
+
 @cache
-def path(net: str, scheme: str, *, loss: str = "logistic", length: float = 1.0, span: float = 0.5, steps: int = 1000) -> dict[str, Any]:
+def path(net: str, scheme: str, *, loss: str = "logistic", length: float = 1.0, span: float = 0.5, steps: int = 1000, met: bool = False) -> dict[str, Any]:
     """A path from a random state with fewer samples than features, so that a part of the first block sees no data.
 
     Args:
@@ -44,15 +51,16 @@ def path(net: str, scheme: str, *, loss: str = "logistic", length: float = 1.0, 
         length: of the directions at the start, where the scheme has them free.
         span: time.
         steps: how many.
+        met: start at a loss of one half, with labels that the start meets.
 
     Returns:
-        `rho` and `V` by block with time as their first axis, and `off`, the projection off the span of the inputs.
+        `rho` and `V` by block with time as their first axis, `off`, the projection off the span of the inputs, and `point`, the start.
     """
     (p,) = points(net, loss, count=1, n=3, d=5)
-    start = ({k: jnp.asarray(r) for k, r in p.rho.items()}, {k: jnp.asarray(length * v) for k, v in p.V.items()})
-    rho, V = _walk(lower(flow_of(net, loss, scheme)), start, Data(p.x, p.y), jnp.asarray(span / steps), steps)
+    p = below(p) if met else p
+    rho, V = walk(p.stretched(length), scheme, span=span, steps=steps)
     off = np.eye(p.x.shape[1]) - np.linalg.pinv(p.x) @ p.x
-    return {"rho": {k: np.asarray(r) for k, r in rho.items()}, "V": {k: np.asarray(v) for k, v in V.items()}, "off": off}
+    return {"rho": rho, "V": V, "off": off, "point": p}
 
 
 def drift(values: np.ndarray) -> float:

@@ -13,6 +13,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
 
 from flowlab.core.precision import require_x64
 from flowlab.language.problem import Problem
@@ -37,7 +39,7 @@ FIVE, THREE = (f"three random states of each of {count} networks" for count in (
 
 PSI: dict[str, Callable[[Any], Any]] = {
     "exponential": lambda q: np.exp(-q),
-    "logistic": lambda q: 1.0 / (1.0 + np.exp(q)),
+    "logistic": lambda q: expit(-q),
     "square": lambda q: 1.0 - q,
 }
 """ψ = -ℓ'(q) of each loss."""
@@ -166,6 +168,22 @@ def points(net: str, loss: str, count: int = 3, n: int = 9, d: int = 3) -> tuple
     problem = Problem(net, loss)
     drawn = [random_state(problem, seed, d=d, n=n) for seed in range(count)]
     return tuple(Point(problem, s.rho, s.V, s.samples.x, np.where(np.arange(n) % 2 == 0, 1.0, -1.0)) for s in drawn)
+
+
+def below(p: Point, loss: float = 0.5) -> Point:
+    """The same directions with labels that they all meet, and norms scaled together until the loss has a value below that at zero."""
+    # An input that no unit sees has output zero, which no label meets; turned around it is seen.
+    x = np.where(p.fb[:, None] == 0, -p.x, p.x)
+    p = replace(p, x=x, y=np.where(p.problem.network.outputs(p.V, x, np)[:, 0] > 0, 1.0, -1.0))
+
+    def scaled(log_c: float) -> Point:
+        return replace(p, rho=p.each(lambda k: np.exp(log_c) * p.rho[k]))
+
+    def excess(log_c: float) -> float:
+        return float(p.problem.objective(scaled(log_c).W, Samples(x, p.y), np)) - loss
+
+    root: Any = brentq(excess, -20.0, 20.0, xtol=1e-12)
+    return scaled(root)
 
 
 def everywhere(size: Callable[[Point], float], nets: tuple[tuple[str, str], ...] = NETS) -> Callable[[], float]:

@@ -94,7 +94,7 @@ def _polar_split(d: Derivation) -> None:
         "orthogonal",
         r"\langle V_k, \dot V_k\rangle = 0",
         r"A vector of constant length moves at a right angle to itself: differentiate $\langle V_k, V_k\rangle = 1$.",
-        check=everywhere(lambda p: max(abs(dot(p.V[k], rate)) / np.linalg.norm(rate) for k, rate in p.rates[1].items())),
+        check=everywhere(lambda p: max(abs(dot(p.V[k], rate)) / float(np.linalg.norm(rate)) for k, rate in p.rates[1].items())),
         bound=1e-12,
         how="the cosine of the angle between the two, by forward autodiff",
     )

@@ -23,7 +23,7 @@ def derivation() -> Derivation:
     d.say(
         r"""Blocks are $W_k = \rho_k V_k$ with degrees $\kappa_k$ and $R = \prod_k \rho_k^{\kappa_k}$; margins at the directions are
         $\bar f_n = y_n f(V;x_n)$, and $\psi_n = -\ell'(R\bar f_n)$. Where a block is projected it is read as one long vector. Homogeneity gives two
-        facts that all flows below are built from; where they come from is told in the derivation of polar gradient flow."""
+        facts that all flows below are built from, [polar_flow:slope] and [polar_flow:euler]."""
     )
     d.define(
         "pull",
@@ -127,7 +127,7 @@ def _across(p: Point, length: float) -> dict[str, np.ndarray]:
 def _tangent(d: Derivation) -> None:
     def size(p: Point) -> float:
         rate = _across(p, 1.3)
-        cosine = max(abs(dot(p.V[k], a)) / np.linalg.norm(a) for k, a in rate.items())
+        cosine = max(abs(dot(p.V[k], a)) / float(np.linalg.norm(a)) for k, a in rate.items())
         return max(gap(_across(p, 1.0), p.each(lambda k: p.R * p.bracket[k])), gap(rate, p.stretched(1.3).derived("tangent")[1]), cosine)
 
     d.section("The tangent scheme")
@@ -164,7 +164,7 @@ def _weight_normalisation(d: Derivation) -> None:
         "length",
         r"\frac{d}{dt}\nu_k^2 = 2\langle v_k, \dot v_k\rangle = 0",
         r"The loss does not depend on $\nu_k$, so its gradient has no part along $v_k$ and the flow keeps every length.",
-        check=everywhere(lambda p: max(abs(dot(p.V[k], a)) / np.linalg.norm(a) for k, a in pulls(p, LENGTH)["normalised"][1].items()), SOME),
+        check=everywhere(lambda p: max(abs(dot(p.V[k], a)) / float(np.linalg.norm(a)) for k, a in pulls(p, LENGTH)["normalised"][1].items()), SOME),
         bound=1e-11,
         how="the cosine of the angle between $v_k$ and its rate, by autodiff",
     )

@@ -32,6 +32,7 @@ def derivation() -> Derivation:
     d.define("split", r"a = \langle u, g\rangle, \qquad t = g - a u, \qquad \tau = \lVert t\rVert, \qquad e = t/\tau", "Split $g$ along and across $u$:")
     _forms(d)
     _limit(d)
+    _other_norms(d)
     d.section("One step")
     d.equation(
         "angles",
@@ -150,6 +151,30 @@ def _limit(d: Derivation) -> None:
     )
 
 
+def _other_norms(d: Derivation, with_normal: bool = True) -> None:
+    def size() -> float:
+        worst = 0.0
+        for power in (1.5, 3.0, 4.0):
+            for seed in range(3):
+                u, g = _random(seed)
+                normal = np.sign(u) * np.abs(u) ** (power - 1) * np.sum(np.abs(u) ** power) ** (1 / power - 1) if with_normal else u
+                kept = g - dot(normal, g) / dot(normal, normal) * normal
+                rate = jax.jvp(lambda v, power=power: jnp.sum(jnp.abs(v) ** power) ** (1 / power), (u,), (kept,))[1]
+                worst = max(worst, abs(float(rate)) / float(np.linalg.norm(kept)))
+        return worst
+
+    d.equation(
+        "other-norms",
+        r"""\dot u = \Bigl(I - \frac{\nu\nu^\top}{\nu^\top\nu}\Bigr) g, \quad \nu = \frac{\partial \lVert u\rVert_p}{\partial u} \quad\Longrightarrow\quad
+        \frac{d}{dt} \lVert u\rVert_p = 0""",
+        r"""Rule 3 carries over to any norm that is differentiable where the flow passes: what has to go is the part of $g$ along the gradient of the norm,
+        which for $p = 2$ is $u/\lVert u\rVert$ and [limit].""",
+        check=size,
+        bound=1e-12,
+        how=f"forward autodiff of the norm along the rate, $p = 1.5, 3, 4$, at three {WHERE}",
+    )
+
+
 def _series() -> float:
     coefficient = sp.series(sp.atan(ETA * SLOPE / (1 + ETA * PULL)), ETA, 0, 3).removeO()
     tangent = sp.series(sp.atan(ETA * SLOPE), ETA, 0, 5).removeO()
@@ -254,6 +279,12 @@ def _drift(d: Derivation) -> None:
     )
 
 
+def _unnormal() -> None:
+    d = Derivation("control", "none")
+    d.define("limit", "0", "none")
+    _other_norms(d, with_normal=False)
+
+
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
 
@@ -262,5 +293,6 @@ def controls() -> dict[str, Callable[[], None]]:
 
     return {
         "the projection 1% too weak": lambda: _forms(fresh(), kept=0.99),
+        "the radius in place of the gradient of another norm": _unnormal,
         "the renormalised tangent rule of second order": lambda: _orders(fresh(), renormalised=2),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from derivations.__main__ import FOLDER, ORDER, main, modules
-from derivations.notebook import Derivation, render
+from derivations.notebook import Derivation, appendix, render
 from flowlab.core.errors import DerivationMismatch, LanguageError
 
 MODULES = {m.__name__.rpartition(".")[2]: m for m in modules()}
@@ -89,15 +89,64 @@ def test_unbalanced_latex_is_noticed(broken):
         balanced(broken)
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(tmp_path):
-    for path in render([(name, derived(name)) for name in MODULES], tmp_path, (".tex",)):
+def every():
+    return [(name, derived(name)) for name in MODULES]
+
+
+def test_appendix_is_one_document_with_unique_numbers_and_known_references():
+    tex = appendix(every())
+    balanced(tex)
+    assert tex.isascii()
+    assert re.findall(r"\\usepackage(?:\[.*?\])?\{(.*?)\}", tex) == ["amsmath"]
+    assert tex.count(r"\begin{document}") == tex.count(r"\end{document}") == 1
+    marks, references = re.findall(r"\\label\{(.*?)\}", tex), re.findall(r"\\eqref\{(.*?)\}", tex)
+    assert len(marks) == len(set(marks)) == sum(len(d.labels) for _, d in every()) == tex.count(r"\begin{equation}")
+    assert set(references) <= set(marks)
+    # Numbers are LaTeX's own, none is written by hand.
+    assert r"\tag" not in tex
+    # What the derivations share: references from one to another, not only within.
+    sections = re.split(r"\\section\{", tex)[1:]
+    assert len(sections) == len(MODULES)
+    across = {r for name, text in zip(MODULES, sections, strict=True) for r in re.findall(r"\\eqref\{(.*?)\}", text) if not r.startswith(f"{name}:")}
+    assert len(across) >= 10
+
+
+def test_appendix_refuses_references_that_lead_nowhere_or_forward():
+    first, second = Derivation("first", "nobody"), Derivation("second", "nobody")
+    first.define("start", "a", "A")
+    second.say("By [first:start].")
+    assert r"\eqref{first:start}" in appendix([("first", first), ("second", second)])
+    assert "(`start` of [first](first.md))" in second.markdown()
+    with pytest.raises(LanguageError, match=r"first:start"):
+        appendix([("second", second), ("first", first)])
+    second.say("By [first:end].")
+    with pytest.raises(LanguageError, match=r"first:end"):
+        appendix([("first", first), ("second", second)])
+
+
+def typeset(path, runs):
+    for _ in range(runs):
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
-            cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=60, check=False,
+            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-2000:]
-        assert "Overfull" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path):
+    for path in render(every(), tmp_path, (".tex",)):
+        assert "Overfull" not in typeset(path, 1)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_appendix_compiles_with_all_references_resolved(tmp_path):
+    path = tmp_path / "appendix.tex"
+    path.write_text(appendix(every()), encoding="utf-8")
+    # Contents and references are written by one run and read by the next; the contents may move them once more.
+    told = typeset(path, 3)
+    assert not re.search(r"Overfull|undefined|multiply defined|Rerun", told), told[-2000:]
 
 
 def test_a_derivation_refuses_what_it_cannot_show():
@@ -121,7 +170,7 @@ def test_a_derivation_refuses_what_it_cannot_show():
 def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("derivations.__main__.modules", lambda: [MODULES["clocks"]])
     assert main(["--out", str(tmp_path / "out")]) == 0
-    assert {p.name for p in Path(tmp_path / "out").iterdir()} == {"clocks.md", "clocks.tex"}
+    assert {p.name for p in Path(tmp_path / "out").iterdir()} == {"appendix.tex", "clocks.md", "clocks.tex"}
     assert "4 steps hold" in capsys.readouterr().out
     monkeypatch.setattr(MODULES["clocks"], "controls", lambda: {"nothing": lambda: None})
     assert main(["--out", str(tmp_path / "other")]) == 1
