@@ -17,7 +17,7 @@ def example(name):
 
 
 def test_every_script_has_a_test_below():
-    assert SCRIPTS == ["new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
+    assert SCRIPTS == ["figures_of_a_paper", "new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
 
 
 def test_new_architecture(capsys):
