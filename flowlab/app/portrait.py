@@ -79,9 +79,10 @@ def portrait(
 ) -> Result:  # fmt: skip
     """Field, critical points and basins of the direction at fixed norms, as a result that the figure `portrait` draws.
 
-    Critical points are looked for by `critical_points` and from every place of the grid where the field is smallest; all copies under
-    symmetries are told. Basins come from following the field from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a
-    length of 4π; cells whose end is at no attracting point within that have the basin -1.
+    Critical points are looked for by `critical_points` and by Newton's method from every cell; all copies under symmetries are told. Where none
+    is degenerate or on a kink, minima and maxima less saddles must be the Euler characteristic, 0 or 2 (M. Morse 1925), which shows whether some
+    are missing. Basins come from following the field from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a length
+    of 4π; cells whose end is at no attracting point within that have the basin -1.
 
     Args:
         problem: network and loss; directions must have two parameters.
@@ -95,7 +96,8 @@ def portrait(
     Returns:
         Of kind `"portrait"`, over (`chart`, `i`, `j`): `field_u`, `field_v` (rates of the coordinates over the loss), `log_loss`, `margin`, `basin`;
         nan and -2 outside a hemisphere. Over `point`: `point_chart`, `point_u`, `point_v`, `point_kind`, `point_index`, `point_log_loss`, `point_basin`
-        (-1 where it does not attract), and `point_row` over `coordinate`.
+        (-1 where it does not attract), and `point_row` over `coordinate`. Numbers: `euler`, the sum of (-1)^index, and `complete`, 1 where it is the
+        Euler characteristic, 0 where it is not, -1 where degenerate or non-smooth points leave that open.
 
     Raises:
         LanguageError: where directions have another number of parameters, or the grid is none; else as for `critical_points`.
@@ -115,8 +117,10 @@ def portrait(
     cell = u[1] - u[0]
     aside = np.stack([chart.row(c, *np.meshgrid(u + 0.11 * cell, u + 0.23 * cell, indexing="ij")) for c in range(chart.count)]).reshape(flat.shape)
     ends = np.asarray(_followed(args, owner, jnp.asarray(aside), jnp.asarray(_STEP), jnp.asarray(round(_LENGTH / _STEP))))
-    speed = np.where(inside.ravel(), np.linalg.norm(rates * con.spheres.radii, axis=1), np.inf).reshape(inside.shape)
-    copies = _copies(con, [con.row(p.state) for p in points] + [flat[k] for k in _valleys(speed, chart.torus)] + _distinct(ends[inside.ravel()]))
+    zeros, left = (np.asarray(a) for a in _newton(args, owner, jnp.asarray(aside[inside.ravel()])))
+    near = zeros[left <= 1e-8 * np.sqrt((rates**2).sum(axis=1).mean()) * float(con.spheres.radii.min()) ** 2]
+    # Ends of flows that rest on a kink are no zeros of a derivative.
+    copies = _copies(con, [con.row(p.state) for p in points] + _distinct(near, 10 * _SAME) + _distinct(ends[inside.ravel()], 4 * _NEAR * _STEP))
     symmetries = Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron")
     told = sorted((described(con, symmetries, c, 1) for c in copies), key=lambda p: (p.log_loss, con.row(p.state).tolist()))
     at = np.array([con.row(p.state) for p in told])
@@ -155,22 +159,11 @@ def _copies(con: Constrained, starts: list[np.ndarray]) -> list[Critical]:
     return found
 
 
-def _valleys(speed: np.ndarray, torus: bool) -> list[int]:
-    """Cells where the field is smaller than in the eight around."""
-    around = [
-        np.roll(speed, (a, b), axis=(1, 2)) if torus else np.pad(speed, ((0, 0), (1, 1), (1, 1)), constant_values=np.inf)[:, 1 + a : speed.shape[1] + 1 + a,
-                                                                                                                  1 + b : speed.shape[2] + 1 + b]
-        for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)
-    ]  # fmt: skip
-    least = np.minimum.reduce(around)
-    return np.flatnonzero((speed <= least).ravel() & np.isfinite(speed).ravel()).tolist()
-
-
-def _distinct(ends: np.ndarray) -> list[np.ndarray]:
-    """Ends of flows further apart than what following them resolves."""
+def _distinct(ends: np.ndarray, apart: float) -> list[np.ndarray]:
+    """Ends further apart than so much."""
     kept: list[np.ndarray] = []
     for end in ends:
-        if not kept or np.linalg.norm(np.array(kept) - end, axis=1).min() > 4 * _NEAR * _STEP:
+        if not kept or np.linalg.norm(np.array(kept) - end, axis=1).min() > apart:
             kept.append(end)
     return kept
 
@@ -191,6 +184,37 @@ def _rate(args: Any, owner: tuple[int, ...], theta: Any) -> tuple[Any, Any]:
 @eqx.filter_jit
 def _field(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
     return jax.vmap(lambda t: _rate(args, owner, t))(rows)
+
+
+@eqx.filter_jit
+def _newton(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
+    """Where Newton's method for zeros of the gradient ends from every row, with steps of 0.2 at most, and the tangent gradient left there."""
+    member = jnp.asarray(owner)
+
+    def gradient(theta: Any) -> tuple[Any, Any]:
+        g = jax.grad(lambda t: _log_loss(args, t))(theta)
+        multipliers = jnp.zeros(max(owner) + 1).at[member].add(g * theta)[member]
+        return g - multipliers * theta, multipliers
+
+    def frame(theta: Any) -> Any:
+        if len(owner) == 4:
+            return jnp.array([[-theta[1], theta[0], 0.0, 0.0], [0.0, 0.0, -theta[3], theta[2]]])
+        e = jnp.eye(3)[jnp.argmin(jnp.abs(theta))]
+        e = e - (e @ theta) * theta
+        e = e / jnp.linalg.norm(e)
+        return jnp.stack([e, jnp.cross(theta, e)])
+
+    def one(theta: Any) -> Any:
+        E, (g, multipliers) = frame(theta), gradient(theta)
+        H = E @ (jax.hessian(lambda t: _log_loss(args, t))(theta) - jnp.diag(multipliers)) @ E.T
+        # Regular where H is not; the step stays finite.
+        step = -H.T @ jnp.linalg.solve(H @ H.T + 1e-12 * (1e-30 + (H**2).sum()) * jnp.eye(2), E @ g)
+        step = step * jnp.minimum(1.0, 0.2 / (jnp.linalg.norm(step) + 1e-300))
+        moved = theta + step @ E
+        return moved / jnp.sqrt(jnp.zeros(max(owner) + 1).at[member].add(moved**2))[member]
+
+    ends = jax.lax.fori_loop(0, 40, lambda _, rows: jax.vmap(one)(rows), rows)
+    return ends, jax.vmap(lambda t: jnp.linalg.norm(gradient(t)[0]))(ends)
 
 
 @eqx.filter_jit
@@ -243,6 +267,9 @@ def _result(
     }  # fmt: skip
     entries |= {f"point_{name}": ("point", values) for name, values in columns.items()}
     entries["point_row"] = (("point", "coordinate"), at)
+    euler = int(((-1) ** columns["index"]).sum())
+    told_by_index = not any(p.nullity or p.kinks for p in told)
+    entries |= {"euler": ((), euler), "complete": ((), int(euler == (0 if chart.torus else 2)) if told_by_index else -1)}
     coordinates = {"u": ("i", u), "v": ("j", u)}
     dataset = xr.Dataset(entries, coords=coordinates, attrs={"geometry": "torus" if chart.torus else "sphere"})
     rho = {k: np.asarray(r).tolist() for k, r in con.spheres.rho.items()}
