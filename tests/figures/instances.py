@@ -1,15 +1,46 @@
-"""Made-up results of every kind but trajectories and critical points: what a figure needs, without computing it."""
+"""Made-up results of every kind: what a figure needs, without computing it."""
+
+import json
 
 import numpy as np
 import xarray as xr
 
 import flowlab as fl
+from flowlab.language.trajectory import Outcome
 
 PROBLEM = "W2 @ W1 @ x"
 
 
 def made(kind, problem=PROBLEM, attrs=None, **variables):
     return fl.Result.of(kind, xr.Dataset(variables, attrs=attrs or {}), fl.Problem(problem), None, seed=7)
+
+
+def trajectory(rows=12):
+    """A ReLU net whose first unit slides for a while."""
+    data = fl.Data(np.array([[1.0, 0.5], [-0.2, -1.5], [2.0, 2.5]]), np.array([1.0, -1.0, 1.0]))
+    grow, turn = np.linspace(1.0, 6.0, rows), np.linspace(0.0, 1.0, rows)
+    W = grow[:, None, None] * np.stack([np.cos(np.arange(3) + turn[:, None]), np.sin(np.arange(3) + turn[:, None])], axis=2)
+    a = grow[:, None, None] * np.array([[[1.0, -1.0, 0.5]]])
+    norms = {k: np.sqrt((v**2).sum(axis=(1, 2))) for k, v in (("W1", W), ("W2", a))}
+    states = fl.State(rho=norms, V={"W1": W / norms["W1"][:, None, None], "W2": a / norms["W2"][:, None, None]})
+    pairs = {"slot": np.zeros(4, dtype=int), "unit": np.array([0, 0, 1, 2]), "sample": np.array([0, 1, 2, 0]), "start": np.array([-1, 1, 1, -1])}
+    met = {"log_t": np.array([-0.5, 0.5, 2.0]), "slot": np.zeros(3, dtype=int)}
+    met |= {"unit": np.array([0, 0, 1]), "sample": np.array([0, 0, 2]), "after": np.array([0, 1, -1])}
+    more = {f"pair_{k}": (("pair",), v, k) for k, v in pairs.items()} | {f"kink_{k}": (("kink",), v, k) for k, v in met.items()}
+    log_t = np.r_[-np.inf, np.linspace(-1.0, 4.0, rows - 1)]
+    problem = fl.Problem("W2 @ relu(W1 @ x)")
+    return fl.Trajectory.from_states(problem, data, log_t, states, Outcome("done", "made."), {"steps": rows}, kind="flow", variables=more)
+
+
+def points(folder):
+    """A file of critical points: a minimum, a saddle with zero modes."""
+    listed = [
+        {"eigenvalues": values, "multipliers": [0.1], "kind": kind, "index": index, "nullity": nullity, "explained": explained, "log_loss": loss}
+        for values, kind, index, nullity, explained, loss in (([0.5, 2.0], "minimum", 0, 0, 0, -1.0), ([-3.0, 1e-12, -1e-13], "Morse-Bott", 1, 2, 1, 2.0))
+    ]
+    path = folder / "critical.json"
+    path.write_text(json.dumps({"points": listed, "problem": fl.Problem(PROBLEM).describe(), "seed": 3}))
+    return path
 
 
 def convergence(limit=1.5, spans=True):

@@ -15,7 +15,7 @@ import pytest
 import flowlab as fl
 from flowlab.core.errors import LanguageError, MissingExtra, OutputError
 from flowlab.figures import figures, load_library
-from tests.figures.instances import MADE, convergence, portrait
+from tests.figures.instances import MADE, convergence, points, portrait, trajectory
 
 load_library()
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,12 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def stored(tmp_path_factory):
     """A folder of results for every kind of figure: kind → files."""
     folder = tmp_path_factory.mktemp("stored")
-    data = fl.load("gaussian?n=6&d=2&margin=0.2", seed=1)
-    problem = fl.Problem("W2 @ relu(W1 @ x)")
-    start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
-    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1.0), rtol=1e-6, atol=1e-8)
-    points = fl.critical_points(fl.Problem("W1 @ x"), data, norm=5.0, starts=4)
-    kept = {"trajectory": [fl.save(path, folder / "trajectory.nc")], "critical points": [fl.save(points, folder / "critical.json")]}
+    kept = {"trajectory": [fl.save(trajectory(), folder / "trajectory.nc")], "critical points": [points(folder)]}
     for kind, made in MADE.items():
         kept[kind] = [fl.save(result, folder / f"{kind.replace(' ', '_')}_{i}.nc") for i, result in enumerate(made)]
     return kept
@@ -48,8 +43,7 @@ def test_every_kind_has_an_instance(stored):
 def test_contract(name, stored, tmp_path):
     assert figures[name].title
     drawn = fl.draw(name, *of(stored, name))
-    for kind, magic in ((".pdf", b"%PDF"), (".png", b"\x89PNG"), (".svg", b"<?xml")):
-        assert drawn.save(tmp_path / f"{name}{kind}").read_bytes().startswith(magic)
+    assert drawn.save(tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     text = (tmp_path / f"{name}.csv").read_bytes()
     rows = list(csv.reader(text.decode().splitlines()))
     assert rows[0][:3] == ["curve", "x", "y"]
@@ -103,6 +97,19 @@ def test_a_legend_says_everything_once():
     assert [text.get_text() for text in legend.get_texts()] == ["measured, convergence 1", "limit", "measured, convergence 2"]
 
 
+def test_events_are_bands_of_every_pair_that_changes_side():
+    curves = fl.draw("events", trajectory()).curves
+    told = {c.label: (float(c.x[0]), float(c.x[0] + c.shift[0][0])) for c in curves}
+    assert told == {"off (0, 0)": (-1.0, -0.5), "sliding (0, 0)": (-0.5, 0.5), "on (0, 0)": (0.5, 4.0), "on (1, 2)": (-1.0, 2.0), "off (1, 2)": (2.0, 4.0)}
+
+
+def test_zero_modes_are_counted(stored):
+    curves = fl.draw("spectrum", *fl.results(stored["critical points"])).curves
+    assert [(c.label, len(c.x)) for c in curves] == [
+        ("positive (minimum)", 2), ("negative (Morse-Bott)", 1), ("zero, by symmetry (Morse-Bott)", 1), ("zero, unexplained (Morse-Bott)", 1)
+    ]  # fmt: skip
+
+
 def test_a_long_run_gets_an_axis_that_shows_its_beginning():
     assert fl.draw("direction_constant", convergence()).canvas.axes[0].get_xscale() == "asinh"
 
@@ -136,27 +143,37 @@ _AGAIN = """
 import sys, pathlib, flowlab as fl
 from flowlab.figures import figures, load_library
 load_library()
-folder, out = map(pathlib.Path, sys.argv[1:])
-for name in figures:
-    drawn = fl.draw(name, *fl.results(folder, of=figures[name].of))
+for name in sys.argv[3:]:
+    drawn = fl.draw(name, *fl.results(sys.argv[1], of=figures[name].of))
     for kind in ("pdf", "svg", "png"):
-        drawn.save(out / f"{name}.{kind}")
+        drawn.save(pathlib.Path(sys.argv[2]) / f"{name}.{kind}")
 """
+SOME = ("alignment", "direction_constant", "events", "neurons", "portrait", "spectrum")
 
 
-def test_equal_results_give_equal_bytes_under_another_hash_seed(stored, tmp_path):
-    folder = stored["trajectory"][0].parent
-    made = []
-    for seed in ("1", "2024"):
-        (tmp_path / seed).mkdir()
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "1"}
-        subprocess.run([sys.executable, "-c", _AGAIN, folder, tmp_path / seed], check=True, env=env)
-        made.append({p.name: p.read_bytes() for p in sorted((tmp_path / seed).iterdir())})
-    assert len(made[0]) == 5 * len(figures)
-    assert [name for name in made[0] if made[0][name] != made[1].get(name)] == []
+def saved(stored, names, folder):
+    """All formats of some figures, drawn in this process."""
+    for name in names:
+        drawn = fl.draw(name, *of(stored, name))
+        for kind, magic in (("pdf", b"%PDF"), ("png", b"\x89PNG"), ("svg", b"<?xml")):
+            assert drawn.save(folder / f"{name}.{kind}").read_bytes().startswith(magic)
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("names", [SOME, pytest.param(figures.names(), marks=pytest.mark.slow)], ids=["some", "all"])
+def test_equal_results_give_equal_bytes_under_another_hash_seed(names, stored, tmp_path):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    here = saved(stored, names, tmp_path / "here")
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "1"}
+    subprocess.run([sys.executable, "-c", _AGAIN, stored["trajectory"][0].parent, tmp_path / "there", *names], check=True, env=env)
+    there = {p.name: p.read_bytes() for p in (tmp_path / "there").iterdir()}
+    assert len(here) == 5 * len(names)
+    assert [name for name in here if here[name] != there.get(name)] == []
     # Other numbers give other bytes.
     other = fl.draw("direction_constant", convergence(1.6)).save(tmp_path / "direction_constant.pdf").read_bytes()
-    assert other != made[0]["direction_constant.pdf"]
+    assert other != here["direction_constant.pdf"]
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("pdflatex", "xelatex", "lualatex"))), reason="no LaTeX program")
