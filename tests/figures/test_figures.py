@@ -96,7 +96,7 @@ def test_the_users_backend_is_left_alone(runs):
 
 def test_bad_input(runs, tmp_path):
     with pytest.raises(fl.UnknownName, match="margin"):
-        fl.draw("margins", *runs)
+        fl.draw("margine", *runs)
     with pytest.raises(LanguageError, match="trajectory"):
         fl.draw("margin")
     with pytest.raises(OutputError, match=r"\.pdf"):
