@@ -253,21 +253,18 @@ def _replayed(files: list[str]) -> None:
 @app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="A figure id; `flowlab list figures` shows them.")],
-    out: Annotated[Path, typer.Option("--out", help="Picture to write: .pdf, .svg or .png.")],
-    source: Annotated[Path, typer.Option("--from", help="Folder of a run.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", help="Picture to write: .pdf, .svg, .png or .pgf; numbers and provenance go beside it.")],
+    source: Annotated[list[Path] | None, typer.Option("--from", help="Folder of a run or of other results, or one stored result; may be given again.")] = None,
 ) -> None:
-    """Draw a figure from the stored results of a run."""
+    """Draw a figure from stored results; nothing is computed anew."""
     from flowlab.figures import draw, figures, load_library
 
     load_library()
-    figures[name]
+    picture = figures[name]
     _float64()
-    from flowlab.language.trajectory import Trajectory
+    from flowlab.app.stored import results
 
-    paths = [Trajectory.load(source / "trajectory.nc")]
-    if (source / "witness.nc").exists():
-        paths.append(Trajectory.load(source / "witness.nc"))
-    _print(f"written to {draw(name, *paths).save(out)}")
+    _print(f"written to {draw(name, *results(source or [Path()], of=picture.of)).save(out)}")
 
 
 def _networks() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowlab.app.run import open_output, ready
 from flowlab.app.spec import read_spec
+from flowlab.app.stored import points_record, save
 from flowlab.core.errors import DataError, OutputError
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints, critical_points
@@ -20,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int, progress: Progress | None = None) -> CriticalPoints:
-    """Critical points of what a specification describes; writes `critical.json` and the figure `critical` into a folder.
+    """Critical points of what a specification describes; writes `critical.json` and the figures `critical` and `spectrum` into a folder.
 
     Args:
         spec_path: a TOML specification, of which network, problem and data are used.
@@ -37,16 +38,13 @@ def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int,
     open_output(out)
     problem, data, _, _ = ready(spec, spec_path)
     points = critical_points(problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress)
-    record = {
-        "points": [p.to_dict() for p in points], "starts": points.starts, "lost": points.lost, "seed": seed, "norm": norm,
-        "problem": problem.describe(), "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),
-    }  # fmt: skip
-    _write(out, "critical.json", record, {"critical": draw("critical", points)})
+    record = points_record(points, seed=seed, norm=norm)
+    _write(out, "critical.json", record, {"critical": draw("critical", points), "spectrum": draw("spectrum", points)})
     return points
 
 
 def compare(folder: Path, *, source: str | None, starts: int, seed: int, progress: Progress | None = None) -> Any:
-    """Where the flow of a stored run ended, against the critical points at its last norms; writes `compare.json` and the figure `approach` beside it.
+    """Where the flow of a stored run ended, against the critical points at its last norms; writes `compare.json`, `approach.nc` and its figure beside it.
 
     Args:
         folder: of a run.
@@ -78,7 +76,9 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         "points": [p.to_dict() for p in points], "ends": found.to_dict(), "flows": [e.kind for e in ends], "starts": points.starts, "seed": seed,
         "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),
     }  # fmt: skip
-    _write(folder, "compare.json", record, {"approach": draw("approach", approach(path, points))})
+    along = approach(path, points)
+    save(along, folder / "approach.nc")
+    _write(folder, "compare.json", record, {"approach": draw("approach", along)})
     return found
 
 

@@ -46,7 +46,7 @@ def math(latex: str, *, display: bool = False) -> str:
     text = re.sub(r"(\\(?:begin|end))\{aligned\}", r"\1{split}", text)
     text = re.sub(r"(\\(?:begin|end))\{gathered\}", r"\1{matrix}", text)
     # Names of functions that it does not know.
-    text = re.sub(r"\\arg(?![a-zA-Z])\\?", r"\\operatorname{arg}", text)
+    text = re.sub(r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}", text)
     try:
         made = convert(text, display="block" if display else "inline")
     except Exception:

@@ -203,7 +203,7 @@ def known_outputs(out: Path) -> list[Path]:
 
     Everything else in the folder is the user's.
     """
-    drawn = [out / "figures" / f"{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv")]
+    drawn = [out / "figures" / f"{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv", "json")]
     return [out / name for name in OUTPUTS] + drawn
 
 

@@ -163,7 +163,7 @@ def critical_points(
             progress(k + 1, total)
     if not ends:
         raise RunFailed(f"none of {total} searches ended at a critical point; use more `starts`, or smaller norms.")
-    points = [_described(con, symmetries, end, count) for end, count in _distinct(con, symmetries, ends)]
+    points = [described(con, symmetries, end, count) for end, count in _distinct(con, symmetries, ends)]
     return CriticalPoints(sorted(_families(con, points), key=lambda p: p.log_loss), con, symmetries, total, lost)
 
 
@@ -180,7 +180,7 @@ def constrained_minimum(
     (end,) = _down(con, theta)
     if end.residual > RESIDUAL:
         raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
-    return _described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
+    return described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
 
 
 def settle(con: Constrained, theta: np.ndarray) -> Critical:
@@ -251,7 +251,8 @@ def _families(con: Constrained, points: list[CriticalPoint]) -> list[CriticalPoi
     return kept
 
 
-def _described(con: Constrained, symmetries: Symmetries, end: Critical, found: int) -> CriticalPoint:
+def described(con: Constrained, symmetries: Symmetries, end: Critical, found: int) -> CriticalPoint:
+    """What a polished end is: index, zero modes, kinks, kind, and whether it attracts."""
     _, sizes, rows = np.linalg.svd(end.normals)
     free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :].T
     values = np.linalg.eigvalsh(free.T @ end.hessian @ free) if free.shape[1] else np.zeros(0)

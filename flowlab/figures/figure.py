@@ -1,115 +1,229 @@
-"""What a figure is: a class that draws trajectories on axes; `draw` sets the page and `save` writes it with its data."""
+"""What a figure is: a class that turns results into curves and paints them; `draw` sets the page."""
 
-import csv
-import logging
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from flowlab.core.errors import LanguageError, OutputError
-from flowlab.core.provenance import versions
+from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
+from flowlab.figures.record import Drawn, source
+from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 figures: Registry[type["Picture"]] = Registry("figure")
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart by colour-blind readers."""
-
-STYLE: Any = {
-    "figure.figsize": (3.4, 2.4), "figure.dpi": 150, "font.size": 8, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.hashsalt": "flowlab", "axes.labelsize": 8, "legend.fontsize": 7,
-    "font.family": ["cmr10", "DejaVu Sans"], "mathtext.fontset": "cm", "axes.formatter.use_mathtext": True,
+LOG_T = r"$\log t$"
+TRUE_LENGTH: Any = {"angles": "xy", "scale_units": "xy", "scale": 1.0}
+"""Of arrows that end where their curve says."""
+_LATE = 100.0
+"""Beyond this log t the axis of log t is itself logarithmic, but around zero."""
+SHORT = {
+    "gradient_flow": "GF", "lagrange": "LM", "weight_normalization": "WN", "exponential_weight_normalization": "EWN", "tangent": "tangent",
+    "fixed_norm": "fixed norm",
 }  # fmt: skip
 
 
 @dataclass
 class Curve:
-    """One drawn line, kept so that its numbers can be written beside the picture."""
+    """What is drawn of one kind: a line, marks, arrows, bars or cells; kept so that its numbers can be written beside the picture.
+
+    Attributes:
+        label: what the legend says; the same in several panels where it is the same thing.
+        x, y: of points, (S,).
+        marker: of points that no line joins.
+        panel: on which of the picture's axes.
+        x_to, y_to: where arrows and bars end, (S,); None for lines and points.
+        look: `"line"`, `"limit"` (a predicted value), `"arrows"`, `"bars"`, or a word that the picture's own `paint` knows.
+        colour: where the picture chooses it.
+        path, row: of which result it is, and which of that result's curves; set by `draw`.
+        dashed: whether it is of a descent; set by `draw`.
+    """
 
     label: str
     x: np.ndarray
     y: np.ndarray
     marker: str = ""
-    """Of points that no line joins."""
+    panel: int = 0
+    x_to: np.ndarray | None = None
+    y_to: np.ndarray | None = None
+    look: str = "line"
+    colour: str = ""
+    path: int = 0
+    row: int = 0
+    dashed: bool = False
+
+    @property
+    def shift(self) -> tuple[np.ndarray, np.ndarray]:
+        """From where arrows and bars begin to where they end."""
+        return tuple(np.zeros_like(a) if b is None else b - a for a, b in ((self.x, self.x_to), (self.y, self.y_to)))  # pyright: ignore[reportReturnType]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    y_label: str
+    x_label: str = LOG_T
+    log_y: bool = False
+    log_x: bool = False
 
 
 class Picture(ABC):
-    """One figure. `title` is what `flowlab list figures` says of it."""
+    """One figure. `title` is what `flowlab list figures` says of it.
+
+    All that is drawn is in its curves, whose numbers are written beside the picture: `paint` gets nothing else.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    x_label: ClassVar[str] = r"$\log t$"
-    y_label: ClassVar[str]
+    x_label: ClassVar[str] = LOG_T
+    y_label: ClassVar[str] = ""
     log_y: ClassVar[bool] = False
+    panels: ClassVar[tuple[Panel, ...]] = ()
+    """Several pairs of axes, in rows of `columns`; by default one, with the labels above."""
+    columns: ClassVar[int] = 1
+    size: ClassVar[tuple[float, float]] = (COLUMN, 2.4)
+    """Width and height in inches, without a legend above."""
     flows_only: ClassVar[bool] = False
     """Whether a descent has nothing to show in it and is left out."""
+    told_apart: ClassVar[bool] = True
+    """Whether labels of several results get the kind, scheme or number of theirs; else the picture names them itself."""
+    alone: ClassVar[bool] = False
+    """Whether it shows one result and no more."""
     of: ClassVar[str] = "trajectory"
     """What it draws: trajectories, or a result of another kind, by the `kind` that such a result has."""
 
     @abstractmethod
     def curves(self, path: Any) -> list[Curve]:
-        """The lines of one trajectory, or of one other result."""
+        """What is drawn of one trajectory, or of one other result."""
+
+    def compared(self, paths: Sequence[Any]) -> list[list[Curve]]:
+        """What is drawn of every result, for figures in which one is held against another."""
+        return [self.curves(path) for path in paths]
+
+    def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
+        """All pairs of axes; for pictures whose number of them depends on what they show."""
+        return self.panels or (Panel(self.y_label, self.x_label, self.log_y),)
+
+    def page(self, curves: Sequence[Curve]) -> tuple[float, float]:
+        """Width and height in inches; for pictures that grow with what they show."""
+        return self.size
+
+    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+        """Draw curves on axes; a picture with a look of its own has its own."""
+        for curve, look in zip(curves, looks(curves), strict=True):
+            stroke(axes[curve.panel], curve, look)
+        frames = self.frames(curves)
+        for frame, ax in zip(frames, axes, strict=True):
+            dress(ax, frame)
+            if self.columns == 1 and frame is not frames[-1] and frame.x_label == frames[-1].x_label:
+                ax.set_xlabel("")
+        legend(canvas, axes)
 
 
-@dataclass
-class Drawn:
-    """A drawn figure: save it as PDF, SVG, PNG or PGF; the numbers go beside it as CSV."""
-
-    name: str
-    canvas: Any
-    curves: list[Curve] = field(default_factory=list)
-    subject: str = ""
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture, and its data as `<name>.csv` beside it.
-
-        Raises:
-            OutputError: if the format is unknown or the place cannot be written.
-        """
-        path = Path(path)
-        if path.suffix not in (".pdf", ".svg", ".png"):
-            raise OutputError(f"`{path.name}` has no known picture format; use .pdf, .svg or .png.")
-        maker = f"flowlab {versions()['flowlab']}"
-        # Dates would make equal pictures differ.
-        metadata = {
-            ".pdf": {"CreationDate": None, "Title": self.name, "Subject": self.subject, "Creator": maker},
-            ".svg": {"Date": None, "Title": self.name, "Description": self.subject, "Creator": maker},
-            ".png": {"Title": self.name, "Description": self.subject, "Software": maker},
-        }[path.suffix]
-        import matplotlib
-
-        try:
-            with matplotlib.rc_context(STYLE), _quiet("fontTools"):
-                self.canvas.savefig(path, metadata=metadata, dpi=300 if path.suffix == ".png" else None)
-            with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(["curve", "x", "y"])
-                table.writerows([c.label, repr(a), repr(b)] for c in self.curves for a, b in zip(c.x.tolist(), c.y.tolist(), strict=True))
-        except OSError as error:
-            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
-        return path
+def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """Colour, dash and mark of every curve: equal labels look alike; all others differ in two ways, one of them seen without colour."""
+    labels: list[str] = []
+    several = len({c.path for c in curves}) > 1
+    descents = any(c.dashed for c in curves)
+    per_path = max((c.row for c in curves if c.look == "line" and not c.marker), default=0) > 0
+    found = []
+    for c in curves:
+        if c.look == "limit":
+            found.append({"color": GUIDE, "linestyle": DASHES[2], "linewidth": 0.9})
+            continue
+        if c.label not in labels:
+            labels.append(c.label)
+        # A colour of its own for every label: where a descent follows its flow, the dashes must still be seen.
+        place = labels.index(c.label)
+        look: dict[str, Any] = {"color": c.colour or COLOURS[place % len(COLOURS)]}
+        if c.marker:
+            look |= {"linestyle": "", "marker": c.marker, "markersize": 4}
+        elif descents:
+            look["linestyle"] = "--" if c.dashed else "-"
+        else:
+            look["linestyle"] = DASHES[(c.path if several else c.row) % len(DASHES)]
+        if not c.marker and per_path and (several or descents):
+            look |= {"marker": MARKS[c.row % len(MARKS)], "markersize": 3, "markevery": (0.04 + 0.03 * c.row, 0.25)}
+        found.append(look)
+    return found
 
 
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """No warnings of one logger: Computer Modern was dated before fontTools believes in dates."""
-    log = logging.getLogger(name)
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
+def stroke(ax: Any, curve: Curve, look: dict[str, Any]) -> None:
+    """Draw one curve."""
+    label = shown(curve.label)
+    if curve.look == "arrows":
+        ax.quiver(curve.x, curve.y, *curve.shift, color=look["color"], label=label, width=0.004, **TRUE_LENGTH)
+    elif curve.look == "bars":
+        ax.barh(curve.y, curve.shift[0], left=curve.x, height=0.8, color=look["color"], label=label)
+    else:
+        ax.plot(curve.x, curve.y, label=label, **look)
+
+
+def dress(ax: Any, frame: Panel) -> None:
+    """Labels and scales of one pair of axes."""
+    ax.set_xlabel(frame.x_label)
+    ax.set_ylabel(frame.y_label)
+    if frame.log_y:
+        ax.set_yscale("log")
+    if frame.log_x:
+        ax.set_xscale("log")
+    elif frame.x_label == LOG_T:
+        late(ax)
+
+
+def late(ax: Any) -> None:
+    """An axis of log t that reaches thousands or millions, and still shows the beginning."""
+    low, high = (float(v) for v in ax.dataLim.intervalx)
+    if not high > _LATE:
+        return
+    # Linear around zero and logarithmic beyond, without a corner between.
+    ax.set_xscale("asinh", linear_width=1.0)
+    decades = [10.0**k for k in range(1, int(np.floor(np.log10(high) + 1e-9)) + 1)]
+    ticks = [*([-10.0] if low < -5.0 else []), 1.0 if low > 0.0 else 0.0, *decades[:: 1 + len(decades) // 7]]
+    ax.set_xticks(ticks, [f"${t:g}$" if abs(t) <= 10.0 else f"$10^{{{round(np.log10(t))}}}$" for t in ticks])
+    ax.minorticks_off()
+    ax.set_xlim(low * (1.3 if low < 0 else 0.7), high * 1.3)
+
+
+def legend(canvas: Any, axes: Sequence[Any]) -> None:
+    """One legend for all axes: inside where there is one pair and few lines, else above, for which the page grows."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in entries}
+    alone = next(iter(entries.values()), None)
+    if not entries or (len(entries) == 1 and getattr(alone, "get_marker", lambda: "None")() in ("", "None")):
+        return
+    if len(axes) == 1 and len(entries) <= 4:
+        axes[0].legend(list(entries.values()), list(entries))
+        return
+    above(canvas, list(entries.values()), list(entries))
+
+
+def above(canvas: Any, handles: Sequence[Any], labels: Sequence[str], **more: Any) -> None:
+    """A legend above all axes, in as many columns as fit, on a page that grows by its height."""
+    width, height = canvas.get_size_inches()
+    # In inches: a letter, and the line of an entry with the space around it.
+    letter, line = 0.048, 0.14 * more.get("handlelength", 2.4) + 0.2
+    sizes = [line + letter * len(label.replace("$", "")) for label in labels]
+
+    def reach(columns: int) -> float:
+        rows, longer = divmod(len(sizes), columns)
+        starts = [k * rows + min(k, longer) for k in range(columns + 1)]
+        return sum(max(sizes[a:b]) for a, b in pairwise(starts))
+
+    columns = max((n for n in range(1, len(labels) + 1) if reach(n) <= width), default=1)
+    canvas.set_size_inches(width, height + 0.16 * -(-len(labels) // columns))
+    canvas.legend(list(handles), list(labels), loc="outside upper center", ncols=columns, columnspacing=1.0, borderaxespad=0.2, **more)
 
 
 def load_library() -> None:
@@ -119,15 +233,24 @@ def load_library() -> None:
         import_module(module.name)
 
 
+def sort(path: Any) -> str:
+    """What a figure is `of` for a result: `"trajectory"`, or its own kind."""
+    return "trajectory" if path.kind in ("flow", "descent") else path.kind
+
+
 def draw(name: str, *paths: Any) -> Drawn:
-    """Draw a registered figure of one or more trajectories, or of what else it is a figure of; flows are solid, descents dashed.
+    """Draw a registered figure of one or more trajectories, or of what else it is a figure of.
+
+    Args:
+        name: as `flowlab list figures` shows it.
+        paths: trajectories, or results of the kind that the figure is of. Where there are descents, flows are solid and descents dashed.
 
     Raises:
         UnknownName: for an unknown figure; LanguageError: without trajectories, or for results of another kind.
     """
     load_library()
     picture = figures[name]()
-    wrong = [path for path in paths if ("trajectory" if path.kind in ("flow", "descent") else path.kind) != picture.of]
+    wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
         raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab list figures` shows.')
     paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
@@ -135,30 +258,29 @@ def draw(name: str, *paths: Any) -> Drawn:
         raise LanguageError(f'the figure "{name}" needs at least one result of the kind "{picture.of}".')
     if not paths:
         raise LanguageError(f"the figure \"{name}\" needs at least one {'flow' if picture.flows_only else 'trajectory'}.")
+    if picture.alone and len(paths) > 1:
+        raise LanguageError(f'the figure "{name}" shows one {picture.of}, not {len(paths)}; draw them one by one.')
+    curves = []
+    for i, (suffix, path, found) in enumerate(zip(_suffixes(paths), paths, picture.compared(paths), strict=True)):
+        rows = list(dict.fromkeys(curve.label for curve in found))
+        for c in found:
+            label = c.label if c.look == "limit" or not picture.told_apart else c.label + suffix
+            curves.append(replace(c, label=label, path=i, row=rows.index(c.label), dashed=path.kind == "descent"))
     # No pyplot: it keeps global state, and the user's own backend is none of our business.
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        canvas = Figure(layout="constrained")
-        axes = canvas.subplots()
+        frames = picture.frames(curves)
+        columns = min(picture.columns, len(frames))
+        canvas = Figure(figsize=picture.page(curves), layout="constrained")
+        grid = canvas.subplots(-(-len(frames) // columns), columns, squeeze=False)
+        axes = list(grid.ravel())
+        for spare in axes[len(frames) :]:
+            spare.remove()
+        picture.paint(canvas, axes[: len(frames)], curves)
         told = (f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths)
-        drawn = Drawn(name, canvas, subject="; ".join(told))
-        for suffix, path in zip(_suffixes(paths), paths, strict=True):
-            for curve in picture.curves(path):
-                drawn.curves.append(Curve(curve.label + suffix, curve.x, curve.y))
-                # A colour of its own for every curve: where a descent follows its flow, the dashes must still be seen.
-                colour = COLOURS[(len(drawn.curves) - 1) % len(COLOURS)]
-                line = "" if curve.marker else "--" if path.kind == "descent" else "-"
-                axes.plot(curve.x, curve.y, label=_shown(drawn.curves[-1].label), color=colour, linestyle=line, marker=curve.marker, markersize=4)
-        axes.set_xlabel(picture.x_label)
-        axes.set_ylabel(picture.y_label)
-        if picture.log_y:
-            axes.set_yscale("log")
-        if len(drawn.curves) > 4:
-            canvas.legend(loc="outside right upper")
-        elif len(drawn.curves) > 1 or drawn.curves[0].marker:
-            axes.legend()
+        drawn = Drawn(name, canvas, curves, "; ".join(told), picture.title, [source(p) for p in paths])
         # The layout is solved once and kept for every format that is saved.
         engine: Any = canvas.get_layout_engine()
         engine.execute(canvas)
@@ -167,11 +289,16 @@ def draw(name: str, *paths: Any) -> Drawn:
 
 
 def _suffixes(paths: Sequence[Any]) -> list[str]:
-    """What tells the curves of several trajectories apart: the kind, and a number where that is not enough."""
+    """What tells the curves of several results apart: kind, scheme or network, and a number where none of them does."""
     if len(paths) == 1:
         return [""]
-    distinct = len({p.kind for p in paths}) == len(paths)
-    return [f", {p.kind}" if distinct else f", {p.kind} {i}" for i, p in enumerate(paths, 1)]
+    if len({p.kind for p in paths}) == len(paths):
+        return [f", {p.kind}" for p in paths]
+    schemes = [SHORT.get(p.problem.scheme.name, p.problem.scheme.name) for p in paths]
+    for told in (schemes, [p.problem.network.text for p in paths]):
+        if len(set(told)) == len(paths):
+            return [f", {words}" for words in told]
+    return [f", {p.kind} {i}" for i, p in enumerate(paths, 1)]
 
 
 def started(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +306,3 @@ def started(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     log_t = path.dataset["log_t"].values
     keep = np.isfinite(log_t)
     return log_t[keep], keep
-
-
-def _shown(label: str) -> str:
-    """A label with its underscores set as formulas: Computer Modern's text font has another glyph in that place."""
-    return label.replace("_", r"$\_$")

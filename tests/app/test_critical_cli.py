@@ -16,7 +16,12 @@ def test_critical_writes_what_it_prints(tmp_path):
     assert f"{len(record['points'])} critical points from 4 starts" in done.stdout
     assert record["norm"] == 5.0
     assert all(p["residual"] <= 1e-10 for p in record["points"])
-    assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {"critical.pdf", "critical.png", "critical.csv"}
+    kinds = ("pdf", "png", "csv", "json")
+    assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {f"{name}.{kind}" for name in ("critical", "spectrum") for kind in kinds}
+    drawn = inside("figure", "spectrum", "--from", tmp_path / "out", "--out", tmp_path / "spectrum.svg")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "spectrum.csv").read_bytes() == (tmp_path / "out" / "figures" / "spectrum.csv").read_bytes()
+    refused(inside("figure", "critical", "--from", tmp_path / "out", "--out", tmp_path / "out" / "critical.pdf"), "critical.json", "another name")
     again = inside("critical", tmp_path / "spec.toml", "--out", tmp_path / "again", "--norm", "5", "--starts", "4", "--quiet")
     assert again.returncode == 0
     assert json.loads((tmp_path / "again" / "critical.json").read_text()) == record
@@ -30,6 +35,9 @@ def test_a_run_is_held_against_its_critical_points(tmp_path):
     record = json.loads((out / "compare.json").read_text())
     assert np.shape(record["ends"]["distances"])[1] == len(record["points"])
     assert (out / "figures" / "approach.csv").exists()
+    again = inside("figure", "approach", "--from", out, "--out", tmp_path / "approach.pdf")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "approach.csv").read_bytes() == (out / "figures" / "approach.csv").read_bytes()
     other = tmp_path / "other.csv"
     other.write_text("1,2,3,1\n2,1,0,-1\n")
     refused(inside("compare", out, "--data", other), "other.csv", "other samples")

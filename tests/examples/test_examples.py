@@ -17,7 +17,7 @@ def example(name):
 
 
 def test_every_script_has_a_test_below():
-    assert SCRIPTS == ["new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
+    assert SCRIPTS == ["figures_of_a_paper", "new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
 
 
 def test_new_architecture(capsys):
@@ -48,3 +48,18 @@ def test_specifications_are_valid(name):
     from flowlab.app.spec import read_spec
 
     assert read_spec(FOLDER / f"{name}.toml")["network"]["expression"]
+
+
+@pytest.mark.slow
+def test_figures_of_a_paper(tmp_path):
+    found = example("figures_of_a_paper").main(small=True, out=tmp_path)
+    assert all(abs(found[f"{name} {what}"]) < 0.2 for name in ("linear", "deep") for what in ("direction", "loss"))
+    assert found["trapped margin"] < 0.6 * found["largest margin"]
+    assert len(list(tmp_path.glob("*.pdf"))) == len(list(tmp_path.glob("*.csv"))) == len(list(tmp_path.glob("*.json"))) == 12
+
+
+def test_figures_of_a_paper_are_registered():
+    from flowlab.figures import figures, load_library
+
+    load_library()
+    assert all(name in figures for name in example("figures_of_a_paper").FIGURES)

@@ -25,12 +25,22 @@ class _Diagram(Picture):
                 keep = near & (attracts == stable)
                 if keep.any():
                     drawn.append(Curve(f"branch {b}, {told}", np.where(keep, p, np.nan)[at], np.where(keep, y, np.nan)[at], marker))
-        for e, event in enumerate(path.events):
-            at = np.flatnonzero((branch == event.branch) & np.isfinite(y))
+        for e, (kind, of, parameter) in enumerate(_events(path)):
+            at = np.flatnonzero((branch == of) & np.isfinite(y))
             if len(at):
-                nearest = at[np.argmin(np.abs(p[at] - event.parameter))]
-                drawn.append(Curve(f"#{e} {event.kind}", np.array([event.parameter]), np.array([y[nearest]]), "o"))
+                nearest = at[np.argmin(np.abs(p[at] - parameter))]
+                drawn.append(Curve(f"#{e} {kind}", np.array([parameter]), np.array([y[nearest]]), "o"))
         return drawn
+
+
+def _events(path: Any) -> list[tuple[str, int, float]]:
+    """Kind, branch and parameter of every fold and branch point, of a continuation at hand or a stored one."""
+    if hasattr(path, "events"):
+        return [(e.kind, e.branch, e.parameter) for e in path.events]
+    if "event_kind" not in path.dataset:
+        return []
+    columns = (path.dataset[f"event_{name}"].values.tolist() for name in ("kind", "branch", "parameter"))
+    return list(zip(*columns, strict=True))
 
 
 @figures.register("continuation")

@@ -1,0 +1,130 @@
+"""Results on disk, for figures and reports that are made again from them: `save` any, and read all that a folder holds."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.provenance import versions
+from flowlab.discrete.critical import CriticalPoints
+from flowlab.language.problem import Problem
+from flowlab.language.result import Result
+from flowlab.language.trajectory import Trajectory
+
+_FIRST = ("trajectory.nc", "witness.nc")
+POINTS = "critical.json"
+
+
+class StoredPoints(list[SimpleNamespace]):
+    """Critical points read from `critical.json`: the numbers of every point, without what was needed to find them."""
+
+    kind = "critical points"
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        super().__init__(_point(p) for p in record["points"])
+        self.problem = Problem.from_description(record["problem"])
+        self.provenance = {k: record[k] for k in ("versions", "seed", "norm", "rho", "starts", "lost", "data") if k in record}
+
+
+def _point(told: dict[str, Any]) -> SimpleNamespace:
+    lists = {"eigenvalues": np.array(told["eigenvalues"], dtype=np.float64), "multipliers": np.array(told["multipliers"], dtype=np.float64)}
+    return SimpleNamespace(**(told | lists), to_dict=lambda: told)
+
+
+def save(result: Any, path: str | Path) -> Path:
+    """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models, distances as tables.
+
+    Args:
+        result: anything with a `kind` that a figure is of.
+        path: to write, `.nc`; `.json` for critical points.
+
+    Raises:
+        OutputError: if it cannot be written; LanguageError: for what is no such result.
+    """
+    if isinstance(result, Trajectory | Result):
+        return result.save(path)
+    if isinstance(result, CriticalPoints):
+        return _json(points_record(result), Path(path))
+    if not isinstance(getattr(result, "dataset", None), xr.Dataset) or not isinstance(getattr(result, "problem", None), Problem):
+        raise LanguageError(f"`save({type(result).__name__})` needs a result with labelled numbers, such as a trajectory, a portrait or a continuation.")
+    dataset = result.dataset
+    events = getattr(result, "events", ())
+    if events:
+        # Folds and branch points, one row each.
+        columns = {f"event_{name}": ("event", np.array([getattr(e, name) for e in events])) for name in ("kind", "branch", "parameter")}
+        dataset = dataset.assign(columns)
+    return Result.of(result.kind, dataset, result.problem, getattr(result, "data", None), **getattr(result, "provenance", {}).get("settings", {})).save(path)
+
+
+def points_record(points: CriticalPoints, **more: Any) -> dict[str, Any]:
+    """Critical points and where they are from, for JSON."""
+    rho = {k: np.asarray(r).tolist() for k, r in points.constrained.spheres.rho.items()}
+    data = {"name": points.data.name, "sha256": points.data.sha256()}
+    listed = [p.to_dict() for p in points]
+    told = {"points": listed, "starts": points.starts, "lost": points.lost, "rho": rho, "problem": points.problem.describe(), "data": data}
+    return {**told, "versions": versions(), **more}
+
+
+def _json(record: dict[str, Any], path: Path) -> Path:
+    if path.suffix != ".json":
+        raise OutputError(f"`{path.name}` has no known format; use a name that ends in .json for critical points.")
+    part = path.with_name(f".{path.name}.unfinished")
+    try:
+        part.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
+    return path
+
+
+def load(path: str | Path) -> Any:
+    """Read one stored result, whatever its kind.
+
+    Raises:
+        OutputError: if the file holds none.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        try:
+            return StoredPoints(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab critical`.") from None
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as opened:
+            kind = opened.attrs["kind"]
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"`{path}` is no stored trajectory or other result ({type(error).__name__}: {error}); write one with `save`.") from None
+    return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)
+
+
+def results(places: str | Path | Sequence[str | Path], of: str | None = None) -> list[Any]:
+    """All results that folders and files hold: of a run its flow and then its witness, then the others by name.
+
+    Args:
+        places: one folder or file, or several.
+        of: only those of one kind, `"trajectory"` or what a figure is of.
+
+    Raises:
+        OutputError: if there is none, or a file that was named cannot be read.
+    """
+    listed = [places] if isinstance(places, str | Path) else list(places)
+    found: list[Any] = []
+    for place in map(Path, listed):
+        if place.is_dir():
+            names = [p.name for p in place.glob("*.nc") if not p.name.startswith(".")] + ([POINTS] if (place / POINTS).is_file() else [])
+            files = [place / name for name in sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))]
+        else:
+            files = [place]
+        found += [load(file) for file in files]
+    chosen = [r for r in found if of is None or ("trajectory" if r.kind in ("flow", "descent") else r.kind) == of]
+    if not chosen:
+        held = ", ".join(sorted({r.kind for r in found})) or "nothing"
+        told = ", ".join(f"`{place}`" for place in map(str, listed))
+        raise OutputError(f"{told} holds no {of or 'result'} but {held}; make one and write it there.")
+    return chosen

@@ -1,0 +1,73 @@
+"""When every pair of a unit and a sample is off, on, or slides along its kink."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowlab.figures.figure import LOG_T, Curve, Picture, above, figures, late
+from flowlab.figures.library.kinks import timeline
+from flowlab.figures.style import COLUMN
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
+
+_MOST = 48
+_LOOKS = {"on": {"color": "#0072B2"}, "off": {"color": "#E8E8E8"}, "sliding": {"color": "#E69F00", "hatch": "//////", "edgecolor": "#555555", "linewidth": 0.3}}
+
+
+@figures.register("events")
+class Events(Picture):
+    """One band for every pair that changes side, 48 at most; those that stay are told in the label of the axis."""
+
+    title = "when every pair of a unit and a sample is off, on, or slides along its kink"
+    y_label = "unit, sample"
+    flows_only = True
+
+    def curves(self, path: "Trajectory") -> list[Curve]:
+        log_t, sides = timeline(path)
+        ds = path.dataset
+        slots, units, samples = (ds[f"pair_{name}"].values for name in ("slot", "unit", "sample"))
+        changing = np.flatnonzero((sides != sides[0]).any(axis=0))
+        some = changing if len(changing) else np.arange(sides.shape[1])
+        order = np.lexsort((samples[some], units[some], slots[some]))[:_MOST]
+        own = ds["log_t"].values
+        begin = own[np.isfinite(own)][0] if np.isfinite(own).any() else 0.0
+        met = log_t[1:-1]
+        times = np.r_[min(begin, met.min(initial=begin)), log_t[1:]]
+        several = len(set(slots.tolist())) > 1
+        out = []
+        for row, pair in enumerate(some[order].tolist()):
+            who = f"{f'{slots[pair]}: ' if several else ''}{units[pair]}, {samples[pair]}"
+            change = np.r_[0, np.flatnonzero(np.diff(sides[:, pair])) + 1, len(sides) - 1]
+            for a, b in zip(change[:-1].tolist(), change[1:].tolist(), strict=True):
+                side = {1: "on", 0: "sliding", -1: "off"}[int(sides[a, pair])]
+                span = np.array([times[a]]), np.array([float(row)]), np.array([times[b]])
+                if span[2] > span[0]:
+                    out.append(Curve(f"{side} ({who})", span[0], span[1], x_to=span[2], y_to=span[1], look="bars"))
+        return out
+
+    def page(self, curves: Sequence[Curve]) -> tuple[float, float]:
+        rows = len({(c.path, float(c.y[0])) for c in curves})
+        return COLUMN, 0.75 + 0.11 * max(rows, 6)
+
+    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+        (ax,) = axes
+        offsets, told = {}, {}
+        for c in curves:
+            offsets.setdefault((c.path, float(c.y[0])), len(offsets))
+            place = offsets[c.path, float(c.y[0])]
+            side, _, who = c.label.partition(" (")
+            told[place] = who.partition(")")[0]
+            label = side if side not in ax.get_legend_handles_labels()[1] else "_nolegend_"
+            ax.barh([place], c.shift[0], left=c.x, height=0.8, label=label, **({"linewidth": 0.0} | _LOOKS[side]))
+        begin, last = min(float(c.x[0]) for c in curves), max(float(c.x[0] + c.shift[0][0]) for c in curves)
+        late(ax)
+        ax.set_xlim(begin, last)
+        ax.set_yticks(list(told), list(told.values()), fontsize=5)
+        ax.set_ylim(len(offsets) - 0.4, -0.6)
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel(LOG_T)
+        ax.set_ylabel("unit, sample")
+        handles, labels = ax.get_legend_handles_labels()
+        above(canvas, handles, labels, handlelength=1.4)
