@@ -158,7 +158,7 @@ def test_nothing_of_an_earlier_run_stays_but_what_is_the_users(tmp_path):
     plain = spec(tmp_path, log_time=-2.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n")
     assert inside("run", plain, "--out", out, "--quiet").returncode == 0
     left = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and "store" not in p.relative_to(out).parts}
-    fresh = {"summary.json", "equations.txt", "equations.tex", "equations.json", "trajectory.nc"}
+    fresh = {"summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc"}
     assert left == fresh | {"notes.txt", "figures/own.pdf"}
     assert json.loads((out / "summary.json").read_text())["witness"] is None
 
