@@ -170,7 +170,7 @@ def late() -> fl.Trajectory:
 Statement = tuple[str, Callable[[], tuple]]
 
 TRUE: list[Statement] = [
-    *((name, lambda net=net, loss=loss: (fl.Problem(net, loss), samples(i))) for name in ("P1", "P2", "P3", "E1.8")
+    *((name, lambda net=net, loss=loss, i=i: (fl.Problem(net, loss), samples(i))) for name in ("P1", "P2", "P3", "E1.8")
       for i, (net, loss) in enumerate(zip(NETS, ("exponential", "logistic", "square") * 2, strict=True))),
     ("P4", lambda: (flow(),)), ("P4", lambda: (flow("W2 @ W1 @ x", "lagrange"),)), ("P4", lambda: (flow("W2 @ W1 @ x", "exponential_weight_normalization"),)),
     ("P4", lambda: (flow("a @ relu(W @ x)**3", seed=1, end=1.0),)),
