@@ -13,7 +13,7 @@ from flowlab.claims.verdict import Measurement
 SMALLEST = 0.1
 """C* of an instance of our own; below, the term of the next order hides it."""
 _WN_HORIZON = 1e4
-"""log t of runs with normalised weights, whose directions settle ρ² times as fast as the norm grows: they are stiff."""
+"""Log t of runs with normalised weights, whose directions settle ρ² times as fast as the norm grows: they are stiff."""
 _STEPS = 40_000
 """Of normalised descent."""
 
@@ -110,8 +110,10 @@ class DirectionRates(Claim):
 
     title = "rates of direction convergence with and without weight normalisation"
     statement = (
-        "With two or more support vectors of unequal multipliers rho |v - v*| tends to the same C* = |P_perp w~| on their span under gradient flow, weight normalisation, "
-        "exponential weight normalisation and normalised descent; weight normalisation is faster than every power of rho where there is one effective support vector, "
+        "With two or more support vectors of unequal multipliers rho |v - v*| tends to the same C* = |P_perp w~| on their span under "
+        "gradient flow, weight normalisation, "
+        "exponential weight normalisation and normalised descent; weight normalisation is faster than every power of rho where there is one "
+        "effective support vector, "
         "|sin| ~ exp(-rho^2/2), or where multipliers are equal."
     )
     latex = (
@@ -148,8 +150,9 @@ class DirectionRates(Claim):
         if mutant == USUAL:
             return Measurement.of(
                 [
-                    Quantity("exponent of |v - v*| in rho, weight normalisation", order.value, -2.0, 0.1, order.error, "<=", "flow to log t = 1e4, extrapolated"),
-                    Quantity("C* of weight normalisation over C* of gradient flow", C.value / numbers["gradient flow"], 0.0, 0.1, C.error / star, route="flows, extrapolated"),
+                    Quantity("exponent of |v - v*| in rho, weight normalisation", order.value, -2.0, 0.1, order.error, "<=", "flow, extrapolated"),
+                    Quantity("C* of weight normalisation over C* of gradient flow", C.value / numbers["gradient flow"], 0.0, 0.1, C.error / star,
+                             route="flows, extrapolated"),
                 ],
                 "faster than every power of rho would be faster than rho^-2",
             )
@@ -163,7 +166,8 @@ class DirectionRates(Claim):
         return Measurement.of(
             [
                 Quantity("rho |v - v*|, gradient flow", numbers["gradient flow"], star, near, route="flow at log t = 1e6"),
-                Quantity("rho |v - v*|, exponential weight normalisation", numbers["exponential weight normalisation"], star, near, route="flow at log t = 1e6"),
+                Quantity("rho |v - v*|, exponential weight normalisation", numbers["exponential weight normalisation"], star, near,
+                         route="flow at log t = 1e6"),
                 Quantity("rho |v - v*|, normalised descent", walk, factor * star, near, route=f"descent, {_STEPS} steps"),
                 Quantity("rho |v - v*|, weight normalisation", C.value, star, near, C.error, route="flow to log t = 1e4, extrapolated in 1/rho",
                          second=far, second_route="reduced equation dV/dlog rho by Radau, another start, two norms extrapolated"),
@@ -171,10 +175,12 @@ class DirectionRates(Claim):
                 Quantity("exponent of |v - v*| in rho, weight normalisation", order.value, -1.0, 5e-3, order.error, route="flow to log t = 1e4, extrapolated"),
                 Quantity("slope of log sin over rho^2/2, one support vector, weight normalisation", law, -1.0, 3e-3, route="flow"),
                 Quantity("rho sin over |w_perp(0)|, one support vector, gradient flow", single["constant"], 1.0, 1e-6, route="flow at log t = 1e6"),
-                Quantity("slope of log |v - v*| over a^2 rho^3/3 + rho^2/2, equal multipliers, weight normalisation", double["slope"], -1.0, 8e-3, route="flow"),
+                Quantity("slope of log |v - v*| over a^2 rho^3/3 + rho^2/2, equal multipliers, weight normalisation", double["slope"], -1.0, 8e-3,
+                         route="flow"),
                 Quantity("exponent of |v - v*| in rho, equal multipliers, weight normalisation", double["exponent"], -3.0, 0.0, relation="<=", route="flow"),
             ],
-            "constants are known to a part in 1000 where rho is some 1e4; laws of one and of equal support vectors are read where gaps are above the tolerance of the flow",
+            "constants are known to a part in 1000 where rho is some 1e4; laws of one and of equal support vectors are read where gaps are "
+            "above the tolerance of the flow",
             C=star, support=support.tolist(), multipliers=alpha.tolist(), name=data.name,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from flowlab.claims.verdict import Measurement
 DEEP = {1: "W1 @ x", 2: "W2 @ W1 @ x", 3: "W3 @ W2 @ W1 @ x", 4: "W4 @ W3 @ W2 @ W1 @ x"}
 WIDTH = 4
 HORIZON = 1e6
-"""log t of deep runs."""
+"""Log t of deep runs."""
 COPIES = 8
 """Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
 _PRINTED = {2: "0.70505", 3: "1.1212", 4: "1.4157"}
@@ -21,7 +21,7 @@ _AT = 500.0
 
 
 def log_time_of_chain(R: float, K: int) -> float:
-    """log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above 50.
+    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above 50.
 
     For K = 2 the integral is Ei(R), else e^R R^{1-a} M(1, 2-a, -R)/(1-a) with a = 2 - 2/K and Kummer's M.
     """
@@ -73,7 +73,8 @@ class ChainGrowth(Claim):
 
     title = "growth of the norms of K balanced layers"
     statement = (
-        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K, rho_k/(log t)^(1/K) to 1, and L t (log t)^(2 - 2/K) to 1/K; "
+        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K, rho_k/(log t)^(1/K) to 1, and L t "
+        "(log t)^(2 - 2/K) to 1/K; "
         "so that rho_k = Theta((log t)^(1/K)) and L = Theta(1/(t (log t)^(2 - 2/K)))."
     )
     latex = r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, (\log t)^{2-2/K} \to 1/K"
@@ -105,7 +106,8 @@ class ChainGrowth(Claim):
                          route="flow of the net", second=excess(_AT, closed[0], power), second_route="closed form", printed=_PRINTED[K]),
                 Quantity(f"limit of R - log t - (2-2/K) log log t, K = {K}", excess(late, log_t[1], power), limit, missing, route="flow to R = 1e6",
                          second=excess(HORIZON, closed[1], power), second_route="closed form"),
-                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(float(end["log_loss"]) - copies + log_t[1] + power * math.log(log_t[1])), 1 / math.exp(limit), missing, route="flow to R = 1e6"),
+                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(float(end["log_loss"]) - copies + log_t[1] + power * math.log(log_t[1])),
+                         1 / math.exp(limit), missing, route="flow to R = 1e6"),
                 Quantity(f"rho_1/(log t)^(1/K), K = {K}", float(far.last.rho["W1"]) / log_t[1] ** root, 1.0, missing, route="flow to R = 1e6"),
             ]  # fmt: skip
         return Measurement.of(quantities, "limits are missed by a few log log t/log t at log t = 1e6; at R = 500 flow, closed form and quadrature are compared")

@@ -30,7 +30,7 @@ def deep(case: Case, K: int) -> tuple[Any, Any]:
 
 
 def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
-    """log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so that nothing overflows."""
+    """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so that nothing overflows."""
     names = list(path.problem.network.weights)
     told = []
     for i in range(len(path.dataset["step"])):
@@ -44,7 +44,7 @@ def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
         p = np.exp(q.min() - q)
         square = 0.0
         for w, left in zip(W, after, strict=True):
-            square += float(((left.T @ p[None, :]) @ before.T).__pow__(2).sum())
+            square += float(((left.T @ p[None, :] @ before.T) ** 2).sum())
             before = w @ before
         told.append(0.5 * math.log(square) - q.min())
     return np.array(told)
@@ -56,7 +56,8 @@ class SharpConstant(Claim):
 
     title = "sharp constant of the late gradient of deep linear nets"
     statement = (
-        "For a linear net of K layers on separable data with exponential loss |grad L|^2/(L^2 (log 1/L)^(2-2/K)) tends to K^2 g^(2/K), where g = gamma K^(-K/2) is the largest "
+        "For a linear net of K layers on separable data with exponential loss |grad L|^2/(L^2 (log 1/L)^(2-2/K)) tends to K^2 g^(2/K), "
+        "where g = gamma K^(-K/2) is the largest "
         "margin over the K-th power of the joint norm; and L t (log t)^(2-2/K) tends to the inverse."
     )
     latex = (
@@ -87,8 +88,11 @@ class SharpConstant(Claim):
             more = 0.0 if mutant != "exponent of one layer more" else (2 - 2 / (K + 1) - (2 - 2 / K)) * math.log(-log_L)
             quantities += [
                 Quantity(f"|grad L|^2/(L^2 (log 1/L)^(2-2/K)), K = {K}", math.exp(log_r.value - more), r, 2e-3 * r, math.exp(log_r.value) * log_r.error,
-                         route="flow to log t = 1e6, extrapolated in 1/log(1/L)", second=math.exp(limits["autodiff"]), second_route="autodiff of log L at the last row"),
-                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(q.value + more), 1 / r, 2e-3 / r, math.exp(q.value) * q.error, route="flow to log t = 1e6, extrapolated in 1/log(1/L)"),
+
+                                  route="flow to log t = 1e6, extrapolated in 1/log(1/L)", second=math.exp(limits["autodiff"]),
+                         second_route="autodiff of log L at the last row"),
+                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(q.value + more), 1 / r, 2e-3 / r, math.exp(q.value) * q.error,
+                         route="flow to log t = 1e6, extrapolated in 1/log(1/L)"),
             ]  # fmt: skip
         return Measurement.of(quantities, "a part in 500; what the last row lacks is of order 1/R", name=unequal(case)[0].name)
 
