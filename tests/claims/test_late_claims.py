@@ -14,6 +14,17 @@ load_library()
 ALL = ("P9", "P10", "P11", "P12", "P13", "P14")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_contract(name):
+    claim = claims[name]
+    assert claim.statement.endswith(".")
+    assert claim.title
+    assert claim.latex
+    assert claim.source
+    assert claim.counter_example
+    assert len(claim.mutants) >= 3
+
+
 def holds(verdict):
     assert verdict.answer == "holds", str(verdict)
     assert set(verdict.evidence["mutants"]) >= set(claims[verdict.id].mutants)

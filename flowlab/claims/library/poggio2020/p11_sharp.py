@@ -115,7 +115,7 @@ def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
     W = {name: jnp.asarray(w) for name, w in path.last.weights().items()}
     value, slope = jax.value_and_grad(log_loss)(W)
     square = sum(float((g**2).sum()) for g in slope.values())
-    told = {"autodiff": math.log(square) - (2 - 2 / K) * math.log(-float(value))}
+    told: dict[str, Any] = {"autodiff": math.log(square) - (2 - 2 / K) * math.log(-float(value))}
     for name in ("log r", "q"):
         told[name] = found[name].late
     return told
