@@ -18,13 +18,13 @@ _STEPS = 40_000
 """Of normalised descent."""
 
 
-def one_layer(case: Case) -> str | None:
-    """Why statements about one linear layer under exponential loss on separable data do not apply, or None."""
+def one_layer(case: Case, nets: tuple[str, ...] = ("W1 @ x",)) -> str | None:
+    """Why statements about linear nets (of one layer) under exponential loss on separable data do not apply, or None."""
     from flowlab.discrete.svm import certify_separable
 
     p = case.problem
-    if p is not None and p.network.text != "W1 @ x":
-        return f"it is about one linear layer, and the network is {p.network.text}"
+    if p is not None and p.network.text not in nets:
+        return f"it is about {' or '.join(nets)}, and the network is {p.network.text}"
     if p is not None and p.loss.name != "exponential":
         return f"it is about the exponential loss, and the loss is {p.loss.name}"
     if p is not None and any(p.decay.values()):

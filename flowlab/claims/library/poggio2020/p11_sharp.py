@@ -65,12 +65,12 @@ class SharpConstant(Claim):
         r"L\, t\, (\log t)^{2-2/K} \to \frac{1}{K^2 \bar g^{2/K}}, \qquad \bar g = \gamma K^{-K/2}"
     )
     source = "after Lyu and Li 2020, theorem 4.3; the constant from dLambda/dt = |grad L|^2/L at the limit direction"
-    mutants = ("joint norm of one layer", "exponent of one layer more", "power 1/K of the margin")
+    mutants = ("joint norm of one layer", "exponent of one layer more", "square root of the margin")
     counter_example = "joint norm of one layer: the margin over the product of the norms in place of that over the joint norm"
     quick = False
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case)
+        return one_layer(case, tuple(DEEP.values()))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         quantities = []
@@ -80,7 +80,7 @@ class SharpConstant(Claim):
             z = np.asarray(data.x) * np.asarray(data.y)[:, None]
             limits = case.once(f"P11 limits K={K}", lambda path=path, z=z: _limits(path, z))
             gamma = 1.0 / float(np.linalg.norm(w))
-            if mutant == "power 1/K of the margin":
+            if mutant == "square root of the margin":
                 gamma **= 0.5
             joint = gamma if mutant == "joint norm of one layer" else gamma * K ** (-K / 2)
             r = K**2 * joint ** (2 / K)
@@ -88,8 +88,7 @@ class SharpConstant(Claim):
             more = 0.0 if mutant != "exponent of one layer more" else (2 - 2 / (K + 1) - (2 - 2 / K)) * math.log(-log_L)
             quantities += [
                 Quantity(f"|grad L|^2/(L^2 (log 1/L)^(2-2/K)), K = {K}", math.exp(log_r.value - more), r, 2e-3 * r, math.exp(log_r.value) * log_r.error,
-
-                                  route="flow to log t = 1e6, extrapolated in 1/log(1/L)", second=math.exp(limits["autodiff"]),
+                         route="flow to log t = 1e6, extrapolated in 1/log(1/L)", second=math.exp(limits["autodiff"]),
                          second_route="autodiff of log L at the last row"),
                 Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(q.value + more), 1 / r, 2e-3 / r, math.exp(q.value) * q.error,
                          route="flow to log t = 1e6, extrapolated in 1/log(1/L)"),

@@ -46,7 +46,7 @@ class AdaptiveLoss(Claim):
     quick = False
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case)
+        return one_layer(case, tuple(DEEP.values()))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         quantities: list[Quantity] = []
