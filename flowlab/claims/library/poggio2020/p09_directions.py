@@ -106,7 +106,10 @@ def reduced(z: np.ndarray, rho: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 @claim("P9")
 class DirectionRates(Claim):
-    """ρ‖v - v*‖ has the same limit C* under gradient flow, weight normalisation and their relatives; one support vector is the exception."""
+    """ρ‖v - v*‖ has the same limit C* under gradient flow, weight normalisation and their relatives; one support vector is the exception.
+
+    Normalised flows are started where they separate: from elsewhere dρ/dt = Σ ψ_n f_n is negative, and ρ may reach 0 before directions have turned.
+    """
 
     title = "rates of direction convergence with and without weight normalisation"
     statement = (
@@ -189,22 +192,28 @@ def _normalised(case: Case, scheme: str, data: Any, name: str = "", **settings: 
     from flowlab.claims.instances import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
+    from flowlab.language.state import State
 
     problem = Problem("W1 @ x", scheme=scheme)
-    start = settings.pop("start", None) or initial_state(problem.network, data, seed=case.seed)
+    start = settings.pop("start", None) or State.from_weights({"W1": 1.5 * separating(data, case.seed)[None]})
     until = log_time(_WN_HORIZON if scheme == "lagrange" else HORIZON)
     return integrated(case, f"linear {scheme}{name}", problem, start, data, until, **settings)
 
 
+def separating(data: Any, seed: int) -> np.ndarray:
+    """A unit vector away from v* that separates the samples, (d,)."""
+    z, w = np.asarray(data.x) * np.asarray(data.y)[:, None], machine(data)[0]
+    off = np.random.default_rng([999, seed]).normal(size=len(w))
+    V = w + 0.9 * off / np.abs(z @ off).max()
+    return V / np.linalg.norm(V)
+
+
 def _far(data: Any, v: np.ndarray, onto: np.ndarray, seed: int) -> float:
     """C* by the reduced equation at ρ and 2ρ, from a start of its own that separates."""
-    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-    off = np.random.default_rng(seed).normal(size=len(v))
-    V = v + 0.3 * float((z @ v).min()) * off / np.abs(z @ off).max()
+    z, V = np.asarray(data.x) * np.asarray(data.y)[:, None], separating(data, seed + 1)
     size = 1.0 / float((z @ v).min())
     rho = np.array([3.0, 1e4, 2e4]) * max(1.0, size)
-    V = reduced(z, rho, V / np.linalg.norm(V))[1:]
+    V = reduced(z, rho, V)[1:]
     C = [r * float(np.linalg.norm(onto @ u / np.linalg.norm(u) - v)) for r, u in zip(rho[1:], V, strict=True)]
     return 2.0 * C[1] - C[0]
 

@@ -33,9 +33,9 @@ def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
     """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so that nothing overflows."""
     names = list(path.problem.network.weights)
     told = []
-    for i in range(len(path.dataset["step"])):
-        row = path.dataset.isel(step=i)
-        W = [float(row["rho"].sel(block=n)) * row[f"V_{n}"].values for n in names]
+    layers = [path.dataset["rho"].sel(block=n).values[:, None, None] * path.dataset[f"V_{n}"].values for n in names]
+    for i in range(len(path)):
+        W = [layer[i] for layer in layers]
         after = [np.eye(1)]
         for w in reversed(W):
             after.append(after[-1] @ w)

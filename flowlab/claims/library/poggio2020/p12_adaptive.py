@@ -59,8 +59,7 @@ class AdaptiveLoss(Claim):
             T = case.once(f"P12 time R={R}", lambda R=R: log_time_of_chain(R, 1))
             T2 = case.once(f"P12 sum R={R}", lambda R=R: _quadrature(R))
             name = f"K L t log^2 t of the chain at R = {R}, K = 1"
-            quantities.append(Quantity(name, form(-R, T, 1), law(-R, T2, 1), 1e-9,
-                     route="closed form in Ei", printed=printed,
+            quantities.append(Quantity(name, form(-R, T, 1), law(-R, T2, 1), 1e-9, route="closed form in Ei", printed=printed,
                                        second=None if mutant else law(-R, T2, 1), second_route="quadrature"))  # fmt: skip
         copies = math.log(COPIES)
         for K in (1, 2):

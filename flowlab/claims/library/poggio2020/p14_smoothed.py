@@ -79,9 +79,20 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
         for scheme in SCHEMES:
             problem = Problem(net, scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
             start = initial_state(problem.network, data, default_width=6, seed=case.seed)
+            start = start if act is None else _upright(start, data, act)
             name = f"{problem.network.text}, {scheme}"
             found.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
     return found
+
+
+def _upright(start: Any, data: Any, act: Any) -> Any:
+    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0 before directions have turned."""
+    from flowlab.language.state import State
+
+    W = {k: np.asarray(w) for k, w in start.weights().items()}
+    z = np.asarray(data.x)
+    sign = 1.0 if float(np.asarray(data.y) @ (W["W2"] @ act(W["W1"] @ z.T))[0]) >= 0.0 else -1.0
+    return State.from_weights({"W1": W["W1"], "W2": sign * W["W2"]})
 
 
 def _separable(seed: int) -> Any:
@@ -100,12 +111,10 @@ def _levels(path: Any) -> tuple[np.ndarray, np.ndarray, int]:
 def _by_hand(path: Any, act: Any) -> np.ndarray:
     """Log 1/L of two layers from stored norms and directions, at the rows of `_levels`."""
     rows = path.dataset.isel(step=np.flatnonzero(np.maximum.accumulate(path.dataset["log_loss"].values < 0)))
-    z, told = np.asarray(path.data.x), []
-    for i in range(rows.sizes["step"]):
-        first, second = (float(rows["rho"].sel(block=b)[i]) * rows[f"V_{b}"].values[i] for b in ("W1", "W2"))
-        q = np.asarray(path.data.y) * (second @ act(first @ z.T))[0]
-        told.append(q.min() - np.log(np.exp(q.min() - q).sum()))
-    return np.array(told)
+    first, second = (rows["rho"].sel(block=b).values[:, None, None] * rows[f"V_{b}"].values for b in ("W1", "W2"))
+    q = np.asarray(path.data.y) * (second @ act(first @ np.asarray(path.data.x).T))[:, 0, :]
+    low = q.min(axis=1)
+    return low - np.log(np.exp(low[:, None] - q).sum(axis=1))
 
 
 def _long_steps(case: Case) -> float:

@@ -11,7 +11,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
 _HORIZON = 1e6
-_FROM = 1e3
+_FROM = 1e4
 """Log t from which growth is read."""
 
 
@@ -83,14 +83,14 @@ class DegenerateData(Claim):
                          route="flow to log t = 1e6, extrapolated"),
                 Quantity("limit of x w~ - log log t, off 2 log |x_perp|", level.value - 2 * math.log(height), 0.0, 4e-3, level.error,
                          route="flow to log t = 1e6, extrapolated"),
-                Quantity("growth of w~ across the plane over log log t, times |x_perp|", growth * height, 1.0, 9e-3, route="flow, log t = 1e3 to 1e6"),
+                Quantity("growth of w~ across the plane over log log t, times |x_perp|", growth * height, 1.0, 4e-3, route="flow, log t = 1e4 to 1e6"),
                 Quantity("(exp(b w_2)/b + w_2)/(b w_1 + const) of the samples (1, 0), (1, b)", case.once("S4 plane", lambda: _plane(case)), 1.0, 1e-7,
                          route="flow at log t = 1e6"),
                 Quantity("|w/|w| - v*| at log t = 1e6", float(np.linalg.norm(all_weights[-1] / np.linalg.norm(all_weights[-1]) - w)), 100.0 / _HORIZON, 0.0,
                          relation="<=", route="flow"),
                 Quantity("L t", math.exp(float(path.dataset["log_loss"][-1]) + log_t[-1]), 1.0, 100.0 / _HORIZON, route="flow at log t = 1e6"),
             ],
-            "coefficients are extrapolated, or read between log t = 1e3 and 1e6, where the law lacks log log t/log t; the implicit solution is exact",
+            "coefficients are extrapolated, or read between log t = 1e4 and 1e6, where the law lacks log log t/log t; the implicit solution is exact",
             height=height,
         )  # fmt: skip
 
