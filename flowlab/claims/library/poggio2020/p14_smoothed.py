@@ -7,6 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.instances import integrated, layered
+from flowlab.claims.library.poggio2020.p10_growth import WIDTH
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -78,7 +79,7 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
     for net, act in nets.items():
         for scheme in SCHEMES:
             problem = Problem(net, scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
-            start = initial_state(problem.network, data, default_width=6, seed=case.seed)
+            start = initial_state(problem.network, data, default_width=WIDTH, seed=case.seed)
             start = start if act is None else _upright(start, data, act)
             name = f"{problem.network.text}, {scheme}"
             found.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
