@@ -34,7 +34,7 @@ def log_time_of_chain(R: float, K: int) -> float:
 
 
 def log_time_by_quadrature(R: float, K: int) -> float:
-    """The same by Gauss-Laguerre: t = e^R ∫ e^{-s} (R - s)^{2/K-2} ds / K."""
+    """The same by Gauss-Laguerre: t = e^R ∫ e^{-s} (R - s)^{2/K-2} ds / K; R above 200, where its nodes end."""
     s, weight = np.polynomial.laguerre.laggauss(40)
     return R + math.log(float(weight @ (R - s) ** (2 / K - 2)) / K)
 
