@@ -1,6 +1,7 @@
 """Seeded instances that claims are checked on when none is given, and the autodiff quantities they share."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.case import Case
@@ -45,12 +46,15 @@ def integrated(case: Case, name: str, problem: "Problem", start: "State", data: 
 
     def run() -> Any:
         from flowlab.dynamics import integrate
+        from flowlab.language.data import Data
         from flowlab.lowering.field import lower
         from flowlab.symbolic.derive import derive
 
         # One derivation serves every start and every data set.
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
-        path = integrate(field, start, data, until=until, seed=case.seed, **settings)
+        # The name of data is part of what is compiled; one name, and flows on other samples of the same shapes cost no compilation.
+        plain = Data(data.x, data.y, name="samples", kind=data.kind)
+        path = replace(integrate(field, start, plain, until=until, seed=case.seed, **settings), data=data)
         if not path.outcome.ok:
             raise ClaimError(f"the flow `{name}` ended early ({path.outcome}); try another seed, or give a flow of your own.")
         return path

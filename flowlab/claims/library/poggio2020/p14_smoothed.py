@@ -1,0 +1,137 @@
+"""P14: the smoothed margin never falls, under gradient flow and under normalised flows."""
+
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.instances import integrated, layered
+from flowlab.claims.library.poggio2020.p10_growth import WIDTH
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.verdict import Measurement
+
+NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
+SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
+_HORIZON = 100.0
+_STEPS = (0.5, 2.0, 8.0, 32.0)
+"""Of the descent that breaks the statement."""
+
+
+@claim("P14")
+class SmoothedMargin(Claim):
+    """log(1/L)/R does not fall once L < 1, for gradient flow, the Lagrange flow and exponential weight normalisation."""
+
+    title = "monotonicity of the smoothed margin"
+    statement = (
+        "For a network whose layers are homogeneous and the exponential loss log(1/L)/R never falls once L < 1, under gradient flow, the "
+        "Lagrange flow and exponential weight normalisation."
+    )
+    latex = r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = \textstyle\prod_k \rho_k^{\kappa_k})"
+    source = "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L) in the same way"
+    mutants = ("descent with long steps", "R to the power 1.01", "time reversed")
+    counter_example = "descent with long steps: norms that jump before directions have settled"
+    quick = False
+
+    def hypotheses(self, case: Case) -> str | None:
+        if case.problem is not None and case.problem.loss.name != "exponential":
+            return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
+        if case.problem is not None and any(case.problem.decay.values()):
+            return "weight decay lets norms shrink"
+        if case.data is not None and case.data.kind != "binary":
+            return "labels are not ±1"
+        if case.problem is None and case.data is not None:
+            return "data come without a network"
+        return layered(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        if mutant == "descent with long steps":
+            return Measurement.of([Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")], "as for the flows")
+        power = 1.01 if mutant == "R to the power 1.01" else 1.0
+        quantities = []
+        for name, path, act in _paths(case):
+            level, R, count = _levels(path)
+            margin = level / R**power
+            seen = _by_hand(path, act) / R**power if act is not None else None
+            back = -1.0 if mutant == "time reversed" else 1.0
+            fall = float((-back * np.diff(margin)).max()) if count > 1 else float("nan")
+            told = {} if seen is None else {"second": float((-back * np.diff(seen)).max()), "second_route": "margins by hand from the states"}
+            quantities += [
+                Quantity(f"largest fall between {count} rows, {name}", fall, 0.0, 1e-12, relation="<=", route="flow", **told),
+                Quantity(f"largest fall of the logarithm in a step, {name}", path.monitors["smoothed_margin"]["worst"], 0.0, 1e-12, relation="<=",
+                         route="monitor inside the flow"),
+                Quantity(f"rise over the run, {name}", float(back * (margin[-1] - margin[0])), 0.0, 0.0, relation=">=", route="flow"),
+            ]  # fmt: skip
+        return Measurement.of(quantities, "roundings of log(1/L)/R")
+
+
+def _paths(case: Case) -> list[tuple[str, Any, Any]]:
+    """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every scheme, or two networks of our own."""
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import initial_state
+
+    if case.path is not None:
+        return [("the given run", case.path, None)]
+    nets = dict(NETS) if case.problem is None else {case.problem.network: None}
+    data = case.data if case.data is not None else case.once("P14 data", lambda: _separable(case.seed))
+    found = []
+    for net, act in nets.items():
+        for scheme in SCHEMES:
+            problem = Problem(net, scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
+            start = initial_state(problem.network, data, default_width=WIDTH, seed=case.seed)
+            start = start if act is None else _upright(start, data, act)
+            name = f"{problem.network.text}, {scheme}"
+            found.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
+    return found
+
+
+def _upright(start: Any, data: Any, act: Any) -> Any:
+    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0 before directions have turned."""
+    from flowlab.language.state import State
+
+    W = {k: np.asarray(w) for k, w in start.weights().items()}
+    z = np.asarray(data.x)
+    sign = 1.0 if float(np.asarray(data.y) @ (W["W2"] @ act(W["W1"] @ z.T))[0]) >= 0.0 else -1.0
+    return State.from_weights({"W1": W["W1"], "W2": sign * W["W2"]})
+
+
+def _separable(seed: int) -> Any:
+    from flowlab.claims.instances import separable
+
+    return separable(8, 3, seed)
+
+
+def _levels(path: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """Log 1/L and R from where L < 1."""
+    level, R = -path.dataset["log_loss"].values, np.exp(path.dataset["log_R"].values)
+    late = np.maximum.accumulate(level > 0)
+    return level[late], R[late], int(late.sum())
+
+
+def _by_hand(path: Any, act: Any) -> np.ndarray:
+    """Log 1/L of two layers from stored norms and directions, at the rows of `_levels`."""
+    rows = path.dataset.isel(step=np.flatnonzero(np.maximum.accumulate(path.dataset["log_loss"].values < 0)))
+    first, second = (rows["rho"].sel(block=b).values[:, None, None] * rows[f"V_{b}"].values for b in ("W1", "W2"))
+    q = np.asarray(path.data.y) * (second @ act(first @ np.asarray(path.data.x).T))[:, 0, :]
+    low = q.min(axis=1)
+    return low - np.log(np.exp(low[:, None] - q).sum(axis=1))
+
+
+def _long_steps(case: Case) -> float:
+    """The largest fall along descents with steps of some size over the loss, from where the first flow has L < 1."""
+    from flowlab.discrete.descend import descend
+    from flowlab.language.problem import Problem
+
+    def make() -> float:
+        _, path, _ = _paths(case)[0]
+        at = int(np.flatnonzero(path.dataset["log_loss"].values < -1.0)[0])
+        falls = [0.0]
+        for step in _STEPS:
+            walk = descend(Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True)
+            level, R, count = _levels(walk)
+            if count > 1:
+                falls.append(float(-np.diff(level / R).min()))
+        return max(falls)
+
+    return case.once("P14 long steps", make)

@@ -1,0 +1,214 @@
+"""S1 to S3: the late flow of one layer, its bounded part, and the rates of direction, margin and loss."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.poggio2020.p08_linear import HORIZON, linear, machine
+from flowlab.claims.library.poggio2020.p09_directions import one_layer, unequal, unequal_duals
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.verdict import Measurement
+
+FAR = 2000.0
+"""Log t of the second route."""
+SOURCE = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018"
+
+
+def weights(path: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(log t, w) over the rows with log t > 100, (S,) and (S, d)."""
+    late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
+    return late["log_t"].values, late["rho"].values[:, :1] * late["V_W1"].values[:, 0, :]
+
+
+def by_radau(case: Case, data: Any) -> np.ndarray:
+    """The remainder w - w_svm log t, (d,), at log t = 2000 by SciPy in the clock τ = ∫ L dt, from the same start as the flow."""
+    from scipy.integrate import solve_ivp
+
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import initial_state
+
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    start = np.asarray(initial_state(Problem("W1 @ x").network, data, seed=case.seed).weights()["W1"]).ravel()
+
+    def softmax(w: np.ndarray) -> tuple[np.ndarray, float]:
+        q = z @ w
+        p = np.exp(q.min() - q)
+        return p / p.sum(), math.log(p.sum()) - q.min()
+
+    def rate(_: float, y: np.ndarray) -> np.ndarray:
+        p, log_loss = softmax(y[:-1])
+        # y's last entry is log t, with dt = dτ/L.
+        return np.r_[p @ z, math.exp(-log_loss - y[-1])]
+
+    begin = 1e-6
+    p, log_loss = softmax(start)
+    first = np.r_[start + math.exp(log_loss) * begin * (p @ z), math.log(begin)]
+    w = machine(data)[0]
+
+    def horizon(_: float, y: np.ndarray) -> float:
+        return y[-1] - FAR
+
+    horizon.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
+    found: Any = solve_ivp(rate, (begin * math.exp(log_loss), 20.0 * FAR * float(w @ w)), first, method="Radau", events=horizon, rtol=1e-9, atol=1e-11)
+    end = found.y[:, -1]
+    return end[:-1] - w * end[-1]
+
+
+@claim("S1")
+class BoundedRemainder(Claim):
+    """w(t) - ŵ log t stays bounded and converges."""
+
+    title = "the flow of one layer runs along the maximum margin, up to a bounded part"
+    statement = (
+        "On separable data with exponential loss and non-zero multipliers on the support w(t) = w_svm log t + w~(t), where w~ stays bounded and "
+        "converges."
+    )
+    latex = r"w(t) = \hat w \log t + \tilde w(t), \qquad \tilde w(t) = O(1)"
+    source = f"{SOURCE}, theorem 3 and theorem 4"
+    mutants = ("a tenth of a log log t besides", "norm 1e-5 too large", "machine of the mean")
+    counter_example = "machine of the mean: the direction of the mean sample instead of the maximum margin"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return one_layer(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        data, path = linear(case)
+        w = machine(data)[0]
+        if mutant == "machine of the mean":
+            mean = (np.asarray(data.x) * np.asarray(data.y)[:, None]).mean(axis=0)
+            w = mean / np.linalg.norm(mean) * np.linalg.norm(w)
+        if mutant == "norm 1e-5 too large":
+            w = w * (1 + 1e-5)
+        log_t, all_weights = weights(path)
+        rest = all_weights - log_t[:, None] * w
+        if mutant == "a tenth of a log log t besides":
+            rest = rest + 0.1 * np.log(log_t)[:, None] * w / np.linalg.norm(w)
+        late = log_t > 1e3
+        moved = float(np.linalg.norm(rest[late] - rest[-1], axis=1).max())
+        size = float(np.linalg.norm(rest[-1]))
+        slope = float(np.linalg.norm(all_weights[-1])) / log_t[-1]
+        other = case.once("S1 other", lambda: by_radau(case, data))
+        return Measurement.of(
+            [
+                Quantity("change of w - w_svm log t between log t = 1e3 and 1e6", moved, 0.0, 1e-5 * max(1.0, size), route="flow"),
+                Quantity("|w - w_svm log t| at log t = 1e6", size, float(np.linalg.norm(other)), 1e-5 * max(1.0, size), route="flow",
+                         second=float(np.linalg.norm(other)), second_route="SciPy's Radau in the clock of the loss, log t = 2e3"),
+                Quantity("|w|/log t at log t = 1e6", slope, float(np.linalg.norm(w)), 20.0 * max(1.0, size) / HORIZON, route="flow"),
+            ],
+            "what moves w~ beyond log t = 1e3 is smaller than every power of 1/log t; roundings of weights of size log t are left",
+        )  # fmt: skip
+
+
+@claim("S2")
+class BoundedPart(Claim):
+    """On the support x_n·w~ → -log α_n, with ŵ = Σ α_n x_n."""
+
+    title = "the bounded part tells the multipliers"
+    statement = "With exponential loss x_n w~ tends to -log alpha_n on the support vectors, where w_svm = sum_n alpha_n x_n (labels taken into x_n)."
+    latex = r"\langle x_n, \tilde w\rangle \to -\log \alpha_n \quad (n \in S), \qquad \hat w = \sum_{n \in S} \alpha_n x_n"
+    source = f"{SOURCE}, theorem 4"
+    mutants = ("multipliers normalised", "sign of the logarithm", "all multipliers equal")
+    counter_example = "multipliers normalised: Σ α_n = 1, as some machines scale them"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return one_layer(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        data, path = linear(case)
+        w, support, alpha, _ = machine(data)
+        if mutant == "multipliers normalised":
+            alpha = alpha / alpha.sum()
+        if mutant == "all multipliers equal":
+            alpha = np.full(len(alpha), 1.07 * np.exp(np.log(alpha).mean()))
+        told = -np.log(alpha) if mutant != "sign of the logarithm" else np.log(alpha)
+        z = np.asarray(data.x)[support] * np.asarray(data.y)[support, None]
+        log_t, all_weights = weights(path)
+        seen = z @ (all_weights[-1] - log_t[-1] * w)
+        other = case.once("S1 other", lambda: by_radau(case, data))
+        # L t → 1/γ² says the same of all of them together.
+        return Measurement.of(
+            [
+                Quantity(f"x_n w~, support vector {n}", s, e, 1e-6,
+                         route="flow at log t = 1e6", second=float(z[i] @ other), second_route="SciPy's Radau in the clock of the loss, log t = 2e3")
+                for i, (n, s, e) in enumerate(zip(support.tolist(), seen, told, strict=True))
+            ],
+            "transients have died out; roundings of weights of size log t are left",
+            multipliers=alpha.tolist(),
+        )  # fmt: skip
+
+
+@claim("S3")
+class Rates(Claim):
+    """Direction and margin reach their limits like 1/log t and no faster, the loss like 1/t with L t → 1/γ²."""
+
+    title = "rates of direction, margin and loss"
+    statement = (
+        "With exponential loss |w/|w| - w_svm/|w_svm|| and gamma - min_n x_n w/|w| are of the exact order 1/log t where two support vectors "
+        "have unequal multipliers, "
+        "and L is of the order 1/t, with L t -> 1/gamma^2."
+    )
+    latex = (
+        r"\Bigl\lVert \tfrac{w}{\lVert w\rVert} - \tfrac{\hat w}{\lVert\hat w\rVert}\Bigr\rVert = \Theta(1/\log t), \qquad "
+        r"\gamma - \min_n \tfrac{\langle x_n, w\rangle}{\lVert w\rVert} = \Theta(1/\log t), \qquad L\,t \to 1/\gamma^2"
+    )
+    source = f"{SOURCE}, theorem 5; the constant 1/gamma^2 from sum_n alpha_n = |w_svm|^2"
+    mutants = ("rate 1/log^2 t", "loss like 1/(t log t)", "first power of the margin")
+    counter_example = "rate 1/log^2 t: what symmetric data, whose multipliers are equal, surpass"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return unequal_duals(case)
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        from flowlab.dynamics.asymptotics import asymptotics
+
+        data, path = unequal(case)
+        w = machine(data)[0]
+        limits = case.once("S3 limits", lambda: asymptotics(path))
+        gap = case.once("S3 gap", lambda: _order(path, 1.0 / float(np.linalg.norm(w))))
+        order = -2.0 if mutant == "rate 1/log^2 t" else -1.0
+        direction, q = (limits[name].late for name in ("exponent V_W1", "q"))
+        end = path.dataset.isel(step=-1)
+        log_t, log_loss = float(end["log_t"]), float(end["log_loss"])
+        slow = math.log(log_t) if mutant == "loss like 1/(t log t)" else 0.0
+        square = float(w @ w) ** (0.5 if mutant == "first power of the margin" else 1.0)
+        assert direction is not None
+        assert q is not None
+        return Measurement.of(
+            [
+                Quantity("exponent of the gap of the direction in |w| ~ log t", direction.value, order, 5e-3, direction.error,
+                         route="flow to log t = 1e6, extrapolated",
+                         second=_exponent(path, data, "direction"), second_route="two rows a factor of ten apart"),
+                Quantity("exponent of the gap of the margin in |w| ~ log t", gap.value, order, 5e-3, gap.error, route="flow to log t = 1e6, extrapolated",
+                         second=_exponent(path, data, "margin"), second_route="two rows a factor of ten apart"),
+                Quantity("L t", math.exp(log_loss + log_t + slow), square, 1e-6 * float(w @ w),
+                         route="flow at log t = 1e6", second=math.exp(q.value + slow), second_route="extrapolated"),
+            ],
+            "exponents are extrapolated; L t is known to the roundings of exponents of size log t",
+        )  # fmt: skip
+
+
+def _order(path: Any, gamma: float) -> Any:
+    """The exponent of γ - margin in |w|, from the margin of the machine."""
+    from flowlab.dynamics.extrapolate import power
+
+    late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
+    return power(late["rho"].values[:, 0], gamma - late["min_margin"].values, drift=1e-9)
+
+
+def _exponent(path: Any, data: Any, what: str) -> float:
+    """The exponent between the last row and one at a tenth of its log t, against the machine's direction."""
+    log_t, all_weights = weights(path)
+    at = [int(np.argmin(np.abs(log_t - log_t[-1] / 10))), len(log_t) - 1]
+    w = machine(data)[0]
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    sizes, gaps = [], []
+    for i in at:
+        size = float(np.linalg.norm(all_weights[i]))
+        V = all_weights[i] / size
+        v = w / np.linalg.norm(w)
+        sizes.append(size)
+        gaps.append(float(np.linalg.norm(V - v)) if what == "direction" else 1.0 / float(np.linalg.norm(w)) - float((z @ V).min()))
+    return math.log(gaps[1] / gaps[0]) / math.log(sizes[1] / sizes[0])
