@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy.linalg import qr
 
+from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
 from flowlab.language.data import Data
 from flowlab.language.slots import Slot
 from flowlab.lowering.field import VectorField
 from flowlab.lowering.mode import Mode
 
-_SAME = 1e-10
-"""Normals that are this close to dependent, relative to their lengths, are taken for dependent."""
 _ROOM, _DEEP_ROOM, _GROWTH = 32, 16, 4
 """Least number of places for pairs that slide, and what it is multiplied by when there are more; every size is a compilation."""
+_SHARE = 100
+"""One of so many pairs is given a place from the start."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class Pairs:
             found.append(np.full(prod(shape), slot.degree == 1 and (plain or not polar)))
         return np.concatenate(found)
 
+    @cached_property
+    def fixed(self) -> bool:
+        """Whether normals are the same in every state: in weight coordinates, where all kinks are hyperplanes."""
+        return bool(self.straight.all()) and self.field.problem.coordinates == "weights"
+
     def where(self, pair: int) -> Where:
         """What a number stands for."""
         at = pair
@@ -111,28 +116,29 @@ class Pairs:
         names = sorted(sliding)
         signs[names] = 0.0
         size = int(ravel_pytree(y)[0].size)
-        normals = self.normals(y, names, self.slopes(side, sliding))
-        kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
-        row = {names[i]: normals[i] for i in range(len(names))}
-        flat = [kink for kink in kinks if self.straight[kink.first]]
-        deep = [kink for kink in kinks if not self.straight[kink.first]]
-        for kink in kinks:
+        if self.fixed:
+            parts, deep = [(block.kinks, block.span) for block in self.blocks(y, names)], []
+        else:
+            flat, deep, span = self.whole(y, names, self.slopes(side, sliding))
+            parts = [(flat, span)]
+        flat = [kink for kinks, _ in parts for kink in kinks]
+        for kink in (*flat, *deep):
             for pair, sign in zip(kink.pairs, kink.turned, strict=True):
-                slopes[pair] = (self.left if sign > 0 else self.right)[pair] if kink in flat else 0.0
-        chosen, held = _independent(np.array([row[kink.first] for kink in flat]).reshape(-1, size))
-        live = [flat[i] for i in chosen]
+                slopes[pair] = 0.0 if kink in deep else (self.left if sign > 0 else self.right)[pair]
+        live = [kinks[i] for kinks, span in parts for i in span.live]
+        held = [kinks[i] for kinks, span in parts for i in span.held]
         for kink in live:
             jump[list(kink.pairs)] = np.array(kink.turned) * growth[list(kink.pairs)]
-        for i in held:
-            for pair in flat[i].pairs:
+        for kink in held:
+            for pair in kink.pairs:
                 slopes[pair] = self.left[pair] + sliding[pair] * growth[pair]
-        places = max(least[0], room(len(live))) if self.straight.any() else 0
-        basis, dual = np.zeros((size, places)), np.zeros((places, size))
-        if live:
-            C = np.array([row[kink.first] for kink in live])
-            q, _ = np.linalg.qr(C.T)
-            basis[:, : len(live)] = q
-            dual[: len(live)] = np.linalg.pinv(C.T)
+        # There are never more independent normals than coordinates.
+        places = max(least[0], min(room(max(len(live), self.count // _SHARE)), size)) if self.straight.any() else 0
+        basis, dual, at = np.zeros((size, places)), np.zeros((places, size)), 0
+        for _, span in parts:
+            to = at + len(span.live)
+            basis[span.coordinates, at:to], dual[at:to, span.coordinates] = span.basis, span.dual
+            at = to
         deeper = 0 if self.straight.all() else max(least[1], room(len(deep), _DEEP_ROOM))
         starts, ahead = np.zeros(deeper), np.zeros(deeper, dtype=np.int64)
         ahead[: len(deep)] = [kink.first for kink in deep]
@@ -145,7 +151,7 @@ class Pairs:
             bottom[at], growing[at] = (self.left if sign > 0 else self.right)[pair], sign * growth[pair]
         arrays = (slopes, signs, jump, basis, dual, np.arange(places) < len(live), ahead, np.arange(deeper) < len(deep), starts, echo, of, bottom, growing)
         mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
-        return mode, Sliders(tuple(live), tuple(deep), tuple(flat[i] for i in held), places)
+        return mode, Sliders(tuple(live), tuple(deep), tuple(held), places)
 
     @cached_property
     def bare(self) -> VectorField:
@@ -161,13 +167,64 @@ class Pairs:
             slopes[pair] = self.left[pair] + multiplier * (self.right - self.left)[pair]
         return slopes
 
+    def blocks(self, y: Any, names: list[int]) -> list[Block]:
+        """Kinks of pairs by what they know of one another, where normals are fixed: each is worked out once and serves from then on."""
+        found = []
+        for together in self.together(y, names):
+            key = tuple(together)
+            if key not in self._blocks:
+                self._blocks[key] = Block.of(together, self.normals(y, together, self.left))
+            found.append(self._blocks[key])
+        return found
+
+    def whole(self, y: Any, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
+        """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend on the state."""
+        normals = self.normals(y, names, slopes)
+        kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
+        row = dict(zip(names, normals, strict=True))
+        flat = tuple(kink for kink in kinks if self.straight[kink.first])
+        span = Span.of(np.array([row[kink.first] for kink in flat]).reshape(len(flat), normals.shape[1]))
+        return flat, [kink for kink in kinks if not self.straight[kink.first]], span
+
+    def together(self, y: Any, names: list[int]) -> list[list[int]]:
+        """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the others, and nobody else."""
+        self._learn(y, names)
+        groups = coupled([self._rows[name][0] for name in names], int(ravel_pytree(y)[0].size))
+        return [[names[i] for i in group] for group in groups]
+
     def normals(self, y: Any, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
         """Normals of kinks by row, (len(pairs), n), at a state; without what they have along norms."""
+        rows = np.zeros((len(pairs), ravel_pytree(y)[0].size))
         if not pairs:
-            return np.zeros((0, ravel_pytree(y)[0].size))
+            return rows
+        if self.fixed:
+            self._learn(y, pairs)
+            for i, pair in enumerate(pairs):
+                where, told = self._rows[pair]
+                rows[i, where] = told
+            return rows
+        return self._computed(y, pairs, slopes)
+
+    def _learn(self, y: Any, pairs: list[int]) -> None:
+        """Keep the fixed normals of pairs."""
+        fresh = [pair for pair in pairs if pair not in self._rows]
+        if fresh:
+            for pair, row in zip(fresh, self._computed(y, fresh, self.left), strict=True):
+                where = np.flatnonzero(row)
+                self._rows[pair] = where, row[where]
+
+    def _computed(self, y: Any, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
         padded = np.zeros(room(len(pairs)), dtype=np.int64)
         padded[: len(pairs)] = pairs
         return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
+
+    @cached_property
+    def _rows(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    @cached_property
+    def _blocks(self) -> dict[tuple[int, ...], Block]:
+        return {}
 
     def current(self, y: Any) -> np.ndarray:
         """Pre-activations at a state by their own signs, (P,)."""
@@ -179,28 +236,6 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Kink:
-    """Pairs of one unit whose kinks are one hyperplane, as those of equal, parallel or opposite samples are.
-
-    Attributes:
-        pairs: their numbers; the first one speaks for all.
-        turned: 1 where the right of a pair is the right of the first one, -1 where it is the left of it.
-    """
-
-    pairs: tuple[int, ...]
-    turned: tuple[int, ...]
-
-    @property
-    def first(self) -> int:
-        """The pair that speaks for all."""
-        return self.pairs[0]
-
-    def multipliers(self, first: float) -> dict[int, float]:
-        """The multiplier of every pair, from that of the first one."""
-        return {pair: first if sign > 0 else 1.0 - first for pair, sign in zip(self.pairs, self.turned, strict=True)}
-
-
-@dataclass(frozen=True)
 class Sliders:
     """Kinks that are slid on: in the first layer and deeper, in the order of their multipliers, and those that hang on others and keep theirs."""
 
@@ -209,29 +244,20 @@ class Sliders:
     held: tuple[Kink, ...]
     room: int
 
-    @property
+    @cached_property
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """First pairs of the kinks that have a multiplier, and where it stands among all places."""
+        return np.fromiter(self.columns, dtype=int), np.fromiter(self.columns.values(), dtype=int)
+
+    @cached_property
     def columns(self) -> dict[int, int]:
         """Where the multiplier of each kink stands among all places, by its first pair."""
         return {kink.first: i for i, kink in enumerate(self.flat)} | {kink.first: self.room + i for i, kink in enumerate(self.deep)}
 
-    @property
+    @cached_property
     def kinks(self) -> dict[int, Kink]:
         """The kinks by their first pair."""
         return {kink.first: kink for kink in (*self.flat, *self.deep, *self.held)}
-
-
-def parallel(normals: np.ndarray) -> list[tuple[list[int], tuple[int, ...]]]:
-    """Rows that are multiples of one another, each with their signs against the first of them."""
-    lengths = np.linalg.norm(normals, axis=1)
-    units = normals / np.where(lengths > 0, lengths, 1.0)[:, None]
-    cosines = units @ units.T
-    left, found = list(range(len(normals))), []
-    while left:
-        first = left[0]
-        same = [i for i in left if i == first or abs(cosines[first, i]) > 1.0 - _SAME]
-        found.append((same, tuple(1 if i == first or cosines[first, i] > 0 else -1 for i in same)))
-        left = [i for i in left if i not in same]
-    return found
 
 
 def room(count: int, least: int = _ROOM) -> int:
@@ -240,18 +266,6 @@ def room(count: int, least: int = _ROOM) -> int:
     while size < count:
         size *= _GROWTH
     return size
-
-
-def _independent(normals: np.ndarray) -> tuple[list[int], list[int]]:
-    """Rows that span all of them, and the others."""
-    lengths = np.linalg.norm(normals, axis=1)
-    if not len(normals):
-        return [], []
-    found: Any = qr((normals / np.where(lengths > 0, lengths, 1.0)[:, None]).T, mode="economic", pivoting=True)
-    _, r, order = found
-    rank = int((np.abs(np.diag(r)) > _SAME).sum())
-    chosen = sorted(int(i) for i in order[:rank])
-    return chosen, [i for i in range(len(normals)) if i not in chosen]
 
 
 @eqx.filter_jit

@@ -7,12 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy.optimize import brentq
 
 from flowlab.dynamics.kinks import guard
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
+from flowlab.dynamics.kinks.blocks import LANDING, Kink, parallel
 from flowlab.dynamics.kinks.choice import choose
-from flowlab.dynamics.kinks.pairs import Kink, Pairs, parallel, room
+from flowlab.dynamics.kinks.locating import Guess, refined
+from flowlab.dynamics.kinks.pairs import Pairs, room
 from flowlab.dynamics.kinks.rates import drifts
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -111,7 +112,7 @@ class Tracker:
         close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300))
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
         lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
-        events = self.decide(y, [int(p) for p in close[lengths > 0]])
+        events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
     def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
@@ -124,8 +125,7 @@ class Tracker:
     def settle(self, y: Any) -> Any:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
-        fixed = self.pairs.straight.all() and self.pairs.bare.problem.coordinates == "weights"
-        self.at = [] if fixed else np.asarray(ravel_pytree(y)[0]).tolist()
+        self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)
@@ -135,11 +135,16 @@ class Tracker:
         """The nearest state at which pre-activations of `pairs` are zero."""
         if not pairs:
             return y
+        if self.pairs.fixed:
+            z, by = self.pairs.current(y), np.zeros(ravel_pytree(y)[0].size)
+            for block in self.pairs.blocks(y, pairs):
+                by[block.span.coordinates] -= block.onto @ z[list(block.names)]
+            return moved(y, by)
         slopes = self.pairs.slopes(self.side, self.sliding)
         for _ in range(1 if self.pairs.straight[pairs].all() else 3):
             z = self.pairs.current(y)[pairs]
             normals = self.pairs.normals(y, pairs, slopes)
-            y = moved(y, -np.linalg.lstsq(normals, z, rcond=1e-10)[0])
+            y = moved(y, -np.linalg.lstsq(normals, z, rcond=LANDING)[0])
         return y
 
     def measured(self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,103 +171,76 @@ class Tracker:
         noise = guard.NOISE * np.abs(z).max()
         points = nodes(len(z) - 1)[guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
-        # Where each one should be, how far from there it may be, the pair and what it is.
-        guesses: list[tuple[float, float, float, int, int]] = []
+        guesses: list[Guess] = []
         for pair in np.flatnonzero((coefficients < -noise).any(axis=0)):
             b = np.where(np.abs(coefficients[:, pair]) <= noise, 0.0, coefficients[:, pair])
             found = roots(b)
             if not found and b[0] == 0 and b[-1] < 0:
-                guesses.append((0.0, 0.0, 0.0, int(pair), SLIDING))
+                guesses.append(Guess(0.0, 0.0, 0.0, int(pair), SLIDING))
             # Leaving its own side is what counts; a return is met, if at all, from the other one.
             for low, high in found[: 1 if b[0] >= 0 else 2]:
-                guesses.append((root_in(b, low, high), low, high, int(pair), SLIDING))
-        for pair, column in self.sliders.columns.items():
-            told = multipliers[:, column]
-            for kind, bound in ((LEFT, told + guard.SLACK), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers[:, column])):
-                beyond = np.flatnonzero(bound < 0)
-                if len(beyond):
-                    j = int(beyond[0])
-                    low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
-                    part = bound[j - 1] / (bound[j - 1] - bound[j]) if j else 0.0
-                    guesses.append((low + float(part) * (high - low), low, high, pair, kind))
+                guesses.append(Guess(root_in(b, low, high), low, high, int(pair), SLIDING))
+        pairs, columns = self.sliders.numbers
+        told, answers = multipliers[:, columns], answers[:, columns]
+        for kind, bound in ((LEFT, told + guard.SLACK), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers)):
+            for i in np.flatnonzero((bound < 0).any(axis=0)):
+                j = int(np.flatnonzero(bound[:, i] < 0)[0])
+                low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
+                part = bound[j - 1, i] / (bound[j - 1, i] - bound[j, i]) if j else 0.0
+                guesses.append(Guess(low + float(part) * (high - low), low, high, int(pairs[i]), kind))
         best, hits, leaves = 2.0, [], {}
-        for guess, low, high, pair, kind in sorted(guesses):
+        for guess in sorted(guesses):
             # Of crossings the dense output knows the place to its own accuracy; of multipliers only three values are known.
-            if (guess if kind == SLIDING else low) > best + _NEAR:
+            if (guess.part if guess.kind == SLIDING else guess.low) > best + _NEAR:
                 continue
-            part = self.refined(look, guess, low, high, pair, kind)
+            part = self.refined(look, guess, noise)
             if part is None or part > best + _TOGETHER:
                 continue
             if part < best - _TOGETHER:
                 best, hits, leaves = part, [], {}
-            if kind:
-                leaves[pair] = kind
+            if guess.kind:
+                leaves[guess.pair] = guess.kind
             else:
-                hits.append(pair)
+                hits.append(guess.pair)
         if best > 1.0:
             return None
         state, _, (z_end, now, _) = look(best)
-        sliding = {pair: float(now[column]) for pair, column in self.sliders.columns.items()}
+        sliding = {int(pair): float(now[column]) for pair, column in zip(pairs, columns, strict=True)}
         # Whatever else has arrived with them.
         also = np.flatnonzero((np.asarray(z_end) * self.side < -noise) & (self.side != 0))
         return Meeting(best, state, tuple(sorted({*hits, *map(int, also)})), leaves, sliding)
 
-    def refined(self, look: Any, guess: float, low: float, high: float, pair: int, kind: int) -> float | None:
+    def refined(self, look: Any, guess: Guess, noise: float) -> float | None:
         """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
-        if high == 0.0:
-            return 0.0
+        column = self.sliders.columns[guess.pair] if guess.kind else 0
 
         @cache
         def value(part: float) -> float:
             z, multipliers, answers = look(part)[2]
-            if kind == SLIDING:
-                return float(z[pair]) * self.side[pair]
-            column = self.sliders.columns[pair]
+            if guess.kind == SLIDING:
+                return float(z[guess.pair]) * self.side[guess.pair]
             told = float(multipliers[column])
-            return told if kind == LEFT else 1.0 - told if kind == RIGHT else -float(answers[column])
+            return told if guess.kind == LEFT else 1.0 - told if guess.kind == RIGHT else -float(answers[column])
 
-        bracket = self.around(value, guess, low, high)
-        if bracket is None:
-            return None
-        low, high = bracket
-        if low == high:
-            return high
-        found: Any = brentq(value, low, high, xtol=1e-14, rtol=np.float64(1e-14), disp=False)
-        return float(found)
+        return refined(value, guess, {SLIDING: 0.01 * noise, REPELS: 0.0}.get(guess.kind, guard.SLACK * 1e-3))
 
-    def around(self, value: Any, guess: float, low: float, high: float) -> tuple[float, float] | None:
-        """A bracket of the root near a guess, as narrow as can be; None if the value does not fall below zero on the stepped solution."""
-        width = 1e-7
-        while width < high - low:
-            before, after = guess - width, guess + width
-            if before > low and after < high and value(before) > 0 >= value(after):
-                return before, after
-            width *= 100.0
-        if value(high) > 0:
-            # Between the dense output and the stepped solution the crossing may have moved out of its bracket.
-            high = min(1.0, high + (high - low))
-            if value(high) > 0:
-                return None
-        if low > 0 and value(low) <= 0:
-            low = max(0.0, low - (high - low))
-        if low > 0:
-            return (low, high) if value(low) > 0 else None
-        # A pair that stands on its kink at the start of the step has its root there already; the one sought is beyond it.
-        low = high
-        for _ in range(60):
-            low *= 0.5
-            if value(low) > 0:
-                return low, high
-        return 0.0, 0.0
+    def decide(self, y: Any, candidates: list[int], left: list[int]) -> list[Event]:
+        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
 
-    def decide(self, y: Any, candidates: list[int]) -> list[Event]:
-        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again.
+        Args:
+            y: the state.
+            candidates: pairs that have reached their kink.
+            left: pairs that have left theirs.
 
         Raises:
             NotUnique: if that is not determined.
             Unsettled: if it was not found out.
         """
         asked = sorted({*candidates, *self.sliding})
+        if self.pairs.fixed:
+            # Whoever shares no coordinate with what is new goes on as before.
+            groups = self.pairs.together(y, sorted({*asked, *left}))
+            asked = sorted(p for group in groups if not {*candidates, *left}.isdisjoint(group) for p in group if p not in left)
         if not self.pairs.straight.all():
             asked = self.reached(y, asked)
         if not asked:
@@ -297,7 +275,7 @@ class Tracker:
         rates = self.measured(y, slopes, asked, base + turn @ lam)[1][asked][heads]
         tiny = 1e-11 * max(float(np.abs(w).max()), float(np.abs(A).max()), 1e-300)
         events = []
-        self.sliding = {}
+        self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in place}
         for j, kink in enumerate(kinks):
             # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been pushed to.
             rests = abs(rates[j]) <= tiny and A[j, j] < -tiny
@@ -376,7 +354,7 @@ class Tracker:
                 left.append(one)
         y = self.landed(y, sorted({*meeting.hits, *self.sliding, *left}))
         if meeting.hits or (meeting.leaves and self.sliders.held):
-            events += self.decide(y, list(meeting.hits))
+            events += self.decide(y, list(meeting.hits), left)
         return self.settle(y), events
 
 
