@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
 from flowlab.language.data import Data
+from flowlab.language.expr import Expr
 from flowlab.language.slots import Slot
 from flowlab.lowering.field import VectorField
 from flowlab.lowering.mode import Mode
@@ -88,8 +89,10 @@ class Pairs:
 
     @cached_property
     def fixed(self) -> bool:
-        """Whether normals are the same in every state: in weight coordinates, where all kinks are hyperplanes."""
-        return bool(self.straight.all()) and self.field.problem.coordinates == "weights"
+        """Whether normals are the same in every state and mode: in weight coordinates, where pre-activations are affine and none hangs on another's slope."""
+        kinked = {name for slot, _ in self.tracked for name in slot.nodes}
+        above = any(kinked.intersection(_below(slot.argument)) for slot, _ in self.tracked)
+        return self.field.problem.coordinates == "weights" and bool(self.straight.all()) and not above
 
     def where(self, pair: int) -> Where:
         """What a number stands for."""
@@ -258,6 +261,17 @@ class Sliders:
     def kinks(self) -> dict[int, Kink]:
         """The kinks by their first pair."""
         return {kink.first: kink for kink in (*self.flat, *self.deep, *self.held)}
+
+
+def _below(node: Expr) -> set[int]:
+    """Identities of a node and all that it is made from."""
+    found, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if id(node) not in found:
+            found.add(id(node))
+            stack += node.args
+    return found
 
 
 def room(count: int, least: int = _ROOM) -> int:
