@@ -64,7 +64,7 @@ class Span:
         """Of normals by row, (kinks, n)."""
         live, held = independent(normals)
         coordinates = np.flatnonzero(normals.any(axis=0))
-        rows = normals[np.ix_(live, coordinates)]
+        rows = normals[live][:, coordinates]
         basis = np.linalg.qr(rows.T)[0] if live else np.zeros((len(coordinates), 0))
         dual = np.linalg.pinv(rows.T) if live else np.zeros((0, len(coordinates)))
         return cls(tuple(live), tuple(held), coordinates, basis, dual)

@@ -224,13 +224,13 @@ class Tracker:
 
         return refined(value, guess, {SLIDING: 0.01 * noise, REPELS: 0.0}.get(guess.kind, guard.SLACK * 1e-3))
 
-    def decide(self, y: Any, candidates: list[int], left: list[int]) -> list[Event]:
+    def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
 
         Args:
             y: the state.
             candidates: pairs that have reached their kink.
-            left: pairs that have left theirs.
+            gone: pairs that have left theirs.
 
         Raises:
             NotUnique: if that is not determined.
@@ -239,8 +239,8 @@ class Tracker:
         asked = sorted({*candidates, *self.sliding})
         if self.pairs.fixed:
             # Whoever shares no coordinate with what is new goes on as before.
-            groups = self.pairs.together(y, sorted({*asked, *left}))
-            asked = sorted(p for group in groups if not {*candidates, *left}.isdisjoint(group) for p in group if p not in left)
+            groups = self.pairs.together(y, sorted({*asked, *gone}))
+            asked = sorted(p for group in groups if not {*candidates, *gone}.isdisjoint(group) for p in group if p not in gone)
         if not self.pairs.straight.all():
             asked = self.reached(y, asked)
         if not asked:

@@ -107,7 +107,25 @@ def test_coordinates_and_schemes_agree(text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("text", "n", "width"), [(THREE, 20, 16), (TWO, 40, 24)])
+@pytest.mark.parametrize(("seed", "text", "n", "width"), [(0, THREE, 20, 16), (0, TWO, 100, 64)])
+def test_descent_comes_to_deeper_and_wider_flows_at_first_order(seed, text, n, width):
+    field, start, data = made(text, seed, n=n, width=width)
+    path = fl.integrate(field, start, data, until=fl.time(0.3))
+    assert consistent(path)
+    assert slides(path) > 5
+    off = []
+    for step in (1e-3, 5e-4, 2.5e-4):
+        walk = fl.descend(field.problem, start, data, step=step, count=round(0.3 / step))
+        off.append(apart(path.last.weights(), walk.last.weights()))
+    assert 1.5 * off[1] < off[0]
+    assert 1.5 * off[2] < off[1]
+    # Control: half the time is another state, and descent does not come to it.
+    half = fl.integrate(field, start, data, until=fl.time(0.15))
+    assert apart(half.last.weights(), walk.last.weights()) > 10 * off[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "n", "width"), [(THREE, 20, 16), (TWO, 40, 24), (TWO, 100, 64)])
 def test_deeper_and_wider_nets(text, n, width):
     field, start, data = made(text, 1, n=n, width=width, scale=1.5)
     path = fl.integrate(field, start, data, until=fl.log_time(1e3))
@@ -115,6 +133,9 @@ def test_deeper_and_wider_nets(text, n, width):
     assert slides(path) > 20
     assert consistent(path)
     assert all(monitor["holds"] for monitor in path.monitors.values())
+    if text == TWO:
+        drift, size = imbalance(path, start)
+        assert drift < 1e-11 * size
 
 
 @pytest.mark.parametrize(
