@@ -107,21 +107,23 @@ def test_coordinates_and_schemes_agree(text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "text", "n", "width"), [(0, THREE, 20, 16), (0, TWO, 100, 64)])
-def test_descent_comes_to_deeper_and_wider_flows_at_first_order(seed, text, n, width):
-    field, start, data = made(text, seed, n=n, width=width)
-    path = fl.integrate(field, start, data, until=fl.time(0.3))
+@pytest.mark.parametrize(("text", "n", "width", "scale", "end"), [(THREE, 20, 16, 1.0, 2.0), (TWO, 100, 64, 0.5, 5.0)])
+def test_descent_comes_to_deeper_and_wider_flows_at_first_order(text, n, width, scale, end):
+    """On the mean loss: steps of 1e-3 on the sum over a hundred samples are beyond what is stable."""
+    field, start, data = made(text, 0, n=n, width=width, scale=scale, reduction="mean")
+    path = fl.integrate(field, start, data, until=fl.time(end))
     assert consistent(path)
     assert slides(path) > 5
     off = []
     for step in (1e-3, 5e-4, 2.5e-4):
-        walk = fl.descend(field.problem, start, data, step=step, count=round(0.3 / step))
+        walk = fl.descend(field.problem, start, data, step=step, count=round(end / step))
         off.append(apart(path.last.weights(), walk.last.weights()))
-    assert 1.5 * off[1] < off[0]
-    assert 1.5 * off[2] < off[1]
+    # Where a step falls by a kink is chance, so that single ratios vary about two.
+    assert off[2] < off[1] < off[0]
+    assert 2.5 * off[2] < off[0] < 1e-2
     # Control: half the time is another state, and descent does not come to it.
-    half = fl.integrate(field, start, data, until=fl.time(0.15))
-    assert apart(half.last.weights(), walk.last.weights()) > 10 * off[2]
+    half = fl.integrate(field, start, data, until=fl.time(0.5 * end))
+    assert apart(half.last.weights(), walk.last.weights()) > 10 * off[0]
 
 
 @pytest.mark.slow
