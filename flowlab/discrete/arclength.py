@@ -6,7 +6,7 @@ of symmetries are no unknowns (see `flowlab.discrete.families`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from flowlab.discrete.families import Family
 
 NULL = 1e-6
 """Eigenvalues below this share of the largest are zero."""
-_SMALL = 1e-4
+_SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
 _FIRST, _SHORTEST, _LONGEST = 0.02, 1e-7, 0.2
@@ -88,7 +88,9 @@ class Crossing:
     after: int
 
 
-def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]]) -> tuple[np.ndarray, float, float, int]:
+def newton(
+    family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]], cut: float | None = None
+) -> tuple[np.ndarray, float, float, int]:  # fmt: skip
     """Zero of the gradient and of one more equation.
 
     Args:
@@ -96,6 +98,7 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         u: first guess, (P,).
         p: first guess of the parameter.
         extra: answers the value of the equation at (u, p) and its gradient, (P + 1,).
+        cut: directions in which the equations are that small are left as they were guessed, relative to the others.
 
     Returns:
         (u, p), the relative residual of the gradient at them (infinite where the iteration left the numbers), and the steps taken.
@@ -119,16 +122,18 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         A = np.block([[family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]], [row[:-1] @ B, row[-1:]]])
         # Equations in units of their own, or late norms would drown the last one.
         size = np.linalg.norm(A, axis=1, keepdims=True)
+        if cut is not None:
+            size[:-1] = max(float(size[:-1].max(initial=0.0)), family.unit(p))
         size[size == 0] = 1.0
-        found = _solve(A / size, -np.r_[B.T @ g, value] / size[:, 0])
+        found = _solve(A / size, -np.r_[B.T @ g, value] / size[:, 0], cut or 1e-13)
         u, p = family.project(u + B @ found[:-1]), p + float(found[-1])
     u, p, off = best
     return u, p, float(np.linalg.norm(family.gradient(u, p))) / family.measure(u, p) if np.isfinite(off) else np.inf, k
 
 
-def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _solve(A: np.ndarray, b: np.ndarray, cut: float = 1e-13) -> np.ndarray:
     """The least solution: at branch points equations are dependent."""
-    found: Any = lstsq(A, b, cond=1e-13)
+    found: Any = lstsq(A, b, cond=cut)
     return found[0]
 
 
@@ -142,28 +147,32 @@ def at_parameter(family: Family, u: np.ndarray, p: float) -> tuple[np.ndarray, f
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
     """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
     B = family.basis(u)
+    values, vectors = np.linalg.eigh(family.hessian(u, p, B))
+    return Spot(u, p, _tangent(family, u, p, before), residual, values, B @ vectors, length, family.unit(p))
+
+
+def _tangent(family: Family, u: np.ndarray, p: float, guide: np.ndarray | None, cut: float = 1e-13) -> np.ndarray:
+    """The unit tangent nearest to a guide; where equations are dependent to less than `cut`, any solution of the others is one."""
+    B = family.basis(u)
     H = family.hessian(u, p, B)
-    values, vectors = np.linalg.eigh(H)
-    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]])
-    size = max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
-    if before is None:
-        rows = np.linalg.svd(A / size)[2]
-        along = np.r_[B @ rows[-1][:-1], rows[-1][-1]]
-        along *= np.copysign(1.0, along[-1])
+    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]]) / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
+    if guide is None:
+        _, _, rows = np.linalg.svd(A)
+        found = rows[-1] * np.copysign(1.0, rows[-1][-1])
     else:
-        guide = np.r_[B.T @ before[:-1], before[-1]]
-        found = _solve(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0])
-        along = np.r_[B @ found[:-1], found[-1]]
-    return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length, family.unit(p))
+        found = _solve(np.vstack([A, np.r_[B.T @ guide[:-1], guide[-1]]]), np.r_[np.zeros(len(A)), 1.0], cut)
+    along = np.r_[B @ found[:-1], found[-1]]
+    return along / np.linalg.norm(along)
 
 
-def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
-    """The point at distance h along the tangent, and Newton's steps; None where there is none."""
+def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut: float | None = None) -> tuple[Spot, int] | None:
+    """The point at distance h along the tangent, looked for there or from a guess (u, p), and Newton's steps; None where there is none."""
 
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
         return float(a.along[:-1] @ (u - a.u) + a.along[-1] * (p - a.p)) - h, a.along
 
-    u, p, residual, count = newton(family, family.project(a.u + h * a.along[:-1]), a.p + h * a.along[-1], plane)
+    guess = np.r_[a.u, a.p] + h * a.along if guess is None else guess
+    u, p, residual, count = newton(family, family.project(guess[:-1]), float(guess[-1]), plane, cut)
     away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
     if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
         return None
@@ -185,12 +194,18 @@ def follow(family: Family, first: Spot, longest: float = _LONGEST) -> Iterator[S
 
 def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
     """Folds and points where eigenvalues change sign between neighbours on a curve, by growing length."""
-    span = float(a.along[:-1] @ (b.u - a.u) + a.along[-1] * (b.p - a.p))
+    chord = np.r_[b.u - a.u, b.p - a.p]
+    span = float(a.along @ chord)
     seen: dict[float, Spot] = {0.0: a, span: b}
+
+    def guess(h: float) -> np.ndarray:
+        # A cubic through both neighbours, which directions of the kernel keep, or Newton's method may arrive on another curve close to where they meet.
+        t, slope = h / span, b.along * span / max(float(b.along @ a.along), 0.1)
+        return np.r_[a.u, a.p] + t * t * (3 - 2 * t) * chord + t * (1 - t) ** 2 * span * a.along - t * t * (1 - t) * slope
 
     def at(h: float) -> Spot:
         if h not in seen:
-            found = step(family, a, h) if abs(h) > 1e-13 else (a, 0)
+            found = step(family, a, h, guess(h), _KERNEL) if abs(h) > 1e-13 else (a, 0)
             # At a branch point equations are dependent, and Newton's method may find nothing: its neighbours then stand for it.
             seen[h] = found[0] if found is not None else seen[min(seen, key=lambda other: abs(other - h))]
         return seen[h]
@@ -201,16 +216,21 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         sizes = zip(a.eigenvalues, b.eigenvalues, strict=True)
         changed = [i for i, (v, w) in enumerate(sizes) if v * w < 0 and max(abs(v) / a.zero, abs(w) / b.zero) > 1]
         where += [(_root(lambda h, i=i: float(at(h).eigenvalues[i]), span), False) for i in changed]
-    groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)))
+    groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)), at)
     # Between two events of one step the index is that of the point midway.
     edges = [0.0, *(0.5 * (g[-1][0] + h[0][0]) for g, h in pairwise(groups)), span]
     found: list[Crossing] = []
     for k, group in enumerate(groups):
-        here, count = at(group[0][0]), max(1, sum(not fold for _, fold in group))
+        here = min((at(h) for h, _ in group), key=lambda s: float(np.abs(s.eigenvalues).min()))
+        # What vanishes without a change of sign belongs to the kernel too, but not what is zero all along the curve.
+        count = max(1, sum(not fold for _, fold in group), here.nullity - min(a.nullity, b.nullity))
         order = np.argsort(np.abs(here.eigenvalues))[:count]
-        jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL * np.abs(here.eigenvalues).max())
+        jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL / NULL * here.zero)
         # At a fold one eigenvalue vanishes with the turn; where more do, other curves pass through as well.
         is_fold = count == 1 and any(fold for _, fold in group) and not jumps
+        if not (is_fold or jumps):
+            # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the known one comes from its neighbours.
+            here = replace(here, along=_tangent(family, here.u, here.p, a.along + b.along, _BRANCHING))
         found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
     return found
 
@@ -220,11 +240,17 @@ def _root(f: Callable[[float], float], span: float) -> float:
     return float(found)
 
 
-def _near(where: list[tuple[float, bool]], width: float) -> list[list[tuple[float, bool]]]:
+def _near(where: list[tuple[float, bool]], width: float, at: Callable[[float], Spot]) -> list[list[tuple[float, bool]]]:
+    """Roots that are one event: close to each other, or joined by a set of critical points at one parameter on which Newton's method moves about."""
     groups: list[list[tuple[float, bool]]] = []
     for item in where:
-        if groups and abs(item[0] - groups[-1][-1][0]) <= width:
+        last = groups[-1][-1][0] if groups else np.inf
+        if abs(item[0] - last) <= width or (groups and _joined(at(last), at(item[0]))):
             groups[-1].append(item)
         else:
             groups.append([item])
     return groups
+
+
+def _joined(a: Spot, b: Spot) -> bool:
+    return abs(a.p - b.p) <= 1e-9 * (1.0 + abs(a.p)) and min(a.nullity, b.nullity) > 1

@@ -38,7 +38,8 @@ class Event:
 
     Attributes:
         kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do),
-            `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+            `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"` (a curve at one parameter), several joined by
+            "and", or `"crossing"` where no other curve was found.
         parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
         multiplicity: dimension of the kernel of the Hessian, directions of symmetry apart.
         index: number of negative eigenvalues before and after, along the curve.
@@ -155,7 +156,7 @@ class Continuation:
 def norm_path(
     problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
     widths: Mapping[str, int] | None = None,
-    starts: int = 8, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+    starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
 
@@ -168,7 +169,7 @@ def norm_path(
         starts: how many descents.
         seed: of the descents, and of the draws at branch points.
         switch: whether curves that leave branch points are followed too.
-        longest: steps are at most so long in (V, log R).
+        longest: steps are at most so long in (V, log R); by default 0.2, or a hundredth of the range where that is more.
         points: at most so many on a curve.
 
     Raises:
@@ -194,7 +195,7 @@ def norm_path(
 def penalty_path(
     problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
     widths: Mapping[str, int] | None = None,
-    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
 
@@ -207,7 +208,7 @@ def penalty_path(
         logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
         seed: of the descent.
         switch: whether curves that leave branch points are followed too.
-        longest: steps are at most so long in (W, parameter).
+        longest: steps are at most so long in (W, parameter); by default 0.2, or a hundredth of the range where that is more.
         points: at most so many on a curve.
 
     Raises:
@@ -260,8 +261,9 @@ def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     return low, high
 
 
-def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float, points: int) -> Continuation:
+def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float | None, points: int) -> Continuation:
     require_x64("continuation")
+    longest = max(0.2, 0.01 * abs(q - p)) if longest is None else longest
     for name, value in (("longest", longest), ("points", points)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")

@@ -1,5 +1,7 @@
 """Curves of critical points: a pitchfork known in closed form, the path of linear nets to the largest margin, and what is refused."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,52 @@ def test_a_fold_is_turned_around_and_located():
     assert folds[0].index[0] == 0
     assert folds[0].index[1] >= 1
     assert path.branches[0].end == "begin"
+
+
+def test_all_curves_through_the_origin_of_three_layers_are_told():
+    """2ω u = u⁴ - ... through the origin, the three axes at ω = 0, and uvw = 1 there, a surface, once."""
+    start = {name: np.zeros((1, 1)) for name in ("W1", "W2", "W3")}
+    tree = fl.penalty_path(fl.Problem("W3 @ W2 @ W1 @ x", loss="square"), ONE, penalties=(0.6, -0.3), start=start)
+    kinds = sorted((round(e.parameter, 9), e.kind, e.multiplicity) for e in tree.events)
+    u = 0.25 ** (1 / 3)
+    assert kinds == [(0.0, "vertical", 2), (0.0, "vertical and transcritical", 3), (pytest.approx(0.5 * (u - u**4)), "fold", 1)]
+    assert [b.end for b in tree.branches].count("far") == 3
+    assert [b.end for b in tree.branches].count("flat") == 1
+
+
+@pytest.mark.parametrize(("spectrum", "h", "seed"), [((2.0, 1.3, 0.7), 2, 11), ((2.6, 0.9), 3, 5)])
+def test_wide_nets_have_one_curve_for_every_set_of_singular_values(spectrum, h, seed):
+    """Hidden rotations apart: W2 W1 = Σ_S (s_i - 2ω) u_i v_iᵀ for every set S of at most h values, born where 2ω = s_i."""
+    s, d = np.array(spectrum), len(spectrum)
+    rng = np.random.default_rng(seed)
+    U, V = (np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(2))
+    data = fl.Data(np.eye(d), (V * s) @ U.T, kind="targets")
+    start = {"W1": np.zeros((h, d)), "W2": np.zeros((d, h))}
+    tree = fl.penalty_path(fl.Problem("W2 @ W1 @ x", loss="square"), data, penalties=(0.6 * s[0], 0.1), start=start)
+    sets = [S for k in range(h + 1) for S in combinations(range(d), k)]
+    born = sorted(s[i] / 2 for S in sets if len(S) < h for i in range(d) if i not in S and all(s[j] > s[i] for j in S))
+    assert len(tree.branches) == len(sets)
+    assert np.allclose(sorted(e.parameter for e in tree.events), born, atol=1e-10)
+    assert {e.kind for e in tree.events} == {"supercritical pitchfork"}
+    seen = set()
+    for row, omega, index in zip(tree.dataset["row"].values, tree.dataset["parameter"].values, tree.dataset["index"].values, strict=True):
+        W = tree.family.weights(row, omega)
+        M, held = U.T @ W["W2"] @ W["W1"] @ V, np.clip(s - 2 * omega, 0, None)
+        on = (np.diag(M) > 0.5 * held) & (held > 0)
+        assert np.abs(M - np.diag(np.where(on, held, 0))).max() < 1e-9
+        seen.add(tuple(np.flatnonzero(on)))
+        if np.abs(omega - s / 2).min() > 1e-3:
+            # A value left out bends down every unit that is free, and every one that holds a smaller value.
+            assert index == sum((h - on.sum()) * (s[i] > 2 * omega) + (on & (s < s[i])).sum() for i in range(d) if not on[i])
+    assert seen == set(sets)
+
+
+def test_steps_grow_with_the_range():
+    data = fl.Data(np.array([[20.0]]), np.array([20.0]), kind="targets")
+    tree = fl.penalty_path(SCALAR, data, penalties=(300.0, 1.0), widths={"W1": 1})
+    assert [(e.kind, e.parameter) for e in tree.events] == [("supercritical pitchfork", pytest.approx(200.0, abs=1e-8))]
+    assert [b.end for b in tree.branches] == ["end", "end"]
+    assert tree.dataset.sizes["point"] < 600
 
 
 @pytest.mark.parametrize(("seed", "d", "text", "widths"), [(0, 3, "w @ x", None), (3, 5, "w @ x", None), (0, 3, "W2 @ W1 @ x", {"W1": 2})])
