@@ -157,7 +157,7 @@ def _tangent(family: Family, u: np.ndarray, p: float, guide: np.ndarray | None, 
     H = family.hessian(u, p, B)
     A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]]) / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
     if guide is None:
-        _, _, rows = np.linalg.svd(A)
+        rows: Any = np.linalg.svd(A)[2]
         found = rows[-1] * np.copysign(1.0, rows[-1][-1])
     else:
         found = _solve(np.vstack([A, np.r_[B.T @ guide[:-1], guide[-1]]]), np.r_[np.zeros(len(A)), 1.0], cut)
