@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lstsq
+from scipy.linalg import lstsq, null_space
 from scipy.optimize import brentq
 
 from flowlab.discrete.families import Family
@@ -36,6 +36,7 @@ class Spot:
         eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
         length: of the curve up to here.
         unit: a size of curvature below which nothing is told from zero by its share of the largest.
+        is_behind_corner: whether the curve has a corner between the point before and this one.
     """
 
     u: np.ndarray
@@ -46,6 +47,7 @@ class Spot:
     vectors: np.ndarray
     length: float
     unit: float
+    is_behind_corner: bool = False
 
     @property
     def index(self) -> int:
@@ -76,7 +78,7 @@ class Crossing:
         spot: the point.
         kernel: orthonormal directions in which the Hessian vanishes, (P, k).
         is_fold: whether the curve turns here.
-        is_jump: whether eigenvalues change sign without vanishing, as they do where second derivatives jump.
+        is_jump: whether second derivatives jump, so that eigenvalues change sign without vanishing, or the curve has a corner.
         before, after: index on either side.
     """
 
@@ -144,6 +146,12 @@ def at_parameter(family: Family, u: np.ndarray, p: float) -> tuple[np.ndarray, f
     return u, residual
 
 
+def _null(A: np.ndarray) -> np.ndarray:
+    """A direction that a wide matrix takes to nought."""
+    kernel: Any = null_space(A)
+    return kernel[:, -1]
+
+
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
     """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
     B = family.basis(u)
@@ -157,8 +165,8 @@ def _tangent(family: Family, u: np.ndarray, p: float, guide: np.ndarray | None, 
     H = family.hessian(u, p, B)
     A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]]) / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
     if guide is None:
-        rows: Any = np.linalg.svd(A)[2]
-        found = rows[-1] * np.copysign(1.0, rows[-1][-1])
+        found = _null(A)
+        found = found * np.copysign(1.0, found[-1])
     else:
         found = _solve(np.vstack([A, np.r_[B.T @ guide[:-1], guide[-1]]]), np.r_[np.zeros(len(A)), 1.0], cut)
     along = np.r_[B @ found[:-1], found[-1]]
@@ -171,8 +179,8 @@ def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
         return float(a.along[:-1] @ (u - a.u) + a.along[-1] * (p - a.p)) - h, a.along
 
-    guess = np.r_[a.u, a.p] + h * a.along if guess is None else guess
-    u, p, residual, count = newton(family, family.project(guess[:-1]), float(guess[-1]), plane, cut)
+    begin: np.ndarray = np.r_[a.u, a.p] + h * a.along if guess is None else guess
+    u, p, residual, count = newton(family, family.project(begin[:-1]), float(begin[-1]), plane, cut)
     away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
     if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
         return None
@@ -180,20 +188,67 @@ def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut
 
 
 def follow(family: Family, first: Spot, longest: float = _LONGEST) -> Iterator[Spot]:
-    """Points along the curve from a point on, for as long as steps succeed; the caller ends it."""
+    """Points along the curve from a point on, round corners, for as long as steps succeed; the caller ends it."""
     a, h = first, min(_FIRST, longest)
-    while h > _SHORTEST:
+    while True:
         found = step(family, a, h)
-        if found is None or found[0].along @ a.along < _TURN:
-            h *= 0.5
+        if found is not None and found[0].along @ a.along >= _TURN:
+            a, count = found
+            yield a
+            h = min(1.5 * h, longest) if count <= _QUICK else h
             continue
-        a, count = found
-        yield a
-        h = min(1.5 * h, longest) if count <= _QUICK else h
+        h *= 0.5
+        if h < _SHORTEST:
+            a = _close_up(family, a, h)
+            beyond = _round(family, a)
+            if beyond is None:
+                return
+            yield a
+            yield beyond
+            a, h = beyond, min(_FIRST, longest)
+
+
+def _close_up(family: Family, a: Spot, h: float) -> Spot:
+    """As near to the end of a smooth piece as numbers allow."""
+    while h > 1e-11:
+        found = step(family, a, h)
+        if found is not None and found[0].along @ a.along >= _TURN:
+            a = found[0]
+        else:
+            h *= 0.5
+    return a
+
+
+def _round(family: Family, a: Spot) -> Spot | None:
+    """The first point behind a corner, where second derivatives jump; None where there is none.
+
+    As in piecewise linear homotopies the determinant of the equations with the tangent keeps its sign, which says where the curve goes on:
+    it turns back in p where one eigenvalue changes sign.
+    """
+    B = family.basis(a.u)
+
+    def matrix(u: np.ndarray, p: float) -> np.ndarray:
+        return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
+
+    def side(A: np.ndarray, along: np.ndarray) -> float:
+        return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
+
+    sign = side(matrix(a.u, a.p), a.along)
+    for ahead in (1e-3, 1e-4, 1e-5):
+        A = matrix(family.project(a.u + ahead * a.along[:-1]), a.p + ahead * a.along[-1])
+        null = _null(A)
+        along = np.r_[B @ null[:-1], null[-1]]
+        along *= sign * side(A, along)
+        found = step(family, replace(a, along=along), ahead) if along @ along > 0 else None
+        if found is not None and found[0].along @ along >= _TURN:
+            return replace(found[0], is_behind_corner=True)
+    return None
 
 
 def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
-    """Folds and points where eigenvalues change sign between neighbours on a curve, by growing length."""
+    """Folds, corners, and points where eigenvalues change sign between neighbours on a curve, by growing length."""
+    if b.is_behind_corner:
+        return [Crossing(a, a.vectors[:, :1], a.along[-1] * b.along[-1] < 0, True, a.index, b.index)]
     chord = np.r_[b.u - a.u, b.p - a.p]
     span = float(a.along @ chord)
     seen: dict[float, Spot] = {0.0: a, span: b}

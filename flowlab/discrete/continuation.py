@@ -37,7 +37,7 @@ class Event:
     """A point where a curve turns or others pass through it.
 
     Attributes:
-        kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do),
+        kind: `"fold"` (also one with a corner, where second derivatives jump as those of squared ReLU do), `"jump"` (they jump, the curve goes on),
             `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"` (a curve at one parameter), several joined by
             "and", or `"crossing"` where no other curve was found.
         parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
@@ -62,8 +62,8 @@ class Branch:
 
     Attributes:
         end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond three times those at the beginning without
-            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve), or
-            `"lost"`: no step however short succeeded.
+            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve, or
+            cannot be told from such: curvatures are below a millionth of the largest), or `"lost"`: no step however short succeeded.
     """
 
     spots: tuple[Spot, ...]

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import jax
 import numpy as np
 import pytest
 
@@ -142,6 +143,30 @@ def test_steps_grow_with_the_range():
     assert [(e.kind, e.parameter) for e in tree.events] == [("supercritical pitchfork", pytest.approx(200.0, abs=1e-8))]
     assert [b.end for b in tree.branches] == ["end", "end"]
     assert tree.dataset.sizes["point"] < 600
+
+
+def test_curves_of_squared_relu_turn_at_corners():
+    """Second derivatives jump where a unit leaves a sample: a minimum meets a saddle and both are gone, though no eigenvalue has vanished."""
+    rng = np.random.default_rng(34)
+    x = rng.normal(size=(9, 3))
+    data = fl.Data(x, np.sign(x @ rng.normal(size=3)))
+    path = fl.norm_path(fl.Problem("W2 @ relu(W1 @ x)**2", loss="logistic"), data, norms=(0.5, 4.0), widths={"W1": 2})
+    corner, smooth = path.events
+    assert (corner.kind, corner.index, smooth.kind, smooth.index) == ("fold", (0, 1), "fold", (1, 0))
+    seen = corner._spot
+    pre = path.family.weights(seen.u, seen.p)["W1"] @ x.T
+    assert np.sort(np.abs(pre[np.abs(pre).max(axis=1) > 1e-9]).ravel())[0] < 1e-8
+    assert np.abs(seen.eigenvalues).min() > 0.01
+    assert path.branches[0].end == "end"
+
+    def gradient(W):
+        """Tangent to the spheres, by autodiff of the loss as it is written on paper."""
+        margins = lambda V: data.y * (V["W2"] @ jax.nn.relu(V["W1"] @ x.T) ** 2)[0]  # noqa: E731
+        g = jax.grad(lambda V: jax.nn.softplus(-margins(V)).sum())(W)
+        return max(float(abs(g[k] - (g[k] * W[k]).sum() * W[k] / (W[k] ** 2).sum()).max()) for k in W)
+
+    assert [len(path.at(p)) for p in (smooth.parameter - 0.05, 0.5 * (smooth.parameter + corner.parameter), corner.parameter + 0.05)] == [1, 3, 1]
+    assert all(gradient(W) < 1e-8 for W in path.at(0.5 * (smooth.parameter + corner.parameter)))
 
 
 @pytest.mark.parametrize(("seed", "d", "text", "widths"), [(0, 3, "w @ x", None), (3, 5, "w @ x", None), (0, 3, "W2 @ W1 @ x", {"W1": 2})])
