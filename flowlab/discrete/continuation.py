@@ -100,11 +100,19 @@ class Continuation:
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
         """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
-        chosen = range(len(self.branches)) if branch is None else [branch]
-        return [self.family.weights(u, parameter) for b in chosen for u in section(self.family, self.branches[b].spots, parameter)]
+        chosen = self.branches if branch is None else [self._branch(branch)]
+        return [self.family.weights(u, parameter) for of in chosen for u in section(self.family, of.spots, parameter)]
+
+    def _branch(self, number: int) -> Branch:
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self.branches):
+            raise LanguageError(f"`branch={number!r}` is no curve; use an integer from 0 to {len(self.branches) - 1}.")
+        return self.branches[number]
 
     def distance(self, path: Trajectory, branch: int = 0, rows: int = 200) -> xr.Dataset:
-        """How far the directions of a flow or a descent are from a curve at the same R (N3: bounded by a multiple of 1/R under gradient flow).
+        """How far the directions of a flow or a descent are from a curve at the same R.
+
+        Under gradient flow the distance of one layer is bounded by a multiple of 1/R (N3). Deeper nets keep what no sample drives, next to weights
+        that grow like R^(1/K): the distance falls like R^(-1/K), and `scaled` grows, unless the start was balanced.
 
         Args:
             path: of the same network and data.
@@ -115,11 +123,11 @@ class Continuation:
             Over `row`, those whose R the curve reaches: `log_t`, `log_norm` (log R), `distance` modulo symmetry, and `scaled`, R times it.
 
         Raises:
-            LanguageError: on a penalty path, or where the path reaches no R of the curve; ShapeMismatch: for another network.
+            LanguageError: on a penalty path, for a branch that is none, or where the path reaches no R of the curve; ShapeMismatch: for another network.
         """
         if not isinstance(self.family, Norms):
             raise LanguageError("a path of penalties has no directions at a norm; use `norm_path`.")
-        found, spots = [], self.branches[branch].spots
+        found, spots = [], self._branch(branch).spots
         for i in np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).round().astype(int)):
             state = path.state(int(i))
             p = float(np.asarray(path.problem.log_product(path.problem.scheme.weights(np, _arrays(state.rho), _arrays(state.V), path.problem.per), np)))
@@ -184,6 +192,8 @@ def norm_path(
     if con.bends:
         raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
     family = Norms(con)
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 8.")
     if start is None:
         rng = np.random.default_rng(checked_seed(seed))
         first = min((minimize(con, con.random(rng))[0] for _ in range(starts)), key=con.value)

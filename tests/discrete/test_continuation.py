@@ -227,6 +227,11 @@ def test_bad_input_is_refused_in_one_sentence(pitchfork):
         fl.penalty_path(fl.Problem("w @ x", loss="logistic", decay=0.1), data, penalties=(1.0, 0.1))
     with pytest.raises(LanguageError, match="norm_path"):
         pitchfork.distance(None)
+    with pytest.raises(LanguageError, match="`branch=5` is no curve; use an integer from 0 to 4"):
+        pitchfork.at(0.2, branch=5)
+    for starts in (0, -1, 2.5, True):
+        with pytest.raises(LanguageError, match="is no number of starts"):
+            fl.norm_path(fl.Problem("w @ x"), data, norms=(1.0, 2.0), starts=starts)
 
 
 def test_the_diagram_is_drawn(pitchfork, tmp_path):
