@@ -6,19 +6,19 @@ of symmetries are no unknowns (see `flowlab.discrete.families`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lstsq
+from scipy.linalg import lstsq, null_space
 from scipy.optimize import brentq
 
 from flowlab.discrete.families import Family
 
 NULL = 1e-6
 """Eigenvalues below this share of the largest are zero."""
-_SMALL = 1e-4
+_SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
 _FIRST, _SHORTEST, _LONGEST = 0.02, 1e-7, 0.2
@@ -36,6 +36,7 @@ class Spot:
         eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
         length: of the curve up to here.
         unit: a size of curvature below which nothing is told from zero by its share of the largest.
+        is_behind_corner: whether the curve has a corner between the point before and this one.
     """
 
     u: np.ndarray
@@ -46,6 +47,7 @@ class Spot:
     vectors: np.ndarray
     length: float
     unit: float
+    is_behind_corner: bool = False
 
     @property
     def index(self) -> int:
@@ -76,7 +78,7 @@ class Crossing:
         spot: the point.
         kernel: orthonormal directions in which the Hessian vanishes, (P, k).
         is_fold: whether the curve turns here.
-        is_jump: whether eigenvalues change sign without vanishing, as they do where second derivatives jump.
+        is_jump: whether second derivatives jump, so that eigenvalues change sign without vanishing, or the curve has a corner.
         before, after: index on either side.
     """
 
@@ -88,7 +90,9 @@ class Crossing:
     after: int
 
 
-def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]]) -> tuple[np.ndarray, float, float, int]:
+def newton(
+    family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]], cut: float | None = None
+) -> tuple[np.ndarray, float, float, int]:  # fmt: skip
     """Zero of the gradient and of one more equation.
 
     Args:
@@ -96,6 +100,7 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         u: first guess, (P,).
         p: first guess of the parameter.
         extra: answers the value of the equation at (u, p) and its gradient, (P + 1,).
+        cut: directions in which the equations are that small are left as they were guessed, relative to the others.
 
     Returns:
         (u, p), the relative residual of the gradient at them (infinite where the iteration left the numbers), and the steps taken.
@@ -119,16 +124,18 @@ def newton(family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray,
         A = np.block([[family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]], [row[:-1] @ B, row[-1:]]])
         # Equations in units of their own, or late norms would drown the last one.
         size = np.linalg.norm(A, axis=1, keepdims=True)
+        if cut is not None:
+            size[:-1] = max(float(size[:-1].max(initial=0.0)), family.unit(p))
         size[size == 0] = 1.0
-        found = _solve(A / size, -np.r_[B.T @ g, value] / size[:, 0])
+        found = _solve(A / size, -np.r_[B.T @ g, value] / size[:, 0], cut or 1e-13)
         u, p = family.project(u + B @ found[:-1]), p + float(found[-1])
     u, p, off = best
     return u, p, float(np.linalg.norm(family.gradient(u, p))) / family.measure(u, p) if np.isfinite(off) else np.inf, k
 
 
-def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _solve(A: np.ndarray, b: np.ndarray, cut: float = 1e-13) -> np.ndarray:
     """The least solution: at branch points equations are dependent."""
-    found: Any = lstsq(A, b, cond=1e-13)
+    found: Any = lstsq(A, b, cond=cut)
     return found[0]
 
 
@@ -139,31 +146,41 @@ def at_parameter(family: Family, u: np.ndarray, p: float) -> tuple[np.ndarray, f
     return u, residual
 
 
+def _null(A: np.ndarray) -> np.ndarray:
+    """A direction that a wide matrix takes to nought."""
+    kernel: Any = null_space(A)
+    return kernel[:, -1]
+
+
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
     """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
     B = family.basis(u)
+    values, vectors = np.linalg.eigh(family.hessian(u, p, B))
+    return Spot(u, p, _tangent(family, u, p, before), residual, values, B @ vectors, length, family.unit(p))
+
+
+def _tangent(family: Family, u: np.ndarray, p: float, guide: np.ndarray | None, cut: float = 1e-13) -> np.ndarray:
+    """The unit tangent nearest to a guide; where equations are dependent to less than `cut`, any solution of the others is one."""
+    B = family.basis(u)
     H = family.hessian(u, p, B)
-    values, vectors = np.linalg.eigh(H)
-    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]])
-    size = max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
-    if before is None:
-        rows = np.linalg.svd(A / size)[2]
-        along = np.r_[B @ rows[-1][:-1], rows[-1][-1]]
-        along *= np.copysign(1.0, along[-1])
+    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]]) / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
+    if guide is None:
+        found = _null(A)
+        found = found * np.copysign(1.0, found[-1])
     else:
-        guide = np.r_[B.T @ before[:-1], before[-1]]
-        found = _solve(np.vstack([A / size, guide]), np.r_[np.zeros(len(A)), 1.0])
-        along = np.r_[B @ found[:-1], found[-1]]
-    return Spot(u, p, along / np.linalg.norm(along), residual, values, B @ vectors, length, family.unit(p))
+        found = _solve(np.vstack([A, np.r_[B.T @ guide[:-1], guide[-1]]]), np.r_[np.zeros(len(A)), 1.0], cut)
+    along = np.r_[B @ found[:-1], found[-1]]
+    return along / np.linalg.norm(along)
 
 
-def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
-    """The point at distance h along the tangent, and Newton's steps; None where there is none."""
+def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut: float | None = None) -> tuple[Spot, int] | None:
+    """The point at distance h along the tangent, looked for there or from a guess (u, p), and Newton's steps; None where there is none."""
 
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
         return float(a.along[:-1] @ (u - a.u) + a.along[-1] * (p - a.p)) - h, a.along
 
-    u, p, residual, count = newton(family, family.project(a.u + h * a.along[:-1]), a.p + h * a.along[-1], plane)
+    begin: np.ndarray = np.r_[a.u, a.p] + h * a.along if guess is None else guess
+    u, p, residual, count = newton(family, family.project(begin[:-1]), float(begin[-1]), plane, cut)
     away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
     if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
         return None
@@ -171,26 +188,79 @@ def step(family: Family, a: Spot, h: float) -> tuple[Spot, int] | None:
 
 
 def follow(family: Family, first: Spot, longest: float = _LONGEST) -> Iterator[Spot]:
-    """Points along the curve from a point on, for as long as steps succeed; the caller ends it."""
+    """Points along the curve from a point on, round corners, for as long as steps succeed; the caller ends it."""
     a, h = first, min(_FIRST, longest)
-    while h > _SHORTEST:
+    while True:
         found = step(family, a, h)
-        if found is None or found[0].along @ a.along < _TURN:
-            h *= 0.5
+        if found is not None and found[0].along @ a.along >= _TURN:
+            a, count = found
+            yield a
+            h = min(1.5 * h, longest) if count <= _QUICK else h
             continue
-        a, count = found
-        yield a
-        h = min(1.5 * h, longest) if count <= _QUICK else h
+        h *= 0.5
+        if h < _SHORTEST:
+            a = _close_up(family, a, h)
+            beyond = _round(family, a)
+            if beyond is None:
+                return
+            yield a
+            yield beyond
+            a, h = beyond, min(_FIRST, longest)
+
+
+def _close_up(family: Family, a: Spot, h: float) -> Spot:
+    """As near to the end of a smooth piece as numbers allow."""
+    while h > 1e-11:
+        found = step(family, a, h)
+        if found is not None and found[0].along @ a.along >= _TURN:
+            a = found[0]
+        else:
+            h *= 0.5
+    return a
+
+
+def _round(family: Family, a: Spot) -> Spot | None:
+    """The first point behind a corner, where second derivatives jump; None where there is none.
+
+    As in piecewise linear homotopies the determinant of the equations with the tangent keeps its sign, which says where the curve goes on:
+    it turns back in p where one eigenvalue changes sign.
+    """
+    B = family.basis(a.u)
+
+    def matrix(u: np.ndarray, p: float) -> np.ndarray:
+        return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
+
+    def side(A: np.ndarray, along: np.ndarray) -> float:
+        return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
+
+    sign = side(matrix(a.u, a.p), a.along)
+    for ahead in (1e-3, 1e-4, 1e-5):
+        A = matrix(family.project(a.u + ahead * a.along[:-1]), a.p + ahead * a.along[-1])
+        null = _null(A)
+        along = np.r_[B @ null[:-1], null[-1]]
+        along *= sign * side(A, along)
+        found = step(family, replace(a, along=along), ahead) if along @ along > 0 else None
+        if found is not None and found[0].along @ along >= _TURN:
+            return replace(found[0], is_behind_corner=True)
+    return None
 
 
 def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
-    """Folds and points where eigenvalues change sign between neighbours on a curve, by growing length."""
-    span = float(a.along[:-1] @ (b.u - a.u) + a.along[-1] * (b.p - a.p))
+    """Folds, corners, and points where eigenvalues change sign between neighbours on a curve, by growing length."""
+    if b.is_behind_corner:
+        return [Crossing(a, a.vectors[:, :1], a.along[-1] * b.along[-1] < 0, True, a.index, b.index)]
+    chord = np.r_[b.u - a.u, b.p - a.p]
+    span = float(a.along @ chord)
     seen: dict[float, Spot] = {0.0: a, span: b}
+
+    def guess(h: float) -> np.ndarray:
+        # A cubic through both neighbours, which directions of the kernel keep, or Newton's method may arrive on another curve close to where they meet.
+        t, slope = h / span, b.along * span / max(float(b.along @ a.along), 0.1)
+        return np.r_[a.u, a.p] + t * t * (3 - 2 * t) * chord + t * (1 - t) ** 2 * span * a.along - t * t * (1 - t) * slope
 
     def at(h: float) -> Spot:
         if h not in seen:
-            found = step(family, a, h) if abs(h) > 1e-13 else (a, 0)
+            found = step(family, a, h, guess(h), _KERNEL) if abs(h) > 1e-13 else (a, 0)
             # At a branch point equations are dependent, and Newton's method may find nothing: its neighbours then stand for it.
             seen[h] = found[0] if found is not None else seen[min(seen, key=lambda other: abs(other - h))]
         return seen[h]
@@ -201,16 +271,21 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         sizes = zip(a.eigenvalues, b.eigenvalues, strict=True)
         changed = [i for i, (v, w) in enumerate(sizes) if v * w < 0 and max(abs(v) / a.zero, abs(w) / b.zero) > 1]
         where += [(_root(lambda h, i=i: float(at(h).eigenvalues[i]), span), False) for i in changed]
-    groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)))
+    groups = _near(sorted(where, key=lambda item: abs(item[0])), max(1e-6, 1e-6 * abs(span)), at)
     # Between two events of one step the index is that of the point midway.
     edges = [0.0, *(0.5 * (g[-1][0] + h[0][0]) for g, h in pairwise(groups)), span]
     found: list[Crossing] = []
     for k, group in enumerate(groups):
-        here, count = at(group[0][0]), max(1, sum(not fold for _, fold in group))
+        here = min((at(h) for h, _ in group), key=lambda s: float(np.abs(s.eigenvalues).min()))
+        # What vanishes without a change of sign belongs to the kernel too, but not what is zero all along the curve.
+        count = max(1, sum(not fold for _, fold in group), here.nullity - min(a.nullity, b.nullity))
         order = np.argsort(np.abs(here.eigenvalues))[:count]
-        jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL * np.abs(here.eigenvalues).max())
+        jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL / NULL * here.zero)
         # At a fold one eigenvalue vanishes with the turn; where more do, other curves pass through as well.
         is_fold = count == 1 and any(fold for _, fold in group) and not jumps
+        if not (is_fold or jumps):
+            # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the known one comes from its neighbours.
+            here = replace(here, along=_tangent(family, here.u, here.p, a.along + b.along, _BRANCHING))
         found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
     return found
 
@@ -220,11 +295,17 @@ def _root(f: Callable[[float], float], span: float) -> float:
     return float(found)
 
 
-def _near(where: list[tuple[float, bool]], width: float) -> list[list[tuple[float, bool]]]:
+def _near(where: list[tuple[float, bool]], width: float, at: Callable[[float], Spot]) -> list[list[tuple[float, bool]]]:
+    """Roots that are one event: close to each other, or joined by a set of critical points at one parameter on which Newton's method moves about."""
     groups: list[list[tuple[float, bool]]] = []
     for item in where:
-        if groups and abs(item[0] - groups[-1][-1][0]) <= width:
+        last = groups[-1][-1][0] if groups else np.inf
+        if abs(item[0] - last) <= width or (groups and _joined(at(last), at(item[0]))):
             groups[-1].append(item)
         else:
             groups.append([item])
     return groups
+
+
+def _joined(a: Spot, b: Spot) -> bool:
+    return abs(a.p - b.p) <= 1e-9 * (1.0 + abs(a.p)) and min(a.nullity, b.nullity) > 1

@@ -37,13 +37,18 @@ class Departure:
         return abs(self.offset) <= 1e-9
 
     @property
+    def is_flat(self) -> bool:
+        """Whether critical points at one parameter fill more than a curve."""
+        return self.is_vertical and self.spot.nullity > 1
+
+    @property
     def order(self) -> float:
         """Power of the distance with which the parameter changes: 1 at a transcritical point, 2 at a pitchfork."""
         return float(np.log2(abs(self.offset) / abs(self.nearer))) if self.nearer else np.inf
 
 
 def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[Departure]:
-    """Curves through a branch point other than the one on which it was found; distinct modulo symmetry.
+    """Curves through a branch point other than the one on which it was found; distinct modulo symmetry, of a flat set one.
 
     Args:
         family: the equations.
@@ -63,12 +68,15 @@ def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[D
         n /= np.linalg.norm(n)
         for delta in _ASIDE:
             one = _place(family, at, n, delta)
-            half = _place(family, at, n, 0.5 * delta) if one is not None else None
+            # In a kernel of more dimensions from the place that was found, or another curve might be met.
+            back = n if one is None or k == 1 else _unit(np.r_[one[0] - here.u, 0.0])
+            half = _place(family, at, back, 0.5 * delta) if one is not None else None
             if one is not None and half is not None:
                 u, p, residual = one
                 away = np.r_[u - here.u, p - here.p]
                 new = Departure(spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p)
-                if not any(same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
+                # Any draw finds another point of a flat set.
+                if not any((new.is_flat and old.is_flat) or same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
                     found.append(new)
                 break
     return found
@@ -102,7 +110,9 @@ def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near:
 
 
 def kind(at: Crossing, found: list[Departure]) -> str:
-    """`"fold"`, `"jump"`, `"pitchfork"` (super- or subcritical), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+    """`"fold"`, `"jump"`, `"pitchfork"` (super-, subcritical or mixed), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+
+    Several of them joined by "and" where curves of both sorts leave.
 
     A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point.
     """
@@ -110,20 +120,17 @@ def kind(at: Crossing, found: list[Departure]) -> str:
         return "fold" if at.is_fold else "jump"
     if not found:
         return "crossing"
-    if any(d.is_vertical for d in found):
-        return "vertical"
-    if min(d.order for d in found) < 1.5:
-        return "transcritical"
-    rising = here_rises(at)
-    index = [at.after if (d.offset > 0) == rising else at.before for d in found]
-    stable = [d.spot.index < old for d, old in zip(found, index, strict=True)]
-    return f"{'supercritical' if all(stable) else 'subcritical' if not any(stable) else 'mixed'} pitchfork"
-
-
-def here_rises(at: Crossing) -> bool:
-    """Whether p grows along the curve on which the point was found."""
-    return bool(at.spot.along[-1] > 0)
+    leaning = [d for d in found if not d.is_vertical]
+    words = ["vertical"] if len(leaning) < len(found) else []
+    if leaning and min(d.order for d in leaning) < 1.5:
+        words.append("transcritical")
+    elif leaning:
+        rising = bool(at.spot.along[-1] > 0)
+        index = [at.after if (d.offset > 0) == rising else at.before for d in leaning]
+        stable = [d.spot.index < old for d, old in zip(leaning, index, strict=True)]
+        words.append(f"{'supercritical' if all(stable) else 'subcritical' if not any(stable) else 'mixed'} pitchfork")
+    return " and ".join(words)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -37,8 +37,9 @@ class Event:
     """A point where a curve turns or others pass through it.
 
     Attributes:
-        kind: `"fold"`, `"jump"` (second derivatives jump, as those of squared ReLU do),
-            `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+        kind: `"fold"` (also one with a corner, where second derivatives jump as those of squared ReLU do), `"jump"` (they jump, the curve goes on),
+            `"supercritical pitchfork"`, `"subcritical pitchfork"`, `"transcritical"`, `"vertical"` (a curve at one parameter), several joined by
+            "and", or `"crossing"` where no other curve was found.
         parameter: where; `branch`, the curve on which it was found; `leads_to`, the curves that were followed from it.
         multiplicity: dimension of the kernel of the Hessian, directions of symmetry apart.
         index: number of negative eigenvalues before and after, along the curve.
@@ -61,8 +62,8 @@ class Branch:
 
     Attributes:
         end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond three times those at the beginning without
-            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve), or
-            `"lost"`: no step however short succeeded.
+            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve, or
+            cannot be told from such: curvatures are below a millionth of the largest), or `"lost"`: no step however short succeeded.
     """
 
     spots: tuple[Spot, ...]
@@ -99,11 +100,19 @@ class Continuation:
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
         """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
-        chosen = range(len(self.branches)) if branch is None else [branch]
-        return [self.family.weights(u, parameter) for b in chosen for u in section(self.family, self.branches[b].spots, parameter)]
+        chosen = self.branches if branch is None else [self._branch(branch)]
+        return [self.family.weights(u, parameter) for of in chosen for u in section(self.family, of.spots, parameter)]
+
+    def _branch(self, number: int) -> Branch:
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self.branches):
+            raise LanguageError(f"`branch={number!r}` is no curve; use an integer from 0 to {len(self.branches) - 1}.")
+        return self.branches[number]
 
     def distance(self, path: Trajectory, branch: int = 0, rows: int = 200) -> xr.Dataset:
-        """How far the directions of a flow or a descent are from a curve at the same R (N3: bounded by a multiple of 1/R under gradient flow).
+        """How far the directions of a flow or a descent are from a curve at the same R.
+
+        Under gradient flow the distance of one layer is bounded by a multiple of 1/R (N3). Deeper nets keep what no sample drives, next to weights
+        that grow like R^(1/K): the distance falls like R^(-1/K), and `scaled` grows, unless the start was balanced.
 
         Args:
             path: of the same network and data.
@@ -114,11 +123,11 @@ class Continuation:
             Over `row`, those whose R the curve reaches: `log_t`, `log_norm` (log R), `distance` modulo symmetry, and `scaled`, R times it.
 
         Raises:
-            LanguageError: on a penalty path, or where the path reaches no R of the curve; ShapeMismatch: for another network.
+            LanguageError: on a penalty path, for a branch that is none, or where the path reaches no R of the curve; ShapeMismatch: for another network.
         """
         if not isinstance(self.family, Norms):
             raise LanguageError("a path of penalties has no directions at a norm; use `norm_path`.")
-        found, spots = [], self.branches[branch].spots
+        found, spots = [], self._branch(branch).spots
         for i in np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).round().astype(int)):
             state = path.state(int(i))
             p = float(np.asarray(path.problem.log_product(path.problem.scheme.weights(np, _arrays(state.rho), _arrays(state.V), path.problem.per), np)))
@@ -155,7 +164,7 @@ class Continuation:
 def norm_path(
     problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
     widths: Mapping[str, int] | None = None,
-    starts: int = 8, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+    starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
 
@@ -168,7 +177,7 @@ def norm_path(
         starts: how many descents.
         seed: of the descents, and of the draws at branch points.
         switch: whether curves that leave branch points are followed too.
-        longest: steps are at most so long in (V, log R).
+        longest: steps are at most so long in (V, log R); by default 0.2, or a hundredth of the range where that is more.
         points: at most so many on a curve.
 
     Raises:
@@ -183,6 +192,8 @@ def norm_path(
     if con.bends:
         raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
     family = Norms(con)
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 8.")
     if start is None:
         rng = np.random.default_rng(checked_seed(seed))
         first = min((minimize(con, con.random(rng))[0] for _ in range(starts)), key=con.value)
@@ -194,7 +205,7 @@ def norm_path(
 def penalty_path(
     problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
     widths: Mapping[str, int] | None = None,
-    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float = 0.2, points: int = _POINTS,
+    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
 
@@ -207,7 +218,7 @@ def penalty_path(
         logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
         seed: of the descent.
         switch: whether curves that leave branch points are followed too.
-        longest: steps are at most so long in (W, parameter).
+        longest: steps are at most so long in (W, parameter); by default 0.2, or a hundredth of the range where that is more.
         points: at most so many on a curve.
 
     Raises:
@@ -260,8 +271,9 @@ def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     return low, high
 
 
-def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float, points: int) -> Continuation:
+def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float | None, points: int) -> Continuation:
     require_x64("continuation")
+    longest = max(0.2, 0.01 * abs(q - p)) if longest is None else longest
     for name, value in (("longest", longest), ("points", points)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")

@@ -223,7 +223,10 @@ class Penalties(Family):
 
     def measure(self, u: np.ndarray, p: float) -> float:
         # In units of the penalty where it alone is left: at small ω both forces are small and what counts is their difference.
-        return max(2.0 * abs(self._penalty(p)) * float(np.linalg.norm(u)), 1e-3 * self._typical * (self._penalty(p) if self.logarithmic else 1.0))
+        return max(2.0 * abs(self._penalty(p)) * float(np.linalg.norm(u)), self.unit(p))
+
+    def unit(self, p: float) -> float:
+        return 1e-3 * self._typical * (self._penalty(p) if self.logarithmic else 1.0)
 
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u)

@@ -1,5 +1,8 @@
 """Curves of critical points: a pitchfork known in closed form, the path of linear nets to the largest margin, and what is refused."""
 
+from itertools import combinations
+
+import jax
 import numpy as np
 import pytest
 
@@ -96,6 +99,76 @@ def test_a_fold_is_turned_around_and_located():
     assert path.branches[0].end == "begin"
 
 
+def test_all_curves_through_the_origin_of_three_layers_are_told():
+    """2ω u = u⁴ - ... through the origin, the three axes at ω = 0, and uvw = 1 there, a surface, once."""
+    start = {name: np.zeros((1, 1)) for name in ("W1", "W2", "W3")}
+    tree = fl.penalty_path(fl.Problem("W3 @ W2 @ W1 @ x", loss="square"), ONE, penalties=(0.6, -0.3), start=start)
+    kinds = sorted((round(e.parameter, 9), e.kind, e.multiplicity) for e in tree.events)
+    u = 0.25 ** (1 / 3)
+    assert kinds == [(0.0, "vertical", 2), (0.0, "vertical and transcritical", 3), (pytest.approx(0.5 * (u - u**4)), "fold", 1)]
+    assert [b.end for b in tree.branches].count("far") == 3
+    assert [b.end for b in tree.branches].count("flat") == 1
+
+
+@pytest.mark.parametrize(("spectrum", "h", "seed"), [((2.0, 1.3, 0.7), 2, 11), ((2.6, 0.9), 3, 5)])
+def test_wide_nets_have_one_curve_for_every_set_of_singular_values(spectrum, h, seed):
+    """Hidden rotations apart: W2 W1 = Σ_S (s_i - 2ω) u_i v_iᵀ for every set S of at most h values, born where 2ω = s_i."""
+    s, d = np.array(spectrum), len(spectrum)
+    rng = np.random.default_rng(seed)
+    U, V = (np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(2))
+    data = fl.Data(np.eye(d), (V * s) @ U.T, kind="targets")
+    start = {"W1": np.zeros((h, d)), "W2": np.zeros((d, h))}
+    tree = fl.penalty_path(fl.Problem("W2 @ W1 @ x", loss="square"), data, penalties=(0.6 * s[0], 0.1), start=start)
+    sets = [S for k in range(h + 1) for S in combinations(range(d), k)]
+    born = sorted(s[i] / 2 for S in sets if len(S) < h for i in range(d) if i not in S and all(s[j] > s[i] for j in S))
+    assert len(tree.branches) == len(sets)
+    assert np.allclose(sorted(e.parameter for e in tree.events), born, atol=1e-10)
+    assert {e.kind for e in tree.events} == {"supercritical pitchfork"}
+    seen = set()
+    for row, omega, index in zip(tree.dataset["row"].values, tree.dataset["parameter"].values, tree.dataset["index"].values, strict=True):
+        W = tree.family.weights(row, omega)
+        M, held = U.T @ W["W2"] @ W["W1"] @ V, np.clip(s - 2 * omega, 0, None)
+        on = (np.diag(M) > 0.5 * held) & (held > 0)
+        assert np.abs(M - np.diag(np.where(on, held, 0))).max() < 1e-9
+        seen.add(tuple(np.flatnonzero(on)))
+        if np.abs(omega - s / 2).min() > 1e-3:
+            # A value left out bends down every unit that is free, and every one that holds a smaller value.
+            assert index == sum((h - on.sum()) * (s[i] > 2 * omega) + (on & (s < s[i])).sum() for i in range(d) if not on[i])
+    assert seen == set(sets)
+
+
+def test_steps_grow_with_the_range():
+    data = fl.Data(np.array([[20.0]]), np.array([20.0]), kind="targets")
+    tree = fl.penalty_path(SCALAR, data, penalties=(300.0, 1.0), widths={"W1": 1})
+    assert [(e.kind, e.parameter) for e in tree.events] == [("supercritical pitchfork", pytest.approx(200.0, abs=1e-8))]
+    assert [b.end for b in tree.branches] == ["end", "end"]
+    assert tree.dataset.sizes["point"] < 600
+
+
+def test_curves_of_squared_relu_turn_at_corners():
+    """Second derivatives jump where a unit leaves a sample: a minimum meets a saddle and both are gone, though no eigenvalue has vanished."""
+    rng = np.random.default_rng(34)
+    x = rng.normal(size=(9, 3))
+    data = fl.Data(x, np.sign(x @ rng.normal(size=3)))
+    path = fl.norm_path(fl.Problem("W2 @ relu(W1 @ x)**2", loss="logistic"), data, norms=(0.5, 4.0), widths={"W1": 2})
+    corner, smooth = path.events
+    assert (corner.kind, corner.index, smooth.kind, smooth.index) == ("fold", (0, 1), "fold", (1, 0))
+    seen = corner._spot
+    pre = path.family.weights(seen.u, seen.p)["W1"] @ x.T
+    assert np.sort(np.abs(pre[np.abs(pre).max(axis=1) > 1e-9]).ravel())[0] < 1e-8
+    assert np.abs(seen.eigenvalues).min() > 0.01
+    assert path.branches[0].end == "end"
+
+    def gradient(W):
+        """Tangent to the spheres, by autodiff of the loss as it is written on paper."""
+        margins = lambda V: data.y * (V["W2"] @ jax.nn.relu(V["W1"] @ x.T) ** 2)[0]  # noqa: E731
+        g = jax.grad(lambda V: jax.nn.softplus(-margins(V)).sum())(W)
+        return max(float(abs(g[k] - (g[k] * W[k]).sum() * W[k] / (W[k] ** 2).sum()).max()) for k in W)
+
+    assert [len(path.at(p)) for p in (smooth.parameter - 0.05, 0.5 * (smooth.parameter + corner.parameter), corner.parameter + 0.05)] == [1, 3, 1]
+    assert all(gradient(W) < 1e-8 for W in path.at(0.5 * (smooth.parameter + corner.parameter)))
+
+
 @pytest.mark.parametrize(("seed", "d", "text", "widths"), [(0, 3, "w @ x", None), (3, 5, "w @ x", None), (0, 3, "W2 @ W1 @ x", {"W1": 2})])
 def test_as_the_norm_grows_linear_nets_approach_the_largest_margin_like_one_over_it(seed, d, text, widths):
     data = separable(seed, d=d)
@@ -154,6 +227,11 @@ def test_bad_input_is_refused_in_one_sentence(pitchfork):
         fl.penalty_path(fl.Problem("w @ x", loss="logistic", decay=0.1), data, penalties=(1.0, 0.1))
     with pytest.raises(LanguageError, match="norm_path"):
         pitchfork.distance(None)
+    with pytest.raises(LanguageError, match="`branch=5` is no curve; use an integer from 0 to 4"):
+        pitchfork.at(0.2, branch=5)
+    for starts in (0, -1, 2.5, True):
+        with pytest.raises(LanguageError, match="is no number of starts"):
+            fl.norm_path(fl.Problem("w @ x"), data, norms=(1.0, 2.0), starts=starts)
 
 
 def test_the_diagram_is_drawn(pitchfork, tmp_path):
