@@ -3,7 +3,7 @@
     python benchmarks/critical.py [flows] [solvers] [large]
 
 flows: 50 random instances of linear, deep linear, squared ReLU and ReLU nets; every flow's end against the critical points, and a flow from
-    beside every attracting one.
+    beside every attracting one, within its basin. A flow that is not unique is counted apart, and each of its continuations followed to its end.
 solvers: the same problem by SLSQP and, where it is installed, pymanopt: objective reached and seconds over ours.
 large: a two-layer net of d = 784, width 256 on 1,000 samples: a minimum, its 20 lowest eigenvalues, seconds and memory.
 """
@@ -40,7 +40,7 @@ def labelled(n: int, d: int, seed: int) -> Any:
 def flows(count: int = 50) -> None:
     """Every flow to a critical point, every attracting point reached."""
     fields = {}
-    matched = attracting = reached = 0
+    matched = attracting = reached = split = 0
     worst = 0.0
     began = time.perf_counter()
     for seed in range(count):
@@ -51,26 +51,35 @@ def flows(count: int = 50) -> None:
         first = fl.critical_points(problem, data, norm=norm, widths=widths, starts=0, near=[fl.initial_state(problem.network, data, widths=widths, seed=0)])
         con = first.constrained
         start = con.spheres.state(con.random(np.random.default_rng(seed)))
-        path = fl.integrate(field, start, data, until=fl.log_time(log_t), max_steps=20_000, **told)
-        points = fl.critical_points(problem, data, norm=norm, widths=widths, starts=24, seed=seed, near=[path.last])
-        beside = []
-        for k, point in enumerate(points):
-            if point.attracting:
-                row = con.row(point.state)
-                aside = con.spheres.project(row + 1e-3 * np.random.default_rng(k).normal(size=len(row)))
-                beside.append((k, fl.integrate(field, con.spheres.state(aside), data, until=fl.log_time(log_t), max_steps=20_000, **told)))
-        found = fl.flow_limits([path, *(p for _, p in beside)], points, field=field)
-        ds = found.dataset
-        home = [bool(ds["matched"][i + 1]) and int(ds["nearest"][i + 1]) == k for i, (k, _) in enumerate(beside)]
-        matched += bool(ds["matched"][0])
-        attracting, reached, worst = attracting + len(home), reached + sum(home), max(worst, float(ds["distance"][0]))
+
+
+        def run(state: Any, field: Any = field, data: Any = data, log_t: float = log_t, told: Any = told) -> Any:
+            return fl.integrate(field, state, data, until=fl.log_time(log_t), max_steps=20_000, **told)
+
+        path = run(start)
+        ends = ended(run, con, path)
+        points = fl.critical_points(problem, data, norm=norm, widths=widths, starts=24, seed=seed, near=[p.last for p in ends])
+        beside = [(k, run(fl.beside(points, k, seed=k))) for k, point in enumerate(points) if point.attracting]
+        found = fl.flow_limits([*ends, *(p for _, p in beside)], points, field=field)
+        ds, first = found.dataset, len(ends)
+        home = [bool(ds["matched"][i + first]) and int(ds["nearest"][i + first]) == k for i, (k, _) in enumerate(beside)]
+        far = float(ds["distance"][:first].max())
+        matched, split = matched + bool(ds["matched"][:first].all()), split + (path.outcome.kind == "nonunique")
+        attracting, reached, worst = attracting + len(home), reached + sum(home), max(worst, far)
         print(
-            f"{seed:3d}  {text:22s} {path.outcome.kind:8s} distance {float(ds['distance'][0]):8.1e}  points {len(points):3d}  "
+            f"{seed:3d}  {text:22s} {path.outcome.kind:8s} {f'({first} branches) ' if path.outcome.kind == 'nonunique' else ''}distance {far:8.1e}  points {len(points):3d}  "
             f"attracting {len(home)}, reached {sum(home)}  rate {np.nanmax(np.r_[0.0, ds['rate'].values]):.1e}, elsewhere >= {found.random_rate:.1e}",
             flush=True,
         )
-    print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}); {reached} of {attracting} attracting points were reached; "
+    print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}), {split} of them by every branch of a flow that is not unique; {reached} of {attracting} attracting points were reached; "
           f"{time.perf_counter() - began:.0f} s")  # fmt: skip
+
+
+def ended(run: Any, con: Any, path: Any, deep: int = 3) -> list[Any]:
+    """The runs that a run ends with: itself, or where it is not unique, all of its continuations."""
+    if path.outcome.kind != "nonunique" or not deep:
+        return [path]
+    return [end for state in fl.branches(con, path.last) for end in ended(run, con, run(state), deep - 1)] or [path]
 
 
 def solvers() -> None:
