@@ -46,7 +46,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     slopes = _slopes(con, end)
     free = ~np.isin(np.arange(len(slopes)), end.bent)
     sides = np.sign(con.preactivations(theta))
-    values = _eigenvalues(con, end.hessian, end.normals)
+    values = _eigenvalues(end.hessian, end.normals)
     above = values > NULL * float(np.abs(values).max(initial=0.0))
     least, count = float(values[above].min(initial=np.inf)), int(above.sum())
     ways = [_unit(con, theta, rng) for _ in range(_PROBES)]
@@ -58,7 +58,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
                 return False
             g, H, _, _, normals, _ = held_pieces(con, aside, slopes, end.bent)
             lam = con.spheres.squares(aside, g)[con.spheres.owner]
-            seen = _eigenvalues(con, H - np.diag(lam), np.vstack([con.spheres.normals(aside), normals]))
+            seen = _eigenvalues(H - np.diag(lam), np.vstack([con.spheres.normals(aside), normals]))
             if int((seen >= _KEPT * least).sum()) < count:
                 return False
         return True
@@ -105,7 +105,7 @@ def _slopes(con: Constrained, end: Critical) -> np.ndarray:
     return slopes
 
 
-def _eigenvalues(con: Constrained, hessian: np.ndarray, normals: np.ndarray) -> np.ndarray:
+def _eigenvalues(hessian: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Of a Hessian on what is normal to none of the rows."""
     _, sizes, rows = np.linalg.svd(normals)
     free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :].T
