@@ -71,7 +71,7 @@ def flows(count: int = 50) -> None:
             f"attracting {len(home)}, reached {sum(home)}  rate {np.nanmax(np.r_[0.0, ds['rate'].values]):.1e}, elsewhere >= {found.random_rate:.1e}",
             flush=True,
         )
-    print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}), {split} with branches; {reached} of {attracting} attracting points were reached; "
+    print(f"{matched} of {count} flows ended at a critical point (worst {worst:.1e}), {split} split; {reached} of {attracting} attracting reached; "
           f"{time.perf_counter() - began:.0f} s")  # fmt: skip
 
 
