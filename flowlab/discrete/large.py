@@ -27,7 +27,7 @@ def lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> 
     Returns:
         The end, and how many steps were taken.
     """
-    end, taken = _lbfgs(con.args, con.spheres.per, theta, *(np.float64(v) for v in (tolerance, 1e-3 * con.typical)), np.int64(steps))
+    end, taken = _lbfgs(con.args, con.spheres.per, theta, np.float64(tolerance), np.float64(1e-3 * con.typical), np.int64(steps))
     return np.asarray(end), int(taken)
 
 
@@ -82,7 +82,7 @@ class _Memory(eqx.Module):
 
 
 @eqx.filter_jit
-def _lbfgs(args: Any, per: str, theta: Any, tolerance: Any, least: Any, steps: Any) -> tuple[Any, Any]:
+def _lbfgs(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, tolerance: Any, least: Any, steps: Any) -> tuple[Any, Any]:
     layout = args[1]
     both = jax.value_and_grad(lambda t: objective(*args, t))
 
@@ -129,7 +129,7 @@ def _lbfgs(args: Any, per: str, theta: Any, tolerance: Any, least: Any, steps: A
 
 
 @eqx.filter_jit
-def _truncated(args: Any, per: str, theta: Any, radius: Any) -> tuple[Any, Any]:
+def _truncated(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, radius: Any) -> tuple[Any, Any]:
     layout = args[1]
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     lam = along(layout, per, theta, full)
