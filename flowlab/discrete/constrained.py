@@ -22,6 +22,9 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state, names_match
 
+Args = tuple[Any, Any, Any, Any, Any, Any]
+"""What compiled functions take before a row: problem, layout, radii, x, y, rounding."""
+
 
 class Constrained:
     """min log L(ρ V) over directions V, at fixed norms ρ.
@@ -59,7 +62,7 @@ class Constrained:
         self.spheres = Spheres(State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per))
 
     @cached_property
-    def args(self) -> tuple[Any, Any, Any, Any, Any, Any]:
+    def args(self) -> Args:
         """What the compiled functions take before a row."""
         return self.plain, self.spheres.layout, jnp.asarray(self.spheres.radii), self.data.x, self.data.y, self.rounding
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.discrete.constrained import Constrained, objective
+from flowlab.discrete.constrained import Args, Constrained, objective
 from flowlab.discrete.spheres import along, project, tangent
 
 MEMORY = 20
@@ -82,7 +82,7 @@ class _Memory(eqx.Module):
 
 
 @eqx.filter_jit
-def _lbfgs(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, tolerance: Any, least: Any, steps: Any) -> tuple[Any, Any]:
+def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: Any) -> tuple[Any, Any]:
     layout = args[1]
     both = jax.value_and_grad(lambda t: objective(*args, t))
 
@@ -129,7 +129,7 @@ def _lbfgs(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, tole
 
 
 @eqx.filter_jit
-def _truncated(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, radius: Any) -> tuple[Any, Any]:
+def _truncated(args: Args, per: str, theta: Any, radius: Any) -> tuple[Any, Any]:
     layout = args[1]
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     lam = along(layout, per, theta, full)

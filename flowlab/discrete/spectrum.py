@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from flowlab.core.errors import LanguageError
-from flowlab.discrete.constrained import Constrained, objective
+from flowlab.discrete.constrained import Args, Constrained, objective
 from flowlab.discrete.spheres import along, tangent
 
 _GUARD = 4
@@ -139,7 +139,7 @@ def _orthonormal(con: Constrained, theta: np.ndarray, rows: np.ndarray, basis: n
 
 
 @eqx.filter_jit
-def _times(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, vectors: Any) -> Any:
+def _times(args: Args, per: str, theta: Any, vectors: Any) -> Any:
     layout = args[1]
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     lam = along(layout, per, theta, full)
@@ -153,7 +153,7 @@ def _times(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any, vect
 
 
 @eqx.filter_jit
-def _linear(args: tuple[Any, Any, Any, Any, Any, Any], per: str, theta: Any) -> Any:
+def _linear(args: Args, per: str, theta: Any) -> Any:
     """The second derivatives at θ as a map of its own, without what only depends on θ, and λ of every coordinate."""
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     return times, along(args[1], per, theta, full)
