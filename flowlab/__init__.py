@@ -29,6 +29,7 @@ _HOMES = {
     "flowlab.dynamics.kinks.rounding": ("Rounded", "rounded"),
     "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
+    "flowlab.discrete.basins": ("beside", "branches"),
     "flowlab.discrete.continuation": ("Continuation", "norm_path", "penalty_path"),
     "flowlab.discrete.critical": ("CriticalPoint", "constrained_minimum", "critical_points"),
     "flowlab.discrete.limit": ("Limit", "limit"),

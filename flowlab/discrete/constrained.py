@@ -22,6 +22,9 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state, names_match
 
+Args = tuple[Any, Any, Any, Any, Any, Any]
+"""What compiled functions take before a row: problem, layout, radii, x, y, rounding."""
+
 
 class Constrained:
     """min log L(ρ V) over directions V, at fixed norms ρ.
@@ -59,7 +62,7 @@ class Constrained:
         self.spheres = Spheres(State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per))
 
     @cached_property
-    def args(self) -> tuple[Any, Any, Any, Any, Any, Any]:
+    def args(self) -> Args:
         """What the compiled functions take before a row."""
         return self.plain, self.spheres.layout, jnp.asarray(self.spheres.radii), self.data.x, self.data.y, self.rounding
 
@@ -195,7 +198,8 @@ def _logarithmic(problem: Problem) -> bool:
     return problem.loss.labels != "targets"
 
 
-def _objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+def objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+    """What is minimised, after `Constrained.args`; traced."""
     pieces = None
     if rounding is not None:
         left = iter(rounding)
@@ -213,27 +217,27 @@ def _rounded(slot: Any, epsilon: Any) -> Any:
     return lambda h: slot.left * h + 0.5 * (slot.right - slot.left) * (h + jnp.sqrt(h * h + epsilon**2))
 
 
-_value = eqx.filter_jit(_objective)
+_value = eqx.filter_jit(objective)
 
 
 @eqx.filter_jit
 def _gradient(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
-    return jax.grad(lambda t: _objective(problem, layout, radii, x, y, rounding, t))(theta)
+    return jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
 
 
 @eqx.filter_jit
 def _hessian(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
-    return jax.hessian(lambda t: _objective(problem, layout, radii, x, y, rounding, t))(theta)
+    return jax.hessian(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
 
 
 @eqx.filter_jit
 def _times(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any, v: Any) -> Any:
-    return jax.jvp(jax.grad(lambda t: _objective(problem, layout, radii, x, y, rounding, t)), (theta,), (v,))[1]
+    return jax.jvp(jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t)), (theta,), (v,))[1]
 
 
 @eqx.filter_jit
 def _growth(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
     def gradient(c: Any) -> Any:
-        return jax.grad(lambda t: _objective(problem, layout, radii * jnp.exp(c), x, y, rounding, t))(theta)
+        return jax.grad(lambda t: objective(problem, layout, radii * jnp.exp(c), x, y, rounding, t))(theta)
 
     return jax.jvp(gradient, (jnp.zeros(()),), (jnp.ones(()),))[1]

@@ -7,13 +7,14 @@ zero modes, which are counted apart from those that no symmetry explains.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
+from flowlab.discrete.spectrum import lowest
 from flowlab.discrete.symmetries import Symmetries
 from flowlab.discrete.trust import DENSE, minimize, root
 from flowlab.language.data import Data
@@ -25,6 +26,8 @@ RESIDUAL = 1e-10
 """Ends of a search with a larger residual are not called critical points."""
 NULL = 1e-7
 """Eigenvalues below this share of the largest are zero modes; the gap to the next one is told."""
+LARGE = 2000
+"""Weights up to which second derivatives are formed for one point."""
 
 _SAME = 1e-6
 _SOFT = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, SOFTNESS)
@@ -172,15 +175,45 @@ def constrained_minimum(
 ) -> CriticalPoint:
     """The critical point that a descent from one start ends at; arguments as for `critical_points`.
 
+    Beyond 2,000 weights no second derivatives are formed: eigenvalues, index and nullity are those of the 20 lowest, and symmetries explain none.
+
     Raises:
-        RunFailed: if it ends at none.
+        RunFailed: if it ends at none, or where so many weights come to rest on kinks, whose slopes only dense equations give.
     """
     con = Constrained(problem, data, norm=norm, widths=widths)
     theta = con.random(np.random.default_rng(seed)) if start is None else con.row(start)
+    if len(theta) > LARGE:
+        return _large(con, theta)
     (end,) = _down(con, theta)
     if end.residual > RESIDUAL:
         raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
     return described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
+
+
+def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
+    """The minimum that a descent of many weights comes to, with the low end of its spectrum."""
+    if con.bends:
+        for softness in _SOFT[:3]:
+            theta, _ = minimize(con.rounded(softness), theta, tolerance=1e-6)
+        near = int((np.abs(con.preactivations(theta)) < 3.0 * _SOFT[2]).sum())
+        if near:
+            raise RunFailed(
+                f"{near} of {con.bends} pairs of a unit and a sample come to rest on their kink, where the gradient is none; their slopes are not solved for "
+                f"with more than {LARGE} weights (here {len(theta)}). Use fewer, or a smooth activation such as softplus."
+            )
+    theta, _ = minimize(con, theta)
+    residual = con.residual(theta)
+    if residual > RESIDUAL:
+        raise RunFailed(f"the descent ended with the residual {residual:.1e}; try another `seed`, or smaller norms.")
+    values, off = lowest(con, theta, min(20, len(theta) - con.spheres.count))
+    zero = np.maximum(10.0 * off, NULL * float(np.abs(values).max()))
+    index, nullity = int((values < -zero).sum()), int((np.abs(values) <= zero).sum())
+    multipliers = con.spheres.squares(theta, con.gradient(theta))
+    nothing = np.zeros(0)
+    kind = "Morse-Bott" if nullity else "saddle" if index else "minimum"
+    told = _Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity)
+    end = Critical(theta, multipliers, nothing.astype(int), nothing, residual, np.zeros((0, 0)), np.zeros((0, 0)), nothing)
+    return _point(con, end, values, told, 1)
 
 
 def settle(con: Constrained, theta: np.ndarray) -> Critical:
@@ -269,6 +302,24 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
     doubtful = idle or nullity > explained
     attracting = index == 0 and repelling == 0 and (not doubtful or _comes_back(con, end.theta))
+    gap = above / below if below > 0 and np.isfinite(above) else np.inf
+    return _point(con, end, values, _Told(index, nullity, min(explained, nullity), gap, len(end.bent), repelling, kind, bool(attracting)), found)
+
+
+class _Told(NamedTuple):
+    """What the spectrum and the kinks say of a point; as in `CriticalPoint`."""
+
+    index: int
+    nullity: int
+    explained: int
+    gap: float
+    kinks: int
+    repelling: int
+    kind: str
+    attracting: bool
+
+
+def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, found: int) -> CriticalPoint:
     state = con.spheres.state(end.theta)
     margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) if con.problem.loss.labels != "targets" else float("nan")
     value = con.value(end.theta)
@@ -279,16 +330,9 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
         margin=margin,
         multipliers=end.multipliers,
         eigenvalues=values,
-        index=index,
-        nullity=nullity,
-        explained=min(explained, nullity),
-        gap=above / below if below > 0 and np.isfinite(above) else np.inf,
-        kinks=len(end.bent),
-        repelling=repelling,
-        kind=kind,
-        attracting=bool(attracting),
         found=found,
         _theta=end.theta,
+        **told._asdict(),
     )
 
 

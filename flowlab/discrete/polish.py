@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import lstsq
+from scipy.optimize import lsq_linear
 
 from flowlab.discrete.constrained import Constrained, objective_of
 from flowlab.discrete.spheres import blocks
@@ -21,6 +22,8 @@ SOFTNESS = 1e-6
 """Rounding of kinks, in units of typical pre-activations, at which it is read off which units rest on a kink."""
 _MARGIN = 1e-3
 _ROUNDS, _NEWTON = 12, 30
+_ROUGH = 1e-3
+"""Share of the gradient that is still tangent where slopes are taken to be unknown."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,12 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     rows = np.zeros((1 << (B - 1).bit_length() if B else 0, len(slopes)))
     rows[np.arange(B), bent] = 1.0
     g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
-    lam = spheres.squares(theta, g)
     scale = con.measure(g)
+    if B and np.linalg.norm(spheres.tangent(theta, g)) > _ROUGH * scale:
+        # Slopes read off a state that is on its kinks already say nothing, and would send it far along flat directions.
+        slopes[bent] = _slopes(con, theta, g, S[:B], slopes[bent], np.minimum(left, right)[bent], np.maximum(left, right)[bent])
+        g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
+    lam = spheres.squares(theta, g)
 
     def equations(t: np.ndarray, lam: np.ndarray, parts: Any) -> tuple[np.ndarray, np.ndarray]:
         g, H, S, h, Jh, _ = parts
@@ -147,11 +154,26 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     return Critical(t, lam, bent, slopes[bent], max(bad), H - np.diag(lam[spheres.owner]), normals, pull[bent])
 
 
+def _slopes(con: Constrained, theta: np.ndarray, g: np.ndarray, S: np.ndarray, slopes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The slopes in their range that leave the least tangent gradient at θ; on the kinks the gradient is affine in them."""
+    across = np.array([con.spheres.tangent(theta, row) for row in S]).T
+    tangent = con.spheres.tangent(theta, g) - across @ slopes
+    return lsq_linear(across, -tangent, (low, high), method="bvls" if len(slopes) <= len(theta) else "trf", tol=1e-14).x
+
+
 def kink_sides(con: Constrained) -> tuple[np.ndarray, np.ndarray]:
     """Slopes left and right of the kink for every pair, (B,) each."""
     counts = [h.size for h in con.pairs()]
     left, right = ([getattr(slot, side) for slot in con.slots] for side in ("left", "right"))
     return np.repeat(np.asarray(left, dtype=float), counts), np.repeat(np.asarray(right, dtype=float), counts)
+
+
+def held_pieces(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Gradient g (P,), ∂²F (P, P), ∂g/∂σ_b (B, P), h_b (B,), ∂h_b (B, P) of the bent pairs and ∂F/∂(activation), every pair on the piece of its slope."""
+    rows = np.zeros((1 << (len(bent) - 1).bit_length() if len(bent) else 0, len(slopes)))
+    rows[np.arange(len(bent)), bent] = 1.0
+    g, H, S, h, Jh, pull = _held(con, theta, slopes, rows)
+    return g, H, S[: len(bent)], h[: len(bent)], Jh[: len(bent)], pull
 
 
 def _held(con: Constrained, theta: np.ndarray, slopes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -104,5 +104,26 @@ def blocks(layout: Layout, theta: Any) -> dict[str, Any]:
     return out
 
 
+def along(layout: Layout, per: str, a: Any, b: Any) -> Any:
+    """⟨a, b⟩ of the sphere of every coordinate, (P,); traced."""
+    parts, total = [], jnp.zeros(())
+    for (_, shape), product in zip(layout, blocks(layout, a * b).values(), strict=True):
+        rows = product.reshape(shape[0] if per == "neuron" and len(shape) == 2 else 1, -1)
+        sums = rows.sum(axis=1, keepdims=True)
+        total = total + sums.sum()
+        parts.append(jnp.broadcast_to(sums, rows.shape).ravel())
+    return jnp.broadcast_to(total, a.shape) if per == NETWORK else jnp.concatenate(parts)
+
+
+def tangent(layout: Layout, per: str, theta: Any, v: Any) -> Any:
+    """`Spheres.tangent`, traced."""
+    return v - along(layout, per, theta, v) * theta
+
+
+def project(layout: Layout, per: str, theta: Any) -> Any:
+    """`Spheres.project`, traced."""
+    return theta / jnp.sqrt(along(layout, per, theta, theta))
+
+
 def _row(layout: Layout, arrays: Mapping[str, Any]) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(arrays[name], dtype=np.float64)) for name, _ in layout])

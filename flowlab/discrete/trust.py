@@ -5,6 +5,7 @@ from scipy.linalg import eigh
 
 from flowlab.core.errors import UnknownName
 from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.large import lbfgs, truncated
 
 METHODS = ("auto", "trust", "lbfgs", "descent")
 TOLERANCE = 1e-12
@@ -12,7 +13,6 @@ DENSE = 400
 """The most weights for which second derivatives are formed and factored."""
 
 _SMALLEST = 1e-13
-_MEMORY = 20
 _REACH = 0.3
 """Within this distance of a known root its pole is felt."""
 
@@ -34,11 +34,11 @@ def minimize(con: Constrained, theta: np.ndarray, *, method: str = "auto", toler
     if method not in METHODS:
         raise UnknownName(f"`method={method!r}` is not known; use one of {', '.join(METHODS)}.")
     if method == "auto" and len(theta) > DENSE:
-        theta, taken = _lbfgs(con, theta, tolerance, 20 * steps)
+        theta, taken = lbfgs(con, theta, tolerance, 20 * steps)
         end, more = _trust(con, theta, tolerance, steps)
         return end, taken + more
     if method == "lbfgs":
-        return _lbfgs(con, theta, tolerance, 20 * steps)
+        return lbfgs(con, theta, tolerance, 20 * steps)
     if method == "descent":
         return _descent(con, theta, tolerance, 20 * steps)
     return _trust(con, theta, tolerance, steps)
@@ -50,7 +50,7 @@ def _trust(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
     for step in range(1, steps + 1):
         if con.residual(theta) <= tolerance:
             return theta, step - 1
-        move, gain = (_exact if len(theta) <= DENSE else _truncated)(con, theta, radius)
+        move, gain = (_exact if len(theta) <= DENSE else truncated)(con, theta, radius)
         trial = con.spheres.project(theta + move)
         f_new = con.value(trial)
         noise = 1e-14 * max(1.0, abs(f))
@@ -153,71 +153,6 @@ def _exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarr
     else:
         s = at(0.0)
     return basis @ (vectors @ s), float(-(c @ s + 0.5 * (values * s) @ s))
-
-
-def _truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
-    """Conjugate gradients on the model until they leave the ball or meet negative curvature (Steihaug 1983)."""
-    spheres = con.spheres
-    full = con.gradient(theta)
-    lam = spheres.spread(spheres.squares(theta, full))
-
-    def times(v: np.ndarray) -> np.ndarray:
-        return spheres.tangent(theta, con.times(theta, v) - lam * v)
-
-    r = spheres.tangent(theta, full)
-    first = float(np.linalg.norm(r))
-    s, p, Hs, gain = np.zeros_like(r), -r, np.zeros_like(r), r.copy()
-    relative = float(first / max(np.linalg.norm(full), 1e-300))
-    for _ in range(min(len(theta), 300)):
-        Hp = times(p)
-        bend, rr = float(p @ Hp), float(r @ r)
-        a = rr / bend if bend > 0 else np.inf
-        if bend <= 0 or np.linalg.norm(s + a * p) >= radius:
-            sp, pp, ss = float(s @ p), float(p @ p), float(s @ s)
-            a = (-sp + np.sqrt(sp * sp + pp * (radius**2 - ss))) / pp
-            s, Hs = s + a * p, Hs + a * Hp
-            break
-        s, Hs, r = s + a * p, Hs + a * Hp, r + a * Hp
-        if np.linalg.norm(r) <= first * min(0.1, relative):
-            break
-        p = -r + float(r @ r) / rr * p
-    return s, float(-(gain @ s + 0.5 * s @ Hs))
-
-
-def _lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    """Limited-memory BFGS; what is remembered is used as it stands, and the direction projected on the tangent space."""
-    tangent, pairs, step = con.spheres.tangent, [], 0
-    f, full = con.value(theta), con.gradient(theta)
-    g = tangent(theta, full)
-    while step < steps and float(np.linalg.norm(g)) / con.measure(full) > tolerance:
-        step += 1
-        d, kept = -g, []
-        for s, y in reversed(pairs):
-            a = float(s @ d) / float(s @ y)
-            d = d - a * y
-            kept.append(a)
-        if pairs:
-            s, y = pairs[-1]
-            d = d * (float(s @ y) / float(y @ y))
-        for (s, y), a in zip(pairs, reversed(kept), strict=True):
-            d = d + (a - float(y @ d) / float(s @ y)) * s
-        d = tangent(theta, d)
-        if d @ g >= 0:
-            d, pairs = -g, []
-        first = 1.0 if pairs else min(1.0, 0.1 / float(np.linalg.norm(g)))
-        found = _line(con, theta, f, g, d, first)
-        if found is None:
-            if not pairs:
-                break
-            pairs = []
-            continue
-        theta, f, full, length = found
-        g_new = tangent(theta, full)
-        s, y = tangent(theta, length * d), g_new - tangent(theta, g)
-        if s @ y > 1e-12 * np.linalg.norm(s) * np.linalg.norm(y):
-            pairs = [*pairs[1 - _MEMORY :], (s, y)]
-        g = g_new
-    return theta, step
 
 
 def _descent(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:

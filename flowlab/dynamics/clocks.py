@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.dynamics.charts import Chart
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
 from flowlab.language.state import State
@@ -57,6 +58,10 @@ class Clock(eqx.Module):
         """`z` with unit directions where the scheme has them so."""
         return field.constrain(z[0]), z[1]
 
+    def chart(self, field: VectorField, z: Any) -> Chart | None:
+        """The plane in which implicit steps from z take directions; None where they take z as it stands."""
+        return None
+
     @abstractmethod
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
@@ -84,6 +89,11 @@ class OrdinaryTime(Clock):
 
     def constrain(self, field: VectorField, z: Any) -> Any:
         return field.constrain(z)
+
+    def chart(self, field: VectorField, z: Any) -> Chart | None:
+        if field.problem.coordinates != "polar" or not field.problem.scheme.unit:
+            return None
+        return Chart(z[1], field.problem.per)
 
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         error = _tangent(field, z1, error)
@@ -168,6 +178,10 @@ class Setting(eqx.Module):
     def size(self, s: Any, z: Any, error: Any) -> jax.Array:
         """An error in units of what is allowed at z."""
         return self.clock.size(self.field, s, z, z, error, self.data, self.rtol, self.atol)
+
+    def chart(self, z: Any) -> Chart | None:
+        """The plane in which an implicit step from z takes directions, if any."""
+        return self.clock.chart(self.field, z)
 
     def by_samples(self, s: Any, z: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The stiff part U B of the Jacobian, through the samples' outputs, and its diagonal entry of q.

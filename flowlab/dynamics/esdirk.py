@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.dynamics.charts import Flat
 from flowlab.dynamics.newton import jacobian, newton
 
 _TABLEAU: Any = diffrax.Kvaerno5.tableau
@@ -83,14 +84,16 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         h = t1 - t0
         a, p = jnp.asarray(_A), jnp.asarray(_P)
 
-        def rate(y: jax.Array) -> jax.Array:
-            return ravel_pytree(terms.vf(t0, restore(y), args))[0]
-
+        plane = Flat.of(args, lambda y: terms.vf(t0, y, args), y0)
+        rate = plane.rate
         def size(d: jax.Array) -> jax.Array:
             return args.size(t0, y0, restore(d))
 
         def stages(matrix: jax.Array, earlier: jax.Array) -> _Pass:
-            solve = _factorised(matrix, h) if self.dense else _by_samples(args, t0, y0, h)
+            factorised = _factorised(matrix, h) if self.dense else _by_samples(args, t0, y0, h)
+
+            def solve(b: jax.Array) -> jax.Array:
+                return plane.within(factorised(plane.within(b)))
 
             def stage(i: Any, done: _Pass) -> _Pass:
                 def residual(d: jax.Array) -> jax.Array:
@@ -102,7 +105,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
             # The first stage is the last one of the step before, which solved an equation. Evaluated anew it would carry the noise of
             # the stiff part, R ε times its stiffness, which no later stage damps; so it is kept even where y0 was projected.
-            k = jnp.zeros((STAGES, flat.size), flat.dtype).at[0].set(h * solver_state.rate)
+            k = jnp.zeros((STAGES, flat.size), flat.dtype).at[0].set(h * plane.within(solver_state.rate))
             # A contraction of the step before would be no promise here: the first stage has to see its own.
             unknown = jnp.asarray(1.0)
             return jax.lax.fori_loop(1, STAGES, stage, _Pass(matrix, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, jnp.zeros(())))
@@ -122,10 +125,11 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         else:
             done = stages(solver_state.jacobian, jnp.asarray(False))
         k = done.k
-        y1 = restore(flat + a[-1] @ k + GAMMA * k[-1])
+        end = flat + a[-1] @ k + GAMMA * k[-1]
+        y1 = restore(end)
         # A stage without a solution is a rejected step.
         error = restore(jnp.where(done.fine, jnp.asarray(_TABLEAU.b_error) @ k, jnp.inf))
-        kept = Kept(k[-1] / h, done.jacobian, jnp.where(done.fine, done.slowest, 1.0))
+        kept = Kept(plane.left(end, k[-1] / h), done.jacobian, jnp.where(done.fine, done.slowest, 1.0))
         return y1, error, {"y0": y0, "y1": y1}, kept, diffrax.RESULTS.successful
 
 

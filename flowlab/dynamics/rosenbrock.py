@@ -15,6 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.dynamics.charts import Flat
 from flowlab.dynamics.newton import jacobian
 
 GAMMA = 0.21193756319429014
@@ -65,15 +66,14 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
         flat, restore = ravel_pytree(y0)
         h = t1 - t0
 
-        def rate(y: jax.Array) -> jax.Array:
-            return ravel_pytree(terms.vf(t0, restore(y), args))[0]
-
+        plane = Flat.of(args, lambda y: terms.vf(t0, y, args), y0)
+        rate = plane.rate
         solve = self.factorised(rate, flat, h)
         a, c = jnp.asarray(_A), jnp.asarray(_C)
 
         def stage(i: Any, u: jax.Array) -> jax.Array:
             f = rate(flat + a[i] @ u)
-            return u.at[i].set(solve(f + (c[i] @ u) / h))
+            return u.at[i].set(plane.within(solve(plane.within(f + (c[i] @ u) / h))))
 
         u = jax.lax.fori_loop(0, STAGES, stage, jnp.zeros((STAGES, flat.size), flat.dtype))
         y1, error = restore(flat + a[-1] @ u + u[-1]), restore(u[-1])

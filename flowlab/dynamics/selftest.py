@@ -31,6 +31,9 @@ class _Probe(NamedTuple):
     def size(self, s: Any, z: Any, error: Any) -> jax.Array:
         return jnp.max(jnp.abs(error)) / TOLERANCE
 
+    def chart(self, z: Any) -> None:
+        return None
+
 
 def _rate(_: Any, y: jax.Array, __: Any) -> jax.Array:
     u, v = y

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import flowlab as fl
-from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
+from flowlab.core.errors import LanguageError, NotHomogeneous, RunFailed, ShapeMismatch
+from flowlab.discrete import spectrum, spheres
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import critical_points
 from flowlab.discrete.polish import polish
@@ -246,3 +247,41 @@ def test_many_weights_go_down_too():
     theta, _ = minimize(con, con.random(np.random.default_rng(4)))
     assert con.residual(theta) <= 1e-12
     assert lowest(con, theta, 3)[0][0] > 0
+
+
+def test_a_multiple_eigenvalue_is_found_as_often_as_it_is_there():
+    """Units of one and the same weights; a Krylov space of one vector meets one direction of them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 8)) / np.sqrt(8)
+    data = fl.Data(x, np.sign((x @ rng.normal(size=8)) * (x @ rng.normal(size=8))))
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), data, norm={"W1": 6.0, "W2": 6.0}, widths={"W1": 16})
+    theta, _ = minimize(con, con.random(np.random.default_rng(0)))
+    want = np.linalg.eigvalsh(con.riemannian(theta, con.spheres.basis(theta)))
+    assert int((np.abs(want - want[0]) < 1e-9).sum()) > 5
+    for values, off in (lowest(con, theta, 12), spectrum._by_blocks(con, theta, 12, 0, 1e-8)):
+        assert values == pytest.approx(want[:12], abs=1e-7 * np.abs(want).max())
+        assert off.max() < 1e-6 * np.abs(want).max()
+    with pytest.raises(LanguageError, match="use 1 to"):
+        lowest(con, theta, len(theta))
+
+
+@pytest.mark.parametrize("per", ["layer", "neuron", "network"])
+def test_compiled_spheres_are_the_spheres(per):
+    norm = {"network": 4.0} if per == "network" else {"W1": 2.0, "W2": 3.0}
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic", per=per), labelled(6, 3, 5), norm=norm, widths={"W1": 4})
+    layout, theta, v = con.spheres.layout, con.random(np.random.default_rng(1)), np.random.default_rng(2).normal(size=len(con.spheres.owner))
+    assert np.asarray(spheres.tangent(layout, per, theta, v)) == pytest.approx(con.spheres.tangent(theta, v), abs=1e-14)
+    assert np.asarray(spheres.project(layout, per, v)) == pytest.approx(con.spheres.project(v), abs=1e-14)
+    end, _ = minimize(con, theta, method="lbfgs")
+    assert con.residual(end) <= 1e-12
+
+
+def test_many_relus_come_to_rest_on_kinks_and_say_so():
+    rng = np.random.default_rng(3)
+    data = fl.Data(rng.normal(size=(12, 70)), np.sign(rng.normal(size=12)))
+    told = {"norm": {"W1": 3.0, "W2": 3.0}, "widths": {"W1": 30}}
+    with pytest.raises(RunFailed, match="on their kink"):
+        fl.constrained_minimum(fl.Problem("W2 @ relu(W1 @ x)", "logistic"), data, **told)
+    smooth = fl.constrained_minimum(fl.Problem("W2 @ softplus(W1 @ x)", "logistic"), data, **told)
+    assert smooth.residual <= 1e-10
+    assert (smooth.kind, len(smooth.eigenvalues)) in {("minimum", 20), ("Morse-Bott", 20)}
