@@ -56,7 +56,10 @@ class Filters(Claim):
         "Gradient flow on least squares filters singular directions by 1 - exp(-t s^2), ridge regression by s^2/(s^2 + 1/t): they differ by up to 0.20363, at "
         "t s^2 = 2.513, and the expected risks at the best time and the best penalty by a factor from 1 to 1.2147."
     )
-    latex = r"\sup_{x \ge 0}\left|1 - e^{-x} - \tfrac{x}{1+x}\right| = 0.20363, \quad x^* = 2.513, \qquad 1 \le \min_t R_{GF}(t)/\min_\lambda R_{ridge}(\lambda) \le 1.2147"
+    latex = (
+        r"\sup_{x \ge 0}\left|1 - e^{-x} - \tfrac{x}{1+x}\right| = 0.20363, \quad x^* = 2.513, \qquad "
+        r"1 \le \min_t R_{GF}(t)/\min_\lambda R_{ridge}(\lambda) \le 1.2147"
+    )
     source = "Poggio, Liao, Banburski 2020; Ali, Kolter and Tibshirani 2019"
     mutants = (USUAL, "filter of half the time", "penalty 2/t")
     counter_example = "as usually stated: were 1/t the penalty, the filters would be equal"
@@ -74,22 +77,48 @@ class Filters(Claim):
         share = {"filter of half the time": 0.5}.get(mutant or "", 1.0)
         times = {"penalty 2/t": 2.0}.get(mutant or "", 1.0)
         expected = 0.0 if mutant == USUAL else 0.20363
-        flow = {k: v for k, v in zip(("x", "filter"), found, strict=True)}
-        off = float(np.abs(flow["filter"] - (1 - np.exp(-share * flow["x"]))).max())
+        x, passed = found
+        off = float(np.abs(passed - (1 - np.exp(-share * x))).max())
         ratio, equal = _risks(case.seed, times)
         again = _grid(times)
         return Measurement.of(
             [
-                Quantity("largest difference of the filters", high if times == 1.0 else again[1], expected, 5e-6, error=high - low, route="interval bisection of x >= 0",
-                         second=again[1], second_route="bounded minimisation", printed="0.20363"),
-                Quantity("where it is", 0.5 * (a + b), 2.513, 1e-3, error=0.5 * (b - a), route="interval bisection", second=_grid(1.0)[0], second_route="bounded minimisation", printed="2.513"),
+                Quantity(
+                    "largest difference of the filters",
+                    high if times == 1.0 else again[1],
+                    expected,
+                    5e-6,
+                    error=high - low,
+                    route="interval bisection of x >= 0",
+                    second=again[1],
+                    second_route="bounded minimisation",
+                    printed="0.20363",
+                ),
+                Quantity(
+                    "where it is",
+                    0.5 * (a + b),
+                    2.513,
+                    1e-3,
+                    error=0.5 * (b - a),
+                    route="interval bisection",
+                    second=_grid(1.0)[0],
+                    second_route="bounded minimisation",
+                    printed="2.513",
+                ),
                 Quantity("distance of the flow's filter from 1 - exp(-t s^2)", off, 0.0, 1e-7, route="flow of one layer from zero, by singular direction"),
-                Quantity("risk at the best time over risk at the best penalty, least", ratio[0], 1.0, 1e-12, relation=">=", route="expected over a Gaussian prior, in closed form"),
+                Quantity(
+                    "risk at the best time over risk at the best penalty, least",
+                    ratio[0],
+                    1.0,
+                    1e-12,
+                    relation=">=",
+                    route="expected over a Gaussian prior, in closed form",
+                ),
                 Quantity("the same, largest", ratio[1], LARGEST, 0.0, relation="<=", route="12 designs and noise levels"),
                 Quantity("risk at t over risk at penalty 1/t, largest", equal, EQUAL, 0.0, relation="<=", route="12 designs, t from 1e-3 to 1e3"),
             ],
             "enclosed to 1e-6 and printed to five digits; the flow's tolerance; inequalities without slack",
-        )  # fmt: skip
+        )
 
 
 def _grid(times: float) -> tuple[float, float]:
@@ -100,7 +129,7 @@ def _grid(times: float) -> tuple[float, float]:
 
 
 def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """x = t s² and 1 - (residual in singular direction)/(its start) of a flow that starts at all but zero."""
+    """X = t s² and 1 - (residual in singular direction)/(its start) of a flow that starts at all but zero."""
     from flowlab.claims.instances import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
@@ -114,7 +143,16 @@ def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
     U, s, Vt = np.linalg.svd(x, full_matrices=False)
     w0 = 1e-3 * rng.normal(size=x.shape[1])
     t = 1.5 / float(np.median(s**2))
-    path = integrated(case, "N1 least squares", Problem("W1 @ x", "square", coordinates="weights"), State.from_weights({"W1": w0[None]}), data, time(t), rtol=1e-10, atol=1e-12)
+    path = integrated(
+        case,
+        "N1 least squares",
+        Problem("W1 @ x", "square", coordinates="weights"),
+        State.from_weights({"W1": w0[None]}),
+        data,
+        time(t),
+        rtol=1e-10,
+        atol=1e-12,
+    )
     end, best = Vt @ np.asarray(path.last.weights()["W1"]).ravel(), (U.T @ y) / s
     return t * s**2, 1.0 - (end - best) / (Vt @ w0 - best)
 

@@ -39,8 +39,8 @@ class MinimumNorm(Claim):
 
     title = "minimum norm of least squares holds for one layer"
     statement = (
-        "Gradient flow on least squares comes to X^+ y + P w(0), the minimum norm for w(0) = 0; for f = a b x it comes to a^2 + b^2 = sqrt(lambda^2 + 4 u^2) with "
-        "lambda = a(0)^2 - b(0)^2 and u = a b in the limit, which is the minimum 2u only if the start is balanced."
+        "Gradient flow on least squares comes to X^+ y + P w(0), the minimum norm for w(0) = 0; for f = a b x it comes to "
+        "a^2 + b^2 = sqrt(lambda^2 + 4 u^2) with lambda = a(0)^2 - b(0)^2 and u = a b in the limit, which is the minimum 2u only if the start is balanced."
     )
     latex = r"w(\infty) = X^+y + P_\perp w(0), \qquad (a^2 + b^2)(\infty) = \sqrt{\lambda^2 + 4u^2} \ge 2u"
     source = "against `minimum norm' for deep networks in Poggio, Liao, Banburski 2020; the law a^2 - b^2 after Du, Hu and Lee 2018"
@@ -77,7 +77,11 @@ class MinimumNorm(Claim):
             balance = abs(a * a - b * b) if mutant == "lambda instead of lambda squared" else (a * a - b * b) ** 2
             expected = 2 * u if mutant == USUAL else float(np.sqrt(balance + 4 * u * u))
             squares = float(end["W1"][0, 0] ** 2 + end["W2"][0, 0] ** 2)
-            told.append(Quantity(f"a^2 + b^2 from {a:g}, {b:g}", squares, expected, 1e-9, route="flow", second=_closed(a, b, u), second_route="root of the law and ab = u"))
+            told.append(
+                Quantity(
+                    f"a^2 + b^2 from {a:g}, {b:g}", squares, expected, 1e-9, route="flow", second=_closed(a, b, u), second_route="root of the law and ab = u"
+                )
+            )
         return Measurement.of(told, "flows are run until residuals are below 1e-10, at rtol 1e-11", target=u)
 
 

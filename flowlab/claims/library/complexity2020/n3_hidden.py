@@ -14,7 +14,7 @@ NORMS = (8.0, 16.0, 32.0)
 
 
 def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
-    """argmin Σ exp(-R z_n v) over unit v, by Newton's method on the sphere; z = y x, (N, d), separable."""
+    """Argmin Σ exp(-R z_n v) over unit v, by Newton's method on the sphere; z = y x, (N, d), separable."""
     v = near / np.linalg.norm(near)
 
     def value(u: np.ndarray) -> float:
@@ -72,8 +72,8 @@ class HiddenRegularisation(Claim):
 
     title = "the flow follows the constrained minimiser up to a term of order 1/R"
     statement = (
-        "For one layer on samples that are all support vectors R times the distance of the direction from the constrained minimiser at the same norm tends to |P w(0)|, the start off the samples, "
-        "under gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
+        "For one layer on samples that are all support vectors R times the distance of the direction from the constrained minimiser "
+        "at the same norm tends to |P w(0)|, the start off the samples, under gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
     )
     latex = r"R\,\lVert v(t) - V_{R(t)}\rVert \to \lVert P_\perp w(0)\rVert \;\text{(GF)}, \qquad \to 0 \;\text{(WN)}"
     source = "Poggio, Liao, Banburski 2020, hidden complexity control; eq. (1.12)"
@@ -102,7 +102,15 @@ class HiddenRegularisation(Claim):
         told = [Quantity("R |v - V_R| of gradient flow", far, off, 1e-3 * off, route="flow at log t = 1e6, Newton's method on the sphere")]
         before = np.inf
         for norm in NORMS:
-            wn = integrated(case, f"N3 weight normalisation to R = {norm:g}", Problem("W1 @ x", scheme="weight_normalization"), start, data, norm_above(norm), max_steps=400_000)
+            wn = integrated(
+                case,
+                f"N3 weight normalisation to R = {norm:g}",
+                Problem("W1 @ x", scheme="weight_normalization"),
+                start,
+                data,
+                norm_above(norm),
+                max_steps=400_000,
+            )
             near, at = _apart(wn, data)
             if np.isfinite(before):
                 told.append(Quantity(f"R |v - V_R| of weight normalisation at R = {at:.3g} over that at half of it", near / before, 0.7, 0.0, relation="<="))
@@ -143,5 +151,6 @@ class NormAndErrors(Claim):
                 Quantity("rho gamma/log t", float(rho[-1] * gamma / log_t[-1] ** power), 1.0, 1e-3, route="flow at log t = 1e6", second=None),
             ],
             "a count, an unbounded growth seen over three decades, and a limit that lacks a few units of 1/log t",
-            separated_at=float(log_t[int(np.argmax(margins > 0))]), gamma=gamma,
-        )  # fmt: skip
+            separated_at=float(log_t[int(np.argmax(margins > 0))]),
+            gamma=gamma,
+        )

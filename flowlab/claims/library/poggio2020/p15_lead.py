@@ -73,8 +73,8 @@ class Lead(Claim):
 
     title = "adiabatic lead of the Lagrange flow"
     statement = (
-        "From the same start and at the same R the Lagrange flow of a two-layer ReLU network has a margin never more than 5 % below that of gradient flow, above it by more than 5 % in "
-        "some cases, and extrapolated by m_inf - a/R within 5 % of it in most of them; shown on five drawn instances."
+        "From the same start and at the same R the Lagrange flow of a two-layer ReLU network has a margin never more than "
+        "5 % below that of gradient flow, above it by more than 5 % in some cases, and extrapolated by m_inf - a/R within 5 % of it in most of them; shown on five drawn instances."
     )
     latex = r"m_{LM}(R) \ge 0.95\, m_{GF}(R), \qquad m = m_\infty - a/R,\; m_\infty^{LM} \approx m_\infty^{GF}"
     source = "against `normalised dynamics equivalent to those of the constrained problem' in Poggio, Banburski, Liao 2020"
@@ -98,8 +98,19 @@ class Lead(Claim):
         told = [
             Quantity("instances on which both flows arrive", len(gf), COUNT, 0.5, altered=0.0, route=f"of at most {TRIES} drawn"),
             Quantity("least lead at equal R", float(lead.min(initial=np.inf)), -0.05, 0.0, relation=">=", route="R = 20, 40, 80"),
-            Quantity("largest lead at R = 20", float(lead[:, 0].max(initial=-np.inf)), 0.0 if mutant == USUAL else 0.05, 0.05 if mutant == USUAL else 0.0,
-                     relation="<=" if mutant == USUAL else ">="),
+            Quantity(
+                "largest lead at R = 20",
+                float(lead[:, 0].max(initial=-np.inf)),
+                0.0 if mutant == USUAL else 0.05,
+                0.05 if mutant == USUAL else 0.0,
+                relation="<=" if mutant == USUAL else ">=",
+            ),
             Quantity("share of instances with equal limits", equal, 0.6, 0.0, relation=">=", route="m_inf - a/R through R = 40 and 80, to 5 %"),
-        ]  # fmt: skip
-        return Measurement.of(told, "5 % is what the statement says; counts of five instances", leads=lead.tolist(), leads_in_the_limit=ends.tolist(), instances=runs["instances"][0])
+        ]
+        return Measurement.of(
+            told,
+            "5 % is what the statement says; counts of five instances",
+            leads=lead.tolist(),
+            leads_in_the_limit=ends.tolist(),
+            instances=runs["instances"][0],
+        )

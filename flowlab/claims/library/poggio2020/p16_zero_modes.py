@@ -68,11 +68,19 @@ class NoZeroModes(Claim):
             least /= 2.0 if mutant == "multiplier doubled" else 1.0
             more = data.d > data.n
             told += [
-                Quantity(f"least eigenvalue over R s, {data.n} samples in {data.d} dimensions", least, 1.0, 1e-9, relation="=" if more else ">=",
-                         route="critical_points at R = 15", second=values[0] / drift if mutant is None else None, second_route="eq. (1.11) by hand"),
+                Quantity(
+                    f"least eigenvalue over R s, {data.n} samples in {data.d} dimensions",
+                    least,
+                    1.0,
+                    1e-9,
+                    relation="=" if more else ">=",
+                    route="critical_points at R = 15",
+                    second=values[0] / drift if mutant is None else None,
+                    second_route="eq. (1.11) by hand",
+                ),
                 Quantity(f"zero modes, {data.n} samples in {data.d} dimensions", point.nullity, 0.0, 0.5, altered=0.0, route="critical_points"),
                 Quantity(f"R s/L, {data.n} samples in {data.d} dimensions", drift, 0.0, 0.0, relation=">=", altered=0.0),
-            ]  # fmt: skip
+            ]
         return Measurement.of(told, "eigenvalues of log L, in units of R s/L; the inequality is exact, so only roundings remain", norm=NORM)
 
 
@@ -121,21 +129,39 @@ class ZeroModes(Claim):
             best = _points(case, LINEAR, data, data.name, {"W1": h}, 4)[0]
             told.append(_count(f"zero modes of W2 W1 x, h = {h}", best.nullity, wanted(h - 1), best.explained, str(h - 1)))
             if h > 1:
-                told.append(Quantity(f"gap above them, h = {h}", min(best.gap, 1e300), 1e4, 0.0, relation=">=", route="least other eigenvalue over the largest of them"))
+                told.append(
+                    Quantity(f"gap above them, h = {h}", min(best.gap, 1e300), 1e4, 0.0, relation=">=", route="least other eigenvalue over the largest of them")
+                )
         two = case.once("P18 samples", samples)
         for h, modes in ((4, 2), (8, 6)):
             points = _points(case, RELU, two, two.name, {"W1": h}, 12)
             full = [p for p in points if p.index == 0 and not p.kinks and points.symmetries.directions(points.constrained.row(p.state)) == (h, 2)]
-            told.append(_count(f"zero modes of W2 relu(W1 x) on two samples, h = {h}", full[0].nullity if full else np.nan, 2.0 if mutant == "as many as directions" else wanted(modes),
-                               full[0].explained if full else None, str(modes)))  # fmt: skip
+            told.append(
+                _count(
+                    f"zero modes of W2 relu(W1 x) on two samples, h = {h}",
+                    full[0].nullity if full else np.nan,
+                    2.0 if mutant == "as many as directions" else wanted(modes),
+                    full[0].explained if full else None,
+                    str(modes),
+                )
+            )
         points = _points(case, RELU, data, data.name, {"W1": 4}, 12)
         for p in points:
             active, distinct = points.symmetries.directions(points.constrained.row(p.state))
             bent += p.kinks > 0
             if active == 4 and p.index == 0 and not p.kinks:
-                told.append(_count(f"zero modes of W2 relu(W1 x), minimum {smooth}, {active} units, {distinct} directions", p.nullity, wanted(active - distinct), p.explained))
+                told.append(
+                    _count(
+                        f"zero modes of W2 relu(W1 x), minimum {smooth}, {active} units, {distinct} directions",
+                        p.nullity,
+                        wanted(active - distinct),
+                        p.explained,
+                    )
+                )
                 smooth += 1
-        return Measurement.of(told, "counts; zero are eigenvalues below 1e-7 of the largest, and a gap of four decades must lie above them", smooth_minima=smooth, on_kinks=bent)
+        return Measurement.of(
+            told, "counts; zero are eigenvalues below 1e-7 of the largest, and a gap of four decades must lie above them", smooth_minima=smooth, on_kinks=bent
+        )
 
 
 def _count(name: str, found: float, wanted: float, explained: float | None, printed: str = "") -> Quantity:

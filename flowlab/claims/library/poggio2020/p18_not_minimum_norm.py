@@ -22,7 +22,7 @@ NEAR, DRAWN = 0.03, 3
 
 
 def samples() -> Any:
-    """x = (±1, 1/4), both of class +1."""
+    """X = (±1, 1/4), both of class +1."""
     from flowlab.language.data import Data
 
     return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
@@ -114,21 +114,36 @@ class NotMinimumNorm(Claim):
         kkt = case.once("P18 KKT", _kkt)
         return Measurement.of(
             [
-                Quantity("q_min/|theta|^2 with one unit dead", value, limit, 1e-7, route="flow at log t = 1e6, kinks followed",
-                         second=kkt, second_route="the KKT point beside the direction ((0, 1), dead), by Newton's method"),
+                Quantity(
+                    "q_min/|theta|^2 with one unit dead",
+                    value,
+                    limit,
+                    1e-7,
+                    route="flow at log t = 1e6, kinks followed",
+                    second=kkt,
+                    second_route="the KKT point beside the direction ((0, 1), dead), by Newton's method",
+                ),
                 Quantity("the same at log t = 1600", soon, 0.125 * (1 - still / squares), 1e-6, route="flow", printed="0.12498"),
                 Quantity("q_min/|theta|^2 from equal units", same, 0.125, 1e-12, route="flow at log t = 1e6", printed="0.125"),
                 Quantity("q_min/|theta|^2 with one unit for each sample", good, OPTIMUM, 3e-7, route="flow at log t = 1e6", printed="0.25769"),
                 Quantity("the same at log t = 1e4", later, OPTIMUM, 2e-5, route="flow", printed="0.25768"),
                 Quantity("largest q_min/|theta|^2", best, OPTIMUM, 1e-10, route="max_margin from random starts", printed="0.25769"),
-                Quantity("its upper enclosure", high, OPTIMUM, 1e-6, route="bisection with interval arithmetic", second=low,
-                         second_route="lower enclosure of sqrt(17)/16, which two units along the samples reach"),
+                Quantity(
+                    "its upper enclosure",
+                    high,
+                    OPTIMUM,
+                    1e-6,
+                    route="bisection with interval arithmetic",
+                    second=low,
+                    second_route="lower enclosure of sqrt(17)/16, which two units along the samples reach",
+                ),
                 *(Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6") for k, v in enumerate(drawn)),
             ],
             "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; exact values otherwise",
-            enclosure=[low, high], starts=[w.tolist() for w in near],
+            enclosure=[low, high],
+            starts=[w.tolist() for w in near],
             horizons="the printed .12498 and .25768 are values before the limit, and are met at log t = 1600 and 1e4",
-        )  # fmt: skip
+        )
 
 
 def _best() -> float:

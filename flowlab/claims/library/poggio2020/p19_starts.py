@@ -55,7 +55,10 @@ class Starts(Claim):
         "In the limit the predictor of one linear layer and of a fully connected deep linear network is the maximum margin from every start; the limit of a "
         "ReLU network depends on the start, and so does that of a diagonal linear network with a coordinate that starts at zero."
     )
-    latex = r"b/\lVert b\rVert \to v^* \;\text{from every start (linear)}, \qquad \min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 \text{ or } \tfrac{\sqrt{17}}{16} \;\text{(ReLU)}"
+    latex = (
+        r"b/\lVert b\rVert \to v^* \;\text{from every start (linear)}, \qquad "
+        r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 \text{ or } \tfrac{\sqrt{17}}{16} \;\text{(ReLU)}"
+    )
     source = "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for diagonal networks"
     mutants = ("ReLU networks forget the start", "diagonal networks forget the start", "least sum of squares of a diagonal predictor")
     counter_example = "ReLU networks forget the start: two starts on two samples lead to margins of 1/8 and 0.2577"
@@ -67,8 +70,8 @@ class Starts(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.instances import separable
         from flowlab.claims.library.poggio2020.p08_linear import machine
-        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
+        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
 
         data = separable(8, 3, case.seed)
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
@@ -80,11 +83,26 @@ class Starts(Claim):
             told.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=f"{len(STARTS)} starts to log t = {LATE[net]:g}"))
         dead, _, control = STARTS.values()
         low, high = (joint(run(case, name, first, FAR))[0] for name, first in (("one unit dead", dead), ("one unit for each sample", control)))
-        told.append(Quantity("ratio of margins of a ReLU network", high / low, 1.0 if mutant == "ReLU networks forget the start" else 8.0 * OPTIMUM, 1e-5, route="two starts of P18"))
+        told.append(
+            Quantity(
+                "ratio of margins of a ReLU network",
+                high / low,
+                1.0 if mutant == "ReLU networks forget the start" else 8.0 * OPTIMUM,
+                1e-5,
+                route="two starts of P18",
+            )
+        )
         margins, most = _diagonal(case)
         for k, m in enumerate(margins):
-            told.append(Quantity(f"margin of a diagonal network without coordinate {k}, over |b|_1", m, most[-1] if mutant == "diagonal networks forget the start" else most[k], 1e-3,
-                                 route=f"flow to log t = {LATE[DIAGONAL]:g}"))  # fmt: skip
+            told.append(
+                Quantity(
+                    f"margin of a diagonal network without coordinate {k}, over |b|_1",
+                    m,
+                    most[-1] if mutant == "diagonal networks forget the start" else most[k],
+                    1e-3,
+                    route=f"flow to log t = {LATE[DIAGONAL]:g}",
+                )
+            )
         if mutant == "least sum of squares of a diagonal predictor":
             told[-1] = Quantity("its margin over |b|_2", float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]), most[2], 1e-3)
         return Measurement.of(told, "what is left of the start falls like 1/log t, with constants of a few units", samples=len(z))
@@ -113,6 +131,8 @@ def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
         # b = p - m with p, m >= 0 and sum 1; the largest smallest margin.
         rows = np.hstack([-part, part, np.ones((len(z), 1))])
         size = 2 * len(keep)
-        found = linprog(np.r_[np.zeros(size), -1.0], A_ub=rows, b_ub=np.zeros(len(z)), A_eq=[[1.0] * size + [0.0]], b_eq=[1.0], bounds=[(0, None)] * size + [(None, None)])
+        found = linprog(
+            np.r_[np.zeros(size), -1.0], A_ub=rows, b_ub=np.zeros(len(z)), A_eq=[[1.0] * size + [0.0]], b_eq=[1.0], bounds=[(0, None)] * size + [(None, None)]
+        )
         most.append(float(-found.fun))
     return _margins(_ends(case, DIAGONAL, data), z, 1), most

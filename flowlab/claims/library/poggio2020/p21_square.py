@@ -38,8 +38,9 @@ class SquareLoss(Claim):
 
     title = "square loss: equilibrium of the norm, equal margins in the limit"
     statement = (
-        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at rho = sum f/(2 lambda + sum f^2), with decay of each of two layers at "
-        "R = (sum f - 2 lambda)/sum f^2; where the samples can be fitted, margins become equal to 1/rho in the limit lambda -> 0, their spread in proportion to lambda."
+        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at "
+        "rho = sum f/(2 lambda + sum f^2), with decay of each of two layers at R = (sum f - 2 lambda)/sum f^2; where the samples can be fitted, margins become "
+        "equal to 1/rho in the limit lambda -> 0, their spread in proportion to lambda."
     )
     latex = r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; \lambda \to 0"
     source = "Poggio, Banburski, Liao 2020; Poggio and Liao 2020-21, Xu, Rangamani et al. 2022-23 for the square loss"
@@ -61,15 +62,26 @@ class SquareLoss(Claim):
             R, f = _ended(case, data, "W1 @ x", decay)
             ridge = np.linalg.solve(x.T @ x + 2.0 * decay * np.eye(D), x.T @ y)
             spreads.append(_spread(f))
-            told.append(Quantity(f"rho at lambda = {decay:g}", R, float(f.sum() / (part * decay + (f**2).sum())), 1e-8 * R, route="flow at rest",
-                                 second=float(np.linalg.norm(ridge)) if mutant is None else None, second_route="ridge regression in closed form"))  # fmt: skip
+            told.append(
+                Quantity(
+                    f"rho at lambda = {decay:g}",
+                    R,
+                    float(f.sum() / (part * decay + (f**2).sum())),
+                    1e-8 * R,
+                    route="flow at rest",
+                    second=float(np.linalg.norm(ridge)) if mutant is None else None,
+                    second_route="ridge regression in closed form",
+                )
+            )
         # Local orders of the spread in λ, extrapolated to λ = 0 from the last three decays, which are halved.
         early, late = (np.log2(spreads[k] / spreads[k + 1]) for k in (1, 2))
         order, power = 2 * late - early, 0.5 if mutant == "spread like the root of lambda" else 1.0
         told.append(Quantity("order of the margins' spread in lambda", float(order), power, 4e-3, error=abs(order - late) / 4, route="Richardson over decays"))
         a, b, c = spreads[1:]
         first, second = 2 * b - a, 2 * c - b
-        told.append(Quantity("spread of the margins as lambda -> 0", float((4 * second - first) / 3), 0.0, 1e-2 * c, altered=0.0, route="Richardson over decays"))
+        told.append(
+            Quantity("spread of the margins as lambda -> 0", float((4 * second - first) / 3), 0.0, 1e-2 * c, altered=0.0, route="Richardson over decays")
+        )
         decay = 0.05
         R, f = _ended(case, data, "W2 @ W1 @ x", decay)
         expected = f.sum() / (part * decay + (f**2).sum()) if mutant == "formula of one layer for two" else (f.sum() - part * decay) / (f**2).sum()

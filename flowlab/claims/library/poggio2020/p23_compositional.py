@@ -1,6 +1,7 @@
 """P23: how many units generic and compositional networks take, on what can be counted exactly and measured without fitting."""
 
 import itertools
+
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -92,15 +93,18 @@ def _powers(d: int) -> bool:
 
 @claim("P23")
 class Compositional(Claim):
-    """Units for an error ε grow like ε^{-d/2} on a grid of all variables, like ε^{-1} node by node; a product of d variables is 2(d - 1) against 2^{d/2} units and more."""
+    """Units grow like ε^{-d/2} on a grid of all variables and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against binom(d, d/2) and more."""
 
     title = "approximation of compositional functions (experiment with stated limits)"
     statement = (
-        "For h3(h1(x1, x2), h2(x3, x4)) with two derivatives, interpolation on grids takes eps^(-d/2) nodes in all d = 4 variables together and eps^(-1) node by "
-        "node; the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
+        "For h3(h1(x1, x2), h2(x3, x4)) with two derivatives, interpolation on grids takes eps^(-d/2) nodes in all d = 4 variables "
+        "together and eps^(-1) node by node; the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
         "Grids are one way to build networks: nothing is said of the best shallow one."
     )
-    latex = r"N_{\text{grid}} \sim \varepsilon^{-d/2}, \quad N_{\text{tree}} \sim \varepsilon^{-1}; \qquad \tbinom{d}{d/2} \le N_{\text{shallow}}(x_1\cdots x_d) \le 2^{d-1},\; N_{\text{tree}} = 2(d-1)"
+    latex = (
+        r"N_{\text{grid}} \sim \varepsilon^{-d/2}, \quad N_{\text{tree}} \sim \varepsilon^{-1}; \qquad "
+        r"\tbinom{d}{d/2} \le N_{\text{shallow}}(x_1\cdots x_d) \le 2^{d-1},\; N_{\text{tree}} = 2(d-1)"
+    )
     source = "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for products"
     mutants = ("generic exponent of the tree", "dimension three", "first derivatives only")
     counter_example = "dimension three: h3(h1(x1, x2), x3) has another exponent, 3/2"
@@ -117,21 +121,48 @@ class Compositional(Claim):
         ends = [(_exponent(generic, cells), _exponent(generic[:-1], cells[:-1])), (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1]))]
         # Errors are c m^-2 (1 + O(m^-2)), so that a halved mesh quarters what an exponent lacks.
         told = []
-        for (late, early), wanted, name in zip(ends, (4.0 / m, (4.0 if mutant == "generic exponent of the tree" else 2.0) / m), ("a grid of four variables", "grids node by node"), strict=True):
+        for (late, early), wanted, name in zip(
+            ends, (4.0 / m, (4.0 if mutant == "generic exponent of the tree" else 2.0) / m), ("a grid of four variables", "grids node by node"), strict=True
+        ):
             value = (4 * late - early) / 3
-            told.append(Quantity(f"exponent of 1/eps on {name}", value, wanted, 5e-3 * wanted, error=abs(value - late) / 3, route="Richardson over grids of 6, 12, 24 cells"))
+            told.append(
+                Quantity(
+                    f"exponent of 1/eps on {name}", value, wanted, 5e-3 * wanted, error=abs(value - late) / 3, route="Richardson over grids of 6, 12, 24 cells"
+                )
+            )
         told.append(Quantity("nodes of the grid over those of the tree, last error or less", many[-1] / few[-1], 50.0, 0.0, relation=">="))
         for k in DEGREES:
-            told.append(Quantity(f"rank of the product of {k} variables", case.once(f"P23 rank {k}", lambda k=k: _rank(k)), float(_binomial(k)), 0.5, altered=0.0, route="rank of its flattening, a matrix of 0 and 1"))
-        told.append(Quantity("products written by 2^(d-1) powers, d = 2, 3, 4", float(case.once("P23 powers", lambda: sum(_powers(k) for k in (2, 3, 4)))), 3.0, 0.5, altered=0.0, route="expanded by sympy"))
+            told.append(
+                Quantity(
+                    f"rank of the product of {k} variables",
+                    case.once(f"P23 rank {k}", lambda k=k: _rank(k)),
+                    float(_binomial(k)),
+                    0.5,
+                    altered=0.0,
+                    route="rank of its flattening, a matrix of 0 and 1",
+                )
+            )
+        told.append(
+            Quantity(
+                "products written by 2^(d-1) powers, d = 2, 3, 4",
+                float(case.once("P23 powers", lambda: sum(_powers(k) for k in (2, 3, 4)))),
+                3.0,
+                0.5,
+                altered=0.0,
+                route="expanded by sympy",
+            )
+        )
         told.append(Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<="))
-        return Measurement.of(told, "orders of interpolation extrapolated over three grids; exact counts", errors={"grid": generic, "tree": tree}, nodes={"grid": many, "tree": few},
-                              limits="piecewise multilinear interpolation of one smooth function in four variables; products in one layer of powers of degree d")  # fmt: skip
+        return Measurement.of(
+            told,
+            "orders of interpolation extrapolated over three grids; exact counts",
+            errors={"grid": generic, "tree": tree},
+            nodes={"grid": many, "tree": few},
+            limits="piecewise multilinear interpolation of one smooth function in four variables; products in one layer of powers of degree d",
+        )
 
 
 def _binomial(d: int) -> int:
     from math import comb
 
     return comb(d, d // 2)
-
-

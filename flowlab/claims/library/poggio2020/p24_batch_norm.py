@@ -49,8 +49,13 @@ def _flow(seed: int, whole: bool, scale: float) -> dict[str, Any]:
     g, size = np.asarray(g), np.linalg.norm(W, axis=1)
     turn = (g - W * (np.sum(g * W, axis=1) / size**2)[:, None]) / size[:, None]
     last = np.asarray(unravel(jnp.asarray(end))["W"])
-    return {"rows": size**2, "ends": np.sum(last**2, axis=1), "speed": float(np.linalg.norm(turn)), "along": float(np.abs(np.sum(g * W, axis=1)).max()),
-            "gains": np.abs(np.asarray(unravel(jnp.asarray(end))["g"]) - start["g"]).max()}  # fmt: skip
+    return {
+        "rows": size**2,
+        "ends": np.sum(last**2, axis=1),
+        "speed": float(np.linalg.norm(turn)),
+        "along": float(np.abs(np.sum(g * W, axis=1)).max()),
+        "gains": np.abs(np.asarray(unravel(jnp.asarray(end))["g"]) - start["g"]).max(),
+    }
 
 
 def _ravel(weights: dict[str, np.ndarray]) -> tuple[Any, Any]:
@@ -83,7 +88,10 @@ class BatchNorm(Claim):
         "A layer followed by batch normalisation over the full batch without epsilon is scale invariant row by row: gradient flow keeps the norm of "
         "every row, a step of gradient descent adds exactly eta^2 |g|^2 to its square, and directions move at a speed proportional to 1/|W|^2."
     )
-    latex = r"\langle w_j, \partial_{w_j} L\rangle = 0, \qquad \Delta\lVert W\rVert^2 = \eta^2 \lVert g\rVert^2, \qquad \lVert\dot{\hat w}\rVert \propto \lVert w\rVert^{-2}"
+    latex = (
+        r"\langle w_j, \partial_{w_j} L\rangle = 0, \qquad "
+        r"\Delta\lVert W\rVert^2 = \eta^2 \lVert g\rVert^2, \qquad \lVert\dot{\hat w}\rVert \propto \lVert w\rVert^{-2}"
+    )
     source = "Banburski et al. 2019 (Theory III) on batch normalisation as constrained optimisation; Ioffe and Szegedy 2015"
     mutants = ("no division by the deviation", "eta instead of eta^2", "speed of the first power")
     counter_example = "no division by the deviation: centring alone is not scale invariant"
@@ -101,12 +109,16 @@ class BatchNorm(Claim):
         power = 1.0 if mutant == "speed of the first power" else 2.0
         return Measurement.of(
             [
-                Quantity("largest relative drift of a row's |w|^2", float(np.abs(two["ends"] / two["rows"] - 1.0).max()), 0.0, 1e-9, route="DOP853 at rtol 1e-12"),
+                Quantity(
+                    "largest relative drift of a row's |w|^2", float(np.abs(two["ends"] / two["rows"] - 1.0).max()), 0.0, 1e-9, route="DOP853 at rtol 1e-12"
+                ),
                 Quantity("largest |<w, grad>|", max(one["along"], two["along"]), 0.0, 1e-11, route="autodiff"),
                 Quantity("change of |W|^2 by descent", change, wanted, 1e-11 * max(squares, 1.0), route="40 steps of gradient descent"),
                 Quantity("exponent of the directions' speed in |W|", float(np.log2(one["speed"] / two["speed"])), power, 1e-10, route="speeds at |W| and 2|W|"),
                 Quantity("change of a gain by the flow", float(one["gains"]), 1e-3, 0.0, relation=">=", route="DOP853 at rtol 1e-12"),
             ],
             "identities, so that roundings and the solver's tolerance remain; the gains move, so that scale is kept per channel and not per layer",
-            steps=COUNT, step=STEP, time=TIME,
-        )  # fmt: skip
+            steps=COUNT,
+            step=STEP,
+            time=TIME,
+        )
