@@ -73,7 +73,8 @@ class HiddenRegularisation(Claim):
     title = "the flow follows the constrained minimiser up to a term of order 1/R"
     statement = (
         "For one layer on samples that are all support vectors R times the distance of the direction from the constrained minimiser "
-        "at the same norm tends to |P w(0)|, the start off the samples, under gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
+        "at the same norm tends to |P w(0)|, the start off the samples, under "
+        "gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
     )
     latex = r"R\,\lVert v(t) - V_{R(t)}\rVert \to \lVert P_\perp w(0)\rVert \;\text{(GF)}, \qquad \to 0 \;\text{(WN)}"
     source = "Poggio, Liao, Banburski 2020, hidden complexity control; eq. (1.12)"

@@ -74,7 +74,8 @@ class Lead(Claim):
     title = "adiabatic lead of the Lagrange flow"
     statement = (
         "From the same start and at the same R the Lagrange flow of a two-layer ReLU network has a margin never more than "
-        "5 % below that of gradient flow, above it by more than 5 % in some cases, and extrapolated by m_inf - a/R within 5 % of it in most of them; shown on five drawn instances."
+        "5 % below that of gradient flow, above it by more than 5 % in some cases, and "
+        "extrapolated by m_inf - a/R within 5 % of it in most of them; shown on five drawn instances."
     )
     latex = r"m_{LM}(R) \ge 0.95\, m_{GF}(R), \qquad m = m_\infty - a/R,\; m_\infty^{LM} \approx m_\infty^{GF}"
     source = "against `normalised dynamics equivalent to those of the constrained problem' in Poggio, Banburski, Liao 2020"

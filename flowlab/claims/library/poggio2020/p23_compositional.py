@@ -93,12 +93,13 @@ def _powers(d: int) -> bool:
 
 @claim("P23")
 class Compositional(Claim):
-    """Units grow like ε^{-d/2} on a grid of all variables and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against binom(d, d/2) and more."""
+    """Units grow like ε^{-d/2} on a grid and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against binom(d, d/2) and more."""
 
     title = "approximation of compositional functions (experiment with stated limits)"
     statement = (
         "For h3(h1(x1, x2), h2(x3, x4)) with two derivatives, interpolation on grids takes eps^(-d/2) nodes in all d = 4 variables "
-        "together and eps^(-1) node by node; the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
+        "together and eps^(-1) node by node; "
+        "the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
         "Grids are one way to build networks: nothing is said of the best shallow one."
     )
     latex = (
