@@ -10,7 +10,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
 DEEP, DIAGONAL = "W2 @ W1 @ x", "sum(u * v * x)"
-LATE = {"W1 @ x": 1e6, DEEP: 1e5, DIAGONAL: 1e5}
+LATE = {"W1 @ x": 1e6, DEEP: 1e5, DIAGONAL: 1e6}
 STARTS = 3
 
 
@@ -32,7 +32,7 @@ def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
     for k in range(STARTS):
         start = initial_state(problem.network, data, seed=1000 * k + case.seed, default_width=3)
         if net == DIAGONAL:
-            # One coordinate that all but starts at zero: it is late, and the limit remembers that.
+            # One coordinate that starts at zero in both factors stays there, and the limit remembers that.
             rng = np.random.default_rng(1000 * k + case.seed)
             u = rng.uniform(0.5, 1.0, size=data.d) * (np.arange(data.d) != k)
             start = State.from_weights({"u": u, "v": u})
@@ -109,7 +109,7 @@ class Starts(Claim):
 
 
 def _cross() -> Any:
-    """Two samples in three dimensions, whose largest margin over |b|_1 is 2/3 with all coordinates and 1/2, 1/2, 0.6 without one of them."""
+    """Two samples in three dimensions, whose largest margin over |b|_1 is 0.6, and 0.5 without the first or the second coordinate."""
     from flowlab.language.data import Data
 
     return Data([[1.0, 0.2, 0.5], [0.2, 1.0, 0.5]], [1.0, 1.0], name="two samples in three dimensions", kind="binary")

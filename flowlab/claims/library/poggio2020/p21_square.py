@@ -10,7 +10,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
 N, D = 6, 9
-DECAYS = (1e-1, 1e-2, 5e-3, 2.5e-3)
+DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
 
 
 def _ended(case: Case, data: Any, net: str, decay: float) -> tuple[float, np.ndarray]:
@@ -52,6 +52,7 @@ class SquareLoss(Claim):
         return "it is about samples of its own that can be fitted" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        from flowlab.claims.library.poggio2020.p06_rules import order_of
         from flowlab.language.data import Data
 
         rng = np.random.default_rng(case.seed)
@@ -73,15 +74,12 @@ class SquareLoss(Claim):
                     second_route="ridge regression in closed form",
                 )
             )
-        # Local orders of the spread in λ, extrapolated to λ = 0 from the last three decays, which are halved.
-        early, late = (np.log2(spreads[k] / spreads[k + 1]) for k in (1, 2))
-        order, power = 2 * late - early, 0.5 if mutant == "spread like the root of lambda" else 1.0
-        told.append(Quantity("order of the margins' spread in lambda", float(order), power, 4e-3, error=abs(order - late) / 4, route="Richardson over decays"))
+        order, bar = order_of(spreads)
+        power = 0.5 if mutant == "spread like the root of lambda" else 1.0
+        told.append(Quantity("order of the margins' spread in lambda", order, power, 4e-3, error=bar, route="local orders at four decays, extrapolated"))
         a, b, c = spreads[1:]
         first, second = 2 * b - a, 2 * c - b
-        told.append(
-            Quantity("spread of the margins as lambda -> 0", float((4 * second - first) / 3), 0.0, 1e-2 * c, altered=0.0, route="Richardson over decays")
-        )
+        told.append(Quantity("spread of the margins as lambda -> 0", (4 * second - first) / 3, 0.0, 1e-2 * c, altered=0.0, route="Richardson over decays"))
         decay = 0.05
         R, f = _ended(case, data, "W2 @ W1 @ x", decay)
         expected = f.sum() / (part * decay + (f**2).sum()) if mutant == "formula of one layer for two" else (f.sum() - part * decay) / (f**2).sum()
