@@ -94,6 +94,7 @@ class NotMinimumNorm(Claim):
     counter_example = "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
     usual = "Gradient flow under exponential losses converges in direction to minimum norm solutions."
     decisive = "min_n q_n/|theta|^2 in the limit: 1/8 from an open set of starts, where minimum norm asks for 0.25769"
+    quick = False
 
     def hypotheses(self, case: Case) -> str | None:
         if case.problem is not None or case.data is not None:

@@ -85,6 +85,7 @@ class ExpectedError(Claim):
     counter_example = "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the way to it"
     usual = "Gradient descent on the training loss minimises the expected error."
     decisive = "expected error of the late direction against the least one along the path, in closed form; refuted on this instance, no more"
+    quick = False
 
     def hypotheses(self, case: Case) -> str | None:
         return "it is about an instance of its own, whose expected error is known in closed form" if case.problem is not None or case.data is not None else None
