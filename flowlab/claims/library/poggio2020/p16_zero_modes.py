@@ -100,7 +100,7 @@ class ZeroModes(Claim):
 
     title = "minima of more than one layer are not hyperbolic"
     statement = (
-        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes, and a smooth minimum of a ReLU network as many "
+        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes, and a smooth minimum of a ReLU network that separates the samples as many "
         "as active units less their distinct directions."
     )
     latex = r"\dim\ker H = h - 1 \;\text{(linear)}, \qquad \dim\ker H = \#\text{active} - \#\text{directions} \;\text{(ReLU)}"
@@ -135,7 +135,9 @@ class ZeroModes(Claim):
         two = case.once("P18 samples", samples)
         for h, modes in ((4, 2), (8, 6)):
             points = _points(case, RELU, two, two.name, {"W1": h}, 12)
-            full = [p for p in points if p.index == 0 and not p.kinks and points.symmetries.directions(points.constrained.row(p.state)) == (h, 2)]
+            full = [
+                p for p in points if p.index == 0 and not p.kinks and p.margin > 0 and points.symmetries.directions(points.constrained.row(p.state)) == (h, 2)
+            ]
             told.append(
                 _count(
                     f"zero modes of W2 relu(W1 x) on two samples, h = {h}",
@@ -149,7 +151,8 @@ class ZeroModes(Claim):
         for p in points:
             active, distinct = points.symmetries.directions(points.constrained.row(p.state))
             bent += p.kinks > 0
-            if active == 4 and p.index == 0 and not p.kinks:
+            # Where no unit sees a sample the loss is flat in everything; that plateau separates nothing.
+            if active == 4 and p.index == 0 and not p.kinks and p.margin > 0:
                 told.append(
                     _count(
                         f"zero modes of W2 relu(W1 x), minimum {smooth}, {active} units, {distinct} directions",
