@@ -100,8 +100,8 @@ class ZeroModes(Claim):
 
     title = "minima of more than one layer are not hyperbolic"
     statement = (
-        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes, and a smooth minimum of a ReLU network that separates the samples as many "
-        "as active units less their distinct directions."
+        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes, and a smooth minimum of a ReLU network "
+        "that separates the samples as many as active units less their distinct directions."
     )
     latex = r"\dim\ker H = h - 1 \;\text{(linear)}, \qquad \dim\ker H = \#\text{active} - \#\text{directions} \;\text{(ReLU)}"
     source = "against `hyperbolic minima' in Poggio, Banburski, Liao 2020"
