@@ -105,7 +105,9 @@ class Starts(Claim):
             )
         if mutant == "least sum of squares of a diagonal predictor":
             told[-1] = Quantity("its margin over |b|_2", float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]), most[2], 1e-3)
-        return Measurement.of(told, "what is left of the start falls like 1/log t, and like (log t)^-0.6 between coordinates of the diagonal network", samples=len(z))
+        return Measurement.of(
+            told, "what is left of the start falls like 1/log t, and like (log t)^-0.6 between coordinates of the diagonal network", samples=len(z)
+        )
 
 
 def _cross() -> Any:
