@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.verdict import Measurement
 
 
@@ -14,8 +14,10 @@ class EqualGrowthOnPath(Claim):
     statement = "Along the flow the differences of rho_k^2/kappa_k between blocks are constant (of log rho_k/kappa_k for exponential weight normalisation)."
     latex = r"\rho_k^2/\kappa_k - \rho_j^2/\kappa_j = \text{const}"
     source = "Poggio, Banburski, Liao 2020; eq. (1.8) along a trajectory"
-    mutants = ("norms instead of squares", "cubes instead of squares", "one norm 0.1% off at the end", "degree doubled")
-    counter_example = "norms instead of squares: rho_k - rho_j is not conserved, though often said so"
+    mutants = (USUAL, "cubes instead of squares", "one norm 0.1% off at the end", "degree doubled")
+    counter_example = "as usually stated: rho_k - rho_j is not conserved"
+    usual = "The norms of all layers grow at the same rate."
+    decisive = "drift of rho_k/kappa_k - rho_j/kappa_j along the path, against that of the squares"
 
     def hypotheses(self, case: Case) -> str | None:
         from flowlab.claims.instances import layered
@@ -35,7 +37,7 @@ class EqualGrowthOnPath(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
-        path = case.path if case.path is not None else _own_path(case.seed)
+        path = case.path if case.path is not None else _own_path(case)
         problem = path.problem
         rtol = float(path.provenance["settings"]["rtol"])
         degrees = np.array([float(problem.degrees[b] or 1) for b in path.dataset["block"].values.tolist()])
@@ -45,11 +47,8 @@ class EqualGrowthOnPath(Claim):
         if mutant == "degree doubled":
             degrees = degrees * np.where(np.arange(len(degrees)) == 0, 2.0, 1.0)
         log = problem.scheme.conserved_norm == "log"
-        power = {"norms instead of squares": 1, "cubes instead of squares": 3}.get(mutant or "", 2)
-        if log:
-            quantity = (rho if mutant == "norms instead of squares" else rho**3 if mutant == "cubes instead of squares" else np.log(rho)) / degrees
-        else:
-            quantity = rho**power / degrees
+        power = {USUAL: 1, "cubes instead of squares": 3}.get(mutant or "", 2)
+        quantity = (np.log(rho) if log and power == 2 else rho**power) / degrees
         spread = quantity - quantity[:, :1]
         drift = float(np.abs(spread - spread[0]).max())
         scale = float(np.abs(quantity).max()) if not log else 1.0
@@ -58,23 +57,16 @@ class EqualGrowthOnPath(Claim):
                            {"network": problem.network.text, "rtol": rtol, "rows": len(path), "path_outcome": str(path.outcome)})  # fmt: skip
 
 
-_PATHS: dict[int, Any] = {}
-
-
-def _own_path(seed: int) -> Any:
+def _own_path(case: Case) -> Any:
     """A flow of a net of degrees 2 and 1 to R = 50, at rtol 1e-10; one per seed."""
-    if seed not in _PATHS:
-        from flowlab.claims.instances import small_data, states
-        from flowlab.dynamics import integrate, norm_above, time
-        from flowlab.language.problem import Problem
-        from flowlab.lowering.field import lower
-        from flowlab.symbolic.derive import derive
+    from flowlab.claims.instances import integrated, small_data, states
+    from flowlab.dynamics import norm_above, time
+    from flowlab.language.problem import Problem
 
-        data = small_data(seed)
-        problem = Problem("W3 @ W2 @ W1 @ x") if seed % 2 else Problem("a @ relu(W @ x)**2")
-        start = next(iter(states(problem, data, seed, 1)))
-        _PATHS[seed] = integrate(lower(derive(problem)), start, data, until=[norm_above(50.0), time(1e8)], rtol=1e-10, atol=1e-12, seed=seed)
-    return _PATHS[seed]
+    data = small_data(case.seed)
+    problem = Problem("W3 @ W2 @ W1 @ x") if case.seed % 2 else Problem("a @ relu(W @ x)**2")
+    start = next(iter(states(problem, data, case.seed, 1)))
+    return integrated(case, "P4", problem, start, data, [norm_above(50.0), time(1e8)], rtol=1e-10, atol=1e-12)
 
 
 @claim("E1.8")

@@ -1,0 +1,1 @@
+"""Poggio, Liao and Banburski, "Complexity control by gradient descent in deep networks" (Nature Communications 2020)."""

@@ -1,0 +1,140 @@
+"""P19: what the limit direction remembers of the start."""
+
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.verdict import Measurement
+
+DEEP, DIAGONAL = "W2 @ W1 @ x", "sum(u * v * x)"
+LATE = {"W1 @ x": 1e6, DEEP: 1e5, DIAGONAL: 1e6}
+STARTS = 3
+
+
+def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
+    w = {k: np.asarray(v) for k, v in weights.items()}
+    b = (w["u"] * w["v"] if net == DIAGONAL else w["W2"] @ w["W1"] if net == DEEP else w["W1"]).ravel()
+    return b / np.linalg.norm(b)
+
+
+def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
+    """Unit predictors at the last horizon from three starts."""
+    from flowlab.claims.instances import integrated
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State, initial_state
+
+    problem = Problem(net) if net != "W1 @ x" else Problem(net, coordinates="weights")
+    found = []
+    for k in range(STARTS):
+        start = initial_state(problem.network, data, seed=1000 * k + case.seed, default_width=3)
+        if net == DIAGONAL:
+            # One coordinate that starts at zero in both factors stays there, and the limit remembers that.
+            rng = np.random.default_rng(1000 * k + case.seed)
+            u = rng.uniform(0.5, 1.0, size=data.d) * (np.arange(data.d) != k)
+            start = State.from_weights({"u": u, "v": u})
+        path = integrated(case, f"P19 {net} from start {k}", problem, start, data, log_time(LATE[net]))
+        found.append(_predictor(net, path.last.weights()))
+    return found
+
+
+def _margins(rows: list[np.ndarray], z: np.ndarray, order: float) -> np.ndarray:
+    """min_n z_n b/|b|_order for every predictor."""
+    return np.array([(z @ b).min() / np.linalg.norm(b, ord=order) for b in rows])
+
+
+@claim("P19")
+class Starts(Claim):
+    """Linear networks forget the start in the direction of their predictor; ReLU and diagonal networks do not."""
+
+    title = "which limits depend on the start"
+    statement = (
+        "In the limit the predictor of one linear layer and of a fully connected deep linear network is the maximum margin from every start; the limit of a "
+        "ReLU network depends on the start, and so does that of a diagonal linear network with a coordinate that starts at zero."
+    )
+    latex = (
+        r"b/\lVert b\rVert \to v^* \;\text{from every start (linear)}, \qquad "
+        r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 \text{ or } \tfrac{\sqrt{17}}{16} \;\text{(ReLU)}"
+    )
+    source = "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for diagonal networks"
+    mutants = ("ReLU networks forget the start", "diagonal networks forget the start", "least sum of squares of a diagonal predictor")
+    counter_example = "ReLU networks forget the start: two starts on two samples lead to margins of 1/8 and 0.2577"
+    quick = False
+
+    def hypotheses(self, case: Case) -> str | None:
+        return "it is about networks and samples of its own" if case.problem is not None or case.data is not None else None
+
+    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        from flowlab.claims.instances import separable
+        from flowlab.claims.library.poggio2020.p08_linear import machine
+        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
+        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
+
+        data = separable(8, 3, case.seed)
+        z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+        w = machine(data)[0]
+        best = w / np.linalg.norm(w)
+        told = []
+        for net, late in (("W1 @ x", 1e-4), (DEEP, 1e-3)):
+            apart = max(float(np.linalg.norm(b - best)) for b in _ends(case, net, data))
+            told.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=f"{len(STARTS)} starts to log t = {LATE[net]:g}"))
+        dead, _, control = STARTS.values()
+        low, high = (joint(run(case, name, first, FAR))[0] for name, first in (("one unit dead", dead), ("one unit for each sample", control)))
+        told.append(
+            Quantity(
+                "ratio of margins of a ReLU network",
+                high / low,
+                1.0 if mutant == "ReLU networks forget the start" else 8.0 * OPTIMUM,
+                1e-5,
+                route="two starts of P18",
+            )
+        )
+        margins, most = _diagonal(case)
+        for k, m in enumerate(margins):
+            told.append(
+                Quantity(
+                    f"margin of a diagonal network without coordinate {k}, over |b|_1",
+                    m,
+                    most[-1] if mutant == "diagonal networks forget the start" else most[k],
+                    1e-3,
+                    route=f"flow to log t = {LATE[DIAGONAL]:g}",
+                )
+            )
+        if mutant == "least sum of squares of a diagonal predictor":
+            told[-1] = Quantity("its margin over |b|_2", float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]), most[2], 1e-3)
+        return Measurement.of(
+            told, "what is left of the start falls like 1/log t, and like (log t)^-0.6 between coordinates of the diagonal network", samples=len(z)
+        )
+
+
+def _cross() -> Any:
+    """Two samples in three dimensions, whose largest margin over |b|_1 is 0.6, and 0.5 without the first or the second coordinate."""
+    from flowlab.language.data import Data
+
+    return Data([[1.0, 0.2, 0.5], [0.2, 1.0, 0.5]], [1.0, 1.0], name="two samples in three dimensions", kind="binary")
+
+
+def _z(data: Any) -> np.ndarray:
+    return np.asarray(data.x) * np.asarray(data.y)[:, None]
+
+
+def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
+    """Margins over |b|_1 that the flow comes to without one coordinate, and the largest ones by linear programming, all coordinates last."""
+    from scipy.optimize import linprog
+
+    data = _cross()
+    z = _z(data)
+    most = []
+    for keep in [[j for j in range(3) if j != k] for k in range(3)] + [[0, 1, 2]]:
+        part = z[:, keep]
+        # b = p - m with p, m >= 0 and sum 1; the largest smallest margin.
+        rows = np.hstack([-part, part, np.ones((len(z), 1))])
+        size = 2 * len(keep)
+        found = linprog(
+            np.r_[np.zeros(size), -1.0], A_ub=rows, b_ub=np.zeros(len(z)), A_eq=[[1.0] * size + [0.0]], b_eq=[1.0], bounds=[(0, None)] * size + [(None, None)]
+        )
+        most.append(float(-found.fun))
+    return _margins(_ends(case, DIAGONAL, data), z, 1), most

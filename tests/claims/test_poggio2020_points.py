@@ -1,0 +1,78 @@
+"""P15 to P19 and P21 to P24: where flows end, and statements about it that are false as usually made."""
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.claims import USUAL, claims, load_library
+
+load_library()
+FAST = ("P16", "P23", "P24")
+SLOW = ("P15", "P17", "P18", "P19", "P21", "P22")
+CORRECTED = ("P3", "P4", "P7", "P15", "P17", "P18", "P22")
+
+
+def holds(name, seed):
+    (verdict,) = fl.check([name], seed=seed)
+    assert verdict.answer == "holds", (verdict.measured, verdict.bound, verdict.reason)
+    assert all(trial["refuted"] for trial in verdict.evidence["mutants"].values())
+    assert all(q["as_printed"] is not False for q in verdict.quantities)
+    return verdict
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_they_hold(name):
+    holds(name, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", [*FAST, *SLOW])
+def test_they_hold_on_other_seeds(name, seed):
+    holds(name, seed)
+
+
+@pytest.mark.parametrize("name", CORRECTED)
+def test_what_corrects_the_literature_says_how(name):
+    assert USUAL in claims[name].mutants
+    assert claims[name].usual.endswith(".")
+    assert claims[name].decisive
+
+
+def test_one_layer_on_samples_that_cannot_be_separated_does_not_apply():
+    x = np.array([[1.0, 0.3], [2.0, 0.6], [-1.0, 0.5], [0.5, -1.0]])
+    (verdict,) = fl.check(["P16"], fl.Data(x, np.array([1.0, -1.0, 1.0, -1.0])))
+    assert (verdict.answer, verdict.code) == ("undecided", "does not apply")
+    (verdict,) = fl.check(["P16"], fl.Problem("W2 @ W1 @ x"))
+    assert (verdict.answer, verdict.code) == ("undecided", "does not apply")
+
+
+@pytest.mark.parametrize("name", ["P15", "P18", "P19", "P21", "P22", "P23", "P24"])
+def test_claims_about_one_instance_say_nothing_of_others(name):
+    (verdict,) = fl.check([name], fl.Problem("W2 @ relu(W1 @ x)"))
+    assert (verdict.answer, verdict.code) == ("undecided", "does not apply")
+
+
+def test_the_enclosure_of_the_optimum_is_one():
+    """Control: the optimum lies in it, and it is narrow."""
+    from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, enclosed
+
+    low, high = enclosed()
+    assert low <= OPTIMUM <= high < low * (1 + 1e-6)
+
+
+def test_a_normalisation_with_an_epsilon_is_no_scale_invariance(monkeypatch):
+    """P24 must not pass where the variance gets an ε, as libraries add one."""
+    from flowlab.claims.library.poggio2020 import p24_batch_norm as module
+
+    def softened(weights, x, y, whole=True):
+        import jax.numpy as jnp
+
+        h = x @ weights["W"].T
+        h = h - jnp.mean(h, axis=0)
+        h = h / jnp.sqrt(jnp.mean(h * h, axis=0) + 1e-5)
+        return jnp.sum(jnp.logaddexp(0.0, -y * (jnp.tanh(weights["g"] * h) @ weights["a"])))
+
+    monkeypatch.setattr(module, "loss", softened)
+    (verdict,) = fl.check(["P24"])
+    assert verdict.answer == "refuted"
