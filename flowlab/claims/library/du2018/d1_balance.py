@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
@@ -71,7 +71,8 @@ class Balance(Claim):
         data = Data(rng.normal(size=(6, 3)), rng.normal(size=6), name=f"regression seed={case.seed}", kind="targets")
         problem = Problem(SMOOTH, "square", coordinates="weights", reduction="mean")
         start = initial_state(problem.network, data, widths={"W1": 3, "W2": 4}, seed=case.seed)
-        return start, integrated(case, "balance flow", problem, start, data, time(2.0), rtol=1e-10, atol=1e-12, solver="tsit5")
+        # Every piece obeys the same laws: kinks need not be located for them.
+        return start, integrated(case, "balance flow", problem, start, data, time(2.0), rtol=1e-10, atol=1e-12, solver="tsit5", kinks="ignore")
 
 
 def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class ShrinkingSteps(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         target, U, V = low_rank(case.seed, 3)
         steps = 0.3 * (np.arange(1, 4001) + 10.0) ** -0.55 * 10.0**0.55
-        tilt = 40.0 if mutant == "large unbalanced factors" else 1.0
+        tilt = 8.0 if mutant == "large unbalanced factors" else 1.0
         run = case.once(f"shrinking {tilt:g}", lambda: factorised(target, tilt * U, V, steps))
         changes = []
         for n in (100, 200, 400, 800, 1600):
@@ -149,10 +150,8 @@ class RankOneRate(Claim):
     )
     latex = r"L_{k+1}/L_k \to (1 - \eta\,\min(\lVert u_\infty\rVert^2, \lVert v_\infty\rVert^2))^2"
     source = "Du, Hu, Lee 2018, theorem 3.2 (linear rate); its value is the slowest mode of the linearised descent"
-    mutants = (USUAL, "the sum of both", "a step too large")
+    mutants = ("balanced factors", "the sum of both", "a step too large")
     counter_example = "a step too large: eta (|u|^2 + |v|^2) above 2 has no rest at the minimum"
-    usual = "Factors stay balanced and the rate is that of s alone, (1 - eta s)^2, whatever the step."
-    decisive = "the late rate against s: the factors end off balance by the order of the step and of the start"
 
     def hypotheses(self, case: Case) -> str | None:
         return own_instances(case)
@@ -160,13 +159,13 @@ class RankOneRate(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         target, U, V = low_rank(case.seed, 1)
         U, V = 8.0 * U, 2.0 * V
-        step = 1.6 if mutant == "a step too large" else 0.05
+        step = 0.9 if mutant == "a step too large" else 0.05
         run = case.once(f"rank one {step:g}", lambda: factorised(target, U, V, np.full(800, step)))
         kept = np.flatnonzero(run["losses"] > 1e-24)
         late = int(kept[-1])
         rate = float(np.log(run["losses"][late] / run["losses"][late - 20]) / 20)
         a, b = float((run["U"] ** 2).sum()), float((run["V"] ** 2).sum())
-        slow = {USUAL: 1.0, "the sum of both": a + b}.get(mutant or "", min(a, b))
+        slow = {"balanced factors": 1.0, "the sum of both": a + b}.get(mutant or "", min(a, b))
         expected = 2 * float(np.log(abs(1 - 0.05 * slow)))
         return Measurement.of(
             [
