@@ -10,8 +10,8 @@ from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
-SMOOTH = "W3 @ leaky_relu(W2 @ W1 @ x, 0.5)"
-"""Between W1 and W2 the net is linear, between W2 and W3 homogeneous unit by unit."""
+NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
+"""Between W2 and W3 the net is linear, between W1 and W2 homogeneous unit by unit."""
 
 
 @claim("D1")
@@ -28,6 +28,7 @@ class Balance(Claim):
     source = "Du, Hu, Lee 2018, theorems 2.1 to 2.3 and corollary 2.1"
     mutants = ("sums of squared norms", "the whole matrix across an activation", "single entries of a unit")
     counter_example = "the whole matrix across an activation: off its diagonal it moves"
+    quick = False
 
     def hypotheses(self, case: Case) -> str | None:
         return own_instances(case)
@@ -43,20 +44,20 @@ class Balance(Claim):
             return w[f"W{k}"] @ w[f"W{k}"].T - w[f"W{k + 1}"].T @ w[f"W{k + 1}"]
 
         sign = 1.0 if mutant == "sums of squared norms" else -1.0
-        unit: Any = lambda w: np.diag(gram(w, 2))  # noqa: E731
+        unit: Any = lambda w: np.diag(gram(w, 1))  # noqa: E731
         if mutant == "the whole matrix across an activation":
-            unit = lambda w: gram(w, 2)  # noqa: E731
+            unit = lambda w: gram(w, 1)  # noqa: E731
         if mutant == "single entries of a unit":
-            unit = lambda w: w["W2"][:, 0] ** 2 - w["W3"][0] ** 2  # noqa: E731
+            unit = lambda w: w["W1"][:, 0] ** 2 - w["W2"][0] ** 2  # noqa: E731
         norms: Any = lambda w: [(w[f"W{k}"] ** 2).sum() + sign * (w[f"W{k + 1}"] ** 2).sum() for k in (1, 2)]  # noqa: E731
         return Measurement.of(
             [
-                Quantity("change of the differences of squared norms", change(norms), 0.0, 1e-8, relation="<="),
-                Quantity("change of the differences by unit", change(unit), 0.0, 1e-8, relation="<="),
-                Quantity("change of the matrix between linear layers", change(lambda w: gram(w, 1)), 0.0, 1e-8, relation="<="),
+                Quantity("change of the differences of squared norms", change(norms), 0.0, 1e-7, relation="<="),
+                Quantity("change of the differences by unit", change(unit), 0.0, 1e-7, relation="<="),
+                Quantity("change of the matrix between linear layers", change(lambda w: gram(w, 2)), 0.0, 1e-8, relation="<="),
                 Quantity("change of the weights themselves", change(lambda w: w["W1"]), 1e-3, 0.0, relation=">="),
             ],
-            "local errors of 1e-10 over the flow",
+            "local errors of 1e-9 over the flow, and over its passages through kinks",
         )  # fmt: skip
 
     @staticmethod
@@ -68,11 +69,10 @@ class Balance(Claim):
         from flowlab.language.state import initial_state
 
         rng = np.random.default_rng(case.seed)
-        data = Data(rng.normal(size=(6, 3)), rng.normal(size=6), name=f"regression seed={case.seed}", kind="targets")
-        problem = Problem(SMOOTH, "square", coordinates="weights", reduction="mean")
-        start = initial_state(problem.network, data, widths={"W1": 3, "W2": 4}, seed=case.seed)
-        # Every piece obeys the same laws: kinks need not be located for them.
-        return start, integrated(case, "balance flow", problem, start, data, time(2.0), rtol=1e-10, atol=1e-12, solver="tsit5", kinks="ignore")
+        data = Data(rng.normal(size=(5, 3)), rng.normal(size=5), name=f"regression seed={case.seed}", kind="targets")
+        problem = Problem(NET, "square", coordinates="weights", reduction="mean")
+        start = initial_state(problem.network, data, widths={"W1": 4, "W2": 3}, seed=case.seed)
+        return start, integrated(case, "balance flow", problem, start, data, time(2.0), rtol=1e-9, atol=1e-11, solver="tsit5")
 
 
 def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:

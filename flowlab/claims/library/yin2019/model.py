@@ -38,12 +38,24 @@ def coarse_identity(v: np.ndarray, w: np.ndarray, vs: np.ndarray, ws: np.ndarray
     return ((v * v).sum(axis=1)[:, None] * unit - (v @ vs)[:, None] * ws) / np.sqrt(2 * np.pi)
 
 
-def target(seed: int, m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pair v*, w*: |v*| = |w*| = 1, with (1 v*)^2 between a twentieth and a half, so that a spurious minimum exists and does not suit the identity."""
+def target(seed: int, m: int, n: int, square: float) -> tuple[np.ndarray, np.ndarray]:
+    """Random unit vectors v*, w* with (1 v*)^2 = square, at most m."""
     rng = np.random.default_rng(seed)
-    ws = rng.normal(size=n)
-    while True:
-        vs = rng.normal(size=m)
-        vs /= np.linalg.norm(vs)
-        if 0.05 < vs.sum() ** 2 < 0.5:
-            return vs, ws / np.linalg.norm(ws)
+    ws, across = rng.normal(size=n), rng.normal(size=m)
+    across -= across.mean()
+    share = square / m
+    vs = np.sqrt(share) * np.full(m, 1 / np.sqrt(m)) + np.sqrt(1 - share) * across / np.linalg.norm(across)
+    return vs, ws / np.linalg.norm(ws)
+
+
+def resting_angles(m: int, square: float) -> np.ndarray:
+    """Mean cosines c < 1 of w and w* at which the identity's descent slides along w = 0, in rising order; none where it cannot.
+
+    There v = J^-1 (c I + 11^T) v*, and c |v|^2 = v v* for the mean of w to rest. With a = (1 v*)^2/(m + 1) and |v*| = 1 that is (c - 1) times a quadratic:
+    v v* = c (1 - a) + a and |v|^2 = c^2 (1 - a (m + 2)/(m + 1)) + (2 c + m) a/(m + 1).
+    """
+    a, k = square / (m + 1), 1.0 / (m + 1)
+    cubic = np.array([1 - a * (m + 2) * k, 2 * a * k, m * a * k - (1 - a), -a])
+    quadratic = np.polydiv(cubic, np.array([1.0, -1.0]))[0]
+    roots = np.roots(quadratic)
+    return np.sort(roots.real[(np.abs(roots.imag) < 1e-12) & (np.abs(roots) < 1)])
