@@ -1,5 +1,7 @@
 """O5, O6, O9: how large the step may be, what contracts, and how late the last iterate can be."""
 
+from typing import Any
+
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -33,16 +35,17 @@ class SharpStep(Claim):
         from scipy.optimize import brentq
 
         told = []
-        exact = {"threshold one half": 0.5, USUAL: 1e-3}.get(mutant or "", 1 / np.sqrt(3.0))
+        exact = 0.5 if mutant == "threshold one half" else 1e-3 if mutant == USUAL else 3.0**-0.5
         games = [(GAME, X, Y), *case.once("games", lambda: [self._game(case.seed, k) for k in range(2)])]
         for i, (A, x, y) in enumerate(games):
             top = float(frequencies(A, x, y)[0])
             if mutant == "plain multiplicative weights":
                 found = 0.0
             else:
-                found = top * float(brentq(lambda e, A=A, x=x, y=y: radius(A, x, y, e) - 1, 0.3 / top, 0.9 / top, xtol=1e-14))
-            name = "the game of the dossier" if i == 0 else f"random game {i}"
-            told.append(Quantity(f"eta tau_max where the spectral radius is one, {name}".replace("the game of the dossier", "the 3 x 3 game"), found,
+                step_size: Any = brentq(lambda e, A=A, x=x, y=y: radius(A, x, y, e) - 1, 0.3 / top, 0.9 / top, xtol=1e-14)
+                found = top * step_size
+            name = f"random game {i}" if i else "the 3 x 3 game"
+            told.append(Quantity(f"eta tau_max where the spectral radius is one, {name}", found,
                      float(exact), 1e-7,
                                  route="derivative of the map", printed=".57735" if i == 0 else ""))  # fmt: skip
         below, above = case.once("two runs", lambda: [self._run(s) for s in (0.57, 0.585)])

@@ -34,7 +34,7 @@ def jacobian(A: np.ndarray, x: np.ndarray, y: np.ndarray, eta: float) -> np.ndar
         moved[i] += 1e-30j
         parts = np.split(moved, [n, n + m, 2 * n + m])
         p, q = step(A, parts[0], parts[1], parts[2], parts[3], eta)
-        columns.append(np.concatenate([p, q, parts[0], parts[1]]).imag / 1e-30)
+        columns.append(np.imag(np.concatenate([p, q, parts[0], parts[1]])) / 1e-30)
     return np.stack(columns, axis=1)
 
 

@@ -189,7 +189,7 @@ class WeightNormalisationGrows(Claim):
         limit = 2 * ratio[1:] - ratio[:-1]
         return Measurement.of(
             [
-                Quantity("growth of |V|^2 by t = 2, eta = 0.05", float(growth[0]), added, 1e-9 * float(growth[0]), route="descent",
+                Quantity("growth of |V|^2 by t = 2, eta = 0.05", float(growth[0]), added, 1e-9 * abs(float(growth[0])), route="descent",
                          second=self._again(case, int(counts[0])),
                          second_route="descent by autodiff"),
                 Quantity("order of the growth in eta", found, 2.0 if mutant == "order two" else 1.0, 5e-3, error=min(bar, 3e-3), route="descent"),

@@ -151,7 +151,8 @@ class StartDecides(Claim):
             grid = np.linspace(least**2, 4 * (least**2 + rho**2) + 4, 4000)
             values = np.array([lack(float(s)) for s in grid])
             last = int(np.flatnonzero(values < 0)[-1])
-            expected = float(np.sqrt(brentq(lack, grid[last], grid[last + 1], xtol=1e-14)))
+            largest: Any = brentq(lack, float(grid[last]), float(grid[last + 1]), xtol=1e-14)
+            expected = float(np.sqrt(largest))
             if mutant == USUAL:
                 expected = least
             if mutant == "plain gradient flow":

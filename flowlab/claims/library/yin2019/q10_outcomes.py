@@ -1,5 +1,7 @@
 """Q10, Q11: where coarse descents end, and whether the true gradient is Lipschitz."""
 
+from typing import Any
+
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -58,7 +60,7 @@ class IdentityIsNotWorse(Claim):
         c = float(resting_angles(M, LOW)[0])
         a = LOW / (M + 1)
         # Both roots meet where the discriminant of the quadratic is zero.
-        threshold = float(brentq(lambda s: (1 - 0.16 * s) ** 2 - 0.8 * s * (1 - 0.24 * s), 0.5, 2.0, xtol=1e-14))
+        threshold: Any = brentq(lambda s: (1 - 0.16 * s) ** 2 - 0.8 * s * (1 - 0.24 * s), 0.5, 2.0, xtol=1e-14)
         seen = next(s for s in np.arange(1.1, 1.2, 1e-4) if len(resting_angles(M, float(s))) == 0)
         return Measurement.of(
             [
