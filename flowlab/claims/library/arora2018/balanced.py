@@ -34,17 +34,17 @@ def gradient(W: np.ndarray, data: Any) -> np.ndarray:
     return (W @ x.T - (y.T if y.ndim == 2 else y[None, :])) @ x
 
 
-def power(a: np.ndarray, p: float) -> np.ndarray:
-    """A symmetric positive semidefinite matrix to the power p ≥ 0."""
-    values, vectors = np.linalg.eigh(a)
-    return (vectors * np.maximum(values, 0.0) ** p) @ vectors.T
+def power(basis: np.ndarray, s: np.ndarray, p: float) -> np.ndarray:
+    """W W^T to the power p >= 0, from left singular vectors and singular values of W; the identity for p = 0."""
+    return np.eye(len(basis)) if p == 0 else (basis * s ** (2 * p)) @ basis.T
 
 
 def end_to_end(W: np.ndarray, G: np.ndarray, count: int = LAYERS, root: float | None = None) -> np.ndarray:
     """-Σ_j [W W^T]^{(N-j)/N} G [W^T W]^{(j-1)/N}; `root` stands in for the N of the exponents."""
     root = root or float(count)
-    left, right = W @ W.T, W.T @ W
-    return -sum((power(left, (count - j) / root) @ G @ power(right, (j - 1) / root) for j in range(1, count + 1)), np.zeros_like(W))
+    # Not from eigenvalues of W^T W: where it is singular their roundings, to a small power, would be no small noise.
+    u, s, vt = np.linalg.svd(W, full_matrices=False)
+    return -sum((power(u, s, (count - j) / root) @ G @ power(vt.T, s, (j - 1) / root) for j in range(1, count + 1)), np.zeros_like(W))
 
 
 def solved(W: np.ndarray, data: Any, times: np.ndarray, rate: Any = end_to_end) -> np.ndarray:
