@@ -1,0 +1,1 @@
+"""Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks" (ICLR 2014)."""
