@@ -300,6 +300,10 @@ def _words(kind: str) -> dict[str, str]:
 
         load_library()
         return described(claims)
+    if kind == "packs":
+        from flowlab.app.verify import packs, paper
+
+        return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
     from flowlab.figures import figures
     from flowlab.figures import load_library as load_figures
 
@@ -307,7 +311,7 @@ def _words(kind: str) -> dict[str, str]:
     return described(figures)
 
 
-KINDS = ("networks", "activations", "losses", "schemes", "claims", "figures")
+KINDS = ("networks", "activations", "losses", "schemes", "packs", "claims", "figures")
 
 
 @app.command("list")

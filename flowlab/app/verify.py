@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def packs() -> dict[str, tuple[str, ...]]:
         if claims[name].__module__.startswith(LIBRARY):
             found[pack_of(claims[name])] = (*found.get(pack_of(claims[name]), ()), name)
     return dict(sorted(found.items()))
+
+
+def paper(pack: str) -> str:
+    """What a pack of the library says of itself: the paper it follows."""
+    return (import_module(LIBRARY + pack).__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
 def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
