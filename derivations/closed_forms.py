@@ -7,7 +7,7 @@ import numpy as np
 import sympy as sp
 from scipy.special import expi
 
-from derivations.notebook import Derivation
+from derivations.notebook import Derivation, control
 from derivations.paths import drift, walk
 from derivations.points import NETS, SOME, THREE, Point, everywhere, gap, points
 from derivations.variables import parametrised
@@ -248,16 +248,9 @@ def _law(d: Derivation, swapped: bool = False) -> None:
 
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
-
-    def defined(*labels: str) -> Derivation:
-        d = Derivation("control", "none")
-        for label in labels:
-            d.define(label, "0", "none")
-        return d
-
     return {
-        "blocks counted instead of degrees": lambda: _product(defined(), degrees=False),
-        "the growth of the loss 1% too fast": lambda: _single_block(defined(), factor=1.01),
-        "the exponential integral at half its speed": lambda: _two_blocks(defined(), factor=1),
-        "the law of gradient flow under weight normalisation": lambda: _law(defined("turn"), swapped=True),
+        "blocks counted instead of degrees": lambda: _product(control(), degrees=False),
+        "the growth of the loss 1% too fast": lambda: _single_block(control(), factor=1.01),
+        "the exponential integral at half its speed": lambda: _two_blocks(control(), factor=1),
+        "the law of gradient flow under weight normalisation": lambda: _law(control("turn"), swapped=True),
     }

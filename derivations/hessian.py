@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from derivations.critical_points import LINEAR, SINGLE, SQUARED
-from derivations.notebook import Derivation
+from derivations.notebook import Derivation, control
 from derivations.points import Arrays, Point, gap, points
 from derivations.resting import Curved, at_norms, curved, flat, rest, settle
 
@@ -335,18 +335,11 @@ def _split(d: Derivation, distinct: int = 2) -> None:
 
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
-
-    def defined(*labels: str) -> Derivation:
-        d = Derivation("control", "none")
-        for label in labels:
-            d.define(label, "0", "none")
-        return d
-
     return {
-        "degrees left out of the bend": lambda: _hessian(defined("radial", "plain", "intrinsic"), with_degrees=False),
-        "the bend of the wrong sign": lambda: _hessian(defined("radial", "plain", "intrinsic"), bend=-1.0),
-        "a network without curvature": lambda: _hessian(defined("radial", "plain", "intrinsic"), curvature=0.0),
-        "twice the gap of a single block": lambda: _single(defined(), share=2.0),
-        "zero modes away from rest": lambda: _kernel(defined(), anywhere=True),
-        "one direction for all units": lambda: _split(defined("kernel"), distinct=1),
+        "degrees left out of the bend": lambda: _hessian(control("radial", "plain", "intrinsic"), with_degrees=False),
+        "the bend of the wrong sign": lambda: _hessian(control("radial", "plain", "intrinsic"), bend=-1.0),
+        "a network without curvature": lambda: _hessian(control("radial", "plain", "intrinsic"), curvature=0.0),
+        "twice the gap of a single block": lambda: _single(control(), share=2.0),
+        "zero modes away from rest": lambda: _kernel(control(), anywhere=True),
+        "one direction for all units": lambda: _split(control("kernel"), distinct=1),
     }

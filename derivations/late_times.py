@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from derivations.critical_points import SINGLE
-from derivations.notebook import Derivation
+from derivations.notebook import Derivation, control
 from derivations.points import Point, gap
 from derivations.resting import hard_margin, separable, settle
 
@@ -272,14 +272,7 @@ def _normalised_flow(d: Derivation, share: float = 1.0) -> None:
 
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
-
-    def defined(*labels: str) -> Derivation:
-        d = Derivation("control", "none")
-        for label in labels:
-            d.define(label, "0", "none")
-        return d
-
     return {
-        "residual margins 1% off": lambda: _residual(defined("slow"), times=1.01),
-        "the constant of another metric at half its size": lambda: _normalised_flow(defined("constrained"), share=0.5),
+        "residual margins 1% off": lambda: _residual(control("slow"), times=1.01),
+        "the constant of another metric at half its size": lambda: _normalised_flow(control("constrained"), share=0.5),
     }

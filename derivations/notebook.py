@@ -187,6 +187,14 @@ def _cited(text: str, refer: Callable[[re.Match[str]], str]) -> str:
     return "".join(piece if piece[:1] in ("$", "`") else _LABEL.sub(refer, piece) for piece in _PIECES.split(text))
 
 
+def control(*labels: str) -> Derivation:
+    """An empty derivation in which these labels stand, for a wrong step that refers to them."""
+    d = Derivation("control", "none")
+    for label in labels:
+        d.define(label, "0", "none")
+    return d
+
+
 def _line(text: str) -> str:
     """Text written over several lines of code, on one."""
     return " ".join(text.split())

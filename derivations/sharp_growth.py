@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.critical_points import LINEAR, SQUARED
-from derivations.notebook import Derivation
+from derivations.notebook import Derivation, control
 from derivations.points import Point, gap
 from derivations.resting import rest
 
@@ -177,15 +177,8 @@ def _aligned(d: Derivation, power: float = 2.0) -> None:
 
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
-
-    def defined(*labels: str) -> Derivation:
-        d = Derivation("control", "none")
-        for label in labels:
-            d.define(label, "0", "none")
-        return d
-
     return {
-        "the iterated logarithm with the wrong sign": lambda: _log_time(defined("exponent", "expansion"), sign=-1.0),
-        "the exponent of unlimited depth at every depth": lambda: _norms(defined("log-time"), share=0.0),
-        "the margin to another power": lambda: _aligned(defined(), power=1.0),
+        "the iterated logarithm with the wrong sign": lambda: _log_time(control("exponent", "expansion"), sign=-1.0),
+        "the exponent of unlimited depth at every depth": lambda: _norms(control("log-time"), share=0.0),
+        "the margin to another power": lambda: _aligned(control(), power=1.0),
     }

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.special import xlogy
 
-from derivations.notebook import Derivation
+from derivations.notebook import Derivation, control
 from derivations.paths import path
 from derivations.points import SOME, Point, below, dot, gap, points
 from derivations.variables import parametrised
@@ -272,15 +272,8 @@ def _turning(d: Derivation, factor: float = 1.0) -> None:
 
 def controls() -> dict[str, Callable[[], None]]:
     """Wrong steps by name; each must raise."""
-
-    def defined(*labels: str) -> Derivation:
-        d = Derivation("control", "none")
-        for label in labels:
-            d.define(label, "0", "none")
-        return d
-
     return {
-        "an entropy of half its size": lambda: _split(defined(), entropy=0.5),
-        "a loss that is not small yet": lambda: _sign(defined("rate", "pulled", "growth", "descent"), small=False),
-        "turning that counts 1% more": lambda: _turning(defined("rate", "length", "entropy"), factor=1.01),
+        "an entropy of half its size": lambda: _split(control(), entropy=0.5),
+        "a loss that is not small yet": lambda: _sign(control("rate", "pulled", "growth", "descent"), small=False),
+        "turning that counts 1% more": lambda: _turning(control("rate", "length", "entropy"), factor=1.01),
     }

@@ -197,18 +197,6 @@ def test_selections():
     assert told["left_out"] == list(quick.left_out)
 
 
-@pytest.mark.parametrize("name", list(claims))
-def test_contract(name):
-    word = claims[name]
-    assert word.title
-    assert word.statement.endswith(".")
-    assert word.latex
-    assert word.source
-    assert word.counter_example
-    # What corrects the literature says what decides, and measures the statement as it is usually made.
-    assert bool(word.usual) == bool(word.decisive) == ("as usually stated" in word.mutants)
-
-
 @pytest.mark.slow
 def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
     """On one core, as threads add in an order of their own."""

@@ -10,23 +10,6 @@ from flowlab.claims.library.lyu2020.l01_margins import largest_fall
 LYU, JI = packs()["lyu2020"], packs()["ji2020"]
 
 
-def test_the_packs_are_complete():
-    assert tuple(f"L{i}" for i in range(1, 11)) == LYU
-    assert tuple(f"J{i}" for i in range(1, 6)) == JI
-
-
-def test_margins_and_growth():
-    for verdict in fl.check(["L2", "L3", "L4"], seed=0):
-        assert verdict.answer == "holds", str(verdict)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_all_hold(seed):
-    for verdict in fl.check([*LYU, *JI], seed=seed):
-        assert verdict.answer == "holds", str(verdict)
-
-
 def test_falls_are_seen():
     level, size = np.array([-1.0, 1.0, 2.0, 3.0, 3.5]), np.zeros(5)
     assert largest_fall(level, size) < 0

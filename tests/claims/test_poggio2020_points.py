@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import USUAL, claims, load_library
+from flowlab.claims import load_library
 
 load_library()
-FAST = ("P16", "P23", "P24")
-SLOW = ("P15", "P17", "P18", "P19", "P21", "P22")
-CORRECTED = ("P3", "P4", "P7", "P15", "P17", "P18", "P22")
 
 
 def holds(name, seed):
@@ -18,25 +15,6 @@ def holds(name, seed):
     assert all(trial["refuted"] for trial in verdict.evidence["mutants"].values())
     assert all(q["as_printed"] is not False for q in verdict.quantities)
     return verdict
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_they_hold(name):
-    holds(name, 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])
-@pytest.mark.parametrize("name", [*FAST, *SLOW])
-def test_they_hold_on_other_seeds(name, seed):
-    holds(name, seed)
-
-
-@pytest.mark.parametrize("name", CORRECTED)
-def test_what_corrects_the_literature_says_how(name):
-    assert USUAL in claims[name].mutants
-    assert claims[name].usual.endswith(".")
-    assert claims[name].decisive
 
 
 def test_one_layer_on_samples_that_cannot_be_separated_does_not_apply():

@@ -1,0 +1,72 @@
+"""Controls of single packs: what a claim leans on is tampered with, and the claim must see it."""
+
+import flowlab as fl
+from flowlab.claims.library.arora2018 import balanced
+from flowlab.claims.library.saxe2014 import x1_modes
+
+
+def test_a_start_off_balance_is_refuted(monkeypatch):
+    """Layers of the same product that are off balance must not pass A1 and A2."""
+    honest = balanced.layers
+
+    def tilted(product, count=3, seed=0):
+        weights = honest(product, count, seed)
+        return weights | {"W1": 1.3 * weights["W1"], "W3": weights["W3"] / 1.3}
+
+    monkeypatch.setattr(balanced, "layers", tilted)
+    for verdict in fl.check(["A1", "A2"]):
+        assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
+
+
+def test_a_wrong_field_is_refuted(monkeypatch):
+    """Modes that learn one per cent faster than they should must not pass."""
+    honest = x1_modes.learned
+
+    def faster(*given):
+        times, u, path = honest(*given)
+        return times / 1.01, u, path
+
+    monkeypatch.setattr(x1_modes, "learned", faster)
+    for verdict in fl.check(["X1", "X2", "X4"]):
+        assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
+
+
+def test_a_flow_from_another_start_is_refuted(monkeypatch):
+    """Limits of flows that began 2 % further out must not pass W4's comparison with the units."""
+    from flowlab.claims.library.woodworth2020 import w3_depth
+
+    honest = w3_depth.limit
+    monkeypatch.setattr(w3_depth, "limit", lambda case, data, alpha, *net: honest(case, data, 1.02 * alpha, *net))
+    (verdict,) = fl.check(["W4"])
+    assert verdict.answer == "refuted", verdict.reason
+
+
+def test_another_optimum_is_refuted(monkeypatch):
+    """Ridge regression with decay 2 % too large must not pass."""
+    from flowlab.claims.library.square_loss import r1_equilibrium
+
+    honest = r1_equilibrium.ridge
+    monkeypatch.setattr(r1_equilibrium, "ridge", lambda z, decay: honest(z, 1.02 * decay))
+    for verdict in fl.check(["R1", "R3"]):
+        assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
+
+
+def test_a_gradient_that_is_not_orthogonal_is_refuted(monkeypatch):
+    """Steps with a part along the weights must not pass the laws of a scale-invariant layer."""
+    from flowlab.claims.library.neural_mechanics import invariant
+
+    honest = invariant.slope
+    monkeypatch.setattr(invariant, "slope", lambda x, y, theta: honest(x, y, theta) + 0.01 * theta)
+    for verdict in fl.check(["K2", "K7"]):
+        assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
+
+
+def test_a_wrong_gradient_is_refuted(monkeypatch):
+    """A Bures-Wasserstein gradient 2 % too long must not pass B8: its minimum is approached at another rate than the flow's own."""
+    from flowlab.claims.library.brechet2023 import b8_rate
+
+    honest, calls = b8_rate.slowest, []
+    monkeypatch.setattr(b8_rate, "slowest", lambda W, root: calls.append(1) or 1.02 * honest(W, root))
+    (verdict,) = fl.check(["B8"])
+    assert calls
+    assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
