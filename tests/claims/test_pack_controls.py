@@ -1,10 +1,13 @@
 """Controls of single packs: what a claim leans on is tampered with, and the claim must see it."""
 
+import pytest
+
 import flowlab as fl
 from flowlab.claims.library.arora2018 import balanced
 from flowlab.claims.library.saxe2014 import x1_modes
 
 
+@pytest.mark.slow
 def test_a_start_off_balance_is_refuted(monkeypatch):
     """Layers of the same product that are off balance must not pass A1 and A2."""
     honest = balanced.layers
@@ -31,6 +34,7 @@ def test_a_wrong_field_is_refuted(monkeypatch):
         assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
 
 
+@pytest.mark.slow
 def test_a_flow_from_another_start_is_refuted(monkeypatch):
     """Limits of flows that began 2 % further out must not pass W4's comparison with the units."""
     from flowlab.claims.library.woodworth2020 import w3_depth
