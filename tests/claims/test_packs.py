@@ -4,8 +4,10 @@ import pytest
 
 import flowlab as fl
 from flowlab.app.verify import packs
-from flowlab.claims import USUAL, claims
+from flowlab.claims import USUAL, claims, load_library
 from flowlab.claims.verdict import RUNGS
+
+load_library()
 
 IDS = {
     "poggio2020": ["E1.8", "E1.12", *(f"P{i}" for i in range(1, 25))], "complexity2020": [f"N{i}" for i in range(1, 5)],
@@ -28,10 +30,12 @@ def sound(verdict: fl.Verdict) -> None:
 
 
 def test_the_packs_are_complete():
-    assert {name: set(ids) for name, ids in packs().items()} == {name: set(ids) for name, ids in IDS.items()}
+    """What the papers state is there; a claim that is added is found by the tests below."""
+    found = packs()
+    assert all(set(ids) <= set(found[name]) for name, ids in IDS.items())
 
 
-@pytest.mark.parametrize("name", [name for ids in IDS.values() for name in ids])
+@pytest.mark.parametrize("name", list(claims))
 def test_contract(name):
     word = claims[name]
     assert word.title
@@ -60,8 +64,8 @@ def test_other_networks_are_told(pack):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-@pytest.mark.parametrize("pack", sorted(IDS))
+@pytest.mark.parametrize("pack", list(packs()))
 def test_all_hold(pack, seed):
     """In one call, so that claims about one flow share it."""
-    for verdict in fl.check(IDS[pack], seed=seed):
+    for verdict in fl.check(packs()[pack], seed=seed):
         sound(verdict)
