@@ -82,8 +82,9 @@ def _evidence(v: Verdict) -> str:
             second = "" if q["second"] is None else f"{q['second']:.8g} <span class=soft>{escape(q['second_route'])}</span>"
             printed = escape(q["printed"]) + ("" if q["as_printed"] in (None, True) else " <b>differs</b>")
             bar = f" ± {q['error']:.1g}" if q["error"] else ""
+            shown = f" <span class=soft>({RUNGS[q['rung']]})</span>" if q["rung"] else ""
             rows.append((escape(q["name"]), _told(q["measured"]) + bar, relation + _told(q["expected"]),
-                         f"{q['tolerance']:.2g}", escape(q["route"]), second, printed))  # fmt: skip
+                         f"{q['tolerance']:.2g}", escape(q["route"]) + shown, second, printed))  # fmt: skip
         body.append(html.table(("quantity", "measured", "expected", "within", "route", "second route", "as printed"), rows, f"quantities of {v.id}"))
     if seen.get("mutants"):
         rows = [(escape(name), html.number(m["measured"], 3), html.number(m["bound"], 3), "refuted" if m["refuted"] else "<b>passes</b>")

@@ -7,6 +7,12 @@ from typing import Any
 from flowlab.core.errors import ClaimError
 
 RELATIONS = ("=", "<=", ">=")
+RUNGS = {
+    "symbolic": "proved symbolically",
+    "interval": "enclosed by intervals",
+    "numerical": "verified numerically on an interval",
+}
+"""How far a number, or a verdict that holds, can be trusted, from proof to measurement."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Quantity:
         second_route: how that was done.
         altered: the relative change of `expected` that the check must notice, both up and down; 0 where a change has no meaning (a count, a zero).
         printed: the number as it stands in the literature, or in an earlier measurement, digits and all; it is compared to the digits printed.
+        rung: how it was shown, one of `RUNGS`; empty for that of its claim.
     """
 
     name: str
@@ -38,6 +45,7 @@ class Quantity:
     second_route: str = ""
     altered: float = 0.01
     printed: str = ""
+    rung: str = ""
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
@@ -46,6 +54,8 @@ class Quantity:
             if getattr(self, name) is not None:
                 # numpy's scalars would be written otherwise than Python's.
                 object.__setattr__(self, name, float(getattr(self, name)))
+        if self.rung and self.rung not in RUNGS:
+            raise ClaimError(f"`rung={self.rung!r}` of the quantity `{self.name}` is not known; use one of {', '.join(RUNGS)}.")
         for name in ("tolerance", "error"):
             # NaN is a measurement that failed, and is told as such.
             if getattr(self, name) < 0.0:

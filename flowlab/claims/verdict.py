@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flowlab.claims.quantity import Quantity
+from flowlab.claims.quantity import RUNGS, Quantity
 from flowlab.core.errors import ClaimError, OutputError
 from flowlab.core.hashing import canonical_json
 
@@ -21,13 +21,6 @@ CODES = {
     "routes disagree": "two ways to the same number give different ones",
     "could not be checked": "the numerics gave up on the way",
 }
-RUNGS = {
-    "symbolic": "proved symbolically",
-    "interval": "enclosed by intervals",
-    "numerical": "verified numerically on an interval",
-}
-"""How far a verdict that holds can be trusted, from proof to measurement."""
-
 
 @dataclass(frozen=True)
 class Measurement:

@@ -5,18 +5,18 @@ import pytest
 import flowlab as fl
 from flowlab.app.verify import packs
 from flowlab.claims import USUAL, claims, load_library
-from flowlab.claims.verdict import RUNGS
+from flowlab.claims.quantity import RUNGS
 
 load_library()
 
 IDS = {
-    "poggio2020": ["E1.8", "E1.12", *(f"P{i}" for i in range(1, 25))], "complexity2020": [f"N{i}" for i in range(1, 5)],
+    "poggio2020": ["E1.8", "E1.12", "E1.13", *(f"P{i}" for i in range(1, 25))], "complexity2020": [f"N{i}" for i in range(1, 5)],
     "soudry2018": [f"S{i}" for i in range(1, 6)], "lyu2020": [f"L{i}" for i in range(1, 11)], "ji2020": [f"J{i}" for i in range(1, 6)],
     "arora2018": [f"A{i}" for i in range(1, 7)], "saxe2014": [f"X{i}" for i in range(1, 6)], "du2018": ["D1", "D2", "D3"],
     "woodworth2020": [f"W{i}" for i in range(1, 6)], "square_loss": [f"R{i}" for i in range(1, 8)], "neural_mechanics": [f"K{i}" for i in range(1, 8)],
     "zhou_ge2023": ["Z2"], "brechet2023": ["B8", "B9"], "yin2019": ["Q10", "Q11"], "daskalakis2019": ["O5", "O6", "O9"], "kinks": ["T3"],
 }  # fmt: skip
-BRIEF = ["P13", "P23", "P24", "A3", "X4", "D2", "D3", "R7", "K2", "K3", "K6", "K7", "B9", "Q11", "O5", "O6", "O9"]
+BRIEF = ["E1.13", "P13", "P23", "P24", "A3", "X4", "D2", "D3", "R7", "K2", "K3", "K6", "K7", "B9", "Q11", "O5", "O6", "O9"]
 """Of the packs without a file that tests all of them by default: claims that take about a second."""
 
 

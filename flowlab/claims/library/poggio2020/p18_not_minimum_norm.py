@@ -141,6 +141,7 @@ class NotMinimumNorm(Claim):
                     1e-6,
                     route="bisection with interval arithmetic",
                     second=low,
+                    rung="interval",
                     second_route="lower enclosure of sqrt(17)/16, which two units along the samples reach",
                 ),
                 *(Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6") for k, v in enumerate(drawn)),
