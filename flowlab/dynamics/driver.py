@@ -16,7 +16,7 @@ from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
 from flowlab.dynamics.explicit import Explicit
-from flowlab.dynamics.handover import Reached, Separation
+from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished, watched
 from flowlab.dynamics.kinks import passage
 from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger
@@ -215,11 +215,7 @@ class Run:
         plan, ordinary = self.plan, self.clock.name == "time"
         leaving = ordinary and plan.late is not None and not self.handed_over
         s_end = plan.t_end if ordinary and not leaving else 1e300
-        self.watched: tuple[Event, ...] = plan.events
-        if leaving:
-            self.watched = (*plan.events, Separation())
-        elif not ordinary and math.isfinite(plan.log_end):
-            self.watched = (*plan.events, Reached(plan.log_end))
+        self.watched = watched(self.field, plan.events, self.clock, plan.log_end, leaving)
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
         compiled = watch.monotonic()
@@ -345,6 +341,8 @@ class Run:
             if isinstance(event, Reached):
                 return Outcome("done", f"reached {self.plan.horizon}.")
             where = f"t = {math.exp(log_t):.12g}" if self.clock.name == "time" else f"log t = {log_t:.12g}"
+            if isinstance(event, Vanished):
+                return Outcome("stalled", vanished(self.field.problem, self.state, where))
             return Outcome("event", f"{event.name} at {where}.", event.name)
         if status == stepping.NONFINITE:
             return Outcome("nonfinite", f"the rate stopped being finite beyond {self.place()}; the states up to there are kept.")
@@ -359,7 +357,7 @@ class Run:
         """Find the first crossing inside the last step by re-stepping from its start, and land on it."""
         t0, y0 = chunk.before_t, chunk.before_y
         span = float(chunk.carry.t) - float(t0)
-        low, high, best = 0.0, 1.0, chunk.carry.y
+        low, high, before, best = 0.0, 1.0, chunk.before_y, chunk.carry.y
         # The hand-over has no place of its own; what else is watched may lie before it in the same step.
         events = tuple(e for e in self.watched if not isinstance(e, Separation))
         fired = [i for i, over in enumerate(np.asarray(chunk.fired)[: len(events)]) if over]
@@ -373,12 +371,15 @@ class Run:
             if over:
                 high, best, fired = middle, y, over
             else:
-                low = middle
-        s = jnp.asarray(float(t0) + high * span)
+                low, before = middle, y
+        if isinstance(events[fired[0]], Vanished):
+            # Beyond it no state has a meaning.
+            high, best = low, before
+        s, self.state = jnp.asarray(float(t0) + high * span), self.state_of(best)
         log_t = self.clock_log(s, best)
         if log_t > self.now:
             seen, _ = self.observed(self.clock, s, best, ())
-            self.store.land(self.row(log_t, self.clock, self.state_of(best), seen))
+            self.store.land(self.row(log_t, self.clock, self.state, seen))
             self.now = log_t
         return events[fired[0]], log_t
 

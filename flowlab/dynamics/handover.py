@@ -1,10 +1,16 @@
 """When a run leaves ordinary time, and where it goes."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import Event
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
 
@@ -30,6 +36,41 @@ class Separation(Event):
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:
         return jnp.minimum(seen["raw_margin"], -seen["log_loss"])
+
+
+class Vanished(Event):
+    """A norm that is integrated itself falls to zero, where its direction is not defined; under schemes that keep directions apart from norms in finite time."""
+
+    name = "vanished"
+    needs = ("smallest_norm",)
+
+    def __init__(self) -> None:
+        self.level = jnp.asarray(0.0)
+
+    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+        low = seen["smallest_norm"]
+        # Zero itself is no norm any more.
+        return jnp.where(low > 0, -low, 1.0)
+
+
+def watched(field: VectorField, events: Sequence[Event], clock: Clock, log_end: float, leaving: bool) -> tuple[Event, ...]:
+    """What is watched besides the events of a run: the horizon of a clock that does not know t, the hand-over to come, and norms that may vanish."""
+    found = list(events)
+    if leaving:
+        found.append(Separation())
+    elif clock.name != "time" and math.isfinite(log_end):
+        found.append(Reached(log_end))
+    # The clock log R integrates logarithms of norms.
+    if field.problem.coordinates == "polar" and field.problem.scheme.name != "fixed_norm" and clock.name != "norm" and hasattr(field, "smallest_norm"):
+        found.append(Vanished())
+    return tuple(found)
+
+
+def vanished(problem: Problem, state: State, where: str) -> str:
+    """A sentence on the norm that vanishes beyond a state."""
+    lowest = min(state.rho, key=lambda k: float(np.min(np.asarray(state.rho[k]))))
+    way = 'use `coordinates="weights"`' if problem.scheme.name == "gradient_flow" else "start from other weights"
+    return f"the norm of {lowest} falls to zero at {where}, where its direction is not defined; the states up to there are kept; {way}."
 
 
 def late_clock(field: VectorField) -> Clock | None:

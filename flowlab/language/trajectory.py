@@ -24,7 +24,7 @@ OUTCOMES = {
     "done": "the horizon was reached",
     "event": "an event stopped the run",
     "budget": "a limit on steps or wall time stopped the run early",
-    "stalled": "the step size fell below the resolution of time",
+    "stalled": "the flow cannot be followed any further: steps below the resolution of time, a norm that vanished, or rest without an end",
     "nonfinite": "a rate or a state stopped being finite",
     "nonunique": "more than one continuation solves the equations",
 }

@@ -223,6 +223,10 @@ class VectorField(eqx.Module):
             "log_R": log_R,
         }
 
+    def smallest_norm(self, y: Any, data: Data) -> jax.Array:
+        """The smallest norm of a group of weights; scalar."""
+        return jnp.min(jnp.stack([jnp.min(r) for r in self.unpack(y).rho.values()]))
+
     def margin_gap(self, y: Any, data: Data) -> jax.Array:
         """Relative gap between the normalised margin and its bound from duality, and what round-off may hide of it; scalar.
 
