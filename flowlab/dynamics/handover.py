@@ -39,7 +39,7 @@ class Separation(Event):
 
 
 class Vanished(Event):
-    """A norm that is integrated itself falls to zero, where its direction is not defined; under schemes that keep directions apart from norms in finite time."""
+    """A norm falls to zero, where its direction is not defined; schemes other than gradient flow get there in finite time."""
 
     name = "vanished"
     needs = ("smallest_norm",)
