@@ -42,6 +42,7 @@ _FIRST = math.log(1e-6)
 """Where a late clock begins that is asked for from the start: log t = -inf has no place on it."""
 _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
+_COUNTS = "steps", "rejected", "evaluations", "rise", "fall", "kept"
 _COMPILED: set[tuple[Any, ...]] = set()
 """Programs that this process has compiled; without it every run would have to ask."""
 
@@ -64,6 +65,7 @@ class Run:
     evaluations: int = 0
     rise: float = 0.0
     fall: float = 0.0
+    kept: float = 0.0
     compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
@@ -117,7 +119,7 @@ class Run:
         problem = self.field.problem
 
         def extra() -> dict[str, Any]:
-            monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol)
+            monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
             watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
             return {"settings": settings, "switches": self.switches, "monitors": watched}
 
@@ -179,7 +181,7 @@ class Run:
     def restore(self, meta: dict[str, Any]) -> None:
         """Stand where the last chunk was written."""
         self.clock, self.stiff, self.handed_over, self.switches = CLOCKS[meta["clock"]], meta["stiff"], meta["handed_over"], meta["switches"]
-        self.steps, self.rejected, self.evaluations, self.rise, self.fall = (meta[k] for k in ("steps", "rejected", "evaluations", "rise", "fall"))
+        self.steps, self.rejected, self.evaluations, self.rise, self.fall, self.kept = (meta[k] for k in _COUNTS)
         if self.clock.name != "time":
             self.clock_name = "auto" if self.handed_over else self.clock_name
 
@@ -187,7 +189,7 @@ class Run:
         """What a chunk says besides its arrays."""
         return {
             "clock": self.clock.name, "stiff": self.stiff, "handed_over": self.handed_over, "switches": self.switches,
-            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall,
+            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall, "kept": self.kept,
             "outcome": None if outcome is None else dataclasses.asdict(outcome),
             **({} if self.kinks is None else {"kinks": self.kinks.meta()}),
         }  # fmt: skip
@@ -317,6 +319,7 @@ class Run:
             self.evaluations += (steps + rejected) * stepping.evaluations(self.solver, self.field)
             self.rise = max(self.rise, float(self.carry.watch.rise))
             self.fall = max(self.fall, float(self.carry.watch.fall))
+            self.kept += float(self.carry.watch.kept)
             self.carry = None
 
     def clock_log(self, s: Any, z: Any) -> float:

@@ -109,7 +109,8 @@ def followed(field: VectorField, data: Data, start: State, kinks: str) -> Kinks 
     # A subclass has a rate of its own, of which the modes know nothing.
     if kinks == "ignore" or type(field) is not VectorField or not any(slot.tracked for slot in field.problem.network.slots):
         return None
-    found = Kinks(field, data, field.pack(unit(field, start)))
+    y = field.pack(unit(field, start))
+    found = Kinks(field.keeping(y), data, y)
     return found if kinks == "events" or found.tracker.pairs.count <= MOST_PAIRS else None
 
 

@@ -36,6 +36,11 @@ def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> dict[st
     return found
 
 
+def put_right(kept: float, rtol: float) -> dict[str, Any]:
+    """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.balance`): what they would have drifted by, at most."""
+    return {"units": _verdict(kept, rtol, "sum over steps of what was put right of the balance of units, as a part of the weights")} if kept else {}
+
+
 def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float) -> dict[str, Any]:
     """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
 

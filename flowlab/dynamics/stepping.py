@@ -42,6 +42,7 @@ class Watch(NamedTuple):
     log_margin: jax.Array
     rise: jax.Array
     fall: jax.Array
+    kept: jax.Array
 
 
 class Stiffness(NamedTuple):
@@ -116,6 +117,12 @@ def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
     return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)
 
 
+def _share(a: Any, b: Any) -> jax.Array:
+    """The largest change of an entry, as a part of the largest entry."""
+    (a, _), (b, _) = ravel_pytree(a), ravel_pytree(b)
+    return jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))
+
+
 def _finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
@@ -142,7 +149,7 @@ def begin(
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
-    watch = _watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none), _seen(clock, field, data, t, y))
+    watch = _watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none, none), _seen(clock, field, data, t, y))
     still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in jax.tree.leaves(solver.func(TERM, t, y, args))]))
     return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)), still
 
@@ -154,13 +161,13 @@ def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: 
     return seen | more | {"log_t": clock.log_t(s, z, seen["log_loss"])}
 
 
-def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array]) -> Watch:
-    """Largest rise of the loss so far, and largest fall of the logarithm of the smoothed margin after separation."""
+def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0) -> Watch:
+    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, and what was put right of units so far."""
     log_margin = log_smoothed_margin(jnp, field.problem, seen["log_loss"], seen["log_R"], data.n)
     log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)
     rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss)
     fall = jnp.where(jnp.isfinite(before.log_margin) & jnp.isfinite(log_margin), before.log_margin - log_margin, 0.0)
-    return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall))
+    return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall), before.kept + kept)
 
 
 @eqx.filter_jit
@@ -289,7 +296,8 @@ def advance(
         keep, _, t_after, _, control_state, _ = control.adapt_step_size(c.t, t_to, one, one, args, amount, order, c.control_state)
         keep = keep & sound
         t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
-        y1 = clock.constrain(field, y1)
+        free, y1 = y1, clock.constrain(field, y1)
+        righted = _share(free, y1) if getattr(field, "kept", None) is not None else jnp.zeros(())
         seen = _seen(clock, field, data, t_to, y1, events)
         fired = (_values(events, seen) > 0) & keep
         bent = jnp.asarray(False)
@@ -320,7 +328,7 @@ def advance(
         state = field.unpack(clock.coordinates(field, y1))
         kept = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
         told = {name: chunk.seen[name].at[row].set(seen[name]) for name in SEEN}
-        watch = _watched(field, data, c.watch, seen)
+        watch = _watched(field, data, c.watch, seen, righted)
         stiffness = Stiffness(votes, pick(h_lambda, c.stiffness.h_lambda))
         after = Carry(
             t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,

@@ -13,6 +13,7 @@ from flowlab.language.data import Data
 from flowlab.language.groups import Arrays, inner, scaled
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.lowering.balance import Levels, balanced, levels
 from flowlab.lowering.mode import Mode
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
@@ -35,6 +36,7 @@ class VectorField(eqx.Module):
         signature: of the flow equations (static).
         laws: conservation laws found in the derivation, for monitors (static).
         mode: on which side of its kink every pre-activation is; without one that is read off its sign.
+        kept: differences that hidden units are to keep (see `flowlab.lowering.balance`); None where a run leaves them to its accuracy.
     """
 
     decay: dict[str, jax.Array]
@@ -43,6 +45,12 @@ class VectorField(eqx.Module):
     signature: str = eqx.field(static=True)
     laws: tuple[Conserved, ...] = eqx.field(static=True, default=())
     mode: Mode | None = None
+    kept: Levels | None = None
+
+    def keeping(self, y: Any) -> "VectorField":
+        """The field that keeps what hidden units have at a state, in weight coordinates; elsewhere itself."""
+        found = levels(self.problem, self.laws, y) if self.problem.coordinates == "weights" else ()
+        return VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found) if found else self
 
     def __call__(self, t: Any, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
@@ -197,7 +205,9 @@ class VectorField(eqx.Module):
         return {w: rates["W", w] for w in y}
 
     def constrain(self, y: Any) -> Any:
-        """Directions brought back to unit length where the scheme has them so; else `y` itself."""
+        """Directions brought back to unit length where the scheme has them so, units to what they keep; else `y` itself."""
+        if self.kept is not None:
+            return balanced(self.problem, self.laws, y, self.kept)
         if self.problem.coordinates != "polar" or not self.problem.scheme.unit:
             return y
         rho, V = y

@@ -85,7 +85,7 @@ def test_a_fall_of_the_smoothed_margin_is_seen_in_one_step_among_many():
     y = field.pack(fl.integrate(field, start, data, until=fl.log_time(3.0)).last)
 
     seen = {k: jnp.asarray(v) for k, v in field.observe(y, data).items()}
-    before = stepping.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()))
+    before = stepping.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
     first = stepping._watched(field, data, before, seen)
     assert float(first.fall) == 0.0
     later = stepping._watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})

@@ -235,7 +235,7 @@ class Pairs:
 
     def within(self, mode: Mode) -> VectorField:
         """The field in a mode."""
-        return VectorField(self.field.decay, self.field.program, self.field.problem, self.field.signature, self.field.laws, mode)
+        return VectorField(self.field.decay, self.field.program, self.field.problem, self.field.signature, self.field.laws, mode, self.field.kept)
 
 
 @dataclass(frozen=True)
