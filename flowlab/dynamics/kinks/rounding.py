@@ -57,12 +57,17 @@ def rounded(
         settings: further arguments of `integrate`.
 
     Raises:
-        LanguageError: if the widths are not such.
+        LanguageError: if the widths are not such, or the problem is none.
         RunFailed: if a run does not reach its end.
     """
-    steps = np.asarray(widths, dtype=float)
-    if len(steps) < 3 or not (steps[1:] < steps[:-1]).all() or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6):
-        raise LanguageError(f"`widths={tuple(widths)}` must be three or more numbers, each the same part of the one before, such as (4e-5, 2e-5, 1e-5).")
+    if not isinstance(problem, Problem):
+        raise LanguageError(f"`problem` is a {type(problem).__name__}; give what was derived, `fl.Problem(...)`, for its kinks are rounded off anew.")
+    try:
+        steps = np.asarray(widths, dtype=float)
+    except (TypeError, ValueError):
+        steps = np.zeros(0)
+    if steps.ndim != 1 or len(steps) < 3 or not (steps[1:] < steps[:-1]).all() or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6):
+        raise LanguageError(f"`widths={widths!r}` must be three or more numbers, each the same part of the one before, such as (4e-5, 2e-5, 1e-5).")
     settings = {"solver": "kvaerno5"} | settings
     paths = []
     for width in steps:

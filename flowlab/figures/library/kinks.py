@@ -21,10 +21,13 @@ class Kinks(Picture):
 
     def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, sides = timeline(path)
-        keep = np.isfinite(log_t)
-        met = np.arange(len(log_t))
+        rows = path.dataset["log_t"].values
+        # t = 0 has no place on the axis; what happened there is shown where the axis begins.
+        log_t = np.maximum(log_t, rows[np.isfinite(rows)].min(initial=log_t[-1]))
+        met = np.minimum(np.arange(len(log_t)), len(log_t) - 2)
         counts = (("on", (sides == 1).sum(axis=1)), ("sliding", (sides == 0).sum(axis=1)), ("kinks met", met))
-        return [Curve(name, log_t[keep], each[keep].astype(float)) for name, each in counts]
+        # Counts jump: a line from one to the next would show what never was.
+        return [Curve(name, np.repeat(log_t, 2)[1:], np.repeat(each, 2)[:-1].astype(float)) for name, each in counts]
 
 
 def timeline(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:

@@ -52,8 +52,8 @@ def gone(monkeypatch, most, seeds):
 
 
 def test_the_first_of_several_kinks_in_a_step_is_found(monkeypatch):
-    seen = gone(monkeypatch, 20, [21])
-    assert (seen.missed, seen.several >= 20) == (0, True)
+    seen = gone(monkeypatch, 8, [21])
+    assert (seen.missed, seen.several >= 8) == (0, True)
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_an_event_before_a_kink_of_the_same_step_ends_the_run():
     whole = fl.integrate(field, start, data, until=fl.time(2.0))
     times = np.exp(whole.dataset["kink_log_t"].values)
     log_R = whole.dataset["log_R"].values
-    for target in np.linspace(log_R[2], log_R[-1], 7)[1:-1]:
+    for target in np.linspace(log_R[2], log_R[-1], 5)[1:-1]:
         path = fl.integrate(field, start, data, until=[fl.log_norm(float(target)), fl.time(2.0)])
         assert path.outcome.kind == "event"
         assert float(path.dataset["log_R"][-1]) == pytest.approx(target, abs=1e-10)
@@ -68,11 +68,25 @@ def test_what_was_met_is_saved_and_drawn(tmp_path):
     assert len(log_t) == len(sides) == len(path.dataset["kink_log_t"]) + 2
     drawn = fl.draw("kinks", path)
     assert [curve.label for curve in drawn.curves] == ["on", "sliding", "kinks met"]
+    on, sliding, met = (curve.y for curve in drawn.curves)
+    assert (met[0], met[-1]) == (0, len(path.dataset["kink_log_t"]))
+    assert np.isin(np.diff(met), (0, 1)).all()
+    assert (on[0], on[-1], sliding[-1]) == tuple((path.dataset[f"pair_{at}"].values == side).sum() for at, side in (("start", 1), ("last", 1), ("last", 0)))
     assert drawn.save(tmp_path / "kinks.png").stat().st_size > 10_000
     with pytest.raises(LanguageError, match="does not know its kinks"):
         fl.draw("kinks", fl.integrate(field, start, data, until=fl.time(0.1), kinks="ignore"))
     with pytest.raises(UnknownName, match="events"):
         fl.integrate(field, start, data, until=fl.time(0.1), kinks="event")
+
+
+@pytest.mark.parametrize("widths", ["abc", 1e-3, (1e-3, 1e-4), (1e-5, 1e-4, 1e-3), (1e-3, -1e-4, 1e-5), (np.nan,) * 3, [[1e-3, 1e-4, 1e-5]], None])
+def test_widths_that_cannot_be_extrapolated_are_refused(widths):
+    problem, data = fl.Problem("W2 @ relu(W1 @ x)"), fl.Data(np.eye(2), np.array([1.0, -1.0]))
+    start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+    with pytest.raises(LanguageError, match="must be three or more numbers"):
+        fl.rounded(problem, start, data, until=fl.time(0.1), widths=widths)
+    with pytest.raises(LanguageError, match="give what was derived"):
+        fl.rounded(problem.network, start, data, until=fl.time(0.1))
 
 
 @pytest.mark.slow
