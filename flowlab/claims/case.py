@@ -3,17 +3,24 @@
 import base64
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from flowlab.core.errors import ClaimError
 
+GIVEN = ("problem", "data", "path", "walk", "flow", "best")
+"""What a case may hold from outside; reading one of these is noted down."""
+NAMES = {"problem": "problem", "data": "data", "path": "flow", "walk": "descent", "flow": "equations", "best": "largest margin"}
+"""What they are called in sentences."""
+
 
 @dataclass(frozen=True)
 class Case:
     """What a claim is checked on; what is missing is made by the claim from its own seeded instances.
+
+    A check that answers on instances of its own where it was given some would mislead, so a case knows what was read of it.
 
     Attributes:
         problem, data: what the statement is about.
@@ -22,6 +29,8 @@ class Case:
         best: the result of `max_margin`.
         seed: of everything a claim draws.
         memo: what has been computed once for all wrong variants, and for other claims of the same call.
+        told: which of `GIVEN` were handed over, as against those that come with a trajectory or equations.
+        read: which of `GIVEN` have been read since this was last emptied.
     """
 
     problem: Any = None
@@ -32,12 +41,33 @@ class Case:
     best: Any = None
     seed: int = 0
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    told: tuple[str, ...] = ()
+    read: set[str] = field(default_factory=set, compare=False, repr=False)
+    _reads: dict[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in GIVEN:
+            object.__getattribute__(self, "read").add(name)
+        return object.__getattribute__(self, name)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` computes, computed once under this name; trajectories are kept as records of the check."""
         if name not in self.memo:
-            self.memo[name] = make()
+            before = set(self.read)
+            self.read.clear()
+            try:
+                self.memo[name] = make()
+                self._reads[name] = frozenset(self.read)
+            finally:
+                self.read.update(before)
+        # What was computed for another claim was read for this one too.
+        self.read.update(self._reads.get(name, ()))
         return self.memo[name]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Which of `GIVEN` there are; asking is no reading."""
+        return tuple(name for name in GIVEN if object.__getattribute__(self, name) is not None)
 
     @property
     def records(self) -> dict[str, Any]:
@@ -47,6 +77,7 @@ class Case:
     def inputs(self) -> dict[str, Any]:
         """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own instances."""
         told: dict[str, Any] = {}
+        asked = set(self.read)
         for name in ("path", "walk"):
             run = getattr(self, name)
             if run is not None:
@@ -58,6 +89,9 @@ class Case:
             told["flow"] = self.flow.to_json()
         if self.data is not None:
             told["data"] = {"x": self.data.x.tolist(), "y": self.data.y.tolist(), "name": self.data.name, "kind": self.data.kind, "sha256": self.data.sha256()}
+        if self.best is not None and ("best" in asked or self.told == ("best",)):
+            told["best"] = {"margin": float(self.best.margin)}
+        self.read.intersection_update(asked)
         return told
 
 
@@ -65,35 +99,46 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
     """The case of what was given, in any order.
 
     Raises:
-        ClaimError: for evidence of no known kind.
+        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `agree`).
     """
+    from flowlab.claims.agree import contradiction
     from flowlab.discrete.max_margin import MaxMargin
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.trajectory import Trajectory
     from flowlab.symbolic.equations import FlowEquations
 
-    found: dict[str, Any] = {"seed": seed}
+    kinds = {Problem: "problem", Data: "data", FlowEquations: "flow", MaxMargin: "best"}
+    found: dict[str, Any] = {}
     for item in evidence:
+        if item is None:
+            continue
         if isinstance(item, Trajectory):
-            found["path" if item.kind == "flow" else "walk"] = item
-        elif isinstance(item, Problem):
-            found["problem"] = item
-        elif isinstance(item, Data):
-            found["data"] = item
-        elif isinstance(item, FlowEquations):
-            found["flow"] = item
-        elif isinstance(item, MaxMargin):
-            found["best"] = item
-        elif item is not None:
-            raise ClaimError(f"`{item!r}` is no evidence; give trajectories, equations, a maximum margin, a problem or data.")
-    for run in (found.get("walk"), found.get("path")):
+            name = "path" if item.kind == "flow" else "walk"
+        else:
+            name = next((name for kind, name in kinds.items() if isinstance(item, kind)), "")
+        if not name:
+            raise ClaimError(f"`{str(item)[:100]}` is no evidence; give trajectories, equations, a maximum margin, a problem or data.")
+        if found.get(name, item) is not item:
+            raise ClaimError(f"two of one kind were given ({NAMES[name]}); check them one after the other.")
+        found[name] = item
+    wrong = contradiction(found)
+    if wrong is not None:
+        raise ClaimError(wrong)
+    runs = {"path", "walk"} & set(found)
+    # A trajectory brings its problem and data along, whether they are given besides or not.
+    told = tuple(name for name in GIVEN if name in found and not (runs and name in ("problem", "data")))
+    for run in (found.get("path"), found.get("walk")):
         if run is not None:
             found.setdefault("problem", run.problem)
-            found.setdefault("data", run.data)
+            if run.data is not None:
+                found.setdefault("data", run.data)
+    for name in runs:
+        if found[name].data is None and "data" in found:
+            found[name] = replace(found[name], data=found["data"])
     if "flow" in found:
         found.setdefault("problem", found["flow"].problem)
-    return Case(**found)
+    return Case(**found, told=told, seed=seed)
 
 
 def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
@@ -106,6 +151,8 @@ def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
     from flowlab.language.problem import Problem
     from flowlab.symbolic.equations import FlowEquations
 
+    if "best" in inputs:
+        raise ClaimError("this verdict looked at a largest margin, which is not stored with it; check again from the originals.")
     data = None
     try:
         if "data" in inputs:

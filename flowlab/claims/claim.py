@@ -1,12 +1,16 @@
 """The harness of a claim: hypotheses, measurement, wrong variants, counter-example; and `check`."""
 
+import math
 import pkgutil
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
-from flowlab.claims.case import Case, case_of
+from flowlab.claims import agree
+from flowlab.claims.case import GIVEN, NAMES, Case, case_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import RUNGS, Measurement, Verdict
 from flowlab.core.errors import ClaimError, FlowlabError
@@ -58,13 +62,21 @@ class Claim(ABC):
 
     def check(self, case: Case) -> Verdict:
         """Measure, then make sure that every wrong variant is refuted by the same check."""
+        case.read.clear()
         reason = self.hypotheses(case)
         if reason is not None:
             return self._undecided("does not apply", f"does not apply: {reason}", case)
+        # The network is met in hypotheses too, where the statement is about one; samples are only used where something is measured on them.
+        looked = {"problem"} & case.read
+        case.read.clear()
         found = self.measure(case)
+        looked = (looked | case.read) & set(case.held)
+        missed = _not_looked_at(case, looked)
+        if missed is not None:
+            return self._undecided("does not apply", f"does not apply: {missed}", case)
         evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in found.quantities], **found.details}
         numbers: dict[str, Any] = {"measured": found.value, "bound": found.bound, "evidence": evidence, "error": found.error, "rung": self.rung}
-        because = f"{found.because}; {'; '.join(str(q) for q in _telling(found))}" if found.quantities else found.because
+        because = "; ".join([found.because, *(str(q) for q in _telling(found)), *_aside(case, looked)])
         strays = [q for q in found.quantities if not q.routes_agree]
         if strays:
             q = strays[0]
@@ -83,6 +95,12 @@ class Claim(ABC):
             few = f"only {len(trials)} wrong variants were tried, of at least {FEWEST}"
             told = f"the check lets {', '.join(surviving)} pass on this case" if surviving else few
             return Verdict(self.name, "undecided", reason=f"no power: {told}", code="no power", **numbers)
+        for name in sorted({"path", "walk"} & looked):
+            run = getattr(case, name)
+            told = case.once(f"altered {name}", lambda run=run: agree.altered(run, case.data))
+            if told is not None:
+                return Verdict(self.name, "undecided", reason=f"could not be checked: the given {NAMES[name]} is not as it came: {told}",
+                               code="could not be checked", **numbers)  # fmt: skip
         return Verdict(self.name, "holds", reason=because, **numbers)
 
     def _evidence(self, case: Case) -> dict[str, Any]:
@@ -104,7 +122,29 @@ class Claim(ABC):
 def _telling(found: Measurement) -> list[Quantity]:
     """The quantities to be told in the reason: those that fail, or the one nearest to its bound."""
     failing = [q for q in found.quantities if q.fails]
-    return failing[:3] or [q for q in found.quantities if (q.excess, q.tolerance) == (found.value, found.bound)][:1]
+    lost = [q for q in found.quantities if not (q.stands or q.fails) and not math.isfinite(q.excess + q.error)]
+    return failing[:3] or lost[:3] or [q for q in found.quantities if (q.excess, q.tolerance) == (found.value, found.bound)][:1]
+
+
+def _not_looked_at(case: Case, looked: set[str]) -> str | None:
+    """Why a measurement says nothing of what was given: it never looked at the samples, at the network, or at any of it."""
+    lacks = [name for name in ("problem", "data") if name in case.held and name not in looked]
+    # Equations and trajectories carry both.
+    if lacks and not looked & {"path", "walk", "flow"}:
+        return f"its check takes {' and '.join(NAMES[name] for name in lacks)} of its own and would not look at what was given"
+    if case.told and not looked:
+        return f"its check would not look at what was given ({', '.join(NAMES[name] for name in case.told)})"
+    return None
+
+
+def _aside(case: Case, looked: set[str]) -> list[str]:
+    """What was handed over and played no part, told so that nobody takes the answer for one about it."""
+    idle = [name for name in case.told if name not in looked]
+    if not idle:
+        return []
+    used = [name for name in ("problem", "data", *case.told) if name in looked]
+    return [f"checked on the given {' and '.join(NAMES[name] for name in dict.fromkeys(used))}, not on the rest of what was given "
+            f"({', '.join(NAMES[name] for name in idle)})"]  # fmt: skip
 
 
 def claim(name: str, **told: Any) -> Callable[[Any], Any]:
@@ -116,15 +156,35 @@ def claim(name: str, **told: Any) -> Callable[[Any], Any]:
     Raises:
         ClaimError: for a function without statement or source, a word that is not known, or an id that is taken.
     """
+    if not isinstance(name, str) or not name.strip():
+        raise ClaimError(f"`{getattr(name, '__name__', name)}` is no claim id; decorate with `claim(\"mine.growth\", statement=..., source=...)`.")
 
     def enter(word: Any) -> Any:
-        if not isinstance(word, type):
-            word = _from_function(name, word, told)
+        word = _from_function(name, word, told) if not isinstance(word, type) else _completed(name, word, told)
         if name in claims:
             raise ClaimError(f"the claim id `{name}` is taken by {claims[name].__module__}; choose another.")
         return claims.register(name)(word)
 
     return enter
+
+
+def _completed(name: str, word: type, told: dict[str, Any]) -> type[Claim]:
+    """A class with all that a report asks of it."""
+    if not issubclass(word, Claim):
+        raise ClaimError(f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from `flowlab.Claim`, or decorate a function.")
+    for key, value in told.items():
+        setattr(word, key, value)
+    for needed in ("statement", "source"):
+        if not getattr(word, needed, None):
+            raise ClaimError(f"the claim `{name}` has no `{needed}`; say what is claimed, and where it comes from.")
+    for key, value in (("title", word.statement), ("latex", ""), ("counter_example", ""), ("mutants", ())):
+        if not hasattr(word, key):
+            setattr(word, key, value)
+    if isinstance(word.mutants, str):
+        word.mutants = (word.mutants,)
+    if word.rung not in RUNGS:
+        raise ClaimError(f"`rung={word.rung!r}` of the claim `{name}` is not known; use one of {', '.join(RUNGS)}.")
+    return word
 
 
 def _from_function(name: str, function: Callable[..., Any], told: dict[str, Any]) -> type[Claim]:
@@ -161,16 +221,31 @@ def load_library() -> None:
 
 
 def checked(name: str, case: Case) -> Verdict:
-    """One claim on one case; numerics that give up make it undecided.
+    """One claim on one case; numerics that give up, and a check that breaks, make it undecided.
 
     Raises:
         UnknownName: for an unknown id.
     """
-    one = claims[name]()
+    word = claims[name]
+    try:
+        one = word()
+    except TypeError as error:
+        # An abstract class: nothing to measure with.
+        return Verdict(name, "undecided", math.nan, math.nan, f"could not be checked: {error}", {"seed": case.seed}, "could not be checked")
     try:
         return one.check(case)
     except FlowlabError as error:
         return one._undecided("could not be checked", f"could not be checked: {error}", case)
+    except Exception as error:
+        # A defect in one claim must not cost the verdicts of all others.
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        own = word.origin()
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if own is not None and Path(f.filename).resolve() == Path(own["file"])]
+        where = f"line {lines[-1]} of {Path((own or {})['file']).name}" if lines else f"line {at.lineno} of {Path(at.filename).name}"
+        needs = [NAMES[each] for each in GIVEN if each in case.read and each not in case.held]
+        hint = f"; it looks for {' and '.join(needs)}, and none was given" if needs and isinstance(error, AttributeError | TypeError) else ""
+        reason = f"could not be checked: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({where}){hint}"
+        return one._undecided("could not be checked", reason, case)
 
 
 def check(ids: Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:

@@ -63,13 +63,13 @@ def integrated(case: Case, name: str, problem: "Problem", start: "State", data: 
 
 
 def problem_like(case: Case, net: str, **settings: Any) -> "Problem":
-    """The case's network and loss, or a default one, under another scheme."""
+    """The case's network, loss and weight decay, or default ones, under another scheme."""
     from flowlab.language.problem import Problem
 
     if case.problem is None:
         return Problem(net, "exponential", **settings)
     p = case.problem
-    return Problem(p.network, p.loss.name, reduction=p.reduction, **settings)
+    return Problem(p.network, p.loss.name, reduction=p.reduction, **({"decay": p.decay} | settings))
 
 
 def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int = 5) -> "Iterator[State]":

@@ -37,7 +37,7 @@ def load_file(path: str | Path) -> tuple[str, ...]:
         spec.loader.exec_module(module)
     except FlowlabError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ClaimError(f"`{path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again.") from error
     found = tuple(one for one in claims if one not in before)
     if not found:

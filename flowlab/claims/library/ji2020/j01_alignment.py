@@ -12,6 +12,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
 HORIZON = 1e6
+NET = "W3 @ W2 @ W1 @ x"
 NAMES = ("W1", "W2", "W3")
 
 
@@ -24,7 +25,7 @@ def three(case: Case) -> tuple[Any, Any]:
     from flowlab.language.state import initial_state
 
     data = case.data if case.data is not None else separable(8, 3, case.seed)
-    problem = Problem(Network("W3 @ W2 @ W1 @ x"), coordinates="weights")
+    problem = Problem(Network(NET), coordinates="weights")
     start = initial_state(problem.network, data, widths={"W1": 3, "W2": 3}, seed=case.seed)
     return data, integrated(case, "ji three layers", problem, start, data, log_time(HORIZON))
 
@@ -56,7 +57,7 @@ class RankOneAndAligned(Claim):
     counter_example = "singular vectors of the start: nothing aligns before the flow has gone far"
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
+        return one_of_two_classes(case, (NET,))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         path = three(case)[1]
@@ -89,7 +90,7 @@ class ExcessIsBounded(Claim):
     counter_example = "a bound on the norms: they grow like (log t)^(1/3)"
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
+        return one_of_two_classes(case, (NET,))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         path = three(case)[1]
@@ -124,7 +125,7 @@ class PredictorIsTheMachine(Claim):
     counter_example = "least squares: the direction of another rule, which the square loss would take"
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
+        return one_of_two_classes(case, (NET,))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.discrete.svm import hard_margin
@@ -174,7 +175,7 @@ class DirectionsConverge(Claim):
     counter_example = "a decade adds as much as the one before: then the length would grow like log log t"
 
     def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
+        return one_of_two_classes(case, (NET,))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, path = three(case)

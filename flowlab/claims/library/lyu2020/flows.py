@@ -25,10 +25,17 @@ def flow(case: Case, which: str) -> tuple[Any, Any]:
     return data, integrated(case, f"lyu {which}", problem, start, data, log_time(HORIZON))
 
 
-def one_of_two_classes(case: Case) -> str | None:
-    """The hypothesis that data have labels ±1 and that a hyperplane separates them, which both nets then do."""
+def one_of_two_classes(case: Case, nets: tuple[str, ...] = tuple(text for text, _ in NETS.values())) -> str | None:
+    """The hypothesis that data have labels ±1 and that a hyperplane separates them, which both nets then do; and that no other problem was given."""
     from flowlab.discrete.svm import certify_separable
 
+    p = case.problem
+    if p is not None and p.network.text not in nets:
+        return f"it is checked on flows of {' and '.join(nets)}, and the network is {p.network.text[:120]}"
+    if p is not None and p.loss.name != "exponential":
+        return f"it is checked on flows of the exponential loss, and the loss is {p.loss.name}"
+    if p is not None and (any(p.decay.values()) or p.scheme.name != "gradient_flow"):
+        return "it is about gradient flow without weight decay"
     if case.data is None:
         return None
     if case.data.kind != "binary":

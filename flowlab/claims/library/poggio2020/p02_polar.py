@@ -1,8 +1,13 @@
 """P2 and P3: the polar equations, and how the schemes relate at one state."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.symbolic.certificate import TestState
 
 
 @claim("P2")
@@ -32,7 +37,8 @@ class PolarFlow(Claim):
             given = [case.flow]
         else:
             nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
-            problems = [problem_like(case, net, scheme="gradient_flow") for net in nets]
+            scheme = "gradient_flow" if case.problem is None else case.problem.scheme.name
+            problems = [problem_like(case, net, scheme=scheme) for net in nets]
             given = [case.once(f"P2 {p.signature}", lambda p=p: derive(p, verify=False)) for p in problems]
         worst, gentlest = 0.0, float("inf")
         count = 25 if case.problem is None or case.flow is not None else 100
@@ -42,10 +48,13 @@ class PolarFlow(Claim):
                 # Equations that cannot be wrong in this way tell nothing of the check: it is tried on others.
                 other = case.once("P2 other", lambda: derive(problem_like(Case(), NETS[0], scheme="gradient_flow"), verify=False))
                 flows = [m.flow for m in mutants(other) if m.kind == mutant]
+            own_data = case.data is not None and flow.problem == flows[0].problem
             for each in flows:
                 found = 0.0
-                for i in range(count if mutant is None else 3):
-                    found = max(found, *(residuals(each, random_state(each.problem, case.seed + i)) or {"": 0.0}).values())
+                trials = count if mutant is None else 3
+                drawn = _on_data(each.problem, case, trials) if own_data else (random_state(each.problem, case.seed + i) for i in range(trials))
+                for state in drawn:
+                    found = max(found, *(residuals(each, state) or {"": 0.0}).values())
                     if found > 1e-6:
                         # Decided, by far.
                         break
@@ -53,6 +62,20 @@ class PolarFlow(Claim):
         value = worst if mutant is None else gentlest
         because = "relative to each rate, at random states; eq. (1.2) is exact, so only roundings remain"
         return Measurement(value, 1e-11, because, {"networks": [flow.problem.network.text for flow in given], "states": count, "given": case.flow is not None})
+
+
+def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
+    """Random states on the given samples."""
+    import numpy as np
+
+    from flowlab.claims.instances import states
+    from flowlab.symbolic.certificate import Samples, TestState
+
+    samples = Samples(np.asarray(case.data.x), np.asarray(case.data.y))
+    for state in states(problem, case.data, case.seed, count):
+        rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
+        weights = problem.scheme.weights(np, rho, V, problem.per)
+        yield TestState(rho, V, {w: np.asarray(v) for w, v in weights.items()}, samples)
 
 
 @claim("P3")

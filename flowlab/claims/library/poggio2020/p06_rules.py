@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.instances import layered
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
 
 _STEPS = (0.008, 0.004, 0.002, 0.001)
 
@@ -39,6 +41,9 @@ class RuleOrders(Claim):
     source = "Douglas, Amari and Kung 2000; eq. (1.14)"
     mutants = ("renormalised tangent expected of order 2", "coefficient expected of order 3", "lagrange expected to keep the norm at order 2")
     counter_example = "renormalised tangent expected of order 2: the rule is one order better than the raw one"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax
@@ -117,8 +122,9 @@ class DescentBalance(Claim):
         import numpy as np
 
         walks = case.once("P20 walks", lambda: _walks(case))
+        own = [] if not _usable(case) else [(float(case.walk.provenance["settings"]["step"]), case.walk)]
         worst, drifts = 0.0, []
-        for step, walk in walks:
+        for step, walk in [*walks, *own]:
             degrees = np.array([float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights])
             blocks = list(walk.problem.network.weights)
             squares = walk.dataset["rho"].sel(block=blocks).values ** 2 / degrees
@@ -135,7 +141,7 @@ class DescentBalance(Claim):
             worst = max(worst, float(np.abs(change - predicted).max()) / (1e-10 * size + noise))
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
         # Where nothing drifts (features that are all zero) there is no order and nothing is decided.
-        order, bar = order_of(drifts[1:])
+        order, bar = order_of(drifts[1 : len(walks)])
         wanted = 2.0 if mutant == "drift expected of order 2" else 1.0
         told = [
             Quantity("error of the one-step identity, in tolerances", worst, 0.0, 1.0, route="all rows of five descents"),
@@ -143,6 +149,11 @@ class DescentBalance(Claim):
         ]
         because = "1e-10 of the change plus 1e-13 of the squares for the identity; local orders lack terms of order eta^2 after extrapolation"
         return Measurement.of(told, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks])
+
+
+def _usable(case: Case) -> bool:
+    """Whether a descent with steps of one size was given, with what the identity needs."""
+    return case.walk is not None and "step_sq" in case.walk.dataset and not case.walk.provenance["settings"]["loss_scaled"]
 
 
 def _walks(case: Case) -> list[tuple[float, Any]]:
@@ -154,11 +165,15 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 
-    if case.walk is not None and "step_sq" in case.walk.dataset and not case.walk.provenance["settings"]["loss_scaled"]:
-        problem, data = case.problem, case.data
+    if _usable(case):
+        problem, data = case.walk.problem, case.data
         settings, start = case.walk.provenance["settings"], case.walk.state(0)
         step, count = float(settings["step"]), 50
     else:
         problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), case.data if case.data is not None else small_data(case.seed)
         start, step, count = next(iter(states(problem, data, case.seed, 1))), 1e-3, 100
-    return [(step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k)) for k in (1, 4, 8, 16, 32)]
+    found = [(step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k)) for k in (1, 4, 8, 16, 32)]
+    for size, walk in found:
+        if not walk.outcome.ok:
+            raise ClaimError(f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or take another seed.")
+    return found

@@ -54,11 +54,9 @@ class LateLinearFlow(Claim):
     counter_example = "all multipliers equal: then w~ has no part across v*, and the constant would vanish"
 
     def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and case.problem.network.text != "W1 @ x":
-            return f"it is about one linear layer, and the network is {case.problem.network.text}"
-        if case.data is not None and case.data.kind != "binary":
-            return "labels are not ±1"
-        return None
+        from flowlab.claims.library.poggio2020.p09_directions import one_layer
+
+        return one_layer(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, path = linear(case)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.verdict import Measurement
 
 _SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
@@ -23,6 +24,9 @@ class ConservationLaws(Claim):
     mutants = ("gradient-flow law on every scheme", "exponent doubled", "factor 1% off at the end")
     quick = False
     counter_example = "gradient-flow law on every scheme: the normalised flows have as many laws, but others"
+
+    def hypotheses(self, case: Case) -> str | None:
+        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         rtol, worst, table = 1e-10, 0.0, {}

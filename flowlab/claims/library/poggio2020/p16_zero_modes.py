@@ -41,6 +41,8 @@ class NoZeroModes(Claim):
 
         if case.problem is not None and case.problem.network.text != "W1 @ x":
             return f"it is about one linear layer, and the network is {case.problem.network.text}"
+        if case.problem is not None and case.problem.loss.name != "exponential":
+            return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
         if case.data is None:
             return None
         if case.data.kind != "binary":
@@ -114,6 +116,8 @@ class ZeroModes(Claim):
     def hypotheses(self, case: Case) -> str | None:
         if case.problem is not None and case.problem.network.text not in (LINEAR, RELU):
             return f"it is about two-layer networks, linear and ReLU, and the network is {case.problem.network.text}"
+        if case.problem is not None and case.problem.loss.name != "exponential":
+            return f"it is checked under the exponential loss, and the loss is {case.problem.loss.name}"
         return "labels are not ±1" if case.data is not None and case.data.kind != "binary" else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
