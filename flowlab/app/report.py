@@ -21,7 +21,8 @@ def pack_report(verdicts: Sequence[Verdict], summary: Mapping[str, Any]) -> str:
     body = [f"<p>{len(verdicts)} claims: {counts}. Seed {summary['seed']}.</p>", left, _verdict_table(verdicts)]
     if summary["refutations"]:
         rows = [
-            (escape(r["id"]), escape(r["usual"]), html.answer(r["answer"]), escape(r["decisive"]), escape(r["instead"]))
+            (_link(r["id"]), escape(r["usual"]), html.answer(r["answer"]),
+             f"{escape(r['decisive'])}<ul>{''.join(f'<li>{escape(told)}</li>' for told in r['against'])}</ul>", escape(r["instead"]))
             for r in summary["refutations"]
         ]  # fmt: skip
         head = ("id", "as usually stated", "answer", "what decides", "what holds instead")
@@ -63,10 +64,13 @@ def run_report(summary: Mapping[str, Any], equations: str, figures: Sequence[Pat
 def _verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for v in verdicts:
-        link = f'<a href="#{escape(v.id, quote=True)}">{escape(v.id)}</a>'
         off, bound = html.number(v.measured, 3), html.number(v.bound, 3)
-        rows.append((link, escape(claims[v.id].title), html.answer(v.answer, v.code), off, bound, escape(RUNGS[v.rung])))
+        rows.append((_link(v.id), escape(claims[v.id].title), html.answer(v.answer, v.code), off, bound, escape(RUNGS[v.rung])))
     return html.table(("id", "claim", "answer", "off by", "bound", "how"), rows, "verdicts")
+
+
+def _link(name: str) -> str:
+    return f'<a href="#{escape(name, quote=True)}">{escape(name)}</a>'
 
 
 def _evidence(v: Verdict) -> str:

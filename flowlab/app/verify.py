@@ -210,8 +210,15 @@ def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         trial = v.evidence.get("mutants", {}).get(USUAL)
         answer = "refuted" if v.answer == "holds" and trial is not None and trial["refuted"] else "undecided"
         table.append({"id": v.id, "usual": word.usual, "answer": answer, "decisive": word.decisive, "instead": word.statement,
-                      "numbers": {q["name"]: q["measured"] for q in v.quantities}})  # fmt: skip
+                      "against": _against(trial), "numbers": {q["name"]: q["measured"] for q in v.quantities}})  # fmt: skip
     return table
+
+
+def _against(trial: dict[str, Any] | None) -> list[str]:
+    """The numbers that decide against a usual statement: of the quantities it gets wrong, or of an identity it takes for one."""
+    if trial is None:
+        return []
+    return trial.get("telling") or [f"as usually stated it is off by {trial['measured']:.3g}, where {trial['bound']:.3g} is allowed"]
 
 
 def write(out: Path, verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Path:

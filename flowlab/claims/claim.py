@@ -90,6 +90,9 @@ class Claim(ABC):
             return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
         trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
         evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
+        if USUAL in trials:
+            # The numbers that decide against the usual statement, beside what it would have them be.
+            evidence["mutants"][USUAL]["telling"] = [str(q) for q in trials[USUAL].quantities if q.fails][:3]
         surviving = [name for name, m in trials.items() if not m.fails]
         if surviving or len(trials) < FEWEST:
             few = f"only {len(trials)} wrong variants were tried, of at least {FEWEST}"

@@ -107,6 +107,8 @@ def test_the_table_of_usual_statements(monkeypatch):
     one.evidence["mutants"]["as usually stated"] = {"measured": 1.0, "bound": 0.1, "error": 0.0, "refuted": True}
     (row,) = refutations([one])
     assert row["answer"] == "refuted"
+    assert "off by 1" in row["against"][0]
+    assert "off by 1" in report(one)
     assert "it is so for biases too" in report(one)
     # A verdict that does not hold decides against nothing.
     assert refutations([told("undecided", code="no power")])[0]["answer"] == "undecided"
@@ -151,6 +153,10 @@ def test_in_a_browser(browser, tmp_path):
         if browser.execute_script("return document.activeElement.tagName") == "SUMMARY":
             break
     browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert first.get_attribute("open") is not None
+    # A link of the table opens the part it leads to.
+    browser.execute_script("document.querySelector('details').open = false")
+    browser.find_element("css selector", "td a").click()
     assert first.get_attribute("open") is not None
     for width in (320, 1200):
         browser.set_window_size(width, 800)

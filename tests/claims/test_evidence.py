@@ -1,0 +1,171 @@
+"""What is given to `check`: it has to belong together, to be as it came, and to be looked at, or nothing holds."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.claims import claims, load_library
+from flowlab.claims.case import case_of
+from flowlab.cli import main
+
+load_library()
+
+
+def samples(seed):
+    return fl.load("gaussian?n=8&d=3&margin=0.3", seed=seed)
+
+
+@pytest.fixture(scope="module")
+def run():
+    problem, data = fl.Problem("W2 @ W1 @ x"), samples(4)
+    start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(8.0), rtol=1e-8, atol=1e-10)
+    return path, fl.descend(problem, start, data, step=1e-3, count=60)
+
+
+def changed(run, name, by):
+    ds = run.dataset.copy(deep=True)
+    ds[name] = (ds[name].dims, by(ds[name].values.copy()))
+    return dataclasses.replace(run, dataset=ds)
+
+
+def test_evidence_of_two_things_is_refused(run):
+    path, walk = run
+    other = fl.descend(path.problem, walk.state(0), samples(5), step=1e-3, count=3)
+    for evidence in ((path, samples(5)), (path, fl.Problem("W1 @ x")), (path, fl.Problem("W2 @ W1 @ x", decay=0.1)), (path, other),
+                     (path, dataclasses.replace(path)), (fl.derive(fl.Problem("W1 @ x", "logistic")), fl.Problem("W1 @ x"))):  # fmt: skip
+        with pytest.raises(fl.ClaimError):
+            fl.check(["P1"], *evidence)
+    # Control: all of it is of one problem and one data set.
+    case = case_of((path, walk, path.problem, samples(4), None), 0)
+    assert case.told == ("path", "walk")
+    assert case.held == ("problem", "data", "path", "walk")
+
+
+def test_a_stored_flow_is_held_against_the_samples_given_with_it(run, tmp_path):
+    path, _ = run
+    stored = fl.Trajectory.load(path.save(tmp_path / "run.nc"))
+    assert fl.check(["P4"], stored, samples(4))[0].answer == "holds"
+    with pytest.raises(fl.ClaimError, match="samples"):
+        fl.check(["P4"], stored, samples(5))
+
+
+@pytest.mark.parametrize("name", ["log_loss", "min_margin", "log_R", "V_W1", "label", "samples", "backwards"])
+def test_what_is_not_as_it_came_supports_nothing(run, name):
+    path, _ = run
+    if name == "label":
+        wrong = dataclasses.replace(path, problem=fl.Problem("W2 @ W1 @ x", scheme="lagrange"))
+    elif name == "samples":
+        wrong = dataclasses.replace(path, data=samples(5))
+    elif name == "backwards":
+        wrong = dataclasses.replace(path, dataset=path.dataset.isel(step=slice(None, None, -1)))
+    else:
+        wrong = changed(path, name, lambda v: v + 0.01)
+    (verdict,) = fl.check(["P4"], wrong)
+    assert (verdict.answer, verdict.code) == ("undecided", "could not be checked"), str(verdict)
+    assert fl.check(["P4"], path)[0].answer == "holds"
+
+
+def test_a_given_descent_is_looked_at(run):
+    _, walk = run
+    assert fl.check(["P20"], walk)[0].answer == "holds"
+    for name, by in (("rho", lambda v: v * np.linspace(1.0, 1.001, len(v))[:, None]), ("step_sq", lambda v: 1.01 * v)):
+        assert fl.check(["P20"], changed(walk, name, by))[0].answer == "refuted"
+
+
+def test_what_is_not_looked_at_decides_nothing(run):
+    path, walk = run
+    best = fl.max_margin("W1 @ x", samples(4))
+    assert fl.check(["P3"], best)[0].code == "does not apply"
+    (verdict,) = fl.check(["P1"], path, walk)
+    assert verdict.answer == "holds"
+    assert "not on the rest of what was given (flow, descent)" in verdict.reason
+    assert fl.replay(verdict).to_json() == verdict.to_json()
+    deep = fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))")
+    for name in ("P6", "P8", "E1.12", "J1", "L1", "L6"):
+        (verdict,) = fl.check([name], deep, samples(4))
+        assert verdict.code == "does not apply", str(verdict)
+
+
+@pytest.mark.slow
+def test_no_claim_answers_on_instances_of_its_own():
+    """Every claim of the library, given a network and a loss that few are about: what answers has looked at both."""
+    deep = fl.Problem("v @ (W2 @ (W1 @ x)**2)**2", "logistic")
+    answers = {name: fl.check([name], deep, samples(4))[0] for name in claims if "." not in name or name.startswith("E1.")}
+    assert {name for name, v in answers.items() if v.answer != "undecided"} <= {"P1", "P2", "P3", "P4", "P5", "P7", "P20", "E1.8", "T3"}
+    assert not any(v.answer == "refuted" for v in answers.values())
+
+
+def test_weight_decay_is_not_dropped():
+    decaying = fl.Problem("W2 @ relu(W1 @ x)", decay=0.1)
+    for name in ("E1.8", "P4", "P7"):
+        assert fl.check([name], decaying)[0].code == "does not apply"
+    (verdict,) = fl.check(["P2"], decaying, samples(4))
+    assert verdict.answer == "holds"
+
+
+@pytest.mark.parametrize(("net", "seed"), [pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", 2, marks=pytest.mark.slow), ("v @ (W @ x)**2", 0)])
+def test_the_constraint_of_other_networks(net, seed):
+    (verdict,) = fl.check(["P7"], fl.Problem(net, "logistic"), samples(4), seed=seed)
+    assert verdict.answer == "holds", str(verdict)
+
+
+OWN = """
+import flowlab as fl
+
+@fl.claim("broken.zero", statement="s", source="me", mutants=("x",))
+def zero(case, mutant):
+    return 1 / 0
+
+@fl.claim("broken.data", statement="s", source="me", mutants=("x",))
+def data(case, mutant):
+    return fl.Quantity("n", case.data.n, 8, 0.1)
+
+@fl.claim("broken.nan", statement="s", source="me")
+def nan(case):
+    return fl.Quantity("n", float("nan"), 8, 0.1)
+
+@fl.claim("whole.class")
+class Whole(fl.Claim):
+    statement, source, mutants = "One is one.", "arithmetic", "two"
+    def measure(self, case, mutant=None):
+        return fl.Measurement.of([fl.Quantity("one", 1.0, 2.0 if mutant else 1.0, 1e-9)], "exact")
+"""
+
+
+def test_claims_that_break_are_told_by_line_and_replayed(tmp_path, capsys):
+    file, out = tmp_path / "broken.py", tmp_path / "out"
+    file.write_text(OWN)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(file), "--out", str(out), "--quiet"])
+    assert ended.value.code == 0
+    told = {name: fl.Verdict.load(out / "verdicts" / f"{name}.json") for name in ("broken.zero", "broken.data", "broken.nan", "whole.class")}
+    assert "line 6 of broken.py" in told["broken.zero"].reason
+    assert "it looks for data, and none was given" in told["broken.data"].reason
+    assert "n nan" in told["broken.nan"].reason
+    assert told["whole.class"].answer == "holds"
+    for verdict in told.values():
+        assert fl.replay(verdict).to_json() == verdict.to_json()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("import flowlab as fl\n@fl.claim\ndef f(case): pass", "no claim id"),
+        ("import flowlab as fl\n@fl.claim('half.class')\nclass C(fl.Claim):\n    def measure(self, case, mutant=None): pass", "no `statement`"),
+        ("import flowlab as fl\n@fl.claim('no.class')\nclass C: pass", "no subclass"),
+    ],
+)  # fmt: skip
+def test_files_that_are_wrong_are_one_sentence(tmp_path, capsys, text, why):
+    file = tmp_path / "wrong.py"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(file)])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert why in told
+    assert told.count("\n") == 1
