@@ -169,3 +169,15 @@ def test_files_that_are_wrong_are_one_sentence(tmp_path, capsys, text, why):
     told = capsys.readouterr().err
     assert why in told
     assert told.count("\n") == 1
+
+
+def test_tiny_multipliers_and_near_ties():
+    """Transients as slow as exp(-5e-4 log t) are waited for; what log t = 1e6 does not see out is told."""
+    digits = fl.load("digits:3v8", standardize=True)
+    x, y = np.asarray(digits.x), np.asarray(digits.y)
+    some = np.r_[np.flatnonzero(y > 0)[:12], np.flatnonzero(y < 0)[:12]]
+    for verdict in fl.check(["P8", "S1", "S2"], fl.Data(x[some], y[some], kind="binary")):
+        assert verdict.answer == "holds", str(verdict)
+    tie = fl.Data(np.array([[1.0, 0.0], [1.0 + 1e-6, 1.0], [1.0, -1.0], [3.0, 0.5]]), np.ones(4), kind="binary")
+    (verdict,) = fl.check(["S2"], tie)
+    assert verdict.code == "does not apply", str(verdict)

@@ -23,6 +23,19 @@ def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return found.w, support, found.alpha[support], np.linalg.lstsq(z[support], -np.log(found.alpha[support]), rcond=None)[0]
 
 
+def slowest(data: Any) -> float:
+    """The rate λ of the slowest transient, which falls like exp(-λ log t).
+
+    On the support it is the least eigenvalue of Σ α_n x_n x_n^T in its span, off it the least x_n·w_svm - 1.
+    """
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    w, support, alpha, _ = machine(data)
+    rows = np.sqrt(alpha)[:, None] * z[support]
+    on = np.linalg.svd(rows, compute_uv=False)[: np.linalg.matrix_rank(z[support])] ** 2
+    off = np.delete(z @ w - 1.0, support)
+    return float(min(on.min(), off.min(initial=np.inf)))
+
+
 def linear(case: Case) -> tuple[Any, Any]:
     """The data and the late flow of one linear layer; shared by the claims about it."""
     from flowlab.claims.instances import integrated, separable
@@ -78,12 +91,15 @@ class LateLinearFlow(Claim):
         power = 1.0 if mutant == "first power of the margin" else 2.0
         # What a limit lacks at log t falls like 1/log t; the constants in front are a few units.
         late = 20.0 / log_t
+        # The next orders of what is large on some data: v* w~ in the norm, and half of γ² |P_perp w~|² in the gap, with w~ as it is off the support too.
+        W = np.asarray(path.last.weights()["W1"]).ravel()
+        second, third = abs(v @ bounded) / log_t, (gamma * _across(W, v)) ** 2 / log_t
         return Measurement.of(
             [
-                Quantity("rho/log t", rho / log_t, 1.0 / gamma, late * max(1.0, 1.0 / gamma), route="flow at log t = 1e6"),
+                Quantity("rho/log t", rho / log_t, 1.0 / gamma, late * max(1.0, 1.0 / gamma) + 2 * second, route="flow at log t = 1e6"),
                 Quantity("rho |v - v*|", rho * float(np.linalg.norm(V - v)), across, late * max(1.0, across), route="flow at log t = 1e6",
                          second=_across(onto @ np.asarray(path.last.weights()["W1"]).ravel(), v), second_route="part of the weights across v*"),
-                Quantity("rho (gamma - margin)", rho * (gamma - float(end["min_margin"])), along, late * max(1.0, along), route="flow at log t = 1e6"),
+                Quantity("rho (gamma - margin)", rho * (gamma - float(end["min_margin"])), along, late * max(1.0, along) + third, route="flow at log t = 1e6"),
                 Quantity("L t", float(np.exp(log_t + end["log_loss"])), gamma**-power, 1e-7 * gamma**-2, route="flow at log t = 1e6"),
             ],
             "limits are missed by a few units of 1/log t, and L t by roundings of exponents of size log t",

@@ -6,7 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.library.poggio2020.p08_linear import HORIZON, linear, machine
+from flowlab.claims.library.poggio2020.p08_linear import HORIZON, linear, machine, slowest
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -16,6 +16,9 @@ _WN_HORIZON = 1e4
 """Log t of runs with normalised weights, whose directions settle ρ² times as fast as the norm grows: they are stiff."""
 _STEPS = 40_000
 """Of normalised descent."""
+
+_SETTLED = 40.0
+"""Transients have died out where their exponent has grown to this."""
 
 
 def one_layer(case: Case, nets: tuple[str, ...] = ("W1 @ x",)) -> str | None:
@@ -35,6 +38,10 @@ def one_layer(case: Case, nets: tuple[str, ...] = ("W1 @ x",)) -> str | None:
         return "labels are not ±1"
     if not certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
         return "no hyperplane through 0 separates the data"
+    rate = slowest(case.data)
+    if rate * HORIZON < _SETTLED:
+        told = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t), too slowly for log t = {HORIZON:g}"
+        return f"{told}: a multiplier, or what a sample lacks to support, all but vanishes"
     return None
 
 
