@@ -93,7 +93,7 @@ class LateLinearFlow(Claim):
         late = 20.0 / log_t
         # The next orders of what is large on some data: v* w~ in the norm, and half of γ² |P_perp w~|² in the gap, with w~ as it is off the support too.
         W = np.asarray(path.last.weights()["W1"]).ravel()
-        second, third = abs(v @ bounded) / log_t, (gamma * _across(W, v)) ** 2 / log_t
+        second, third = float(abs(v @ bounded)) / log_t, (gamma * _across(W, v)) ** 2 / log_t
         return Measurement.of(
             [
                 Quantity("rho/log t", rho / log_t, 1.0 / gamma, late * max(1.0, 1.0 / gamma) + 2 * second, route="flow at log t = 1e6"),
