@@ -146,6 +146,30 @@ class Symmetries:
             groups.append([i]) if home is None else home.append(i)
         return [g for g in groups if len(g) > 1]
 
+    def alike(self, theta: np.ndarray, *, tolerance: float = 1e-6) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Units that have the same weights but for signs: swapping them leaves θ where it is.
+
+        Args:
+            theta: weights, (P,).
+            tolerance: distance of two units, over the root mean square of all, below which they are the same.
+
+        Returns:
+            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to those of the first.
+        """
+        W, places = blocks(self.layout, theta), blocks(self.layout, np.arange(len(theta)))
+        ones, found = {k: np.ones(shape) for k, shape in self.layout}, []
+        for dim in self.dimensions:
+            units, where = dim.units(W), dim.units(places)
+            signs = [np.ones(units.shape[1]), *(dim.units(dim.act(ones, -np.eye(dim.size), c))[0] for c in dim.signs)]
+            near, left = tolerance * float(np.linalg.norm(units)) / np.sqrt(dim.size), np.arange(dim.size)
+            while len(left):
+                off = np.array([np.linalg.norm(units[left] * s - units[left[0]], axis=1) for s in signs])
+                same = off.min(axis=0) <= near
+                if same.sum() > 1:
+                    found.append((where[left[same]], np.array([signs[i] for i in off.argmin(axis=0)[same]])))
+                left = left[~same]
+        return found
+
     def orbit(self, theta: np.ndarray, *, smallest: float = 0.0) -> np.ndarray:
         """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit.
 

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError, NotHomogeneous, RunFailed, ShapeMismatch
-from flowlab.discrete import spectrum, spheres
+from flowlab.discrete import spectrum, spheres, symmetries
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import critical_points
 from flowlab.discrete.polish import polish
@@ -263,6 +263,28 @@ def test_a_multiple_eigenvalue_is_found_as_often_as_it_is_there():
         assert off.max() < 1e-6 * np.abs(want).max()
     with pytest.raises(LanguageError, match="use 1 to"):
         lowest(con, theta, len(theta))
+
+
+def test_copies_are_made_by_swaps_of_units_that_are_alike():
+    """Two sets of units, some of them turned round: signs of odd activations count as alike."""
+    rng = np.random.default_rng(3)
+    data = fl.Data(rng.normal(size=(20, 6)), np.sign(rng.normal(size=20)))
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), data, norm={"W1": 6.0, "W2": 6.0}, widths={"W1": 14})
+    two, which, sign = rng.normal(size=(2, 7)), np.arange(14) % 2, np.where(np.arange(14) < 5, -1.0, 1.0)
+    units = two[which] * sign[:, None]
+    theta = con.row({"W1": units[:, :6], "W2": units[:, 6:].T})
+    groups = symmetries.Symmetries(con.problem.network, con.spheres.layout, 6).alike(theta)
+    assert [where.shape for where, _ in groups] == [(7, 7), (7, 7)]
+    assert all(np.allclose(theta[where] * signs, (theta[where] * signs)[0]) for where, signs in groups)
+    want = np.linalg.eigvalsh(con.riemannian(theta, con.spheres.basis(theta)))
+    values, off = spectrum._by_one_vector(con, theta, 10, 0, 1e-8)
+    assert values == pytest.approx(want[:10], abs=1e-8 * np.abs(want).max())
+    assert off.max() < 1e-6 * np.abs(want).max()
+    assert want[5] - want[0] < 1e-10
+    assert want[9] - want[0] > 1e-6
+    # Control: units that differ are not alike.
+    aside = con.spheres.project(theta + 1e-3 * rng.normal(size=len(theta)))
+    assert symmetries.Symmetries(con.problem.network, con.spheres.layout, 6).alike(aside) == []
 
 
 @pytest.mark.parametrize("per", ["layer", "neuron", "network"])
