@@ -27,8 +27,8 @@ _PATIENCE = 20
 """Restarts of one search by one vector."""
 _ROUNDS, _FEW = 12, 3
 """Searches by one vector after which blocks are taken, and eigenvalues that one looks for where each is there many times."""
-_CHECK = 1e-6
-"""Tolerance of the search for what was passed over."""
+_CHECK = 1e-4
+"""Tolerance of the search for what was passed over: an eigenvalue that is by this share of the largest below the last one told is not missed."""
 _COPY = 1e-3
 """What an image of a unit eigenvector has to have outside of the span to be a copy; less is the inaccuracy of what it was made from."""
 
@@ -66,8 +66,9 @@ def _by_one_vector(con: Constrained, theta: np.ndarray, count: int, seed: int, t
     rng = np.random.default_rng(seed)
     vectors = np.zeros((0, len(theta)))
     start, searched = rng.normal(size=len(theta)), 0
-    # Where most units are alike most eigenvalues are there many times, and few searches are enough.
-    want = _FEW if sum(len(where) for where, _ in groups) > 0.5 * sum(dim.size for dim in symmetries.dimensions) else count
+    # Where most units are alike most eigenvalues are there many times, and few searches are enough; those without weights share one that is rarely low.
+    copies = sum(len(where) for where, _ in groups if np.linalg.norm(theta[where]) > 1e-6 * np.linalg.norm(theta))
+    want = _FEW if copies > 0.5 * sum(dim.size for dim in symmetries.dimensions) else count
     for _ in range(_ROUNDS):
         new = operator.lanczos(want, start, tolerance, max(4 * want, 60), vectors)
         if not len(new):

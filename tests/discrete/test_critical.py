@@ -307,3 +307,17 @@ def test_many_relus_come_to_rest_on_kinks_and_say_so():
     smooth = fl.constrained_minimum(fl.Problem("W2 @ softplus(W1 @ x)", "logistic"), data, **told)
     assert smooth.residual <= 1e-10
     assert (smooth.kind, len(smooth.eigenvalues)) in {("minimum", 20), ("Morse-Bott", 20)}
+
+
+def test_small_units_point_the_same_way_as_nearly_as_kinks_are_met():
+    """A unit of a ten-thousandth of another, turned by what a kink is met to, is one with it; turned by more it is not."""
+    con = Constrained(fl.Problem("W2 @ relu(W1 @ x)"), labelled(8, 3, 1019), norm=5.0, widths={"W1": 2})
+    symmetry = symmetries.Symmetries(con.problem.network, con.spheres.layout, 3)
+    unit, aside = np.array([1.0, 2.0, -1.0, 2.0]), np.array([2.0, -1.0, 0.0, 0.0])
+
+    def row(small):
+        return con.row({"W1": np.stack([small[:3], unit[:3]]), "W2": np.array([[small[3], unit[3]]])})
+
+    whole = row(np.zeros(4))
+    assert symmetry.distance(row(1e-4 * (unit + 3e-7 * aside)), whole) < 1e-8
+    assert symmetry.distance(row(1e-4 * (unit + 1e-3 * aside)), whole) > 1e-5
