@@ -7,7 +7,6 @@ alone, and any of them that is larger than its square times the loss's slope lea
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.constrained import Constrained
@@ -26,8 +25,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     """A state at a random direction from critical point k, so near that curvature and slopes there are still those of the point.
 
     Half the largest radius, `reach` over a power of two, at which the positive eigenvalues of the Riemannian Hessian keep half of the smallest one
-    in every direction that is tried, no pre-activation comes to another kink, and slopes that keep pre-activations on their kinks stay as far inside
-    their range, to one half. Where the point is a minimum its basin holds such a ball.
+    in every direction that is tried, and no pre-activation comes to another kink. Where the point is a minimum its basin holds such a ball.
 
     Args:
         points: from `critical_points`.
@@ -52,7 +50,6 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     above = values > NULL * float(np.abs(values).max(initial=0.0))
     least, count = float(values[above].min(initial=np.inf)), int(above.sum())
     ways = [_unit(con, theta, rng) for _ in range(_PROBES)]
-    held = _slack(con, theta, slopes, end.bent)
 
     def kept(radius: float) -> bool:
         for way in ways:
@@ -62,7 +59,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
             g, H, _, _, normals, _ = held_pieces(con, aside, slopes, end.bent)
             lam = con.spheres.squares(aside, g)[con.spheres.owner]
             seen = _eigenvalues(H - np.diag(lam), np.vstack([con.spheres.normals(aside), normals]))
-            if int((seen >= _KEPT * least).sum()) < count or (held > ON_KINK and _slack(con, aside, slopes, end.bent) < _KEPT * held):
+            if int((seen >= _KEPT * least).sum()) < count:
                 return False
         return True
 
@@ -99,41 +96,6 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     rng = np.random.default_rng(seed)
     ways = [span[0], -span[0]] if len(span) == 1 else [_of_length_one(c @ span) for c in rng.normal(size=(count, len(span)))]
     return [con.spheres.state(con.spheres.project(theta + reach * way)) for way in ways]
-
-
-def _slack(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.ndarray) -> float:
-    """How far inside their range, at the least, slopes can be with which the flow stays on the kinks; -inf where none keep it there.
-
-    A kink attracts as long as there are such slopes (Filippov 1988, section 19). Where several meet, as at a unit whose weights into it are zero, they
-    are not unique; the best are found by linear programming. Pairs whose slope the gradient does not depend on are left out.
-    """
-    left, right = kink_sides(con)
-    if not len(bent):
-        return 0.0
-    g, _, S, h, J, _ = held_pieces(con, theta, slopes, bent)
-    across = np.array([con.spheres.tangent(theta, row) for row in S])
-    counts = np.linalg.norm(across, axis=1) > ON_KINK * con.measure(g)
-    if not counts.any():
-        return 0.0
-    # On the kinks themselves: back along their normals.
-    theta = con.spheres.project(theta - np.linalg.pinv(J) @ h)
-    g, _, S, h, J, _ = held_pieces(con, theta, slopes, bent)
-    across, J = (np.array([con.spheres.tangent(theta, row) for row in rows[counts]]) for rows in (S, J))
-    _, sizes, rows = np.linalg.svd(J, full_matrices=False)
-    rows = rows[sizes > 1e-9 * sizes[0]]
-    # rows (g + Σ_b δ_b S_b) = 0 and low + s <= σ + δ <= high - s, with s as large as can be.
-    sigma, scale = slopes[bent][counts], con.measure(g)
-    low, high = np.minimum(left, right)[bent][counts], np.maximum(left, right)[bent][counts]
-    one, n = np.eye(len(sigma)), len(sigma)
-    found = linprog(
-        np.r_[np.zeros(n), -1.0],
-        A_ub=np.block([[one, np.ones((n, 1))], [-one, np.ones((n, 1))]]),
-        b_ub=np.r_[high - sigma, sigma - low],
-        A_eq=np.c_[rows @ across.T / scale, np.zeros(len(rows))],
-        b_eq=-(rows @ con.spheres.tangent(theta, g)) / scale,
-        bounds=[(None, None)] * (n + 1),
-    )
-    return float(found.x[-1]) if found.status == 0 else -np.inf
 
 
 def _slopes(con: Constrained, end: Critical) -> np.ndarray:

@@ -137,7 +137,9 @@ def _refined(operator: _Operator, groups: Any, found: np.ndarray, count: int, rn
     basis = np.zeros((0, found.shape[1]))
     most = min(count, sum(len(where) - 1 for where, _ in groups))
     for k in np.argsort([row @ operator.inside(row) for row in found]):
-        images = np.array([found[k], *(_swapped(found[k], groups, rng) for _ in range(most))])
+        images = np.array([found[k], *(_swapped(found[k], groups, rng) for _ in range(min(most, 1)))])
+        if np.linalg.norm(images[-1] - (images[-1] @ found[k]) * found[k]) > _COPY:
+            images = np.vstack([images, *(_swapped(found[k], groups, rng) for _ in range(most - 1))])
         images -= images @ basis.T @ basis
         sizes, Q = np.linalg.eigh(images @ images.T)
         some = sizes > _COPY**2
