@@ -16,6 +16,8 @@ from flowlab.discrete.limits import approach, flow_limits
 from flowlab.figures import draw
 from flowlab.language.load import load
 from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.field import lower
+from flowlab.symbolic.derive import derive
 
 Progress = Callable[[int, int], None]
 
@@ -71,7 +73,7 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
     ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]
     widths = {name: int(v.shape[0]) for name, v in path.last.V.items() if v.ndim == 2}
     points = critical_points(path.problem, data, norm=dict(path.last.rho), widths=widths, starts=starts, seed=seed, near=[path.last], progress=progress)
-    found = flow_limits(ends, points)
+    found = flow_limits(ends, points, field=lower(derive(path.problem)))
     record = {
         "points": [p.to_dict() for p in points], "ends": found.to_dict(), "flows": [e.kind for e in ends], "starts": points.starts, "seed": seed,
         "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),

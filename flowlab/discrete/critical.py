@@ -108,13 +108,21 @@ class CriticalPoints(list[CriticalPoint]):
         return self.symmetries.distance(*rows)
 
     def __str__(self) -> str:
-        lines = [f"{len(self)} critical points from {self.starts} starts ({self.lost} ended at none)"]
+        lines = [f"{len(self)} critical points from {self.starts} starts ({self.lost} ended at none)", self._norms()]
         lines.append("  #  log loss        margin       index  null (explained)  kinks  residual  found  kind")
         for k, p in enumerate(self):
             kind = f"{p.kind}{', attracting' if p.attracting else ''}"
             told = f"{k:3d}  {p.log_loss:<14.8g}  {p.margin:<11.6g}  {p.index:5d}  {p.nullity:4d} ({p.explained})"
             lines.append(f"{told:58s}  {p.kinks:5d}  {p.residual:8.1e}  {p.found:5d}  {kind}")
         return "\n".join(lines)
+
+    def _norms(self) -> str:
+        rho = {k: np.ravel(r) for k, r in self.constrained.spheres.rho.items()}
+        told = ", ".join(f"{k} {r.min():.6g}" + (f" to {r.max():.6g}" if r.max() > r.min() else "") for k, r in rho.items())
+        degrees = {k: float(v or 0.0) for k, v in self.problem.degrees.items()}
+        if not self.problem.is_homogeneous or sum(degrees.values()) <= 0 or any(r.max() > r.min() for r in rho.values()):
+            return f"norms: {told}"
+        return f"norms: {told}; R = {np.exp(sum(degrees[k] * np.log(r[0]) for k, r in rho.items())):.6g}"
 
 
 def critical_points(
@@ -321,7 +329,8 @@ class _Told(NamedTuple):
 
 def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, found: int) -> CriticalPoint:
     state = con.spheres.state(end.theta)
-    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) if con.problem.loss.labels != "targets" else float("nan")
+    # Adding zero turns -0, of a unit that is off and a label of -1, into 0.
+    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0 if con.problem.loss.labels != "targets" else float("nan")
     value = con.value(end.theta)
     return CriticalPoint(
         state=state,

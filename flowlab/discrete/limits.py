@@ -69,10 +69,15 @@ class FlowLimits:
             told.append(
                 f"{i:4d}  {int(row['nearest']):7d}  {float(row['distance']):8.1e}  {float(row['to_critical']):11.1e}  {float(row['log_norm']):8.4g}{matched}"
             )
-        told.append("point  reached  attracting  rate of the field")
+        known = bool(np.isfinite(self.random_rate))
+        told.append("point  reached  attracting" + ("  rate of the field" if known else ""))
         for k in range(ds.sizes["point"]):
             row = ds.isel(point=k)
-            told.append(f"{k:5d}  {int(row['reached']):7d}  {'yes' if bool(row['attracting']) else 'no':10s}  {float(row['rate']):8.1e}")
+            rate = float(row["rate"])
+            shown = "" if not known else "  on a kink" if np.isnan(rate) else f"  {rate:.1e}"
+            told.append(f"{k:5d}  {int(row['reached']):7d}  {'yes' if bool(row['attracting']) else 'no':10s}{shown}".rstrip())
+        if known:
+            told.append(f"at random directions the field is at least {self.random_rate:.1e} of its typical size")
         return "\n".join(told)
 
 

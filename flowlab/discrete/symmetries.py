@@ -21,6 +21,8 @@ _SAME = 1e-10
 _TURNS = 20
 _PARALLEL = 1e-7
 """Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
+_MET = 1e-9
+"""So do units that are apart by less of the largest unit; kinks are met no better."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Symmetries:
         return np.asarray(self.network.outputs(W, self.x, np))
 
     def gathered(self, theta: np.ndarray) -> np.ndarray:
-        """The row with units that point the same way gathered into the first of them, (P,)."""
+        """The row with units that point the same way gathered into the largest of them, (P,)."""
         W = {k: np.array(v) for k, v in blocks(self.layout, theta).items()}
         for dim in self.dimensions:
             if dim.splits:
@@ -139,12 +141,38 @@ class Symmetries:
     @staticmethod
     def _parallel(units: np.ndarray) -> list[list[int]]:
         sizes = np.linalg.norm(units, axis=1)
-        used = [int(i) for i in np.flatnonzero(sizes > _PARALLEL * sizes.max(initial=0.0))]
+        top = float(sizes.max(initial=0.0))
         groups: list[list[int]] = []
-        for i in used:
-            home = next((g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < _PARALLEL), None)
+        # The largest first: kinks are met to a share of typical pre-activations, by which small units turn more than large ones.
+        for i in (int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > _PARALLEL * top):
+            near = max(_PARALLEL, _MET * top / sizes[i])
+            home = next((g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < near), None)
             groups.append([i]) if home is None else home.append(i)
         return [g for g in groups if len(g) > 1]
+
+    def alike(self, theta: np.ndarray, *, tolerance: float = 1e-6) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Units that have the same weights but for signs: swapping them leaves θ where it is.
+
+        Args:
+            theta: weights, (P,).
+            tolerance: distance of two units, over the root mean square of all, below which they are the same.
+
+        Returns:
+            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to those of the first.
+        """
+        W, places = blocks(self.layout, theta), blocks(self.layout, np.arange(len(theta)))
+        ones, found = {k: np.ones(shape) for k, shape in self.layout}, []
+        for dim in self.dimensions:
+            units, where = dim.units(W), dim.units(places)
+            signs = [np.ones(units.shape[1]), *(dim.units(dim.act(ones, -np.eye(dim.size), c))[0] for c in dim.signs)]
+            near, left = tolerance * float(np.linalg.norm(units)) / np.sqrt(dim.size), np.arange(dim.size)
+            while len(left):
+                off = np.array([np.linalg.norm(units[left] * s - units[left[0]], axis=1) for s in signs])
+                same = off.min(axis=0) <= near
+                if same.sum() > 1:
+                    found.append((where[left[same]], np.array([signs[i] for i in off.argmin(axis=0)[same]])))
+                left = left[~same]
+        return found
 
     def orbit(self, theta: np.ndarray, *, smallest: float = 0.0) -> np.ndarray:
         """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit.

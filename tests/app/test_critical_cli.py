@@ -15,6 +15,7 @@ def test_critical_writes_what_it_prints(tmp_path):
     record = json.loads((tmp_path / "out" / "critical.json").read_text())
     assert f"{len(record['points'])} critical points from 4 starts" in done.stdout
     assert record["norm"] == 5.0
+    assert "R = 5\n" in done.stdout
     assert all(p["residual"] <= 1e-10 for p in record["points"])
     kinds = ("pdf", "png", "csv", "json")
     assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {f"{name}.{kind}" for name in ("critical", "spectrum") for kind in kinds}
@@ -35,6 +36,8 @@ def test_a_run_is_held_against_its_critical_points(tmp_path):
     record = json.loads((out / "compare.json").read_text())
     assert np.shape(record["ends"]["distances"])[1] == len(record["points"])
     assert (out / "figures" / "approach.csv").exists()
+    assert "nan" not in done.stdout
+    assert max(record["ends"]["rate"]) < 1e-9
     again = inside("figure", "approach", "--from", out, "--out", tmp_path / "approach.pdf")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "approach.csv").read_bytes() == (out / "figures" / "approach.csv").read_bytes()

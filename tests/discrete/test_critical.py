@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError, NotHomogeneous, RunFailed, ShapeMismatch
-from flowlab.discrete import spectrum, spheres
+from flowlab.discrete import spectrum, spheres, symmetries
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import critical_points
 from flowlab.discrete.polish import polish
@@ -265,6 +265,28 @@ def test_a_multiple_eigenvalue_is_found_as_often_as_it_is_there():
         lowest(con, theta, len(theta))
 
 
+def test_copies_are_made_by_swaps_of_units_that_are_alike():
+    """Two sets of units, some of them turned round: signs of odd activations count as alike."""
+    rng = np.random.default_rng(3)
+    data = fl.Data(rng.normal(size=(20, 6)), np.sign(rng.normal(size=20)))
+    con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), data, norm={"W1": 6.0, "W2": 6.0}, widths={"W1": 14})
+    two, which, sign = rng.normal(size=(2, 7)), np.arange(14) % 2, np.where(np.arange(14) < 5, -1.0, 1.0)
+    units = two[which] * sign[:, None]
+    theta = con.row({"W1": units[:, :6], "W2": units[:, 6:].T})
+    groups = symmetries.Symmetries(con.problem.network, con.spheres.layout, 6).alike(theta)
+    assert [where.shape for where, _ in groups] == [(7, 7), (7, 7)]
+    assert all(np.allclose(theta[where] * signs, (theta[where] * signs)[0]) for where, signs in groups)
+    want = np.linalg.eigvalsh(con.riemannian(theta, con.spheres.basis(theta)))
+    values, off = spectrum._by_one_vector(con, theta, 10, 0, 1e-8)
+    assert values == pytest.approx(want[:10], abs=1e-8 * np.abs(want).max())
+    assert off.max() < 1e-6 * np.abs(want).max()
+    assert want[5] - want[0] < 1e-10
+    assert want[9] - want[0] > 1e-6
+    # Control: units that differ are not alike.
+    aside = con.spheres.project(theta + 1e-3 * rng.normal(size=len(theta)))
+    assert symmetries.Symmetries(con.problem.network, con.spheres.layout, 6).alike(aside) == []
+
+
 @pytest.mark.parametrize("per", ["layer", "neuron", "network"])
 def test_compiled_spheres_are_the_spheres(per):
     norm = {"network": 4.0} if per == "network" else {"W1": 2.0, "W2": 3.0}
@@ -285,3 +307,17 @@ def test_many_relus_come_to_rest_on_kinks_and_say_so():
     smooth = fl.constrained_minimum(fl.Problem("W2 @ softplus(W1 @ x)", "logistic"), data, **told)
     assert smooth.residual <= 1e-10
     assert (smooth.kind, len(smooth.eigenvalues)) in {("minimum", 20), ("Morse-Bott", 20)}
+
+
+def test_small_units_point_the_same_way_as_nearly_as_kinks_are_met():
+    """A unit of a ten-thousandth of another, turned by what a kink is met to, is one with it; turned by more it is not."""
+    con = Constrained(fl.Problem("W2 @ relu(W1 @ x)"), labelled(8, 3, 1019), norm=5.0, widths={"W1": 2})
+    symmetry = symmetries.Symmetries(con.problem.network, con.spheres.layout, 3)
+    unit, aside = np.array([1.0, 2.0, -1.0, 2.0]), np.array([2.0, -1.0, 0.0, 0.0])
+
+    def row(small):
+        return con.row({"W1": np.stack([small[:3], unit[:3]]), "W2": np.array([[small[3], unit[3]]])})
+
+    whole = row(np.zeros(4))
+    assert symmetry.distance(row(1e-4 * (unit + 3e-7 * aside)), whole) < 1e-8
+    assert symmetry.distance(row(1e-4 * (unit + 1e-3 * aside)), whole) > 1e-5
