@@ -44,7 +44,7 @@ RUNS = {
     "polar": ({"loss": "logistic"}, {"until": fl.log_time(1e4)}),
     "event": ({"coordinates": "weights"}, {"until": fl.log_loss(-500.0)}),
     "gap": ({"coordinates": "weights"}, {"until": fl.margin_gap(1e-3)}),
-    "ordinary": ({"scheme": "lagrange"}, {"until": fl.time(50.0), "solver": "dopri8"}),
+    "ordinary": ({"scheme": "lagrange", "seed": 6}, {"until": fl.time(50.0), "solver": "dopri8"}),
     "one clock": ({"coordinates": "weights"}, {"until": fl.log_time(1e3), "clock": "loss"}),
     "rosenbrock": ({"coordinates": "weights"}, {"until": fl.time(1e6), "solver": "rodas5p"}),
 }
