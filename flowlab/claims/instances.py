@@ -37,6 +37,18 @@ def separable(n: int, d: int, seed: int) -> "Data":
     return Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y, name=f"separable n={n} d={d} seed={seed}", kind="binary")
 
 
+def facing(problem: "Problem", start: "State", data: "Data") -> "State":
+    """The start, or with its first block turned round where the sum of all y f is negative: normalised flows that look away may lose their norm on the way."""
+    import numpy as np
+
+    from flowlab.language.state import State
+
+    x, y = np.asarray(data.x), np.asarray(data.y, dtype=float)
+    along = float(np.sum(y * problem.network.outputs({k: np.asarray(v) for k, v in start.V.items()}, x, np).ravel()))
+    first = problem.network.weights[0]
+    return start if along >= 0 else State(rho=start.rho, V={**start.V, first: -start.V[first]}, per=start.per)
+
+
 def integrated(case: Case, name: str, problem: "Problem", start: "State", data: "Data", until: Any, **settings: Any) -> Any:
     """A flow, integrated once under this name and kept as a record of the check.
 

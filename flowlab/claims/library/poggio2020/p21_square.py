@@ -15,13 +15,13 @@ DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
 
 def _ended(case: Case, data: Any, net: str, decay: float) -> tuple[float, np.ndarray]:
     """R and the normalised margins y f(V; x), (N,), where the Lagrange flow rests."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.instances import facing, integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
     problem = Problem(net, "square", "lagrange", decay=decay)
-    start = initial_state(net, data, seed=case.seed, default_width=3, scale=0.5)
+    start = facing(problem, initial_state(net, data, seed=case.seed, default_width=3, scale=0.5), data)
     path = integrated(case, f"P21 {net} decay {decay:g}", problem, start, data, time(40.0 / decay), rtol=1e-10, atol=1e-12, max_steps=400_000)
     R = float(np.exp(path.dataset["log_R"][-1]))
     f = problem.network.outputs({k: np.asarray(v) for k, v in path.last.weights().items()}, np.asarray(data.x), np).ravel()
