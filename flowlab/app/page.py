@@ -87,7 +87,7 @@ def tex(text: str) -> str:
         out += _paragraphs(text[at : found.start()])
         kind, body = found[1] or "", found[2] if found[2] is not None else found[3]
         if kind.startswith(("align", "gather")):
-            inner = "split" if kind.startswith("align") else "matrix"
+            inner = "aligned" if kind.startswith("align") else "gathered"
             body = rf"\begin{{{inner}}}{body}\end{{{inner}}}"
         out.append(math(body, display=True))
         at = found.end()

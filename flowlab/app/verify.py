@@ -194,7 +194,7 @@ def _make(out: Path) -> None:
 def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> dict[str, Any]:
     """What is written as summary.json: counts, the table of refuted statements, and what was left out."""
     counts = {answer: sum(v.answer == answer for v in verdicts) for answer in ("holds", "refuted", "undecided")}
-    rows = [{name: v.to_dict()[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")} for v in verdicts]
+    rows = [{name: told[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")} for told in (v.to_dict() for v in verdicts)]
     return {"counts": counts, "left_out": list(selection.left_out), "seed": seed, "verdicts": rows, "refutations": refutations(verdicts)}
 
 

@@ -183,8 +183,7 @@ def _completed(name: str, word: type, told: dict[str, Any]) -> type[Claim]:
     for key, value in (("title", word.statement), ("latex", ""), ("counter_example", ""), ("mutants", ())):
         if not hasattr(word, key):
             setattr(word, key, value)
-    if isinstance(word.mutants, str):
-        word.mutants = (word.mutants,)
+    word.mutants = (word.mutants,) if isinstance(word.mutants, str) else tuple(word.mutants)
     if word.rung not in RUNGS:
         raise ClaimError(f"`rung={word.rung!r}` of the claim `{name}` is not known; use one of {', '.join(RUNGS)}.")
     return word
@@ -195,16 +194,8 @@ def _from_function(name: str, function: Callable[..., Any], told: dict[str, Any]
     unknown = sorted(set(told) - set(known))
     if unknown:
         raise ClaimError(f"`{unknown[0]}` of the claim `{name}` is not known; use {', '.join(known)}.")
-    for needed in ("statement", "source"):
-        if not told.get(needed):
-            raise ClaimError(f"the claim `{name}` has no `{needed}`; say what is claimed, and where it comes from.")
-    if told.get("rung", "numerical") not in RUNGS:
-        raise ClaimError(f"`rung={told['rung']!r}` of the claim `{name}` is not known; use one of {', '.join(RUNGS)}.")
-    mutants = told.get("mutants", ())
-    mutants = (mutants,) if isinstance(mutants, str) else tuple(mutants)
-
     def measure(_: Claim, case: Case, mutant: str | None = None) -> Measurement:
-        found = function(case, mutant) if mutants else function(case)
+        found = function(case, mutant) if told.get("mutants") else function(case)
         if isinstance(found, Measurement):
             return found
         many = [found] if isinstance(found, Quantity) else found
@@ -212,8 +203,8 @@ def _from_function(name: str, function: Callable[..., Any], told: dict[str, Any]
             raise ClaimError(f"the claim `{name}` returned `{found!r}`; return a Quantity, a list of them, or a Measurement.")
         return Measurement.of(many, "as the claim says")
 
-    words = {"title": told["statement"], "latex": "", "counter_example": ""} | told
-    return type(function.__name__, (Claim,), {**words, "mutants": mutants, "measure": measure, "__doc__": function.__doc__, "__module__": function.__module__})
+    word = type(function.__name__, (Claim,), {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__})
+    return _completed(name, word, told)
 
 
 def load_library() -> None:

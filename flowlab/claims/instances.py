@@ -114,6 +114,14 @@ def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, A
     return problem.scheme.numeric(xp, rho, V, g, problem.per)
 
 
+def angle(a: Any, b: Any) -> float:
+    """The angle between two vectors, in radians, without the loss of digits that arccos has near 0."""
+    import numpy as np
+
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
+
+
 def gap(a: Any, b: Any) -> float:
     """‖a - b‖/‖b‖ over all leaves."""
     import jax

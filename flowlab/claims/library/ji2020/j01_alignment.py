@@ -6,28 +6,13 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.lyu2020.flows import one_of_two_classes
+from flowlab.claims.claim import claim
+from flowlab.claims.instances import angle
+from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
-HORIZON = 1e6
-NET = "W3 @ W2 @ W1 @ x"
 NAMES = ("W1", "W2", "W3")
-
-
-def three(case: Case) -> tuple[Any, Any]:
-    """Data and late flow of a linear net of three layers."""
-    from flowlab.claims.instances import integrated, separable
-    from flowlab.dynamics import log_time
-    from flowlab.language.network import Network
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
-    data = case.data if case.data is not None else separable(8, 3, case.seed)
-    problem = Problem(Network(NET), coordinates="weights")
-    start = initial_state(problem.network, data, widths={"W1": 3, "W2": 3}, seed=case.seed)
-    return data, integrated(case, "ji three layers", problem, start, data, log_time(HORIZON))
 
 
 def weights(path: Any, i: int) -> list[np.ndarray]:
@@ -43,7 +28,7 @@ def excess(W: np.ndarray) -> float:
 
 
 @claim("J1")
-class RankOneAndAligned(Claim):
+class RankOneAndAligned(OnLateFlows):
     """‖W_k‖_F/‖W_k‖_2 → 1 and |⟨v_{k+1}, u_k⟩| → 1."""
 
     title = "layers become of rank one and aligned"
@@ -53,14 +38,12 @@ class RankOneAndAligned(Claim):
     )
     latex = r"\lVert W_k\rVert_F^2/\lVert W_k\rVert_2^2 \to 1, \qquad |\langle v_{k+1}, u_k\rangle| \to 1"
     source = "Ji and Telgarsky 2019, theorem 2.2"
+    nets = ("three layers",)
     mutants = ("singular vectors of the start", "second singular vectors", "left for right")
     counter_example = "singular vectors of the start: nothing aligns before the flow has gone far"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case, (NET,))
-
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        path = three(case)[1]
+        path = flow(case, "three layers")[1]
         W = weights(path, 0 if mutant == "singular vectors of the start" else -1)
         u, s, vt = zip(*(np.linalg.svd(w) for w in W), strict=True)
         which = 1 if mutant == "second singular vectors" else 0
@@ -76,7 +59,7 @@ class RankOneAndAligned(Claim):
 
 
 @claim("J2")
-class ExcessIsBounded(Claim):
+class ExcessIsBounded(OnLateFlows):
     """‖W_k‖_F² - ‖W_k‖_2² never exceeds a constant of the start."""
 
     title = "what layers have beside their first singular value stays bounded"
@@ -86,14 +69,12 @@ class ExcessIsBounded(Claim):
     )
     latex = r"\lVert W_k\rVert_F^2 - \lVert W_k\rVert_2^2 \le D(W(0)) \quad \text{for all } t"
     source = "Ji and Telgarsky 2019, lemma 2.6"
+    nets = ("three layers",)
     mutants = ("a bound on the norms", "the last layer's share left out and the sum dropped", "a hundredth of the bound")
     counter_example = "a bound on the norms: they grow like (log t)^(1/3)"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case, (NET,))
-
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        path = three(case)[1]
+        path = flow(case, "three layers")[1]
         W = weights(path, 0)
         squares = [float((w**2).sum()) for w in W]
         balance = sum(float(np.linalg.norm(W[k] @ W[k].T - W[k + 1].T @ W[k + 1], 2)) for k in range(2))
@@ -114,25 +95,23 @@ class ExcessIsBounded(Claim):
 
 
 @claim("J3")
-class PredictorIsTheMachine(Claim):
+class PredictorIsTheMachine(OnLateFlows):
     """The product of the layers tends to the hard-margin direction."""
 
     title = "the predictor of a deep linear net tends to the hard-margin direction"
     statement = "The direction of W_3 W_2 W_1 tends to that of the hard-margin machine, whatever the start."
     latex = r"\frac{W_K \cdots W_1}{\lVert W_K \cdots W_1\rVert} \to v^*"
     source = "Ji and Telgarsky 2019, theorem 2.8; Gunasekar et al. 2018"
+    nets = ("three layers",)
     mutants = ("least squares instead of the machine", "mean of the samples instead of the machine", "machine of flipped labels")
     counter_example = "least squares: the direction of another rule, which the square loss would take"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case, (NET,))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.discrete.svm import hard_margin
 
-        data, path = three(case)
+        data, path = flow(case, "three layers")
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-        w = hard_margin(z, np.ones(len(z))).w
+        svm = w = case.once("ji machine", lambda: hard_margin(z, np.ones(len(z)))).w
         if mutant == "least squares instead of the machine":
             w = np.linalg.lstsq(z, np.ones(len(z)), rcond=None)[0]
         if mutant == "mean of the samples instead of the machine":
@@ -142,23 +121,21 @@ class PredictorIsTheMachine(Claim):
         first, second, third = weights(path, -1)
         product = (third @ second @ first).ravel()
         # Off the span of the support the first layer keeps what it had, which is of order (log t)^(-1/3) of the whole.
-        support = z[z @ hard_margin(z, np.ones(len(z))).w < 1.0 + 1e-9]
+        support = z[z @ svm < 1.0 + 1e-9]
         inside = np.linalg.pinv(support) @ support @ product
-        a, b = inside / np.linalg.norm(inside), w / np.linalg.norm(w)
-        angle = float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
         start = float(np.linalg.norm((weights(path, 0)[2] @ weights(path, 0)[1] @ weights(path, 0)[0]).ravel()))
         end = path.dataset.isel(step=-1)
         predicted = float(end["log_t"]) * float(np.linalg.norm(w))
         return Measurement.of(
-            [Quantity("angle to the machine, on the span of the support", angle, 0.0, 1e-4, route="flow at log t = 1e6"),
-             Quantity("cosine", float(product @ b / np.linalg.norm(product)), 1.0, 1e-3, route="flow at log t = 1e6"),
+            [Quantity("angle to the machine, on the span of the support", angle(inside, w), 0.0, 1e-4, route="flow at log t = 1e6"),
+             Quantity("cosine", float(product @ w / (np.linalg.norm(product) * np.linalg.norm(w))), 1.0, 1e-3, route="flow at log t = 1e6"),
              Quantity("norm of the product over log t |w_svm|", float(np.linalg.norm(product)) / predicted, 1.0, 1e-3, route="flow at log t = 1e6")],
             "angles on the span fall like 1/log t, and off it like (log t)^(-1/3), times constants of the start", norm_at_start=start,
         )  # fmt: skip
 
 
 @claim("J4")
-class DirectionsConverge(Claim):
+class DirectionsConverge(OnLateFlows):
     """The curve of directions has finite length, and the gradient aligns with the weights."""
 
     title = "finite length of the curve of directions, alignment of the gradient"
@@ -171,14 +148,12 @@ class DirectionsConverge(Claim):
         r"\frac{\langle -\nabla L, \theta\rangle}{\lVert\nabla L\rVert \lVert\theta\rVert} \to 1"
     )
     source = "Ji and Telgarsky 2020, theorems 3.1 and 4.1; the rate is measured"
+    nets = ("three layers",)
     mutants = ("a decade adds as much as the one before", "like 1/log t", "gradient of the start")
     counter_example = "a decade adds as much as the one before: then the length would grow like log log t"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case, (NET,))
-
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        data, path = three(case)
+        data, path = flow(case, "three layers")
         logs = path.dataset["log_t"].values
         lengths, horizons = case.once("ji lengths", lambda: _lengths(path))
         # Slopes between half decades, of the length that is still to come.

@@ -1,13 +1,14 @@
-"""The flows that the claims of Lyu and Li are checked on: a smooth net of degree 3 and a deep linear one of degree 2."""
+"""The flows that the claims of Lyu and Li, and of Ji and Telgarsky, are checked on: a smooth net of degree 3, and deep linear ones of degrees 2 and 3."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim
 
 HORIZON = 1e6
-NETS = {"smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}), "deep": ("W2 @ W1 @ x", {"W1": 3})}
+NETS = {"smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}), "deep": ("W2 @ W1 @ x", {"W1": 3}), "three layers": ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3})}
 
 
 def flow(case: Case, which: str) -> tuple[Any, Any]:
@@ -25,23 +26,27 @@ def flow(case: Case, which: str) -> tuple[Any, Any]:
     return data, integrated(case, f"lyu {which}", problem, start, data, log_time(HORIZON))
 
 
-def one_of_two_classes(case: Case, nets: tuple[str, ...] = tuple(text for text, _ in NETS.values())) -> str | None:
-    """The hypothesis that data have labels ±1 and that a hyperplane separates them, which both nets then do; and that no other problem was given."""
-    from flowlab.discrete.svm import certify_separable
+class OnLateFlows(Claim):
+    """A claim about late flows of some of `NETS`: under the exponential loss, on data with labels ±1 that a hyperplane separates, as these nets then do."""
 
-    p = case.problem
-    if p is not None and p.network.text not in nets:
-        return f"it is checked on flows of {' and '.join(nets)}, and the network is {p.network.text[:120]}"
-    if p is not None and p.loss.name != "exponential":
-        return f"it is checked on flows of the exponential loss, and the loss is {p.loss.name}"
-    if p is not None and (any(p.decay.values()) or p.scheme.name != "gradient_flow"):
-        return "it is about gradient flow without weight decay"
-    if case.data is None:
-        return None
-    if case.data.kind != "binary":
-        return "labels are not ±1"
-    fine = certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable
-    return None if fine else "no hyperplane through 0 separates the data"
+    nets: ClassVar[tuple[str, ...]] = ("smooth", "deep")
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.discrete.svm import certify_separable
+
+        p, texts = case.problem, [NETS[name][0] for name in self.nets]
+        if p is not None and p.network.text not in texts:
+            return f"it is checked on flows of {' and '.join(texts)}, and the network is {p.network.text[:120]}"
+        if p is not None and p.loss.name != "exponential":
+            return f"it is checked on flows of the exponential loss, and the loss is {p.loss.name}"
+        if p is not None and (any(p.decay.values()) or p.scheme.name != "gradient_flow"):
+            return "it is about gradient flow without weight decay"
+        if case.data is None:
+            return None
+        if case.data.kind != "binary":
+            return "labels are not ±1"
+        fine = certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable
+        return None if fine else "no hyperplane through 0 separates the data"
 
 
 def levels(path: Any) -> dict[str, np.ndarray]:

@@ -1,12 +1,13 @@
 """L1, L2, L9 and L10: the smoothed margin along flows, and along steps of descent."""
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.lyu2020.flows import flow, levels, one_of_two_classes
+from flowlab.claims.claim import claim
+from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow, levels
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -24,17 +25,14 @@ def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
     return float((-np.diff(logs)).max())
 
 
-class _Monotone(Claim):
+class _Monotone(OnLateFlows):
     """What L1 and L9 share: rows of both nets, and how wrong variants look."""
 
     mutants = ("degree 1 % larger", "time reversed", "one loss too large by a part in 1e5")
-    statement = ""
 
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
-
+    @abstractmethod
     def log_size(self, path: Any) -> np.ndarray:
-        raise NotImplementedError
+        """Logarithm of what log(1/L) is divided by, at every row."""
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         found, rows = [], {}
@@ -87,7 +85,7 @@ class SmoothedMarginOfLayers(_Monotone):
 
 
 @claim("L2")
-class Sandwich(Claim):
+class Sandwich(OnLateFlows):
     """The smoothed margin lies below the margin by at most log N/‖θ‖^K."""
 
     title = "the smoothed margin between the margin and the margin less log N"
@@ -96,9 +94,6 @@ class Sandwich(Claim):
     source = "Lyu and Li 2020, section 4"
     mutants = ("without log N", "half of log N", "smoothed margin 1 % larger")
     counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         share = {"without log N": 0.0, "half of log N": 0.5}.get(mutant or "", 1.0)
@@ -120,7 +115,7 @@ class Sandwich(Claim):
 
 
 @claim("L10")
-class StepsThatAreTooLong(Claim):
+class StepsThatAreTooLong(OnLateFlows):
     """Descent keeps the smoothed margin monotone only while its steps are short against the smoothness of the loss."""
 
     title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
@@ -132,9 +127,6 @@ class StepsThatAreTooLong(Claim):
     source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
     mutants = ("long steps never fall", "short steps fall")
     counter_example = "long steps: the condition on the step is needed"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         short, long, step = case.once("lyu steps", lambda: _walks(case))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.lyu2020.flows import early, flow, one_of_two_classes, rates
+from flowlab.claims.claim import claim
+from flowlab.claims.library.lyu2020.flows import OnLateFlows, early, flow, rates
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -17,7 +17,7 @@ def seen(case: Case, which: str) -> tuple[list[dict[str, float]], float, int]:
 
 
 @claim("L3")
-class NormGrowth(Claim):
+class NormGrowth(OnLateFlows):
     """½ d‖θ‖²/dt = K Σ e^{-q} q ≥ K L log(1/L)."""
 
     title = "growth of the norm, exactly and from below"
@@ -26,9 +26,6 @@ class NormGrowth(Claim):
     source = "Lyu and Li 2020, section 5"
     mutants = ("degree + 1", "1 % off", "log(N/L) for log(1/L)")
     counter_example = "log(N/L): with the loss as a mean inside the logarithm the inequality turns round"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         found = []
@@ -44,7 +41,7 @@ class NormGrowth(Claim):
 
 
 @claim("L4")
-class GainOfTheMargin(Claim):
+class GainOfTheMargin(OnLateFlows):
     """d log γ̃/dt ≥ K ‖dθ̂/dt‖²/(d log‖θ‖/dt)."""
 
     title = "the smoothed margin gains where the direction moves"
@@ -53,9 +50,6 @@ class GainOfTheMargin(Claim):
     source = "Lyu and Li 2020, lemma 5.1, with the factor K that its proof gives"
     mutants = ("10 % more", "degree + 1", "the square of the growth")
     counter_example = "10 % more: late, where L log(1/L) comes close to the growth, the inequality is nearly attained"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         found = []

@@ -3,14 +3,14 @@
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.lyu2020.flows import flow, one_of_two_classes
+from flowlab.claims.claim import claim
+from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
 
 @claim("L5")
-class Rates(Claim):
+class Rates(OnLateFlows):
     """L = Θ(1/(t (log t)^{2-2/K})), ‖θ‖ = Θ((log t)^{1/K})."""
 
     title = "rates of loss and norm"
@@ -22,9 +22,6 @@ class Rates(Claim):
     source = "Lyu and Li 2020, theorem on rates; the constant is flowlab's P11"
     mutants = ("exponent 1", "degree + 1", "constant without K^2")
     counter_example = "exponent 1: the growth of a single layer"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.discrete.svm import hard_margin
@@ -41,8 +38,9 @@ class Rates(Claim):
             found.append(Quantity(f"exponent of the norm of W1, {which}", value, power, 4e-3 / K, bar, route="extrapolated along log 1/L"))
             q = told["q"].late
             theta = np.sqrt((path.dataset["rho"].values[-1] ** 2).sum())
-            g = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0
-            if which == "smooth":
+            if which == "deep":
+                g = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0
+            else:
                 # No closed form: the margin of the last row, which is as far from its limit as 1/log t.
                 end = path.dataset.isel(step=-1)
                 g = float(end["min_margin"]) * float(np.exp(end["log_R"])) / theta ** float(path.problem.network.symmetry.joint_degree)

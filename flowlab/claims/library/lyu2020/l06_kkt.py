@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.library.lyu2020.flows import flow, one_of_two_classes
+from flowlab.claims.claim import USUAL, claim
+from flowlab.claims.instances import angle
+from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -20,7 +21,7 @@ def best(case: Case, which: str) -> Any:
 
 
 @claim("L6")
-class LimitsAreKKT(Claim):
+class LimitsAreKKT(OnLateFlows):
     """The KKT residuals of Lyu and Li decay: ε like (log t)^(-1/K), δ like 1/log t.
 
     What late weights keep of their start, such as the balance of layers, does not grow; against ‖θ‖ ~ (log t)^{1/K} it falls no faster than 1/‖θ‖.
@@ -41,17 +42,13 @@ class LimitsAreKKT(Claim):
     usual = "Both residuals decay like 1/log t."
     decisive = "the exponents of epsilon, -1/2 for two layers and -1/3 for three"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
-
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.ji2020.j01_alignment import three
         from flowlab.discrete.max_margin import lyu_li
         from flowlab.language.state import State
 
         found = []
         for which in ("deep", "three layers"):
-            data, path = three(case) if which == "three layers" else flow(case, which)
+            data, path = flow(case, which)
             K = float(path.problem.network.symmetry.joint_degree)
             power = -1.0 if mutant == USUAL else -2.0 / K if mutant == "epsilon like (log t)^(-2/K)" else -1.0 / K
             told = case.once(f"lyu residuals {which}", lambda path=path, data=data: _residuals(path, data))
@@ -92,7 +89,7 @@ def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
 
 
 @claim("L7")
-class OptimumOfLeastNorm(Claim):
+class OptimumOfLeastNorm(OnLateFlows):
     """The optimum of min ½‖θ‖² subject to q_n ≥ 1 is ½ g^(-2/K)."""
 
     title = "optimum of the least-norm problem"
@@ -101,9 +98,6 @@ class OptimumOfLeastNorm(Claim):
     source = "Lyu and Li 2020, section 4"
     mutants = ("power -1/K", "degree + 1", "one constraint left out")
     counter_example = "one constraint left out: another problem, with a smaller optimum"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         found = []
@@ -137,7 +131,7 @@ def _least(problem: Any, data: Any, weights: Any, out: int | None) -> float:
 
 
 @claim("L8")
-class TangentMachine(Claim):
+class TangentMachine(OnLateFlows):
     """A limit direction is the hard-margin machine on its own tangent features."""
 
     title = "the limit is a machine on its own tangent features"
@@ -146,9 +140,6 @@ class TangentMachine(Claim):
     source = "Lyu and Li 2020, appendix on the neural tangent kernel"
     mutants = ("features of the start", "a direction 5 % aside", "one label flipped")
     counter_example = "features of the start: the machine on the initial tangent kernel is another one"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_of_two_classes(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         found = []
@@ -180,5 +171,4 @@ class TangentMachine(Claim):
             w = hard_margin(features, y).w
         except NotSeparable:
             return float(np.pi)
-        a, b = w / np.linalg.norm(w), theta / np.linalg.norm(theta)
-        return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
+        return angle(w, theta)
