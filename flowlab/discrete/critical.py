@@ -13,6 +13,7 @@ import numpy as np
 
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.empty import EMPTY, growth
 from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
 from flowlab.discrete.spectrum import lowest
 from flowlab.discrete.symmetries import Symmetries
@@ -304,12 +305,14 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     explained = int((np.linalg.svd(along, compute_uv=False) > 1.0 - 1e-6).sum()) if along.size else 0
     below, above = float(np.abs(values[null]).max(initial=0.0)), float(np.abs(values[~null]).min(initial=np.inf))
     left, right = kink_sides(con)
-    push = end.pull * (right - left)[end.bent]
+    # Units without weights pull on none of their kinks; whether they stay is a question of second order.
+    without = growth(con, symmetries, end)
+    push = (end.pull * (right - left)[end.bent])[~np.isin(end.bent, without.pairs)]
     scale = float(np.abs(end.multipliers).max(initial=0.0)) / max(1, data_size(con))
     repelling, idle = int((push < -1e-9 * scale).sum()), bool((np.abs(push) <= 1e-9 * scale).any())
     kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
-    doubtful = idle or nullity > explained
-    attracting = index == 0 and repelling == 0 and (not doubtful or _comes_back(con, end.theta))
+    doubtful = idle or nullity > explained or not without.exact
+    attracting = index == 0 and repelling == 0 and without.largest <= 1.0 + EMPTY and (not doubtful or _comes_back(con, end.theta))
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
     return _point(con, end, values, _Told(index, nullity, min(explained, nullity), gap, len(end.bent), repelling, kind, bool(attracting)), found)
 
