@@ -12,7 +12,7 @@ TOLERANCE = 1e-12
 DENSE = 400
 """The most weights for which second derivatives are formed and factored."""
 
-_SMALLEST = 1e-13
+_SMALLEST, _GAIN = 1e-13, 0.99
 _REACH = 0.3
 """Within this distance of a known root its pole is felt."""
 
@@ -68,7 +68,10 @@ def _trust(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
 
 
 def _settle(con: Constrained, theta: np.ndarray, tolerance: float) -> np.ndarray:
-    """Newton's steps on the gradient where the objective no longer tells better from worse; none along directions that are nearly flat."""
+    """Newton's steps on the gradient where the objective no longer tells better from worse; none along directions that are nearly flat.
+
+    Where the loss has come down to a constant, that of samples which no unit sees, all of it is flat, and steps gain a millionth each: they end.
+    """
     before = con.residual(theta)
     while before > tolerance:
         basis = con.spheres.basis(theta)
@@ -78,7 +81,9 @@ def _settle(con: Constrained, theta: np.ndarray, tolerance: float) -> np.ndarray
         after = con.residual(trial)
         if not after < before:
             break
-        theta, before = trial, after
+        gained, theta, before = after < _GAIN * before, trial, after
+        if not gained:
+            break
     return theta
 
 

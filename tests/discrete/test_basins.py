@@ -8,6 +8,7 @@ from flowlab.core.errors import LanguageError
 from flowlab.discrete import polish as polishing
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import critical_points
+from flowlab.discrete.trust import minimize
 
 
 def labelled(n, d, seed):
@@ -92,3 +93,12 @@ def test_a_state_on_its_kinks_is_polished_where_it_stands(monkeypatch):
     assert max(r for r, _ in moved()) < 1e-10
     monkeypatch.setattr(polishing, "_ROUGH", np.inf)
     assert max(m for _, m in moved()) > 10.0 * moves
+
+
+def test_a_descent_onto_a_plateau_ends():
+    """Samples of one class that no unit sees leave the loss at a constant; the gradient there is small, and falls by a millionth a step."""
+    con = Constrained(fl.Problem("W2 @ relu(W1 @ x)**2"), labelled(10, 4, 32), norm=60.0, widths={"W1": 3})
+    theta, steps = minimize(con, con.random(np.random.default_rng(0)))
+    assert steps < 100
+    assert con.value(theta) == pytest.approx(2 * np.log(2), abs=1e-6)
+    assert con.residual(theta) > 1e-10
