@@ -6,6 +6,7 @@ problem, that of the element of least norm where all surfaces attract. Element o
 the former lies on it while every solution leaves (A. F. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988).
 """
 
+from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
@@ -14,6 +15,14 @@ import numpy as np
 _MOST = 8
 """Surfaces that repel at once up to which every combination of sides is looked at."""
 _ROUNDS = 500
+_SETTLING, _SETTLED = 20, 1e-9
+"""Rounds after which multipliers of several layers must have settled, to this; those of one layer do in the second."""
+TINY = 1e-11
+"""Rates below this part of the largest are zero."""
+
+
+About = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""The problem linearised about multipliers: (w, A)."""
 
 
 class Choice(NamedTuple):
@@ -22,10 +31,17 @@ class Choice(NamedTuple):
     Attributes:
         multipliers: (K,), of the first solution found; all of them give attracting pairs one and the same velocity.
         solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision, -1 means too many to try.
+        w: rates with every multiplier 0, (K,), and `A`, what multipliers add, (K, K), as they are about the solution.
     """
 
     multipliers: np.ndarray
     solutions: int
+    w: np.ndarray
+    A: np.ndarray
+
+
+class Unsettled(Exception):
+    """Multipliers of several layers that did not settle."""
 
 
 def choose(w: np.ndarray, A: np.ndarray) -> Choice:
@@ -35,27 +51,61 @@ def choose(w: np.ndarray, A: np.ndarray) -> Choice:
         w: rates (K,) with every multiplier 0.
         A: what multipliers add to them, (K, K).
     """
-    size = max(float(np.max(np.abs(w), initial=0.0)), float(np.max(np.abs(A), initial=0.0)), 1e-300)
-    tiny = 1e-11 * size
-    diagonal = np.diag(A)
-    repels = np.flatnonzero(diagonal > tiny)
-    rest = np.flatnonzero(diagonal <= tiny)
+    return settle(lambda _: (w, A), np.full(len(w), 0.5))
+
+
+def settle(about: About, first: np.ndarray) -> Choice:
+    """Solve the complementarity problem where what multipliers add depends on them, as it does when pairs of several layers are on their kinks.
+
+    For every combination of sides of repelling pairs the others settle, and only then it is asked whether the combination stands: about other
+    multipliers it may be what linearising made of another one.
+
+    Args:
+        about: answers (w, A), the problem linearised about multipliers (K,).
+        first: multipliers to begin with.
+
+    Raises:
+        Unsettled: if multipliers do not settle for some combination.
+    """
+    w, A = about(first)
+    repels = np.flatnonzero(np.diag(A) > _zero(w, A))
+    rest = np.flatnonzero(np.diag(A) <= _zero(w, A))
     if len(repels) > _MOST:
-        return Choice(np.zeros(len(w)), -1)
-    found: list[np.ndarray] = []
+        return Choice(np.zeros(len(w)), -1, w, A)
+    found: list[Choice] = []
     for sides in product((0.0, 1.0), repeat=len(repels)):
-        lam = np.zeros(len(w))
-        lam[repels] = sides
-        part = attracted(w[rest] + A[np.ix_(rest, repels)] @ lam[repels], A[np.ix_(rest, rest)], tiny)
-        if part is None:
-            continue
-        lam[rest] = part
-        rate = (w + A @ lam)[repels]
-        stands = all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True))
+        one = _with_sides(about, first, repels, rest, np.array(sides))
         # Other multipliers with the same rates are another way to write the same flow.
-        if stands and not any(np.abs(A @ (lam - known)).max() <= tiny for known in found):
-            found.append(lam)
-    return Choice(found[0] if found else np.zeros(len(w)), len(found))
+        if one is not None and not any(np.abs(_rate(one) - _rate(other)).max() <= _zero(w, A) for other in found):
+            found.append(one)
+    return found[0]._replace(solutions=len(found)) if found else Choice(np.zeros(len(w)), 0, w, A)
+
+
+def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray) -> Choice | None:
+    """The solution with these sides of repelling pairs; None if there is none."""
+    lam = first.copy()
+    lam[repels] = sides
+    for _ in range(_SETTLING):
+        w, A = about(lam)
+        tiny = _zero(w, A)
+        part = attracted(w[rest] + A[np.ix_(rest, repels)] @ sides, A[np.ix_(rest, rest)], tiny)
+        if part is None:
+            return None
+        change, lam = np.abs(lam[rest] - part).max(initial=0.0), lam.copy()
+        lam[rest] = part
+        if change < _SETTLED:
+            rate = (w + A @ lam)[repels]
+            stands = all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True))
+            return Choice(lam, 1, w, A) if stands else None
+    raise Unsettled
+
+
+def _zero(w: np.ndarray, A: np.ndarray) -> float:
+    return TINY * max(float(np.max(np.abs(w), initial=0.0)), float(np.max(np.abs(A), initial=0.0)), 1e-300)
+
+
+def _rate(choice: Choice) -> np.ndarray:
+    return choice.w + choice.A @ choice.multipliers
 
 
 def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.dynamics.kinks import guard
+from flowlab.dynamics.kinks import choice, guard
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
 from flowlab.dynamics.kinks.blocks import LANDING, Kink, parallel
-from flowlab.dynamics.kinks.choice import choose
 from flowlab.dynamics.kinks.locating import Guess, refined
 from flowlab.dynamics.kinks.pairs import Pairs, room
 from flowlab.dynamics.kinks.rates import drifts
@@ -24,8 +23,6 @@ _TOGETHER = 1e-12
 """Kinks met within this part of a step are met at once."""
 _LANDED = 1e-12
 """Pre-activations that small, as a part of the largest, lie on their kink at the start."""
-_ROUNDS, _SETTLED = 20, 1e-9
-"""Rounds after which multipliers of several layers must have settled, to this; those of one layer do in the second."""
 LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
 
 
@@ -258,22 +255,20 @@ class Tracker:
         for j, kink in enumerate(kinks):
             for pair, sign in zip(kink.pairs, kink.turned, strict=True):
                 turn[place[pair], j], base[place[pair]] = sign, 0.0 if sign > 0 else 1.0
-        lam = np.array([self.sliding.get(kink.first, 0.5) for kink in kinks])
-        for _ in range(_ROUNDS):
+
+        def about(lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             _, rates, answer = self.measured(y, slopes, asked, base + turn @ lam)
             A = answer[heads] @ turn
-            w = rates[asked][heads] - A @ lam
-            choice = choose(w, A)
-            if choice.solutions != 1:
-                self.give_up([kink.first for kink in kinks], w, A, choice.solutions)
-            change = np.abs(choice.multipliers - lam).max()
-            lam = choice.multipliers
-            if change < _SETTLED:
-                break
-        else:
-            raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle")
+            return rates[asked][heads] - A @ lam, A
+
+        try:
+            lam, solutions, w, A = choice.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]))
+        except choice.Unsettled:
+            raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle") from None
+        if solutions != 1:
+            self.give_up([kink.first for kink in kinks], w, A, solutions)
         rates = self.measured(y, slopes, asked, base + turn @ lam)[1][asked][heads]
-        tiny = 1e-11 * max(float(np.abs(w).max()), float(np.abs(A).max()), 1e-300)
+        tiny = choice.TINY * max(float(np.abs(w).max()), float(np.abs(A).max()), 1e-300)
         events = []
         self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in place}
         for j, kink in enumerate(kinks):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from flowlab.dynamics.kinks.choice import attracted, choose
+from flowlab.dynamics.kinks.choice import Unsettled, attracted, choose, settle
 
 
 def attracting(seed):
@@ -78,3 +78,37 @@ def test_a_wrong_answer_would_be_seen():
     assert len(inside)
     lam[inside[0]] += 1e-4
     assert np.abs((w + A @ lam)[inside]).max() > 1e-6
+
+
+@pytest.mark.parametrize(("own", "solutions"), [(0.0, 1), (0.3, 2)])
+def test_sides_are_asked_after_the_others_have_settled(own, solutions):
+    """Two surfaces of an outgoing weight, one of which repels, seen through a unit below that slides: with either side of it the weight rests.
+
+    What multipliers add depends on them. About any that do not solve the problem the two ways to rest differ, and look like two flows. With a
+    push of its own the repelling pair does leave either way.
+    """
+
+    def rates(lam):
+        below = 1.0 - 2.0 * lam[0] + 0.1 * lam[0] * lam[2]
+        weight = -2.0 * lam[1] + lam[2]
+        return np.array([below, weight, 0.5 * weight + 0.7 * lam[0] * below + own * (lam[2] - 0.5)])
+
+    def about(lam):
+        A = np.array([(rates(lam + 1e-4 * e) - rates(lam - 1e-4 * e)) / 2e-4 for e in np.eye(3)]).T
+        return rates(lam) - A @ lam, A
+
+    found = settle(about, np.array([0.3, 0.5, 0.5]))
+    assert found.solutions == solutions
+    # Control: asked at once, of the problem about whatever multipliers came out before, the two ways to rest take turns.
+    lam, seen = np.array([0.3, 0.5, 0.5]), []
+    for _ in range(20):
+        one = choose(*about(lam))
+        lam = one.multipliers
+        seen.append((one.solutions, float(lam[2])))
+    assert solutions == 2 or len(set(seen)) > 1
+
+
+def test_what_does_not_settle_is_told():
+    turns = iter(range(1000))
+    with pytest.raises(Unsettled):
+        settle(lambda lam: (np.array([1.0 + next(turns) % 2]), np.array([[-4.0]])), np.array([0.4]))
