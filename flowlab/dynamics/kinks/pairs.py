@@ -77,22 +77,26 @@ class Pairs:
     def straight(self) -> np.ndarray:
         """Whether a pair's kink is a hyperplane of the integrated coordinates along which only its own direction moves, (P,).
 
-        In weight coordinates, whatever is affine in the weights; in polar ones W @ x with one block W, as there the pull on a pair of zero
-        pre-activation is tangent to the sphere and scaled by one number per norm.
+        In weight coordinates, whatever is affine in the weights, without another kink below as in a maximum of three: what passes that one is for the
+        slope above it to say. In polar ones W @ x with one block W, as there the pull on a pair of zero pre-activation is tangent to the
+        sphere and scaled by one number per norm.
         """
         polar = self.field.problem.coordinates == "polar"
         found = []
         for slot, shape in self.tracked:
             plain = slot.argument.op == "matmul" and [arg.op for arg in slot.argument.args] == ["weight", "input"]
-            found.append(np.full(prod(shape), slot.degree == 1 and (plain or not polar)))
+            found.append(np.full(prod(shape), slot.degree == 1 and not self._above(slot) and (plain or not polar)))
         return np.concatenate(found)
 
     @cached_property
     def fixed(self) -> bool:
         """Whether normals are the same in every state and mode: in weight coordinates, where pre-activations are affine and none hangs on another's slope."""
-        kinked = {name for slot, _ in self.tracked for name in slot.nodes}
-        above = any(kinked.intersection(_below(slot.argument)) for slot, _ in self.tracked)
-        return self.field.problem.coordinates == "weights" and bool(self.straight.all()) and not above
+        return self.field.problem.coordinates == "weights" and bool(self.straight.all())
+
+    def _above(self, slot: Slot) -> bool:
+        """Whether there are other kinks below one."""
+        kinked = {name for other, _ in self.tracked for name in other.nodes}
+        return bool(kinked.intersection(_below(slot.argument)))
 
     def where(self, pair: int) -> Where:
         """What a number stands for."""

@@ -315,15 +315,16 @@ class Tracker:
 
         Raises:
             NotUnique: with the kink that repels most.
-            Unsettled: where too many repel at once to look at every combination of sides.
+            Unsettled: where too many repel at once to look at every combination of sides, or none of them was found to be a flow, though one is.
         """
+        if not solutions:
+            raise Unsettled(f"of {len(heads)} kinks met at once no sides and slopes were found at which all of them stay as they are")
         if solutions < 0:
             raise Unsettled(f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations of sides can be tried for")
         worst = int(np.argmax(np.diag(A)))
         where = self.pairs.where(heads[worst])
         sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
-        many = f"{solutions} different flows leave it" if solutions else "no combination of sides is a flow"
-        raise NotUnique(f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {many}")
+        raise NotUnique(f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {solutions} different flows leave it")
 
     def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
         """Change the mode at a kink.

@@ -159,6 +159,7 @@ def test_deeper_and_wider_nets(text, n, width):
         pytest.param("W2 @ relu(W1 @ x + b1)", "weights", 1.0, marks=pytest.mark.slow),
         # At t = 0.0844 an outgoing weight changes sign while its unit slides, and the flow is not determined beyond.
         pytest.param("W2 @ maximum(A @ x, B @ x, C @ x)", "weights", 0.08, marks=pytest.mark.slow),
+        pytest.param("W2 @ maximum(relu(A @ x), B @ x, 0.5*(C @ x))", "weights", 0.5, marks=pytest.mark.slow),
     ],
 )
 def test_other_kinks_share_the_machinery(text, coordinates, end):
