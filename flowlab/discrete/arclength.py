@@ -21,8 +21,9 @@ NULL = 1e-6
 _SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
-_FIRST, _SHORTEST, _LONGEST = 0.02, 1e-7, 0.2
-_TURN, _NEWTON, _QUICK = np.cos(0.25), 12, 4
+_FIRST, _SHORTEST, _LONGEST, _CORNER = 0.02, 1e-7, 0.2, 1e-5
+_TURN, _ASIDE, _NEWTON, _QUICK = np.cos(0.25), 1.1, 12, 4
+"""A curve turns by no more than a quarter in a step: what is further from its tangent lies on another one."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut
     begin: np.ndarray = np.r_[a.u, a.p] + h * a.along if guess is None else guess
     u, p, residual, count = newton(family, family.project(begin[:-1]), float(begin[-1]), plane, cut)
     away = float(np.hypot(np.linalg.norm(u - a.u), p - a.p))
-    if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= 3.0 * abs(h):
+    if not residual <= family.resolution(p) or not abs(h) <= 1.0001 * away <= _ASIDE * abs(h):
         return None
     return spot(family, u, p, residual, np.copysign(1.0, h) * a.along, a.length + away), count
 
@@ -192,7 +193,7 @@ def follow(family: Family, first: Spot, longest: float = _LONGEST) -> Iterator[S
     a, h = first, min(_FIRST, longest)
     while True:
         found = step(family, a, h)
-        if found is not None and found[0].along @ a.along >= _TURN:
+        if found is not None and _goes_on(family, a, found[0], h):
             a, count = found
             yield a
             h = min(1.5 * h, longest) if count <= _QUICK else h
@@ -212,11 +213,34 @@ def _close_up(family: Family, a: Spot, h: float) -> Spot:
     """As near to the end of a smooth piece as numbers allow."""
     while h > 1e-11:
         found = step(family, a, h)
-        if found is not None and found[0].along @ a.along >= _TURN:
+        if found is not None and _goes_on(family, a, found[0], h):
             a = found[0]
         else:
             h *= 0.5
     return a
+
+
+def _goes_on(family: Family, a: Spot, b: Spot, h: float) -> bool:
+    """Whether a step of length h leads along the curve.
+
+    Two pieces that end in one corner are no further apart than steps next to it are long: there the determinant, which changes sign from one to the
+    other, tells the piece ahead from the one that the curve turns back on.
+    """
+    if b.along @ a.along < _TURN:
+        return False
+    return h > _CORNER or _side(_matrix(family, a), family.basis(a.u), a.along) == _side(_matrix(family, b), family.basis(b.u), b.along)
+
+
+def _matrix(family: Family, a: Spot, aside: np.ndarray | None = None) -> np.ndarray:
+    """Derivatives of the equations by (u, p) at a point or a little aside, in the basis of the point."""
+    B = family.basis(a.u)
+    u, p = (a.u, a.p) if aside is None else (family.project(a.u + aside[:-1]), a.p + float(aside[-1]))
+    return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
+
+
+def _side(A: np.ndarray, B: np.ndarray, along: np.ndarray) -> float:
+    """The sign of the determinant of the equations with a tangent."""
+    return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
 
 
 def _round(family: Family, a: Spot) -> Spot | None:
@@ -226,19 +250,12 @@ def _round(family: Family, a: Spot) -> Spot | None:
     it turns back in p where one eigenvalue changes sign.
     """
     B = family.basis(a.u)
-
-    def matrix(u: np.ndarray, p: float) -> np.ndarray:
-        return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
-
-    def side(A: np.ndarray, along: np.ndarray) -> float:
-        return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
-
-    sign = side(matrix(a.u, a.p), a.along)
+    sign = _side(_matrix(family, a), B, a.along)
     for ahead in (1e-3, 1e-4, 1e-5):
-        A = matrix(family.project(a.u + ahead * a.along[:-1]), a.p + ahead * a.along[-1])
+        A = _matrix(family, a, ahead * a.along)
         null = _null(A)
         along = np.r_[B @ null[:-1], null[-1]]
-        along *= sign * side(A, along)
+        along *= sign * _side(A, B, along)
         found = step(family, replace(a, along=along), ahead) if along @ along > 0 else None
         if found is not None and found[0].along @ along >= _TURN:
             return replace(found[0], is_behind_corner=True)

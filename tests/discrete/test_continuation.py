@@ -1,6 +1,6 @@
 """Curves of critical points: a pitchfork known in closed form, the path of linear nets to the largest margin, and what is refused."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import jax
 import numpy as np
@@ -238,3 +238,20 @@ def test_the_diagram_is_drawn(pitchfork, tmp_path):
     drawn = fl.draw("continuation", pitchfork)
     assert drawn.save(tmp_path / "c.pdf").exists()
     assert {c.label.split(", ")[-1] for c in drawn.curves} >= {"minima", "saddles", "#0 supercritical pitchfork"}
+
+
+def test_a_curve_turns_back_at_a_corner_onto_another_piece_and_never_leaps():
+    """Beyond the corner steps are as short as the two pieces are apart, and long ones reach other curves that have about the same tangent."""
+    rng = np.random.default_rng(29)
+    x, w = rng.normal(size=(7, 4)), rng.normal(size=4)
+    path = fl.norm_path(fl.Problem("W2 @ relu(W1 @ x)**2"), fl.Data(x, np.sign(x @ w)), norms=(1.0, 60.0), widths={"W1": 3})
+    assert [e.kind for e in path.events] == ["fold", "fold", "fold"]
+    assert path.events[2].parameter == pytest.approx(1.94042384, abs=1e-7)
+    assert path.branches[0].end == "begin"
+    spots = path.branches[0].spots
+    assert max(b.length - a.length for a, b in pairwise(spots)) < 1.1 * 0.2 + 1e-9
+    # At a fold both pieces share one place; nowhere else is the curve twice at one.
+    for a in range(0, len(spots), 3):
+        for b in range(a + 1, len(spots)):
+            if spots[b].length - spots[a].length > 0.5 and abs(spots[a].p - spots[b].p) < 1e-3:
+                assert np.linalg.norm(spots[a].u - spots[b].u) > 1e-6

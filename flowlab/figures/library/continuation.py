@@ -1,10 +1,13 @@
 """Curves of critical points: what they are like over the parameter, where they attract, and where they turn or branch."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from flowlab.figures.figure import Curve, Picture, figures
+from flowlab.figures.figure import Curve, Panel, Picture, figures
+
+_PARAMETERS = {"log_norm": r"$\log R$", "decay": r"penalty $\omega$", "log_decay": r"$\log\omega$"}
 
 
 class _Diagram(Picture):
@@ -12,10 +15,16 @@ class _Diagram(Picture):
 
     of = "continuation"
     column: ClassVar[str]
-    x_label = r"parameter ($\log R$, $\omega$ or $\log\omega$)"
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, None] = {}
+
+    def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
+        return (Panel(self.y_label, " or ".join(_PARAMETERS.get(name, name) for name in self.parameters)),)
 
     def curves(self, path: Any) -> list[Curve]:
         ds, drawn = path.dataset, []
+        self.parameters[ds["parameter"].attrs.get("long_name", "parameter")] = None
         branch, p, y = (ds[name].values for name in ("branch", "parameter", self.column))
         attracts = ds["index"].values == 0
         for b in np.unique(branch):
