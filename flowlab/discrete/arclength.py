@@ -21,7 +21,7 @@ NULL = 1e-6
 _SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
-_FIRST, _SHORTEST, _LONGEST, _CORNER = 0.02, 1e-7, 0.2, 1e-5
+_FIRST, _SHORTEST, _LONGEST, _CORNER, _MIDWAY, _NOISE = 0.02, 1e-7, 0.2, 1e-5, 0.01, 1e-6
 _TURN, _ASIDE, _NEWTON, _QUICK = np.cos(0.25), 1.1, 12, 4
 """A curve turns by no more than a quarter in a step: what is further from its tangent lies on another one."""
 
@@ -223,12 +223,28 @@ def _close_up(family: Family, a: Spot, h: float) -> Spot:
 def _goes_on(family: Family, a: Spot, b: Spot, h: float) -> bool:
     """Whether a step of length h leads along the curve.
 
-    Two pieces that end in one corner are no further apart than steps next to it are long: there the determinant, which changes sign from one to the
-    other, tells the piece ahead from the one that the curve turns back on.
+    Two pieces that end in one corner may be closer together than steps are long. The determinant of the equations with the tangent, which keeps its
+    sign along a curve but where an eigenvalue vanishes, tells the piece ahead from the one that the curve turns back on.
     """
     if b.along @ a.along < _TURN:
         return False
-    return h > _CORNER or _side(_matrix(family, a), family.basis(a.u), a.along) == _side(_matrix(family, b), family.basis(b.u), b.along)
+    sides = [_side(_matrix(family, s), family.basis(s.u), s.along) for s in (a, b)]
+    if sides[0] == sides[1] or min(_least(a) / a.zero, _least(b) / b.zero) < _NOISE:
+        return True
+    between = crossings(family, a, b) if h > _CORNER else []
+    return bool(between) and all(_vanishes(family, a, b, crossing) for crossing in between)
+
+
+def _vanishes(family: Family, a: Spot, b: Spot, at: Crossing) -> bool:
+    """Whether an eigenvalue passes through zero on a curve of zeros, and not midway between two curves, where the gradient along its vector is not zero."""
+    bend = max(_least(a), _least(b))
+    gap = bend * float(np.abs(at.kernel.T @ (b.u - a.u)).max())
+    off = float(np.abs(at.kernel.T @ family.gradient(at.spot.u, at.spot.p)).max())
+    return _least(at.spot) <= _MIDWAY * bend and off <= max(_MIDWAY * gap, 1e-14 * family.measure(at.spot.u, at.spot.p))
+
+
+def _least(a: Spot) -> float:
+    return float(np.abs(a.eigenvalues).min(initial=np.inf))
 
 
 def _matrix(family: Family, a: Spot, aside: np.ndarray | None = None) -> np.ndarray:

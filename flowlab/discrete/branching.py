@@ -39,7 +39,7 @@ class Departure:
     @property
     def is_flat(self) -> bool:
         """Whether critical points at one parameter fill more than a curve."""
-        return self.is_vertical and self.spot.nullity > 1
+        return self.spot.nullity > self.is_vertical
 
     @property
     def order(self) -> float:

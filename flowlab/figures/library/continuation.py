@@ -61,6 +61,15 @@ class ContinuationNorm(_Diagram):
     column = "norm"
 
 
+@figures.register("continuation_loss")
+class ContinuationLoss(_Diagram):
+    """Losses along every branch."""
+
+    title = "log of the data loss along every branch of critical points over the parameter"
+    y_label = r"$\log L$"
+    column = "log_loss"
+
+
 @figures.register("continuation_margin")
 class ContinuationMargin(_Diagram):
     """Margins along every branch."""
