@@ -152,7 +152,7 @@ class Continuation:
             left = "start" if branch.event is None else f"#{branch.event}"
             lines.append(f"{b:6d}  {len(p):6d}  {p[0]:11.5g}  {p[-1]:11.5g}  {shown:>9s}  {float(of['residual'].max()):8.1e}  {left:>5s}  {branch.end}")
         if flat := [str(b) for b, branch in enumerate(self.branches) if branch.end == "flat"]:
-            lines.append(f"flat: beyond the end of {', '.join(flat)} critical points fill more than a curve, or nearly so; `critical_points` finds some of them")
+            lines.append(f"flat: beyond the end of {', '.join(flat)} critical points fill more than a curve; `critical_points` finds some of them")
         if self.events:
             lines.append(f" event  {'parameter':>16s}  branch  index    kernel  kind")
             lines += [

@@ -87,7 +87,7 @@ def path_and_flow():
 
 def continuation():
     p = np.linspace(-1.0, 1.0, 9)
-    columns = {"branch": np.zeros(9, dtype=int), "parameter": p, "norm": p**2, "margin": p, "index": (p < 0).astype(int)}
+    columns = {"branch": np.zeros(9, dtype=int), "parameter": p, "norm": p**2, "log_loss": -p, "margin": p, "index": (p < 0).astype(int)}
     event = {"event_kind": ("event", np.array(["fold"])), "event_branch": ("event", np.array([0])), "event_parameter": ("event", np.array([0.0]))}
     return made("continuation", **{k: ("point", v) for k, v in columns.items()}, **event)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 _MOST = 8
 """Surfaces that repel at once up to which every combination of sides is looked at."""
-_ROUNDS = 500
+_ROUNDS, _SWEEPS = 500, 200
 _SETTLING, _SETTLED = 20, 1e-9
 """Rounds after which multipliers of several layers must have settled, to this; those of one layer do in the second."""
 TINY = 1e-11
@@ -88,15 +88,20 @@ def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.nd
     for _ in range(_SETTLING):
         w, A = about(lam)
         tiny = _zero(w, A)
-        part = attracted(w[rest] + A[np.ix_(rest, repels)] @ sides, A[np.ix_(rest, rest)], tiny)
+        start, inner = w[rest] + A[np.ix_(rest, repels)] @ sides, A[np.ix_(rest, rest)]
+        part = attracted(start, inner, tiny)
         if part is None:
-            return None
+            # Kinks that are one another's multiples may look independent and at odds about multipliers that do not solve the problem: nearer first.
+            lam[rest] = _relaxed(start, inner, tiny, lam[rest])
+            continue
         change, lam = np.abs(lam[rest] - part).max(initial=0.0), lam.copy()
         lam[rest] = part
         if change < _SETTLED:
             rate = (w + A @ lam)[repels]
             stands = all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True))
             return Choice(lam, 1, w, A) if stands else None
+    if part is None:
+        return None
     raise Unsettled
 
 
@@ -119,6 +124,16 @@ def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
         if found is not None:
             return found
     return None
+
+
+def _relaxed(w: np.ndarray, A: np.ndarray, tiny: float, lam: np.ndarray) -> np.ndarray:
+    """Multipliers nearer to a solution than `lam`, (K,): one at a time is put where its own rate vanishes, or on the side to which it goes."""
+    lam = lam.copy()
+    for _ in range(_SWEEPS):
+        for i, own in enumerate(np.diag(A)):
+            rate = w[i] + A[i] @ lam
+            lam[i] = np.clip(lam[i] - rate / own, 0.0, 1.0) if own < -tiny else float(rate > 0)
+    return lam
 
 
 def _pivoted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
+from flowlab.dynamics.kinks import choice
 from flowlab.dynamics.kinks.choice import Unsettled, attracted, choose, settle
 
 
@@ -112,3 +113,26 @@ def test_what_does_not_settle_is_told():
     turns = iter(range(1000))
     with pytest.raises(Unsettled):
         settle(lambda lam: (np.array([1.0 + next(turns) % 2]), np.array([[-4.0]])), np.array([0.4]))
+
+
+def test_kinks_that_are_one_are_at_odds_about_wrong_multipliers(monkeypatch):
+    """Pre-activations of three samples that all vanish with one outgoing weight, each with a share of a unit below that slides."""
+    m, k = np.array([0.7, 0.9, 0.8]), np.array([-0.5, -0.4, 0.7])
+
+    def rates(lam):
+        below = 1.0 - 2.0 * lam[0] + 0.8 * lam[0] * lam[1]
+        return np.r_[below, m * (0.5 - lam[1:].sum()) + k * lam[1:] * below]
+
+    def about(lam):
+        A = np.array([(rates(lam + 1e-4 * e) - rates(lam - 1e-4 * e)) / 2e-4 for e in np.eye(4)]).T
+        return rates(lam) - A @ lam, A
+
+    first = np.array([0.0, 0.8, 0.8, 0.5])
+    found = settle(about, first)
+    assert found.solutions == 1
+    assert np.abs(rates(found.multipliers)).max() < 1e-9
+    assert ((found.multipliers >= 0) & (found.multipliers <= 1)).all()
+    # Control: about the first multipliers there is no solution.
+    assert attracted(*about(first), 1e-11) is None
+    monkeypatch.setattr(choice, "_relaxed", lambda w, A, tiny, lam: lam)
+    assert settle(about, first).solutions == 0
