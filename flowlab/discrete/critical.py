@@ -17,7 +17,7 @@ from flowlab.discrete.empty import EMPTY, growth
 from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
 from flowlab.discrete.spectrum import lowest
 from flowlab.discrete.symmetries import Symmetries
-from flowlab.discrete.trust import DENSE, minimize, root
+from flowlab.discrete.trust import DENSE, leaves, minimize, root
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -32,7 +32,7 @@ LARGE = 2000
 
 _SAME = 1e-6
 _SOFT = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, SOFTNESS)
-_PROBES, _ASIDE, _TRIES = 6, 1e-3, 5
+_PROBES, _ASIDE, _TRIES, _EXPLAINED = 6, (1e-3, 1e-5), 5, 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class CriticalPoint:
     attracting: bool
     found: int
     _theta: np.ndarray = field(repr=False, compare=False)
+    _alone: bool = field(repr=False, compare=False)
 
     @property
     def unexplained(self) -> int:
@@ -220,7 +221,7 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
     multipliers = con.spheres.squares(theta, con.gradient(theta))
     nothing = np.zeros(0)
     kind = "Morse-Bott" if nullity else "saddle" if index else "minimum"
-    told = _Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity)
+    told = _Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity, not nullity)
     end = Critical(theta, multipliers, nothing.astype(int), nothing, residual, np.zeros((0, 0)), np.zeros((0, 0)), nothing)
     return _point(con, end, values, told, 1)
 
@@ -276,14 +277,14 @@ def _distinct(con: Constrained, symmetries: Symmetries, ends: list[Critical]) ->
 
 
 def _families(con: Constrained, points: list[CriticalPoint]) -> list[CriticalPoint]:
-    """Points of one continuous family that no symmetry explains count once: the same outputs, index and number of zero modes."""
+    """Points of one continuous family that is no orbit at fixed norms count once: the same outputs, index and number of zero modes."""
     kept: list[CriticalPoint] = []
     outputs: list[np.ndarray] = []
     for point in points:
         weights = point.state.weights()
         f = np.asarray(con.problem.network.outputs({k: np.asarray(w) for k, w in weights.items()}, np.asarray(con.data.x), np))
         for k, other in enumerate(kept):
-            alike = (point.index, point.nullity, point.kinks) == (other.index, other.nullity, other.kinks) and point.unexplained > 0
+            alike = (point.index, point.nullity, point.kinks) == (other.index, other.nullity, other.kinks) and not point._alone
             if alike and np.abs(f - outputs[k]).max() <= 1e-8 * max(1.0, float(np.abs(f).max())):
                 kept[k] = replace(other, found=other.found + point.found)
                 break
@@ -297,24 +298,30 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     """What a polished end is: index, zero modes, kinks, kind, and whether it attracts."""
     _, sizes, rows = np.linalg.svd(end.normals)
     free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :].T
-    values = np.linalg.eigvalsh(free.T @ end.hessian @ free) if free.shape[1] else np.zeros(0)
+    values, vectors = np.linalg.eigh(free.T @ end.hessian @ free) if free.shape[1] else (np.zeros(0), np.zeros((0, 0)))
     top = float(np.abs(values).max(initial=0.0))
     null = np.abs(values) <= NULL * top
     index, nullity = int((values[~null] < 0).sum()), int(null.sum())
-    along = symmetries.orbit(end.theta) @ free
-    explained = int((np.linalg.svd(along, compute_uv=False) > 1.0 - 1e-6).sum()) if along.size else 0
+    flat = free @ vectors[:, null]
+    explained, turned = (
+        int((np.linalg.svd(rows @ flat, compute_uv=False) > 1.0 - _EXPLAINED).sum()) if rows.size and flat.size else 0
+        for rows in (symmetries.freedom(end.theta, con.spheres.normals(end.theta)), symmetries.orbit(end.theta))
+    )
     below, above = float(np.abs(values[null]).max(initial=0.0)), float(np.abs(values[~null]).min(initial=np.inf))
     left, right = kink_sides(con)
     # Units without weights pull on none of their kinks; whether they stay is a question of second order.
     without = growth(con, symmetries, end)
-    push = (end.pull * (right - left)[end.bent])[~np.isin(end.bent, without.pairs)]
-    scale = float(np.abs(end.multipliers).max(initial=0.0)) / max(1, data_size(con))
-    repelling, idle = int((push < -1e-9 * scale).sum()), bool((np.abs(push) <= 1e-9 * scale).any())
+    own = np.isin(end.bent, without.pairs)
+    push = end.pull * (right - left)[end.bent]
+    # Where the loss does not answer to norms there are no multipliers to compare with.
+    scale = max(float(np.abs(end.multipliers).max(initial=0.0)), 1e-3 * con.typical) / max(1, data_size(con))
+    repels, idle = (push < -1e-9 * scale) & ~own, (np.abs(push) <= 1e-9 * scale) & ~own
     kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
-    doubtful = idle or nullity > explained or not without.exact
-    attracting = index == 0 and repelling == 0 and without.largest <= 1.0 + EMPTY and (not doubtful or _comes_back(con, end.theta))
+    doubtful = bool((repels | idle).any()) or nullity > explained or not without.exact
+    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and _leaves(con, end, repels | idle))
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
-    return _point(con, end, values, _Told(index, nullity, min(explained, nullity), gap, len(end.bent), repelling, kind, bool(attracting)), found)
+    told = _Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting), nullity <= turned)
+    return _point(con, end, values, told, found)
 
 
 class _Told(NamedTuple):
@@ -328,6 +335,7 @@ class _Told(NamedTuple):
     repelling: int
     kind: str
     attracting: bool
+    alone: bool
 
 
 def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, found: int) -> CriticalPoint:
@@ -344,7 +352,8 @@ def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, fou
         eigenvalues=values,
         found=found,
         _theta=end.theta,
-        **told._asdict(),
+        _alone=told.alone,
+        **{name: value for name, value in told._asdict().items() if name != "alone"},
     )
 
 
@@ -353,11 +362,26 @@ def data_size(con: Constrained) -> int:
     return int(np.asarray(con.data.x).shape[0])
 
 
-def _comes_back(con: Constrained, theta: np.ndarray) -> bool:
-    """Whether descents from six random points beside θ end with its loss; where second derivatives do not tell."""
-    rng, value = np.random.default_rng(0), con.value(theta)
-    for _ in range(_PROBES):
-        aside = con.spheres.project(theta + _ASIDE * rng.normal(size=len(theta)) / np.sqrt(len(theta)))
-        if con.value(_down(con, aside, _SOFT[3:])[0].theta) < value - 1e-8 * max(1.0, abs(value)):
-            return False
-    return True
+def _leaves(con: Constrained, end: Critical, kinks: np.ndarray) -> bool:
+    """Whether a descent from beside a point leaves it, where second derivatives do not tell.
+
+    It is begun in random directions, and off each of the kinks that repel or do nothing, to both sides: along its normal, and along the part of it
+    that keeps to the others. A kink that repels alone is left; where many meet the others may hold what it lets go.
+    """
+    rng, theta, drop = np.random.default_rng(0), end.theta, 1e-9 * max(1.0, abs(con.value(end.theta)))
+    normals = np.array([con.spheres.tangent(theta, n) for n in end.normals[con.spheres.count :]])
+    ways = list(rng.normal(size=(_PROBES, len(theta))))
+    for b in np.flatnonzero(kinks)[:_PROBES]:
+        others = np.delete(normals, b, axis=0)
+        alone = normals[b] - np.linalg.lstsq(others.T, normals[b], rcond=1e-9)[0] @ others
+        ways += [side * way for way in (normals[b], alone) for side in (1.0, -1.0)]
+    # Rounding pulls along sets of critical points that are flat, and is for points on kinks.
+    soft = con.rounded(SOFTNESS) if len(end.bent) else con
+    for way in ways:
+        along = con.spheres.tangent(theta, way)
+        size = float(np.linalg.norm(along))
+        if size > 1e-6 * float(np.linalg.norm(way)):
+            for aside in _ASIDE:
+                if leaves(con, soft, theta, con.spheres.project(theta + aside / size * along), drop):
+                    return True
+    return False

@@ -1,9 +1,11 @@
-"""The symmetries of a network that keep norms: permutations, signs and rotations of hidden units, and the splitting of units.
+"""The symmetries of a network: permutations, signs and rotations of hidden units, the splitting of units, and scalings.
 
 Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of several blocks;
 an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension every rotation leaves the function as it is;
 where one does, permutations do, and changes of sign on some of the axes for odd and even activations. Under activations of degree one, units
-that point the same way may share their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on all units.
+that point the same way, but for signs, may share their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on
+all units. Scaling weights into a unit and those out of it inversely changes norms, which is why it is no symmetry at fixed norms, unless several
+such changes keep them together.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from flowlab.discrete.spheres import Layout, blocks
 from flowlab.language.network import Network
 
-_SAME = 1e-10
+_SAME, _ASIDE = 1e-10, 1e-3
 _TURNS = 20
 _PARALLEL = 1e-7
 """Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
@@ -36,6 +38,7 @@ class Dimension:
         rotations: whether every rotation of the units leaves the function as it is; else permutations do.
         signs: sets of axes on which the sign of one unit may be changed.
         splits: whether units that point the same way may share their weight.
+        scalings: powers of c, one per axis, by which the weights of one unit may be multiplied, (M, axes).
     """
 
     name: str
@@ -44,6 +47,7 @@ class Dimension:
     rotations: bool
     signs: tuple[frozenset[tuple[str, int]], ...]
     splits: bool
+    scalings: np.ndarray
 
     def units(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         """All weights of every unit, (h, M)."""
@@ -85,13 +89,26 @@ class Symmetries:
             self.dimensions.append(self._learned(str(name), size, axes, rng, merge))
 
     def _learned(self, name: str, size: int, axes: tuple[tuple[str, int], ...], rng: np.random.Generator, merge: bool) -> Dimension:
-        plain = Dimension(name, size, axes, False, (), False)
+        plain = Dimension(name, size, axes, False, (), False, np.zeros((0, len(axes))))
         Q = np.linalg.qr(rng.normal(size=(size, size)))[0]
         flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
         subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
         signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
         rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
-        return Dimension(name, size, axes, rotations, signs, merge and not rotations and size > 1 and self._splits(plain))
+        return Dimension(name, size, axes, rotations, signs, merge and not rotations and size > 1 and self._splits(plain), self._scalings(plain))
+
+    def _scalings(self, dim: Dimension) -> np.ndarray:
+        """Powers of one factor that cancel: relations between what scaling one unit on each axis does to the outputs."""
+        one, effects = np.eye(dim.size), []
+        for W in self.trials:
+            columns = []
+            for axis in dim.axes:
+                up, down = (np.exp(h * np.diag(one[0])) * one for h in (_ASIDE, -_ASIDE))
+                columns.append((self.outputs(dim.act(W, up, frozenset({axis}))) - self.outputs(dim.act(W, down, frozenset({axis})))).ravel() / (2.0 * _ASIDE))
+            effects.append(np.array(columns).T)
+        _, sizes, rows = np.linalg.svd(np.vstack(effects))
+        free = rows[np.r_[sizes, np.zeros(len(rows) - len(sizes))] <= 1e-7 * max(float(sizes[0]), 1e-300)]
+        return free / np.abs(free).max(axis=1, keepdims=True) if len(free) else free
 
     def _splits(self, dim: Dimension) -> bool:
         """Whether (1, 0) and (cos φ, sin φ) times one unit are the same function."""
@@ -112,9 +129,21 @@ class Symmetries:
         """Outputs at the inputs of the trials."""
         return np.asarray(self.network.outputs(W, self.x, np))
 
+    def aligned(self, theta: np.ndarray) -> np.ndarray:
+        """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points the same way then."""
+        W, signs = blocks(self.layout, theta), {k: np.ones(shape) for k, shape in self.layout}
+        for dim in self.dimensions:
+            if dim.splits:
+                for c in dim.signs:
+                    part = Dimension(dim.name, dim.size, tuple(c), False, (), False, dim.scalings)
+                    turned = part.units(W) * part.units(signs)
+                    side = turned @ np.random.default_rng(turned.shape[1]).normal(size=turned.shape[1])
+                    signs = dim.act(signs, np.diag(np.where(side < 0, -1.0, 1.0)), c)
+        return self._row(signs)
+
     def gathered(self, theta: np.ndarray) -> np.ndarray:
         """The row with units that point the same way gathered into the largest of them, (P,)."""
-        W = {k: np.array(v) for k, v in blocks(self.layout, theta).items()}
+        W = {k: np.array(v) for k, v in blocks(self.layout, theta * self.aligned(theta)).items()}
         for dim in self.dimensions:
             if dim.splits:
                 units, Q = dim.units(W), np.eye(dim.size)
@@ -129,7 +158,7 @@ class Symmetries:
 
     def directions(self, theta: np.ndarray) -> tuple[int, int]:
         """How many units that can be split are active, and in how many directions they point."""
-        W, active, distinct = blocks(self.layout, theta), 0, 0
+        W, active, distinct = blocks(self.layout, theta * self.aligned(theta)), 0, 0
         for dim in self.dimensions:
             if dim.splits:
                 units = dim.units(W)
@@ -181,7 +210,8 @@ class Symmetries:
             theta: weights, (P,).
             smallest: tangent vectors of the orbit below this length count as none.
         """
-        W, rows = {k: np.asarray(v) for k, v in blocks(self.layout, theta).items()}, []
+        signs = self.aligned(theta)
+        W, rows = {k: np.asarray(v) for k, v in blocks(self.layout, theta * signs).items()}, []
         for dim in self.dimensions:
             pairs = list(combinations(range(dim.size), 2)) if dim.rotations else []
             if dim.splits:
@@ -193,11 +223,39 @@ class Symmetries:
             for i, j in pairs:
                 Omega = np.zeros((dim.size, dim.size))
                 Omega[i, j], Omega[j, i] = 1.0, -1.0
-                rows.append(np.concatenate([np.ravel(self._velocity(dim, W, Omega, block)) for block, _ in self.layout]))
-        if not rows:
-            return np.zeros((0, len(theta)))
-        _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
-        return basis[sizes > max(1e-8 * sizes[0], smallest, 1e-300)]
+                rows.append(signs * self._row({block: self._velocity(dim, W, Omega, block) for block, _ in self.layout}))
+        return _spanned(rows, len(theta), smallest)
+
+    def freedom(self, theta: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M, P), orthonormal.
+
+        Where the loss answers to norms such scalings are no symmetry beyond first order, and curvatures along them are not zero; where it does not, as at
+        minima that a larger norm does not lower, they make zero modes.
+
+        Args:
+            theta: weights, (P,).
+            normals: of the spheres, (K, P).
+        """
+        signs, rows = self.aligned(theta), []
+        W = {k: np.asarray(v) for k, v in blocks(self.layout, theta * signs).items()}
+        for dim in self.dimensions:
+            groups = [list(range(dim.size))] if dim.rotations else self._parallel(dim.units(W)) if dim.splits else []
+            mixed = [(i, j) for group in groups for i in group for j in group if i != j] if len(dim.scalings) == 1 else []
+            for powers in dim.scalings:
+                # What two units share moves from one to the other only where weights into and out of them count alike.
+                pairs = [(i, i) for i in range(dim.size)] + (mixed if np.allclose(np.abs(powers), 1.0, atol=1e-6) else [])
+                for i, j in pairs:
+                    X = np.zeros((dim.size, dim.size))
+                    X[i, j] = 1.0
+                    moved = {k: np.zeros_like(v) for k, v in W.items()}
+                    for power, (block, axis) in zip(powers, dim.axes, strict=True):
+                        moved[block] += np.moveaxis(np.tensordot(power * (X if power > 0 else X.T), W[block], (1, axis)), 0, axis)
+                    rows.append(signs * self._row(moved))
+        basis = _spanned([*rows, *self.orbit(theta)], len(theta), 0.0)
+        across = normals @ basis.T
+        _, sizes, combined = np.linalg.svd(across)
+        kept = combined[int((sizes > 1e-9).sum()) :]
+        return kept @ basis
 
     @staticmethod
     def _velocity(dim: Dimension, W: Mapping[str, np.ndarray], Omega: np.ndarray, block: str) -> np.ndarray:
@@ -236,7 +294,7 @@ class Symmetries:
     def _nearest(self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]) -> dict[str, np.ndarray]:
         others = {axis: d.name for d in self.dimensions for axis in d.axes}
         axes = [(w, k) for w, k in dim.axes if others.get((w, 1 - k)) not in without] or list(dim.axes)
-        part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
+        part = Dimension(dim.name, dim.size, tuple(axes), False, (), False, dim.scalings)
         mine, theirs = part.units(A), part.units(W)
         if others and len(axes) < len(dim.axes):
             # What is shared with an open dimension is told by what no mixing of that dimension changes.
@@ -269,6 +327,14 @@ class Symmetries:
 
     def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([np.ravel(W[name]) for name, _ in self.layout])
+
+
+def _spanned(rows: list[np.ndarray], size: int, smallest: float) -> np.ndarray:
+    """An orthonormal basis of what rows span, (M, P), without what is as short as `smallest`."""
+    if not rows:
+        return np.zeros((0, size))
+    _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
+    return basis[sizes > max(1e-8 * sizes[0], smallest, 1e-300)]
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

@@ -321,3 +321,52 @@ def test_small_units_point_the_same_way_as_nearly_as_kinks_are_met():
     whole = row(np.zeros(4))
     assert symmetry.distance(row(1e-4 * (unit + 3e-7 * aside)), whole) < 1e-8
     assert symmetry.distance(row(1e-4 * (unit + 1e-3 * aside)), whole) > 1e-5
+
+
+@pytest.mark.parametrize(("h", "modes"), [(2, 2), (3, 5)])
+def test_scalings_explain_zero_modes_where_the_loss_does_not_answer_to_norms(h, modes):
+    """A minimum that a larger norm does not lower moves with all changes of hidden coordinates that keep both norms: h² less two."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 2)), np.where(rng.random(12) < 0.5, 1.0, -1.0)
+    points = critical_points(fl.Problem("W2 @ W1 @ x", "square"), fl.Data(x, y), norm=30.0, widths={"W1": h}, starts=8)
+    assert [p.index for p in points].count(0) == 1
+    assert np.abs(points[0].multipliers).max() < 1e-8
+    assert (points[0].nullity, points[0].explained, points[0].attracting) == (modes, modes, True)
+    # Control: hidden rotations alone are fewer.
+    turned = points.symmetries.orbit(points.constrained.row(points[0].state))
+    assert len(turned) < modes
+
+
+def test_units_that_differ_by_a_sign_share_weight_behind_absolute_values():
+    """(w, a) and (-w, a) are one unit of |·|: points that split it differently are one point, and the splitting is a zero mode that is explained."""
+    data = fl.Data(np.array([[-1.0], [1.0], [2.0]]), np.array([1.0, -1.0, 1.0]))
+    points = critical_points(fl.Problem("W2 @ abs(W1 @ x)", "logistic"), data, norm=1.0, widths={"W1": 2}, starts=32, seed=0)
+    assert (np.diff([p.log_loss for p in points]) > 1e-9).all()
+    assert all(p.unexplained == 0 for p in points)
+
+
+@pytest.mark.parametrize(("loss", "width", "value"), [("logistic", 2, 0.5453052095), ("square", 2, 0.15415068)])
+def test_minima_that_no_norm_lowers_attract(loss, width, value):
+    """f = c |x| with one number c, in which the loss is convex: the least value is the least of all, with and without units that have no weights."""
+    data = fl.Data(np.array([[-1.0], [1.0], [2.0]]), np.array([1.0, -1.0, 1.0]))
+    points = critical_points(fl.Problem("W2 @ abs(W1 @ x)", loss), data, norm=10.0, widths={"W1": width}, starts=12, seed=0)
+    assert points[0].log_loss == pytest.approx(value, abs=1e-7)
+    assert points[0].attracting
+    assert not any(p.attracting for p in points if p.log_loss > points[0].log_loss + 1e-6)
+
+
+@pytest.mark.slow
+def test_strict_minima_of_three_layers_attract():
+    """Kinks that repel alone are held where others meet them: nothing beside the points is lower, at any of three distances."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(8, 3)), np.where(rng.random(8) < 0.5, 1.0, -1.0)
+    problem = fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))", "logistic")
+    points = critical_points(problem, fl.Data(x, y), norm=5.0, widths={"W1": 2, "W2": 2}, starts=12, seed=1)
+    con = points.constrained
+    for point in points:
+        theta, below = con.row(point.state), False
+        for size in (1e-5, 1e-4, 1e-3):
+            for _ in range(300):
+                aside = con.spheres.project(theta + size / np.sqrt(len(theta)) * rng.normal(size=len(theta)))
+                below |= con.value(aside) < con.value(theta) - 1e-12
+        assert point.attracting == (not below) or point.nullity
