@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.app.central import central_flow
+from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.descend import descend
@@ -200,6 +201,7 @@ def step_order(
     Raises:
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input; RunFailed: where a descent or a flow does not reach the time.
     """
+    expects("steps", steps, Sequence, "at least three step sizes")
     for step in steps:
         _begin("step_order", problem, start, data, step, time)
     numbers = sorted({math.ceil(time / step * (1 - 1e-12)) for step in steps})

@@ -4,11 +4,15 @@ Some minima of deep networks attract from a hundred-thousandth of a radian only:
 alone, and any of them that is larger than its square times the loss's slope leaves. A start "beside" such a point has to be chosen by the curvature.
 """
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import count as ways_of
+from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError
+from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import NULL, CriticalPoints
 from flowlab.discrete.polish import Critical, held_pieces, kink_sides, polish
@@ -36,11 +40,13 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     Raises:
         LanguageError: for no such point, or a reach that is no displacement.
     """
+    expects("points", points, CriticalPoints, "what `critical_points` answered")
+    expects("k", k, Integral, "the number of a critical point")
     if not 0 <= k < len(points):
         raise LanguageError(f"`k={k}` is none of the {len(points)} critical points; use 0 to {len(points) - 1}.")
     if not 0 < reach < 1:
         raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as {REACH}.")
-    con, rng = points.constrained, np.random.default_rng(seed)
+    con, rng = points.constrained, np.random.default_rng(checked_seed(seed))
     end = polish(con, con.row(points[k].state), ON_KINK)
     theta = end.theta
     slopes = _slopes(con, end)
@@ -84,7 +90,14 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
 
     Returns:
         Two states, or `count`; none where no pre-activation is on its kink.
+
+    Raises:
+        LanguageError: for arguments that are none.
     """
+    expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
+    count, seed = ways_of("count", count, 1, 8), checked_seed(seed)
+    if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:
+        raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as 1e-7.")
     theta = con.row(state)
     bent = np.flatnonzero(np.abs(con.preactivations(theta)) <= ON_KINK)
     if not len(bent):

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.discrete.spheres import Layout, Spheres, blocks
@@ -44,6 +45,9 @@ class Constrained:
 
     def __init__(self, problem: Problem, data: Data, *, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None = None) -> None:
         require_x64("Constrained")
+        expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')
+        expects("data", data, Data, "samples such as `fl.Data(x, y)`")
+        expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
         problem.loss.check_labels(data)
         if problem.per == "network" and len(set(problem.decay.values())) > 1:
             raise LanguageError('different `decay` of blocks under one norm is no constant of the constrained problem; use per="layer", or one decay.')
@@ -116,13 +120,19 @@ class Constrained:
 
     def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
         """The directions of a state, or of weights by block, as a row, (P,)."""
+        expects("start", start, (State, Mapping), "a state, or directions by block")
         if isinstance(start, State):
             names_match(start, self.problem.network)
         V = start.V if isinstance(start, State) else start
         for name, shape in self.spheres.layout:
             if name not in V or np.shape(V[name]) != shape:
                 raise ShapeMismatch(f"the direction `{name}` has shape {np.shape(V.get(name, ()))}, not {shape}; say `widths`, or give a start like it.")
-        return self.spheres.row(V)
+        flat = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name, _ in self.spheres.layout])
+        lengths = self.spheres.spread(np.sqrt(self.spheres.squares(flat, flat)))
+        if not (np.isfinite(lengths) & (lengths > 0)).all():
+            odd = float(lengths[~(np.isfinite(lengths) & (lengths > 0))][0])
+            raise ShapeMismatch(f"a start has a direction of length {odd:g}; give finite numbers that are not all zero on any sphere.")
+        return self.spheres.project(flat)
 
     def value(self, theta: np.ndarray) -> float:
         """The objective: log L, or L itself for losses of targets."""

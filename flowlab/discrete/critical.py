@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flowlab.core.arguments import count, expects
 from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.empty import EMPTY, growth
 from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
@@ -157,14 +159,17 @@ def critical_points(
     Raises:
         LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a critical point.
     """
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 0:
-        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 64.")
+    starts, seed = count("starts", starts, 0, 64), checked_seed(seed)
+    expects("near", near, Iterable, "a list of states")
+    if progress is not None and not callable(progress):
+        raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
     con = Constrained(problem, data, norm=norm, widths=widths)
     if len(con.spheres.owner) > DENSE:
         raise LanguageError(f"{len(con.spheres.owner)} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
     symmetries = Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron")
     rng = np.random.default_rng(seed)
-    given = [con.row(start) for start in near]
+    listed: Any = [near] if isinstance(near, State | Mapping) else near
+    given = [con.row(start) for start in listed]
     ends: list[Critical] = []
     total, lost = starts + len(given), 0
     for k in range(total):
@@ -176,7 +181,7 @@ def critical_points(
             progress(k + 1, total)
     if not ends:
         raise RunFailed(f"none of {total} searches ended at a critical point; use more `starts`, or smaller norms.")
-    points = [described(con, symmetries, end, count) for end, count in _distinct(con, symmetries, ends)]
+    points = [described(con, symmetries, end, times) for end, times in _distinct(con, symmetries, ends)]
     return CriticalPoints(sorted(_families(con, points), key=lambda p: p.log_loss), con, symmetries, total, lost)
 
 
@@ -191,7 +196,7 @@ def constrained_minimum(
         RunFailed: if it ends at none, or where so many weights come to rest on kinks, whose slopes only dense equations give.
     """
     con = Constrained(problem, data, norm=norm, widths=widths)
-    theta = con.random(np.random.default_rng(seed)) if start is None else con.row(start)
+    theta = con.random(np.random.default_rng(checked_seed(seed))) if start is None else con.row(start)
     if len(theta) > LARGE:
         return _large(con, theta)
     (end,) = _down(con, theta)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.critical import CriticalPoints, settle
 from flowlab.language.data import Data
@@ -95,7 +96,13 @@ def flow_limits(
     Raises:
         LanguageError: without ends or points; ShapeMismatch: for states of other shapes.
     """
+    expects("points", points, CriticalPoints, "what `critical_points` answered")
+    expects("ends", ends, (Trajectory, State, Sequence), "trajectories or states")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < np.inf:
+        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a number above zero such as {TOLERANCE}.")
     listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
+    for end in listed:
+        expects("ends", end, (Trajectory, State), "trajectories or states")
     if not listed or not len(points):
         raise LanguageError(f"{len(listed)} flows and {len(points)} points cannot be compared; give at least one of each.")
     con, states = points.constrained, [e.last if isinstance(e, Trajectory) else e for e in listed]

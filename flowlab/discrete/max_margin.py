@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.arguments import count, expects
+from flowlab.core.errors import RunFailed
 from flowlab.core.precision import require_x64
+from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.kkt import Point, System, curvature
 from flowlab.discrete.limit import Label, admit, balance, candidates, labels, same
@@ -106,8 +108,9 @@ def max_margin(
             NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without float64.
     """
     require_x64("max_margin")
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 16.")
+    starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
+    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
+    expects("near", near, (State, type(None)), "a state, such as `path.last`")
     loss = "cross_entropy" if data.kind == "classes" else "exponential"
     problem = network if isinstance(network, Problem) else Problem(network, loss)
     data = admit(problem, data)
@@ -212,6 +215,7 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
         RunFailed: if the state does not separate the data; others as for `max_margin`.
     """
     require_x64("lyu_li")
+    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     problem = network if isinstance(network, Problem) else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
     data = admit(problem, data)
     names_match(state, problem.network)

@@ -93,6 +93,9 @@ def one_step(problem: Problem, state: State, data: Data, step: float, decay: flo
     thetas, gradients, degrees, weighed = _parts(problem, state.per, normalised, values, slopes)
     names = list(thetas)
     lam = _decays(problem, state.per, names, weighed, decay)
+    largest = max(float(np.abs(g).max(initial=0.0)) for g in (*gradients.values(), *thetas.values()))
+    if not step * max(largest, 1.0) < _LARGEST:
+        raise RunFailed(f"a step of {step:g} leads beyond the range of numbers from here; use a smaller `step`.")
     columns: dict[str, list[Any]] = {name: [] for name in _LONG}
     for name in names:
         for found, value in _identities(thetas[name], gradients[name], float(step), lam[name], degrees[name], float(pull)).items():
@@ -101,6 +104,8 @@ def one_step(problem: Problem, state: State, data: Data, step: float, decay: flo
     return OneStep(xr.Dataset(variables, coords={"part": names}), float(step), problem)
 
 
+_LARGEST = 1e150
+"""Steps and changes beyond have no square."""
 _LONG = {
     "square": "squared norm before the step", "gradient_square": "squared norm of the gradient of the data loss",
     "product": "inner product with that gradient", "decay": "decay", "left": "squared norm after the step", "right": "the same by the exact identity",

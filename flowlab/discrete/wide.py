@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog, nnls
 
+from flowlab.core.arguments import expects
 from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
@@ -86,6 +87,7 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
     """
     if norm not in NORMS:
         raise UnknownName(f"`norm={norm!r}` is not known; use one of {', '.join(NORMS)}.")
+    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     if data.kind != "binary":
         raise DataError(f"labels of the kind {data.kind!r} have no margin of one output; use labels -1 and +1.")
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)

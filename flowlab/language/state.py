@@ -9,12 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.arguments import expects
 from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
 from flowlab.language.groups import PER, inner, scaled
 from flowlab.language.network import Network
+
+
+def _arrays(blocks: Any) -> Any:
+    """Blocks in which plain numbers and lists are arrays."""
+    if not isinstance(blocks, Mapping):
+        return blocks
+    return {name: jnp.asarray(value, dtype=float) if isinstance(value, int | float | list | tuple) else value for name, value in blocks.items()}
 
 
 class State(eqx.Module):
@@ -26,8 +34,8 @@ class State(eqx.Module):
         per: the grouping (static).
     """
 
-    rho: dict[str, jax.Array]
-    V: dict[str, jax.Array]
+    rho: dict[str, jax.Array] = eqx.field(converter=_arrays)
+    V: dict[str, jax.Array] = eqx.field(converter=_arrays)
     per: str = eqx.field(static=True, default="layer")
 
     @classmethod
@@ -111,8 +119,9 @@ def names_match(state: State, network: Network) -> None:
     """Refuse a state whose blocks are not those of the network.
 
     Raises:
-        ShapeMismatch: naming the block.
+        ShapeMismatch: naming the block; LanguageError: for what is no state.
     """
+    expects("state", state, State, "a state, such as `fl.initial_state(…)` or `path.last`")
     if set(state.V) != set(network.weights):
         odd = sorted(set(state.V) ^ set(network.weights))
         raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")

@@ -1,0 +1,38 @@
+"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
+
+from numbers import Integral
+from typing import Any
+
+from flowlab.core.errors import LanguageError
+
+
+def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> None:
+    """Ask that an argument is of a kind.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        kind: what it is to be.
+        told: how to get one, as it ends the message.
+
+    Raises:
+        LanguageError: if it is not.
+    """
+    if not isinstance(value, kind):
+        raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
+
+
+def count(name: str, value: Any, least: int, such: int) -> int:
+    """A whole number from `least` on, of any integer type, as a plain one.
+
+    Raises:
+        LanguageError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise LanguageError(f"`{name}={value!r}` is no number of {name}; use an integer from {least} on, such as {such}.")
+    return int(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return f"{text if len(text) <= 40 else text[:37] + '...'}, of type {type(value).__name__}"
