@@ -13,7 +13,7 @@ with kinks the second order is lost where a step crosses one, and the modified f
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -26,7 +26,6 @@ import numpy as np
 import xarray as xr
 
 from flowlab.app.central import central_flow
-from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.descend import descend
@@ -37,9 +36,9 @@ from flowlab.language.state import State, names_match
 from flowlab.language.trajectory import Outcome, Trajectory
 
 MODELS = ("flow", "modified", "central", "discrete")
-_CORRECTION = 0.25
+CORRECTION = 0.25
 _DIVERGED = 6.0 * math.log(10.0)
-_RTOL, _MOST, _ENTRIES, _KEPT = 1e-11, 50_000, 30_000_000, 1e3
+RTOL, _MOST, _ENTRIES = 1e-11, 50_000, 30_000_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def models(
     Raises:
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
     """
-    curvature, w = _begin("models", problem, start, data, step, time)
+    curvature, w = begin("models", problem, start, data, step, time)
     for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise LanguageError(f"`{name}={value!r}` is not allowed; use an integer from {least} on.")
@@ -139,11 +138,11 @@ def models(
         raise LanguageError(f"{count} steps of {curvature.size} weights are too many to compare; use a larger `step` or a smaller `time`.")
     counts = np.unique(np.linspace(0, count, min(int(rows), count + 1)).round().astype(int))
     walk = descend(problem, start, data, step=step, count=count + int(window), record_every=1)
-    steps, outcome = _descent(curvature, walk, count)
+    steps, outcome = descent_rows(curvature, walk, count)
     found: dict[str, np.ndarray] = {"discrete": steps[counts[counts < len(steps)]]}
     outcomes: dict[str, Outcome | Unfit] = {"discrete": outcome}
-    for name, correction in (("flow", 0.0), ("modified", _CORRECTION)):
-        found[name], outcomes[name] = _flow(curvature, w, step * counts, correction * step)
+    for name, correction in (("flow", 0.0), ("modified", CORRECTION)):
+        found[name], outcomes[name] = flow_rows(curvature, w, step * counts, correction * step)
     variance = {name: np.full(len(counts), np.nan) for name in MODELS}
     found["central"], outcomes["central"], variance["central"] = _central(curvature, w, step, counts, int(parts))
     averaged, variance["discrete"] = _averaged(steps, counts, int(window))
@@ -162,87 +161,8 @@ def models(
     return Models(dataset, {name: outcomes[name] for name in MODELS}, float(step), float(tolerance), problem, data)
 
 
-@dataclass(frozen=True)
-class StepOrder:
-    """Distances of descent from its two flows for several steps, and the orders fitted to them; prints as a table.
-
-    Attributes:
-        dataset: over `step`: `flow`, `modified`: the largest ‖w_k - w(η k)‖ over common times; `floor`, distances below which are roundings and are
-            not fitted.
-        orders: by model, the slope of log distance over log step.
-        errors: by model, its standard error; both NaN where fewer than three distances are above the floor.
-    """
-
-    dataset: xr.Dataset
-    orders: dict[str, float]
-    errors: dict[str, float]
-
-    def __str__(self) -> str:
-        ds, told = self.dataset, ["step         from the flow   from the modified flow"]
-        told += [f"{float(h):<12.5g} {float(a):13.4e}   {float(b):13.4e}" for h, a, b in zip(ds["step"], ds["flow"], ds["modified"], strict=True)]
-        told += [f"order of {name}: {self.orders[name]:.4f} ± {self.errors[name]:.4f}" for name in self.orders]
-        return "\n".join(told)
-
-
-def step_order(
-    problem: Problem, start: State, data: Data, *, time: float, steps: Sequence[float], rows: int = 17, correction: float = _CORRECTION
-) -> StepOrder:
-    """How fast descent comes near its flow and its modified flow as the step shrinks: orders 1 and 2.
-
-    Args:
-        problem: network, loss, reduction and decay.
-        start: where all begin.
-        data: samples.
-        time: T, the same for all steps: each is changed to T/⌈T/η⌉.
-        steps: at least three different step sizes.
-        rows: at most so many common times.
-        correction: c in the modified loss L + c η ‖∇L‖²; no other value than 1/4 has order 2.
-
-    Raises:
-        LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input; RunFailed: where a descent or a flow does not reach the time.
-    """
-    expects("steps", steps, Sequence, "at least three step sizes")
-    for step in steps:
-        _begin("step_order", problem, start, data, step, time)
-    numbers = sorted({math.ceil(time / step * (1 - 1e-12)) for step in steps})
-    if len(numbers) < 3:
-        raise LanguageError(f"`steps={tuple(steps)!r}` take {len(numbers)} different numbers of steps; give at least three that differ.")
-    if isinstance(correction, bool) or not isinstance(correction, int | float) or not math.isfinite(correction):
-        raise LanguageError(f"`correction={correction!r}` is no coefficient; use a finite number, 0.25 for the modified flow.")
-    curvature, w = _begin("step_order", problem, start, data, steps[0], time)
-    distances: dict[str, list[float]] = {"flow": [], "modified": []}
-    for number in numbers:
-        step = time / number
-        counts = np.unique(np.linspace(0, number, min(int(rows), number + 1)).round().astype(int))
-        every = math.gcd(*np.diff(counts).tolist())
-        walk, outcome = _descent(curvature, descend(problem, start, data, step=step, count=number, record_every=every), number)
-        if not outcome.ok:
-            raise RunFailed(f"descent of step {step:g} did not reach the time {time:g} ({outcome}); give smaller `steps`.")
-        for name, part in (("flow", 0.0), ("modified", float(correction) * step)):
-            found, outcome = _flow(curvature, w, step * counts, part)
-            if not outcome.ok:
-                raise RunFailed(f"the {name} flow did not reach the time {time:g} ({outcome}); give smaller `steps`.")
-            distances[name].append(float(np.linalg.norm(walk[counts // every] - found, axis=1).max()))
-    sizes, floor = time / np.array(numbers), _KEPT * _RTOL * (1.0 + float(np.linalg.norm(w)))
-    fits = {name: fitted_order(sizes, np.array(values), floor) for name, values in distances.items()}
-    told = {"units": "dimensionless", "long_name": "largest distance from descent"}
-    dataset = xr.Dataset({name: ("step", np.array(v), told) for name, v in distances.items()} | {"floor": floor}, coords={"step": sizes})
-    return StepOrder(dataset, {name: fit[0] for name, fit in fits.items()}, {name: fit[1] for name, fit in fits.items()})
-
-
-def fitted_order(steps: np.ndarray, distances: np.ndarray, floor: float = 0.0) -> tuple[float, float]:
-    """The slope of log distance over log step by least squares, and its standard error; NaN with fewer than three distances above the floor."""
-    keep = distances > floor
-    if keep.sum() < 3:
-        return math.nan, math.nan
-    a, b = np.log(steps[keep]), np.log(distances[keep])
-    a = a - a.mean()
-    slope = float(a @ b / (a @ a))
-    rest = b - b.mean() - slope * a
-    return slope, float(np.sqrt(rest @ rest / (len(a) - 2) / (a @ a)))
-
-
-def _begin(where: str, problem: Problem, start: State, data: Data, step: float, time: float) -> tuple[Curvature, np.ndarray]:
+def begin(where: str, problem: Problem, start: State, data: Data, step: float, time: float) -> tuple[Curvature, np.ndarray]:
+    """The curvature of the objective and the row to begin at, once all arguments of `where` are checked."""
     require_x64(where)
     names_match(start, problem.network)
     problem.loss.check_labels(data)
@@ -261,7 +181,7 @@ def _of_state(state: State) -> Mapping[str, Any]:
     return {name: np.asarray(w) for name, w in state.weights().items()}
 
 
-def _descent(curvature: Curvature, walk: Trajectory, count: int) -> tuple[np.ndarray, Outcome]:
+def descent_rows(curvature: Curvature, walk: Trajectory, count: int) -> tuple[np.ndarray, Outcome]:
     """All stored weights, (rows, P), and how the first `count` steps ended."""
     rho, rows = _rho(walk), []
     for name, _ in curvature.layout:
@@ -284,9 +204,9 @@ def _rho(walk: Trajectory) -> dict[str, np.ndarray]:
     return {name: columns[0] if len(columns) == 1 else np.stack(columns, axis=1) for name, columns in found.items()}
 
 
-def _flow(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction: float) -> tuple[np.ndarray, Outcome]:
+def flow_rows(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction: float) -> tuple[np.ndarray, Outcome]:
     """Gradient flow of L + correction ‖∇L‖² at the given times, as far as it went, and how it ended."""
-    scale = _RTOL * (1.0 + float(np.linalg.norm(w)) / math.sqrt(len(w)))
+    scale = RTOL * (1.0 + float(np.linalg.norm(w)) / math.sqrt(len(w)))
     ys, result, finite = _integrated(curvature.args, w, jnp.asarray(times), jnp.asarray(correction), jnp.asarray(scale))
     rows = np.asarray(ys)
     good = int(np.argmin(np.r_[np.isfinite(rows).all(axis=1), False]))
@@ -311,7 +231,7 @@ def _integrated(args: Any, w: Any, times: Any, correction: Any, scale: Any) -> t
         g, bent = jax.jvp(slope, (v,), (slope(v),))
         return -(g + 2.0 * correction * bent)
 
-    control = diffrax.PIDController(rtol=_RTOL, atol=scale, dtmin=1e-14 * times[-1])
+    control = diffrax.PIDController(rtol=RTOL, atol=scale, dtmin=1e-14 * times[-1])
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(rate), diffrax.Dopri8(), times[0], times[-1], None, w, saveat=diffrax.SaveAt(ts=times), stepsize_controller=control,
         max_steps=_MOST, throw=False,

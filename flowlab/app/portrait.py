@@ -17,7 +17,7 @@ import xarray as xr
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained, objective_of
-from flowlab.discrete.critical import RESIDUAL, CriticalPoint, critical_points, described
+from flowlab.discrete.critical import CriticalPoint, critical_points, described
 from flowlab.discrete.polish import Critical, polish
 from flowlab.discrete.spheres import blocks
 from flowlab.discrete.symmetries import Symmetries
@@ -152,7 +152,7 @@ def _copies(con: Constrained, starts: list[np.ndarray]) -> list[Critical]:
     for start in starts:
         for softness in (1e-6, 1e-2) if con.bends else (1e-6,):
             end = polish(con, start, softness)
-            if end.residual <= RESIDUAL and np.linalg.norm(end.theta - start) < 0.4:
+            if end.residual <= con.resolution and np.linalg.norm(end.theta - start) < 0.4:
                 if not any(np.linalg.norm(end.theta - other.theta) < _SAME for other in found):
                     found.append(end)
                 break

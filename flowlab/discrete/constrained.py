@@ -27,6 +27,11 @@ Args = tuple[Any, Any, Any, Any, Any, Any]
 """What compiled functions take before a row: problem, layout, radii, x, y, rounding."""
 
 
+RESIDUAL = 1e-10
+"""Ends of a search with a larger residual are not called critical points."""
+_SHARP, _RUNGS = 100.0, 60
+
+
 class Constrained:
     """min log L(ρ V) over directions V, at fixed norms ρ.
 
@@ -89,7 +94,7 @@ class Constrained:
         """The same problem with all norms multiplied."""
         other = copy(self)
         other.spheres = self.spheres.scaled(factor)
-        for name in ("args", "rounding", "sizes", "unit", "typical"):
+        for name in ("args", "rounding", "sizes", "unit", "typical", "spread"):
             other.__dict__.pop(name, None)
         return other
 
@@ -174,6 +179,28 @@ class Constrained:
         """Root mean square of the gradient at random directions."""
         found = [self.gradient(self.random(np.random.default_rng(k))) for k in range(4)]
         return float(np.sqrt(np.mean([g @ g for g in found])))
+
+    @cached_property
+    def spread(self) -> float:
+        """Root mean square of the outputs at random directions: the loss bends over 1/spread."""
+        found = []
+        for k in range(4):
+            W = blocks(self.spheres.layout, self.random(np.random.default_rng(k)) * self.spheres.radii)
+            found.append(np.mean(np.asarray(self.problem.network.outputs(W, np.asarray(self.data.x), np)) ** 2))
+        return float(np.sqrt(np.mean(found)))
+
+    @property
+    def resolution(self) -> float:
+        """The largest residual of a critical point: 1e-10, or what rounding leaves of outputs of this size."""
+        return max(RESIDUAL, 8.0 * float(np.finfo(float).eps) * self.spread)
+
+    def rungs(self) -> "list[Constrained]":
+        """Problems at growing norms, the last of them this one, in steps of two, from one whose loss is not sharp yet: what descents go up by."""
+        factor, found = 1.0, list[Constrained]([self])
+        while found[0].spread > _SHARP and len(found) < _RUNGS:
+            factor *= 0.5
+            found.insert(0, self.scaled(factor))
+        return found
 
     def preactivations(self, theta: np.ndarray) -> np.ndarray:
         """What goes into activations with a kink, for every unit and sample, (B,), in units of their typical size."""

@@ -16,17 +16,16 @@ from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.empty import EMPTY, growth
+from flowlab.discrete.leaving import is_left
 from flowlab.discrete.polish import SOFTNESS, Critical, kink_sides, polish
 from flowlab.discrete.spectrum import lowest
 from flowlab.discrete.symmetries import Symmetries
-from flowlab.discrete.trust import DENSE, leaves, minimize, root
+from flowlab.discrete.trust import DENSE, TOLERANCE, minimize, root
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 
 KINDS = ("minimum", "saddle", "maximum", "Morse-Bott", "non-smooth")
-RESIDUAL = 1e-10
-"""Ends of a search with a larger residual are not called critical points."""
 NULL = 1e-7
 """Eigenvalues below this share of the largest are zero modes; the gap to the next one is told."""
 LARGE = 2000
@@ -34,7 +33,7 @@ LARGE = 2000
 
 _SAME = 1e-6
 _SOFT = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, SOFTNESS)
-_PROBES, _ASIDE, _TRIES, _EXPLAINED = 6, (1e-3, 1e-5), 5, 1e-6
+_TRIES, _EXPLAINED = 5, 1e-6
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def critical_points(
     total, lost = starts + len(given), 0
     for k in range(total):
         found = [settle(con, given[k])] if k < len(given) else _down(con, con.random(rng)) if k % 2 == 0 else _roots(con, rng)
-        good = [point for point in found if point.residual <= RESIDUAL]
+        good = [point for point in found if point.residual <= con.resolution]
         lost += not good
         ends += good
         if progress is not None:
@@ -200,7 +199,7 @@ def constrained_minimum(
     if len(theta) > LARGE:
         return _large(con, theta)
     (end,) = _down(con, theta)
-    if end.residual > RESIDUAL:
+    if end.residual > con.resolution:
         raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
     return described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
 
@@ -218,7 +217,7 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
             )
     theta, _ = minimize(con, theta)
     residual = con.residual(theta)
-    if residual > RESIDUAL:
+    if residual > con.resolution:
         raise RunFailed(f"the descent ended with the residual {residual:.1e}; try another `seed`, or smaller norms.")
     values, off = lowest(con, theta, min(20, len(theta) - con.spheres.count))
     zero = np.maximum(10.0 * off, NULL * float(np.abs(values).max()))
@@ -234,22 +233,34 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
 def settle(con: Constrained, theta: np.ndarray) -> Critical:
     """The critical point next to θ: polished where it stands, or, if that ends elsewhere, after a descent."""
     direct = polish(con, theta, 1e-4)
-    return direct if direct.residual <= RESIDUAL and np.linalg.norm(direct.theta - theta) < 0.1 else _down(con, theta, _SOFT[2:])[0]
+    return direct if direct.residual <= con.resolution and np.linalg.norm(direct.theta - theta) < 0.1 else _down(con, theta, _SOFT[2:])[0]
 
 
 def _down(con: Constrained, theta: np.ndarray, soft: tuple[float, ...] = _SOFT) -> list[Critical]:
-    if not con.bends:
-        return [polish(con, minimize(con, theta)[0])]
-    for softness in soft:
-        theta, _ = minimize(con.rounded(softness), theta, tolerance=1e-6 if softness > soft[-1] else 1e-9)
-    return [polish(con, theta)]
+    """The end of a descent; at large norms, where softmax and kinks are too sharp to go down on, by smaller ones."""
+    rungs = con.rungs()
+    for k, rung in enumerate(rungs):
+        if not con.bends:
+            theta, _ = minimize(rung, theta, tolerance=1e-6 if rung is not con else TOLERANCE)
+            continue
+        sharp = _sharp(rung)
+        for softness in sharp if k == 0 and soft is _SOFT else sharp[-len(soft) :] if k == 0 else sharp[-1:]:
+            theta, _ = minimize(rung.rounded(softness), theta, tolerance=1e-6 if softness > sharp[-1] or rung is not con else 1e-9)
+    return [polish(con, theta, _sharp(con)[-1])]
+
+
+def _sharp(con: Constrained) -> tuple[float, ...]:
+    """Softnesses of kinks, down to where it is read off which units rest on one: the less, the larger outputs are."""
+    least = max(1e-2 / max(1e4, 2.0 * con.spread), 1e-12)
+    return _SOFT + tuple(float(s) for s in SOFTNESS * 10.0 ** -np.arange(1, 7) if s >= 0.3 * least)
 
 
 def _roots(con: Constrained, rng: np.random.Generator) -> list[Critical]:
     """Two zeros of the gradient near one random direction; other directions while there is none."""
     known: list[np.ndarray] = []
     found = []
-    soft = con.rounded(_SOFT[1]) if con.bends else con
+    first, *rungs = con.rungs()
+    soft = first.rounded(_SOFT[1]) if con.bends else first
     start = con.random(rng)
     for _ in range(_TRIES):
         theta = root(soft, start, known)
@@ -259,10 +270,13 @@ def _roots(con: Constrained, rng: np.random.Generator) -> list[Critical]:
             start = con.random(rng)
             continue
         known.append(theta)
-        for softness in _SOFT[2:] if con.bends else ():
-            sharper = root(con.rounded(softness), theta, [])
+        for softness in _sharp(first)[2:] if con.bends else ():
+            sharper = root(first.rounded(softness), theta, [])
             theta = theta if sharper is None else sharper
-        found.append(polish(con, theta))
+        for rung in rungs:
+            sharper = root(rung.rounded(_sharp(rung)[-1]) if con.bends else rung, theta, [])
+            theta = theta if sharper is None else sharper
+        found.append(polish(con, theta, _sharp(con)[-1]))
         if len(found) == 2:
             break
     return found
@@ -323,7 +337,7 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     repels, idle = (push < -1e-9 * scale) & ~own, (np.abs(push) <= 1e-9 * scale) & ~own
     kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
     doubtful = bool((repels | idle).any()) or nullity > explained or not without.exact
-    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and _leaves(con, end, repels | idle))
+    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and is_left(con, end, repels | idle))
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
     told = _Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting), nullity <= turned)
     return _point(con, end, values, told, found)
@@ -365,28 +379,3 @@ def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, fou
 def data_size(con: Constrained) -> int:
     """Number of samples."""
     return int(np.asarray(con.data.x).shape[0])
-
-
-def _leaves(con: Constrained, end: Critical, kinks: np.ndarray) -> bool:
-    """Whether a descent from beside a point leaves it, where second derivatives do not tell.
-
-    It is begun in random directions, and off each of the kinks that repel or do nothing, to both sides: along its normal, and along the part of it
-    that keeps to the others. A kink that repels alone is left; where many meet the others may hold what it lets go.
-    """
-    rng, theta, drop = np.random.default_rng(0), end.theta, 1e-9 * max(1.0, abs(con.value(end.theta)))
-    normals = np.array([con.spheres.tangent(theta, n) for n in end.normals[con.spheres.count :]])
-    ways = list(rng.normal(size=(_PROBES, len(theta))))
-    for b in np.flatnonzero(kinks)[:_PROBES]:
-        others = np.delete(normals, b, axis=0)
-        alone = normals[b] - np.linalg.lstsq(others.T, normals[b], rcond=1e-9)[0] @ others
-        ways += [side * way for way in (normals[b], alone) for side in (1.0, -1.0)]
-    # Rounding pulls along sets of critical points that are flat, and is for points on kinks.
-    soft = con.rounded(SOFTNESS) if len(end.bent) else con
-    for way in ways:
-        along = con.spheres.tangent(theta, way)
-        size = float(np.linalg.norm(along))
-        if size > 1e-6 * float(np.linalg.norm(way)):
-            for aside in _ASIDE:
-                if leaves(con, soft, theta, con.spheres.project(theta + aside / size * along), drop):
-                    return True
-    return False

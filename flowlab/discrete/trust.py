@@ -50,7 +50,7 @@ def _trust(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
     for step in range(1, steps + 1):
         if con.residual(theta) <= tolerance:
             return theta, step - 1
-        move, gain = (_exact if len(theta) <= DENSE else truncated)(con, theta, radius)
+        move, gain = (exact if len(theta) <= DENSE else truncated)(con, theta, radius)
         trial = con.spheres.project(theta + move)
         f_new = con.value(trial)
         noise = 1e-14 * max(1.0, abs(f))
@@ -65,37 +65,6 @@ def _trust(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
         if radius < _SMALLEST:
             break
     return theta, step
-
-
-def leaves(con: Constrained, soft: Constrained, theta: np.ndarray, start: np.ndarray, drop: float, steps: int = 200) -> bool:
-    """Whether a descent from beside θ gets below its objective by `drop`, in steps of at most half its distance from θ, which do not leap out of basins.
-
-    Args:
-        con: the constrained problem.
-        soft: the same with kinks rounded by less than the distance, on which the descent goes.
-        theta: where it may leave, (P,).
-        start: where it begins, (P,).
-        drop: how much lower it is to get.
-        steps: the most steps.
-    """
-    bottom, first = con.value(theta) - drop, float(np.linalg.norm(start - theta))
-    f, radius = soft.value(start), 0.5 * first
-    for _ in range(steps):
-        if con.value(start) < bottom:
-            return True
-        if radius < 1e-6 * first or soft.residual(start) <= 1e-10:
-            break
-        move, gain = _exact(soft, start, radius)
-        trial = soft.spheres.project(start + move)
-        f_new = soft.value(trial)
-        if gain <= 1e-15 * max(1.0, abs(f)):
-            break
-        share = (f - f_new) / gain
-        if share > 0.1:
-            start, f = trial, f_new
-        widest = 0.5 * max(first, float(np.linalg.norm(start - theta)))
-        radius = min(widest, 2.0 * radius if share > 0.5 else radius if share > 0.1 else 0.25 * radius)
-    return con.value(start) < bottom
 
 
 def _settle(con: Constrained, theta: np.ndarray, tolerance: float) -> np.ndarray:
@@ -162,7 +131,7 @@ def root(con: Constrained, theta: np.ndarray, known: list[np.ndarray], *, tolera
     return None
 
 
-def _exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
+def exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
     """The minimum of the quadratic model in a ball, by its eigenvectors; and what the model gains."""
     basis = con.spheres.basis(theta)
     g = basis.T @ con.gradient(theta)

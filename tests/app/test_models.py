@@ -9,7 +9,8 @@ jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
 from flowlab.app.central import _flat, _square, central_flow, complementary
-from flowlab.app.models import MODELS, _averaged, _descent, fitted_order, models, step_order
+from flowlab.app.models import MODELS, _averaged, descent_rows, models
+from flowlab.app.orders import _order, fitted_order, step_order
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.sharpness import Curvature
 
@@ -197,7 +198,7 @@ def test_weights_are_put_together_from_any_grouping(line, per):
     problem = fl.Problem("W2 @ relu(W1 @ x)", loss="square", per=per)
     walk = fl.descend(problem, fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0, per=per), data, step=1e-3, count=4)
     curvature = Curvature(problem, data, walk.last.weights())
-    rows, outcome = _descent(curvature, walk, 4)
+    rows, outcome = descent_rows(curvature, walk, 4)
     assert outcome.ok
     assert rows.shape == (5, 12)
     assert np.allclose(rows[-1], curvature.row(walk.last.weights()), rtol=1e-13)
@@ -262,6 +263,17 @@ def test_kinks_cost_the_second_order():
     assert found.orders["flow"] == pytest.approx(1.0, abs=0.1)
     assert found.orders["modified"] < 1.5
     assert (found.dataset["modified"] < found.dataset["flow"]).all()
+
+
+@pytest.mark.parametrize("steps", [(0.02, 0.01, 0.005), (0.1, 0.05, 0.025, 0.0125)])
+def test_errors_of_orders_cover_what_higher_orders_leave(steps):
+    """Distances a h + b h² have order one; the slope of a line through their logs is off by more than it scatters."""
+    steps = np.array(steps)
+    for bend in (-8.0, 8.0):
+        distances = steps + bend * steps**2 / 2.0
+        plain, covered = fitted_order(steps, distances), _order(steps, distances, 0.0)
+        assert abs(covered[0] - 1.0) < 2.0 * covered[1]
+        assert abs(plain[0] - 1.0) > 2.0 * plain[1]
 
 
 def test_the_standard_error_is_that_of_least_squares():

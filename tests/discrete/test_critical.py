@@ -370,3 +370,16 @@ def test_strict_minima_of_three_layers_attract():
                 aside = con.spheres.project(theta + size / np.sqrt(len(theta)) * rng.normal(size=len(theta)))
                 below |= con.value(aside) < con.value(theta) - 1e-12
         assert point.attracting == (not below) or point.nullity
+
+
+def test_minima_at_huge_norms_are_found_by_way_of_smaller_ones():
+    """Softmax and kinks are sharp there, and descents end anywhere; the least log loss is -R times the largest margin, but for a constant."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 2))
+    data = fl.Data(x, np.sign(x[:, 0] + 0.1))
+    problem = fl.Problem("W2 @ relu(W1 @ x)", "logistic")
+    largest = fl.max_margin(problem.network, data, widths={"W1": 3}, starts=6).margin
+    for seed in range(3):
+        point = fl.constrained_minimum(problem, data, norm=1e6, widths={"W1": 3}, seed=seed)
+        assert point.attracting
+        assert -point.log_loss / 1e6 == pytest.approx(largest, rel=1e-5)

@@ -64,7 +64,7 @@ def test_growth_is_the_largest_of_all_directions(text, d, seed, widths, norm):
 
 def test_a_unit_that_grows_from_few_directions_is_seen(monkeypatch):
     """From one direction in seven hundred: descents from six points beside it all come back."""
-    monkeypatch.setattr(critical, "_leaves", lambda *_: False)
+    monkeypatch.setattr(critical, "is_left", lambda *_: False)
     points = alone("W2 @ relu(W1 @ x)", labelled(8, 3, 1007), {"W1": 2}, 5.0)
     assert (points[0].index, points[0].repelling, points[0].attracting) == (0, 0, False)
     assert grown(points).largest == pytest.approx(1.0158447076, abs=1e-9)
