@@ -50,7 +50,7 @@ def tried(points, count, eps=1e-4, seed=0):
         pytest.param("W2 @ relu(W1 @ x)", 2, 3, {"W1": 1}, 6.0, marks=pytest.mark.slow),
         pytest.param("W2 @ leaky_relu(W1 @ x, 0.2)", 3, 5, {"W1": 1}, 4.0, marks=pytest.mark.slow),
         ("W2 @ abs(W1 @ x)", 2, -15, {"W1": 1}, 4.0),
-        ("W2 @ relu(W1 @ x) + U @ x", 2, 4, {"W1": 1}, {"W1": 2.0, "W2": 2.0, "U": 1.0}),
+        pytest.param("W2 @ relu(W1 @ x) + U @ x", 2, 4, {"W1": 1}, {"W1": 2.0, "W2": 2.0, "U": 1.0}, marks=pytest.mark.slow),
     ],
 )
 def test_growth_is_the_largest_of_all_directions(text, d, seed, widths, norm):
@@ -107,6 +107,7 @@ def test_corners_by_rays_are_those_by_listing(monkeypatch, seed):
     assert drawn[0] <= listed * (1.0 + 1e-12)
 
 
+@pytest.mark.slow
 def test_several_outputs_are_looked_through():
     rng = np.random.default_rng(3)
     data = fl.Data(rng.normal(size=(9, 3)), rng.integers(0, 3, size=9))

@@ -30,6 +30,7 @@ def test_refuting_a_claim():
     assert [v.answer for v in example("refuting_a_claim").main(small=True)] == ["holds", "refuted", "undecided"]
 
 
+@pytest.mark.slow
 def test_schemes_side_by_side(tmp_path):
     margins = example("schemes_side_by_side").main(small=True, out=tmp_path)
     assert len(set(margins.values())) == 3

@@ -26,7 +26,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize(
-    ("coordinates", "end"), [("polar", 5.0), *(pytest.param(c, t, marks=pytest.mark.slow) for c, t in (("weights", 1.0), ("weights", 200.0), ("polar", 200.0)))]
+    ("coordinates", "end"), [("weights", 1.0), *(pytest.param(c, t, marks=pytest.mark.slow) for c, t in (("polar", 5.0), ("weights", 200.0), ("polar", 200.0)))]
 )
 def test_a_run_taken_up_is_the_run_that_was_not_stopped(tmp_path, coordinates, end):
     field, start, data = made(0, coordinates)
