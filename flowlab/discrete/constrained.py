@@ -86,7 +86,7 @@ class Constrained:
         """The same problem with every kink replaced by a hyperbola, a·h → a·h + (b - a)(h + √(h² + ε²))/2; ε in units of typical pre-activations."""
         other = copy(self)
         other.softness = softness
-        for name in ("args", "rounding"):
+        for name in ("args", "rounding", "_kept"):
             other.__dict__.pop(name, None)
         return other
 
@@ -94,7 +94,7 @@ class Constrained:
         """The same problem with all norms multiplied."""
         other = copy(self)
         other.spheres = self.spheres.scaled(factor)
-        for name in ("args", "rounding", "sizes", "unit", "typical", "spread"):
+        for name in ("args", "rounding", "_kept", "sizes", "unit", "typical", "spread"):
             other.__dict__.pop(name, None)
         return other
 
@@ -144,8 +144,11 @@ class Constrained:
         return float(_value(*self.args, theta))
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """Its gradient in all coordinates, (P,); not yet tangent."""
-        return np.asarray(_gradient(*self.args, theta))
+        """Its gradient in all coordinates, (P,); not yet tangent. That of the last row is kept, since a step asks for it several times."""
+        kept = self.__dict__.get("_kept")
+        if kept is None or not np.array_equal(kept[0], theta):
+            kept = self.__dict__["_kept"] = np.array(theta), np.asarray(_gradient(*self.args, theta))
+        return kept[1]
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """Its second derivatives in all coordinates, (P, P)."""
