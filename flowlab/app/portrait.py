@@ -20,7 +20,6 @@ from flowlab.discrete.constrained import Constrained, objective_of
 from flowlab.discrete.critical import CriticalPoint, critical_points, described
 from flowlab.discrete.polish import Critical, polish
 from flowlab.discrete.spheres import blocks
-from flowlab.discrete.symmetries import Symmetries
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result
@@ -121,7 +120,7 @@ def portrait(
     near = zeros[left <= 1e-8 * np.sqrt((rates**2).sum(axis=1).mean()) * float(con.spheres.radii.min()) ** 2]
     # Ends of flows that rest on a kink are no zeros of a derivative.
     copies = _copies(con, [con.row(p.state) for p in points] + _distinct(near, 10 * _SAME) + _distinct(ends[inside.ravel()], 4 * _NEAR * _STEP))
-    symmetries = Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron")
+    symmetries = con.symmetries
     told = sorted((described(con, symmetries, c, 1) for c in copies), key=lambda p: (p.log_loss, con.row(p.state).tolist()))
     at = np.array([con.row(p.state) for p in told])
     owners = _attractors(told, at)

@@ -19,6 +19,7 @@ from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.discrete.spheres import Layout, Spheres, blocks
+from flowlab.discrete.symmetries import Symmetries
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state, names_match
@@ -69,6 +70,11 @@ class Constrained:
             if set(norm) - set(shapes):
                 raise ShapeMismatch(f"`norm` names {sorted(set(norm) - set(shapes))}, but the norms are {sorted(shapes)}.")
         self.spheres = Spheres(State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per))
+
+    @cached_property
+    def symmetries(self) -> Symmetries:
+        """Those of the network at these norms."""
+        return Symmetries(self.problem.network, self.spheres.layout, self.data.d, merge=self.problem.per != "neuron", rho=self.spheres.rho)
 
     @cached_property
     def args(self) -> Args:

@@ -165,7 +165,7 @@ def critical_points(
     con = Constrained(problem, data, norm=norm, widths=widths)
     if len(con.spheres.owner) > DENSE:
         raise LanguageError(f"{len(con.spheres.owner)} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
-    symmetries = Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron")
+    symmetries = con.symmetries
     rng = np.random.default_rng(seed)
     listed: Any = [near] if isinstance(near, State | Mapping) else near
     given = [con.row(start) for start in listed]
@@ -201,7 +201,7 @@ def constrained_minimum(
     (end,) = _down(con, theta)
     if end.residual > con.resolution:
         raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
-    return described(con, Symmetries(problem.network, con.spheres.layout, data.d, merge=problem.per != "neuron"), end, 1)
+    return described(con, con.symmetries, end, 1)
 
 
 def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
@@ -299,9 +299,12 @@ def _families(con: Constrained, points: list[CriticalPoint]) -> list[CriticalPoi
     """Points of one continuous family that is no orbit at fixed norms count once: the same outputs, index and number of zero modes."""
     kept: list[CriticalPoint] = []
     outputs: list[np.ndarray] = []
+    shifted = con.problem.loss.labels == "classes"
     for point in points:
         weights = point.state.weights()
         f = np.asarray(con.problem.network.outputs({k: np.asarray(w) for k, w in weights.items()}, np.asarray(con.data.x), np))
+        # What all logits share is nothing to the loss.
+        f = f - f.mean(axis=1, keepdims=True) if shifted else f
         for k, other in enumerate(kept):
             alike = (point.index, point.nullity, point.kinks) == (other.index, other.nullity, other.kinks) and not point._alone
             if alike and np.abs(f - outputs[k]).max() <= 1e-8 * max(1.0, float(np.abs(f).max())):
@@ -337,7 +340,8 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     repels, idle = (push < -1e-9 * scale) & ~own, (np.abs(push) <= 1e-9 * scale) & ~own
     kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
     doubtful = bool((repels | idle).any()) or nullity > explained or not without.exact
-    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and is_left(con, end, repels | idle))
+    unexplained = flat if nullity > explained else flat[:, :0]
+    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and is_left(con, end, repels | idle, unexplained))
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
     told = _Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting), nullity <= turned)
     return _point(con, end, values, told, found)

@@ -57,9 +57,14 @@ def growth(con: Constrained, symmetries: Symmetries, end: Critical) -> Growth:
         units, where = (dim.units(blocks(con.spheres.layout, row)) for row in (end.theta, np.arange(len(end.theta))))
         lengths = np.linalg.norm(units, axis=1)
         empty = np.flatnonzero(lengths <= EMPTY * lengths.max())
-        own = [np.flatnonzero(np.abs(end.normals[con.spheres.count :, where[i]]).max(axis=1, initial=0.0) > 0) for i in empty]
-        pairs += [end.bent[at] for at in own]
-        if not len(empty) or not len(own[0]):
+        if not con.bends or not len(empty):
+            continue
+        theta, slopes, near = _without(con, end, where[empty].ravel())
+        J = held_pieces(con, theta, slopes, near)[4]
+        # All pairs of such a unit are on their kink, also those that the search has put to one side.
+        own = [near[np.abs(J[:, where[i]]).max(axis=1, initial=0.0) > 0] for i in empty]
+        pairs += own
+        if not len(own[0]):
             continue
         form = _form(con, end, where[empty[0]], own[0])
         if form is None:
@@ -103,15 +108,22 @@ class _Form:
         return best, False
 
 
-def _form(con: Constrained, end: Critical, unit: np.ndarray, own: np.ndarray) -> _Form | None:
-    """The form of a unit with these coordinates and bent pairs; None where the multipliers do not hold it, or there is more than such a form."""
+def _without(con: Constrained, end: Critical, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The point with these coordinates zero, (P,), the slopes of all pairs there, and the pairs that are on their kink."""
     theta = end.theta.copy()
-    theta[unit] = 0.0
+    theta[coordinates] = 0.0
     theta = con.spheres.project(theta)
     left, right = kink_sides(con)
-    slopes = np.where(con.preactivations(theta) > 0, right, left)
+    h = con.preactivations(theta)
+    slopes = np.where(h > 0, right, left)
     slopes[end.bent] = end.slopes
-    kinks = end.bent[own]
+    return theta, slopes, np.flatnonzero(h == 0.0)
+
+
+def _form(con: Constrained, end: Critical, unit: np.ndarray, own: np.ndarray) -> _Form | None:
+    """The form of a unit with these coordinates and pairs; None where the multipliers do not hold it, or there is more than such a form."""
+    theta, slopes, _ = _without(con, end, unit)
+    (left, right), kinks = kink_sides(con), own
     slopes[kinks] = left[kinks]
     base, H, _, _, J, _ = held_pieces(con, theta, slopes, kinks)
     into = np.abs(J[:, unit]).max(axis=0) > 0

@@ -115,7 +115,7 @@ class Norms(Family):
 
     def __init__(self, con: Constrained) -> None:
         self.con, self.layout, self.problem, self.data = con, con.spheres.layout, con.problem, con.data
-        self.symmetries = Symmetries(con.problem.network, self.layout, con.data.d, merge=con.problem.per != "neuron")
+        self.symmetries = con.symmetries
         one = con.random(np.random.default_rng(0))
 
         def log_product(factor: float) -> float:

@@ -6,10 +6,10 @@ from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.polish import SOFTNESS, Critical
 from flowlab.discrete.trust import exact
 
-_PROBES, _ASIDE = 6, (1e-3, 1e-5)
+_PROBES, _ASIDE, _ALONG, _PLATEAU = 6, 1e-5, 1e-3, 1e-2
 
 
-def is_left(con: Constrained, end: Critical, kinks: np.ndarray) -> bool:
+def is_left(con: Constrained, end: Critical, kinks: np.ndarray, flat: np.ndarray) -> bool:
     """Whether a descent from beside a point leaves it, where second derivatives do not tell.
 
     It is begun in random directions, and off each of the kinks that repel or do nothing, to both sides: along its normal, and along the part of it
@@ -19,6 +19,7 @@ def is_left(con: Constrained, end: Critical, kinks: np.ndarray) -> bool:
         con: the constrained problem.
         end: the critical point.
         kinks: which of its bent pairs these are, (B,).
+        flat: directions without curvature, (P, M): along these it is begun further away, where higher orders tell.
     """
     rng, theta, drop = np.random.default_rng(0), end.theta, 1e-9 * max(1.0, abs(con.value(end.theta)))
     normals = np.array([con.spheres.tangent(theta, n) for n in end.normals[con.spheres.count :]])
@@ -28,14 +29,14 @@ def is_left(con: Constrained, end: Critical, kinks: np.ndarray) -> bool:
         alone = normals[b] - np.linalg.lstsq(others.T, normals[b], rcond=1e-9)[0] @ others
         ways += [side * way for way in (normals[b], alone) for side in (1.0, -1.0)]
     # Rounding pulls along sets of critical points that are flat, and is for points on kinks.
+    begins = [(way, _ASIDE) for way in ways]
+    begins += [(side * flat @ c, _ALONG) for c in rng.normal(size=(_PROBES if flat.shape[1] else 0, flat.shape[1])) for side in (1.0, -1.0)]
     soft = con.rounded(SOFTNESS) if len(end.bent) else con
-    for way in ways:
+    for way, aside in begins:
         along = con.spheres.tangent(theta, way)
         size = float(np.linalg.norm(along))
-        if size > 1e-6 * float(np.linalg.norm(way)):
-            for aside in _ASIDE:
-                if leaves(con, soft, theta, con.spheres.project(theta + aside / size * along), drop):
-                    return True
+        if size > 1e-6 * float(np.linalg.norm(way)) and leaves(con, soft, theta, con.spheres.project(theta + aside / size * along), drop):
+            return True
     return False
 
 
@@ -50,11 +51,15 @@ def leaves(con: Constrained, soft: Constrained, theta: np.ndarray, start: np.nda
         drop: how much lower it is to get.
         steps: the most steps.
     """
-    bottom, first = con.value(theta) - drop, float(np.linalg.norm(start - theta))
+    here, first = con.value(theta), float(np.linalg.norm(start - theta))
     f, radius = soft.value(start), 0.5 * first
     for _ in range(steps):
-        if con.value(start) < bottom:
+        value, away = con.value(start), float(np.linalg.norm(start - theta))
+        if value < here - drop:
             return True
+        # On a plateau only the rounding falls.
+        if away > _PLATEAU and value >= here - 1e-15 * max(1.0, abs(here)):
+            break
         if radius < 1e-6 * first or soft.residual(start) <= 1e-10:
             break
         move, gain = exact(soft, start, radius)
@@ -67,4 +72,4 @@ def leaves(con: Constrained, soft: Constrained, theta: np.ndarray, start: np.nda
             start, f = trial, f_new
         widest = 0.5 * max(first, float(np.linalg.norm(start - theta)))
         radius = min(widest, 2.0 * radius if share > 0.5 else radius if share > 0.1 else 0.25 * radius)
-    return con.value(start) < bottom
+    return con.value(start) < here - drop

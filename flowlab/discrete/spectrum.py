@@ -16,7 +16,6 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.constrained import Args, Constrained, objective
 from flowlab.discrete.spheres import along, tangent
-from flowlab.discrete.symmetries import Symmetries
 
 _GUARD = 4
 """Vectors in a block beyond those asked for."""
@@ -61,7 +60,7 @@ def lowest(con: Constrained, theta: np.ndarray, count: int, *, seed: int = 0, to
 def _by_one_vector(con: Constrained, theta: np.ndarray, count: int, seed: int, tolerance: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Lanczos' method with implicit restarts, and copies by symmetry; None where it does not come to an end in a few rounds."""
     operator = _Operator(con, theta, seed)
-    symmetries = Symmetries(con.problem.network, con.spheres.layout, con.data.d, merge=con.problem.per != "neuron")
+    symmetries = con.symmetries
     groups = symmetries.alike(theta)
     rng = np.random.default_rng(seed)
     vectors = np.zeros((0, len(theta)))

@@ -1,4 +1,4 @@
-"""The symmetries of a network: permutations, signs and rotations of hidden units, the splitting of units, and scalings.
+"""The symmetries of a network: permutations, signs and rotations of hidden units, exchange of factors, the splitting of units, and scalings.
 
 Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of several blocks;
 an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension every rotation leaves the function as it is;
@@ -39,6 +39,7 @@ class Dimension:
         signs: sets of axes on which the sign of one unit may be changed.
         splits: whether units that point the same way may share their weight.
         scalings: powers of c, one per axis, by which the weights of one unit may be multiplied, (M, axes).
+        exchanges: pairs of axes whose weights of one unit may change places, as those of two factors may.
     """
 
     name: str
@@ -48,6 +49,15 @@ class Dimension:
     signs: tuple[frozenset[tuple[str, int]], ...]
     splits: bool
     scalings: np.ndarray
+    exchanges: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
+
+    def exchanged(self, W: Mapping[str, np.ndarray], pair: tuple[tuple[str, int], tuple[str, int]], units: list[int]) -> dict[str, np.ndarray]:
+        """Weights after those of some units changed places on two axes."""
+        out = {k: np.array(v) for k, v in W.items()}
+        (a, i), (b, j) = pair
+        one, two = (np.moveaxis(out[name], axis, 0) for name, axis in ((a, i), (b, j)))
+        one[units], two[units] = two[units].copy(), one[units].copy()
+        return out
 
     def units(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         """All weights of every unit, (h, M)."""
@@ -70,10 +80,11 @@ class Symmetries:
         layout: blocks and shapes.
         d: input dimension.
         merge: blocks that are normed unit by unit may not be mixed: then only permutations and signs are left.
+        rho: norms where rows are directions: factors of unequal norms may not be exchanged.
     """
 
-    def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True) -> None:
-        self.network, self.layout = network, layout
+    def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None) -> None:
+        self.network, self.layout, self.rho = network, layout, dict(rho or {})
         shapes = dict(layout)
         rng = np.random.default_rng(20)
         # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
@@ -95,7 +106,16 @@ class Symmetries:
         subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
         signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
         rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
-        return Dimension(name, size, axes, rotations, signs, merge and not rotations and size > 1 and self._splits(plain), self._scalings(plain))
+        shapes = {axis: np.delete(self.trials[0][axis[0]].shape, axis[1]).tolist() for axis in axes}
+        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
+        exchanges = tuple(pair for pair in pairs if self._kept(lambda W, pair=pair: plain.exchanged(W, pair, [0])))
+        splits = merge and not rotations and size > 1 and self._splits(plain)
+        return Dimension(name, size, axes, rotations, signs, splits, self._scalings(plain), exchanges)
+
+    def _alike(self, a: str, b: str) -> bool:
+        """Whether two blocks have the same norms."""
+        one, two = (np.asarray(self.rho.get(name, 0.0)) for name in (a, b))
+        return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-12, atol=0.0))
 
     def _scalings(self, dim: Dimension) -> np.ndarray:
         """Powers of one factor that cancel: relations between what scaling one unit on each axis does to the outputs."""
@@ -304,24 +324,32 @@ class Symmetries:
         if dim.rotations:
             u, _, v = np.linalg.svd(mine @ theirs.T)
             return dim.act(W, u @ v)
-        choices = [None, *dim.signs]
-        images = [theirs if c is None else self._flipped(part, W, c, theirs.shape[1]) for c in choices]
+        swaps = [None, *(dim.exchanges if len(axes) == len(dim.axes) else ())]
+        choices = [(c, pair) for c in (None, *dim.signs) for pair in swaps]
+        images = [self._image(part, W, c, pair, theirs) for c, pair in choices]
         costs = np.stack([((mine[:, None] - image[None]) ** 2).sum(axis=2) for image in images])
         rows, columns = linear_sum_assignment(costs.min(axis=0))
         Q = np.zeros((dim.size, dim.size))
         Q[rows, columns] = 1.0
         out = W
         which = costs.argmin(axis=0)
-        for index, c in enumerate(choices):
+        for index, (c, pair) in enumerate(choices):
+            chosen = [int(j) for i, j in zip(rows, columns, strict=True) if which[i, j] == index]
+            if pair is not None and chosen:
+                out = dim.exchanged(out, pair, chosen)
             if c is not None:
                 flips = np.ones(dim.size)
-                flips[[j for i, j in zip(rows, columns, strict=True) if which[i, j] == index]] = -1.0
+                flips[chosen] = -1.0
                 out = dim.act(out, np.diag(flips), c)
         return dim.act(out, Q)
 
     @staticmethod
-    def _flipped(part: Dimension, W: Mapping[str, np.ndarray], signs: frozenset[tuple[str, int]], width: int) -> np.ndarray:
-        turned = part.units(part.act(W, -np.eye(part.size), signs))
+    def _image(part: Dimension, W: Mapping[str, np.ndarray], signs: frozenset[tuple[str, int]] | None, pair: Any, theirs: np.ndarray) -> np.ndarray:
+        """All units after an exchange and a change of signs, in as many columns as `theirs`."""
+        if signs is None and pair is None:
+            return theirs
+        W, width = part.exchanged(W, pair, list(range(part.size))) if pair is not None else W, theirs.shape[1]
+        turned = part.units(part.act(W, -np.eye(part.size), signs) if signs is not None else W)
         rest = part.units(W).shape[1]
         return turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
 

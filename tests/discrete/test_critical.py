@@ -383,3 +383,53 @@ def test_minima_at_huge_norms_are_found_by_way_of_smaller_ones():
         point = fl.constrained_minimum(problem, data, norm=1e6, widths={"W1": 3}, seed=seed)
         assert point.attracting
         assert -point.log_loss / 1e6 == pytest.approx(largest, rel=1e-5)
+
+
+def test_factors_that_change_places_are_one_point():
+    """(W1 x) (W2 x) is the same with the factors of any unit exchanged, where their blocks have one norm."""
+    rng = np.random.default_rng(908)
+    data = fl.Data(rng.normal(size=(4, 2)), np.array([1.0, -1.0, 1.0, -1.0]))
+    problem = fl.Problem("a @ ((W1 @ x) * (W2 @ x))", "logistic")
+    points = critical_points(problem, data, norm=4.0, widths={"W1": 2}, starts=12, seed=908)
+    V = {k: np.array(v) for k, v in points[0].state.V.items()}
+    assert points.distance({**V, "W1": V["W2"], "W2": V["W1"]}, points[0]) < 1e-12
+    assert (np.diff([p.log_loss for p in points]) > 1e-9).all()
+    # Control: at unequal norms they are different functions.
+    other = Constrained(problem, data, norm={"W1": 2.0, "W2": 1.0, "a": 1.0}, widths={"W1": 2})
+    assert other.symmetries.dimensions[0].exchanges == ()
+    one, two = other.row(V), other.row({**V, "W1": V["W2"], "W2": V["W1"]})
+    assert other.symmetries.distance(one, two) > 1e-3
+
+
+def test_duplicate_samples_of_two_labels_hold_what_each_alone_repels():
+    """Kinks at one place pull together: what they do together decides, not each of them."""
+    x = np.array([[2.0, -3.0], [-1.0, 0.0], [-1.0, -2.0], [2.0, -1.0], [2.0, -1.0]])
+    y = np.array([-0.17, 0.545, 0.715, -0.634, 0.645])
+    points = critical_points(fl.Problem("W2 @ leaky_relu(W1 @ x)", "square"), fl.Data(x, y), norm=4.0, widths={"W1": 3}, starts=12, seed=605)
+    con, rng, seen = points.constrained, np.random.default_rng(0), 0
+    for point in points:
+        # Units without weights are another matter: they grow from few directions.
+        if point.index == 0 and point.repelling and np.linalg.norm(point.state.V["W1"], axis=1).min() > 1e-6:
+            seen += 1
+            theta = con.row(point.state)
+            beside = [con.value(con.spheres.project(theta + 3e-5 * rng.normal(size=len(theta)))) - con.value(theta) for _ in range(500)]
+            assert point.attracting == (min(beside) > -1e-12)
+    assert seen
+
+
+def test_a_point_on_a_plateau_is_not_left():
+    """Where no unit passes anything on the loss is constant: whatever the kinks there, nothing beside it is lower."""
+    x = np.array([[-1.43, -0.73], [-0.64, 0.05], [0.02, 1.35], [-1.78, -0.16], [1.97, 1.86]])
+    data = fl.Data(x, np.array([-1.0, -1.0, 1.0, 1.0, -1.0]))
+    problem = fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))")
+    points = critical_points(problem, data, norm=1.0, widths={"W1": 2, "W2": 2}, starts=16, seed=614)
+    con, rng = points.constrained, np.random.default_rng(0)
+    flat = [p for p in points if np.ptp([con.value(con.spheres.project(con.row(p.state) + 1e-3 * rng.normal(size=10))) for _ in range(50)]) == 0.0]
+    assert flat
+    assert all(p.attracting for p in flat)
+
+
+def test_logits_that_differ_by_what_they_share_are_one_point():
+    x, y = np.array([[2.0, 1.0], [1.0, 2.0], [-3.0, 2.0], [-2.0, 0.0], [3.0, 1.0]]), np.array([0, 1, 2, 2, 2])
+    points = critical_points(fl.Problem("W2 @ abs(W1 @ x)", "cross_entropy"), fl.Data(x, y), norm=1.0, widths={"W1": 3}, starts=10, seed=611)
+    assert (np.diff([p.log_loss for p in points]) > 1e-8).all()

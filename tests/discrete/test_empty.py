@@ -118,3 +118,13 @@ def test_several_outputs_are_looked_through():
     told = grown(points)
     assert not told.exact
     assert tried(points, 3000) <= told.largest * (1.0 + 1e-6)
+
+
+def test_pairs_that_the_search_has_put_to_one_side_are_on_their_kink_too():
+    """All samples are on the kink of a unit without weights, whichever slopes the search has taken for them."""
+    rng = np.random.default_rng(77)
+    data = fl.Data(rng.normal(size=(5, 2)), np.array([1.0, -1.0, 1.0, 1.0, -1.0]))
+    point = fl.constrained_minimum(fl.Problem("W2 @ relu(W1 @ x)"), data, norm=1e-2, widths={"W1": 3}, seed=1)
+    V = {k: np.asarray(v) for k, v in point.state.V.items()}
+    assert (np.abs(V["W2"]).ravel() < 1e-6).sum() == 2
+    assert (point.index, point.attracting) == (0, False)
