@@ -3,6 +3,8 @@
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 from flowlab.core.errors import LanguageError
 
 
@@ -20,6 +22,21 @@ def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> 
     """
     if not isinstance(value, kind):
         raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
+
+
+def array(name: str, value: Any) -> np.ndarray:
+    """Real numbers as an array of float64.
+
+    Raises:
+        LanguageError: for what is ragged, complex or no number.
+    """
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind not in "biuf":
+            raise TypeError
+        return found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise LanguageError(f"`{name}` is {_shown(value)}; give real numbers, in rows of one length.") from None
 
 
 def count(name: str, value: Any, least: int, such: int) -> int:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import array, expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.discrete.spheres import Layout, Spheres, blocks
@@ -60,7 +60,7 @@ class Constrained:
         self.problem, self.data, self.softness = problem, data, None
         self.plain = problem.objective_only
         self.like = initial_state(problem.network, data, widths=widths, seed=0, per=problem.per)
-        rho = _balanced(problem, norm) if not isinstance(norm, Mapping) else {k: np.asarray(v, dtype=np.float64) for k, v in norm.items()}
+        rho = _balanced(problem, norm) if not isinstance(norm, Mapping) else {k: array(f"norm[{k!r}]", v) for k, v in norm.items()}
         if isinstance(norm, Mapping):
             shapes = {k: np.shape(r) for k, r in self.like.rho.items()}
             rho = {k: np.broadcast_to(rho[k], shapes[k]) if k in rho and rho[k].ndim == 0 else rho.get(k) for k in shapes}
@@ -134,7 +134,7 @@ class Constrained:
         expects("start", start, (State, Mapping), "a state, or directions by block")
         if isinstance(start, State):
             names_match(start, self.problem.network)
-        V = start.V if isinstance(start, State) else start
+        V = start.V if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
         for name, shape in self.spheres.layout:
             if name not in V or np.shape(V[name]) != shape:
                 raise ShapeMismatch(f"the direction `{name}` has shape {np.shape(V.get(name, ()))}, not {shape}; say `widths`, or give a start like it.")
@@ -229,8 +229,8 @@ class Constrained:
 
 
 def _balanced(problem: Problem, norm: Any) -> dict[str, np.ndarray]:
-    if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0 < norm < float("inf"):
-        raise LanguageError(f"`norm={norm!r}` is no norm; use a finite number above zero, or one per block such as {{{problem.network.weights[0]!r}: 3.0}}.")
+    if isinstance(norm, bool) or not isinstance(norm, int | float) or not 1e-300 < norm < 1e300:
+        raise LanguageError(f"`norm={norm!r}` is no norm; use a number of 1e-300 to 1e300, or one per block such as {{{problem.network.weights[0]!r}: 3.0}}.")
     kappa = {k: float(v) if v is not None else 0.0 for k, v in problem.degrees.items()}
     if not problem.is_homogeneous or sum(kappa.values()) <= 0:
         raise NotHomogeneous(f"`norm={norm:g}` is the product of norms with degrees, which this network has not per {problem.per}; give norms by block.")

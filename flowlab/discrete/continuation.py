@@ -6,14 +6,16 @@ that they may turn; at branch points the others are switched to. What passes uns
 step, and curves that meet none of those that were followed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import array, expects
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
@@ -100,6 +102,8 @@ class Continuation:
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
         """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
+        if isinstance(parameter, bool) or not isinstance(parameter, Real) or not np.isfinite(parameter):
+            raise LanguageError(f"`parameter={parameter!r}` is no value of {self.name}; use a finite number.")
         chosen = self.branches if branch is None else [self._branch(branch)]
         return [self.family.weights(u, parameter) for of in chosen for u in section(self.family, of.spots, parameter)]
 
@@ -130,7 +134,8 @@ class Continuation:
         found, spots = [], self._branch(branch).spots
         for i in np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).round().astype(int)):
             state = path.state(int(i))
-            p = float(np.asarray(path.problem.log_product(path.problem.scheme.weights(np, _arrays(state.rho), _arrays(state.V), path.problem.per), np)))
+            rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
+            p = float(np.asarray(path.problem.log_product(path.problem.scheme.weights(np, rho, V, path.problem.per), np)))
             there = section(self.family, spots, p)
             if there:
                 row = self.family.row(state)
@@ -228,6 +233,7 @@ def penalty_path(
     """
     low, high = _range("penalties", penalties, positive=logarithmic)
     if start is not None:
+        start = start.state if isinstance(start, CriticalPoint) else start
         widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
     family = Penalties(problem, data, widths, logarithmic)
     if any(slot.tracked for slot in problem.network.slots):
@@ -235,10 +241,6 @@ def penalty_path(
     p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
     first = family.row(start) if start is not None else family.descend(p, np.random.default_rng(checked_seed(seed)))
     return _continue(family, first, p, q, seed, switch, longest, points)
-
-
-def _arrays(blocks: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {k: np.asarray(v) for k, v in blocks.items()}
 
 
 def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
@@ -257,18 +259,20 @@ def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]
 
 def _widths(problem: Problem, start: Mapping[str, Any]) -> dict[str, int]:
     """Rows of the hidden blocks of a start."""
+    expects("start", start, Mapping, "a state, a critical point, or weights by block")
     network = problem.network
     outer = {network.input_dim, *network.output_shape}
+    start = {name: array(f"start[{name!r}]", v) for name, v in start.items()}
     hidden = [w for w, shape in network.shapes.items() if shape and not isinstance(shape[0], int) and shape[0] not in outer]
     return {w: int(np.shape(start[w])[0]) for w in hidden if w in start and np.ndim(start[w])}
 
 
 def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     try:
-        low, high = (float(v) for v in ends)
-    except (TypeError, ValueError):
+        low, high = (float(v) for v in ends) if isinstance(ends, Sequence | np.ndarray) else (ends, ends)
+    except (TypeError, ValueError, OverflowError):
         low = high = float("nan")
-    if not (np.isfinite([low, high]).all() and low != high) or (positive and min(low, high) <= 0):
+    if low == high or not np.isfinite([low, high]).all() or (positive and min(low, high) <= 0):
         raise LanguageError(f"`{name}={ends!r}` is no range; use two different finite numbers{' above zero' if positive else ''}, such as (1.0, 100.0).")
     return low, high
 

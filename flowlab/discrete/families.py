@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
 from flowlab.core.precision import require_x64
 from flowlab.discrete.constrained import Constrained
@@ -232,7 +233,7 @@ class Penalties(Family):
         return blocks(self.layout, u)
 
     def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
-        W = start.weights() if isinstance(start, State) else start
+        W = start.weights() if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
         for name, shape in self.layout:
             if name not in W or np.shape(W[name]) != shape:
                 raise LanguageError(f"the start has `{name}` of shape {np.shape(W.get(name, ()))}, not {shape}; say `widths`, or give a start like it.")

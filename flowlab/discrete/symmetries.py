@@ -107,7 +107,7 @@ class Symmetries:
         signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
         rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
         shapes = {axis: np.delete(self.trials[0][axis[0]].shape, axis[1]).tolist() for axis in axes}
-        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
+        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and p[1] == q[1] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
         exchanges = tuple(pair for pair in pairs if self._kept(lambda W, pair=pair: plain.exchanged(W, pair, [0])))
         splits = merge and not rotations and size > 1 and self._splits(plain)
         return Dimension(name, size, axes, rotations, signs, splits, self._scalings(plain), exchanges)

@@ -250,6 +250,8 @@ def draw(name: str, *paths: Any) -> Drawn:
     """
     load_library()
     picture = figures[name]()
+    if strange := [path for path in paths if not hasattr(path, "kind")]:
+        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of {strange[0]!r:.60}; give what flowlab answers.')
     wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
         raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab list figures` shows.')

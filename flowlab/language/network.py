@@ -6,6 +6,7 @@ from functools import cached_property
 from numbers import Integral
 from typing import Any
 
+from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
@@ -191,8 +192,10 @@ class Network:
         elif outputs != 1:
             raise ShapeMismatch(f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix.")
         names = {str(dim) for shape in self.shapes.values() for dim in shape}
+        expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
         for name, size in (widths or {}).items():
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            expects("widths", name, str, "names of blocks as keys")
+            if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size < 2**31:
                 raise ShapeMismatch(f"`widths[{name!r}] = {size!r}` is no width; use a positive integer.")
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
