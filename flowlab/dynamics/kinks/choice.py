@@ -78,7 +78,32 @@ def settle(about: About, first: np.ndarray) -> Choice:
         # Other multipliers with the same rates are another way to write the same flow.
         if one is not None and not any(np.abs(_rate(one) - _rate(other)).max() <= _zero(w, A) for other in found):
             found.append(one)
-    return found[0]._replace(solutions=len(found)) if found else Choice(np.zeros(len(w)), 0, w, A)
+    if not found:
+        return Choice(np.zeros(len(w)), 0, w, A)
+    middle = _centred(found[0])
+    w, A = about(middle)
+    # Where what multipliers add depends on them, the same rates may be had in the linearised problem alone.
+    same = np.abs(w + A @ middle - _rate(found[0])).max(initial=0.0) <= _zero(w, A)
+    return Choice(middle, len(found), w, A) if same else found[0]._replace(solutions=len(found))
+
+
+def _centred(choice: Choice) -> np.ndarray:
+    """Multipliers with the same rates, (K,), those of pairs that slide as near to a half as they can be.
+
+    Where more surfaces meet than their normals have dimensions many will do. At an end of them a pair would leave while others hold what it lets go;
+    and of two mirrored ways to leave neither is to be preferred.
+    """
+    w, A, lam = choice.w, choice.A, choice.multipliers
+    slides = (np.abs(_rate(choice)) <= _zero(w, A)) & (np.diag(A) < -_zero(w, A))
+    if slides.sum() < 2:
+        return lam
+    _, sizes, rows = np.linalg.svd(A[:, slides])
+    free = rows[int((sizes > 1e-9 * max(float(sizes[0]), 1e-300)).sum()) :]
+    step = free.T @ (free @ (0.5 - lam[slides]))
+    reach = np.where(step > 0, 1.0 - lam[slides], lam[slides]) / np.maximum(np.abs(step), 1e-300)
+    out = lam.copy()
+    out[slides] += min(1.0, float(reach.min())) * step
+    return np.clip(out, 0.0, 1.0)
 
 
 def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray) -> Choice | None:

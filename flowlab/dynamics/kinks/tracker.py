@@ -335,7 +335,7 @@ class Tracker:
         Raises:
             NotUnique: if what follows is not determined.
         """
-        events, left = [], []
+        events, left, asked = [], [], list(meeting.hits)
         for first, multiplier in meeting.sliding.items():
             self.sliding |= self.sliders.kinks[first].multipliers(multiplier)
         for pair, side in meeting.leaves.items():
@@ -343,6 +343,10 @@ class Tracker:
                 where = self.pairs.where(pair)
                 raise NotUnique(f"the kink of sample {where.sample} that unit {where.unit} slides on ceases to attract and begins to repel")
             kink = self.sliders.kinks[pair]
+            if self.sliders.held:
+                # Others may hold what it lets go: it is asked with them.
+                asked += kink.pairs
+                continue
             for one, sign in zip(kink.pairs, kink.turned, strict=True):
                 self.side[one] = sign * side
                 del self.sliding[one]
@@ -350,7 +354,8 @@ class Tracker:
                 left.append(one)
         y = self.landed(y, sorted({*meeting.hits, *self.sliding, *left}))
         if meeting.hits or (meeting.leaves and self.sliders.held):
-            events += self.decide(y, list(meeting.hits), left)
+            decided = self.decide(y, asked, left)
+            events += [event for event in decided if event.pair in meeting.hits or event.before != event.after]
         return self.settle(y), events
 
 

@@ -136,3 +136,15 @@ def test_kinks_that_are_one_are_at_odds_about_wrong_multipliers(monkeypatch):
     assert attracted(*about(first), 1e-11) is None
     monkeypatch.setattr(choice, "_relaxed", lambda w, A, tiny, lam: lam)
     assert settle(about, first).solutions == 0
+
+
+def test_of_many_multipliers_the_middle_ones_are_taken():
+    """Four surfaces of two dimensions, and two mirrored ways to write one velocity: both as near to a half as they can be."""
+    rng = np.random.default_rng(4)
+    C, c = rng.normal(size=(4, 2)), -np.ones(4)
+    A = (C @ C.T) * c
+    F = C.T @ np.full(4, 0.5)
+    found = choose(C @ F, A)
+    assert found.solutions == 1
+    assert found.multipliers == pytest.approx(np.full(4, 0.5))
+    assert np.abs(C @ F + A @ found.multipliers).max() < 1e-12
