@@ -36,6 +36,7 @@ class Spot:
         residual: of the gradient, relative.
         eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
         length: of the curve up to here.
+        side: sign of the determinant of the equations with the tangent.
         unit: a size of curvature below which nothing is told from zero by its share of the largest.
         is_behind_corner: whether the curve has a corner between the point before and this one.
     """
@@ -47,6 +48,7 @@ class Spot:
     eigenvalues: np.ndarray
     vectors: np.ndarray
     length: float
+    side: float
     unit: float
     is_behind_corner: bool = False
 
@@ -156,15 +158,25 @@ def _null(A: np.ndarray) -> np.ndarray:
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
     """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
     B = family.basis(u)
-    values, vectors = np.linalg.eigh(family.hessian(u, p, B))
-    return Spot(u, p, _tangent(family, u, p, before), residual, values, B @ vectors, length, family.unit(p))
+    A = _matrix(family, u, p, B)
+    values, vectors = np.linalg.eigh(A[:, :-1])
+    along = _tangent(A, B, before)
+    return Spot(u, p, along, residual, values, B @ vectors, length, _side(A, B, along), family.unit(p))
 
 
-def _tangent(family: Family, u: np.ndarray, p: float, guide: np.ndarray | None, cut: float = 1e-13) -> np.ndarray:
+def _matrix(family: Family, u: np.ndarray, p: float, B: np.ndarray) -> np.ndarray:
+    """Derivatives of the equations by (u, p) in a basis, (m, m + 1)."""
+    return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
+
+
+def _side(A: np.ndarray, B: np.ndarray, along: np.ndarray) -> float:
+    return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
+
+
+def _tangent(A: np.ndarray, B: np.ndarray, guide: np.ndarray | None, cut: float = 1e-13) -> np.ndarray:
     """The unit tangent nearest to a guide; where equations are dependent to less than `cut`, any solution of the others is one."""
-    B = family.basis(u)
-    H = family.hessian(u, p, B)
-    A = np.hstack([H, (B.T @ family.slope(u, p))[:, None]]) / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
+    H = A[:, :-1]
+    A = A / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
     if guide is None:
         found = _null(A)
         found = found * np.copysign(1.0, found[-1])
@@ -228,8 +240,7 @@ def _goes_on(family: Family, a: Spot, b: Spot, h: float) -> bool:
     """
     if b.along @ a.along < _TURN:
         return False
-    sides = [_side(_matrix(family, s), family.basis(s.u), s.along) for s in (a, b)]
-    if sides[0] == sides[1] or min(_least(a) / a.zero, _least(b) / b.zero) < _NOISE:
+    if a.side == b.side or min(_least(a) / a.zero, _least(b) / b.zero) < _NOISE:
         return True
     between = crossings(family, a, b) if h > _CORNER else []
     return bool(between) and all(_vanishes(family, a, b, crossing) for crossing in between)
@@ -247,18 +258,6 @@ def _least(a: Spot) -> float:
     return float(np.abs(a.eigenvalues).min(initial=np.inf))
 
 
-def _matrix(family: Family, a: Spot, aside: np.ndarray | None = None) -> np.ndarray:
-    """Derivatives of the equations by (u, p) at a point or a little aside, in the basis of the point."""
-    B = family.basis(a.u)
-    u, p = (a.u, a.p) if aside is None else (family.project(a.u + aside[:-1]), a.p + float(aside[-1]))
-    return np.hstack([family.hessian(u, p, B), (B.T @ family.slope(u, p))[:, None]])
-
-
-def _side(A: np.ndarray, B: np.ndarray, along: np.ndarray) -> float:
-    """The sign of the determinant of the equations with a tangent."""
-    return float(np.linalg.slogdet(np.vstack([A, np.r_[B.T @ along[:-1], along[-1]]]))[0])
-
-
 def _round(family: Family, a: Spot) -> Spot | None:
     """The first point behind a corner, where second derivatives jump; None where there is none.
 
@@ -266,12 +265,11 @@ def _round(family: Family, a: Spot) -> Spot | None:
     it turns back in p where one eigenvalue changes sign.
     """
     B = family.basis(a.u)
-    sign = _side(_matrix(family, a), B, a.along)
     for ahead in (1e-3, 1e-4, 1e-5):
-        A = _matrix(family, a, ahead * a.along)
+        A = _matrix(family, family.project(a.u + ahead * a.along[:-1]), a.p + ahead * float(a.along[-1]), B)
         null = _null(A)
         along = np.r_[B @ null[:-1], null[-1]]
-        along *= sign * _side(A, B, along)
+        along *= a.side * _side(A, B, along)
         found = step(family, replace(a, along=along), ahead) if along @ along > 0 else None
         if found is not None and found[0].along @ along >= _TURN:
             return replace(found[0], is_behind_corner=True)
@@ -318,7 +316,8 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         is_fold = count == 1 and any(fold for _, fold in group) and not jumps
         if not (is_fold or jumps):
             # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the known one comes from its neighbours.
-            here = replace(here, along=_tangent(family, here.u, here.p, a.along + b.along, _BRANCHING))
+            B = family.basis(here.u)
+            here = replace(here, along=_tangent(_matrix(family, here.u, here.p, B), B, a.along + b.along, _BRANCHING))
         found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
     return found
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import count as ways_of
-from flowlab.core.arguments import expects
+from flowlab.core import arguments
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
@@ -40,8 +39,8 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     Raises:
         LanguageError: for no such point, or a reach that is no displacement.
     """
-    expects("points", points, CriticalPoints, "what `critical_points` answered")
-    expects("k", k, Integral, "the number of a critical point")
+    arguments.expects("points", points, CriticalPoints, "what `critical_points` answered")
+    arguments.expects("k", k, Integral, "the number of a critical point")
     if not 0 <= k < len(points):
         raise LanguageError(f"`k={k}` is none of the {len(points)} critical points; use 0 to {len(points) - 1}.")
     if not 0 < reach < 1:
@@ -94,8 +93,8 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     Raises:
         LanguageError: for arguments that are none.
     """
-    expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
-    count, seed = ways_of("count", count, 1, 8), checked_seed(seed)
+    arguments.expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
+    count, seed = arguments.count("count", count, 1, 8), checked_seed(seed)
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:
         raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as 1e-7.")
     theta = con.row(state)

@@ -53,11 +53,11 @@ class Constrained:
         require_x64("Constrained")
         expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')
         expects("data", data, Data, "samples such as `fl.Data(x, y)`")
-        expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
         problem.loss.check_labels(data)
         if problem.per == "network" and len(set(problem.decay.values())) > 1:
             raise LanguageError('different `decay` of blocks under one norm is no constant of the constrained problem; use per="layer", or one decay.')
         self.problem, self.data, self.softness = problem, data, None
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
         self.plain = problem.objective_only
         self.like = initial_state(problem.network, data, widths=widths, seed=0, per=problem.per)
         rho = _balanced(problem, norm) if not isinstance(norm, Mapping) else {k: array(f"norm[{k!r}]", v) for k, v in norm.items()}
@@ -91,16 +91,16 @@ class Constrained:
     def rounded(self, softness: float) -> "Constrained":
         """The same problem with every kink replaced by a hyperbola, a·h → a·h + (b - a)(h + √(h² + ε²))/2; ε in units of typical pre-activations."""
         other = copy(self)
-        other.softness = softness
-        for name in ("args", "rounding", "_kept"):
+        other.softness, other._kept = softness, None
+        for name in ("args", "rounding"):
             other.__dict__.pop(name, None)
         return other
 
     def scaled(self, factor: float) -> "Constrained":
         """The same problem with all norms multiplied."""
         other = copy(self)
-        other.spheres = self.spheres.scaled(factor)
-        for name in ("args", "rounding", "_kept", "sizes", "unit", "typical", "spread"):
+        other.spheres, other._kept = self.spheres.scaled(factor), None
+        for name in ("args", "rounding", "sizes", "unit", "typical", "spread"):
             other.__dict__.pop(name, None)
         return other
 
@@ -151,10 +151,9 @@ class Constrained:
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Its gradient in all coordinates, (P,); not yet tangent. That of the last row is kept, since a step asks for it several times."""
-        kept = self.__dict__.get("_kept")
-        if kept is None or not np.array_equal(kept[0], theta):
-            kept = self.__dict__["_kept"] = np.array(theta), np.asarray(_gradient(*self.args, theta))
-        return kept[1]
+        if self._kept is None or not np.array_equal(self._kept[0], theta):
+            self._kept = np.array(theta), np.asarray(_gradient(*self.args, theta))
+        return self._kept[1]
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """Its second derivatives in all coordinates, (P, P)."""

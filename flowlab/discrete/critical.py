@@ -225,26 +225,26 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
     multipliers = con.spheres.squares(theta, con.gradient(theta))
     nothing = np.zeros(0)
     kind = "Morse-Bott" if nullity else "saddle" if index else "minimum"
-    told = _Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity, not nullity)
+    told = _Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity)
     end = Critical(theta, multipliers, nothing.astype(int), nothing, residual, np.zeros((0, 0)), np.zeros((0, 0)), nothing)
-    return _point(con, end, values, told, 1)
+    return _point(con, end, values, told, 1, not nullity)
 
 
 def settle(con: Constrained, theta: np.ndarray) -> Critical:
     """The critical point next to θ: polished where it stands, or, if that ends elsewhere, after a descent."""
     direct = polish(con, theta, 1e-4)
-    return direct if direct.residual <= con.resolution and np.linalg.norm(direct.theta - theta) < 0.1 else _down(con, theta, _SOFT[2:])[0]
+    return direct if direct.residual <= con.resolution and np.linalg.norm(direct.theta - theta) < 0.1 else _down(con, theta, 2)[0]
 
 
-def _down(con: Constrained, theta: np.ndarray, soft: tuple[float, ...] = _SOFT) -> list[Critical]:
-    """The end of a descent; at large norms, where softmax and kinks are too sharp to go down on, by smaller ones."""
+def _down(con: Constrained, theta: np.ndarray, skip: int = 0) -> list[Critical]:
+    """The end of a descent; at large norms, where softmax and kinks are too sharp to go down on, by smaller ones. The first `skip` roundings are left out."""
     rungs = con.rungs()
-    for k, rung in enumerate(rungs):
+    for rung in rungs:
         if not con.bends:
             theta, _ = minimize(rung, theta, tolerance=1e-6 if rung is not con else TOLERANCE)
             continue
         sharp = _sharp(rung)
-        for softness in sharp if k == 0 and soft is _SOFT else sharp[-len(soft) :] if k == 0 else sharp[-1:]:
+        for softness in sharp[skip:] if rung is rungs[0] else sharp[-1:]:
             theta, _ = minimize(rung.rounded(softness), theta, tolerance=1e-6 if softness > sharp[-1] or rung is not con else 1e-9)
     return [polish(con, theta, _sharp(con)[-1])]
 
@@ -343,8 +343,8 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     unexplained = flat if nullity > explained else flat[:, :0]
     attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and is_left(con, end, repels | idle, unexplained))
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
-    told = _Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting), nullity <= turned)
-    return _point(con, end, values, told, found)
+    told = _Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting))
+    return _point(con, end, values, told, found, nullity <= turned)
 
 
 class _Told(NamedTuple):
@@ -358,10 +358,9 @@ class _Told(NamedTuple):
     repelling: int
     kind: str
     attracting: bool
-    alone: bool
 
 
-def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, found: int) -> CriticalPoint:
+def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, found: int, alone: bool) -> CriticalPoint:
     state = con.spheres.state(end.theta)
     # Adding zero turns -0, of a unit that is off and a label of -1, into 0.
     margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0 if con.problem.loss.labels != "targets" else float("nan")
@@ -375,8 +374,8 @@ def _point(con: Constrained, end: Critical, values: np.ndarray, told: _Told, fou
         eigenvalues=values,
         found=found,
         _theta=end.theta,
-        _alone=told.alone,
-        **{name: value for name, value in told._asdict().items() if name != "alone"},
+        _alone=alone,
+        **told._asdict(),
     )
 
 

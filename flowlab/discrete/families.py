@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
 from flowlab.core.precision import require_x64
-from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.constrained import RESIDUAL, Constrained
 from flowlab.discrete.sharpness import Curvature
 from flowlab.discrete.spheres import Layout, blocks
 from flowlab.discrete.symmetries import Symmetries
@@ -23,7 +23,6 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 
-RESIDUAL = 1e-10
 _ORBIT = 1e-6
 """An orbit whose tangent vectors are shorter, in units of weights, is a point."""
 

@@ -9,7 +9,7 @@ such changes keep them together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -48,7 +48,7 @@ class Dimension:
     rotations: bool
     signs: tuple[frozenset[tuple[str, int]], ...]
     splits: bool
-    scalings: np.ndarray
+    scalings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     exchanges: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
 
     def exchanged(self, W: Mapping[str, np.ndarray], pair: tuple[tuple[str, int], tuple[str, int]], units: list[int]) -> dict[str, np.ndarray]:
@@ -100,7 +100,7 @@ class Symmetries:
             self.dimensions.append(self._learned(str(name), size, axes, rng, merge))
 
     def _learned(self, name: str, size: int, axes: tuple[tuple[str, int], ...], rng: np.random.Generator, merge: bool) -> Dimension:
-        plain = Dimension(name, size, axes, False, (), False, np.zeros((0, len(axes))))
+        plain = Dimension(name, size, axes, False, (), False)
         Q = np.linalg.qr(rng.normal(size=(size, size)))[0]
         flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
         subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
@@ -155,7 +155,7 @@ class Symmetries:
         for dim in self.dimensions:
             if dim.splits:
                 for c in dim.signs:
-                    part = Dimension(dim.name, dim.size, tuple(c), False, (), False, dim.scalings)
+                    part = Dimension(dim.name, dim.size, tuple(c), False, (), False)
                     turned = part.units(W) * part.units(signs)
                     side = turned @ np.random.default_rng(turned.shape[1]).normal(size=turned.shape[1])
                     signs = dim.act(signs, np.diag(np.where(side < 0, -1.0, 1.0)), c)
@@ -314,7 +314,7 @@ class Symmetries:
     def _nearest(self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]) -> dict[str, np.ndarray]:
         others = {axis: d.name for d in self.dimensions for axis in d.axes}
         axes = [(w, k) for w, k in dim.axes if others.get((w, 1 - k)) not in without] or list(dim.axes)
-        part = Dimension(dim.name, dim.size, tuple(axes), False, (), False, dim.scalings)
+        part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
         mine, theirs = part.units(A), part.units(W)
         if others and len(axes) < len(dim.axes):
             # What is shared with an open dimension is told by what no mixing of that dimension changes.

@@ -353,7 +353,7 @@ class Tracker:
                 events.append(Event(one, SLIDING, sign * side, 0.0, 0.0, 0.0 if sign * side == LEFT else 1.0))
                 left.append(one)
         y = self.landed(y, sorted({*meeting.hits, *self.sliding, *left}))
-        if meeting.hits or (meeting.leaves and self.sliders.held):
+        if asked:
             decided = self.decide(y, asked, left)
             events += [event for event in decided if event.pair in meeting.hits or event.before != event.after]
         return self.settle(y), events
