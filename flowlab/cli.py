@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. Heavy imports happen inside the verbs."""
 
 import gc
+import io
 import json
 import sys
 import traceback
@@ -31,6 +32,13 @@ def _float64() -> None:
 
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
+
+
+def _folder(text: str) -> Path:
+    """A path from the command line; an empty one would be the current folder."""
+    if not text:
+        raise LanguageError("`--out` must be a path, got an empty text; name a folder or file, or `.` for the current folder.")
+    return Path(text)
 
 
 def _print(text: str) -> None:
@@ -75,7 +83,7 @@ def derive(
 @app.command()
 def run(
     spec: Annotated[Path, typer.Argument(help="A TOML specification.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    out: Annotated[Path, typer.Option("--out", parser=_folder, metavar="PATH", help="Folder for the results.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")] = False,
@@ -150,7 +158,7 @@ def _shown(bar: Any) -> Any:
 @app.command()
 def critical(
     spec: Annotated[Path, typer.Argument(help="A TOML specification: its network, problem and data.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    out: Annotated[Path, typer.Option("--out", parser=_folder, metavar="PATH", help="Folder for the results.")],
     norm: Annotated[float, typer.Option(help="R, the product of norms with degrees.")] = 50.0,
     starts: Annotated[int, typer.Option(help="Random starts.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 0,
@@ -192,7 +200,9 @@ def verify(
     words: Annotated[list[str] | None, typer.Argument(metavar="[ID|FILE.py|VERDICT.json]...", help="Claims, files that define some, stored verdicts.")] = None,
     pack: Annotated[str | None, typer.Option(help="A pack such as poggio2020 (the default without ids), or all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes long; says which.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for verdicts, trajectories, summary.json and report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        "--out", parser=_folder, metavar="PATH", help="Folder for verdicts, trajectories, summary.json and report.html.",
+    )] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of instances and states.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
@@ -204,10 +214,13 @@ def verify(
     checked_seed(seed)
     stored = [word for word in words or [] if word.endswith(".json")]
     if stored:
-        if len(stored) < len(words or []) or pack is not None or quick:
-            raise LanguageError(f"`{stored[0]}` is checked again as it is; give stored verdicts alone, without ids, `--pack` or `--quick`.")
+        files = [word for word in words or [] if word.endswith(".py")]
+        if len(stored) + len(files) < len(words or []) or pack is not None or quick:
+            raise LanguageError(
+                f"`{stored[0]}` is checked again as it is; give stored verdicts and the files of their claims, without ids, `--pack` or `--quick`."
+            )
         _float64()
-        _replayed(stored)
+        _replayed(stored, files)
         return
     chosen = work.select(words or [], pack, quick)
     _float64()
@@ -236,13 +249,15 @@ def verify(
         raise typer.Exit(REFUTED)
 
 
-def _replayed(files: list[str]) -> None:
-    """Stored verdicts beside what the same check says now; a difference is told, and is an exit code of its own."""
+def _replayed(stored: list[str], files: list[str]) -> None:
+    """Stored verdicts beside what the same check says now; a difference has an exit code of its own."""
     from flowlab.claims import Verdict, replay
 
     differs = False
-    for file in files:
-        old, new = Verdict.load(file), replay(file)
+    for name in stored:
+        old = Verdict.load(name)
+        # A file of claims belongs to the verdicts that record it; the library's verdicts need none.
+        new = replay(old, *(files if "origin" in old.evidence else ()))
         same = old.to_json() == new.to_json()
         differs |= not same
         _print(f"{new}\n  {'the same bytes as stored' if same else f'stored was: {old}'}")
@@ -253,7 +268,9 @@ def _replayed(files: list[str]) -> None:
 @app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="A figure id; `flowlab list figures` shows them.")],
-    out: Annotated[Path, typer.Option("--out", help="Picture to write: .pdf, .svg, .png or .pgf; numbers and provenance go beside it.")],
+    out: Annotated[Path, typer.Option(
+        "--out", parser=_folder, metavar="PATH", help="Picture to write: .pdf, .svg, .png or .pgf; numbers and provenance go beside it.",
+    )],
     source: Annotated[list[Path] | None, typer.Option("--from", help="Folder of a run or of other results, or one stored result; may be given again.")] = None,
 ) -> None:
     """Draw a figure from stored results; nothing is computed anew."""
@@ -339,6 +356,10 @@ def main(argv: list[str] | None = None) -> None:
     # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs seconds.
     gc.set_threshold(200_000, 20, 20)
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe without UTF-8 gets escapes in place of the letters it lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if "--debug" in words:
         # Wherever it stands: it is typed after the command that has just failed.
         words = ["--debug", *(word for word in words if word != "--debug")]

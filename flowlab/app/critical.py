@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flowlab.app.run import open_output, ready
+from flowlab.app.run import ready
 from flowlab.app.spec import read_spec
 from flowlab.app.stored import points_record, save
 from flowlab.core.errors import DataError, OutputError
+from flowlab.core.files import open_folder, writing
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints, critical_points
 from flowlab.discrete.limits import approach, flow_limits
@@ -37,7 +38,7 @@ def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int,
         FlowlabError: for bad input, with nothing written.
     """
     spec = read_spec(spec_path)
-    open_output(out)
+    open_folder(out, "--out ")
     problem, data, _, _ = ready(spec, spec_path)
     points = critical_points(problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress)
     record = points_record(points, seed=seed, norm=norm)
@@ -62,7 +63,7 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         spec = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["spec"]
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"`{folder}` holds no run ({type(error).__name__}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
-    open_output(folder)
+    open_folder(folder)
     path = Trajectory.load(folder / "trajectory.nc")
     named = source or spec["data"]["source"]
     if source is None and named.endswith((".npz", ".csv")) and not Path(named).is_absolute():
@@ -86,7 +87,7 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
 
 def _write(out: Path, name: str, record: dict[str, Any], pictures: dict[str, Any]) -> None:
     """Figures, then the record, which is put in place in one move."""
-    try:
+    with writing(out, "--out "):
         (out / "figures").mkdir(parents=True, exist_ok=True)
         for label, drawn in pictures.items():
             for kind in ("pdf", "png"):
@@ -94,5 +95,3 @@ def _write(out: Path, name: str, record: dict[str, Any], pictures: dict[str, Any
         part = out / f".{name}.unfinished"
         part.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         os.replace(part, out / name)
-    except OSError as error:
-        raise OutputError(f"`{out}` cannot be written ({error.strerror}); choose another folder.") from None

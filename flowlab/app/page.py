@@ -1,10 +1,17 @@
-"""Pieces of a self-contained HTML page: formulas as MathML, tables, parts that unfold. Nothing is fetched from anywhere."""
+"""Pieces of a self-contained HTML page: formulas as MathML, tables, parts that unfold. The page fetches and runs nothing.
+
+Text is escaped unless it is `Markup`, which only the functions of this file and of `report` make: what a user wrote stays text.
+"""
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
+
+from markupsafe import Markup, escape
 
 _STYLE = """
 :root { --ink: #1b1b1b; --soft: #5c5c5c; --line: #d9d9d9; --paper: #ffffff; --band: #f5f6f8; }
@@ -31,14 +38,26 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } code { 
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; }
 """
 
+_POLICY = "; ".join((
+    "default-src 'none'",
+    "img-src data:",
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'",
+    "base-uri 'none'",
+    "form-action 'none'",
+))  # fmt: skip
+"""What a browser may load and run: pictures set into the page and this one style sheet, no script and nothing from elsewhere."""
+
 _MATH = re.compile(r"(\$[^$]*\$|`[^`]*`)")
 _SHOWN = re.compile(r"\\begin\{(equation\*?|align\*?|gather\*?|multline\*?)\}(.*?)\\end\{\1\}|\\\[(.*?)\\\]", re.DOTALL)
-_FORM = re.compile(r"\\textbf\{([^{}]*)\}|\\texttt\{((?:[^{}]|\\[{}])*)\}|\\emph\{([^{}]*)\}")
+_FORM = re.compile(r"(\\(?:textbf|texttt|emph)\{(?:[^{}\\]|\\.)*\})")
+_TAGS = {r"\textbf": Markup("<b>{}</b>"), r"\texttt": Markup("<code>{}</code>"), r"\emph": Markup("<em>{}</em>")}
+_ACTIVE = ("href", "style", "class", "id", "src")
+"""Attributes that LaTeX commands such as `\\href` may set; formulas of the theory need none of them."""
 
 
-def math(latex: str, *, display: bool = False) -> str:
-    """A formula as MathML, with its LaTeX kept for those who copy it; a formula that cannot be read is shown as it stands."""
-    from latex2mathml.converter import convert
+def math(latex: str, *, display: bool = False) -> Markup:
+    """A formula as MathML, with its LaTeX kept for those who copy it; a formula that cannot be read is shown as code."""
+    from latex2mathml.converter import convert_to_element
 
     text = re.sub(r"\\(?:label|tag)\{[^{}]*\}|\\notag|\\nonumber", "", latex).strip()
     # Sizes of brackets are given by hand in LaTeX; MathML stretches by itself.
@@ -50,37 +69,40 @@ def math(latex: str, *, display: bool = False) -> str:
     # Names of functions that it does not know.
     text = re.sub(r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}", text)
     try:
-        made = convert(text, display="block" if display else "inline")
+        made = convert_to_element(text, display="block" if display else "inline")
     except Exception:
         # The converter raises errors of many kinds for what it does not know.
-        return f"<code>{escape(latex)}</code>"
-    return made.replace("<math ", f'<math alttext="{escape(latex, quote=True)}" ', 1)
+        return Markup("<code>{}</code>").format(latex)
+    for part in made.iter():
+        # The converter writes characters as HTML references; the serialiser below escapes whatever they stand for.
+        part.text = part.text and unescape(part.text)
+        for name in [name for name in part.attrib if name in _ACTIVE or name.startswith("on")]:
+            del part.attrib[name]
+    made.set("alttext", latex)
+    return Markup(ElementTree.tostring(made, encoding="unicode"))
 
 
-def prose(text: str) -> str:
+def prose(text: str) -> Markup:
     """Text with formulas between dollar signs and code between backticks, and the LaTeX that flowlab writes around them."""
-    out = []
+    out = Markup()
     for piece in _MATH.split(text):
         if piece[:1] == "$" and len(piece) > 2:
-            out.append(math(piece[1:-1]))
+            out += math(piece[1:-1])
         elif piece[:1] == "`" and len(piece) > 2:
-            out.append(f"<code>{escape(piece[1:-1])}</code>")
+            out += _TAGS[r"\texttt"].format(piece[1:-1])
         else:
-            plain = escape(piece)
-            out.append(_unescaped(_FORM.sub(_formed, plain)))
-    return "".join(out)
+            for part in _FORM.split(piece):
+                command, brace, inner = part.partition("{")
+                out += _TAGS[command].format(_plain(inner[:-1])) if brace and command in _TAGS else _plain(part)
+    return out
 
 
-def _formed(found: re.Match[str]) -> str:
-    strong, code, soft = found.groups()
-    return f"<b>{strong}</b>" if strong is not None else f"<code>{code}</code>" if code is not None else f"<em>{soft}</em>"
-
-
-def _unescaped(text: str) -> str:
+def _plain(text: str) -> str:
+    """Text without the LaTeX commands that flowlab writes into it."""
     return re.sub(r"\\([_&%#{}$])", r"\1", text).replace(r"\noindent", "").replace(r"\par", "").replace(r"\medskip", "").replace("~", "\u00a0")
 
 
-def tex(text: str) -> str:
+def tex(text: str) -> Markup:
     """A LaTeX fragment of paragraphs and displayed formulas, as flowlab's derivations print it."""
     out, at = [], 0
     for found in _SHOWN.finditer(text):
@@ -91,47 +113,64 @@ def tex(text: str) -> str:
             body = rf"\begin{{{inner}}}{body}\end{{{inner}}}"
         out.append(math(body, display=True))
         at = found.end()
-    return "\n".join([*out, *_paragraphs(text[at:])])
+    return Markup("\n").join([*out, *_paragraphs(text[at:])])
 
 
-def _paragraphs(text: str) -> list[str]:
-    return [f"<p>{prose(part)}</p>" for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+def _paragraphs(text: str) -> list[Markup]:
+    return [Markup("<p>{}</p>").format(prose(part)) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    """A table in a box that scrolls sideways on narrow screens, also by keyboard; cells are HTML."""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(cell if cell.startswith('<td') else f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption, quote=True)}"><table><thead><tr>{top}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>")  # fmt: skip
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> Markup:
+    """A table in a box that scrolls sideways on narrow screens, also by keyboard; `number` makes a cell of its own."""
+    top = Markup().join(Markup('<th scope="col">{}</th>').format(cell) for cell in head)
+    body = Markup().join(Markup("<tr>{}</tr>").format(Markup().join(map(_cell, row))) for row in rows)
+    box = Markup('<div class="wide" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>')
+    return box.format(caption, top, body)
 
 
-def number(value: float | None, digits: int = 6) -> str:
+def _cell(content: str) -> Markup:
+    return content if isinstance(content, Markup) and content.startswith("<td") else Markup("<td>{}</td>").format(content)
+
+
+def number(value: float | None, digits: int = 6) -> Markup:
     """A cell with a number."""
-    return f'<td class="number">{"–" if value is None or value != value else f"{value:.{digits}g}"}</td>'
+    return Markup('<td class="number">{}</td>').format("–" if value is None or value != value else f"{value:.{digits}g}")
 
 
-def unfolding(head: str, body: str, name: str = "") -> str:
-    """A part that unfolds; `head` and `body` are HTML. A link to what is inside opens it, which one to the part itself would not."""
-    return f"<details><summary>{head}</summary><div{f' id={chr(34)}{escape(name, quote=True)}{chr(34)}' if name else ''}>{body}</div></details>"
+def unfolding(head: str, body: str, name: str = "") -> Markup:
+    """A part that unfolds. A link to what is inside opens it, which one to the part itself would not."""
+    anchor = Markup(' id="{}"').format(name) if name else ""
+    return Markup("<details><summary>{}</summary><div{}>{}</div></details>").format(head, anchor, body)
 
 
-def answer(word: str, code: str = "") -> str:
-    """An answer, told by sign, word and colour."""
-    return f'<span class="answer {word}">{word}</span>{f" <span class=soft>({escape(code)})</span>" if code else ""}'
+def answer(word: str, code: str = "") -> Markup:
+    """An answer, shown by sign, word and colour."""
+    return Markup('<span class="answer {0}">{0}</span>{1}').format(word, soft(f" ({code})") if code else "")
 
 
-def picture(path: Path, told: str) -> str:
+def soft(text: str) -> Markup:
+    """Text of less weight."""
+    return Markup('<span class="soft">{}</span>').format(text)
+
+
+def picture(path: Path, label: str) -> Markup:
     """A PNG or SVG file set into the page."""
     kind = {"svg": "svg+xml"}.get(path.suffix[1:], path.suffix[1:])
     code = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<figure><img src="data:image/{kind};base64,{code}" alt="{escape(told, quote=True)}"><figcaption class="soft">{escape(told)}</figcaption></figure>'
+    return Markup('<figure><img src="data:image/{0};base64,{1}" alt="{2}"><figcaption class="soft">{2}</figcaption></figure>').format(kind, code, label)
 
 
 def page(title: str, body: str) -> str:
-    """The whole page."""
-    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(title)}</title>"
-            # A data address, or browsers ask the disk for an icon and tell of its absence.
-            f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n'
-            f'<body><main><h1>{escape(title)}</h1>\n{body}\n</main></body></html>\n')  # fmt: skip
+    """The whole page; a body that is no `Markup` is shown as text."""
+    # A data address, or browsers ask the disk for an icon and report its absence.
+    whole = Markup(
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<title>{title}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
+        "<body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n"
+    ).format(policy=_POLICY, title=title, style=Markup(_STYLE), body=body)
+    return str(whole)
+
+
+__all__ = ["Markup", "answer", "escape", "math", "number", "page", "picture", "prose", "soft", "table", "tex", "unfolding"]

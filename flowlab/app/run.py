@@ -15,6 +15,7 @@ from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
 from flowlab.claims import load_library as load_claims
 from flowlab.core.errors import OutputError, SpecError
+from flowlab.core.files import open_folder, writing
 from flowlab.core.provenance import versions
 from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
@@ -40,19 +41,6 @@ FIGURES = ("margin", "loss", "norms", "balance")
 STORE = "store"
 """Where a run is written down on the way, inside its folder."""
 OUTPUTS = ("summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
-
-
-def open_output(out: Path) -> None:
-    """Make sure that a folder can be written, before anything is computed.
-
-    Raises:
-        OutputError: if it is a file, or not writable.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"`--out {out}` is a file; name a folder.")
-    parent = out if out.exists() else next(p for p in out.absolute().parents if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(f"`--out {out}` cannot be written: `{parent}` is not writable; choose another folder.")
 
 
 def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
@@ -91,7 +79,7 @@ def run(
     """
     began = clock.monotonic()
     spec = read_spec(spec_path)
-    open_output(out)
+    open_folder(out, "--out ")
     discard = open_store(out, resume=resume, restart=restart)
     problem, data, start, seed = ready(spec, spec_path)
     wanted = spec.get("integrate", {})
@@ -156,8 +144,9 @@ def _words(spec: dict[str, Any], follows: bool) -> tuple[list[str], list[str]]:
 def witness_distance(path: Trajectory, walk: Trajectory) -> dict[str, float] | None:
     """Largest distance between the directions of flow and descent at equal times, where both ran; None without overlap."""
     ours, theirs = path.dataset["log_t"].values, walk.dataset["log_t"].values
-    inside = np.isfinite(theirs) & (theirs <= ours[-1]) & (theirs >= ours[1] if len(ours) > 1 else np.inf)
-    if not inside.any():
+    # The first row is t = 0, which has no place on log t: a flow of one row overlaps nothing.
+    inside = np.isfinite(theirs) & (theirs <= ours[-1]) & (theirs >= ours[min(1, len(ours) - 1)])
+    if len(ours) < 2 or not inside.any():
         return None
     worst = 0.0
     t, times = np.exp(ours), np.exp(theirs[inside])
@@ -210,37 +199,32 @@ def known_outputs(out: Path) -> list[Path]:
 def _write(
     out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], verdicts: list[Any], began: float
 ) -> None:
-    """Write everything into a folder beside `out`, then move it in place of an earlier run's, file by file, the summary last."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # One name, so that what a killed run left there is cleared by the next one.
-        made = out.parent / f".{out.name}.unfinished"
+    """Write everything into a folder inside `out`, then move it in place of an earlier run's, file by file, the summary last."""
+    # One name, so that the next run clears what a killed one left there.
+    made = out / ".unfinished"
+    with writing(out, "--out "):
         shutil.rmtree(made, ignore_errors=True)
-        made.mkdir()
-    except OSError as error:
-        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+        (made / "figures").mkdir(parents=True)
     try:
-        (made / "figures").mkdir()
-        (made / "equations.txt").write_text(flow.text("structural") + "\n" + flow.text("matrix", steps=False), encoding="utf-8")
-        (made / "equations.tex").write_text(flow.latex("structural", standalone=True), encoding="utf-8")
-        (made / "equations.json").write_text(flow.to_json(), encoding="utf-8")
-        path.save(made / "trajectory.nc")
-        if walk is not None:
-            walk.save(made / "witness.nc")
-        for name in pictures:
-            drawn = draw(name, path, *([walk] if walk is not None else []))
-            for kind in ("pdf", "png"):
-                drawn.save(made / "figures" / f"{name}.{kind}")
-        drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
-        (made / "report.html").write_text(run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8")
-        summary["wall_seconds"] = round(clock.monotonic() - began, 2)
-        (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-        for old in known_outputs(out):
-            old.unlink(missing_ok=True)
-        for file in sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == "summary.json"):
-            os.replace(file, out / file.relative_to(made))
-    except OSError as error:
-        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
+        with writing(out, "--out "):
+            (made / "equations.txt").write_text(flow.text("structural") + "\n" + flow.text("matrix", steps=False), encoding="utf-8")
+            (made / "equations.tex").write_text(flow.latex("structural", standalone=True), encoding="utf-8")
+            (made / "equations.json").write_text(flow.to_json(), encoding="utf-8")
+            path.save(made / "trajectory.nc")
+            if walk is not None:
+                walk.save(made / "witness.nc")
+            for name in pictures:
+                drawn = draw(name, path, *([walk] if walk is not None else []))
+                for kind in ("pdf", "png"):
+                    drawn.save(made / "figures" / f"{name}.{kind}")
+            drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
+            (made / "report.html").write_text(run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8")
+            summary["wall_seconds"] = round(clock.monotonic() - began, 2)
+            (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+            (out / "figures").mkdir(parents=True, exist_ok=True)
+            for old in known_outputs(out):
+                old.unlink(missing_ok=True)
+            for file in sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == "summary.json"):
+                os.replace(file, out / file.relative_to(made))
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import jsonschema
 
 from flowlab.core.errors import SpecError
 from flowlab.core.registry import nearest
+
+_LONGEST = 1_000_000
+"""Bytes of a specification; beyond that it is another file, or a device that never ends."""
 
 _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a table", "array": "a list"}
 
@@ -26,18 +30,55 @@ def read_spec(path: Path) -> dict[str, Any]:
     Raises:
         SpecError: naming the key, its line and what to do.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); give an existing TOML file.") from None
+    text = _text(path)
     try:
         spec = tomllib.loads(text)
+        _check_numbers(spec, text, path)
+        found = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(spec), key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""))
+        if found:
+            raise _told(found[0], text, path)
+    except RecursionError:
+        raise SpecError(f"`{path}` nests tables or lists too deeply to be read; a specification needs three levels.") from None
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"`{path}` is not TOML: {error}.") from None
-    found = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(spec), key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""))
-    if found:
-        raise _told(found[0], text, path)
+        raise SpecError(f"`{path}` is not TOML: {error}{_hint(str(error), text)}.") from None
+    except ValueError as error:
+        # Python refuses to read integers of more than 4,300 digits.
+        raise SpecError(f"`{path}` is not TOML: {str(error).split(';')[0]}; write a shorter number.") from None
     return spec
+
+
+def _text(path: Path) -> str:
+    """The text of a file, without the byte-order mark that some editors put first."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LONGEST + 1)
+        if len(raw) > _LONGEST:
+            raise SpecError(f"`{path}` must be a specification of at most {_LONGEST // 1_000_000} MB; give a TOML file.")
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"`{path}` is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); give an existing TOML file.") from None
+
+
+def _check_numbers(value: Any, text: str, path: Path, keys: tuple[str, ...] = ()) -> None:
+    """Refuse what TOML allows and no computer number holds: integers beyond 64 bits, and NaN."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_numbers(inner, text, path, (*keys, str(key)))
+    elif isinstance(value, float) and value != value:
+        raise _error("must be a number, got nan; write a finite value", keys, text, path)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _error("must lie between -2^63 and 2^63 - 1; write a smaller number", keys, text, path)
+
+
+def _hint(message: str, text: str) -> str:
+    """What to do about a backslash, the usual reason why a path is not TOML."""
+    at = re.search(r"line (\d+)", message)
+    lines = text.splitlines()
+    if at is None or int(at[1]) > len(lines) or "\\" not in lines[int(at[1]) - 1]:
+        return ""
+    return "; write a path with / or between single quotes"
 
 
 def line_of(text: str, keys: list[str]) -> int | None:
@@ -80,8 +121,14 @@ def _told(error: Any, text: str, path: Path) -> SpecError:
         what = f"`{'.'.join(keys)} = {error.instance!r}` must be {' or '.join(_TYPES[w] for w in wanted)}, not {_kind(error.instance)}"
     else:
         what = f"`{'.'.join(keys)} = {error.instance!r}` is not allowed: {error.message}"
-    line = line_of(text, keys)
-    return SpecError(f"{path}{f', line {line}' if line else ''}: {what}.", ".".join(keys), line)
+    return _error(what, keys, text, path, quoted=True)
+
+
+def _error(what: str, keys: Sequence[str], text: str, path: Path, *, quoted: bool = False) -> SpecError:
+    """The error about a key, with its line; `quoted` where the sentence names the key itself."""
+    line, name = line_of(text, list(keys)), ".".join(keys)
+    subject = "" if quoted else f"`{name}` "
+    return SpecError(f"{path}{f', line {line}' if line else ''}: {subject}{what}.", name, line)
 
 
 def _kind(value: Any) -> str:

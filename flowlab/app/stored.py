@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.files import writing
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints
 from flowlab.language.problem import Problem
@@ -75,11 +76,9 @@ def _json(record: dict[str, Any], path: Path) -> Path:
     if path.suffix != ".json":
         raise OutputError(f"`{path.name}` has no known format; use a name that ends in .json for critical points.")
     part = path.with_name(f".{path.name}.unfinished")
-    try:
+    with writing(path):
         part.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
     return path
 
 

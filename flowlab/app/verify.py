@@ -15,7 +15,8 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, checked, claims, load_library
 from flowlab.claims.replay import load_file
 from flowlab.claims.verdict import Verdict
-from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.errors import LanguageError
+from flowlab.core.files import open_folder, writing
 from flowlab.core.registry import nearest
 
 LIBRARY = "flowlab.claims.library."
@@ -111,7 +112,9 @@ def verify(
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise LanguageError(f"`jobs={jobs!r}` is no number of processes; use 1 or more.")
     if out is not None:
-        _make(out)
+        open_folder(out, "--out ")
+        with writing(out, "--out "):
+            (out / "verdicts").mkdir(parents=True, exist_ok=True)
     if jobs is None:
         jobs = 1 if len(selection.ids) < 4 else min(os.cpu_count() or 1, 4)
     told: dict[str, Verdict] = {}
@@ -184,13 +187,6 @@ def _file(name: str) -> str:
     return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
 
 
-def _make(out: Path) -> None:
-    try:
-        (out / "verdicts").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
-
-
 def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> dict[str, Any]:
     """What is written as summary.json: counts, the table of refuted statements, and what was left out."""
     counts = {answer: sum(v.answer == answer for v in verdicts) for answer in ("holds", "refuted", "undecided")}
@@ -230,10 +226,8 @@ def write(out: Path, verdicts: Sequence[Verdict], selection: Selection, seed: in
     from flowlab.app.report import pack_report
 
     told = summary(verdicts, selection, seed)
-    try:
+    page = out / "report.html"
+    with writing(out, "--out "):
         (out / "summary.json").write_text(json.dumps(told, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
-        page = out / "report.html"
         page.write_text(pack_report(verdicts, told), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"`--out {out}` cannot be written ({error.strerror}); choose another folder.") from None
     return page

@@ -1,9 +1,12 @@
 """Claims from a user's own file, and verdicts that are checked again from what they tell."""
 
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.abc import SourceLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from typing import Any
 
 from flowlab.claims.case import case_from
 from flowlab.claims.claim import checked, claims, load_library
@@ -13,28 +16,46 @@ from flowlab.core.errors import ClaimError, FlowlabError
 _LOADED: dict[str, tuple[str, ...]] = {}
 
 
+class _Read(SourceLoader):
+    """Runs exactly the bytes that were hashed, whatever has become of the file or of a compiled copy beside it."""
+
+    def __init__(self, path: Path, source: bytes) -> None:
+        self.path, self.source = path, source
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        if str(path) != str(self.path):
+            raise OSError(f"`{path}` is not the file that was read.")
+        return self.source
+
+
 def load_file(path: str | Path) -> tuple[str, ...]:
     """Run a Python file that defines claims; the ids it entered, in the order of their names.
+
+    Args:
+        path: of a file that the user named. Stored results never name one to be run.
 
     Raises:
         ClaimError: if it is missing, breaks, or enters no claim.
     """
-    path = Path(path)
-    try:
-        key = sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ClaimError(f"`{path}` cannot be read ({error.strerror}); name a Python file that defines claims.") from None
+    return _run(*_read(path))
+
+
+def _run(path: Path, source: bytes) -> tuple[str, ...]:
+    key = sha256(source).hexdigest()
     if key in _LOADED:
         return _LOADED[key]
     before = set(claims)
     name = f"flowlab_claims_{key[:12]}"
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ClaimError(f"`{path}` is no Python file; name one that ends in .py.")
+    loader = _Read(path, source)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except FlowlabError:
         raise
     except (Exception, SystemExit) as error:
@@ -43,24 +64,60 @@ def load_file(path: str | Path) -> tuple[str, ...]:
     if not found:
         raise ClaimError(f"`{path}` enters no claim; decorate one with `flowlab.claim(id, statement=..., source=...)`.")
     _LOADED[key] = found
-    told = {"file": str(path.resolve()), "sha256": key}
+    origin = {"file": str(path.resolve()), "sha256": key}
     for one in found:
-        claims[one].origin = staticmethod(lambda: told)  # pyright: ignore[reportAttributeAccessIssue]
+        claims[one].origin = staticmethod(lambda: origin)  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 
-def replay(verdict: Verdict | str | Path) -> Verdict:
-    """The same claim on the same inputs and seed, checked again; equal bytes are expected under equal versions on one machine.
+def _read(path: str | Path) -> tuple[Path, bytes]:
+    """A Python file that the user named, and its bytes.
 
     Raises:
-        OutputError: if the file holds no verdict; ClaimError: if its claim or inputs are not to be had any more.
+        ClaimError: if it is no Python file or cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".py":
+        raise ClaimError(f"`{path}` must be a Python file that defines claims; name one that ends in .py.")
+    try:
+        return path, path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ClaimError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); name a Python file that defines claims.") from None
+
+
+def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
+    """Check the same claim on the same inputs and seed; equal versions on one machine give equal bytes.
+
+    A verdict never runs a file. The claim of a user's file is checked again only if that file is named here, or has been
+    run in this process before, and its hash is the recorded one.
+
+    Args:
+        verdict: a verdict, or where it is stored.
+        files: Python files that define claims; one runs only if the verdict comes from exactly these bytes.
+
+    Raises:
+        OutputError: if the file holds no verdict; ClaimError: if its claim or inputs are not to be had.
+
+    Example:
+        `replay("out/verdicts/mine.growth.json", "my_claims.py")`
     """
     load_library()
     old = verdict if isinstance(verdict, Verdict) else Verdict.load(verdict)
-    told = old.evidence
-    if "origin" in told:
-        file = Path(told["origin"]["file"])
-        load_file(file)
-        if sha256(file.read_bytes()).hexdigest() != told["origin"]["sha256"]:
-            raise ClaimError(f"`{told['origin']['file']}` has changed since `{old.id}` was checked; check it anew.")
-    return checked(old.id, case_from(told.get("inputs", {}), int(told.get("seed", 0))))
+    evidence = old.evidence
+    if (origin := evidence.get("origin")) is not None:
+        _restore(old, origin, files)
+    return checked(old.id, case_from(evidence.get("inputs", {}), int(evidence.get("seed", 0))))
+
+
+def _restore(old: Verdict, origin: Any, files: Sequence[str | Path]) -> None:
+    """Make the claim of a user's file available, if the user named the file and it is unchanged."""
+    recorded, name = (origin.get("sha256"), Path(str(origin.get("file"))).name) if isinstance(origin, dict) else (None, "")
+    for path, source in map(_read, files):
+        if sha256(source).hexdigest() == recorded:
+            _run(path, source)
+            return
+    if files:
+        listed = ", ".join(f"`{file}`" for file in files)
+        raise ClaimError(f"{listed} has changed since `{old.id}` was checked with `{name}`; name that version, or check the claim again.")
+    if old.id not in claims or (claims[old.id].origin() or {}).get("sha256") != recorded:
+        raise ClaimError(f"`{old.id}` comes from the file `{name}`, which a verdict never runs; name the file beside the verdict.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from flowlab.claims.quantity import RUNGS, Quantity
 from flowlab.core.errors import ClaimError, OutputError
+from flowlab.core.files import writing
 from flowlab.core.hashing import canonical_json
 
 ANSWERS = ("holds", "refuted", "undecided")
@@ -133,10 +134,8 @@ class Verdict:
             OutputError: if it cannot be written.
         """
         path = Path(path)
-        try:
+        with writing(path):
             path.write_text(self.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
         return path
 
     @classmethod

@@ -1,8 +1,41 @@
 """Every error flowlab raises on purpose: one sentence with the offending value and what to do."""
 
+import re
+
+LONGEST = 300
+"""Characters of a message: a few lines of a terminal, whatever a user's file or argument holds."""
+_QUOTED = 60
+"""Characters of a quoted value in a message that would be too long."""
+
 
 class FlowlabError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package; its message is one printable line of at most 300 characters."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(sentence(message))
+
+
+def sentence(message: str) -> str:
+    r"""A message as one printable line of at most 300 characters.
+
+    Control characters become escapes. In a longer message the quoted values are shortened, then its middle is left out: the
+    beginning says what is wrong and the end what to do.
+
+    Example:
+        `sentence("`a\nb` must be a name.")` has no line break.
+    """
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    if len(line) > LONGEST:
+        line = re.sub(r"`([^`]+)`", lambda found: f"`{_cut(found[1], _QUOTED)}`", line)
+    return _cut(line, LONGEST)
+
+
+def _cut(text: str, most: int) -> str:
+    """Text of at most `most` characters, without its middle where it is longer."""
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 class ShapeMismatch(FlowlabError):

@@ -269,10 +269,11 @@ def draw(name: str, *paths: Any) -> Drawn:
             label = c.label if c.look == "limit" or not picture.told_apart else c.label + suffix
             curves.append(replace(c, label=label, path=i, row=rows.index(c.label), dashed=path.kind == "descent"))
     # No pyplot: it keeps global state, and the user's own backend is none of our business.
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    # From matplotlib's defaults: a user's own settings must not change what equal results look like.
+    with style.context(STYLE, after_reset=True):
         frames = picture.frames(curves)
         columns = min(picture.columns, len(frames))
         canvas = Figure(figsize=picture.page(curves), layout="constrained")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core.errors import MissingExtra, OutputError
+from flowlab.core.files import writing
 from flowlab.core.hashing import sha256_arrays, sha256_json
 from flowlab.core.provenance import versions
 from flowlab.figures.style import STYLE
@@ -65,21 +66,19 @@ class Drawn:
             ".svg": {"Date": None, "Title": self.name, "Description": self.subject, "Creator": maker},
             ".png": {"Title": self.name, "Description": self.subject, "Software": maker},
         }
-        style = STYLE | ({"pgf.texsystem": _latex(path)} if path.suffix == ".pgf" else {})
+        look = STYLE | ({"pgf.texsystem": _latex(path)} if path.suffix == ".pgf" else {})
         options = {"metadata": told[path.suffix]} if path.suffix in told else {}
         table = self.table()
         _own(path.with_suffix(".csv"), path)
         _own(path.with_suffix(".json"), path)
-        import matplotlib
+        from matplotlib import style
 
-        try:
-            with matplotlib.rc_context(style), _quiet("fontTools"):
+        with writing(path):
+            with style.context(look, after_reset=True), _quiet("fontTools"):
                 self.canvas.savefig(path, dpi=300 if path.suffix == ".png" else None, **options)
             path.with_suffix(".csv").write_text(table, encoding="utf-8", newline="")
             text = json.dumps(self.record(table), indent=1, sort_keys=True, allow_nan=False)
             path.with_suffix(".json").write_text(text + "\n", encoding="utf-8", newline="")
-        except OSError as error:
-            raise OutputError(f"`{path}` cannot be written ({error.strerror}); choose another folder.") from None
         return path
 
     def table(self) -> str:

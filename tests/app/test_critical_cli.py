@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.app.test_cli import inside, refused, spec
+from tests.app.commands import inside, refused, spec
 
 
 def test_critical_writes_what_it_prints(tmp_path):

@@ -1,8 +1,11 @@
 """Quantities, verdicts and their replay, users' own claims, and what a check refuses to believe."""
 
 import os
+import py_compile
 import subprocess
 import sys
+from hashlib import sha256
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import numpy as np
@@ -147,10 +150,53 @@ def test_users_own_claims(tmp_path, capsys):
         main(["verify", str(tmp_path / "out" / "verdicts" / "own.sum.json")])
     assert ended.value.code == 0
     assert "the same bytes" in capsys.readouterr().out
-    # A file that has changed is not what was checked.
+    # A file that has changed is not what was checked, and does not run; what this process ran before still is.
     file.write_text(OWN.replace("own.", "other."))
     with pytest.raises(fl.ClaimError, match="changed"):
+        fl.replay(stored, file)
+    assert "other.sum" not in claims
+    assert fl.replay(stored).to_json() == stored.to_json()
+
+
+MARKED = """
+from pathlib import Path
+
+import flowlab as fl
+
+Path(__file__).with_name("ran").touch()
+
+@fl.claim("marked.sum", statement="One and one is two.", source="arithmetic", mutants=("one and two",))
+def total(case, mutant):
+    return fl.Quantity("sum", 1.0 + (2.0 if mutant else 1.0), 2.0, 1e-12)
+"""
+
+
+def test_a_stored_verdict_runs_nothing(tmp_path):
+    """Only a file that the user names runs, and only the bytes whose hash the verdict records."""
+    file, ran, stored = tmp_path / "mine.py", tmp_path / "ran", tmp_path / "v.json"
+    file.write_text(MARKED)
+    origin = {"file": str(file), "sha256": sha256(file.read_bytes()).hexdigest()}
+    fl.Verdict("marked.sum", "holds", 0.0, 1e-12, "stored", {"seed": 0, "origin": origin}).save(stored)
+    with pytest.raises(fl.ClaimError, match="name the file"):
         fl.replay(stored)
+    file.write_text(MARKED + "# changed")
+    with pytest.raises(fl.ClaimError, match="changed"):
+        fl.replay(stored, file)
+    for odd in ({"file": str(file)}, {"sha256": None}, "mine.py", [str(file)]):
+        with pytest.raises(fl.ClaimError, match="name the file"):
+            fl.replay(fl.Verdict("marked.sum", "holds", 0.0, 1e-12, "stored", {"seed": 0, "origin": odd}))
+    assert not ran.exists()
+    # A compiled copy beside the file, as an intruder would leave one, is not what was hashed.
+    file.write_text(MARKED)
+    planted = tmp_path / "planted.py"
+    planted.write_text(MARKED.replace('"ran"', '"bad"'))
+    (tmp_path / "__pycache__").mkdir()
+    py_compile.compile(str(planted), cfile=cache_from_source(str(file)), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(stored), str(file)])
+    assert ended.value.code in (0, 1)
+    assert ran.exists()
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.parametrize(
