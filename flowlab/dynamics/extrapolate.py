@@ -270,9 +270,9 @@ def _chosen(x: np.ndarray, fits: Fits, what: str, powers: Sequence[float], *, lo
 
 def _softened(settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float) -> Choice:
     """The choice with a soft mode in the columns where the rows decide for one."""
-    # A few exponents on one window show whether there is anything to find.
-    glance = _soft_ladder(x, y, powers, drift, SOFT[::6], 1)
-    if not _decided(glance, known, np.zeros(y.shape[1], dtype=int), _GLANCE).any():
+    # A few exponents on the narrowest windows show whether there is anything to find.
+    glance = _soft_ladder(x, y, powers, drift, SOFT[::4], 2)
+    if not any(_decided(glance, known, np.full(y.shape[1], i), _GLANCE).any() for i in range(len(glance.windows))):
         return settled
     fits = _soft_ladder(x, y, powers, drift)
     soft = _chosen(x, fits, "constant", powers, logs=False)

@@ -21,7 +21,8 @@ def test_a_soft_mode_is_found_and_covered(sigma):
     found = richardson(X, approach(sigma))
     assert found.soft == pytest.approx(sigma, rel=0.5)
     assert found.covers(LIMIT)
-    assert found.error < abs(approach(sigma)[-1] - LIMIT)
+    # The slower the mode, the less its exponent is known.
+    assert found.error < (0.1 if sigma > 0.3 else 2.0) * abs(approach(sigma)[-1] - LIMIT)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.2])
