@@ -34,6 +34,9 @@ _EARLIEST = 20.0
 _STEPS = 10.0
 """Tolerances of a step that errors of a late run are taken to add up to."""
 
+_SLOWEST = 0.05
+"""Exponent of a soft mode below which a decade of the variable changes it by less than a tenth, like a logarithm."""
+
 _VAGUE = 0.3
 """An exponent known no better than this is not known."""
 
@@ -206,7 +209,10 @@ class _Reader:
                 told = ", ".join(f"{p:.3g}" for p in self.powers)
                 doubt = f"the gap falls like R^({gap.value:.2g} ± {gap.error:.1g}), which is none of the powers -({told}) it is extrapolated by"
                 for name in ("min_margin", "min_margin by log_t"):
-                    self.limits[name] = replace(self.limits[name], doubt=doubt)
+                    found = self.limits[name]
+                    # A fitted soft mode has an exponent of its own.
+                    if found.late is not None and not found.late.soft:
+                        self.limits[name] = replace(found, doubt=doubt)
 
     def directions(self, grows: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """V_∞ of every block, and exponent and factor C* of the way there."""
@@ -276,4 +282,7 @@ class _Reader:
         if late is not None and early is None:
             missing = f"no second horizon: too few rows beyond log t = {_EARLIEST:g} below {variable} = {top / 2:.3g}; run to {variable} = {4 * top:.3g}."
         late = replace(late, error=late.error * short) if late is not None else None
-        self.limits[name] = Limit(name, variable, late, early, size, self.tolerance, missing)
+        doubt = ""
+        if late is not None and 0 < late.soft < _SLOWEST:
+            doubt = f"a soft mode falls like {variable}^-{late.soft:.2g}, too slowly for a bar"
+        self.limits[name] = Limit(name, variable, late, early, size, self.tolerance, missing, doubt)
