@@ -96,10 +96,11 @@ class Data(eqx.Module):
 
 def fitting(x: tuple[int, ...], y: tuple[int, ...], told: str) -> None:
     """Refuse shapes that are no samples and their labels; DataError with both."""
-    if len(x) != 2 or 0 in x:
+    samples = x[0] if len(x) == 2 and 0 not in x else 0
+    if not samples:
         raise DataError(f"{told} x has shape {short(x)}; give a non-empty (N, d) array of N samples with d features.")
-    if len(y) not in (1, 2) or y[:1] != x[:1] or 0 in y:
-        raise DataError(f"{told} y has shape {short(y)} but x has {x[0]} samples; give one label per sample.")
+    if len(y) not in (1, 2) or y[0] != samples or 0 in y:
+        raise DataError(f"{told} y has shape {short(y)} but x has {samples} samples; give one label per sample.")
 
 
 def _labels(y: object, what: str, kind: str | None) -> tuple[np.ndarray, bool, tuple[str, ...] | None]:
@@ -108,10 +109,11 @@ def _labels(y: object, what: str, kind: str | None) -> tuple[np.ndarray, bool, t
     named = names_of(array, what)
     if named is not None:
         which, names = named
+        first, *others = names
         if kind == "targets":
-            raise DataError(f"{what} has class names such as {short(names[0])}; targets must be numbers.")
-        if len(names) < 2:
-            raise DataError(f"{what} has one class only ({short(names[0])}); a classifier needs at least two.")
+            raise DataError(f"{what} has class names such as {short(first)}; targets must be numbers.")
+        if not others:
+            raise DataError(f"{what} has one class only ({short(first)}); a classifier needs at least two.")
         two = len(names) == 2 and kind != "classes"
         return (2.0 * which - 1.0 if two else which.astype(np.float64)), True, names
     labels = numbers(array, what)
