@@ -115,12 +115,23 @@ def read(path: str | Path, what: str) -> xr.Dataset:
 
 
 def _check_seal(path: Path) -> None:
-    """Refuse a file whose bytes are not those before its seal; one without a seal is old, cut short, or was changed by another program."""
-    size = path.stat().st_size - len(_SEAL % bytes(64))
+    """Refuse a file whose bytes are not those before its seal.
+
+    One without a seal is from before there were seals, or was changed by another program; it ends where HDF5 says. Else it was cut, or its seal damaged.
+    """
+    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(size, 0))
+        head = file.read(64)
+        file.seek(max(size - len(_SEAL % bytes(64)), 0))
         seal = _SEALED.fullmatch(file.read())
-    if seal is not None and seal[1] != _hashed(path, size):
+    if seal is not None:
+        whole = seal[1] == _hashed(path, size - len(seal[0]))
+    elif not head.startswith(b"\x89HDF\r\n\x1a\n") or len(head) < 64:
+        raise ValueError("it is not NetCDF of version 4")
+    else:
+        # The address of the end of a file, by the version of its superblock (HDF5 file format specification, section II.A).
+        whole = size == int.from_bytes(head[(at := {0: 40, 1: 44}.get(head[8], 28)) : at + 8], "little")
+    if not whole:
         raise _damaged(path)
 
 
