@@ -50,7 +50,7 @@ _HOMES = {
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
         "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",
-        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "UnknownName", "UnloweredNode",
+        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "TooLarge", "UnknownName", "UnloweredNode",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -32,7 +32,7 @@ from flowlab.discrete.descend import descend
 from flowlab.discrete.sharpness import Curvature, objective_of_row
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
-from flowlab.language.state import State, names_match
+from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory
 
 MODELS = ("flow", "modified", "central", "discrete")
@@ -166,6 +166,7 @@ def begin(where: str, problem: Problem, start: State, data: Data, step: float, t
     require_x64(where)
     names_match(start, problem.network)
     problem.loss.check_labels(data)
+    shapes_match(start, problem.network, data)
     for name, value in (("step", step), ("time", time)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")

@@ -14,6 +14,7 @@ from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints
+from flowlab.language.netcdf import kind_of
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
@@ -94,11 +95,7 @@ def load(path: str | Path) -> Any:
             return StoredPoints(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab critical`.") from None
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
-            kind = opened.attrs["kind"]
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"`{path}` is no stored trajectory or other result ({type(error).__name__}: {error}); write one with `save`.") from None
+    kind = kind_of(path, "trajectory or other result")
     return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)
 
 

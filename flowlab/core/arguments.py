@@ -50,6 +50,30 @@ def count(name: str, value: Any, least: int, such: int) -> int:
     return int(value)
 
 
+def short(value: Any, most: int = 60) -> str:
+    """The print of a value as a part of one line: printable characters alone, and at most so many of them."""
+    try:
+        text = repr(value)
+    except Exception:
+        # An integer of 5,000 digits has no print, and that of a foreign class may raise anything.
+        text = f"a value of type {type(value).__name__}"
+    return _cut("".join(c if c.isprintable() else " " for c in text), most)
+
+
+def line(text: object, most: int = 60) -> str:
+    """Text of a user as a part of one line: escaped as `repr` does, without its quotes, and cut."""
+    return _cut(repr(str(text))[1:-1], most)
+
+
+def tail(path: object, most: int = 100) -> str:
+    """A path as a part of one line; of a long one the end, which tells more than the beginning."""
+    text = repr(str(path))[1:-1]
+    return text if len(text) <= most else "..." + text[3 - most :]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _shown(value: Any) -> str:
-    text = repr(value).replace("\n", " ")
-    return f"{text if len(text) <= 40 else text[:37] + '...'}, of type {type(value).__name__}"
+    return f"{short(value, 40)}, of type {type(value).__name__}"

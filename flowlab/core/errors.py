@@ -90,6 +90,10 @@ class SpecError(FlowlabError):
         self.line = line
 
 
+class TooLarge(FlowlabError):
+    """Something that needs more memory than the machine has."""
+
+
 class OutputError(FlowlabError):
     """An output that cannot be written or read."""
 

@@ -17,7 +17,7 @@ from flowlab.discrete.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
 from flowlab.language.problem import Problem
-from flowlab.language.state import State, names_match
+from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory
 
 _ROWS, _BATCH = 2_000, 64
@@ -87,6 +87,7 @@ def descend(
     how: Rule = rules[rule]()
     names_match(start, problem.network)
     problem.loss.check_labels(data)
+    shapes_match(start, problem.network, data)
     _check(problem, start, step, count, how, loss_scaled, freeze_norm, record_every)
     beta, drawn = _variant(data, how, loss_scaled, batch, momentum, nesterov, seed)
     every = record_every or max(1, math.ceil(count / _ROWS))

@@ -23,7 +23,7 @@ from flowlab.discrete.trust import minimize
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
-from flowlab.language.state import State, names_match
+from flowlab.language.state import State, names_match, shapes_match
 
 _SHARP = (1e1, 1e2, 1e3)
 """Norms, over the smallest margin of interest, at which the loss is minimised on the way to the margin."""
@@ -117,6 +117,7 @@ def max_margin(
     problem.loss.check_labels(data)
     if near is not None:
         names_match(near, problem.network)
+        shapes_match(near, problem.network, data)
         shapes = {k: tuple(int(n) for n in np.shape(v)) for k, v in near.V.items()}
     else:
         shapes = problem.network.resolve(data.d, (data.n_classes or 1) if data.kind == "classes" else 1, widths)
@@ -219,6 +220,7 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     problem = network if isinstance(network, Problem) else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
     data = admit(problem, data)
     names_match(state, problem.network)
+    shapes_match(state, problem.network, data)
     weights = {k: np.asarray(v) for k, v in state.weights().items()}
     system = System(problem, data, {k: v.shape for k, v in weights.items()})
     theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])

@@ -26,7 +26,7 @@ from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
-from flowlab.language.state import State, names_match
+from flowlab.language.state import State, names_match, shapes_match
 
 ORTHOGONAL = 1e-12
 """|cos| of the angle of θ and g up to which a part counts as scale invariant."""
@@ -83,6 +83,7 @@ def one_step(problem: Problem, state: State, data: Data, step: float, decay: flo
     require_x64("one_step")
     names_match(state, problem.network)
     problem.loss.check_labels(data)
+    shapes_match(state, problem.network, data)
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
         raise LanguageError(f"`step={step!r}` is no step size; use a finite number above zero.")
     normalised = problem.scheme.normalises

@@ -12,7 +12,7 @@ from flowlab.dynamics.driver import SOLVERS, Run
 from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger, header
 from flowlab.dynamics.plan import Plan
-from flowlab.dynamics.start import check, unit
+from flowlab.dynamics.start import check, fits, unit
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
@@ -76,6 +76,7 @@ def integrate(
 
     Raises:
         PrecisionTooLow, ShapeMismatch, DataError, UnknownName, LanguageError: for bad input, before anything is computed.
+        TooLarge: if the run does not fit into memory.
         OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
     """
     require_x64("integrate")
@@ -91,6 +92,8 @@ def integrate(
     ends = [until] if isinstance(until, Condition) else list(until)
     events = [events] if isinstance(events, Condition) else list(events)
     check(field, start, data, rtol, atol, max_steps)
+    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of unknowns only.
+    fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
     plan = Plan.of(field, data, ends, events, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
     ledger = None

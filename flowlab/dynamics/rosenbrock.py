@@ -50,6 +50,7 @@ _C = np.array([[*row, *[0.0] * (STAGES - len(row))] for row in C])
 class Rodas5P(diffrax.AbstractAdaptiveSolver):
     """Rosenbrock steps of autonomous fields with a dense Jacobian; for some hundreds of unknowns."""
 
+    dense: ClassVar[bool] = True
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = diffrax.LocalLinearInterpolation
 

@@ -7,13 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
-from flowlab.language.state import State, names_match
+from flowlab.language.state import State, names_match, shapes_match
 from flowlab.lowering.field import VectorField
 
 FINEST = 1e-14
 """Some tens of units in the last place: a relative tolerance below it asks for digits that are not there."""
+COPIES = 12
+"""Arrays of the size of a state that a step holds: the state, seven stages, the error, the next state, a copy on the host, a stored row."""
 
 
 def check(field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int) -> None:
@@ -41,10 +44,24 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
         if not (np.isfinite(size) & (size > 0)).all():
             raise ShapeMismatch(f"the norm `{name}` is {float(size.min()):g}; a direction needs a finite norm above zero, so start from other weights.")
     problem.loss.check_labels(data)
-    shapes = problem.network.resolve(data.d, data.outputs, {name: int(V.shape[0]) for name, V in start.V.items() if V.ndim})
-    for name, shape in shapes.items():
-        if start.V[name].shape != shape:
-            raise ShapeMismatch(f"the block `{name}` of the state has shape {start.V[name].shape} but network and data need {shape}.")
+    shapes_match(start, problem.network, data)
+
+
+def fits(start: State, data: Data, dense: bool) -> None:
+    """Refuse a run that cannot fit into memory: a lower bound on what its steps hold at one time, before anything is compiled.
+
+    Args:
+        start: norms and directions.
+        data: samples.
+        dense: whether steps factorise a whole Jacobian.
+
+    Raises:
+        TooLarge: with the memory it needs.
+    """
+    unknowns = sum(int(leaf.size) for leaf in jax.tree.leaves(start))
+    units = sum(int(V.shape[0]) for V in start.V.values() if V.ndim)
+    numbers = COPIES * unknowns + data.n * units + (2 * unknowns**2 if dense else 0)
+    require_memory(8 * numbers, f"a run with {unknowns} unknowns", "use smaller widths" + (', or solver="tsit5"' if dense else ""))
 
 
 def unit(field: VectorField, start: State) -> State:

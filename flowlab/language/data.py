@@ -1,13 +1,17 @@
 """Samples and labels, checked once when they are made."""
 
+from numbers import Integral
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.arguments import expects, line, short
 from flowlab.core.errors import DataError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.precision import require_x64
+from flowlab.language.arrays import as_array, finite, names_of, numbers
 
 KINDS = ("binary", "classes", "targets")
 
@@ -15,16 +19,25 @@ KINDS = ("binary", "classes", "targets")
 class Data(eqx.Module):
     """A data set.
 
+    Labels may be given as a column, (N, 1); as truth values, of which True is +1; and as class names, which are sorted: two of them are -1 and +1,
+    more are 0..C-1. Integers other than ±1 are classes, other numbers targets.
+
     Attributes:
         x: inputs, (N, d), float64.
         y: labels: ±1 as floats (`"binary"`), integers 0..C-1 (`"classes"`), or real targets (N,) or (N, o).
         name: what it is called (static).
         kind: which of the three (static); given as `"binary"`, all labels may be of one class.
         n_classes: C for `"classes"`, 2 for `"binary"`, else None (static).
+        class_names: of the classes 0..C-1, or of -1 and +1, where labels were names; else None (static).
 
     Raises:
-        DataError: if shapes do not fit, values are missing or not finite, or there is one class only.
+        DataError: if shapes do not fit, values are masked, missing or not finite, or there is one class only.
+        TooLarge: if the samples do not fit into memory.
         PrecisionTooLow: without float64.
+
+    Example:
+        >>> fl.Data([[1.0, 0.5], [-1.0, 0.2]], ["yes", "no"])
+        Data('data', n=2, d=2, kind='binary')
     """
 
     x: jax.Array
@@ -32,34 +45,29 @@ class Data(eqx.Module):
     name: str = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     n_classes: int | None = eqx.field(static=True)
+    class_names: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, x: object, y: object, *, name: str = "data", kind: str | None = None) -> None:
+    def __init__(self, x: object, y: object, *, name: str = "data", kind: str | None = None, class_names: tuple[str, ...] | None = None) -> None:
         require_x64("Data")
-        inputs, labels = _numbers(x, f"`{name}` x"), _numbers(y, f"`{name}` y")
-        if inputs.ndim != 2 or inputs.size == 0:
-            raise DataError(f"`{name}` x has shape {inputs.shape}; give a non-empty (N, d) array of N samples with d features.")
-        if labels.ndim not in (1, 2) or labels.shape[0] != inputs.shape[0]:
-            raise DataError(f"`{name}` y has shape {labels.shape} but x has {inputs.shape[0]} samples; give one label per sample.")
-        _finite(inputs, f"`{name}` x")
-        _finite(labels, f"`{name}` y")
-        self.kind = _kind(labels, kind, name)
-        self.name = name
-        self.n_classes = None
-        if self.kind == "classes":
-            labels = labels.astype(np.int64)
-            found = np.unique(labels)
-            if len(found) < 2:
-                raise DataError(f"`{name}` has one class only ({found[0]}); a classifier needs at least two.")
-            if found[0] != 0 or found[-1] != len(found) - 1:
-                raise DataError(f"`{name}` has the labels {found[:8].tolist()}; classes are numbered 0..C-1 without gaps.")
-            self.n_classes = len(found)
-        elif self.kind == "binary":
-            # Papers fold labels into inputs, so that one class is an instance; from a file it is a mistake.
-            if len(np.unique(labels)) < 2 and kind != "binary":
-                raise DataError(f'`{name}` has one class only ({labels[0]:g}); a classifier needs both -1 and +1, or say kind="binary" if that is meant.')
-            self.n_classes = 2
-        self.x = jnp.asarray(inputs, dtype=jnp.float64)
-        self.y = jnp.asarray(labels) if self.kind == "classes" else jnp.asarray(labels, dtype=jnp.float64)
+        expects("name", name, str, "a text to call the data by")
+        if kind is not None and kind not in KINDS:
+            raise DataError(f"`kind={short(kind)}` is not known; use one of {', '.join(KINDS)}.")
+        told = f"`{line(name)}`"
+        inputs = numbers(x, f"{told} x")
+        labels, whole, found = _labels(y, f"{told} y", kind)
+        fitting(inputs.shape, labels.shape, told)
+        finite(inputs, f"{told} x")
+        finite(labels, f"{told} y")
+        self.kind = _kind(labels, whole, kind, told)
+        self.name, self.n_classes, self.class_names = name, None, found or class_names
+        if self.kind != "targets":
+            labels = labels.ravel()
+            self.n_classes = _classes(labels, told) if self.kind == "classes" else 2
+        # Papers fold labels into inputs, so that one class is an instance; from a file it is a mistake.
+        if self.kind == "binary" and kind != "binary" and len(np.unique(labels)) < 2:
+            raise DataError(f'{told} has one class only ({labels[0]:g}); a classifier needs both -1 and +1, or say kind="binary" if that is meant.')
+        self.x = jnp.asarray(inputs)
+        self.y = jnp.asarray(labels.astype(np.int64) if self.kind == "classes" else labels)
 
     @property
     def n(self) -> int:
@@ -86,33 +94,58 @@ class Data(eqx.Module):
         return f"Data({self.name!r}, n={self.n}, d={self.d}, kind={self.kind!r})"
 
 
-def _numbers(values: object, what: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"its type is {array.dtype}")
-        return array if array.dtype.kind in "iu" else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what} is not an array of numbers ({error}); convert it first.") from None
+def fitting(x: tuple[int, ...], y: tuple[int, ...], told: str) -> None:
+    """Refuse shapes that are no samples and their labels; DataError with both."""
+    samples = x[0] if len(x) == 2 and 0 not in x else 0
+    if not samples:
+        raise DataError(f"{told} x has shape {short(x)}; give a non-empty (N, d) array of N samples with d features.")
+    if len(y) not in (1, 2) or y[0] != samples or 0 in y:
+        raise DataError(f"{told} y has shape {short(y)} but x has {samples} samples; give one label per sample.")
 
 
-def _finite(array: np.ndarray, what: str) -> None:
-    bad = np.argwhere(~np.isfinite(array.astype(np.float64)))
-    if len(bad):
-        place = ", ".join(f"{name} {i}" for name, i in zip(("row", "column"), bad[0], strict=False))
-        raise DataError(f"{what} has {array[tuple(bad[0])]} at {place} ({len(bad)} such values); remove or fill them.")
+def _labels(y: object, what: str, kind: str | None) -> tuple[np.ndarray, bool, tuple[str, ...] | None]:
+    """Labels as float64, whether they were integers, and the class names where they were text."""
+    array = as_array(y, what)
+    named = names_of(array, what)
+    if named is not None:
+        which, names = named
+        first, *others = names
+        if kind == "targets":
+            raise DataError(f"{what} has class names such as {short(first)}; targets must be numbers.")
+        if not others:
+            raise DataError(f"{what} has one class only ({short(first)}); a classifier needs at least two.")
+        two = len(names) == 2 and kind != "classes"
+        return (2.0 * which - 1.0 if two else which.astype(np.float64)), True, names
+    labels = numbers(array, what)
+    column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
+    if array.dtype.kind == "b" and column and kind in (None, "binary"):
+        return 2.0 * labels - 1.0, True, None
+    integers = array.dtype.kind in "iu" or (array.dtype.kind == "O" and all(isinstance(v, Integral) for v in array.ravel().tolist()))
+    return labels, integers, None
 
 
-def _kind(labels: np.ndarray, kind: str | None, name: str) -> str:
-    signs = labels.ndim == 1 and bool(np.isin(labels, (-1, 1)).all())
-    whole = labels.ndim == 1 and labels.dtype.kind in "iu"
+def _kind(labels: np.ndarray, whole: bool, kind: str | None, told: str) -> str:
+    column = labels.size == len(labels)
+    signs = column and bool(np.isin(labels, (-1, 1)).all())
     if kind is None:
-        return "binary" if signs else "classes" if whole else "targets"
-    if kind not in KINDS:
-        raise DataError(f"`kind={kind!r}` is not known; use one of {', '.join(KINDS)}.")
+        return "binary" if signs else "classes" if column and whole else "targets"
     if kind == "binary" and not signs:
-        odd = next(v for v in np.unique(labels) if v not in (-1, 1))
-        raise DataError(f"`{name}` has the label {odd:g}, outside -1 and +1; relabel the two classes.")
-    if kind == "classes" and not (labels.ndim == 1 and bool((labels == np.round(labels)).all())):
-        raise DataError(f"`{name}` has labels that are not integers; classes are numbered 0..C-1.")
+        odd = next(iter(v for v in np.unique(labels) if v not in (-1, 1)), None)
+        remedy = "give 2*y - 1" if bool(np.isin(labels, (0, 1)).all()) else "relabel the two classes"
+        label = f"the label {odd:g}, outside -1 and +1" if odd is not None else f"labels of shape {labels.shape}"
+        raise DataError(f"{told} has {label}; {remedy}.")
+    if kind == "classes" and not (column and bool((labels == np.round(labels)).all())):
+        raise DataError(f"{told} has labels that are not one integer per sample; classes are numbered 0..C-1.")
     return kind
+
+
+def _classes(labels: np.ndarray, told: str) -> int:
+    """How many classes there are; DataError unless they are 0..C-1."""
+    found = np.unique(labels)
+    if len(found) < 2:
+        raise DataError(f"{told} has one class only ({found[0]:.17g}); a classifier needs at least two.")
+    # Compared as float64: an integer type would wrap labels beyond its range.
+    if not np.array_equal(found, np.arange(len(found))):
+        some = ", ".join(f"{int(v)}" if v == round(v) and abs(v) < 1e20 else f"{v:g}" for v in [*found[:6], *found[6:][-1:]])
+        raise DataError(f"{told} has the labels {some}; classes are numbered 0..C-1 without gaps; for numbers that are not classes say kind=\"targets\".")
+    return len(found)

@@ -77,6 +77,15 @@ class Expr:
         told = f"{self.op} {self.params[0]}" if self.params else self.op
         return f"<Expr {told}, {len(self.args)} operands>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A list of nodes that point back, so that copies of long chains need no deep recursion and keep what is shared.
+        place: dict[int, int] = {}
+        listed = []
+        for node in self.nodes():
+            place[id(node)] = len(place)
+            listed.append((node.op, tuple(place[id(arg)] for arg in node.args), node.params))
+        return _joined, (listed,)
+
     @property
     def T(self) -> "Expr":
         """The transpose of a matrix."""
@@ -96,6 +105,14 @@ class Expr:
                 # Of a product the right factor first: in `W2 @ relu(W1 @ x)` the layer next to the input is met first.
                 last_first = node.args if node.op == "matmul" else node.args[::-1]
                 stack.extend((arg, False) for arg in last_first if id(arg) not in seen)
+
+
+def _joined(listed: list[tuple[str, tuple[int, ...], tuple[Any, ...]]]) -> Expr:
+    """The last of the nodes that `Expr.__reduce__` listed."""
+    nodes: list[Expr] = []
+    for op, places, params in listed:
+        nodes.append(Expr(op, tuple(nodes[i] for i in places), params))
+    return nodes[-1]
 
 
 def exact(number: Number) -> Fraction:

@@ -79,13 +79,15 @@ class Loss(ABC):
             return
         found = np.unique(np.asarray(data.y))
         shown = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
+        labels = f"{data.kind} {f'of shape {data.y.shape}' if data.y.ndim > 1 else shown}"
+        zero_one = data.y.ndim == 1 and bool(np.isin(found, (0, 1)).all())
         wanted = {"binary": "labels -1 and +1", "classes": "integer classes 0..C-1", "targets": "real targets"}[self.labels]
         other = {
-            "binary": 'choose two classes, or a loss for classes such as "cross_entropy"',
-            "classes": 'use a binary loss such as "exponential", or integer labels',
+            "binary": "give 2*y - 1" if zero_one else 'choose two classes, or a loss for classes such as "cross_entropy"',
+            "classes": 'say `Data(…, kind="classes")`, or use a binary loss such as "exponential"',
             "targets": "convert the labels to floats",
         }[self.labels]
-        raise DataError(f'the loss "{self.name}" needs {wanted}, but the labels are {shown}; {other}.')
+        raise DataError(f'the loss "{self.name}" needs {wanted}, but the labels are {labels}; {other}.')
 
 
 def _no_gradient(value: Any) -> Any:

@@ -257,11 +257,19 @@ class Network:
         """What rebuilds this network: text and declared shapes."""
         return {"expression": self.text, "shapes": {k: list(v) for k, v in sorted(self.declared.items())}}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Types and texts are kept by the identity of nodes, which copies do not have.
+        return _rebuilt, (self.expression, self.declared)
+
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
         return f"Network({_short(self.text)!r})"
+
+
+def _rebuilt(expression: Expr, declared: Mapping[str, tuple[int | str, ...]]) -> Network:
+    return Network(expression, shapes=declared)
 
 
 def _declared(shapes: Any) -> dict[str, tuple[int | str, ...]]:

@@ -1,5 +1,6 @@
 """Norms and directions of all weight blocks at one moment."""
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -9,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import expects, line
 from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
+from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
@@ -52,6 +54,8 @@ class State(eqx.Module):
         if not weights:
             raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
         # In numpy, because every eager operation of jax compiles once per shape.
+        for name, w in weights.items():
+            require_memory(16 * math.prod(np.shape(w)), f"the block `{line(name)}` of shape {np.shape(w)}", "use smaller widths")
         arrays = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
         with np.errstate(over="ignore", invalid="ignore"):
             rho = {name: np.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
@@ -100,6 +104,7 @@ def initial_state(
 
     Raises:
         ShapeMismatch: if widths are missing or contradict each other, or `scale` makes a norm that is not finite.
+        TooLarge: if the weights do not fit into memory.
         LanguageError: for a seed that is not an integer from 0 on.
     """
     require_x64("initial_state")
@@ -108,6 +113,9 @@ def initial_state(
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         raise FlowlabError(f"`scale={scale!r}` is no scale; use a finite number above zero.")
     shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
+    largest = max(shapes, key=lambda name: math.prod(shapes[name]))
+    # The draw, the weights, and their directions.
+    require_memory(24 * sum(map(math.prod, shapes.values())), f"a state whose block `{largest}` has the shape {shapes[largest]}")
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         # What is too large is refused below, in one sentence.
@@ -116,7 +124,7 @@ def initial_state(
 
 
 def names_match(state: State, network: Network) -> None:
-    """Refuse a state whose blocks are not those of the network.
+    """Refuse a state whose blocks are not those of the network, or whose directions are none.
 
     Raises:
         ShapeMismatch: naming the block; LanguageError: for what is no state.
@@ -125,11 +133,35 @@ def names_match(state: State, network: Network) -> None:
     if set(state.V) != set(network.weights):
         odd = sorted(set(state.V) ^ set(network.weights))
         raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")
-    wanted = {k: v.shape for k, v in inner(state.V, state.V, state.per).items()}
-    found = {k: jnp.shape(v) for k, v in state.rho.items()}
-    for name in sorted({*wanted, *found}):
-        if wanted.get(name) != found.get(name):
+    # In numpy, because every eager operation of jax compiles once per shape.
+    V = {name: np.asarray(v) for name, v in state.V.items()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = {k: np.asarray(v) for k, v in inner(V, V, state.per).items()}
+    found = {k: np.shape(v) for k, v in state.rho.items()}
+    for name in sorted({*squares, *found}):
+        wanted = squares[name].shape if name in squares else None
+        if wanted != found.get(name):
             raise ShapeMismatch(
-                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {wanted.get(name, 'none')}; "
+                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {'none' if wanted is None else wanted}; "
                 "make the state with `State.from_weights`."
             )
+        # Weights that are zero have no direction, and need none.
+        square = squares[name]
+        bad = ~np.isfinite(square) | ((square == 0) & (np.asarray(state.rho[name]) != 0))
+        if bad.any():
+            where = f"`{name}`" if square.ndim == 0 else f"`{name}`, row {int(np.argmax(bad)) + 1},"
+            raise ShapeMismatch(f"the direction {where} has length {np.sqrt(square[bad].flat[0]):g}; a direction needs a finite length above zero.")
+
+
+def shapes_match(state: State, network: Network, data: Data) -> None:
+    """Refuse a state, whose blocks are those of the network, if their shapes are not those that network and data need; ShapeMismatch with the block."""
+    found = {name: np.shape(v) for name, v in state.V.items()}
+    widths = {name: shape[0] for name, shape in found.items() if shape}
+    # A width that neither samples nor rows tell is the number of some columns.
+    told = {network.input_dim, *network.output_shape, *(shape[0] for shape in network.shapes.values() if shape)}
+    for name, shape in network.shapes.items():
+        if len(shape) == len(found[name]) == 2 and isinstance(shape[1], str) and shape[1] not in told:
+            widths.setdefault(shape[1], found[name][1])
+    for name, shape in network.resolve(data.d, data.outputs, widths).items():
+        if found[name] != shape:
+            raise ShapeMismatch(f"the block `{name}` of the state has shape {found[name]} but network and data need {shape}.")

@@ -1,9 +1,6 @@
 """The result of a run: states over time as a labelled data set, and how the run ended."""
 
-import importlib.util
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.errors import LanguageError
 from flowlab.core.provenance import provenance
+from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -126,6 +124,10 @@ class Trajectory:
             return self.__dict__["dataset"]
         raise AttributeError(f"a trajectory has no `{name}`.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A trajectory is copied with its data set, which replaces what builds it.
+        return {"dataset": self.dataset} | self.__dict__
+
     @property
     def kind(self) -> str:
         """`"flow"` or `"descent"`."""
@@ -157,50 +159,25 @@ class Trajectory:
         return State(rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()}, V=V, per=self.problem.per)
 
     def save(self, path: str | Path) -> Path:
-        """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing.
+        """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing, with a checksum over all it holds.
 
         Raises:
             OutputError: if it cannot be written, or Zarr is not installed.
         """
-        path = Path(path)
-        if path.suffix not in (".nc", ".zarr"):
-            raise OutputError(f"`{path.name}` has no known format; use a name that ends in .nc (NetCDF) or .zarr.")
-        # Beside the target, so that the last move is one step on one disk.
-        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            if path.suffix == ".zarr":
-                _need_zarr(path)
-                self.dataset.to_zarr(part, mode="w", consolidated=False, zarr_format=2)
-                if path.is_dir():
-                    shutil.rmtree(path)
-            else:
-                self.dataset.to_netcdf(part, engine="h5netcdf")
-            os.replace(part, path)
-        except OSError as error:
-            raise OutputError(f"`{path}` cannot be written ({error.strerror or error}); choose another folder.") from None
-        finally:
-            if part.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-            part.unlink(missing_ok=True)
-        return path
+        return netcdf.write(self.dataset, path, (".nc", ".zarr"))
 
     @classmethod
     def load(cls, path: str | Path, data: Data | None = None) -> "Trajectory":
-        """Read a saved trajectory; `data` is not stored and can be given again.
+        """Read a saved trajectory; `data` is not stored and can be given again. One without a checksum, from before there were any, comes with a warning.
 
         Raises:
-            OutputError: if the file is missing or was not written by `save`.
+            OutputError: if the file is missing, damaged, or was not written by `save`.
         """
-        stored: dict[str, Any] = {"engine": "h5netcdf"}
-        if Path(path).suffix == ".zarr":
-            _need_zarr(Path(path))
-            stored = {"engine": "zarr", "consolidated": False}
+        dataset = netcdf.read(path, "trajectory")
         try:
-            with xr.open_dataset(path, **stored) as opened:
-                dataset = opened.load()
             return cls.restored(dataset, data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(f"`{path}` is no stored trajectory ({type(error).__name__}: {error}); write one with `save`.") from None
+        except Exception as error:
+            raise netcdf.not_one(path, "trajectory", error) from None
 
     @classmethod
     def restored(cls, dataset: xr.Dataset, data: Data | None = None) -> "Trajectory":
@@ -255,11 +232,6 @@ def _table(
         outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **extra,
     )  # fmt: skip
     return xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
-
-
-def _need_zarr(path: Path) -> None:
-    if importlib.util.find_spec("zarr") is None:
-        raise OutputError(f"`{path}` needs the package zarr; install it by `pip install \"flowlab[zarr]\"`, or use a name that ends in .nc.")
 
 
 def _attrs(long_name: str) -> dict[str, str]:

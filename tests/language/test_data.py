@@ -16,7 +16,7 @@ BAD = [
     (X[0], Y, "shape"),
     (np.zeros((0, 2)), [], "non-empty"),
     (np.zeros((3, 0)), Y, "non-empty"),
-    (np.where(X == 3, np.nan, X), Y, "row 1, column 1"),
+    (np.where(X == 3, np.nan, X), Y, "row 2, column 2"),
     (np.where(X == 3, np.inf, X), Y, "inf"),
     (X, [1, np.nan, -1], "nan"),
     (X, [0, 2, 2], "0..C-1"),
