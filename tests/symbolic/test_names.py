@@ -74,7 +74,8 @@ def test_a_block_called_like_a_quantity_of_the_program():
             sides = [name for name, _ in program_lines(flow.program, tex)]
             assert len(set(sides)) == len(sides)
     told = fl.derive(fl.Problem("y @ relu(W @ x)", coordinates="weights"), verify=False).text("matrix", steps=False)
-    assert "D_1 = y_ * Psi" in told
+    assert "D_1 = W_y @ Psi * relu'(Z_1)" in told
+    assert "W_y is the block y" in told
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
