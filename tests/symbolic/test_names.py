@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowlab as fl
-from flowlab.symbolic.names import index, symbol
+from flowlab.symbolic.names import index, labels, symbol
 from flowlab.symbolic.printing import named, program_lines
 
 ODD = [
@@ -87,3 +87,69 @@ def test_odd_names_compile(tmp_path, depth):
         (tmp_path / f"{i}.tex").write_text(flow.latex(depth, standalone=True))
         done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
+
+
+GREEK = ("alpha", "beta", "lambda", "mu", "theta", "omega", "Gamma", "Omega")
+
+
+@pytest.mark.parametrize("name", GREEK)
+def test_greek_names_are_greek_letters(name):
+    assert symbol(name) == index(name) == f"\\{name}"
+    assert symbol(f"{name}2") == f"\\{name}_{{2}}"
+    assert symbol(f"{name}_") == f"{{\\{name}\\_}}"
+    flow = fl.derive(fl.Problem(f"{name} @ x", coordinates="weights"), verify=False)
+    for depth in ("structural", "matrix"):
+        assert f"\\{name}" in flow.latex(depth)
+        assert "mathrm" not in flow.latex(depth)
+        assert f"{name}" in flow.text(depth)
+
+
+TAKEN = ("R", "s", "psi", "rho", "Psi", "X", "N", "D_1", "A_1", "T_1", "G_W1", "F", "Q", "y", "f", "q", "L", "V_W1", "p_W1", "Z_1", "rho_W1", "psi_n")
+
+
+def count(word: str, text: str) -> int:
+    """How often a symbol stands in what is below the header."""
+    return len(re.findall(rf"(?<!\w){word}(?!\w)", text.partition("\n\n")[2]))
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_block_is_never_printed_like_a_symbol_of_the_equations(name):
+    """The symbol stands where it stands for a block of any name; the block has a label, and the header says which."""
+    network, other = (
+        fl.Network(f"sum(relu({block} * x) * (W1 * relu(x)))", shapes=dict.fromkeys((block, "W1"), ("d",))) for block in (name, "W7")
+    )
+    for coordinates in ("polar", "weights"):
+        settings = {"coordinates": coordinates, "reduction": "mean", "decay": 0.1}
+        flow, usual = (fl.derive(fl.Problem(n, "logistic", **settings), verify=False) for n in (network, other))
+        label = labels(flow.problem).text[name]
+        assert label == f"W_{name}" or (coordinates == "weights" and count(name, usual.text("matrix")) == 0)
+        for depth in ("structural", "matrix"):
+            told = flow.text(depth)
+            if label == name:
+                assert count(name, usual.text(depth)) == 0
+                continue
+            assert count(name, told) == count(name, usual.text(depth))
+            assert f"{label} is the block {name}" in told
+            assert rf"\texttt{{{name.replace('_', chr(92) + '_')}}}" in flow.latex(depth)
+        assert "W_y[1]" in flow.component(2, 2).text() or name != "y" or coordinates == "polar"
+
+
+def test_a_label_is_no_other_block():
+    network = fl.Network("W_R @ relu(R @ x)")
+    told = labels(fl.Problem(network)).text
+    assert told == {"R": "W_R_", "W_R": "W_R"}
+    assert labels(fl.Problem("W2 @ relu(W1 @ x + b)")).changed == {}
+
+
+def test_two_functions_of_one_pre_activation_have_one_name_each():
+    told = fl.derive(fl.Problem("W2 @ relu(W1 @ x) + W3 @ abs(W1 @ x)", coordinates="weights"), verify=False).text("matrix", steps=False)
+    assert "A_1 = relu(Z_1)" in told
+    assert "_ =" not in told
+    assert "T_1 = abs(Z_1)" in told
+
+
+def test_transposes_are_taken_where_they_are():
+    flow = fl.derive(fl.Problem("W.T @ relu(W @ x)", "square", coordinates="weights"), verify=False)
+    assert "D_1 = W @ Psi * relu'(Z_1)" in flow.text("matrix", steps=False)
+    assert "G_W = A_1 @ Psi.T + D_1 @ X.T" in flow.text("matrix", steps=False)
+    assert r"\Delta_{1} &= W \Psi \odot \operatorname{relu}'(Z_{1})" in flow.latex("matrix", steps=False)
