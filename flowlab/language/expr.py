@@ -101,7 +101,7 @@ class Expr:
 
 
 def shown(value: object, longest: int = 60) -> str:
-    """What a user wrote, as an error quotes it: on one line, control characters escaped, its middle left out where it is long."""
+    """What a user wrote, as an error quotes it: one line, control characters escaped, without its middle where long."""
     line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else repr(value)
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     half = (longest - 3) // 2
@@ -115,7 +115,8 @@ def exact(number: Number) -> Fraction:
         LanguageError: if it is not a finite real number.
     """
     if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
-        raise LanguageError(f"`{shown(repr(number))}` is not a number; numbers, weights and the input `x` make an expression.")
+        told = f"`{shown(repr(number))}` is not a number"
+        raise LanguageError(f"{told}; numbers, weights and the input `x` make an expression.")
     if isinstance(number, float) and not abs(number) < float("inf"):
         raise LanguageError(f"`{number}` is not finite; use a finite number.")
     found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
@@ -126,7 +127,8 @@ def exact(number: Number) -> Fraction:
 
 def _operand(value: object, sign: str) -> Expr:
     if not isinstance(value, Expr):
-        raise LanguageError(f"`{sign}` needs an expression on both sides, not `{shown(repr(value))}`; a constant is a weight of its own.")
+        told = f"`{sign}` needs an expression on both sides, not `{shown(repr(value))}`"
+        raise LanguageError(f"{told}; a constant is a weight of its own.")
     return value
 
 

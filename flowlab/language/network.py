@@ -28,8 +28,8 @@ class Network:
     Args:
         expression: text such as `"W2 @ relu(W1 @ x)"`, or an expression built with operators.
         shapes: declared shapes of weight blocks, with integers or names as dimensions. Undeclared blocks are matrices
-            when their name starts with a capital letter, else vectors (scalars where they meet a scalar in a sum or a product:
-            `c` in `a @ x + c`, `u` in `u * (a @ x)`).
+            when their name starts with a capital letter, else vectors, or scalars where they meet a scalar in a sum or
+            a product: `c` in `a @ x + c`, `u` in `u * (a @ x)`.
 
     Raises:
         LanguageError: if the text is outside the language, or no weight or no input occurs in it.
@@ -55,24 +55,29 @@ class Network:
                     order.setdefault(arg.params[0])
         self.weights: tuple[str, ...] = tuple(order)
         if not order:
-            raise LanguageError("a network needs at least one weight block besides the input `x`; write for example 'W @ x'.")
+            raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
         if not any(node.op == "input" for node in self.nodes):
             read = shown(", ".join(f"`{name}`" for name in order), 120)
-            raise LanguageError(f"a network has one input, which is named `x`, but {read} are read as weight blocks; write `x` for the input.")
+            told = f"a network has one input, which is named `x`, but {read} are read as weight blocks"
+            raise LanguageError(f"{told}; write `x` for the input.")
         for name in declared:
             if name not in order:
                 guess = nearest(name, list(order))
                 known = guess or self.weights[0]
-                raise UnknownName(f"`shapes` names `{shown(name)}`, which the network does not have; did you mean `{known}`?")
+                told = f"`shapes` names `{shown(name)}`, which the network does not have"
+                raise UnknownName(f"{told}; did you mean `{known}`?")
         for node in self.nodes:
             if node.op == "weight" and node.params[1] is not None:
                 given = _declared({node.params[0]: node.params[1]})[node.params[0]]
                 if declared.setdefault(node.params[0], given) != given:
                     both = f"{shown(declared[node.params[0]])} and {shown(given)}"
-                    raise ShapeMismatch(f"the block `{node.params[0]}` is declared with the shapes {both}; declare it once.")
+                    told = f"the block `{node.params[0]}` is declared with the shapes {both}"
+                    raise ShapeMismatch(f"{told}; declare it once.")
         for name, shape in declared.items():
-            if len(shape) > 2 or not all(NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape):
-                raise LanguageError(f"`shapes[{name!r}] = {shown(repr(shape))}` is no shape; use at most two positive integers or names.")
+            fits = (NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape)
+            if len(shape) > 2 or not all(fits):
+                told = f"`shapes[{name!r}] = {shown(repr(shape))}` is no shape"
+                raise LanguageError(f"{told}; use at most two positive integers or names.")
         self.declared = declared
 
     def _infer(self) -> None:
@@ -101,7 +106,8 @@ class Network:
             word.admit(_short(made.text), node.args, node.params)
             kind = word.shape(shapes, types, _short(made.text), told, node.params)
             if kind.sampled and kind.rank > 1:
-                raise ShapeMismatch(f"`{_short(made.text)}` is a matrix of its own for every sample; multiply what stands behind it instead, `s * (W @ x)`.")
+                told = f"`{_short(made.text)}` is a matrix of its own for every sample"
+                raise ShapeMismatch(f"{told}; multiply what stands behind it instead, `s * (W @ x)`.")
             self._types[key] = kind
             # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
             self._texts[key] = made if len(made.text) <= 20_000 else Piece(made.text[:100] + "...")
@@ -206,7 +212,8 @@ class Network:
         for name, size in (widths or {}).items():
             expects("widths", name, str, "names of blocks as keys")
             if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size < 2**31:
-                raise ShapeMismatch(f"`widths[{shown(repr(name))}] = {shown(size)}` is no width; use a positive integer.")
+                told = f"`widths[{shown(repr(name))}] = {shown(repr(size))}` is no width"
+                raise ShapeMismatch(f"{told}; use a positive integer.")
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
             elif name in names:
@@ -214,12 +221,14 @@ class Network:
             else:
                 known = [*self.weights, *sorted(names)]
                 guess = nearest(name, known) or known[0]
-                raise UnknownName(f"`widths` names `{shown(name)}`, which `{_short(self.text)}` does not have; did you mean `{shown(guess)}`?")
+                told = f"`widths` names `{shown(name)}`, which `{_short(self.text)}` does not have"
+                raise UnknownName(f"{told}; did you mean `{shown(guess)}`?")
         for block, shape in self.shapes.items():
             for dim in shape:
                 if isinstance(dim, str) and dim not in sizes:
                     if default_width is None:
-                        raise ShapeMismatch(f"the width `{shown(dim)}` of `{block}` is not known; give it with `widths={{{block!r}: 16}}`.")
+                        told = f"the width `{shown(dim)}` of `{block}` is not known"
+                        raise ShapeMismatch(f"{told}; give it with `widths={{{block!r}: 16}}`.")
                     sizes[dim] = default_width
         return {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
 

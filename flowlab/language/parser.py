@@ -32,7 +32,8 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         raise LanguageError(f"the expression has {len(text)} characters; at most {LONGEST} are read.")
     if not text.isascii():
         odd = next(c for c in text if not c.isascii())
-        raise LanguageError(f"the expression has the character {odd!r}; names are plain letters, digits and `_`, Greek ones spelt out (`alpha`).")
+        names = "names are plain letters, digits and `_`, Greek ones spelt out (`alpha`)"
+        raise LanguageError(f"the expression has the character {odd!r}; {names}.")
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
@@ -56,7 +57,7 @@ _KEYWORDS = re.compile(rf"\b(?:{'|'.join(k for k in keyword.kwlist if k.islower(
 
 def _with_keywords(text: str) -> tuple[str, ast.Expression | None]:
     """The text read once more with Python's keywords as names; None where it is no expression even so."""
-    # Python reads names in their normal form but keywords letter by letter, so one wide letter makes a name of a keyword.
+    # Python reads names in their normal form but keywords letter by letter: one wide letter makes a keyword a name.
     marked = _KEYWORDS.sub(lambda word: chr(ord(word.group()[0]) + 0xFEE0) + word.group()[1:], text)
     try:
         return marked, ast.parse(marked, mode="eval")
@@ -114,7 +115,8 @@ class _Reader:
             case ast.Name() | ast.Constant():
                 return []
             case ast.BinOp(op=ast.BitXor()):
-                raise LanguageError(f"`^` in `{self.quote(node)}` is no operator of the language; write powers with `**`, as in `W**2`.")
+                told = f"`^` in `{self.quote(node)}` is no operator of the language"
+                raise LanguageError(f"{told}; write powers with `**`, as in `W**2`.")
         raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
 
     def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
@@ -175,7 +177,8 @@ class _Reader:
             known = sorted([*activations.names(), *FUNCTIONS])
             guess = nearest(name, known)
             hint = f" did you mean `{guess}`?" if guess else ""
-            raise UnknownName(f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function;{hint} Known: {shown(', '.join(known), 130)}.")
+            told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
+            raise UnknownName(f"{told};{hint} Known: {shown(', '.join(known), 130)}.")
 
     def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:

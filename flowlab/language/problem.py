@@ -63,14 +63,17 @@ class Problem:
             )
         blocks = self.network.weights
         if decay is not None and not isinstance(decay, Real | Mapping):
-            raise LanguageError(f"`decay={shown(repr(decay))}` is no coefficient; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
+            told = f"`decay={shown(repr(decay))}` is no coefficient"
+            raise LanguageError(f"{told}; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
         given = dict(decay) if isinstance(decay, Mapping) else dict.fromkeys(blocks, decay or 0.0)
         for name, value in given.items():
             if name not in blocks:
                 guess = nearest(str(name), blocks) or blocks[0]
-                raise UnknownName(f"`decay` names `{shown(name)}`, which the network does not have; did you mean `{guess}`?")
+                told = f"`decay` names `{shown(name)}`, which the network does not have"
+                raise UnknownName(f"{told}; did you mean `{guess}`?")
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
-                raise LanguageError(f"`decay[{name!r}] = {shown(repr(value))}` is no coefficient; use a finite number, zero or above.")
+                told = f"`decay[{name!r}] = {shown(repr(value))}` is no coefficient"
+                raise LanguageError(f"{told}; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}
 
     @cached_property
@@ -166,7 +169,8 @@ class Problem:
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         guess = nearest(str(value), known)
-        raise UnknownName(f"`{what}={shown(repr(value))}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}.")
+        hint = f" did you mean `{guess}`?" if guess else ""
+        raise UnknownName(f"`{what}={shown(repr(value))}` is not known;{hint} Known: {', '.join(known)}.")
     return value
 
 

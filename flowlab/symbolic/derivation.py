@@ -108,7 +108,8 @@ def _homogeneity(problem: Problem, book: Book) -> None:
     # Names are set here: a block may be called `rho`, or end with an underscore.
     named = labels(problem)
     text = ", ".join(f"kappa({named.text.get(g, g)}) = {k}" for g, k in problem.degrees.items()) if short else count
-    tex = ", ".join(rf"$\kappa({named.tex.get(g, symbol(g))}) = {k}$" for g, k in problem.degrees.items()) if short else count
+    told = (rf"$\kappa({named.tex.get(g, symbol(g))}) = {k}$" for g, k in problem.degrees.items())
+    tex = ", ".join(told) if short else count
     book.record("scaling degrees", why + text,
                 "f(..., c W_k, ...; x) = c^kappa_k f(W; x)", r"f(\dots, cW_k, \dots; x) = c^{\kappa_k} f(W;x)", prose(why) + tex)  # fmt: skip
     book.record("product of norms", "scale every block from $V_k$ to $W_k = rho_k V_k$ in turn", "f(W; x) = R f(V; x),  R = prod_k rho_k^kappa_k",

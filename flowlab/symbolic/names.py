@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from flowlab.language.problem import Problem
 
 _TAKEN = ("V", "v", "G", "Z", "A", "T", "p")
-"""Letters that carry a number as their index: V_{1} is the direction of W1 and Z_{1} a pre-activation, so blocks V1 and Z1 stand upright."""
+"""Letters that carry a number as their index: V_{1} is the direction of W1, so blocks V1 and Z1 stand upright."""
 
 _GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"]
+    (
+        *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
+        *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+        *("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"),
+    )
 )
 """Letters that LaTeX has a command for."""
 
@@ -25,7 +29,7 @@ _DECAYED = r"|omega(?:_\w+)?"
 
 @dataclass(frozen=True)
 class Labels:
-    """What blocks are called in equations, as text and as LaTeX: by their name, or W_name where the equations have a symbol of that name."""
+    """What blocks are called in equations: by name, or W_name where the equations have a symbol of that name."""
 
     text: Mapping[str, str]
     tex: Mapping[str, str]
@@ -60,7 +64,7 @@ def label_all(blocks: Iterable[str], polar: bool, homogeneous: bool, decayed: bo
 
 
 def symbol(name: str) -> str:
-    """A block name as LaTeX: W1 becomes W_{1}, Greek names their letters, other names keep their letters and every underscore."""
+    """A block name as LaTeX: W1 becomes W_{1}, alpha its letter; other names keep all letters and underscores."""
     head = name.rstrip("0123456789")
     if head.endswith("_"):
         # W_1 is not W1: an underscore before the number is part of the name.

@@ -30,7 +30,10 @@ _READING = (
 )
 """How notation beyond matrix algebra is read, where it occurs."""
 _READING_TEX = (
-    (r"\\operatorname\{(?:sum|mean)\}", r"$\operatorname{sum}(A)$ and $\operatorname{mean}(A)$ go down every column of $A$"),
+    (
+        r"\\operatorname\{(?:sum|mean)\}",
+        r"$\operatorname{sum}(A)$ and $\operatorname{mean}(A)$ go down every column of $A$",
+    ),
     (r"\\operatorname\{ones\}", r"$\operatorname{ones}(A)$ is a column of ones with as many rows as $A$"),
     (r"\\operatorname\{rows\}", r"$\operatorname{rows}(A)$ is the number of rows of $A$"),
     (r"\\langle", r"$\langle A, B\rangle$ adds up all entries of $A \odot B$"),
@@ -49,13 +52,13 @@ def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> st
         words = f"loss: {problem.loss.name}, scheme: {problem.scheme.name}, per {problem.per}"
         words += f", {problem.coordinates} coordinates, {problem.reduction} over samples"
         parts.append(f"{problem.network.text}   [{problem.network.symmetry.kind}]\n{words}")
-    changed = labels(problem).changed
-    if changed:
-        told = ", ".join(f"${labels(problem).tex[b]}$ is the block {_verbatim(b)}" if tex else f"{label} is the block {b}" for b, label in changed.items())
-        if tex:
-            parts.append(f"Some blocks have the name of another symbol: {told}.")
-        else:
-            parts[0] += f"\nsome blocks have the name of another symbol: {told}"
+    known = labels(problem)
+    if known.changed and tex:
+        told = ", ".join(f"${known.tex[b]}$ is the block {_verbatim(b)}" for b in known.changed)
+        parts.append(f"Some blocks have the name of another symbol: {told}.")
+    elif known.changed:
+        told = ", ".join(f"{label} is the block {b}" for b, label in known.changed.items())
+        parts[0] += f"\nsome blocks have the name of another symbol: {told}"
     if steps and flow.steps:
         parts.append(_steps(flow, tex))
     if depth == "structural":
@@ -111,13 +114,18 @@ def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
     problem = flow.problem
     loss = problem.loss
     if tex:
-        told = [r"Samples are the columns of $X$ and of what depends on it, $y$ holds the labels, vectors are columns, $\odot$ is entrywise",
-                r"$\mathbf 1$ is a column of ones of fitting length", rf"$\ell_{{\text{{{loss.name.replace('_', ' ')}}}}}(f, y) = {loss.latex()}$"]  # fmt: skip
+        told = [
+            "Samples are the columns of $X$ and of what depends on it, $y$ holds the labels, vectors are columns",
+            r"$\odot$ is entrywise, $\mathbf 1$ is a column of ones of fitting length",
+            rf"$\ell_{{\text{{{loss.name.replace('_', ' ')}}}}}(f, y) = {loss.latex()}$",
+        ]
     else:
         meaning = (loss.__doc__ or "").partition("\n")[0].partition(";")[0].rstrip(".")
-        told = ["samples are the columns of X and of what depends on it, y holds the labels, vectors are columns",
-                "@ is the matrix product; * and / go entry by entry, where a single row or column is repeated to fit",
-                f"grad_f {loss.name}(F, y) has the gradients in f of {meaning}"]  # fmt: skip
+        told = [
+            "samples are the columns of X and of what depends on it, y holds the labels, vectors are columns",
+            "@ is the matrix product; * and / go entry by entry, where a single row or column is repeated to fit",
+            f"grad_f {loss.name}(F, y) has the gradients in f of {meaning}",
+        ]
     if problem.coordinates == "polar":
         direction = ("v_k/|v_k|", r"v_k/\lVert v_k\rVert") if problem.scheme.normalises else ("V_k", "V_k")
         told.append(rf"weights are $W_k = \rho_k {direction[1]}$" if tex else f"weights are W_k = rho_k {direction[0]}")
@@ -126,7 +134,8 @@ def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
     if any(problem.decay.values()):
         of = {group: problem.decay[members[0]] for group, members in problem.groups.items()}
         values = ", ".join(rf"$\omega_{{{index(g)}}} = {c!r}$" if tex else f"omega_{g} = {c!r}" for g, c in of.items())
-        told.append((r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2") + f" belongs to the loss with {values}")
+        penalty = r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2"
+        told.append(f"{penalty} belongs to the loss with {values}")
     told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
     return "; ".join(told) + "." if tex else "\n".join(told)
 
@@ -155,16 +164,17 @@ def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool)
 
 
 def _dot(flow: "FlowEquations", block: str, tex: bool) -> str:
-    return rf"\dot {{{labels(flow.problem).tex[block]}}}" if tex else f"d {labels(flow.problem).text[block]}/dt"
+    known = labels(flow.problem)
+    return rf"\dot {{{known.tex.get(block, symbol(block))}}}" if tex else f"d {known.text.get(block, block)}/dt"
 
 
 def _for_block(text: str, flow: "FlowEquations", e: "Equation", tex: bool) -> str:
     """The generic index k replaced by the block's name, all at once: a block may itself be called `a_k`."""
     named = labels(flow.problem)
     if tex:
-        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{named.tex.get(e.block, '')}}}"}
+        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{named.tex.get(e.block, symbol(e.block))}}}"}
         return re.sub(r"\\rho_\{k\}|W_k|_(?:\{k\}|k)(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{{{index(e.block)}}}"), text)
-    becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": named.text.get(e.block, "")}
+    becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": named.text.get(e.block, e.block)}
     return re.sub(r"rho_k|W_k|_k(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{e.block}"), text)
 
 
@@ -247,7 +257,7 @@ def _labels(program: Program) -> Labels:
 
 
 def _called(program: Program, tex: bool) -> dict[int, str]:
-    """The printed names of named values, by index. Of several values that would be called alike the first one is; the others have no name."""
+    """The printed names of values, by index; of several that would be called alike only the first one is."""
     known = _labels(program).tex if tex else _labels(program).text
     rates = {i: key for key, i in program.rates}
     out: dict[int, str] = {}
@@ -279,7 +289,7 @@ def _render(program: Program, value: Value, pieces: dict[int, Piece], tex: bool)
 
 
 def coefficient_piece(tree: Any, parts: dict[str, Piece], tex: bool, columns: frozenset[str] = frozenset()) -> Piece:
-    """A scalar coefficient, or a column with one for every row, with the names of its values put in; `columns` names those that are columns."""
+    """A coefficient with the names of its values put in; `columns` are the names that have an entry for every row."""
     if isinstance(tree, str):
         return parts[tree]
     if not isinstance(tree, tuple):

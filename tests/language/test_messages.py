@@ -67,7 +67,9 @@ def test_a_small_name_is_a_vector_or_meets_a_scalar():
         fl.Problem("u * (v @ x)", "cross_entropy")
 
 
-@pytest.mark.parametrize("given", [{"decay": {"\n" * 400: 1}}, {"decay": "a\n" * 400}, {"decay": {"W": "a\n" * 400}}, {"per": "q\n" * 1000}])
+@pytest.mark.parametrize(
+    "given", [{"decay": {"\n" * 400: 1}}, {"decay": "a\n" * 400}, {"decay": {"W": "a\n" * 400}}, {"per": "q\n" * 1000}]
+)
 def test_problems_quote_shortly(given):
     with pytest.raises(fl.FlowlabError) as caught:
         fl.Problem("W @ x", **given)

@@ -1,6 +1,7 @@
 """What printed equations mean: matrices, and the grammar that text and LaTeX share.
 
-Every value is a matrix: samples are columns, a number is 1 × 1. Nothing printed is ever run as code; what has no meaning raises `Unreadable`.
+Every value is a matrix: samples are columns, a number is 1 × 1. Nothing printed is run as code; what has no meaning
+raises `Unreadable`.
 """
 
 import math
@@ -43,7 +44,11 @@ def loss_gradient(name, f, y):
         return wrong - own * wrong.sum(axis=0)
     if f.shape != y.shape:
         raise Unreadable(f"{name} of {f.shape} and {y.shape}")
-    table = {"exponential": lambda: -y * np.exp(-y * f), "logistic": lambda: -y * _sigmoid(-y * f), "square": lambda: f - y}
+    table = {
+        "exponential": lambda: -y * np.exp(-y * f),
+        "logistic": lambda: -y * _sigmoid(-y * f),
+        "square": lambda: f - y,
+    }
     if name not in table:
         raise Unreadable(name)
     return table[name]()
@@ -154,9 +159,13 @@ class Parser:
             return FUNCTIONS[name][slope](values[0], *(float(v[0, 0]) for v in values[1:]))
         (a,) = values
         table = {
-            "sum": lambda: a.sum(axis=0, keepdims=True), "mean": lambda: a.mean(axis=0, keepdims=True), "rows": lambda: number(a.shape[0]),
-            "ones": lambda: np.ones((a.shape[0], 1)), "sum_n": lambda: a.sum(axis=1, keepdims=True), "diag": lambda: np.diagflat(a),
-        }  # fmt: skip
+            "sum": lambda: a.sum(axis=0, keepdims=True),
+            "mean": lambda: a.mean(axis=0, keepdims=True),
+            "rows": lambda: number(a.shape[0]),
+            "ones": lambda: np.ones((a.shape[0], 1)),
+            "sum_n": lambda: a.sum(axis=1, keepdims=True),
+            "diag": lambda: np.diagflat(a),
+        }
         if slope or name not in table:
             raise Unreadable(f"the function {name!r} is not defined")
         return table[name]()

@@ -1,4 +1,4 @@
-"""A reader of printed equations at matrix depth, text and LaTeX: it knows the notation that the print states, and nothing of the printer."""
+"""A reader of equations at matrix depth, text and LaTeX: it knows the notation they state, nothing of the printer."""
 
 import re
 
@@ -15,7 +15,11 @@ class Text(Parser):
         value = self.power()
         while self.peek() in ("*", "/", "@"):
             sign, right = self.take(), self.power()
-            value = multiply(value, right) if sign == "@" else entrywise(value, right, np.multiply if sign == "*" else np.divide)
+            value = (
+                multiply(value, right)
+                if sign == "@"
+                else entrywise(value, right, np.multiply if sign == "*" else np.divide)
+            )
         return value
 
     def power(self):
@@ -70,15 +74,20 @@ class Repeated:
         return Repeated(-self.column)
 
 
+_SPELLINGS = {"lrelu": "leaky_relu", "id": "identity"}
+"""What LaTeX calls otherwise than text does."""
+
+
 class Latex(Parser):
     """LaTeX: juxtaposition is the matrix product, which binds tighter than ⊙, and ⊙ tighter than +."""
 
     pattern = r"\\[A-Za-z]+|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]|\\_|[-+^_{}().,'/]"
-    spellings = {"lrelu": "leaky_relu", "id": "identity"}
     closing = ("+", "-", ")", "}", ",", "\\odot", "\\right", "\\rVert", "")
 
     def __init__(self, text, known):
-        super().__init__(text.replace(r"\,", " ").replace(r"\left\langle", r"\langle").replace(r"\right\rangle", r"\rangle"), known)
+        super().__init__(
+            text.replace(r"\,", " ").replace(r"\left\langle", r"\langle").replace(r"\right\rangle", r"\rangle"), known
+        )
         self.closing = (*self.closing, r"\rangle")
 
     def add(self, a, b, sign):
@@ -201,7 +210,7 @@ class Latex(Parser):
             name = "tanh" if token == "\\tanh" else self.raw()
             slope = self.skip("'")
             self.take("(")
-            return self.call(self.spellings.get(name, name), slope, self.list(")"))
+            return self.call(_SPELLINGS.get(name, name), slope, self.list(")"))
         return self.lookup(self.name())
 
     def gradient(self):
@@ -244,7 +253,9 @@ def read_text(text, given):
     """Every symbol's value after the printed lines; rates end with a prime."""
     known = Known(given)
     head, *rest = text.split("\n\n")
-    for group, value in re.findall(r"omega_(\w+) = ([\d.e-]+)", "".join(line for line in head.splitlines() if "belongs to the loss" in line)):
+    for group, value in re.findall(
+        r"omega_(\w+) = ([\d.e-]+)", "".join(line for line in head.splitlines() if "belongs to the loss" in line)
+    ):
         known.define(f"omega_{group}", number(value))
     for line in rest[0].splitlines():
         found = re.fullmatch(r"\s*(\w+'?) = (.*)", line)
@@ -277,20 +288,44 @@ def labels(print_, blocks, tex):
     called = {block: latex_name(block) if tex else block for block in blocks}
     if not tex:
         return called | {block: label for label, block in re.findall(r"(\w+) is the block (\w+)", print_)}
-    return called | {block.replace("\\_", "_"): label for label, block in re.findall(r"\$([^$]*)\$ is the block \\texttt\{([^$]*?)\}(?=[,.])", print_)}
+    return called | {
+        block.replace("\\_", "_"): label
+        for label, block in re.findall(r"\$([^$]*)\$ is the block \\texttt\{([^$]*?)\}(?=[,.])", print_)
+    }
 
 
-_GREEK = ["alpha", "beta", "gamma", "delta", "lambda", "mu", "sigma", "rho", "psi", "omega", "kappa", "nu", "Psi", "Gamma"]
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "lambda",
+    "mu",
+    "sigma",
+    "rho",
+    "psi",
+    "omega",
+    "kappa",
+    "nu",
+    "Psi",
+    "Gamma",
+]
 
 
 def latex_name(block):
-    """What a block is called in LaTeX, as a reader knows it: its number is an index, Greek names are letters, others stand upright."""
+    """What a block is called in LaTeX: its number is an index, Greek names are letters, other words stand upright."""
     found = re.fullmatch(r"(.*?)(\d*)", block)
     assert found
     head, tail = found.groups()
     if head.endswith("_"):
         head, tail = block, ""
-    base = "\\" + head if head in _GREEK else head if len(head) == 1 and not (tail and head in "VvGZATp") else "\\mathrm{" + head.replace("_", "\\_") + "}"
+    base = (
+        "\\" + head
+        if head in _GREEK
+        else head
+        if len(head) == 1 and not (tail and head in "VvGZATp")
+        else "\\mathrm{" + head.replace("_", "\\_") + "}"
+    )
     return base + (f"_{{{tail}}}" if tail else "")
 
 

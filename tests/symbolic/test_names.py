@@ -104,7 +104,8 @@ def test_greek_names_are_greek_letters(name):
         assert f"{name}" in flow.text(depth)
 
 
-TAKEN = ("R", "s", "psi", "rho", "Psi", "X", "N", "D_1", "A_1", "T_1", "G_W1", "F", "Q", "y", "f", "q", "L", "V_W1", "p_W1", "Z_1", "rho_W1", "psi_n")
+TAKEN = ("R", "s", "psi", "rho", "Psi", "X", "N", "D_1", "A_1", "T_1", "G_W1", "F", "Q", "y", "f", "q", "L")
+TAKEN += ("V_W1", "p_W1", "Z_1", "rho_W1", "psi_n")
 
 
 def count(word: str, text: str) -> int:
@@ -115,9 +116,8 @@ def count(word: str, text: str) -> int:
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_block_is_never_printed_like_a_symbol_of_the_equations(name):
     """The symbol stands where it stands for a block of any name; the block has a label, and the header says which."""
-    network, other = (
-        fl.Network(f"sum(relu({block} * x) * (W1 * relu(x)))", shapes=dict.fromkeys((block, "W1"), ("d",))) for block in (name, "W7")
-    )
+    texts = {block: f"sum(relu({block} * x) * (W1 * relu(x)))" for block in (name, "W7")}
+    network, other = (fl.Network(text, shapes=dict.fromkeys((block, "W1"), ("d",))) for block, text in texts.items())
     for coordinates in ("polar", "weights"):
         settings = {"coordinates": coordinates, "reduction": "mean", "decay": 0.1}
         flow, usual = (fl.derive(fl.Problem(n, "logistic", **settings), verify=False) for n in (network, other))
@@ -142,7 +142,8 @@ def test_a_label_is_no_other_block():
 
 
 def test_two_functions_of_one_pre_activation_have_one_name_each():
-    told = fl.derive(fl.Problem("W2 @ relu(W1 @ x) + W3 @ abs(W1 @ x)", coordinates="weights"), verify=False).text("matrix", steps=False)
+    problem = fl.Problem("W2 @ relu(W1 @ x) + W3 @ abs(W1 @ x)", coordinates="weights")
+    told = fl.derive(problem, verify=False).text("matrix", steps=False)
     assert "A_1 = relu(Z_1)" in told
     assert "_ =" not in told
     assert "T_1 = abs(Z_1)" in told
@@ -153,3 +154,15 @@ def test_transposes_are_taken_where_they_are():
     assert "D_1 = W @ Psi * relu'(Z_1)" in flow.text("matrix", steps=False)
     assert "G_W = A_1 @ Psi.T + D_1 @ X.T" in flow.text("matrix", steps=False)
     assert r"\Delta_{1} &= W \Psi \odot \operatorname{relu}'(Z_{1})" in flow.latex("matrix", steps=False)
+
+
+@pytest.mark.parametrize("per", ["layer", "neuron", "network"])
+@pytest.mark.parametrize("coordinates", ["polar", "weights"])
+def test_one_norm_of_all_blocks_has_a_name(per, coordinates):
+    flow = fl.derive(fl.Problem("W2 @ tanh(W1 @ x)", per=per, coordinates=coordinates), verify=False)
+    whose = ("network",) if per == "network" else ("W1", "W2")
+    for block in whose:
+        kind = "rho_" if coordinates == "polar" else ""
+        assert f"d {kind}{block}/dt = " in flow.text(steps=False)
+        assert f"dq_n/d{block}" in flow.text(steps=False)
+        assert "{}" not in flow.latex(steps=False)

@@ -21,7 +21,7 @@ def column(value):
 
 
 def inputs(problem, state, called, tex):
-    """Inputs, labels, norms and directions, or weights, by what a reader calls them; `called` has the names of blocks."""
+    """Inputs, labels, norms and directions, or weights, by what they are called; `called` has the names of blocks."""
     y = np.asarray(state.samples.y)
     given = {"X": state.samples.x.T, "y": y.T if y.ndim == 2 else y[None, :], "N": column(len(state.samples.x))}
     below = reader.latex_index if tex else str
@@ -70,7 +70,9 @@ def differs(problem):
     """By how much text and LaTeX differ from autodiff, with the text for a report."""
     flow = fl.derive(problem, verify=False)
     state, truth = alive(problem)
-    prints = {tex: flow.latex("matrix", steps=False) if tex else flow.text("matrix", steps=False) for tex in (False, True)}
+    prints = {
+        tex: flow.latex("matrix", steps=False) if tex else flow.text("matrix", steps=False) for tex in (False, True)
+    }
     return {tex: gap(problem, state, truth, prints[tex], tex) for tex in prints}
 
 
@@ -88,7 +90,15 @@ CASES = (
     ("W1 @ x", {"loss": "logistic", "reduction": "mean", "coordinates": "weights"}),
     ("x @ W @ x", {"loss": "square", "coordinates": "weights"}),
     ("(x @ Q.T @ K @ x) * (V @ x)", {"loss": "cross_entropy", "coordinates": "weights", "decay": 0.1}),
-    ("a @ relu(W @ x + b) + c", {"per": "neuron", "scheme": "weight_normalization", "reduction": "mean", "decay": {"W": 0.1, "a": 0.1, "b": 0.1, "c": 0.1}}),
+    (
+        "a @ relu(W @ x + b) + c",
+        {
+            "per": "neuron",
+            "scheme": "weight_normalization",
+            "reduction": "mean",
+            "decay": {"W": 0.1, "a": 0.1, "b": 0.1, "c": 0.1},
+        },
+    ),
     ("2 * (W2 @ relu(W1 @ x)) - 0.5 * (W3 @ abs(W1 @ x))", {"loss": "square"}),
     ("R @ relu(s * (Psi.T @ relu(A_1 @ x)))**1.5", {"loss": "logistic", "scheme": "lagrange"}),
 )
@@ -105,7 +115,11 @@ def test_printed_lines_are_the_gradient(text, settings):
 @pytest.mark.parametrize("odd", [False, True])
 def test_sixty_random_networks(odd):
     problems = distinct(60, 1000 * odd, odd)
-    words = {node.op for p in problems for node in p.network.nodes} | {p.loss.name for p in problems} | {p.scheme.name for p in problems}
+    words = (
+        {node.op for p in problems for node in p.network.nodes}
+        | {p.loss.name for p in problems}
+        | {p.scheme.name for p in problems}
+    )
     words |= {f"{p.per} {p.coordinates} {p.reduction} {any(p.decay.values())}" for p in problems}
     assert len(words) >= 40, sorted(words)
     sizes = [differs(p) for p in problems]
@@ -167,7 +181,21 @@ def test_what_has_no_meaning_is_not_read(line):
     assert reader.read_text("head\n\nF = W1 @ X", given)["F"].shape == (2, 5)
 
 
-@pytest.mark.parametrize("line", ["", "W_{1}", r"\left(X", "X X", r"\mathbf 1 X", r"X + \mathbf 1", "Q", r"\input{X}", r"X \odot W_{1}", r"\frac{X}{"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "W_{1}",
+        r"\left(X",
+        "X X",
+        r"\mathbf 1 X",
+        r"X + \mathbf 1",
+        "Q",
+        r"\input{X}",
+        r"X \odot W_{1}",
+        r"\frac{X}{",
+    ],
+)
 def test_latex_without_meaning_is_not_read(line):
     given = {"X": np.ones((3, 5)), "W_{1}": np.ones((2, 3))}
     if line == "W_{1}":

@@ -21,6 +21,7 @@ from flowlab.language.operations.base import (
     lift,
     operations,
     product,
+    times,
 )
 from flowlab.language.types import Shapes, Type
 
@@ -80,7 +81,9 @@ class MatMul(Operation):
         if not b.sampled:
             return _algebra(tex, parts[::-1], types[::-1])
         both = entrywise(tex, *parts)
-        return Piece(rf"\mathbf 1^{{\top}} {both.within(PRODUCT, True)}", PRODUCT) if tex else Piece(f"sum({both.text})")
+        if not tex:
+            return Piece(f"sum({both.text})")
+        return Piece(rf"\mathbf 1^{{\top}} {both.within(PRODUCT, True)}", PRODUCT)
 
 
 def _algebra(tex: bool, parts: Sequence[Piece], types: Sequence[Type]) -> Piece:
@@ -127,7 +130,8 @@ class _Addition(Operation):
     def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         if tex and types[0].sampled != types[1].sampled:
             # A value without samples is repeated over them: it becomes a product with a row of ones.
-            parts = [p if t.sampled else Piece(rf"{p.within(PRODUCT, True)} \mathbf 1^{{\top}}", PRODUCT) for p, t in zip(parts, types, strict=True)]
+            ones = Piece(r"\mathbf 1^{\top}")
+            parts = [p if t.sampled else product(True, p, ones) for p, t in zip(parts, types, strict=True)]
         return self.render(tex, parts, types, params)
 
 
@@ -189,29 +193,25 @@ class Hadamard(Operation):
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         if tex and not all(t.rank for t in types):
-            return _times(*parts)
+            return times(*parts)
         return entrywise(tex, *parts)
 
     def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         if types[0] == types[1] and (types[0].rank or types[0].sampled):
             return entrywise(tex, *parts)
         # A number, a row (a value per sample) and a column (a vector of weights) multiply as matrices do.
-        number, row, column = (next((i for i in (0, 1) if types[i].rank == rank and types[i].sampled == sampled), None) for rank, sampled in
-                               ((0, False), (0, True), (1, False)))  # fmt: skip
-        if number is not None:
-            return _times(*parts) if tex else entrywise(tex, *parts)
-        if row is not None and column is not None:
+        kinds = [(t.rank, t.sampled) for t in types]
+        wanted = ((0, False), (0, True), (1, False))
+        number, row, column = (kinds.index(kind) if kind in kinds else None for kind in wanted)
+        if number is None and row is not None and column is not None:
             return product(tex, parts[column], parts[row])
         if not tex:
             return entrywise(tex, *parts)
+        if number is not None:
+            return times(*parts)
         if row is not None:
             return product(tex, parts[1 - row], diagonal(parts[row]))
         return product(tex, diagonal(parts[column or 0]), parts[1 - (column or 0)])
-
-
-def _times(a: Piece, b: Piece) -> Piece:
-    """A number times a value, in LaTeX."""
-    return Piece(rf"{a.within(PRODUCT, True)} \, {b.within(PRODUCT, True)}", PRODUCT)
 
 
 @operations.register("transpose")

@@ -43,14 +43,20 @@ class Piece:
 
 def product(tex: bool, a: Piece, b: Piece) -> Piece:
     """The matrix product in print; in text `@` associates to the left, so a product on its right needs brackets."""
-    return Piece(f"{a.within(PRODUCT, True)} {b.within(PRODUCT, True)}" if tex else f"{a.within(PRODUCT)} @ {b.within(POWER)}", PRODUCT)
+    text = f"{a.within(PRODUCT, True)} {b.within(PRODUCT, True)}" if tex else f"{a.within(PRODUCT)} @ {b.within(POWER)}"
+    return Piece(text, PRODUCT)
 
 
 def entrywise(tex: bool, a: Piece, b: Piece) -> Piece:
-    """The entrywise product in print; in LaTeX it binds weaker than a matrix product, so that (A ⊙ B) C^T keeps its brackets."""
+    """The entrywise product in print; in LaTeX it binds weaker than a matrix product, so (A ⊙ B) C^T has brackets."""
     if tex:
         return Piece(rf"{a.within(PRODUCT, True)} \odot {b.within(PRODUCT, True)}", SUM)
     return Piece(f"{a.within(PRODUCT)} * {b.within(POWER)}", PRODUCT)
+
+
+def times(a: Piece, b: Piece) -> Piece:
+    """A number times a value, in LaTeX."""
+    return Piece(rf"{a.within(PRODUCT, True)} \, {b.within(PRODUCT, True)}", PRODUCT)
 
 
 def diagonal(a: Piece) -> Piece:
@@ -120,7 +126,7 @@ class Operation(ABC):
         """The operation on one sample, as text of the language (`tex=False`) or as LaTeX."""
 
     def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        """The operation on all samples at once in matrix notation: samples are columns, vectors are columns, a value per sample is a row."""
+        """The operation on all samples in matrix notation: samples and vectors are columns, a value each is a row."""
         return self.render(tex, parts, types, params)
 
 

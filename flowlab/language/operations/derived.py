@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flowlab.language.operations.base import POWER, PRODUCT, SUM, Operation, Piece, diagonal, entrywise, lift, operations, product
+from flowlab.language.operations.base import (
+    POWER,
+    PRODUCT,
+    SUM,
+    Operation,
+    Piece,
+    diagonal,
+    entrywise,
+    lift,
+    operations,
+    product,
+    times,
+)
 from flowlab.language.types import Shapes, Type
 
 
@@ -34,10 +46,11 @@ class Outer(Derived):
         (a, b), (ta, tb) = parts, types
         if ta.sampled != tb.sampled:
             # What has no samples stands before the sum over them.
-            a, b = (p if not t.sampled else operations["contract"]().render(tex, [p], [t], ()) for p, t in zip(parts, types, strict=True))
+            sums = [Contract().render(tex, [p], [t], ()) for p, t in zip(parts, types, strict=True)]
+            a, b = (sums[i] if t.sampled else parts[i] for i, t in enumerate(types))
             ta, tb = Type(ta.shape), Type(tb.shape)
         if not ta.sampled and not (ta.rank and tb.rank):
-            return entrywise(tex, a, b) if not tex else Piece(rf"{a.within(PRODUCT, True)} \, {b.within(PRODUCT, True)}", PRODUCT)
+            return times(a, b) if tex else entrywise(tex, a, b)
         if tb.rank and not ta.rank:
             # A row times a matrix of samples is a vector, which stands as a column.
             a, b = b, a
@@ -89,7 +102,8 @@ class Spread(Derived):
         return share[..., None] * xp.ones((width,), dtype=args[1].dtype)
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        ones, rows = (Piece(rf"\operatorname{{{word}}}({parts[1].text})" if tex else f"{word}({parts[1].text})") for word in ("ones", "rows"))
+        words = (r"\operatorname{ones}", r"\operatorname{rows}") if tex else ("ones", "rows")
+        ones, rows = (Piece(f"{word}({parts[1].text})") for word in words)
         spread = product(tex, ones, parts[0]) if tex or types[0].sampled else entrywise(tex, ones, parts[0])
         if params[0] != "mean":
             return spread

@@ -24,5 +24,6 @@ class LossPull(Derived):
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         outputs, labels = parts[0].text, parts[1].text
         name = params[0].replace("_", " ")
-        slope = Piece(rf"\nabla_f\, \ell_{{\text{{{name}}}}}({outputs}, {labels})" if tex else f"grad_f {params[0]}({outputs}, {labels})", POWER)
+        loss = rf"\nabla_f\, \ell_{{\text{{{name}}}}}" if tex else f"grad_f {params[0]}"
+        slope = Piece(f"{loss}({outputs}, {labels})", POWER)
         return Piece(f"-{slope.text}", SUM, negated=slope)
