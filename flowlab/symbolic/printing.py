@@ -141,8 +141,8 @@ def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
 
 
 def _verbatim(name: str) -> str:
-    """A name as it was typed, in LaTeX."""
-    return r"\texttt{" + name.replace("_", r"\_") + "}"
+    """A name as it was typed, as a formula."""
+    return r"$\mathrm{" + name.replace("_", r"\_") + "}$"
 
 
 def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool) -> list[tuple[str, str]]:

@@ -290,7 +290,7 @@ def labels(print_, blocks, tex):
         return called | {block: label for label, block in re.findall(r"(\w+) is the block (\w+)", print_)}
     return called | {
         block.replace("\\_", "_"): label
-        for label, block in re.findall(r"\$([^$]*)\$ is the block \\texttt\{([^$]*?)\}(?=[,.])", print_)
+        for label, block in re.findall(r"\$([^$]*)\$ is the block \$\\mathrm\{([^$]*?)\}\$", print_)
     }
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -113,25 +114,40 @@ def count(word: str, text: str) -> int:
     return len(re.findall(rf"(?<!\w){word}(?!\w)", text.partition("\n\n")[2]))
 
 
+def called(name: str, coordinates: str) -> fl.FlowEquations:
+    """Equations of a network with a block of that name beside W1."""
+    network = fl.Network(f"sum(relu({name} * x) * (W1 * relu(x)))", shapes=dict.fromkeys((name, "W1"), ("d",)))
+    return fl.derive(fl.Problem(network, "logistic", coordinates=coordinates, reduction="mean", decay=0.1), verify=False)
+
+
+@cache
+def usual(coordinates: str, depth: str) -> str:
+    """What is printed where no block has a symbol's name."""
+    return called("W7", coordinates).text(depth)
+
+
+@pytest.mark.parametrize("coordinates", ["polar", "weights"])
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_block_is_never_printed_like_a_symbol_of_the_equations(name):
+def test_a_block_is_never_printed_like_a_symbol_of_the_equations(name, coordinates):
     """The symbol stands where it stands for a block of any name; the block has a label, and the header says which."""
-    texts = {block: f"sum(relu({block} * x) * (W1 * relu(x)))" for block in (name, "W7")}
-    network, other = (fl.Network(text, shapes=dict.fromkeys((block, "W1"), ("d",))) for block, text in texts.items())
-    for coordinates in ("polar", "weights"):
-        settings = {"coordinates": coordinates, "reduction": "mean", "decay": 0.1}
-        flow, usual = (fl.derive(fl.Problem(n, "logistic", **settings), verify=False) for n in (network, other))
-        label = labels(flow.problem).text[name]
-        assert label == f"W_{name}" or (coordinates == "weights" and count(name, usual.text("matrix")) == 0)
-        for depth in ("structural", "matrix"):
-            told = flow.text(depth)
-            if label == name:
-                assert count(name, usual.text(depth)) == 0
-                continue
-            assert count(name, told) == count(name, usual.text(depth))
-            assert f"{label} is the block {name}" in told
-            assert rf"\texttt{{{name.replace('_', chr(92) + '_')}}}" in flow.latex(depth)
-        assert "W_y[1]" in flow.component(2, 2).text() or name != "y" or coordinates == "polar"
+    flow = called(name, coordinates)
+    label = labels(flow.problem).text[name]
+    assert label == f"W_{name}" or (coordinates == "weights" and count(name, usual("weights", "matrix")) == 0)
+    for depth in ("structural", "matrix"):
+        told = flow.text(depth)
+        if label == name:
+            assert count(name, usual(coordinates, depth)) == 0
+            continue
+        assert count(name, told) == count(name, usual(coordinates, depth))
+        assert f"{label} is the block {name}" in told
+    if label != name:
+        assert rf"is the block $\mathrm{{{name.replace('_', chr(92) + '_')}}}" in flow.latex()
+
+
+def test_scalars_of_a_block_called_like_the_labels_are_its_own():
+    told = called("y", "weights").component(2, 2).text()
+    assert "d W_y[1]/dt" in told
+    assert "y[1]" in told.replace("W_y[1]", "")
 
 
 def test_a_label_is_no_other_block():
