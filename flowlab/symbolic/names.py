@@ -1,8 +1,9 @@
 """How blocks are called in print: different names stay different, and no block looks like a quantity of another one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ def labels(problem: "Problem") -> Labels:
     return label_all(problem.network.weights, polar, polar and problem.is_homogeneous, any(problem.decay.values()))
 
 
-def label_all(blocks: Iterable[str], polar: bool, homogeneous: bool, decayed: bool) -> Labels:
+@lru_cache(maxsize=256)
+def label_all(blocks: tuple[str, ...], polar: bool, homogeneous: bool, decayed: bool) -> Labels:
     """Labels of blocks beside the symbols of one kind of equations."""
     own = re.compile(_SYMBOLS + _POLAR * polar + _HOMOGENEOUS * homogeneous + _DECAYED * decayed)
     # In LaTeX the number of a block W1 is an index, so that rho1 would look like the norm of W1.
     own_tex = re.compile(r"Delta\d+" + r"|(?:rho|nu|kappa|lambda)\d+" * polar + r"|omega\d+" * decayed)
-    blocks = tuple(blocks)
     text, tex = {}, {}
     for block in blocks:
         taken = own.fullmatch(block) is not None

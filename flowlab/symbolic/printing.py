@@ -212,7 +212,8 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
     for value in program.values:
         for arg in value.args:
             uses[arg] = uses.get(arg, 0) + 1
-    called = _called(program, tex)
+    rates = _rates(program, tex)
+    called = _called(program, rates, tex)
     pieces: dict[int, Piece] = {}
     lines: list[tuple[str, str]] = []
     extra = 0
@@ -233,34 +234,37 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
         pieces[value.index] = Piece(name)
     # A rate that is another value, such as the pull on a block without decay, has no line of its own yet.
     sides = {name for name, _ in lines}
-    for (kind, block), i in program.rates:
-        name = _rate(program, kind, block, tex)
-        if name not in sides:
-            lines.append((name, pieces[i].text))
+    lines += [(name, pieces[i].text) for (name, i) in rates if name not in sides]
     return lines
 
 
-def _rate(program: Program, kind: str, block: str, tex: bool) -> str:
-    """What the rate of a block is called: its own name with a prime, or a dot."""
-    if kind == "W":
-        shown = _labels(program).tex[block] if tex else _labels(program).text[block]
-        return _dotted(shown) if tex else f"{shown}'"
-    letter = next((v.name or "V" for v in program.values if v.op == "direction"), "V")[0] if kind == "V" else "rho"
-    return named(f"{letter}_{block}'") if tex else f"{letter}_{block}'"
+def _rates(program: Program, tex: bool) -> list[tuple[str, int]]:
+    """What every rate is called, a block's own name with a prime or a dot, and its line."""
+    known = _labels(program).tex if tex else _labels(program).text
+    direction = next((v.name or "V" for v in program.values if v.op == "direction"), "V")[0]
+    out = []
+    for (kind, block), i in program.rates:
+        name = f"{'rho' if kind == 'rho' else direction}_{block}'"
+        if kind == "W":
+            out.append((_dotted(known[block]) if tex else f"{known[block]}'", i))
+        else:
+            out.append((named(name) if tex else name, i))
+    return out
 
 
 def _labels(program: Program) -> Labels:
     """What blocks are called beside the program's own names."""
-    blocks = [v.params[0] for v in program.values if v.op in ("weight", "direction")]
+    blocks = dict.fromkeys(v.params[0] for v in program.values if v.op in ("weight", "direction"))
     ops = {v.op for v in program.values}
-    return label_all(dict.fromkeys(blocks), "direction" in ops, "R" in dict(program.marks), "decay" in ops)
+    return label_all(tuple(blocks), "direction" in ops, "R" in dict(program.marks), "decay" in ops)
 
 
-def _called(program: Program, tex: bool) -> dict[int, str]:
+def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[int, str]:
     """The printed names of values, by index; of several that would be called alike only the first one is."""
     known = _labels(program).tex if tex else _labels(program).text
-    rates = {i: key for key, i in program.rates}
+    moved = {i: name for name, i in reversed(rates)}
     out: dict[int, str] = {}
+    taken: set[str] = set()
     for value in program.values:
         name = value.name
         if name is None:
@@ -268,12 +272,13 @@ def _called(program: Program, tex: bool) -> dict[int, str]:
         whole = value.op == "weight" or (value.op == "row_scale" and program.values[value.args[0]].op == "norm")
         if whole and name in known:
             shown = known[name]
-        elif name.endswith("'") and value.index in rates:
-            shown = _rate(program, *rates[value.index], tex)
+        elif name.endswith("'"):
+            shown = moved[value.index]
         else:
             shown = named(name) if tex else name
-        if shown not in out.values():
+        if shown not in taken:
             out[value.index] = shown
+            taken.add(shown)
     return out
 
 
