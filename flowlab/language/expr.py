@@ -15,7 +15,9 @@ from typing import Any
 
 from flowlab.core.errors import LanguageError
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
+MOST_LETTERS = 32
+"""Of a block's name: enough for any word, and few enough for a message that quotes several."""
+NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MOST_LETTERS - 1}}}\Z")
 FEATURES = ("sum", "mean", "transpose")
 """Functions besides the activations."""
 LARGEST_OF = "maximum"
@@ -115,6 +117,14 @@ def _joined(listed: list[tuple[str, tuple[int, ...], tuple[Any, ...]]]) -> Expr:
     return nodes[-1]
 
 
+def shown(value: object, longest: int = 60) -> str:
+    """What a user wrote, as an error quotes it: one line, control characters escaped, without its middle where long."""
+    line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else repr(value)
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    half = (longest - 3) // 2
+    return line if len(line) <= longest else f"{line[: longest - 3 - half]}...{line[-half:]}"
+
+
 def exact(number: Number) -> Fraction:
     """A number as an exact fraction of the decimal the user wrote.
 
@@ -122,7 +132,8 @@ def exact(number: Number) -> Fraction:
         LanguageError: if it is not a finite real number.
     """
     if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
-        raise LanguageError(f"`{number!r}` is not a number; numbers, weights and the input `x` make an expression.")
+        told = f"`{shown(repr(number))}` is not a number"
+        raise LanguageError(f"{told}; numbers, weights and the input `x` make an expression.")
     if isinstance(number, float) and not abs(number) < float("inf"):
         raise LanguageError(f"`{number}` is not finite; use a finite number.")
     found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
@@ -133,7 +144,8 @@ def exact(number: Number) -> Fraction:
 
 def _operand(value: object, sign: str) -> Expr:
     if not isinstance(value, Expr):
-        raise LanguageError(f"`{sign}` needs an expression on both sides, not `{value!r}`; a constant is a weight of its own.")
+        told = f"`{sign}` needs an expression on both sides, not `{shown(repr(value))}`"
+        raise LanguageError(f"{told}; a constant is a weight of its own.")
     return value
 
 
@@ -145,8 +157,9 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
     """
     from flowlab.language.activations import activations
 
-    if not isinstance(name, str) or not NAME.match(name) or name == "x":
-        raise LanguageError(f"`{name}` cannot name a weight; use letters, digits and `_`, at most 32, and not `x`.")
+    if not isinstance(name, str) or not NAME.match(name) or name in ("x", "True", "False", "None"):
+        remedy = f"use letters, digits and `_`, at most {MOST_LETTERS}, and not `x`, `True`, `False` or `None`"
+        raise LanguageError(f"`{shown(name)}` cannot name a weight; {remedy}.")
     if name in activations or name in FUNCTIONS:
         # Its print would be read as the function.
         raise LanguageError(f"`{name}` is a function and cannot name a weight; choose another name.")

@@ -255,7 +255,7 @@ class CrossEntropy(_Classes):
 
 @losses.register("multiclass_exponential")
 class MulticlassExponential(_Classes):
-    """Σ_{j≠y} e^{-(f_y - f_j)}."""
+    """sum_{j != y} e^{-(f_y - f_j)}."""
 
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         return self._log_others(xp, f, y)

@@ -10,13 +10,16 @@ from flowlab.core.arguments import expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
-from flowlab.language.expr import Expr
+from flowlab.language.expr import NAME, Expr, shown
 from flowlab.language.operations import Piece, operations
 from flowlab.language.parser import parse
 from flowlab.language.slots import Slot, kinked
 from flowlab.language.types import Dim, Shapes, Type
 
 _LONG = 200
+"""Characters of a node where it is named in print."""
+_OPERAND = 40
+"""Characters of an operand in a message, which names up to three of them with their shapes."""
 
 
 class Network:
@@ -25,7 +28,8 @@ class Network:
     Args:
         expression: text such as `"W2 @ relu(W1 @ x)"`, or an expression built with operators.
         shapes: declared shapes of weight blocks, with integers or names as dimensions. Undeclared blocks are matrices
-            when their name starts with a capital letter, else vectors (scalars where they are added to a scalar).
+            when their name starts with a capital letter, else vectors, or scalars where they meet a scalar in a sum or
+            a product: `c` in `a @ x + c`, `u` in `u * (a @ x)`.
 
     Raises:
         LanguageError: if the text is outside the language, or no weight or no input occurs in it.
@@ -36,7 +40,7 @@ class Network:
     def __init__(self, expression: "str | Expr", *, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
         declared = _declared(shapes)
         if not isinstance(expression, str | Expr):
-            raise LanguageError(f"`{expression!r}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
+            raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
         self.expression = parse(expression, declared) if isinstance(expression, str) else expression
         self.nodes = tuple(self.expression.nodes())
         self._declare(declared)
@@ -50,20 +54,30 @@ class Network:
                 if arg.op == "weight":
                     order.setdefault(arg.params[0])
         self.weights: tuple[str, ...] = tuple(order)
-        if not order or not any(node.op == "input" for node in self.nodes):
-            raise LanguageError("a network needs at least one weight block and the input `x`.")
+        if not order:
+            raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
+        if not any(node.op == "input" for node in self.nodes):
+            read = shown(", ".join(f"`{name}`" for name in order), 120)
+            told = f"a network has one input, which is named `x`, but {read} are read as weight blocks"
+            raise LanguageError(f"{told}; write `x` for the input.")
         for name in declared:
             if name not in order:
                 guess = nearest(name, list(order))
-                raise UnknownName(f"`shapes` names `{name}`, which the network does not have; did you mean `{guess or self.weights[0]}`?")
+                known = guess or self.weights[0]
+                told = f"`shapes` names `{shown(name)}`, which the network does not have"
+                raise UnknownName(f"{told}; did you mean `{known}`?")
         for node in self.nodes:
             if node.op == "weight" and node.params[1] is not None:
                 given = _declared({node.params[0]: node.params[1]})[node.params[0]]
                 if declared.setdefault(node.params[0], given) != given:
-                    raise ShapeMismatch(f"the block `{node.params[0]}` is declared with the shapes {declared[node.params[0]]} and {given}; a block has one.")
+                    both = f"{shown(declared[node.params[0]])} and {shown(given)}"
+                    told = f"the block `{node.params[0]}` is declared with the shapes {both}"
+                    raise ShapeMismatch(f"{told}; declare it once.")
         for name, shape in declared.items():
-            if len(shape) > 2 or not all(isinstance(d, str) or (type(d) is int and d > 0) for d in shape):
-                raise LanguageError(f"`shapes[{name!r}] = {shape!r}` is no shape; use at most two positive integers or names.")
+            fits = (NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape)
+            if len(shape) > 2 or not all(fits):
+                told = f"`shapes[{name!r}] = {shown(repr(shape))}` is no shape"
+                raise LanguageError(f"{told}; use at most two positive integers or names.")
         self.declared = declared
 
     def _infer(self) -> None:
@@ -88,15 +102,16 @@ class Network:
             told = [_short(t.text) for t in texts]
             word = operations[node.op]()
             types = self._weight_types(node, weight_types, shapes)
-            shown = word.render(False, texts, types, node.params)
-            word.admit(_short(shown.text), node.args, node.params)
-            kind = word.shape(shapes, types, _short(shown.text), told, node.params)
+            made = word.render(False, texts, types, node.params)
+            word.admit(_short(made.text), node.args, node.params)
+            kind = word.shape(shapes, types, _short(made.text), told, node.params)
             if kind.sampled and kind.rank > 1:
-                raise ShapeMismatch(f"`{_short(shown.text)}` is a matrix of its own for every sample; multiply what stands behind it instead, `s * (W @ x)`.")
+                told = f"`{_short(made.text)}` is a matrix of its own for every sample"
+                raise ShapeMismatch(f"{told}; multiply what stands behind it instead, `s * (W @ x)`.")
             self._types[key] = kind
             # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
-            self._texts[key] = shown if len(shown.text) <= 20_000 else Piece(shown.text[:100] + "...")
-            relations.node = _short(shown.text)
+            self._texts[key] = made if len(made.text) <= 20_000 else Piece(made.text[:100] + "...")
+            relations.node = shown(made.text, _LONG)
             degrees[key] = word.degree(relations, [degrees[id(arg)] for arg in node.args], node.params)
         for node in self.nodes:
             if node.op == "weight":
@@ -146,7 +161,7 @@ class Network:
 
     def text_of(self, node: Expr) -> str:
         """A node as text, abbreviated."""
-        return _short(self._texts[id(node)].text)
+        return shown(self._texts[id(node)].text, _LONG)
 
     @property
     def degrees(self) -> dict[str, Fraction]:
@@ -157,7 +172,7 @@ class Network:
         """
         if not self.symmetry.is_multihomogeneous:
             raise NotHomogeneous(
-                f"`{_short(self.text)}` is {self.symmetry.kind}, broken at {self.symmetry.breaks[0]}; "
+                f"`{_short(self.text)}` is {self.symmetry.kind}, broken at {shown(str(self.symmetry.breaks[0]), 120)}; "
                 f"use `coordinates=\"weights\"`, or a polar scheme without degrees."
             )
         return {w: self.symmetry.degree(w) or Fraction(0) for w in self.weights}
@@ -182,7 +197,8 @@ class Network:
             have = dim if isinstance(dim, int) else sizes.get(dim)
             if have is not None and have != size:
                 before = why.get(str(dim), f"the declared shapes say {have}")
-                raise ShapeMismatch(f"the dimension `{dim}` of `{_short(self.text)}` cannot be both {have} ({before}) and {size} ({reason}).")
+                of = f"the dimension `{shown(dim, 40)}` of `{_short(self.text)}`"
+                raise ShapeMismatch(f"{of} cannot be both {have} ({before}) and {size} ({reason}).")
             if isinstance(dim, str):
                 sizes[dim], why[dim] = size, reason
 
@@ -196,19 +212,23 @@ class Network:
         for name, size in (widths or {}).items():
             expects("widths", name, str, "names of blocks as keys")
             if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size < 2**31:
-                raise ShapeMismatch(f"`widths[{name!r}] = {size!r}` is no width; use a positive integer.")
+                told = f"`widths[{shown(repr(name))}] = {shown(repr(size))}` is no width"
+                raise ShapeMismatch(f"{told}; use a positive integer.")
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
             elif name in names:
                 settle(name, int(size), f"widths[{name!r}]")
             else:
                 known = [*self.weights, *sorted(names)]
-                raise UnknownName(f"`widths` names `{name}`, which `{_short(self.text)}` does not have; did you mean `{nearest(name, known) or known[0]}`?")
+                guess = nearest(name, known) or known[0]
+                told = f"`widths` names `{shown(name)}`, which `{_short(self.text)}` does not have"
+                raise UnknownName(f"{told}; did you mean `{shown(guess)}`?")
         for block, shape in self.shapes.items():
             for dim in shape:
                 if isinstance(dim, str) and dim not in sizes:
                     if default_width is None:
-                        raise ShapeMismatch(f"the width `{dim}` of `{block}` is not known; give it with `widths={{{block!r}: 16}}`.")
+                        told = f"the width `{shown(dim)}` of `{block}` is not known"
+                        raise ShapeMismatch(f"{told}; give it with `widths={{{block!r}: 16}}`.")
                     sizes[dim] = default_width
         return {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
 
@@ -265,7 +285,7 @@ class Network:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Network({_short(self.text)!r})"
+        return f"Network({shown(self.text, _LONG)!r})"
 
 
 def _rebuilt(expression: Expr, declared: Mapping[str, tuple[int | str, ...]]) -> Network:
@@ -275,14 +295,15 @@ def _rebuilt(expression: Expr, declared: Mapping[str, tuple[int | str, ...]]) ->
 def _declared(shapes: Any) -> dict[str, tuple[int | str, ...]]:
     """Declared shapes with plain integers."""
     if shapes is not None and not isinstance(shapes, Mapping):
-        raise LanguageError(f"`shapes={shapes!r}` is no table of shapes; write {{'W1': (16, 4)}}.")
+        raise LanguageError(f"`shapes={shown(repr(shapes))}` is no table of shapes; write {{'W1': (16, 4)}}.")
     out: dict[str, tuple[int | str, ...]] = {}
     for name, shape in (shapes or {}).items():
         if not isinstance(shape, tuple | list):
-            raise LanguageError(f"`shapes[{name!r}] = {shape!r}` is no shape; use a tuple of at most two positive integers or names.")
+            where = f"`shapes[{shown(repr(name))}] = {shown(repr(shape))}`"
+            raise LanguageError(f"{where} is no shape; use a tuple of at most two positive integers or names.")
         out[name] = tuple(int(d) if isinstance(d, Integral) and not isinstance(d, bool) else d for d in shape)
     return out
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONG else text[: _LONG - 3] + "..."
+    return shown(text, _OPERAND)

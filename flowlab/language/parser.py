@@ -1,12 +1,15 @@
 """From text to an expression: `ast.parse` and an allow-list. No text is ever evaluated."""
 
 import ast
+import keyword
+import re
+import unicodedata
 from collections.abc import Mapping
 
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
-from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, weight, x
+from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, shown, weight, x
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
@@ -24,29 +27,42 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         UnknownName: if an unknown function is called; the nearest known one is offered.
     """
     if not isinstance(text, str) or not text.strip():
-        raise LanguageError(f"`{text!r}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
+        raise LanguageError(f"`{shown(repr(text))}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
     if len(text) > LONGEST:
         raise LanguageError(f"the expression has {len(text)} characters; at most {LONGEST} are read.")
     if not text.isascii():
         odd = next(c for c in text if not c.isascii())
-        raise LanguageError(f"the expression has the character {odd!r}; names are plain letters, digits and `_`.")
+        names = "names are plain letters, digits and `_`, Greek ones spelt out (`alpha`)"
+        raise LanguageError(f"the expression has the character {odd!r}; {names}.")
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
     if deepest > DEEPEST:
         raise LanguageError(f"the expression nests {deepest} brackets; at most {DEEPEST} are read.")
+    text = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise LanguageError(f"`{_shown(text, 80)}` is not an expression ({getattr(error, 'msg', None) or type(error).__name__}).") from None
-    return _Reader(text.strip(), dict(shapes or {})).read(tree.body)
+        text, tree = _with_keywords(text)
+        if tree is None:
+            why = shown(getattr(error, "msg", None) or type(error).__name__)
+            raise LanguageError(f"`{shown(text, 80)}` is not an expression ({why}).") from None
+    return _Reader(text, dict(shapes or {})).read(tree.body)
 
 
-def _shown(text: str, longest: int) -> str:
-    """Quoted text on one line, without control characters."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return line if len(line) <= longest else line[: longest - 3] + "..."
+_KEYWORDS = re.compile(rf"\b(?:{'|'.join(k for k in keyword.kwlist if k.islower())})\b")
+"""Words that Python keeps for itself and that name blocks here, such as `lambda`."""
+
+
+def _with_keywords(text: str) -> tuple[str, ast.Expression | None]:
+    """The text read once more with Python's keywords as names; None where it is no expression even so."""
+    # Python reads names in their normal form but keywords letter by letter: one wide letter makes a keyword a name.
+    marked = _KEYWORDS.sub(lambda word: chr(ord(word.group()[0]) + 0xFEE0) + word.group()[1:], text)
+    try:
+        return marked, ast.parse(marked, mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return text, None
 
 
 def _kept(made: Expr | Number) -> Expr | Number:
@@ -63,7 +79,7 @@ class _Reader:
         self.weights: dict[str, Expr] = {}
 
     def quote(self, node: ast.AST) -> str:
-        return _shown(ast.get_source_segment(self.text, node) or type(node).__name__, 60)
+        return shown(unicodedata.normalize("NFKC", ast.get_source_segment(self.text, node) or type(node).__name__))
 
     def read(self, root: ast.expr) -> Expr:
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
@@ -82,12 +98,12 @@ class _Reader:
             stack.extend((child, False) for child in children)
         made = done[id(root)]
         if not isinstance(made, Expr):
-            raise LanguageError(f"`{self.text[:60]}` is a number; a network has weights and the input `x`.")
+            raise LanguageError(f"`{shown(self.text)}` is a number; a network has weights and the input `x`.")
         return made
 
     def children(self, node: ast.expr) -> list[ast.expr]:
         match node:
-            case ast.BinOp(left=left, right=right):
+            case ast.BinOp(left=left, right=right) if not isinstance(node.op, ast.BitXor):
                 return [left, right]
             case ast.UnaryOp(operand=operand):
                 return [operand]
@@ -98,6 +114,9 @@ class _Reader:
                 return [value]
             case ast.Name() | ast.Constant():
                 return []
+            case ast.BinOp(op=ast.BitXor()):
+                told = f"`^` in `{self.quote(node)}` is no operator of the language"
+                raise LanguageError(f"{told}; write powers with `**`, as in `W**2`.")
         raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
 
     def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
@@ -158,7 +177,8 @@ class _Reader:
             known = sorted([*activations.names(), *FUNCTIONS])
             guess = nearest(name, known)
             hint = f" did you mean `{guess}`?" if guess else ""
-            raise UnknownName(f"`{name}` in `{self.quote(node)}` is not a known function;{hint} Known: {', '.join(known)}.")
+            told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
+            raise UnknownName(f"{told};{hint} Known: {shown(', '.join(known), 130)}.")
 
     def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:
@@ -181,7 +201,7 @@ def maximum(*parts: Expr) -> Expr:
     """
     for part in parts:
         if not isinstance(part, Expr):
-            raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{part!r}`.")
+            raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{shown(part)}`.")
     if len(parts) < 2:
         raise LanguageError(f"`{LARGEST_OF}` compares expressions and needs two or more of them.")
     largest = parts[0]
@@ -197,7 +217,7 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
         LanguageError: for parameters that are not numbers, or too many of them.
     """
     if not isinstance(argument, Expr):
-        raise LanguageError(f"`{name}` needs an expression, not `{argument!r}`.")
+        raise LanguageError(f"`{name}` needs an expression, not `{shown(argument)}`.")
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
     if name in FEATURES:
         if exacts:

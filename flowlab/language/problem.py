@@ -9,7 +9,7 @@ from typing import Any
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
-from flowlab.language.expr import Expr
+from flowlab.language.expr import Expr, shown
 from flowlab.language.groups import PER, groups
 from flowlab.language.losses import losses
 from flowlab.language.network import Network
@@ -58,18 +58,22 @@ class Problem:
             raise LanguageError(f"`coordinates=\"weights\"` is defined for scheme \"gradient_flow\", not {scheme!r}; use \"polar\".")
         if self.loss.labels == "classes" and not self.network.output_shape:
             raise LanguageError(
-                f"the loss {loss!r} needs one output per class, but `{self.network.text[:120]}` has a single one; "
-                "end it with a matrix block (capital name), or use \"logistic\" or \"exponential\"."
+                f"the loss {loss!r} needs one output per class, but `{shown(self.network.text)}` has a single one; "
+                'end it with a matrix block (capital name), declare `shapes`, or use "logistic" or "exponential".'
             )
         blocks = self.network.weights
         if decay is not None and not isinstance(decay, Real | Mapping):
-            raise LanguageError(f"`decay={decay!r}` is no coefficient; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
+            told = f"`decay={shown(repr(decay))}` is no coefficient"
+            raise LanguageError(f"{told}; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
         given = dict(decay) if isinstance(decay, Mapping) else dict.fromkeys(blocks, decay or 0.0)
         for name, value in given.items():
             if name not in blocks:
-                raise UnknownName(f"`decay` names `{name}`, which the network does not have; did you mean `{nearest(name, blocks) or blocks[0]}`?")
+                guess = nearest(str(name), blocks) or blocks[0]
+                told = f"`decay` names `{shown(name)}`, which the network does not have"
+                raise UnknownName(f"{told}; did you mean `{guess}`?")
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
-                raise LanguageError(f"`decay[{name!r}] = {value!r}` is no coefficient; use a finite number, zero or above.")
+                told = f"`decay[{name!r}] = {shown(repr(value))}` is no coefficient"
+                raise LanguageError(f"{told}; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}
 
     @cached_property
@@ -165,7 +169,8 @@ class Problem:
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         guess = nearest(str(value), known)
-        raise UnknownName(f"`{what}={value!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}.")
+        hint = f" did you mean `{guess}`?" if guess else ""
+        raise UnknownName(f"`{what}={shown(repr(value))}` is not known;{hint} Known: {', '.join(known)}.")
     return value
 
 

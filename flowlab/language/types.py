@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flowlab.core.errors import ShapeMismatch
+from flowlab.language.expr import shown
 
 Dim = str | int
 
@@ -85,7 +86,8 @@ class Shapes:
 
     def clash(self, a: Type, b: Type, told: str, operands: Sequence[str]) -> None:
         """Raise the one sentence every shape error is told in."""
+        first, second = (shown(str(self.settle(kind)), 36) for kind in (a, b))
         raise ShapeMismatch(
-            f"{told}: `{operands[0]}` has shape {self.settle(a)} but `{operands[1]}` has shape {self.settle(b)}; "
-            f"change one operand, or declare shapes with `shapes={{...}}`."
+            f"{told}: `{operands[0]}` has shape {first} but `{operands[1]}` has shape {second}; "
+            f"change one of them or declare `shapes`."
         )

@@ -16,7 +16,7 @@ from flowlab.language.losses import losses
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.symbolic import scalars
-from flowlab.symbolic.names import index, symbol
+from flowlab.symbolic.names import index, labels
 from flowlab.symbolic.program import INPUTS
 
 if TYPE_CHECKING:
@@ -109,21 +109,16 @@ def _symbols(
         return out
 
     problem = flow.problem
-
-    def free(name: str) -> str:
-        # A block may be called `y`; none begins with an underscore.
-        return f"_{name}" if problem.coordinates == "weights" and name in shapes else name
-
+    known = labels(problem)
     letter = "v" if problem.scheme.normalises else "V"
-    label = free("y")
-    given = {("x", ""): array("x", "x", (n, d)), ("y", ""): array(label, "y" if label == "y" else r"\underline{y}", (n,))}
+    given = {("x", ""): array("x", "x", (n, d)), ("y", ""): array("y", "y", (n,))}
     if problem.loss.labels == "classes":
         given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
     for w, shape in shapes.items():
         given["direction", w] = array(f"{letter}_{w}", f"{letter}_{{{index(w)}}}", shape)
-        given["decay", w] = array(free(f"omega_{w}"), rf"\omega_{{{index(w)}}}", ())
+        given["decay", w] = array(f"omega_{w}", rf"\omega_{{{index(w)}}}", ())
         if problem.coordinates == "weights":
-            given["weight", w] = array(w, symbol(w), shape)
+            given["weight", w] = array(known.text[w], known.tex[w], shape)
     for group in problem.groups:
         shape = shapes.get(group, ())
         given["norm", group] = array(

@@ -14,7 +14,7 @@ from flowlab.language.expr import Expr
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, scalar_text
-from flowlab.symbolic.names import index, symbol
+from flowlab.symbolic.names import index, labels
 from flowlab.symbolic.scalars import SYMBOLS
 
 
@@ -168,9 +168,12 @@ def _balance_law(problem: Problem, pair: Neighbours, factor: sp.Expr) -> Conserv
     letter = "" if problem.scheme.name == "gradient_flow" else "V_"
     vector = len(problem.network.shapes[b]) == 1
     share, share_tex = ("", "") if pair.degree == 1 else (f"/{pair.degree}", f"/{pair.degree}")
-    right = f"{letter}{b} {letter}{b}^T" if vector else f"{letter}{b}^T {letter}{b}"
-    text = f"{letter}{a} {letter}{a}^T{share} - {right}"
-    tex = _outer_tex(letter, a, b, vector, share_tex)
+    called = labels(problem)
+    first, second = (f"V_{a}", f"V_{b}") if letter else (called.text[a], called.text[b])
+    right = f"{second} {second}^T" if vector else f"{second}^T {second}"
+    text = f"{first} {first}^T{share} - {right}"
+    first, second = (f"V_{{{index(a)}}}", f"V_{{{index(b)}}}") if letter else (called.tex[a], called.tex[b])
+    tex = _outer_tex(first, second, vector, share_tex)
     if pair.diagonal:
         text, tex = f"diag({text})", rf"\operatorname{{diag}}\bigl({tex}\bigr)"
     if factor != 1:
@@ -183,7 +186,6 @@ def _balance_law(problem: Problem, pair: Neighbours, factor: sp.Expr) -> Conserv
     return Conserved("balance-diagonal" if pair.diagonal else "balance", (a, b), text, tex, pair.degree, where)
 
 
-def _outer_tex(letter: str, a: str, b: str, vector: bool, share: str) -> str:
-    first, second = (f"V_{{{index(a)}}}", f"V_{{{index(b)}}}") if letter else (symbol(a), symbol(b))
+def _outer_tex(first: str, second: str, vector: bool, share: str) -> str:
     right = rf"{second} {second}^{{\top}}" if vector else rf"{second}^{{\top}} {second}"
     return rf"{first} {first}^{{\top}}{share} - {right}"

@@ -6,8 +6,8 @@ from flowlab.core.errors import LanguageError
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, Vec, s_text
-from flowlab.symbolic.names import symbol
-from flowlab.symbolic.prose import network_tex, prose
+from flowlab.symbolic.names import labels, symbol
+from flowlab.symbolic.prose import network_tex, network_text, prose
 from flowlab.symbolic.scalars import SYMBOLS
 
 
@@ -56,9 +56,9 @@ def _objective(problem: Problem, book: Book) -> None:
     tail = (" + sum_k omega_k |W_k|^2", r" + \sum_k \omega_k \lVert W_k\rVert^2") if book.decayed else ("", "")
     head = ("(1/N) sum_n", r"\tfrac1N\sum_n") if mean else ("sum_n", r"\sum_n")
     over = "averaged over samples" if mean else "summed over samples"
-    book.record("objective", f"the {loss} loss of f = {problem.network.text}, {over}",
+    book.record("objective", f"the {loss} loss of f = {network_text(problem)}, {over}",
                 f"L(W) = {head[0]} l(f(W; x_n), y_n){tail[0]}", rf"L(W) = {head[1]} \ell(f(W;x_n), y_n){tail[1]}",
-                f"the {loss} loss of $f(W;x) = {network_tex(problem.network)}$, {over}")  # fmt: skip
+                f"the {loss} loss of $f(W;x) = {network_tex(problem)}$, {over}")  # fmt: skip
     by = ("/N", r"\tfrac1N") if mean else ("", "")
     if book.binary:
         book.record("definition", "labels are $+-1$ and the loss depends on the margin $q_n = y_n f(W; x_n)$ alone; $psi_n$ is the pull of sample $n$ on it",
@@ -106,8 +106,10 @@ def _homogeneity(problem: Problem, book: Book) -> None:
     count = f"{len(problem.degrees)} degrees"
     short = len(problem.degrees) <= 12
     # Names are set here: a block may be called `rho`, or end with an underscore.
-    text = ", ".join(f"kappa({g}) = {k}" for g, k in problem.degrees.items()) if short else count
-    tex = ", ".join(rf"$\kappa({symbol(g)}) = {k}$" for g, k in problem.degrees.items()) if short else count
+    named = labels(problem)
+    text = ", ".join(f"kappa({named.text.get(g, g)}) = {k}" for g, k in problem.degrees.items()) if short else count
+    told = (rf"$\kappa({named.tex.get(g, symbol(g))}) = {k}$" for g, k in problem.degrees.items())
+    tex = ", ".join(told) if short else count
     book.record("scaling degrees", why + text,
                 "f(..., c W_k, ...; x) = c^kappa_k f(W; x)", r"f(\dots, cW_k, \dots; x) = c^{\kappa_k} f(W;x)", prose(why) + tex)  # fmt: skip
     book.record("product of norms", "scale every block from $V_k$ to $W_k = rho_k V_k$ in turn", "f(W; x) = R f(V; x),  R = prod_k rho_k^kappa_k",

@@ -7,7 +7,7 @@ from flowlab.language.operations import Piece, operations
 from flowlab.language.operations.base import PRODUCT, SUM
 from flowlab.symbolic import scalars
 from flowlab.symbolic.book import Book, Vec, scalar_text
-from flowlab.symbolic.names import index, symbol
+from flowlab.symbolic.names import Labels, index, label_all, labels, symbol
 from flowlab.symbolic.program import INPUTS, Program, Value
 
 if TYPE_CHECKING:
@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from flowlab.symbolic.equations import FlowEquations
 
 _GREEK = {"rho": r"\rho", "nu": r"\nu", "omega": r"\omega", "D": r"\Delta", "Psi": r"\Psi"}
+
+_READING = (
+    (r"[^'(]'\s*=", "a prime on the left is the rate of change"),
+    (r"\bsum_n\(", "sum_n(A) adds up the columns of A"),
+    (r"\b(?:sum|mean)\(", "sum(A) and mean(A) go down every column of A"),
+    (r"\bones\(", "ones(A) is a column of ones with as many rows as A"),
+    (r"\brows\(", "rows(A) is the number of rows of A"),
+    ("<", "<A, B> adds up all entries of A * B"),
+    (r">_row", "<A, B>_row adds up every row of A * B, to a column"),
+    (r"\|(?!_row)", "|A, B| is the square root of all squared entries together"),
+    (r"\|_row", "|A|_row has the length of every row of A, as a column"),
+    (r"/ N\b", "N is the number of samples"),
+)
+"""How notation beyond matrix algebra is read, where it occurs."""
+_READING_TEX = (
+    (
+        r"\\operatorname\{(?:sum|mean)\}",
+        r"$\operatorname{sum}(A)$ and $\operatorname{mean}(A)$ go down every column of $A$",
+    ),
+    (r"\\operatorname\{ones\}", r"$\operatorname{ones}(A)$ is a column of ones with as many rows as $A$"),
+    (r"\\operatorname\{rows\}", r"$\operatorname{rows}(A)$ is the number of rows of $A$"),
+    (r"\\langle", r"$\langle A, B\rangle$ adds up all entries of $A \odot B$"),
+    (r"rangle_", r"$\langle A, B\rangle_{\text{row}}$ adds up every row of $A \odot B$, to a column"),
+    (r"rVert(?!_)", r"$\lVert A, B\rVert$ is the square root of all squared entries together"),
+    (r"rVert_", r"$\lVert A\rVert_{\text{row}}$ has the length of every row of $A$, as a column"),
+    (r"\{N\}", "$N$ is the number of samples"),
+)
 
 
 def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> str:
@@ -25,12 +52,24 @@ def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> st
         words = f"loss: {problem.loss.name}, scheme: {problem.scheme.name}, per {problem.per}"
         words += f", {problem.coordinates} coordinates, {problem.reduction} over samples"
         parts.append(f"{problem.network.text}   [{problem.network.symmetry.kind}]\n{words}")
+    known = labels(problem)
+    if known.changed and tex:
+        told = ", ".join(f"${known.tex[b]}$ is the block {_verbatim(b)}" for b in known.changed)
+        parts.append(f"Some blocks have the name of another symbol: {told}.")
+    elif known.changed:
+        told = ", ".join(f"{label} is the block {b}" for b, label in known.changed.items())
+        parts[0] += f"\nsome blocks have the name of another symbol: {told}"
     if steps and flow.steps:
         parts.append(_steps(flow, tex))
     if depth == "structural":
         parts.append(_structural(flow, tex))
     elif depth == "matrix":
-        parts.append(_program(flow.program, tex))
+        lines = _program(flow.program, tex)
+        if tex:
+            parts.append(_reading(flow, lines, tex))
+        else:
+            parts[0] += "\n" + _reading(flow, lines, tex)
+        parts.append(lines)
     else:
         small = flow.component(2, 2, None)
         parts.append(small.latex() if tex else small.text())
@@ -70,6 +109,42 @@ def _structural(flow: "FlowEquations", tex: bool) -> str:
     return "\n".join(f"{a} = {b}" for a, b in lines)
 
 
+def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
+    """How the lines of matrix depth are read, so that they can be evaluated."""
+    problem = flow.problem
+    loss = problem.loss
+    if tex:
+        told = [
+            "Samples are the columns of $X$ and of what depends on it, $y$ holds the labels, vectors are columns",
+            r"$\odot$ is entrywise, $\mathbf 1$ is a column of ones of fitting length",
+            rf"$\ell_{{\text{{{loss.name.replace('_', ' ')}}}}}(f, y) = {loss.latex()}$",
+        ]
+    else:
+        meaning = (loss.__doc__ or "").partition("\n")[0].partition(";")[0].rstrip(".")
+        told = [
+            "samples are the columns of X and of what depends on it, y holds the labels, vectors are columns",
+            "@ is the matrix product; * and / go entry by entry, where a single row or column is repeated to fit",
+            f"grad_f {loss.name}(F, y) has the gradients in f of {meaning}",
+        ]
+    if problem.coordinates == "polar":
+        direction = ("v_k/|v_k|", r"v_k/\lVert v_k\rVert") if problem.scheme.normalises else ("V_k", "V_k")
+        told.append(rf"weights are $W_k = \rho_k {direction[1]}$" if tex else f"weights are W_k = rho_k {direction[0]}")
+    if tex and problem.per == "neuron":
+        told.append(r"fractions, powers and $\odot$ of columns are entrywise")
+    if any(problem.decay.values()):
+        of = {group: problem.decay[members[0]] for group, members in problem.groups.items()}
+        values = ", ".join(rf"$\omega_{{{index(g)}}} = {c!r}$" if tex else f"omega_{g} = {c!r}" for g, c in of.items())
+        penalty = r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2"
+        told.append(f"{penalty} belongs to the loss with {values}")
+    told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
+    return "; ".join(told) + "." if tex else "\n".join(told)
+
+
+def _verbatim(name: str) -> str:
+    """A name as it was typed, as a formula."""
+    return r"$\mathrm{" + name.replace("_", r"\_") + "}$"
+
+
 def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool) -> list[tuple[str, str]]:
     polar = flow.problem.coordinates == "polar"
     kappa = {} if e.kappa is None else {scalars.SYMBOLS["kappa_k"]: scalars.from_tree(e.kappa)}
@@ -80,24 +155,26 @@ def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool)
     rate = book.show(Vec(at_degree(e.G), at_degree(e.V)), tex)
     if not polar:
         shown = rate if not tex else rate.replace("V_k", "W_k")
-        return [(_dot(e.block, tex), _for_block(shown.replace("V_k", "W_k"), e, tex))]
+        return [(_dot(flow, e.block, tex), _for_block(shown.replace("V_k", "W_k"), flow, e, tex))]
     letter = "v" if flow.problem.scheme.normalises else "V"
     rho = scalar_text(at_degree(e.rho if e.rho is not None else scalars.from_tree(e.kappa or "s")), tex)
     left_rho = rf"\dot\rho_{{{index(e.block)}}}" if tex else f"d rho_{e.block}/dt"
     left_v = rf"\dot {letter}_{{{index(e.block)}}}" if tex else f"d {letter}_{e.block}/dt"
-    return [(left_rho, _for_block(rho, e, tex)), (left_v, _for_block(rate, e, tex))]
+    return [(left_rho, _for_block(rho, flow, e, tex)), (left_v, _for_block(rate, flow, e, tex))]
 
 
-def _dot(block: str, tex: bool) -> str:
-    return rf"\dot {{{symbol(block)}}}" if tex else f"d {block}/dt"
+def _dot(flow: "FlowEquations", block: str, tex: bool) -> str:
+    known = labels(flow.problem)
+    return rf"\dot {{{known.tex.get(block, symbol(block))}}}" if tex else f"d {known.text.get(block, block)}/dt"
 
 
-def _for_block(text: str, e: "Equation", tex: bool) -> str:
+def _for_block(text: str, flow: "FlowEquations", e: "Equation", tex: bool) -> str:
     """The generic index k replaced by the block's name, all at once: a block may itself be called `a_k`."""
+    named = labels(flow.problem)
     if tex:
-        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{symbol(e.block)}}}"}
+        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{named.tex.get(e.block, symbol(e.block))}}}"}
         return re.sub(r"\\rho_\{k\}|W_k|_(?:\{k\}|k)(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{{{index(e.block)}}}"), text)
-    becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": e.block}
+    becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": named.text.get(e.block, e.block)}
     return re.sub(r"rho_k|W_k|_k(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{e.block}"), text)
 
 
@@ -112,9 +189,11 @@ def named(name: str) -> str:
         shown = f"{head}_{{{index(tail)}}}"
     else:
         shown = symbol(name)
-    if not prime:
-        return shown
-    # The dot belongs to the letter, not to its index.
+    return _dotted(shown) if prime else shown
+
+
+def _dotted(shown: str) -> str:
+    """A rate: the dot belongs to the letter, not to its index."""
     letter, found, below = shown.partition("_{")
     return rf"\dot {{{letter}}}{found}{below}"
 
@@ -133,56 +212,73 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
     for value in program.values:
         for arg in value.args:
             uses[arg] = uses.get(arg, 0) + 1
-    called = _called(program, tex)
+    rates = _rates(program, tex)
+    called = _called(program, rates, tex)
     pieces: dict[int, Piece] = {}
     lines: list[tuple[str, str]] = []
     extra = 0
     for value in program.values:
-        name = value.name
+        name = called.get(value.index)
         if value.op in INPUTS:
-            pieces[value.index] = Piece(called.get(value.index, value.op))
+            pieces[value.index] = Piece(name or value.op)
             continue
         piece = _render(program, value, pieces, tex)
         simple = value.op in ("transpose", "slope", "scale", "coefficient")
         if name is None and uses.get(value.index, 0) > 1 and not simple:
             extra += 1
-            while (named(f"T_{extra}") if tex else f"T_{extra}") in called.values():
-                extra += 1
-            name = f"T_{extra}"
+            name = named(f"T_{extra}") if tex else f"T_{extra}"
         if name is None:
             pieces[value.index] = piece
             continue
-        shown = called.get(value.index) or (named(name) if tex else name)
-        lines.append((shown, piece.text))
-        pieces[value.index] = Piece(shown)
-    # A rate that is another named value has no line of its own yet.
+        lines.append((name, piece.text))
+        pieces[value.index] = Piece(name)
+    # A rate that is another value, such as the pull on a block without decay, has no line of its own yet.
+    sides = {name for name, _ in lines}
+    lines += [(name, pieces[i].text) for (name, i) in rates if name not in sides]
     return lines
 
 
-def _called(program: Program, tex: bool) -> dict[int, str]:
-    """The printed names of named values, by index; a name that is taken (by a block called `y`, or `G_W1`) gets a mark."""
+def _rates(program: Program, tex: bool) -> list[tuple[str, int]]:
+    """What every rate is called, a block's own name with a prime or a dot, and its line."""
+    known = _labels(program).tex if tex else _labels(program).text
+    direction = next((v.name or "V" for v in program.values if v.op == "direction"), "V")[0]
+    out = []
+    for (kind, block), i in program.rates:
+        name = f"{'rho' if kind == 'rho' else direction}_{block}'"
+        if kind == "W":
+            out.append((_dotted(known[block]) if tex else f"{known[block]}'", i))
+        else:
+            out.append((named(name) if tex else name, i))
+    return out
+
+
+def _labels(program: Program) -> Labels:
+    """What blocks are called beside the program's own names."""
+    blocks = dict.fromkeys(v.params[0] for v in program.values if v.op in ("weight", "direction"))
+    ops = {v.op for v in program.values}
+    return label_all(tuple(blocks), "direction" in ops, "R" in dict(program.marks), "decay" in ops)
+
+
+def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[int, str]:
+    """The printed names of values, by index; of several that would be called alike only the first one is."""
+    known = _labels(program).tex if tex else _labels(program).text
+    moved = {i: name for name, i in reversed(rates)}
     out: dict[int, str] = {}
-    bases: dict[str, str] = {}
     taken: set[str] = set()
-
-    def shown(name: str) -> str:
-        return named(name) if tex else name
-
     for value in program.values:
-        if value.name is None:
-            continue
-        if value.name.endswith("'"):
-            # A rate is called like what it moves, mark included.
-            base = value.name.rstrip("'")
-            out[value.index] = shown(bases.get(base, base) + "'")
-            continue
         name = value.name
-        while shown(name) in taken:
-            name += "_"
-        if value.op in INPUTS:
-            bases[value.name] = name
-        taken.add(shown(name))
-        out[value.index] = shown(name)
+        if name is None:
+            continue
+        whole = value.op == "weight" or (value.op == "row_scale" and program.values[value.args[0]].op == "norm")
+        if whole and name in known:
+            shown = known[name]
+        elif name.endswith("'"):
+            shown = moved[value.index]
+        else:
+            shown = named(name) if tex else name
+        if shown not in taken:
+            out[value.index] = shown
+            taken.add(shown)
     return out
 
 
@@ -190,13 +286,15 @@ def _render(program: Program, value: Value, pieces: dict[int, Piece], tex: bool)
     parts = [pieces[i] for i in value.args]
     if value.op == "coefficient":
         tree = value.params[0]
-        return coefficient_piece(tree, dict(zip(scalars.names(tree), parts, strict=True)), tex)
+        names = scalars.names(tree)
+        columns = frozenset(name for name, i in zip(names, value.args, strict=True) if program.values[i].type.rank)
+        return coefficient_piece(tree, dict(zip(names, parts, strict=True)), tex, columns)
     types = [program.values[i].type for i in value.args]
-    return operations[value.op]().render(tex, parts, types, value.params)
+    return operations[value.op]().columns(tex, parts, types, value.params)
 
 
-def coefficient_piece(tree: Any, parts: dict[str, Piece], tex: bool) -> Piece:
-    """A scalar coefficient with the names of its values put in."""
+def coefficient_piece(tree: Any, parts: dict[str, Piece], tex: bool, columns: frozenset[str] = frozenset()) -> Piece:
+    """A coefficient with the names of its values put in; `columns` are the names that have an entry for every row."""
     if isinstance(tree, str):
         return parts[tree]
     if not isinstance(tree, tuple):
@@ -205,19 +303,30 @@ def coefficient_piece(tree: Any, parts: dict[str, Piece], tex: bool) -> Piece:
         return Piece(fraction_text(tree, tex), SUM if tree < 0 else PRODUCT if tree.denominator != 1 else 4)
     head, *rest = tree
     if head == "+":
-        return Piece(" + ".join(coefficient_piece(t, parts, tex).text for t in rest).replace("+ -", "- "), SUM)
+        return Piece(" + ".join(coefficient_piece(t, parts, tex, columns).text for t in rest).replace("+ -", "- "), SUM)
     if head == "^":
-        base = coefficient_piece(rest[0], parts, tex).within(4, tex)
-        return Piece(rf"{base}^{{{rest[1]}}}" if tex else f"{base}^{rest[1]}", 3)
+        base = coefficient_piece(rest[0], parts, tex, columns).within(4, tex)
+        power = str(rest[1]) if tex or rest[1].denominator == 1 else f"({rest[1]})"
+        return Piece(rf"{base}^{{{power}}}" if tex else f"{base}^{power}", 3)
+
+    def product(factors: list[Any], binds: int) -> str:
+        text, tall = "", False
+        for factor in factors:
+            column = not columns.isdisjoint(scalars.names(factor))
+            # Two columns have no matrix product.
+            sign = " * " if not tex else r" \odot " if tall and column else " "
+            text += (sign if text else "") + coefficient_piece(factor, parts, tex, columns).within(binds, tex)
+            tall |= column
+        return text
+
     sign = ""
     if rest and rest[0] == -1:
         sign, rest = "-", rest[1:]
-    above = [t for t in rest if not _is_inverse(t)]
+    top = product([t for t in rest if not _is_inverse(t)], PRODUCT) or "1"
     below = [("^", t[1], -t[2]) if t[2] != -1 else t[1] for t in rest if _is_inverse(t)]
-    top = (r" " if tex else " * ").join(coefficient_piece(t, parts, tex).within(PRODUCT, tex) for t in above) or "1"
     if not below:
         return Piece(sign + top, SUM if sign else PRODUCT)
-    bottom = (r" " if tex else " * ").join(coefficient_piece(t, parts, tex).within(3, tex) for t in below)
+    bottom = product(below, PRODUCT if tex else 3)
     if tex:
         return Piece(rf"{sign}\frac{{{top}}}{{{bottom}}}", SUM if sign else PRODUCT)
     return Piece(f"{sign}{top} / {bottom if len(below) == 1 else f'({bottom})'}", SUM if sign else PRODUCT)

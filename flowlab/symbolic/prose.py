@@ -3,10 +3,10 @@
 import re
 from typing import TYPE_CHECKING
 
-from flowlab.symbolic.names import symbol
+from flowlab.symbolic.names import labels, symbol
 
 if TYPE_CHECKING:
-    from flowlab.language.network import Network
+    from flowlab.language.problem import Problem
 
 _ESCAPES = {
     "_": r"\_", "^": r"\textasciicircum{}", "&": r"\&", "%": r"\%", "#": r"\#", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -14,6 +14,9 @@ _ESCAPES = {
 }  # fmt: skip
 
 _WORDS = {"rho": r"\rho", "kappa": r"\kappa", "fb": r"\bar f", "nu": r"\nu", "lambda": r"\lambda", "omega": r"\omega", "psi": r"\psi", "exp": r"\exp"}
+
+LONGEST = 20_000
+"""Characters of a part of a network in print; what is longer is left out."""
 
 _RULES = (
     (r"\.\.\.", r"\\dots"),
@@ -58,17 +61,29 @@ def _greek(match: re.Match[str]) -> str:
     return f"d{_WORDS[word]} " if head and word in _WORDS else match.group()
 
 
-def network_tex(network: "Network") -> str:
-    """The network's expression as a LaTeX formula."""
+def network_tex(problem: "Problem") -> str:
+    """The problem's network as a LaTeX formula for one sample."""
+    return _network(problem, True)
+
+
+def network_text(problem: "Problem") -> str:
+    """The problem's network as text, with blocks called as the equations call them."""
+    return _network(problem, False) if labels(problem).changed else problem.network.text
+
+
+def _network(problem: "Problem", tex: bool) -> str:
     from flowlab.language.operations import Piece, operations
 
+    network, known = problem.network, labels(problem).tex if tex else labels(problem).text
     pieces: dict[int, Piece] = {}
     for node in network.nodes:
         if node.op == "input":
             pieces[id(node)] = Piece("x")
         elif node.op == "weight":
-            pieces[id(node)] = Piece(symbol(node.params[0]))
+            pieces[id(node)] = Piece(known[node.params[0]])
         else:
             types = [network.type_of(arg) for arg in node.args]
-            pieces[id(node)] = operations[node.op]().render(True, [pieces[id(arg)] for arg in node.args], types, node.params)
+            made = operations[node.op]().render(tex, [pieces[id(arg)] for arg in node.args], types, node.params)
+            # Shared parts can make the text exponentially longer than the network.
+            pieces[id(node)] = made if len(made.text) <= LONGEST else Piece(r"\dots" if tex else "...")
     return pieces[id(network.nodes[-1])].text

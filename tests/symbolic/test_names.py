@@ -3,13 +3,14 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowlab as fl
-from flowlab.symbolic.names import index, symbol
+from flowlab.symbolic.names import index, labels, symbol
 from flowlab.symbolic.printing import named, program_lines
 
 ODD = [
@@ -74,7 +75,8 @@ def test_a_block_called_like_a_quantity_of_the_program():
             sides = [name for name, _ in program_lines(flow.program, tex)]
             assert len(set(sides)) == len(sides)
     told = fl.derive(fl.Problem("y @ relu(W @ x)", coordinates="weights"), verify=False).text("matrix", steps=False)
-    assert "D_1 = y_ * Psi" in told
+    assert "D_1 = W_y @ Psi * relu'(Z_1)" in told
+    assert "W_y is the block y" in told
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
@@ -86,3 +88,97 @@ def test_odd_names_compile(tmp_path, depth):
         (tmp_path / f"{i}.tex").write_text(flow.latex(depth, standalone=True))
         done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
+
+
+GREEK = ("alpha", "beta", "lambda", "mu", "theta", "omega", "Gamma", "Omega")
+
+
+@pytest.mark.parametrize("name", GREEK)
+def test_greek_names_are_greek_letters(name):
+    assert symbol(name) == index(name) == f"\\{name}"
+    assert symbol(f"{name}2") == f"\\{name}_{{2}}"
+    assert symbol(f"{name}_") == f"{{\\{name}\\_}}"
+    flow = fl.derive(fl.Problem(f"{name} @ x", coordinates="weights"), verify=False)
+    for depth in ("structural", "matrix"):
+        assert f"\\{name}" in flow.latex(depth)
+        assert "mathrm" not in flow.latex(depth)
+        assert f"{name}" in flow.text(depth)
+
+
+TAKEN = ("R", "s", "psi", "rho", "Psi", "X", "N", "D_1", "A_1", "T_1", "G_W1", "F", "Q", "y", "f", "q", "L")
+TAKEN += ("V_W1", "p_W1", "Z_1", "rho_W1", "psi_n")
+
+
+def count(word: str, text: str) -> int:
+    """How often a symbol stands in what is below the header."""
+    return len(re.findall(rf"(?<!\w){word}(?!\w)", text.partition("\n\n")[2]))
+
+
+def called(name: str, coordinates: str) -> fl.FlowEquations:
+    """Equations of a network with a block of that name beside W1."""
+    network = fl.Network(f"sum(relu({name} * x) * (W1 * relu(x)))", shapes=dict.fromkeys((name, "W1"), ("d",)))
+    return fl.derive(fl.Problem(network, "logistic", coordinates=coordinates, reduction="mean", decay=0.1), verify=False)
+
+
+@cache
+def usual(coordinates: str, depth: str) -> str:
+    """What is printed where no block has a symbol's name."""
+    return called("W7", coordinates).text(depth)
+
+
+@pytest.mark.parametrize("coordinates", ["polar", "weights"])
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_block_is_never_printed_like_a_symbol_of_the_equations(name, coordinates):
+    """The symbol stands where it stands for a block of any name; the block has a label, and the header says which."""
+    flow = called(name, coordinates)
+    label = labels(flow.problem).text[name]
+    assert label == f"W_{name}" or (coordinates == "weights" and count(name, usual("weights", "matrix")) == 0)
+    for depth in ("structural", "matrix"):
+        told = flow.text(depth)
+        if label == name:
+            assert count(name, usual(coordinates, depth)) == 0
+            continue
+        assert count(name, told) == count(name, usual(coordinates, depth))
+        assert f"{label} is the block {name}" in told
+    if label != name:
+        assert rf"is the block $\mathrm{{{name.replace('_', chr(92) + '_')}}}" in flow.latex()
+
+
+def test_scalars_of_a_block_called_like_the_labels_are_its_own():
+    told = called("y", "weights").component(2, 2).text()
+    assert "d W_y[1]/dt" in told
+    assert "y[1]" in told.replace("W_y[1]", "")
+
+
+def test_a_label_is_no_other_block():
+    network = fl.Network("W_R @ relu(R @ x)")
+    told = labels(fl.Problem(network)).text
+    assert told == {"R": "W_R_", "W_R": "W_R"}
+    assert labels(fl.Problem("W2 @ relu(W1 @ x + b)")).changed == {}
+
+
+def test_two_functions_of_one_pre_activation_have_one_name_each():
+    problem = fl.Problem("W2 @ relu(W1 @ x) + W3 @ abs(W1 @ x)", coordinates="weights")
+    told = fl.derive(problem, verify=False).text("matrix", steps=False)
+    assert "A_1 = relu(Z_1)" in told
+    assert "_ =" not in told
+    assert "T_1 = abs(Z_1)" in told
+
+
+def test_transposes_are_taken_where_they_are():
+    flow = fl.derive(fl.Problem("W.T @ relu(W @ x)", "square", coordinates="weights"), verify=False)
+    assert "D_1 = W @ Psi * relu'(Z_1)" in flow.text("matrix", steps=False)
+    assert "G_W = A_1 @ Psi.T + D_1 @ X.T" in flow.text("matrix", steps=False)
+    assert r"\Delta_{1} &= W \Psi \odot \operatorname{relu}'(Z_{1})" in flow.latex("matrix", steps=False)
+
+
+@pytest.mark.parametrize("per", ["layer", "neuron", "network"])
+@pytest.mark.parametrize("coordinates", ["polar", "weights"])
+def test_one_norm_of_all_blocks_has_a_name(per, coordinates):
+    flow = fl.derive(fl.Problem("W2 @ tanh(W1 @ x)", per=per, coordinates=coordinates), verify=False)
+    whose = ("network",) if per == "network" else ("W1", "W2")
+    for block in whose:
+        kind = "rho_" if coordinates == "polar" else ""
+        assert f"d {kind}{block}/dt = " in flow.text(steps=False)
+        assert f"dq_n/d{block}" in flow.text(steps=False)
+        assert "{}" not in flow.latex(steps=False)

@@ -16,8 +16,12 @@ from flowlab.language.operations.base import (
     Operation,
     Piece,
     Tape,
+    diagonal,
+    entrywise,
     lift,
     operations,
+    product,
+    times,
 )
 from flowlab.language.types import Shapes, Type
 
@@ -68,14 +72,29 @@ class MatMul(Operation):
         return [tape("matmul", cot, tape("transpose", b)), tape("matmul", tape("transpose", a), cot)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        a, b = (p.within(PRODUCT, tex) for p in parts)
+        return _algebra(tex, parts, types) if tex else product(tex, *parts)
+
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        a, b = types
+        if not (a.rank == b.rank == 1 and a.sampled):
+            return _algebra(tex, parts, types)
+        if not b.sampled:
+            return _algebra(tex, parts[::-1], types[::-1])
+        both = entrywise(tex, *parts)
         if not tex:
-            # `@` associates to the left, so a product on the right needs its brackets.
-            b = parts[1].within(POWER)
-            return Piece(f"{a} @ {b}", PRODUCT)
-        turn = r"^{\top}" if types[0].rank == 1 else ""
-        left = parts[0].within(ATOM if turn else PRODUCT, tex)
-        return Piece(f"{left}{turn} {b}", PRODUCT)
+            return Piece(f"sum({both.text})")
+        return Piece(rf"\mathbf 1^{{\top}} {both.within(PRODUCT, True)}", PRODUCT)
+
+
+def _algebra(tex: bool, parts: Sequence[Piece], types: Sequence[Type]) -> Piece:
+    """The product with vectors as columns: `v @ W` is W^T v, and between two vectors the first is turned."""
+    (a, b), first = parts, types[0]
+    if first.rank == 2:
+        return product(tex, a, b)
+    if types[1].rank == 1:
+        return product(tex, a.transpose(tex), b)
+    made = product(tex, b.transpose(tex), a)
+    return Piece(made.text, made.binds, turned=product(tex, a.transpose(tex), b))
 
 
 class _Addition(Operation):
@@ -103,12 +122,17 @@ class _Addition(Operation):
         plus, last = self.sign > 0, parts[1]
         if plus and last.negated:
             plus, last = False, last.negated
-        # In print a value without samples is repeated over them: it becomes a product with a row of ones.
-        ones = [r" \mathbf 1^{\top}" if tex and types[1 - i].sampled and not types[i].sampled else "" for i in (0, 1)]
-        a, b = parts[0].within(PRODUCT if ones[0] else SUM, tex), last.within(PRODUCT, tex)
-        if plus and last.text.startswith("-") and not last.text.startswith("-(") and not ones[1]:
+        a, b = parts[0].within(SUM, tex), last.within(PRODUCT, tex)
+        if plus and last.text.startswith("-") and not last.text.startswith("-("):
             plus, b = False, last.text[1:].lstrip()
-        return Piece(f"{a}{ones[0]} {'+' if plus else '-'} {b}{ones[1]}", SUM)
+        return Piece(f"{a} {'+' if plus else '-'} {b}", SUM)
+
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        if tex and types[0].sampled != types[1].sampled:
+            # A value without samples is repeated over them: it becomes a product with a row of ones.
+            ones = Piece(r"\mathbf 1^{\top}")
+            parts = [p if t.sampled else product(True, p, ones) for p, t in zip(parts, types, strict=True)]
+        return self.render(tex, parts, types, params)
 
 
 @operations.register("add")
@@ -168,11 +192,26 @@ class Hadamard(Operation):
         return [tape("hadamard", cot, b), tape("hadamard", cot, a)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        if tex and not all(t.rank for t in types):
+            return times(*parts)
+        return entrywise(tex, *parts)
+
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        if types[0] == types[1] and (types[0].rank or types[0].sampled):
+            return entrywise(tex, *parts)
+        # A number, a row (a value per sample) and a column (a vector of weights) multiply as matrices do.
+        kinds = [(t.rank, t.sampled) for t in types]
+        wanted = ((0, False), (0, True), (1, False))
+        number, row, column = (kinds.index(kind) if kind in kinds else None for kind in wanted)
+        if number is None and row is not None and column is not None:
+            return product(tex, parts[column], parts[row])
         if not tex:
-            return Piece(f"{parts[0].within(PRODUCT)} * {parts[1].within(POWER)}", PRODUCT)
-        sign = r"\odot" if all(t.rank or t.sampled for t in types) else r"\,"
-        # Weaker than a matrix product in print, so that (A ⊙ B) C^T keeps its brackets.
-        return Piece(f"{parts[0].within(PRODUCT, True)} {sign} {parts[1].within(PRODUCT, True)}", SUM if sign == r"\odot" else PRODUCT)
+            return entrywise(tex, *parts)
+        if number is not None:
+            return times(*parts)
+        if row is not None:
+            return product(tex, parts[1 - row], diagonal(parts[row]))
+        return product(tex, diagonal(parts[column or 0]), parts[1 - (column or 0)])
 
 
 @operations.register("transpose")
@@ -191,8 +230,13 @@ class Transpose(Operation):
         return [tape("transpose", cot)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        inner = parts[0].within(ATOM, tex)
-        return Piece(rf"{inner}^{{\top}}", POWER) if tex else Piece(f"{inner}.T")
+        if tex:
+            return parts[0].transpose(True)
+        # The language's text parses back to what was written, transposes of transposes included.
+        return Piece(f"{parts[0].within(ATOM)}.T")
+
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        return parts[0].transpose(tex)
 
 
 class _Reduction(Operation):

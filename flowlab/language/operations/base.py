@@ -24,12 +24,44 @@ class Piece:
     binds: int = ATOM
     negated: "Piece | None" = None
     """What stands behind the sign of `-z`, so that `a + (-z)` is printed as `a - z`."""
+    turned: "Piece | None" = None
+    """The transpose, where it is shorter than a mark behind this: of `A^T` it is `A`, of `a b^T` it is `b a^T`."""
 
     def within(self, binds: int, tex: bool = False) -> str:
         """The text, in brackets unless it binds at least as tightly as `binds`."""
         if self.binds >= binds:
             return self.text
         return rf"\left({self.text}\right)" if tex else f"({self.text})"
+
+    def transpose(self, tex: bool) -> "Piece":
+        """The transposed operand."""
+        if self.turned is not None:
+            return self.turned
+        inner = self.within(ATOM, tex)
+        return Piece(rf"{inner}^{{\top}}", POWER, turned=self) if tex else Piece(f"{inner}.T", turned=self)
+
+
+def product(tex: bool, a: Piece, b: Piece) -> Piece:
+    """The matrix product in print; in text `@` associates to the left, so a product on its right needs brackets."""
+    text = f"{a.within(PRODUCT, True)} {b.within(PRODUCT, True)}" if tex else f"{a.within(PRODUCT)} @ {b.within(POWER)}"
+    return Piece(text, PRODUCT)
+
+
+def entrywise(tex: bool, a: Piece, b: Piece) -> Piece:
+    """The entrywise product in print; in LaTeX it binds weaker than a matrix product, so (A ⊙ B) C^T has brackets."""
+    if tex:
+        return Piece(rf"{a.within(PRODUCT, True)} \odot {b.within(PRODUCT, True)}", SUM)
+    return Piece(f"{a.within(PRODUCT)} * {b.within(POWER)}", PRODUCT)
+
+
+def times(a: Piece, b: Piece) -> Piece:
+    """A number times a value, in LaTeX."""
+    return Piece(rf"{a.within(PRODUCT, True)} \, {b.within(PRODUCT, True)}", PRODUCT)
+
+
+def diagonal(a: Piece) -> Piece:
+    """A vector as a diagonal matrix, in LaTeX."""
+    return Piece(rf"\operatorname{{diag}}({a.text})")
 
 
 class Handle(Protocol):
@@ -91,7 +123,11 @@ class Operation(ABC):
 
     @abstractmethod
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        """The operation as text (`tex=False`) or LaTeX."""
+        """The operation on one sample, as text of the language (`tex=False`) or as LaTeX."""
+
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+        """The operation on all samples in matrix notation: samples and vectors are columns, a value each is a row."""
+        return self.render(tex, parts, types, params)
 
 
 def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flowlab.language.operations.base import ATOM, POWER, PRODUCT, SUM, Operation, Piece, lift, operations
+from flowlab.language.operations.base import (
+    POWER,
+    PRODUCT,
+    SUM,
+    Operation,
+    Piece,
+    diagonal,
+    entrywise,
+    lift,
+    operations,
+    product,
+    times,
+)
 from flowlab.language.types import Shapes, Type
 
 
@@ -31,8 +43,19 @@ class Outer(Derived):
         return a.T @ b if ta.rank or not tb.rank else a @ b
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        turn = r"^{\top}" if tex else ".T"
-        return Piece(f"{parts[0].within(PRODUCT, tex)}{' ' if tex else ' @ '}{parts[1].within(ATOM, tex)}{turn}", PRODUCT)
+        (a, b), (ta, tb) = parts, types
+        if ta.sampled != tb.sampled:
+            # What has no samples stands before the sum over them.
+            sums = [Contract().render(tex, [p], [t], ()) for p, t in zip(parts, types, strict=True)]
+            a, b = (sums[i] if t.sampled else parts[i] for i, t in enumerate(types))
+            ta, tb = Type(ta.shape), Type(tb.shape)
+        if not ta.sampled and not (ta.rank and tb.rank):
+            return times(a, b) if tex else entrywise(tex, a, b)
+        if tb.rank and not ta.rank:
+            # A row times a matrix of samples is a vector, which stands as a column.
+            a, b = b, a
+        made, turned = product(tex, a, b.transpose(tex)), product(tex, b, a.transpose(tex))
+        return Piece(made.text, made.binds, turned=turned)
 
 
 @operations.register("contract")
@@ -60,8 +83,10 @@ class Total(Derived):
         return args[0].sum(axis=tuple(range(1 if out.sampled else 0, args[0].ndim)))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        inner = parts[0].within(PRODUCT, tex)
-        return Piece(rf"\mathbf 1^{{\top}} {inner}" if tex else f"total({parts[0].text})", PRODUCT)
+        if tex:
+            rows = r" \mathbf 1" if types[0].rank == 2 else ""
+            return Piece(rf"\mathbf 1^{{\top}} {parts[0].within(PRODUCT, True)}{rows}", PRODUCT)
+        return Piece(f"sum({parts[0].text})" if types[0].rank < 2 else f"sum(sum({parts[0].text}).T)")
 
 
 @operations.register("spread")
@@ -77,8 +102,12 @@ class Spread(Derived):
         return share[..., None] * xp.ones((width,), dtype=args[1].dtype)
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        by = (r"/h" if tex else " / width") if params[0] == "mean" else ""
-        return Piece(rf"\mathbf 1 {parts[0].within(PRODUCT, True)}{by}" if tex else f"ones * {parts[0].within(POWER)}{by}", PRODUCT)
+        words = (r"\operatorname{ones}", r"\operatorname{rows}") if tex else ("ones", "rows")
+        ones, rows = (Piece(f"{word}({parts[1].text})") for word in words)
+        spread = product(tex, ones, parts[0]) if tex or types[0].sampled else entrywise(tex, ones, parts[0])
+        if params[0] != "mean":
+            return spread
+        return Piece(rf"\tfrac{{1}}{{{rows.text}}} {spread.text}" if tex else f"{spread.text} / {rows.text}", PRODUCT)
 
 
 @operations.register("inner")
@@ -116,7 +145,8 @@ class Norm(Derived):
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         bar = r"\lVert " if tex else "|"
         end = r"\rVert" if tex else "|"
-        return Piece(bar + ", ".join(p.text for p in parts) + end)
+        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
+        return Piece(bar + ", ".join(p.text for p in parts) + end + mark)
 
 
 @operations.register("row_scale")
@@ -131,7 +161,7 @@ class RowScale(Derived):
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         if types[0].rank and tex:
-            return Piece(rf"\operatorname{{diag}}({parts[0].text})\, {parts[1].within(PRODUCT, True)}", PRODUCT)
+            return Piece(rf"{diagonal(parts[0]).text}\, {parts[1].within(PRODUCT, True)}", PRODUCT)
         times = r"\, " if tex else " * "
         if parts[0].text.startswith("-"):
             return Piece(f"{parts[0].text}{times}{parts[1].within(POWER, tex)}", SUM)
@@ -149,7 +179,10 @@ class OverCount(Derived):
         return args[0] / args[0].shape[0]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        return Piece(rf"\tfrac{{1}}{{N}} {parts[0].within(POWER, True)}" if tex else f"{parts[0].within(POWER)} / N", PRODUCT)
+        # The sign of what is divided goes in front of the fraction.
+        inner = (parts[0].negated or parts[0]).within(POWER, tex)
+        made = Piece(rf"\tfrac{{1}}{{N}} {inner}" if tex else f"{inner} / N", PRODUCT)
+        return made if parts[0].negated is None else Piece(f"-{made.text}", SUM, negated=made)
 
 
 @operations.register("omit_sample")

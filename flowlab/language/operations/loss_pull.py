@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowlab.language.losses import losses
-from flowlab.language.operations.base import Piece, operations
+from flowlab.language.operations.base import POWER, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
 from flowlab.language.types import Shapes, Type
 
@@ -24,6 +24,6 @@ class LossPull(Derived):
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         outputs, labels = parts[0].text, parts[1].text
         name = params[0].replace("_", " ")
-        if tex:
-            return Piece(rf"-\nabla_f\, \ell_{{\text{{{name}}}}}({outputs}, {labels})")
-        return Piece(f"-grad_f {params[0]}({outputs}, {labels})")
+        loss = rf"\nabla_f\, \ell_{{\text{{{name}}}}}" if tex else f"grad_f {params[0]}"
+        slope = Piece(f"{loss}({outputs}, {labels})", POWER)
+        return Piece(f"-{slope.text}", SUM, negated=slope)

@@ -36,9 +36,7 @@ class Activate(Operation):
         return [tape("hadamard", cot, tape("slope", args[0], params=params))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        numbers = "".join(f", {float(p)!r}" for p in params[1:])
-        name = activation_of(params).latex() if tex else params[0]
-        return Piece(f"{name}({parts[0].text}{numbers})")
+        return _called(activation_of(params).latex() if tex else params[0], parts[0], params)
 
 
 @operations.register("slope")
@@ -54,5 +52,9 @@ class Slope(Operation):
         return activation_of(params).slope(xp, args[0])
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        name = activation_of(params).latex(prime=True) if tex else f"{params[0]}'"
-        return Piece(f"{name}({parts[0].text})")
+        return _called(activation_of(params).latex(prime=True) if tex else f"{params[0]}'", parts[0], params)
+
+
+def _called(name: str, part: Piece, params: tuple) -> Piece:
+    """A function with its numbers, such as the leak of a leaky ReLU, behind its argument."""
+    return Piece(f"{name}({part.text}" + "".join(f", {float(p)!r}" for p in params[1:]) + ")")

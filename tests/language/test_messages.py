@@ -1,0 +1,77 @@
+"""What the language refuses, it refuses in one printable line of at most 300 characters that says what to do."""
+
+import pytest
+
+import flowlab as fl
+
+LONG = "W" * 30
+
+REFUSED = (
+    ("x1 @ W @ x2", {}, ["named `x`", "`x1`", "`x2`"]),
+    ("W1 @ W2", {}, ["named `x`", "`W1`", "`W2`"]),
+    ("W^2 @ x", {}, ["`**`", "`W^2 @ x`"]),
+    ("a @ relu(W @ x)^2", {}, ["`**`"]),
+    ("\u03bb @ x", {}, ["\u03bb", "spelt out"]),
+    ("lambda x: x", {}, ["`lambda x: x`"]),
+    ("x\n\n@ W1 @@ \x1b[3m" + "V" * 500, {}, ["`x @ W1 @@ \\x1b[3mVVV"]),
+    ("W1 @ x", {"W1": ("a" * 5000, 3)}, ["no shape"]),
+    ("W1 @ x", {"W1": ("a\nb", 3)}, ["no shape"]),
+    ("W1 @ x", {"W1" * 3000: (1, 2)}, ["`W1`"]),
+    ("W1 @ x", {"W1": "\n" * 1000}, ["no shape"]),
+    ("W1 @ x", "\x00" * 1000, ["no table"]),
+    ("foo" * 200 + "(W @ x)", {}, ["not a known function"]),
+    (" + ".join(f"W{i}" for i in range(300)), {}, ["named `x`"]),
+    (f"{LONG} @ relu({LONG}2 @ relu({LONG}3 @ x)) + {LONG}2", {}, ["needs equal shapes", "declare `shapes`"]),
+    ("A" * 400 + " @ x", {}, ["cannot name a weight"]),
+    ("W @ x * " + "9" * 5000, {}, ["`W @ x * 999"]),
+    ("[" * 300, {}, ["300"]),
+    ("W[" + "y" * 500 + "] @ x", {}, ["not part of the language"]),
+    ("relu(" + "W @ x, " * 100 + ")", {}, ["one expression"]),
+    ("(" + " + ".join(["W @ x"] * 50) + ")**1.5", {}, ["1.5"]),
+    (5.0, {}, ["neither text"]),
+    ("", {}, ["write for example"]),
+)
+
+
+@pytest.mark.parametrize(("text", "shapes", "named"), REFUSED, ids=range(len(REFUSED)))
+def test_a_refusal_is_one_short_line_that_says_what_to_do(text, shapes, named):
+    with pytest.raises(fl.FlowlabError) as caught:
+        fl.Network(text, shapes=shapes)
+    message = str(caught.value)
+    assert len(message) <= 300
+    assert message.isprintable()
+    for part in named:
+        assert part in message
+
+
+@pytest.mark.parametrize("name", ["lambda", "in", "is", "class", "not", "alpha", "None_", "If"])
+def test_words_of_python_name_blocks(name):
+    """What operators build is text that reads back, also where Python keeps the word for itself."""
+    net = fl.Network(f"{name} @ x")
+    assert net.weights == (name,)
+    assert fl.Network(net.text).shapes == net.shapes == fl.Network(fl.weight(name) @ fl.x).shapes
+    assert fl.Network(f"relu(-{name} @ x) + {name} @ x").weights == (name,)
+
+
+@pytest.mark.parametrize("name", ["None", "True", "False", "x", "sum", "\n", "a" * 33, "1a", 5])
+def test_names_that_no_text_reads_back_are_refused(name):
+    with pytest.raises(fl.LanguageError, match="cannot name a weight"):
+        fl.weight(name)
+
+
+def test_a_small_name_is_a_vector_or_meets_a_scalar():
+    assert fl.Network("u * (v @ x)").shapes["u"] == ()
+    assert fl.Network("u * (V @ x)").shapes["u"] == fl.Network("V @ x").output_shape
+    assert fl.Network("u @ (V @ x)", shapes={"u": (3,)}).shapes["u"] == (3,)
+    with pytest.raises(fl.LanguageError, match="declare `shapes`"):
+        fl.Problem("u * (v @ x)", "cross_entropy")
+
+
+@pytest.mark.parametrize(
+    "given", [{"decay": {"\n" * 400: 1}}, {"decay": "a\n" * 400}, {"decay": {"W": "a\n" * 400}}, {"per": "q\n" * 1000}]
+)
+def test_problems_quote_shortly(given):
+    with pytest.raises(fl.FlowlabError) as caught:
+        fl.Problem("W @ x", **given)
+    assert len(str(caught.value)) <= 300
+    assert str(caught.value).isprintable()
