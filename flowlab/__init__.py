@@ -49,7 +49,7 @@ _HOMES = {
     "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
-        "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",
+        "ClaimError", "DataError", "DerivationError", "DerivationMismatch", "DerivationUnchecked", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",
         "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "UnknownName", "UnloweredNode",
     ),
 }  # fmt: skip

@@ -32,6 +32,10 @@ class Piece:
         return rf"\left({self.text}\right)" if tex else f"({self.text})"
 
 
+Sign = tuple[bool, bool]
+"""Whether an entry of a value may be positive, and whether one may be negative; (False, False) is zero."""
+
+
 class Handle(Protocol):
     """A value on the tape of a derivation: known by its type alone."""
 
@@ -81,6 +85,14 @@ class Operation(ABC):
         """The scaling exponent of the result, with the relations it needs added to `exps`."""
         return args[0]
 
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
+        return True, True
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        """Whether the derivative in each operand may differ from zero."""
+        return [True] * len(args)
+
     @abstractmethod
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         """The value, with `xp` either numpy or jax.numpy."""
@@ -92,6 +104,17 @@ class Operation(ABC):
     @abstractmethod
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         """The operation as text (`tex=False`) or LaTeX."""
+
+
+class Product(Operation):
+    """An operation that is linear in either of two operands."""
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        (p, n), (q, m) = args
+        return (p and q) or (n and m), (p and m) or (n and q)
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        return [any(args[1]), any(args[0])]
 
 
 def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:
