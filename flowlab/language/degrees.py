@@ -24,7 +24,8 @@ class Break:
 
     def __str__(self) -> str:
         def side(sign: int) -> str:
-            return " + ".join(f"e({k})" if abs(c) == 1 else f"{abs(c)} e({k})" if c.denominator == 1 else f"({abs(c)}) e({k})" for k, c in self.relation if c * sign > 0) or "0"
+            shown = {k: "" if abs(c) == 1 else f"{abs(c)} " if c.denominator == 1 else f"({abs(c)}) " for k, c in self.relation}
+            return " + ".join(f"{shown[k]}e({k})" for k, c in self.relation if c * sign > 0) or "0"
 
         return f"`{self.node}`: {self.reason} ({side(1)} = {side(-1)})"
 

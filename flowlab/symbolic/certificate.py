@@ -17,6 +17,7 @@ from flowlab.core.seeds import checked_seed
 from flowlab.language.activations import activations
 from flowlab.language.groups import NETWORK
 from flowlab.language.problem import Problem
+from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.states import Samples, TestState, random_state
 
@@ -47,7 +48,7 @@ class Certificate:
         states: at how many states each equation was tested, at least; 0 where every rate vanishes for all weights.
         seed: of the first state.
         units_seen_both: whether every unit with a kink was seen on both sides of it.
-        tested: the states that tested something.
+        laws: the conservation laws of the equations whose rate is zero at all states that test it, and at as many of them.
     """
 
     residual: float
@@ -55,7 +56,7 @@ class Certificate:
     states: int
     seed: int
     units_seen_both: bool
-    tested: tuple[TestState, ...] = ()
+    laws: tuple[Conserved, ...] = ()
 
 
 class Compared(NamedTuple):
@@ -95,12 +96,11 @@ def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict
 
 def residuals(flow: FlowEquations, state: TestState) -> dict[Key, float] | None:
     """Relative disagreement of every rate, or None at a dead state, where all rates vanish, the derived ones too, and nothing is tested."""
-    compared = _compare(flow, state)
+    compared = _compare(flow, state, _velocity(flow.problem, state))
     return None if compared is None else {key: one.residual for key, one in compared.items()}
 
 
-def _compare(flow: FlowEquations, state: TestState) -> dict[Key, Compared] | None:
-    g = _velocity(flow.problem, state)
+def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) -> dict[Key, Compared] | None:
     with np.errstate(all="ignore"):
         truth = _rates(flow.problem, state, g)
         derived = flow.program.evaluate(np, inputs_of(flow.problem, state))
@@ -201,7 +201,7 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
     width = 4 + len(coverage.kinked).bit_length() + (2 if len(coverage.kinked) > 8 else 0)
     count: Counter[Key] = Counter()
     needed: list[Key] = [key for key, _ in flow.program.rates]
-    tested: list[TestState] = []
+    kept = _Kept(flow)
     levelled = False
     for attempt in range(_TRIES):
         state = random_state(problem, seed + attempt, width=width, lengths=attempt % 2 == 1, levelled=levelled)
@@ -211,7 +211,8 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
             if coverage.complete or used >= states + _EXTRA:
                 break
             continue
-        compared = _compare(flow, state)
+        g = _velocity(problem, state)
+        compared = _compare(flow, state, g)
         found = set() if compared is None else {key for key, one in compared.items() if one.tested}
         # After a state that leaves an equation untested, the next one is scaled block by block.
         levelled = not levelled and not found.issuperset(needed)
@@ -219,8 +220,7 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
             continue
         used += 1
         count.update(found)
-        if found:
-            tested.append(state)
+        kept.note(state, g, found, bound)
         for (kind, block), one in compared.items():
             if one.residual > worst:
                 worst, where = one.residual, _name(problem, kind, block)
@@ -241,13 +241,43 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
             _name(problem, *least),
             count[least],
         )
-    return Certificate(worst, where, 0 if least is None else count[least], seed, coverage.complete, tuple(tested))
+    return Certificate(worst, where, 0 if least is None else count[least], seed, coverage.complete, kept.laws(states))
 
 
 def _name(problem: Problem, kind: str, block: str) -> str:
     if kind == "rho":
         return f"equation of d rho_{block}/dt"
     return f"equation of d {'v' if problem.scheme.normalises else 'V'}_{block}/dt" if kind == "V" else f"equation of d {block}/dt"
+
+
+class _Kept:
+    """Which laws have no rate, as autodiff and the scheme's numeric meaning have it."""
+
+    def __init__(self, flow: FlowEquations) -> None:
+        self.flow = flow
+        self.seen: Counter[Conserved] = Counter()
+        self.broken: set[Conserved] = set()
+
+    def note(self, state: TestState, g: dict[str, np.ndarray], tested: set[Key], bound: float) -> None:
+        """Take a state into account, at the unit directions of its weights."""
+        problem, W = self.flow.problem, state.weights
+        if not self.flow.conserved or problem.per != "layer":
+            return
+        rho = {w: np.float64(_length(v)) for w, v in W.items()}
+        V = {w: v / rho[w] for w, v in W.items()}
+        rate = problem.scheme.numeric(np, rho, V, g, problem.per)
+        known = {block for _, block in tested}
+        for law in self.flow.conserved:
+            if known.issuperset(law.blocks):
+                size, terms = law.drift((rho, V, W), (*rate, g))
+                self.seen[law] += 1
+                if not size <= bound * terms:
+                    self.broken.add(law)
+
+    def laws(self, states: int) -> tuple[Conserved, ...]:
+        """Those that are kept, tested often enough; where the output depends on neither block, nothing moves."""
+        live = self.flow.problem.network.moved
+        return tuple(law for law in self.flow.conserved if law not in self.broken and (self.seen[law] >= states or not live.intersection(law.blocks)))
 
 
 class _Coverage:
