@@ -235,7 +235,8 @@ def adjacent(problem: Problem) -> list[Neighbours]:
                 a, b = inner.params[0], outer.params[0]
                 if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
                     found.append(Neighbours(a, b, diagonal, degree))
-    return sorted(found, key=lambda n: network.weights.index(n.inner))
+    place = {w: i for i, w in enumerate(network.weights)}
+    return sorted(found, key=lambda n: place[n.inner])
 
 
 def _behind(node: Expr, parents: Counter[int]) -> tuple[Expr, bool, Fraction | None]:
