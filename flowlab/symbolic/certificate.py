@@ -36,6 +36,8 @@ _NUDGE = 1e-8
 """Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings, far below the distance to a kink."""
 _CONDITION = 1e4
 """Of a rate that tests its equation; at a larger one its own roundings pass the bound."""
+_NOISE = 10.0
+"""Times what the nudge changes, up to which two badly conditioned rates are the same."""
 _VISIBLE = 1e-6
 """Part of a rate that the samples must have beside weight decay for an error of theirs to show."""
 
@@ -134,9 +136,12 @@ def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) ->
             # Wrong, or nothing but roundings? The derived rate cannot bear witness for itself here.
             again = reference(flow.problem, nudged)
             for key in doubtful:
-                if _conditioned(sizes[key], _length(again[key] - truth[key])):
-                    gap = _length(np.asarray(derived[key]) - truth[key]) / sizes[key]
-                    out[key] = Compared(gap if np.isfinite(gap) else float("inf"), True)
+                gap, change = _length(np.asarray(derived[key]) - truth[key]), _length(again[key] - truth[key])
+                if _conditioned(sizes[key], change):
+                    out[key] = Compared(gap / sizes[key] if np.isfinite(gap) else float("inf"), True)
+                elif gap <= _NOISE * change:
+                    # Two roundings of one number: neither right nor wrong.
+                    out[key] = Compared(0.0, False)
     return out
 
 

@@ -90,7 +90,7 @@ class Conserved:
             rate: their rates, in the same order.
         """
         # The derivative along the flow by a complex step, exact to roundings.
-        along = tuple({k: v + _STEP * 1j * np.asarray(d[k]) for k, v in p.items()} for p, d in zip(point, rate, strict=True))
+        along = tuple({k: p[k] + _STEP * 1j * np.asarray(d[k]) for k in self.blocks} for p, d in zip(point, rate, strict=True))
         at, moved = self.terms(*point), [np.imag(part) / _STEP for part in self.terms(*along)]
         parts = [moved[0], -moved[1]]
         c, p = self.growth

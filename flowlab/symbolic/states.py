@@ -144,10 +144,11 @@ class _Levels:
         types = [self.network.type_of(arg) for arg in node.args]
         return operations[node.op]().numeric(np, [self.values[id(arg)] for arg in node.args], types, self.network.type_of(node), node.params)
 
-    def size(self, node: Expr) -> float:
-        return float(np.abs(self.values[id(node)]).max())
+    def size(self, node: Expr) -> np.float64:
+        """Of the largest entry; a numpy number, whose quotients may be infinite."""
+        return np.float64(np.abs(self.values[id(node)]).max())
 
-    def stretch(self, blocks: tuple[str, ...], factor: float, start: int, end: int) -> None:
+    def stretch(self, blocks: tuple[str, ...], factor: float | np.floating, start: int, end: int) -> None:
         """Multiply blocks, and work out again the nodes from `start` to `end`."""
         if not (np.isfinite(factor) and factor):
             return
