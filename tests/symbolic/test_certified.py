@@ -35,8 +35,8 @@ EXTREME = (
     ("v @ tanh((W1 @ x)**16)", {"loss": "logistic"}),
     ("1000 * (W2 @ relu(W1 @ x))", {}),
     (scalars(12), {"coordinates": "weights"}),
-    (f"{product(40)} @ x", {"scheme": "lagrange"}),
-    ("W2 @ tanh(1000 * (W1 @ x))", {"loss": "cross_entropy", "reduction": "mean"}),
+    (f"{product(15)} @ x", {"scheme": "lagrange"}),
+    ("W3 @ relu(W2 @ tanh(W1 @ x))", {"loss": "cross_entropy", "reduction": "mean"}),
     ("a @ sigmoid(1000 * (W @ x))", {"per": "neuron", "decay": 0.1}),
     ("a @ sigmoid(1000 * (W @ x))", {"per": "network", "scheme": "weight_normalization"}),
 )  # fmt: skip
