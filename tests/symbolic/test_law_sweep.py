@@ -57,6 +57,9 @@ def rate_of(law: Conserved, problem: fl.Problem, seed: int) -> float:
     state = random_state(problem, seed)
     rates = reference(problem, state)
     speed = max(float(np.linalg.norm(np.ravel(r))) for r in rates.values())
+    if not speed:
+        # All units are off here; another state says more.
+        return rate_of(law, problem, seed + 1000)
     step = STEP / speed
     if problem.coordinates == "weights":
         W_rate = {w: rates["W", w] for w in problem.network.weights}
