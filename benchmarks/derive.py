@@ -5,6 +5,7 @@
 The network is f = W2 (W1 x)^2 under the exponential loss, which every peer can write. Timed is everything from nothing to the
 first value at one state: building, deriving (flowlab's includes its check against autodiff), lowering, compiling, evaluating;
 imports are not.
+A second table has the processor time over the length of sums and products, with the ratio of each to the one half as long.
 Peers answer with the gradient of the loss; flowlab with the rates of norms and directions, which are compared through it.
 """
 
@@ -150,6 +151,29 @@ def main(small: bool = False, slow: bool = False) -> dict[str, Any]:
     return {"rows": rows, "versions": versions()}
 
 
+LENGTHS = {
+    "sum": (lambda n: " + ".join(f"W{k} @ x" for k in range(n)), 900),
+    "chain": (lambda n: " @ ".join(f"W{k}" for k in range(n)) + " @ x", 120),
+    "units": (lambda n: " + ".join(f"a{k} @ relu(W{k} @ x)" for k in range(n)), 200),
+}
+"""How a network of n parts is written, and how many parts of it are tried at most."""
+
+
+def lengths(small: bool = False) -> list[dict[str, Any]]:
+    """Processor time of a checked derivation over its length: doubling the length should at most double the time."""
+    rows = []
+    for name, (text, most) in LENGTHS.items():
+        before = None
+        fl.derive(fl.Problem(text(3)))
+        for parts in (2, 4) if small else (most // 4, most // 2, most):
+            began = time.process_time()
+            fl.derive(fl.Problem(text(parts)))
+            took = time.process_time() - began
+            rows.append({"network": name, "parts": parts, "seconds": took, "ratio": None if before is None else took / before})
+            before = took
+    return rows
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--small", action="store_true")
@@ -161,4 +185,8 @@ if __name__ == "__main__":
     for row in result["rows"]:
         times = f"{row['seconds']:9.3f} {row['seconds'] / own[row['weights']]:9.2f}"
         print(f"{row['weights']:8d} {row['points']:6d} {row['tool']:>10} {times} {row['disagreement']:12.1e}")
+    print(f"{'network':>8} {'parts':>6} {'processor s':>11} {'ratio':>6}")
+    result["lengths"] = lengths(asked.small)
+    for row in result["lengths"]:
+        print(f"{row['network']:>8} {row['parts']:6d} {row['seconds']:11.2f} " + ("" if row["ratio"] is None else f"{row['ratio']:6.2f}"))
     print(json.dumps(result))

@@ -49,8 +49,9 @@ _HOMES = {
     "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
-        "ClaimError", "DataError", "DerivationMismatch", "FlowlabError", "LanguageError", "MissingExtra", "NotHomogeneous", "NotSeparable", "OutputError",
-        "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "TooLarge", "UnknownName", "UnloweredNode",
+        "ClaimError", "DataError", "DerivationError", "DerivationMismatch", "DerivationUnchecked", "FlowlabError", "LanguageError", "MissingExtra",
+        "NotHomogeneous", "NotSeparable", "OutputError", "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "TooLarge",
+        "UnknownName", "UnloweredNode",
     ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -62,7 +62,19 @@ class PrecisionTooLow(FlowlabError):
     """A numeric entry point was called without float64."""
 
 
-class DerivationMismatch(FlowlabError):
+class DerivationError(FlowlabError):
+    """Derived equations that were not confirmed by autodiff.
+
+    Attributes:
+        equation: which equation, as it is printed.
+    """
+
+    def __init__(self, message: str, equation: str) -> None:
+        super().__init__(message)
+        self.equation = equation
+
+
+class DerivationMismatch(DerivationError):
     """A derived equation disagrees with autodiff.
 
     Attributes:
@@ -71,9 +83,21 @@ class DerivationMismatch(FlowlabError):
     """
 
     def __init__(self, message: str, equation: str, residual: float) -> None:
-        super().__init__(message)
-        self.equation = equation
+        super().__init__(message, equation)
         self.residual = residual
+
+
+class DerivationUnchecked(DerivationError):
+    """A derived equation that could not be checked: its rate vanishes, or is roundings only, at the states that were tried.
+
+    Attributes:
+        equation: which equation, as it is printed.
+        states: at how many states it was tested.
+    """
+
+    def __init__(self, message: str, equation: str, states: int) -> None:
+        super().__init__(message, equation)
+        self.states = states
 
 
 class SpecError(FlowlabError):

@@ -26,7 +26,7 @@ class Activation(ABC):
     """
 
     name: ClassVar[str]
-    degree: ClassVar[int | None] = 1
+    degree: ClassVar[int | float | Fraction | None] = 1
     kinks: ClassVar[tuple[float, ...]] = ()
     symbol: ClassVar[str] = r"\sigma"
     parameters: ClassVar[int] = 0
@@ -53,6 +53,14 @@ class Activation(ABC):
     def slope(self, xp: Any, z: Any) -> Any:
         """σ'(z), elementwise, any shape."""
 
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        """Whether a value may be positive, and whether it may be negative, where the argument may be."""
+        return True, True
+
+    def reaches(self, positive: bool, negative: bool) -> bool:
+        """Whether the slope may differ from zero where the argument may be positive, or negative; a function of degree zero has none."""
+        return self.degree != 0
+
     def latex(self, prime: bool = False) -> str:
         """The function's symbol, primed for its slope."""
         return self.symbol + ("'" if prime else "")
@@ -63,6 +71,9 @@ class Identity(Activation):
     """z."""
 
     symbol = r"\operatorname{id}"
+
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive, negative
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return z
@@ -84,6 +95,12 @@ class Relu(Activation):
     @property
     def sides(self) -> tuple[tuple[float, float], ...]:
         return ((0.0, 1.0),)
+
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive, False
+
+    def reaches(self, positive: bool, negative: bool) -> bool:
+        return positive
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         # Piecewise, not Max: Max differentiates to Heaviside, whose value at 0 is 1/2.
@@ -114,6 +131,12 @@ class LeakyRelu(Activation):
     def sides(self) -> tuple[tuple[float, float], ...]:
         return ((float(self.leak), 1.0),)
 
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive or (negative and self.leak < 0), negative and self.leak > 0
+
+    def reaches(self, positive: bool, negative: bool) -> bool:
+        return positive or self.leak != 0
+
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (sp.Rational(self.leak.numerator, self.leak.denominator) * z, True))
 
@@ -135,6 +158,9 @@ class Abs(Activation):
     def sides(self) -> tuple[tuple[float, float], ...]:
         return ((-1.0, 1.0),)
 
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive or negative, False
+
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (-z, True))
 
@@ -151,6 +177,9 @@ class Tanh(Activation):
 
     degree = None
     symbol = r"\tanh"
+
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive, negative
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.tanh(z)
@@ -171,6 +200,9 @@ class Sigmoid(Activation):
     degree = None
     symbol = r"\operatorname{sigmoid}"
 
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return True, False
+
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return 1 / (1 + sp.exp(-z))
 
@@ -189,6 +221,9 @@ class Softplus(Activation):
 
     degree = None
     symbol = r"\operatorname{softplus}"
+
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return True, False
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.log(1 + sp.exp(z))
@@ -232,6 +267,9 @@ class Gelu(Activation):
 
     degree = None
     symbol = r"\operatorname{gelu}"
+
+    def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
+        return positive, negative
 
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return z * (1 + sp.erf(z / sp.sqrt(2))) / 2

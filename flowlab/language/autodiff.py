@@ -9,6 +9,10 @@ import jax.numpy as jnp
 
 from flowlab.language.problem import Problem
 
+_LONGEST_COMPILED = 60
+"""Nodes up to which the gradient is compiled as a whole. Compiling takes longer than in proportion to the length, from about here on longer than
+evaluating one operation after another, each of which is compiled once for its shape."""
+
 
 def velocity(problem: Problem, weights: Mapping[str, Any], data: Any) -> dict[str, jax.Array]:
     """-∂L/∂W by `jax.vjp` of the objective, block by block.
@@ -20,7 +24,8 @@ def velocity(problem: Problem, weights: Mapping[str, Any], data: Any) -> dict[st
         weights: arrays by block.
         data: anything with inputs `x` (N, d) and labels `y`.
     """
-    return _velocity(problem.objective_only, dict(weights), data.x, data.y)
+    evaluate = _compiled if len(problem.network.nodes) <= _LONGEST_COMPILED else _velocity
+    return evaluate(problem.objective_only, dict(weights), data.x, data.y)
 
 
 class _Labelled(NamedTuple):
@@ -28,8 +33,10 @@ class _Labelled(NamedTuple):
     y: Any
 
 
-@eqx.filter_jit
 def _velocity(problem: Problem, weights: dict[str, Any], x: Any, y: Any) -> dict[str, jax.Array]:
     value, pull = jax.vjp(lambda w: problem.objective(w, _Labelled(x, y), jnp), weights)
     (gradient,) = pull(jnp.ones_like(value))
     return {name: -g for name, g in gradient.items()}
+
+
+_compiled = eqx.filter_jit(_velocity)

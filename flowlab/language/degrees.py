@@ -8,6 +8,7 @@ symmetries of the network (Poggio, Banburski and Liao 2020 use the special case 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 Form = dict[str, Fraction]
 """A linear form in the exponents of the weight blocks."""
@@ -23,7 +24,8 @@ class Break:
 
     def __str__(self) -> str:
         def side(sign: int) -> str:
-            return " + ".join(f"e({k})" if abs(c) == 1 else f"{abs(c)} e({k})" for k, c in self.relation if c * sign > 0) or "0"
+            shown = {k: "" if abs(c) == 1 else f"{abs(c)} " if c.denominator == 1 else f"({abs(c)}) " for k, c in self.relation}
+            return " + ".join(f"{shown[k]}e({k})" for k, c in self.relation if c * sign > 0) or "0"
 
         return f"`{self.node}`: {self.reason} ({side(1)} = {side(-1)})"
 
@@ -63,21 +65,36 @@ class Symmetry:
         weights: block names.
         output: exponent of the output as a linear form in the block exponents.
         breaks: the nodes whose relations restrict the scalings.
-        basis: basis of the exponent vectors that leave the network covariant, as {block: exponent}.
+        scalings: basis of the exponent vectors that leave the network covariant, as {block: exponent}; blocks that stay are left out.
     """
 
     weights: tuple[str, ...]
     output: tuple[tuple[str, Fraction], ...]
     breaks: tuple[Break, ...]
-    basis: tuple[dict[str, Fraction], ...]
+    scalings: tuple[dict[str, Fraction], ...]
+
+    @cached_property
+    def basis(self) -> tuple[dict[str, Fraction], ...]:
+        """The scalings with an exponent for every block."""
+        none = dict.fromkeys(self.weights, Fraction(0))
+        return tuple(none | v for v in self.scalings)
+
+    @cached_property
+    def _tied(self) -> frozenset[str]:
+        """Blocks that some relation does not let scale alone."""
+        return frozenset(k for b in self.breaks for k, c in b.relation if c)
+
+    @cached_property
+    def _output(self) -> Form:
+        return dict(self.output)
 
     def allows(self, exponents: dict[str, Fraction]) -> bool:
         """Whether scaling block k by c^{exponents[k]} scales the output by a power of c."""
-        return all(sum(c * exponents.get(k, Fraction(0)) for k, c in b.relation) == 0 for b in self.breaks)
+        return all(sum(c * exponents[k] for k, c in b.relation if k in exponents) == 0 for b in self.breaks)
 
     def degree(self, block: str) -> Fraction | None:
         """κ_k with f(…, c W_k, …) = c^{κ_k} f, or None if block k has no scaling of its own."""
-        return dict(self.output).get(block, Fraction(0)) if self.allows({block: Fraction(1)}) else None
+        return None if block in self._tied else self._output.get(block, Fraction(0))
 
     @property
     def is_multihomogeneous(self) -> bool:
@@ -95,8 +112,7 @@ class Symmetry:
         """`multi-homogeneous`, `quasi-homogeneous` or `non-homogeneous`."""
         if self.is_multihomogeneous:
             return "multi-homogeneous"
-        out = dict(self.output)
-        moving = any(sum(out.get(k, Fraction(0)) * e for k, e in v.items()) for v in self.basis)
+        moving = any(sum(self._output.get(k, Fraction(0)) * e for k, e in v.items()) for v in self.scalings)
         return "quasi-homogeneous" if moving else "non-homogeneous"
 
     def __str__(self) -> str:
@@ -105,33 +121,62 @@ class Symmetry:
             lines.append("degrees: " + ", ".join(f"{k}: {self.degree(k)}" for k in self.weights))
         else:
             lines += [f"broken at {b}" for b in self.breaks]
-            for v in self.basis:
-                lines.append("scaling: " + ", ".join(f"{k} by c^{e}" for k, e in v.items() if e))
+            for v in self.scalings:
+                lines.append("scaling: " + ", ".join(f"{k} by c^{e}" if e.denominator == 1 else f"{k} by c^({e})" for k, e in v.items() if e))
         return "\n".join(lines)
 
 
 def solve(weights: Sequence[str], output: Form, breaks: Sequence[Break]) -> Symmetry:
-    """The null space of the relations, by exact elimination over the rationals."""
-    rows = [dict(b.relation) for b in breaks]
-    pivots: dict[str, Form] = {}
-    for row in rows:
-        for name, pivot in pivots.items():
-            if factor := row.get(name):
-                row = {k: row.get(k, Fraction(0)) - factor * pivot.get(k, Fraction(0)) for k in {*row, *pivot}}
-                row = {k: row[k] for k in sorted(row) if row[k]}
-        if not row:
-            continue
-        lead = min(row, key=list(weights).index)
-        row = {k: c / row[lead] for k, c in row.items()}
-        for name in list(pivots):
-            if factor := pivots[name].get(lead):
-                merged = {k: pivots[name].get(k, Fraction(0)) - factor * row.get(k, Fraction(0)) for k in {*row, *pivots[name]}}
-                pivots[name] = {k: merged[k] for k in sorted(merged) if merged[k]}
-        pivots[lead] = row
-    basis = []
-    for free in (w for w in weights if w not in pivots):
-        vector = {w: Fraction(int(w == free)) for w in weights}
-        for lead, row in pivots.items():
-            vector[lead] = -row.get(free, Fraction(0))
-        basis.append(vector)
-    return Symmetry(tuple(weights), tuple(sorted(output.items())), tuple(breaks), tuple(basis))
+    """The null space of the relations, by exact elimination over the rationals.
+
+    A relation is solved for its last block. A sum of n terms ties all of them to the first, and no row is ever rewritten then, so that its length counts
+    once.
+    """
+    place = {w: i for i, w in enumerate(weights)}
+    solved: dict[str, Form] = {}
+    for b in breaks:
+        row = _without(dict(b.relation), solved)
+        if row:
+            lead = max(row, key=place.__getitem__)
+            solved[lead] = {k: -c / row[lead] for k, c in row.items() if k != lead}
+    free = [w for w in weights if w not in solved]
+    basis: dict[str, Form] = {w: {w: Fraction(1)} for w in free}
+    for lead in sorted(solved, key=place.__getitem__):
+        # What stands on the right comes earlier, so it is in terms of free blocks by now.
+        solved[lead] = _without(solved[lead], solved)
+        for name, c in solved[lead].items():
+            basis[name][lead] = c
+    return Symmetry(tuple(weights), tuple(sorted(output.items())), tuple(breaks), _reduced(list(basis.values()), place))
+
+
+def _without(row: Form, solved: dict[str, Form]) -> Form:
+    """A linear form with every solved block replaced by what it equals."""
+    while known := [k for k in row if k in solved]:
+        out = {k: c for k, c in row.items() if k not in solved}
+        for k in known:
+            for name, c in solved[k].items():
+                out[name] = out.get(name, Fraction(0)) + row[k] * c
+        row = {k: c for k, c in out.items() if c}
+    return row
+
+
+def _reduced(vectors: Sequence[Form], place: dict[str, int]) -> tuple[dict[str, Fraction], ...]:
+    """The one basis of their span in which the last block of every vector has exponent 1 there and 0 in all others; zeros are left out."""
+    done: dict[str, Form] = {}
+    for vector in vectors:
+        for name in [k for k in vector if k in done]:
+            vector = _plus(vector, -vector[name], done[name])
+        last = max(vector, key=place.__getitem__)
+        vector = {k: c / vector[last] for k, c in vector.items()}
+        for name, other in done.items():
+            if last in other:
+                done[name] = _plus(other, -other[last], vector)
+        done[last] = vector
+    return tuple({k: done[w][k] for k in sorted(done[w], key=place.__getitem__)} for w in sorted(done, key=place.__getitem__))
+
+
+def _plus(a: Form, factor: Fraction, b: Form) -> Form:
+    out = dict(a)
+    for name, c in b.items():
+        out[name] = out.get(name, Fraction(0)) + factor * c
+    return {k: c for k, c in out.items() if c}

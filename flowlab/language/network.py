@@ -12,6 +12,7 @@ from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr, shown
 from flowlab.language.operations import Piece, operations
+from flowlab.language.operations.base import Sign
 from flowlab.language.parser import parse
 from flowlab.language.slots import Slot, kinked
 from flowlab.language.types import Dim, Shapes, Type
@@ -236,6 +237,20 @@ class Network:
     def slots(self) -> tuple[Slot, ...]:
         """The activations with a kink, in the order of evaluation."""
         return kinked(self.nodes, self.type_of)
+
+    @cached_property
+    def moved(self) -> frozenset[str]:
+        """The blocks that the output may depend on: not those behind what is zero for all weights, as relu(-relu(z)) is."""
+        signs: dict[int, Sign] = {}
+        for node in self.nodes:
+            known = node.op not in ("input", "weight")
+            signs[id(node)] = operations[node.op]().signs([signs[id(arg)] for arg in node.args], node.params) if known else (True, True)
+        reached = {id(self.expression)}
+        for node in reversed(self.nodes):
+            if node.args and id(node) in reached:
+                through = operations[node.op]().reaches([signs[id(arg)] for arg in node.args], node.params)
+                reached.update(id(arg) for arg, open_ in zip(node.args, through, strict=True) if open_)
+        return frozenset(node.params[0] for node in self.nodes if node.op == "weight" and id(node) in reached)
 
     def outputs(self, weights: Mapping[str, Any], x: Any, xp: Any = None, pieces: Sequence[Any] | None = None) -> Any:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).

@@ -45,12 +45,14 @@ class Scheme(ABC):
     Attributes:
         normalises: True if the network sees v/‖v‖, so that directions need not have unit length.
         unit: True if ‖V_k‖ = 1 is part of the scheme, and integration keeps it.
+        moves_norms: False if norms stay where they are.
         conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None.
     """
 
     name: ClassVar[str]
     normalises: ClassVar[bool] = False
     unit: ClassVar[bool] = True
+    moves_norms: ClassVar[bool] = True
     conserved_norm: ClassVar[str | None] = "square"
 
     @abstractmethod
@@ -144,6 +146,7 @@ class Lagrange(_Constrained):
 class FixedNorm(_Constrained):
     """The directions alone, at norms that are given and stay (the constrained problem at fixed R; claims P5, P13)."""
 
+    moves_norms = False
     conserved_norm = None
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:

@@ -51,11 +51,15 @@ class Shapes:
 
     def find(self, dim: Dim) -> Dim:
         """The representative of a dimension."""
+        passed = []
         while isinstance(dim, str):
             above = self._parent.setdefault(dim, dim)
             if above == dim:
-                return dim
+                break
+            passed.append(dim)
             dim = above
+        # The way is kept short: in a long sum every term would go through all before it.
+        self._parent |= dict.fromkeys(passed, dim)
         return dim
 
     def unify(self, a: Dim, b: Dim) -> bool:

@@ -1,121 +1,76 @@
 """Every derivation is held against autodiff before it is returned.
 
-The program is evaluated in numpy at random float64 states; the reference is the scheme's numeric meaning applied to
--∂L/∂W by `jax.vjp`. States are drawn so that a wrong equation cannot hide: norms differ from one another and from 1, every
-unit with a kink is seen on both sides of it, and no sample is dead.
+The program is evaluated in numpy at random float64 states; the reference is the scheme's numeric meaning applied to -∂L/∂W by `jax.vjp`. An equation
+counts as tested at a state where its rate is a well conditioned number to which the samples contribute: a rate that has died, underflowed or cancelled
+tests nothing. Every unit with a kink is seen on both sides of it.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from flowlab.core.errors import DerivationMismatch
+from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.activations import activations
-from flowlab.language.groups import inner, scaled
-from flowlab.language.network import Network
+from flowlab.language.groups import NETWORK
 from flowlab.language.problem import Problem
+from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
+from flowlab.symbolic.states import Samples, TestState, random_state
 
 BOUND = 1e-11
 """Relative residual above which equations are refused: about 1e3 roundings; a wrong coefficient of 1 % shows at 1e-5 or more."""
 
 _TRIES, _EXTRA = 60, 4
-_LARGEST_OUTPUT = 20.0
+"""States drawn at most, and beyond those that test every equation to see units on both sides."""
+_NODES = 8_000
+"""Nodes worked out at most over all states, so that a long network answers in seconds."""
 _VANISHED = 1e-13
 """Size of a rate, relative to the largest, below which it is zero but for roundings."""
+_UNDERFLOW = float(np.sqrt(np.finfo(float).tiny))
+"""Size up to which a number may be what is left of a product that underflows."""
+_NUDGE = 1e-8
+"""Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings, far below the distance to a kink."""
+_CONDITION = 1e4
+"""Of a rate that tests its equation; at a larger one its own roundings pass the bound."""
+_NOISE = 10.0
+"""Times what the nudge changes, up to which two badly conditioned rates are the same."""
+_VISIBLE = 1e-6
+"""Part of a rate that the samples must have beside weight decay for an error of theirs to show."""
 
-
-class Samples(NamedTuple):
-    """Inputs (N, d) and labels, as the witness needs them."""
-
-    x: np.ndarray
-    y: np.ndarray
+Key = tuple[str, str]
+"""The kind of a rate (`"rho"`, `"V"` or `"W"`) and its block."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The outcome of a check: the largest relative residual (dimensionless), where it was, and what was covered."""
+    """The outcome of a check.
+
+    Attributes:
+        residual: the largest relative residual (dimensionless).
+        equation: where it was.
+        states: at how many states each equation was tested, at least; 0 where every rate vanishes for all weights.
+        seed: of the first state.
+        units_seen_both: whether every unit with a kink was seen on both sides of it.
+        laws: the conservation laws of the equations whose rate is zero at all states that test it, and at as many of them.
+    """
 
     residual: float
     equation: str
     states: int
     seed: int
     units_seen_both: bool
+    laws: tuple[Conserved, ...] = ()
 
 
-@dataclass(frozen=True)
-class TestState:
-    """A random state with its data."""
+class Compared(NamedTuple):
+    """One rate at one state: the relative residual, and whether it tests the equation."""
 
-    rho: dict[str, np.ndarray]
-    V: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    samples: Samples
-
-
-def random_state(problem: Problem, seed: int, *, d: int = 3, width: int = 4, n: int = 9, lengths: bool = False) -> TestState:
-    """A random float64 state and data set for a problem.
-
-    Args:
-        problem: gives shapes and labels.
-        seed: of the draw.
-        d: input dimension to try for; declared integers win.
-        width: hidden width to try for.
-        n: number of samples.
-        lengths: draw directions of length other than 1 too (only where the scheme allows them).
-    """
-    rng = np.random.default_rng(seed)
-    network = problem.network
-    if isinstance(network.input_dim, int):
-        d = network.input_dim
-    elif problem.loss.labels == "binary" and network.output_shape == (network.input_dim,):
-        # One output per input feature: a binary loss has one output, so the input is one number.
-        d = 1
-    outputs = _output_count(problem, d)
-    shapes = network.resolve(d, outputs, None, default_width=width)
-    weights = {}
-    for w, shape in shapes.items():
-        weights[w] = rng.normal(size=shape) * np.sqrt(2.0 / (shape[-1] if shape else 1))
-        # Factors that differ between blocks: at equal norms many wrong equations are right.
-        weights[w] = weights[w] * np.exp(rng.uniform(-0.5, 0.5))
-    x = rng.normal(size=(n, d)) / np.sqrt(d) * np.exp(rng.uniform(-0.3, 0.3, size=(n, 1)))
-    weights = _tamed(network, weights, x)
-    labels = problem.loss.labels
-    if labels == "classes":
-        y = np.concatenate([np.arange(outputs), rng.integers(0, outputs, size=n - min(n, outputs))])[:n]
-    elif labels == "binary":
-        y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
-    else:
-        y = rng.normal(size=(n,) if outputs == 1 else (n, outputs))
-    lengths_of = {k: np.sqrt(v) for k, v in inner(weights, weights, problem.per).items()}
-    V = scaled({k: 1.0 / v for k, v in lengths_of.items()}, weights, problem.per)
-    if lengths and (problem.scheme.normalises or problem.scheme.name == "tangent"):
-        V = scaled({k: np.exp(rng.uniform(-0.4, 0.4, size=v.shape)) for k, v in lengths_of.items()}, V, problem.per)
-    seen = problem.scheme.weights(np, lengths_of, V, problem.per)
-    return TestState(lengths_of, V, seen, Samples(x, y))
-
-
-def _tamed(network: Network, weights: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
-    """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none."""
-    for _ in range(200):
-        with np.errstate(all="ignore"):
-            size = np.abs(network.outputs(weights, x, np)).max()
-        if size <= _LARGEST_OUTPUT:
-            break
-        weights = {w: 0.7 * v for w, v in weights.items()}
-    return weights
-
-
-def _output_count(problem: Problem, d: int) -> int:
-    shape = problem.network.output_shape
-    if not shape or problem.loss.labels == "binary":
-        return 1
-    if isinstance(shape[0], int):
-        return shape[0]
-    return d if shape[0] == problem.network.input_dim else 3
+    residual: float
+    tested: bool
 
 
 def inputs_of(problem: Problem, state: TestState) -> dict[tuple[str, str], Any]:
@@ -128,7 +83,7 @@ def inputs_of(problem: Problem, state: TestState) -> dict[tuple[str, str], Any]:
     return given
 
 
-def reference(problem: Problem, state: TestState) -> dict[tuple[str, str], np.ndarray]:
+def reference(problem: Problem, state: TestState) -> dict[Key, np.ndarray]:
     """The rates by autodiff and the scheme's numeric meaning."""
     return _rates(problem, state, _velocity(problem, state))
 
@@ -146,25 +101,100 @@ def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict
     return {("rho", k): v for k, v in rho_rate.items()} | {("V", w): v for w, v in V_rate.items()}
 
 
-def residuals(flow: FlowEquations, state: TestState) -> dict[tuple[str, str], float] | None:
+def residuals(flow: FlowEquations, state: TestState) -> dict[Key, float] | None:
     """Relative disagreement of every rate, or None at a dead state, where all rates vanish, the derived ones too, and nothing is tested."""
-    g = _velocity(flow.problem, state)
-    truth = _rates(flow.problem, state, g)
+    compared = _compare(flow, state, _velocity(flow.problem, state))
+    return None if compared is None else {key: one.residual for key, one in compared.items()}
+
+
+def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) -> dict[Key, Compared] | None:
     with np.errstate(all="ignore"):
+        truth = _rates(flow.problem, state, g)
         derived = flow.program.evaluate(np, inputs_of(flow.problem, state))
-    if not any(np.any(want) for want in truth.values()):
-        return {key: float("inf") for key in truth} if any(np.any(derived[key]) for key in truth) else None
-    sizes = {key: float(np.linalg.norm(np.ravel(want))) for key, want in truth.items()}
+    sizes = {key: _length(want) for key, want in truth.items()}
+    if not all(np.isfinite(size) for size in sizes.values()):
+        return None
+    if not any(sizes.values()):
+        # What underflows in one order of multiplication may not in another.
+        dead = all(_length(derived[key]) <= _UNDERFLOW for key in truth)
+        return None if dead else {key: Compared(float("inf"), False) for key in truth}
     # Where only roundings are left of every rate (one weight per block at fixed norms), the velocity gives the scale.
-    largest = max(*sizes.values(), *(float(np.linalg.norm(np.ravel(v))) for v in g.values()))
-    out = {}
-    for key, want in truth.items():
-        gap = float(np.linalg.norm(np.ravel(np.asarray(derived[key]) - want)))
-        # A rate that vanishes identically (the direction of a block of one weight) is roundings only: no measure of its own.
-        out[key] = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
-        if not np.isfinite(out[key]):
-            out[key] = float("inf")
+    largest = max(*sizes.values(), *(_length(v) for v in g.values()))
+    nudged = _nudged(state)
+    with np.errstate(all="ignore"):
+        moved = flow.program.evaluate(np, inputs_of(flow.problem, nudged))
+        out, doubtful = {}, []
+        for key, want in truth.items():
+            gap = _length(np.asarray(derived[key]) - want)
+            # A rate that vanishes identically (the direction of a block of one weight) is roundings only: no measure of its own.
+            residual = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
+            agrees = gap <= BOUND * sizes[key]
+            out[key] = Compared(residual if np.isfinite(residual) else float("inf"), agrees and _conditioned(sizes[key], _length(moved[key] - derived[key])))
+            if not agrees and sizes[key]:
+                doubtful.append(key)
+        if doubtful:
+            # Wrong, or nothing but roundings? The derived rate cannot bear witness for itself here.
+            again = reference(flow.problem, nudged)
+            for key in doubtful:
+                gap, change = _length(np.asarray(derived[key]) - truth[key]), _length(again[key] - truth[key])
+                if _conditioned(sizes[key], change):
+                    out[key] = Compared(gap / sizes[key] if np.isfinite(gap) else float("inf"), True)
+                elif gap <= _NOISE * change:
+                    # Two roundings of one number: neither right nor wrong.
+                    out[key] = Compared(0.0, False)
     return out
+
+
+def _length(array: Any) -> float:
+    """The Euclidean norm; of tiny entries too, whose squares would underflow."""
+    flat = np.abs(np.ravel(array))
+    top = float(flat.max(initial=0.0))
+    return top * float(np.linalg.norm(flat / top)) if 0.0 < top < np.inf else top
+
+
+def _nudged(state: TestState) -> TestState:
+    """The same state with inputs and weights a little elsewhere."""
+    rng = np.random.default_rng(0)
+
+    def near(value: np.ndarray) -> np.ndarray:
+        return value * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value)))
+
+    V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}
+    return TestState(state.rho, V, W, Samples(near(state.samples.x), state.samples.y))
+
+
+def _conditioned(size: float, change: float) -> bool:
+    return 0.0 < size < np.inf and change <= _CONDITION * _NUDGE * size
+
+
+def _hidden(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> set[str]:
+    """Blocks and groups whose rate is weight decay alone, as far as can be seen."""
+    hidden = set()
+    for w, c in problem.decay.items():
+        shrink = 2.0 * c * state.weights[w]
+        if c and _length(g[w] + shrink) <= _VISIBLE * _length(shrink):
+            hidden.add(w)
+    return hidden | {group for group, members in problem.groups.items() if hidden.issuperset(members)}
+
+
+def _still(problem: Problem, state: TestState) -> set[Key]:
+    """Rates that vanish for all weights, or do not depend on the samples: nothing about them can be tested, and nothing needs to be.
+
+    Blocks that the output does not depend on; norms that the scheme holds; directions on a sphere of a single number.
+    """
+    live = problem.network.moved
+    if problem.coordinates == "weights":
+        return {("W", w) for w in problem.network.weights if w not in live}
+    still = {("V", w) for w in problem.network.weights if w not in live}
+    for group, members in problem.groups.items():
+        if not (problem.scheme.moves_norms and live.intersection(members)):
+            still.add(("rho", group))
+        shapes = [state.V[w].shape for w in members]
+        if all((shape[-1] if problem.per == "neuron" and len(shape) == 2 else int(np.prod(shape))) == 1 for shape in shapes) and (
+            problem.per != NETWORK or len(members) == 1
+        ):
+            still |= {("V", w) for w in members}
+    return still
 
 
 def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float = BOUND) -> Certificate:
@@ -172,7 +202,7 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
 
     Args:
         flow: the equations.
-        states: how many random states, besides those needed to see every unit on and off.
+        states: at how many random states every equation is tested, besides those needed to see every unit on and off.
         seed: of the first state.
         bound: largest relative residual that passes.
 
@@ -181,45 +211,99 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
 
     Raises:
         DerivationMismatch: naming the equation and the size of the disagreement.
+        DerivationUnchecked: naming an equation that too few states tested.
         PrecisionTooLow: without float64.
         LanguageError: for a seed that is not an integer from 0 on.
     """
     require_x64("derive")
     seed = checked_seed(seed)
+    problem = flow.problem
     worst, where, used = 0.0, "", 0
-    coverage = _Coverage(flow.problem)
+    coverage = _Coverage(problem)
     # Narrow deep nets with kinks die; every doubling of the depth asks for one more unit per layer.
     width = 4 + len(coverage.kinked).bit_length() + (2 if len(coverage.kinked) > 8 else 0)
-    for attempt in range(_TRIES):
-        state = random_state(flow.problem, seed + attempt, d=3 + attempt % 2, width=width, n=9, lengths=attempt % 2 == 1)
+    count: Counter[Key] = Counter()
+    needed: list[Key] = [key for key, _ in flow.program.rates]
+    kept = _Kept(flow)
+    room = _NODES // len(problem.network.nodes)
+    tries, extra = max(2 * states, min(_TRIES, room)), _EXTRA if room >= _TRIES // 2 else 0
+    levelled, attempt = False, 0
+    for attempt in range(tries):
+        state = random_state(problem, seed + attempt, width=width, lengths=attempt % 2 == 1, levelled=levelled)
+        needed = sorted(set(needed) - _still(problem, state))
         fresh = coverage.note(state)
-        if (used >= states and not fresh) or used >= states + _EXTRA:
-            if coverage.complete or used >= states + _EXTRA:
+        if all(count[key] >= states for key in needed) and attempt >= states and (used >= states + extra or not fresh):
+            if coverage.complete or used >= states + extra:
                 break
             continue
-        sizes = residuals(flow, state)
-        if sizes is None:
+        g = _velocity(problem, state)
+        compared = _compare(flow, state, g)
+        hidden = _hidden(problem, state, g)
+        found = set() if compared is None else {key for key, one in compared.items() if one.tested and key[1] not in hidden}
+        # Plain draws and those scaled block by block take turns as long as they leave an equation untested.
+        levelled = levelled == found.issuperset(needed)
+        if compared is None:
             continue
         used += 1
-        for (kind, block), size in sizes.items():
-            if size > worst:
-                worst, where = size, _name(flow.problem, kind, block)
+        count.update(found)
+        kept.note(state, g, found, bound)
+        for (kind, block), one in compared.items():
+            if one.residual > worst:
+                worst, where = one.residual, _name(problem, kind, block)
         if worst > bound:
             break
     if worst > bound:
         raise DerivationMismatch(
-            f"the derived {where} disagrees with autodiff by {worst:.2e} (relative) for `{flow.problem.network.text[:120]}`; "
+            f"the derived {where} disagrees with autodiff by {worst:.2e} (relative) for `{problem.network.text[:120]}`; "
             f"the derivation of this architecture is wrong, please report it.",
             where,
             worst,
         )
-    return Certificate(worst, where, used, seed, coverage.complete)
+    least = min(needed, key=count.__getitem__, default=None)
+    if least is not None and count[least] < states:
+        raise DerivationUnchecked(
+            f"the {_name(problem, *least)} could not be checked for `{problem.network.text[:80]}`: its rate is zero or roundings "
+            f"at {attempt + 1 - count[least]} of {attempt + 1} random states; scale the network, or take it unchecked with verify=False.",
+            _name(problem, *least),
+            count[least],
+        )
+    return Certificate(worst, where, 0 if least is None else count[least], seed, coverage.complete, kept.laws(states))
 
 
 def _name(problem: Problem, kind: str, block: str) -> str:
     if kind == "rho":
         return f"equation of d rho_{block}/dt"
     return f"equation of d {'v' if problem.scheme.normalises else 'V'}_{block}/dt" if kind == "V" else f"equation of d {block}/dt"
+
+
+class _Kept:
+    """Which laws have no rate, as autodiff and the scheme's numeric meaning have it."""
+
+    def __init__(self, flow: FlowEquations) -> None:
+        self.flow = flow
+        self.seen: Counter[Conserved] = Counter()
+        self.broken: set[Conserved] = set()
+
+    def note(self, state: TestState, g: dict[str, np.ndarray], tested: set[Key], bound: float) -> None:
+        """Take a state into account, at the unit directions of its weights."""
+        problem, W = self.flow.problem, state.weights
+        if not self.flow.conserved or problem.per != "layer":
+            return
+        rho = {w: np.float64(_length(v)) for w, v in W.items()}
+        V = {w: v / rho[w] for w, v in W.items()}
+        rate = problem.scheme.numeric(np, rho, V, g, problem.per)
+        known = {block for _, block in tested}
+        for law in self.flow.conserved:
+            if known.issuperset(law.blocks):
+                size, terms = law.drift((rho, V, W), (*rate, g))
+                self.seen[law] += 1
+                if not size <= bound * terms:
+                    self.broken.add(law)
+
+    def laws(self, states: int) -> tuple[Conserved, ...]:
+        """Those that are kept, tested often enough; where the output depends on neither block, nothing moves."""
+        live = self.flow.problem.network.moved
+        return tuple(law for law in self.flow.conserved if law not in self.broken and (self.seen[law] >= states or not live.intersection(law.blocks)))
 
 
 class _Coverage:
@@ -251,4 +335,4 @@ class _Coverage:
         return len(self.seen) == len(self.kinked) and all(bool(s[0].all()) and bool(s[1].any()) for s in self.seen.values())
 
 
-__all__ = ["BOUND", "Certificate", "certify", "random_state", "residuals"]
+__all__ = ["BOUND", "Certificate", "Samples", "TestState", "certify", "random_state", "residuals"]

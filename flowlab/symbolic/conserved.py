@@ -1,26 +1,34 @@
-"""Conservation laws that follow from the derived equations: equal growth of the norms, balance of neighbouring layers."""
+"""Conservation laws that follow from the derived equations: equal growth of the norms, balance of neighbouring layers.
+
+A law is found by matching; whether it holds is measured: its rate, worked out from the quantity itself and the rates of autodiff, is zero or it is left out.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
-from flowlab.language.activations import activations
 from flowlab.language.expr import Expr
+from flowlab.language.operations.nonlinear import degree_of
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, scalar_text
 from flowlab.symbolic.names import index, labels
 from flowlab.symbolic.scalars import SYMBOLS
 
+_ONE, _NONE = (Fraction(1), Fraction(1)), (Fraction(0), Fraction(0))
+_STEP = 1e-100
+"""Imaginary step of a derivative: any number whose square is nothing beside 1."""
+
 
 @dataclass(frozen=True)
 class Conserved:
-    """A quantity that the flow keeps.
+    """A quantity that the flow keeps: a difference of two terms, times a factor μ(ρ) of the first block's norm for a balance of directions.
 
     Attributes:
         kind: `"norm-square"`, `"norm-log"`, `"balance"` (a matrix) or `"balance-diagonal"`.
@@ -28,6 +36,9 @@ class Conserved:
         text, latex: the quantity.
         degree: of the function between the layers of a balance law.
         where: the condition it holds under, text and LaTeX; empty where there is none.
+        shares: what each of the two terms is divided by.
+        growth: (c, p) with d log μ/dρ = c ρ^p; (0, 0) where there is no factor.
+        of_weights: whether a balance is one of weights, not of directions.
     """
 
     kind: str
@@ -36,6 +47,58 @@ class Conserved:
     latex: str
     degree: Fraction = Fraction(1)
     where: tuple[str, str] = ("", "")
+    shares: tuple[Fraction, Fraction] = _ONE
+    growth: tuple[Fraction, Fraction] = _NONE
+    of_weights: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields as JSON has them, fractions as text."""
+        return asdict(self) | {"degree": str(self.degree), "shares": [str(f) for f in self.shares], "growth": [str(f) for f in self.growth]}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Conserved":
+        """The inverse of `to_json`; KeyError, TypeError or ValueError for anything else."""
+        pairs = {}
+        for key in ("shares", "growth"):
+            first, second = stored[key]
+            pairs[key] = (Fraction(first), Fraction(second))
+        rest = {key: stored[key] for key in ("kind", "text", "latex", "of_weights")}
+        return cls(blocks=tuple(stored["blocks"]), degree=Fraction(stored["degree"]), where=tuple(stored["where"]), **rest, **pairs)
+
+    def terms(self, rho: Mapping[str, Any], V: Mapping[str, Any], W: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """The two terms whose difference it is, of norms (scalars), directions and weights (in their shapes); complex numbers are allowed.
+
+        Returns:
+            Scalars for norms, (h, h) matrices for a balance, (h,) for its diagonal.
+        """
+        first, second = self.blocks
+        if self.kind.startswith("norm"):
+            parts = [np.asarray(rho[k]) ** 2 if self.kind == "norm-square" else np.log(np.asarray(rho[k])) for k in self.blocks]
+        else:
+            source = W if self.of_weights else V
+            into, out = np.asarray(source[first]), np.atleast_2d(source[second])
+            parts = [into @ into.T, out.T @ out]
+            if self.kind == "balance-diagonal":
+                parts = [np.diagonal(part) for part in parts]
+        return parts[0] / float(self.shares[0]), parts[1] / float(self.shares[1])
+
+    def drift(self, point: tuple[Mapping[str, Any], ...], rate: tuple[Mapping[str, Any], ...]) -> tuple[float, float]:
+        """Size of the rate of the quantity, divided by μ, and of the terms that make it up; both zero where nothing moves.
+
+        Args:
+            point: norms, directions and weights.
+            rate: their rates, in the same order.
+        """
+        # The derivative along the flow by a complex step, exact to roundings.
+        along = tuple({k: p[k] + _STEP * 1j * np.asarray(d[k]) for k in self.blocks} for p, d in zip(point, rate, strict=True))
+        at, moved = self.terms(*point), [np.imag(part) / _STEP for part in self.terms(*along)]
+        parts = [moved[0], -moved[1]]
+        c, p = self.growth
+        if c:
+            k = self.blocks[0]
+            speed = float(c) * point[0][k] ** float(p) * rate[0][k]
+            parts += [speed * at[0], -speed * at[1]]
+        return float(np.linalg.norm(sum(parts))), float(sum(np.linalg.norm(part) for part in parts))
 
 
 def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) -> bool:
@@ -55,7 +118,7 @@ def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) ->
 
 
 def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation]) -> tuple[Conserved, ...]:
-    """All laws found, recorded on the book."""
+    """All laws found; that norms grow alike is recorded on the book."""
     laws: list[Conserved] = []
     tied = equal_growth(problem, book, equations)
     scheme = problem.scheme
@@ -65,44 +128,68 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
             laws.append(_norm_law(scheme.conserved_norm or "", first, second))
     if any(problem.decay.values()) or problem.per != "layer":
         return tuple(laws)
-    factor = _balance_factor(problem, book, equations)
-    if factor is None:
+    growth = _balance_growth(problem, book, equations)
+    if growth is None:
         return tuple(laws)
     # Behind a function of another degree the imbalance of directions has no equation of its own.
-    laws += [_balance_law(problem, pair, factor) for pair in adjacent(problem) if pair.degree == 1 or scheme.name == "gradient_flow"]
-    if any(law.kind.startswith("balance") for law in laws):
-        book.record("balance of layers",
-                    "where $W_b$ follows $W_a$, $(dL/dW_a) W_a^T = W_b^T (dL/dW_b)$ (behind a function of degree $m$ the diagonals, with a factor $m$); "
-                    "the imbalance then obeys a scalar equation",
-                    "; ".join(f"{law.text} = const{law.where[0]}" for law in laws if law.kind.startswith("balance")),
-                    r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in laws if law.kind.startswith("balance")))  # fmt: skip
+    laws += [_balance_law(problem, pair, growth) for pair in adjacent(problem) if pair.degree == 1 or scheme.name == "gradient_flow"]
     return tuple(laws)
 
 
+def record_balance(book: Book, laws: Sequence[Conserved]) -> None:
+    """Write the balance laws among some down as a step."""
+    balances = [law for law in laws if law.kind.startswith("balance")]
+    if balances:
+        book.record("balance of layers",
+                    "where $W_b$ follows $W_a$, $(dL/dW_a) W_a^T = W_b^T (dL/dW_b)$ (behind a function of degree $m$ the diagonals, with a factor $m$); "
+                    "the imbalance then obeys a scalar equation",
+                    "; ".join(f"{law.text} = const{law.where[0]}" for law in balances),
+                    r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in balances))  # fmt: skip
+
+
+def _over(text: str, divisor: Fraction, tex: bool) -> str:
+    """A quantity divided by a fraction p/q: q times it, over p."""
+    sign, p, q = "-" if divisor < 0 else "", abs(divisor.numerator), divisor.denominator
+    times = "" if q == 1 else f"{q}\\, " if tex else f"{q} "
+    return f"{sign}{times}{text}" + ("" if p == 1 else f"/{p}")
+
+
 def _norm_law(kind: str, a: Equation, b: Equation) -> Conserved:
-    def part(e: Equation, tex: bool) -> str:
-        if kind == "square":
-            head = rf"\rho_{{{index(e.block)}}}^2" if tex else f"rho_{e.block}^2"
-        else:
-            head = rf"\log\rho_{{{index(e.block)}}}" if tex else f"log rho_{e.block}"
-        return head if e.kappa == 1 else f"{head}/{e.kappa}"
+    shares = (a.kappa or Fraction(1), b.kappa or Fraction(1))
 
-    return Conserved(f"norm-{kind}", (a.block, b.block), f"{part(a, False)} - {part(b, False)}", f"{part(a, True)} - {part(b, True)}")
+    def difference(tex: bool) -> str:
+        def part(e: Equation, share: Fraction) -> str:
+            if kind == "square":
+                head = rf"\rho_{{{index(e.block)}}}^2" if tex else f"rho_{e.block}^2"
+            else:
+                head = rf"\log\rho_{{{index(e.block)}}}" if tex else f"log rho_{e.block}"
+            return _over(head, share, tex)
+
+        return f"{part(a, shares[0])} - {part(b, shares[1])}".replace("- -", "+ ")
+
+    return Conserved(f"norm-{kind}", (a.block, b.block), difference(False), difference(True), shares=shares)
 
 
-def _balance_factor(problem: Problem, book: Book, equations: Sequence[Equation]) -> sp.Expr | None:
-    """μ(ρ) with μ(ρ_k) (V_k V_k^T - V_{k+1}^T V_{k+1}) constant; 1 with W in place of V for gradient flow."""
+def _balance_growth(problem: Problem, book: Book, equations: Sequence[Equation]) -> tuple[Fraction, Fraction] | None:
+    """(c, p) with μ'/μ = c ρ^p and μ(ρ_k) (V_k V_k^T - V_{k+1}^T V_{k+1}) constant; c = 0 with W in place of V for gradient flow."""
     if problem.scheme.name == "gradient_flow":
-        return sp.Integer(1)
+        return _NONE
     if not book.homogeneous or problem.scheme.conserved_norm is None or equations[0].rho is None:
         return None
-    # M' = 2 v M with v the coefficient of V in V'; μ'ρ'/μ = -2 v is integrated in ρ, at κ = 1 and |v| = 1.
-    rho = SYMBOLS["rho_k"]
+    # M' = 2 v M with v the coefficient of V in V'; μ'ρ'/μ = -2 v, at κ = 1 and |v| = 1.
     ratio: Any = -2 * equations[0].V / equations[0].rho
     slope = sp.simplify(ratio.xreplace({SYMBOLS["kappa_k"]: sp.Integer(1), SYMBOLS["nu_k"]: sp.Integer(1)}))
-    if slope.free_symbols - {rho}:
+    c, p = slope.as_coeff_exponent(SYMBOLS["rho_k"])
+    if not (c.is_Rational and p.is_Rational):
         return None
-    return sp.exp(sp.integrate(slope, rho))
+    return Fraction(int(c.p), int(c.q)), Fraction(int(p.p), int(p.q))
+
+
+def _factor(growth: tuple[Fraction, Fraction]) -> sp.Expr:
+    """μ(ρ) of its logarithmic slope c ρ^p."""
+    rho = SYMBOLS["rho_k"]
+    c, p = (sp.Rational(part.numerator, part.denominator) for part in growth)
+    return sp.exp(sp.integrate(c * rho**p, rho))
 
 
 @dataclass(frozen=True)
@@ -148,32 +235,32 @@ def adjacent(problem: Problem) -> list[Neighbours]:
                 a, b = inner.params[0], outer.params[0]
                 if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
                     found.append(Neighbours(a, b, diagonal, degree))
-    return sorted(found, key=lambda n: network.weights.index(n.inner))
+    place = {w: i for i, w in enumerate(network.weights)}
+    return sorted(found, key=lambda n: place[n.inner])
 
 
 def _behind(node: Expr, parents: Counter[int]) -> tuple[Expr, bool, Fraction | None]:
     """What stands behind the elementwise functions at a node, whether there are any but the identity, and their joint degree."""
     degree, diagonal = Fraction(1), False
     while node.op in ("activation", "power"):
-        step = node.params[0] if node.op == "power" else activations[node.params[0]].degree
-        if step is None or parents[id(node)] != 1:
+        step = node.params[0] if node.op == "power" else degree_of(node.params)
+        if not step or parents[id(node)] != 1:
             return node, True, None
         degree, diagonal = degree * step, diagonal or node.params[0] != "identity"
         node = node.args[0]
     return node, diagonal, degree if parents[id(node)] == 1 or node.op == "weight" else None
 
 
-def _balance_law(problem: Problem, pair: Neighbours, factor: sp.Expr) -> Conserved:
-    rho, a, b = SYMBOLS["rho_k"], pair.inner, pair.outer
+def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fraction]) -> Conserved:
+    rho, a, b, factor = SYMBOLS["rho_k"], pair.inner, pair.outer, _factor(growth)
     letter = "" if problem.scheme.name == "gradient_flow" else "V_"
     vector = len(problem.network.shapes[b]) == 1
-    share, share_tex = ("", "") if pair.degree == 1 else (f"/{pair.degree}", f"/{pair.degree}")
     called = labels(problem)
     first, second = (f"V_{a}", f"V_{b}") if letter else (called.text[a], called.text[b])
     right = f"{second} {second}^T" if vector else f"{second}^T {second}"
-    text = f"{first} {first}^T{share} - {right}"
+    text = f"{_over(f'{first} {first}^T', pair.degree, False)} - {right}"
     first, second = (f"V_{{{index(a)}}}", f"V_{{{index(b)}}}") if letter else (called.tex[a], called.tex[b])
-    tex = _outer_tex(first, second, vector, share_tex)
+    tex = _outer_tex(first, second, vector, pair.degree)
     if pair.diagonal:
         text, tex = f"diag({text})", rf"\operatorname{{diag}}\bigl({tex}\bigr)"
     if factor != 1:
@@ -183,9 +270,11 @@ def _balance_law(problem: Problem, pair: Neighbours, factor: sp.Expr) -> Conserv
         tex = rf"\bigl({tex}\bigr)\, {named}"
     # The lengths of v enter the law where they are not 1.
     where = ("", "") if problem.scheme.unit else (" where every |v_k| = 1", r" \quad\text{where every } \lVert v_k\rVert = 1")
-    return Conserved("balance-diagonal" if pair.diagonal else "balance", (a, b), text, tex, pair.degree, where)
+    kind = "balance-diagonal" if pair.diagonal else "balance"
+    return Conserved(kind, (a, b), text, tex, pair.degree, where, (pair.degree, Fraction(1)), growth, not letter)
 
 
-def _outer_tex(first: str, second: str, vector: bool, share: str) -> str:
+def _outer_tex(first: str, second: str, vector: bool, share: Fraction) -> str:
+    left = rf"{first} {first}^{{\top}}"
     right = rf"{second} {second}^{{\top}}" if vector else rf"{second}^{{\top}} {second}"
-    return rf"{first} {first}^{{\top}}{share} - {right}"
+    return f"{_over(left, share, True)} - {right}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ class FlowEquations:
             "problem": self.problem.describe(),
             "equations": self._stored_equations(),
             "steps": [s.to_json() for s in self.steps],
-            "conserved": [asdict(c) | {"degree": str(c.degree)} for c in self.conserved],
+            "conserved": [c.to_json() for c in self.conserved],
             "omit": self.omit,
             "residual": self.residual,
             "signature": self.signature,
@@ -122,7 +122,7 @@ class FlowEquations:
                 raise LanguageError(f"stored equations have format {stored['format']}; this version reads format {FORMAT}.")
             equations = tuple(_read_equation(e) for e in stored["equations"])
             steps = tuple(Step(**s) for s in stored["steps"])
-            laws = tuple(Conserved(c["kind"], tuple(c["blocks"]), c["text"], c["latex"], Fraction(c["degree"]), tuple(c["where"])) for c in stored["conserved"])
+            laws = tuple(Conserved.from_json(c) for c in stored["conserved"])
             flow = cls(Problem.from_description(stored["problem"]), equations, steps, laws, stored["omit"], stored["residual"])
             claimed = stored["signature"]
         except (KeyError, TypeError, ValueError) as error:

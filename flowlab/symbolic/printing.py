@@ -73,7 +73,7 @@ def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> st
     else:
         small = flow.component(2, 2, None)
         parts.append(small.latex() if tex else small.text())
-    if flow.conserved:
+    if flow.conserved and flow.residual is not None:
         parts.append(_conserved(flow, tex))
     if flow.residual is not None and not tex:
         parts.append(f"checked against reverse-mode autodiff: largest relative residual {flow.residual:.1e}")

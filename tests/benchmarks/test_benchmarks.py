@@ -22,6 +22,11 @@ def test_derive():
     assert all(row["disagreement"] < 1e-10 for row in rows)
 
 
+def test_lengths():
+    rows = script("derive").lengths(small=True)
+    assert [row["parts"] for row in rows] == [2, 4] * 3
+
+
 def test_field():
     found = script("field").main(small=True)
     assert all(row["agreement"] < 1e-12 for row in found["rows"])

@@ -15,6 +15,8 @@ from flowlab.language.operations.base import (
     Handle,
     Operation,
     Piece,
+    Product,
+    Sign,
     Tape,
     diagonal,
     entrywise,
@@ -37,7 +39,7 @@ def fraction_text(number: Fraction, tex: bool) -> str:
 
 
 @operations.register("matmul")
-class MatMul(Operation):
+class MatMul(Product):
     """Matrix or inner product; between two vectors it is their dot product, and `vector @ matrix` is the transpose's action."""
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
@@ -111,6 +113,10 @@ class _Addition(Operation):
         exps.require_equal(args[0], args[1], "both terms of the sum must scale alike")
         return args[0]
 
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
+        return p or q, n or m
+
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
@@ -154,6 +160,13 @@ class Scale(Operation):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        p, n = args[0]
+        return (p, n) if params[0] > 0 else (n, p) if params[0] < 0 else (False, False)
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        return [params[0] != 0]
+
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return float(params[0]) * args[0]
 
@@ -171,7 +184,7 @@ class Scale(Operation):
 
 
 @operations.register("hadamard")
-class Hadamard(Operation):
+class Hadamard(Product):
     """Entrywise product of values of one shape, or of a scalar with any value."""
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
@@ -223,6 +236,9 @@ class Transpose(Operation):
             shapes.clash(args[0], Type(("m", "n")), f"`{told}` transposes what is not a matrix", (operands[0], "a matrix"))
         return Type(args[0].shape[::-1], args[0].sampled)
 
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        return args[0]
+
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0].T
 
@@ -248,6 +264,9 @@ class _Reduction(Operation):
         if args[0].rank != 1:
             shapes.clash(args[0], Type(("n",)), f"`{told}` reduces what is not a vector", (operands[0], "a vector"))
         return Type((), args[0].sampled)
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        return args[0]
 
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0].sum(axis=-1)
@@ -289,6 +308,13 @@ class Power(Operation):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        p, n = args[0]
+        return (p, n) if params[0].denominator == 1 and params[0] % 2 else (p or n, False)
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        return [any(args[0]) or params[0] == 1]
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.times(params[0], args[0])

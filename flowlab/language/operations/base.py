@@ -64,6 +64,10 @@ def diagonal(a: Piece) -> Piece:
     return Piece(rf"\operatorname{{diag}}({a.text})")
 
 
+Sign = tuple[bool, bool]
+"""Whether an entry of a value may be positive, and whether one may be negative; (False, False) is zero."""
+
+
 class Handle(Protocol):
     """A value on the tape of a derivation: known by its type alone."""
 
@@ -113,6 +117,14 @@ class Operation(ABC):
         """The scaling exponent of the result, with the relations it needs added to `exps`."""
         return args[0]
 
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
+        return True, True
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        """Whether the derivative in each operand may differ from zero."""
+        return [True] * len(args)
+
     @abstractmethod
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         """The value, with `xp` either numpy or jax.numpy."""
@@ -128,6 +140,17 @@ class Operation(ABC):
     def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         """The operation on all samples in matrix notation: samples and vectors are columns, a value each is a row."""
         return self.render(tex, parts, types, params)
+
+
+class Product(Operation):
+    """An operation that is linear in either of two operands."""
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        (p, n), (q, m) = args
+        return (p and q) or (n and m), (p and m) or (n and q)
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        return [any(args[1]), any(args[0])]
 
 
 def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:

@@ -5,13 +5,20 @@ from fractions import Fraction
 from typing import Any
 
 from flowlab.language.activations import Activation, activations
-from flowlab.language.operations.base import Exponents, Handle, Operation, Piece, Tape, operations
+from flowlab.language.expr import exact
+from flowlab.language.operations.base import Exponents, Handle, Operation, Piece, Sign, Tape, operations
 from flowlab.language.types import Shapes, Type
 
 
 def activation_of(params: tuple) -> Activation:
     """The activation object named by an operation's parameters (name, then its numbers)."""
     return activations[params[0]](*params[1:])
+
+
+def degree_of(params: tuple) -> Fraction | None:
+    """The degree of the activation named by an operation's parameters, as the decimal its author wrote; None where it has none."""
+    degree = activation_of(params).degree
+    return None if degree is None else exact(degree)
 
 
 @operations.register("activation")
@@ -23,11 +30,17 @@ class Activate(Operation):
         return args[0]
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
-        degree = activation_of(params).degree
+        degree = degree_of(params)
         if degree is None:
             exps.require_zero(args[0], f"{params[0]} is not homogeneous, so its argument must not scale")
             return exps.zero()
-        return exps.times(Fraction(degree), args[0])
+        return exps.times(degree, args[0])
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        return activation_of(params).signs(*args[0])
+
+    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+        return [activation_of(params).reaches(*args[0])]
 
     def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return activation_of(params).numeric(xp, args[0])

@@ -1,0 +1,179 @@
+"""Random float64 states at which a derivation is tested.
+
+They are drawn so that a wrong equation cannot hide: norms differ from one another and from 1. Where plain draws leave nothing to be tested, because a
+long product underflows or a saturated unit has no slope, blocks are scaled one by one until every pre-activation is a number of ordinary size.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from flowlab.language.expr import Expr
+from flowlab.language.groups import inner, scaled
+from flowlab.language.network import Network
+from flowlab.language.operations import operations
+from flowlab.language.problem import Problem
+
+_LARGEST_OUTPUT = 20.0
+_STRETCH = 2.0
+"""Factor by which blocks are stretched on trial, to see how the value that they make grows with them."""
+
+
+class Samples(NamedTuple):
+    """Inputs (N, d) and labels, as the witness needs them."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class TestState:
+    """A random state with its data."""
+
+    rho: dict[str, np.ndarray]
+    V: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    samples: Samples
+
+
+def random_state(
+    problem: Problem, seed: int, *, d: int = 3, width: int = 4, n: int = 9, lengths: bool = False, levelled: bool = False
+) -> TestState:
+    """A random float64 state and data set for a problem.
+
+    Args:
+        problem: gives shapes and labels.
+        seed: of the draw.
+        d: input dimension to try for; declared integers win.
+        width: hidden width to try for.
+        n: number of samples.
+        lengths: draw directions of length other than 1 too (only where the scheme allows them).
+        levelled: scale block by block, so that no pre-activation is large, small or dead.
+    """
+    rng = np.random.default_rng(seed)
+    network = problem.network
+    if isinstance(network.input_dim, int):
+        d = network.input_dim
+    elif problem.loss.labels == "binary" and network.output_shape == (network.input_dim,):
+        # One output per input feature: a binary loss has one output, so the input is one number.
+        d = 1
+    outputs = _output_count(problem, d)
+    shapes = network.resolve(d, outputs, None, default_width=width)
+    weights = {}
+    for w, shape in shapes.items():
+        weights[w] = rng.normal(size=shape) * np.sqrt(2.0 / (shape[-1] if shape else 1))
+        # Factors that differ between blocks: at equal norms many wrong equations are right.
+        weights[w] = weights[w] * np.exp(rng.uniform(-0.5, 0.5))
+    x = rng.normal(size=(n, d)) / np.sqrt(d) * np.exp(rng.uniform(-0.3, 0.3, size=(n, 1)))
+    if levelled:
+        weights = _Levels(network, weights, x, np.random.default_rng([seed, 1])).weights
+    weights = _tamed(network, weights, x)
+    labels = problem.loss.labels
+    if labels == "classes":
+        y = np.concatenate([np.arange(outputs), rng.integers(0, outputs, size=n - min(n, outputs))])[:n]
+    elif labels == "binary":
+        y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
+    else:
+        y = rng.normal(size=(n,) if outputs == 1 else (n, outputs))
+    with np.errstate(all="ignore"):
+        lengths_of = {k: np.sqrt(v) for k, v in inner(weights, weights, problem.per).items()}
+        V = scaled({k: 1.0 / v for k, v in lengths_of.items()}, weights, problem.per)
+        if lengths and (problem.scheme.normalises or problem.scheme.name == "tangent"):
+            V = scaled({k: np.exp(rng.uniform(-0.4, 0.4, size=v.shape)) for k, v in lengths_of.items()}, V, problem.per)
+        seen = problem.scheme.weights(np, lengths_of, V, problem.per)
+    return TestState(lengths_of, V, seen, Samples(x, y))
+
+
+def _tamed(network: Network, weights: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none. Unchanged where that does not help."""
+    given = weights
+    for _ in range(200):
+        with np.errstate(all="ignore"):
+            size = np.abs(network.outputs(weights, x, np)).max()
+        if size <= _LARGEST_OUTPUT:
+            return weights
+        weights = {w: 0.7 * v for w, v in weights.items()}
+    return given
+
+
+def _output_count(problem: Problem, d: int) -> int:
+    shape = problem.network.output_shape
+    if not shape or problem.loss.labels == "binary":
+        return 1
+    if isinstance(shape[0], int):
+        return shape[0]
+    return d if shape[0] == problem.network.input_dim else 3
+
+
+class _Levels:
+    """One pass through a network that scales every block where it is met first.
+
+    A product with a new block has entries of size 1, so that long products stay numbers. What goes into an activation or a power, or out of the network,
+    gets a size about 1 by a common factor on the blocks that are new in it; a unit that is off for all samples is turned round.
+    """
+
+    def __init__(self, network: Network, weights: dict[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> None:
+        self.network, self.weights, self.x = network, dict(weights), x
+        self.values: dict[int, np.ndarray] = {}
+        self.met: dict[str, int] = {}
+        self.places: dict[str, list[int]] = {}
+        for node in network.nodes:
+            if node.op == "weight":
+                self.places.setdefault(node.params[0], []).append(id(node))
+        new: dict[int, tuple[str, ...]] = {}
+        """Blocks below a node that no activation above them has seen yet."""
+        with np.errstate(all="ignore"):
+            for i, node in enumerate(network.nodes):
+                self.values[id(node)] = self.value(node)
+                first = tuple(arg.params[0] for arg in node.args if arg.op == "weight" and self.met.setdefault(arg.params[0], i) == i)
+                if first and node.op in ("matmul", "hadamard"):
+                    self.stretch(first, self.size(node) ** (-1.0 / len(first)), i, i)
+                below = sum((new.get(id(arg), ()) for arg in node.args), ())
+                new[id(node)] = below + first
+                if node.op in ("activation", "power") or node is network.expression:
+                    target = np.exp(rng.uniform(-0.5, 0.5))
+                    self.level(node.args[0] if node.op in ("activation", "power") else node, below + first, i, target)
+                    new[id(node)] = ()
+
+    def value(self, node: Expr) -> np.ndarray:
+        if node.op == "input":
+            return self.x
+        if node.op == "weight":
+            return self.weights[node.params[0]]
+        types = [self.network.type_of(arg) for arg in node.args]
+        return operations[node.op]().numeric(np, [self.values[id(arg)] for arg in node.args], types, self.network.type_of(node), node.params)
+
+    def size(self, node: Expr) -> np.float64:
+        """Of the largest entry; a numpy number, whose quotients may be infinite."""
+        return np.float64(np.abs(self.values[id(node)]).max())
+
+    def stretch(self, blocks: tuple[str, ...], factor: float | np.floating, start: int, end: int) -> None:
+        """Multiply blocks, and work out again the nodes from `start` to `end`."""
+        if not (np.isfinite(factor) and factor):
+            return
+        for w in set(blocks):
+            self.weights[w] = self.weights[w] * factor
+            self.values |= dict.fromkeys(self.places[w], self.weights[w])
+        for node in self.network.nodes[start : end + 1]:
+            self.values[id(node)] = self.value(node)
+
+    def level(self, argument: Expr, blocks: tuple[str, ...], end: int, target: float) -> None:
+        """Bring an argument to a size by its new blocks."""
+        if not blocks:
+            return
+        start = min(self.met[w] for w in blocks)
+        for _ in range(3):
+            before = self.size(argument)
+            self.stretch(blocks, _STRETCH, start, end)
+            growth = np.log(self.size(argument) / before) / np.log(_STRETCH)
+            # What the trial has changed is taken back with the step; where the size does not answer there is nothing to scale.
+            step = (target / before) ** (1.0 / growth) if growth > 0.1 else 1.0
+            self.stretch(blocks, float(step) / _STRETCH if np.isfinite(step) else 1.0 / _STRETCH, start, end)
+            if abs(np.log(self.size(argument) / target)) < 0.1:
+                break
+        last = self.network.nodes[end]
+        for turned in ((blocks[-1],), (blocks[0],), blocks):
+            if last.op != "activation" or self.values[id(last)].any():
+                break
+            self.stretch(turned, -1.0, start, end)
