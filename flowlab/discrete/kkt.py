@@ -7,18 +7,13 @@ slope lies anywhere between the two one-sided ones.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import nnls
 
-from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
-from flowlab.language.problem import Problem
+from flowlab.discrete.clarke import nearest
+from flowlab.discrete.constraints import System
 
 TOLERANCE = 1e-12
 _SIGN = 1e-9
@@ -50,97 +45,6 @@ class Point:
     unique: bool = False
 
 
-class System:
-    """The constraints q(θ) of a problem on its data, with derivatives.
-
-    Attributes:
-        pairs: (M, 2): sample and wrong class of every constraint (class -1 for binary labels).
-        kappa: degree that belongs to each coordinate, (P,).
-        spheres: which sphere each coordinate lies on, (P,).
-        bends: number of pre-activations whose activation has a kink at zero.
-        budget: Newton steps left; a path that is too early must not be searched for long.
-    """
-
-    def __init__(self, problem: Problem, data: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-        self.problem, self.data, self.layout = problem.objective_only, data, tuple(shapes.items())
-        y = np.asarray(data.y)
-        if problem.loss.labels == "classes":
-            n, j = np.nonzero(np.arange(data.n_classes)[None, :] != y[:, None])
-            self.pairs = np.stack([n, j], axis=1)
-        else:
-            self.pairs = np.stack([np.arange(len(y)), np.full(len(y), -1)], axis=1)
-        sizes = [int(np.prod(shape)) for shape in shapes.values()]
-        symmetry = problem.network.symmetry
-        if symmetry.is_multihomogeneous:
-            self.spheres = np.repeat(np.arange(len(sizes)), sizes)
-            self.kappa = np.repeat([float(symmetry.degree(w) or 0) for w in shapes], sizes)
-        else:
-            self.spheres = np.zeros(sum(sizes), dtype=int)
-            self.kappa = np.full(sum(sizes), float(symmetry.joint_degree or 0))
-        self.bends = len(self.preactivations(np.ones(len(self.kappa)))[0])
-        self.budget = 200
-
-    def flat(self, weights: Any) -> np.ndarray:
-        """Weights by block as one row of unit norm per sphere, (P,)."""
-        theta = np.concatenate([np.ravel(np.asarray(weights[name], dtype=np.float64)) for name, _ in self.layout])
-        return self.project(theta)
-
-    def project(self, theta: np.ndarray) -> np.ndarray:
-        """The same direction with unit norm on every sphere."""
-        return theta / np.sqrt(np.bincount(self.spheres, theta**2))[self.spheres]
-
-    def blocks(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """A row as arrays by block."""
-        return _blocks(self.layout, theta)
-
-    def margins(self, theta: np.ndarray) -> np.ndarray:
-        """Margins q of every constraint, (M,), without compiling."""
-        outputs = self.problem.network.outputs(self.blocks(theta), np.asarray(self.data.x), np)
-        n, j = self.pairs.T
-        y = np.asarray(self.data.y)
-        return outputs[n, y[n]] - outputs[n, j] if j[0] >= 0 else y * outputs[:, 0]
-
-    def derivatives(self, theta: np.ndarray, alpha: np.ndarray, bent: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Margins q (M,), ∂q (M, P), h (B,), ∂h (B, P) and ∂²(α·q + μ·h) (P, P); α is of length M.
-
-        The activations at `bent` are replaced by one line of the mean slope, so that all of this is smooth there.
-        """
-        frozen, pull = np.zeros(self.bends), np.zeros(self.bends)
-        frozen[bent], pull[bent] = 1.0, mu
-        args = (self.problem, self.layout, theta, self.data.x, self.data.y, jnp.asarray(self.pairs), alpha, frozen)
-        q, J, H = (np.asarray(a) for a in _constraints(*args))
-        if not len(bent):
-            return q, J, np.zeros(0), np.zeros((0, len(theta))), H
-        h, Jh, Hh = (np.asarray(a) for a in _bends(self.problem, self.layout, theta, self.data.x, frozen, pull))
-        return q, J, h[bent], Jh[bent], H + Hh
-
-    def preactivations(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All pre-activations before a kink, (B,), and the sample each belongs to (-1: none)."""
-        network = self.problem.network
-        values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
-        found = [np.asarray(values[id(node.args[0])]) for node in network.nodes if _kinked(node)]
-        samples = [
-            np.repeat(np.arange(len(h)) if network.type_of(node).sampled else np.full(len(h), -1), h[0].size)
-            for h, node in zip(found, (node for node in network.nodes if _kinked(node)), strict=True)
-        ]
-        return (np.concatenate([h.ravel() for h in found]), np.concatenate(samples)) if found else (np.zeros(0), _INT)
-
-    def slopes(self, theta: np.ndarray, alpha: np.ndarray, bent: np.ndarray, mu: np.ndarray) -> np.ndarray:
-        """Where between its two one-sided slopes each bent activation stands, (B,): 0 and 1 are the ends."""
-        frozen = np.zeros(self.bends)
-        frozen[bent] = 1.0
-        args = (self.problem, self.layout, theta, self.data.x, self.data.y, jnp.asarray(self.pairs), alpha, frozen)
-        pull, spread = np.asarray(_arriving(*args))[bent], self._spread()[bent]
-        scale = np.abs(pull * spread)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(np.abs(mu) <= _SIGN * max(1.0, float(np.max(scale, initial=0.0))), 0.5, 0.5 + mu / (pull * spread))
-
-    def _spread(self) -> np.ndarray:
-        network, theta = self.problem.network, np.ones(len(self.kappa))
-        values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
-        return np.concatenate([np.full(np.size(values[id(node.args[0])]), _sides(node)[1] - _sides(node)[0]) for node in network.nodes if _kinked(node)])
-
-
 def certify(system: System, point: Point) -> Point:
     """The point with its residual: the largest of stationarity, unit norm, feasibility, complementarity and signs.
 
@@ -158,17 +62,9 @@ def certify(system: System, point: Point) -> Point:
     sizes = np.linalg.svd(columns, compute_uv=False)
     unique = columns.shape[1] <= columns.shape[0] and bool(sizes[-1] > 1e-9 * sizes[0])
     values = np.r_[point.alpha, point.mu]
+    reach = slope_reach(system, theta, support, bent)
     if not unique or values[: len(support)].min() < 0:
-        # nnls wants one sign: a kink's part is written as a difference.
-        split = np.hstack([columns, -columns[:, len(support) :]])
-        found = nnls(split, np.r_[target / margin, 1.0], maxiter=100 * split.shape[1])[0]
-        values = found[: columns.shape[1]].copy()
-        values[len(support) :] -= found[columns.shape[1] :]
-        keep = np.r_[values[: len(support)] > 0, np.ones(len(bent), dtype=bool)]
-        # nnls stops at its own tolerance; least squares on what it kept has all digits.
-        sharp = _least(columns[:, keep], np.r_[target / margin, 1.0])
-        if sharp[: int(keep[: len(support)].sum())].min(initial=0.0) >= 0:
-            values[keep] = sharp
+        values = _chosen(columns, np.r_[target / margin, 1.0], reach)
     a, mu = values[: len(support)], values[len(support) :]
     alpha[support] = a
     bad = [
@@ -180,9 +76,33 @@ def certify(system: System, point: Point) -> Point:
         max(0.0, -float(a.min())),
     ]
     if len(bent):
-        sides = system.slopes(theta, alpha, bent, mu)
-        bad += [float(np.abs(h).max()), max(0.0, float(-sides.min()), float(sides.max() - 1.0))]
+        bad += [float(np.abs(h).max()), max(0.0, float(excess(a, mu, reach).max()))]
     return replace(point, margin=margin, alpha=a, mu=mu, residual=float(max(bad)), unique=unique)
+
+
+def _chosen(columns: np.ndarray, target: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Multipliers α ≥ 0 and parts μ of kinks with |μ_b| ≤ Σ_n α_n reach_nb that fit best, (S + B,)."""
+    smooth, kinks = columns[:, : len(reach)].T, columns[:, len(reach) :].T
+
+    def best(left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mu = reach * np.sign(kinks @ left)
+        return smooth + mu @ kinks, mu
+
+    found = nearest(target, (smooth, np.zeros(reach.shape)), best)
+    return np.r_[found.weights, found.shares @ found.tags]
+
+
+def slope_reach(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndarray) -> np.ndarray:
+    """How far from the mean slope's the gradients of constraints go along each kink, (S, B)."""
+    return np.abs(system.arriving(theta, bent)[support]) * ((system.high - system.low) / 2.0)[system.units[bent]]
+
+
+def excess(alpha: np.ndarray, mu: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """How far the slope of each kink lies outside its two one-sided ones, in units of their distance, (B,); negative inside."""
+    most = alpha @ reach
+    small = np.abs(mu) <= _SIGN * max(1.0, float(np.max(most, initial=0.0)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(small, -0.5, 0.5 * np.abs(mu) / most - 0.5)
 
 
 def _least(A: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -225,7 +145,7 @@ def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndar
     z = np.r_[theta, start[:S], 1.0, start[S : S + B] - start[S + B :]]
     F, D = equations(z)
     size, damping, flips = float(np.linalg.norm(F)), 1.0, np.zeros(system.bends, dtype=bool)
-    signs = system.preactivations(theta)[0] > 0
+    signs = system.preactivations(theta) > 0
     for _ in range(_NEWTON):
         if size < 1e-15 or damping > 1e8 or system.budget <= 0:
             break
@@ -233,7 +153,7 @@ def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndar
         root = np.sqrt(min(size, 1.0) ** 2 * damping)
         step = _least(np.vstack([D, root * np.eye(len(z))]), np.r_[-F, np.zeros(len(z))])
         trial = z + step
-        flips |= (system.preactivations(trial[:P])[0] > 0) != signs
+        flips |= (system.preactivations(trial[:P]) > 0) != signs
         F_new, D_new = equations(trial)
         new = float(np.linalg.norm(F_new))
         if new < size:
@@ -250,13 +170,13 @@ def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndar
     return replace(point, residual=size), flips
 
 
-def active_set(system: System, theta: np.ndarray, support: np.ndarray) -> Point | None:
-    """The KKT point nearest to θ, from a guess of its support; None if the search ends without one.
+def active_set(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndarray = _INT) -> Point | None:
+    """The KKT point nearest to θ, from a guess of its support and of the pairs on kinks; None if the search ends without one.
 
     Constraints with negative multipliers leave, violated ones enter, and units that change side on the way are
     put on their kink; each round starts from θ again, so that the point found is near it.
     """
-    bent, seen = _INT, set()
+    seen = set()
     for _ in range(_ROUNDS):
         key = (tuple(support), tuple(bent))
         if key in seen or not len(support) or system.budget <= 0:
@@ -265,9 +185,9 @@ def active_set(system: System, theta: np.ndarray, support: np.ndarray) -> Point 
         point, flips = newton(system, theta, support, bent)
         if point.residual > 1e-9:
             flips[bent] = False
-            relevant = flips & np.isin(system.preactivations(theta)[1], [-1, *system.pairs[support, 0]])
+            relevant = flips & np.isin(system.samples, [-1, *system.pairs[support, 0]])
             if relevant.any():
-                h = np.where(relevant, np.abs(system.preactivations(theta)[0]), np.inf)
+                h = np.where(relevant, np.abs(system.preactivations(theta)), np.inf)
                 bent = np.union1d(bent, np.argmin(h))
                 continue
             # Too many equations: the constraint that is farthest from binding leaves.
@@ -282,8 +202,7 @@ def active_set(system: System, theta: np.ndarray, support: np.ndarray) -> Point 
         if checked.residual <= TOLERANCE:
             return checked
         if len(bent):
-            sides = system.slopes(point.theta, alpha, bent, point.mu)
-            outside = np.maximum(-sides, sides - 1.0)
+            outside = excess(np.abs(point.alpha), point.mu, slope_reach(system, point.theta, support, bent))
             if outside.max() > _SIGN:
                 bent = np.delete(bent, np.argmax(outside))
                 continue
@@ -312,69 +231,3 @@ def curvature(system: System, point: Point) -> float:
     if not len(free):
         return -np.inf
     return float(np.linalg.eigvalsh(free @ (H / point.margin - np.diag(system.kappa)) @ free.T)[-1])
-
-
-def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> dict[str, Any]:
-    out, at = {}, 0
-    for name, shape in layout:
-        size = int(np.prod(shape))
-        out[name], at = theta[at : at + size].reshape(shape), at + size
-    return out
-
-
-def _kinked(node: Any) -> bool:
-    return node.op == "activation" and activation_of(node.params).kinks == (0.0,)
-
-
-def _sides(node: Any) -> tuple[float, float]:
-    return activation_of(node.params).sides[0]
-
-
-def _outputs(network: Any, weights: Any, x: Any, frozen: Any, push: Any) -> tuple[Any, Any]:
-    """Outputs (N, C) and kinked pre-activations (B,): `frozen` ones have the mean slope; `push` is added after them."""
-    values: dict[int, Any] = {}
-    found, at = [], 0
-    for node in network.nodes:
-        if node.op in ("input", "weight"):
-            values[id(node)] = x if node.op == "input" else weights[node.params[0]]
-            continue
-        args = [values[id(arg)] for arg in node.args]
-        out = operations[node.op]().numeric(jnp, args, [network.type_of(arg) for arg in node.args], network.type_of(node), node.params)
-        if _kinked(node):
-            h, part = args[0], slice(at, at + args[0].size)
-            out = jnp.where(frozen[part].reshape(h.shape) > 0, sum(_sides(node)) / 2.0 * h, out) + push[part].reshape(h.shape)
-            found.append(h.ravel())
-            at += h.size
-        values[id(node)] = out
-    last = values[id(network.expression)]
-    return last if network.output_shape else last[:, None], jnp.concatenate(found) if found else jnp.zeros(0)
-
-
-def _margins(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, pairs: Any, frozen: Any, push: Any) -> Any:
-    f, _ = _outputs(problem.network, _blocks(layout, theta), x, frozen, push)
-    n, j = pairs.T
-    return f[n, y[n]] - f[n, j] if problem.loss.labels == "classes" else y * f[:, 0]
-
-
-@eqx.filter_jit
-def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, pairs: Any, alpha: Any, frozen: Any) -> Any:
-    def q(t: Any) -> Any:
-        return _margins(problem, layout, t, x, y, pairs, frozen, jnp.zeros_like(frozen))
-
-    return q(theta), jax.jacrev(q)(theta), jax.hessian(lambda t: alpha @ q(t))(theta)
-
-
-@eqx.filter_jit
-def _bends(problem: Problem, layout: Any, theta: Any, x: Any, frozen: Any, mu: Any) -> Any:
-    def h(t: Any) -> Any:
-        return _outputs(problem.network, _blocks(layout, t), x, frozen, jnp.zeros_like(frozen))[1]
-
-    return h(theta), jax.jacrev(h)(theta), jax.hessian(lambda t: mu @ h(t))(theta)
-
-
-@eqx.filter_jit
-def _arriving(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, pairs: Any, alpha: Any, frozen: Any) -> Any:
-    def total(push: Any) -> Any:
-        return alpha @ _margins(problem, layout, theta, x, y, pairs, frozen, push)
-
-    return jax.grad(total)(jnp.zeros_like(frozen))

@@ -15,7 +15,8 @@ from scipy.optimize import minimize
 
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
-from flowlab.discrete.kkt import Point, System, active_set, certify, curvature
+from flowlab.discrete.constraints import System
+from flowlab.discrete.kkt import Point, active_set, certify, curvature
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Trajectory

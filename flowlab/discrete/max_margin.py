@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from flowlab.core.arguments import count, expects
 from flowlab.core.errors import RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.discrete.clarke import stationarity
 from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.kkt import Point, System, curvature
+from flowlab.discrete.constraints import System
+from flowlab.discrete.kkt import Point, curvature
 from flowlab.discrete.limit import Label, admit, balance, candidates, labels, same
 from flowlab.discrete.svm import Certificate, hard_margin
 from flowlab.discrete.trust import minimize
@@ -27,7 +28,7 @@ from flowlab.language.state import State, names_match, shapes_match
 
 _SHARP = (1e1, 1e2, 1e3)
 """Norms, over the smallest margin of interest, at which the loss is minimised on the way to the margin."""
-_KINK, _SADDLE = 1e-8, 1e-6
+_SADDLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -198,25 +199,35 @@ def _told(system: System, point: Point, count: int) -> MaxMargin:
 class LyuLi:
     """How far weights are from a KKT point of min ½‖θ‖² subject to q_n ≥ 1, after they were scaled to min q_n = 1 (Lyu and Li 2020, L6).
 
+    At a kink ∂q_n is any element whose slopes lie between the one-sided ones, each by itself and for each constraint by itself; pre-activations within
+    1e-8 of the largest count as being there. Where units that rest on a kink do not depend on one another these are Clarke's elements. Where they do, as in
+    layers that feed one another, they are the hull of the gradients of all pieces, which holds Clarke's: a large ε then still shows that a state is no KKT point.
+
     Attributes:
-        epsilon: ‖θ - Σ μ_n ∂q_n‖/‖θ‖; at a kink ∂q_n may be any Clarke element.
-        delta: Σ μ_n (q_n - 1)/‖θ‖².
-        multipliers: the μ ≥ 0 that makes ε² + δ² least, (M,).
+        epsilon: ‖θ - Σ μ_n ∂q_n‖/‖θ‖, dimensionless.
+        delta: Σ μ_n (q_n - 1)/‖θ‖², dimensionless.
+        multipliers: the μ ≥ 0 that, with the slopes, makes ε² + δ² least, (M,).
+        exact: whether no other slopes do better; else, where kinked units feed kinked units and more than 8 of them rest on one sample, ε is an upper bound.
     """
 
     epsilon: float
     delta: float
     multipliers: np.ndarray
+    exact: bool = True
 
 
 def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     """KKT residuals of a state that separates the data; arguments as for `max_margin`.
 
     Raises:
-        RunFailed: if the state does not separate the data; others as for `max_margin`.
+        RunFailed: if the state does not separate the data, or its gradients or multipliers do not fit in float64; others as for `max_margin`.
+
+    Example:
+        `fl.lyu_li("W2 @ relu(W1 @ x)", path.last, data).epsilon`
     """
     require_x64("lyu_li")
     expects("data", data, Data, "samples such as `fl.Data(x, y)`")
+    expects("state", state, State, "a state, such as `path.last`")
     problem = network if isinstance(network, Problem) else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
     data = admit(problem, data)
     names_match(state, problem.network)
@@ -224,15 +235,12 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     weights = {k: np.asarray(v) for k, v in state.weights().items()}
     system = System(problem, data, {k: v.shape for k, v in weights.items()})
     theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])
-    low = float(system.margins(theta).min())
-    if not low > 0:
-        raise RunFailed(f"the state has the margin {low:.3g} and does not separate the data; use a later one.")
-    theta = theta * low ** (-1.0 / float(problem.network.symmetry.joint_degree or 1))
-    h = system.preactivations(theta)[0]
-    bent = np.flatnonzero(np.abs(h) <= _KINK * np.abs(h).max(initial=0.0))
-    q, J, _, Jh, _ = system.derivatives(theta, np.zeros(len(system.pairs)), bent, np.zeros(len(bent)))
-    size = float(np.linalg.norm(theta))
-    columns = np.vstack([np.hstack([J.T, Jh.T, -Jh.T]), np.r_[(q - 1.0) / size, np.zeros(2 * len(bent))]])
-    mu = nnls(columns, np.r_[theta, 0.0], maxiter=100 * columns.shape[1])[0]
-    off = theta - J.T @ mu[: len(q)] - Jh.T @ (mu[len(q) : len(q) + len(bent)] - mu[len(q) + len(bent) :])
-    return LyuLi(float(np.linalg.norm(off)) / size, float(mu[: len(q)] @ (q - 1.0)) / size**2, mu[: len(q)])
+    found = stationarity(system, theta)
+    top = float(np.abs(theta).max())
+    unit = theta / top / np.linalg.norm(theta / top)
+    with np.errstate(over="ignore"):
+        square = float(system.margins(unit).min()) ** (-2.0 / float(problem.network.symmetry.joint_degree or 1))
+        multipliers = found.multipliers * square
+    if not np.isfinite(multipliers).all():
+        raise RunFailed("the multipliers of the state do not fit in float64; scale the inputs to sizes near one.")
+    return LyuLi(found.epsilon, found.delta, multipliers, found.exact)

@@ -1,0 +1,241 @@
+"""The margins q_n(V) of a problem on its data as constraints, with derivatives on every piece between the kinks of its activations.
+
+A pre-activation that rests on a kink has no slope of its own: the derivatives here take any slope for it. A *pair* is one kinked
+pre-activation of one sample; a *unit* is that pre-activation for all samples. A kinked function of the weights alone is a unit with one
+pair, which all samples share.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.language.operations import operations
+from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.problem import Problem
+
+KINK = 1e-8
+"""A pre-activation below this part of the largest one rests on its kink: runs that follow kinks hold them to 1e-12."""
+
+
+class System:
+    """The constraints q(θ) of a problem on its data, with derivatives.
+
+    Attributes:
+        pairs: (M, 2): sample and wrong class of every constraint (class -1 for binary labels).
+        kappa: degree that belongs to each coordinate, (P,).
+        spheres: which sphere each coordinate lies on, (P,).
+        samples, units: sample (-1: all of them) and unit of every pair, (B,).
+        low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the network it belongs to.
+        bends: number B of pairs.
+        budget: Newton steps left; a path that is too early must not be searched for long.
+    """
+
+    def __init__(self, problem: Problem, data: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.problem, self.data, self.layout = problem.objective_only, data, tuple(shapes.items())
+        y = np.asarray(data.y)
+        if problem.loss.labels == "classes":
+            n, j = np.nonzero(np.arange(data.n_classes)[None, :] != y[:, None])
+            self.pairs = np.stack([n, j], axis=1)
+        else:
+            self.pairs = np.stack([np.arange(len(y)), np.full(len(y), -1)], axis=1)
+        sizes = [int(np.prod(shape)) for shape in shapes.values()]
+        symmetry = problem.network.symmetry
+        if symmetry.is_multihomogeneous:
+            self.spheres = np.repeat(np.arange(len(sizes)), sizes)
+            self.kappa = np.repeat([float(symmetry.degree(w) or 0) for w in shapes], sizes)
+        else:
+            self.spheres = np.zeros(sum(sizes), dtype=int)
+            self.kappa = np.full(sum(sizes), float(symmetry.joint_degree or 0))
+        self._count(np.ones(len(self.kappa)))
+        self.budget = 200
+
+    def _count(self, theta: np.ndarray) -> None:
+        network, samples, units, sides, slot = self.problem.network, [], [], [], []
+        values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
+        for node in (node for node in network.nodes if _kinked(node)):
+            shape = np.shape(values[id(node.args[0])])
+            rows, count = (shape[0], int(np.prod(shape[1:]))) if network.type_of(node).sampled else (1, int(np.prod(shape)))
+            samples.append(np.repeat(np.arange(rows) if network.type_of(node).sampled else -1, count))
+            units.append(np.tile(np.arange(count), rows) + len(slot))
+            sides += [sorted(_sides(node))] * count
+            slot += [len(samples)] * count
+        self.samples, self.units = (np.concatenate([np.zeros(0, dtype=int), *part]) for part in (samples, units))
+        self.low, self.high = np.array(sides).reshape(-1, 2).T
+        self.slot, self.bends = np.array(slot), len(self.units)
+
+    def flat(self, weights: Any) -> np.ndarray:
+        """Weights by block as one row of unit norm per sphere, (P,)."""
+        theta = np.concatenate([np.ravel(np.asarray(weights[name], dtype=np.float64)) for name, _ in self.layout])
+        return self.project(theta)
+
+    def project(self, theta: np.ndarray) -> np.ndarray:
+        """The same direction with unit norm on every sphere."""
+        # Squares of weights beyond 1e±154 do not fit in float64.
+        top = np.zeros(int(self.spheres[-1]) + 1)
+        np.maximum.at(top, self.spheres, np.abs(theta))
+        theta = theta / np.where(top > 0, top, 1.0)[self.spheres]
+        return theta / np.sqrt(np.bincount(self.spheres, theta**2))[self.spheres]
+
+    def blocks(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """A row as arrays by block."""
+        return _blocks(self.layout, theta)
+
+    def margins(self, theta: np.ndarray) -> np.ndarray:
+        """Margins q of every constraint, (M,), without compiling."""
+        outputs = self.problem.network.outputs(self.blocks(theta), np.asarray(self.data.x), np)
+        n, j = self.pairs.T
+        y = np.asarray(self.data.y)
+        return outputs[n, y[n]] - outputs[n, j] if j[0] >= 0 else y * outputs[:, 0]
+
+    def preactivations(self, theta: np.ndarray) -> np.ndarray:
+        """All pre-activations before a kink, (B,)."""
+        network = self.problem.network
+        values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
+        return np.concatenate([np.zeros(0), *(np.ravel(values[id(node.args[0])]) for node in network.nodes if _kinked(node))])
+
+    def resting(self, theta: np.ndarray) -> np.ndarray:
+        """Indices of the pairs that rest on their kink."""
+        h = np.abs(self.preactivations(theta))
+        return np.flatnonzero(h <= KINK * h.max(initial=0.0))
+
+    def derivatives(self, theta: np.ndarray, alpha: np.ndarray, bent: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Margins q (M,), ∂q (M, P), h (B,), ∂h (B, P) and ∂²(α·q + μ·h) (P, P); α is of length M.
+
+        The activations at `bent` are replaced by one line of the mean slope, so that all of this is smooth there.
+        """
+        slopes, pull = self._mean(bent), np.zeros(self.bends)
+        pull[bent] = mu
+        args = (self.problem, self.layout, theta, self.data.x, self.data.y, jnp.asarray(self.pairs), alpha, slopes)
+        q, J, H = (np.asarray(a) for a in _constraints(*args))
+        if not len(bent):
+            return q, J, np.zeros(0), np.zeros((0, len(theta))), H
+        h, Jh, Hh = (np.asarray(a) for a in _bends(self.problem, self.layout, theta, self.data.x, slopes, pull))
+        return q, J, h[bent], Jh[bent], H + Hh
+
+    def arriving(self, theta: np.ndarray, bent: np.ndarray) -> np.ndarray:
+        """How much each constraint grows with the output of each pair in `bent`, ∂q_m/∂σ_b, (M, B)."""
+        slopes = self._mean(bent)
+        x, pairs = self._own()
+        through = np.asarray(_through(self.problem, self.layout, theta, *x, self.local(slopes)))
+        return np.where(self.meets(bent, pairs), through[:, self.units[bent]], 0.0)
+
+    def meets(self, bent: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """Which constraints, by their samples, each pair has a part in, (M, B)."""
+        return (self.samples[bent] < 0) | (self.samples[bent] == samples[:, None])
+
+    def pieces(self, theta: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """∂q of every constraint, (M, P), where units have the slopes given for that constraint, (M, U); nan leaves a unit as it is."""
+        x, _ = self._own()
+        return np.asarray(_gradients(self.problem, self.layout, theta, *x, slopes))
+
+    def leverage(self, theta: np.ndarray, along: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """How much the growth of each constraint along a direction gains with each slope, (M, U)."""
+        x, _ = self._own()
+        return np.asarray(_leverage(self.problem, self.layout, theta, along, *x, slopes))
+
+    def local(self, values: np.ndarray) -> np.ndarray:
+        """What is given by pair, (B,), by constraint and unit, (M, U)."""
+        out = np.full((len(self.pairs), len(self.low)), np.nan)
+        table = np.full((len(np.asarray(self.data.y)), len(self.low)), np.nan)
+        table[self.samples[self.samples >= 0], self.units[self.samples >= 0]] = values[self.samples >= 0]
+        table[:, self.units[self.samples < 0]] = values[self.samples < 0]
+        out[:] = table[self.pairs[:, 0]]
+        return out
+
+    def _mean(self, bent: np.ndarray) -> np.ndarray:
+        slopes = np.full(self.bends, np.nan)
+        slopes[bent] = (self.low + self.high)[self.units[bent]] / 2.0
+        return slopes
+
+    def _own(self) -> tuple[tuple[Any, ...], np.ndarray]:
+        """Input, label and wrong class of every constraint, and its sample."""
+        n, j = self.pairs.T
+        return (np.asarray(self.data.x)[n], np.asarray(self.data.y)[n], j), n
+
+
+def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> dict[str, Any]:
+    out, at = {}, 0
+    for name, shape in layout:
+        size = int(np.prod(shape))
+        out[name], at = theta[at : at + size].reshape(shape), at + size
+    return out
+
+
+def _kinked(node: Any) -> bool:
+    return node.op == "activation" and activation_of(node.params).kinks == (0.0,)
+
+
+def _sides(node: Any) -> tuple[float, float]:
+    return activation_of(node.params).sides[0]
+
+
+def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) -> tuple[Any, Any]:
+    """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope; `push` is added after them."""
+    values: dict[int, Any] = {}
+    found, at = [], 0
+    for node in network.nodes:
+        if node.op in ("input", "weight"):
+            values[id(node)] = x if node.op == "input" else weights[node.params[0]]
+            continue
+        args = [values[id(arg)] for arg in node.args]
+        out = operations[node.op]().numeric(jnp, args, [network.type_of(arg) for arg in node.args], network.type_of(node), node.params)
+        if _kinked(node):
+            h, part = args[0], slice(at, at + args[0].size)
+            given = jnp.reshape(slopes[part], h.shape)
+            # Two wheres: what is not chosen must not be nan, or its derivative is.
+            out = jnp.where(jnp.isnan(given), out, jnp.where(jnp.isnan(given), 0.0, given) * h)
+            out = out if push is None else out + push[part].reshape(h.shape)
+            found.append(h.ravel())
+            at += h.size
+        values[id(node)] = out
+    last = values[id(network.expression)]
+    return last if network.output_shape else last[:, None], jnp.concatenate(found) if found else jnp.zeros(0)
+
+
+@eqx.filter_jit
+def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, pairs: Any, alpha: Any, slopes: Any) -> Any:
+    def q(t: Any) -> Any:
+        f, _ = _outputs(problem.network, _blocks(layout, t), x, slopes)
+        n, j = pairs.T
+        return f[n, y[n]] - f[n, j] if problem.loss.labels == "classes" else y * f[:, 0]
+
+    return q(theta), jax.jacrev(q)(theta), jax.hessian(lambda t: alpha @ q(t))(theta)
+
+
+@eqx.filter_jit
+def _bends(problem: Problem, layout: Any, theta: Any, x: Any, slopes: Any, mu: Any) -> Any:
+    def h(t: Any) -> Any:
+        return _outputs(problem.network, _blocks(layout, t), x, slopes)[1]
+
+    return h(theta), jax.jacrev(h)(theta), jax.hessian(lambda t: mu @ h(t))(theta)
+
+
+def _own_margin(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None) -> Any:
+    """The margin of one constraint, with slopes (U,) of its own."""
+    f, _ = _outputs(problem.network, _blocks(layout, theta), x[None], slopes, push)
+    return f[0, y] - f[0, j] if problem.loss.labels == "classes" else y * f[0, 0]
+
+
+@eqx.filter_jit
+def _gradients(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
+    one = jax.grad(lambda t, *own: _own_margin(problem, layout, t, *own))
+    return jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(theta, x, y, j, slopes)
+
+
+@eqx.filter_jit
+def _leverage(problem: Problem, layout: Any, theta: Any, along: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
+    def growth(s: Any, *own: Any) -> Any:
+        return jax.jvp(lambda t: _own_margin(problem, layout, t, *own, s), (theta,), (along,))[1]
+
+    return jax.vmap(jax.grad(growth))(slopes, x, y, j)
+
+
+@eqx.filter_jit
+def _through(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
+    def one(push: Any, *own: Any) -> Any:
+        return _own_margin(problem, layout, theta, *own, push)
+
+    return jax.vmap(lambda *own: jax.grad(one)(jnp.zeros(slopes.shape[1]), *own))(x, y, j, slopes)
