@@ -56,11 +56,18 @@ def nearest(target: np.ndarray, first: Rays, best: Callable[[np.ndarray], Rays])
     """
     (rays, tags), count = first, len(first[0])
     owner = np.arange(count)
-    size = float(np.linalg.norm(target))
+    before = rays, tags, owner
+    shares, left, reached = np.zeros(count), target, np.inf
     for _ in range(_ROUNDS):
-        shares = _least(rays, target)
-        left = target - shares @ rays
-        if np.linalg.norm(left) <= 1e-15 * size:
+        found = _least(rays, target)
+        rest = target - found @ rays
+        size = float(np.linalg.norm(rest))
+        # At roundings rays come and go without any gain.
+        if not size < reached * (1.0 - 1e-12):
+            rays, tags, owner = before
+            break
+        shares, left, reached, before = found, rest, size, (rays, tags, owner)
+        if size <= 1e-15 * np.linalg.norm(target):
             break
         new, fresh = best(left)
         length = np.linalg.norm(new, axis=1)

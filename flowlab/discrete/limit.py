@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
+from flowlab.discrete.cells import climb
 from flowlab.discrete.constraints import System
 from flowlab.discrete.kkt import Point, active_set, certify, curvature
 from flowlab.language.data import Data
@@ -28,6 +29,7 @@ _SHRINKING = 0.12
 """A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
 _FAR, _CONCENTRATED, _SADDLE, _SAME = 0.3, 0.9, 1e-6, 1e-8
 _TRIES = 4
+_NONE = np.zeros(0, dtype=int)
 _LARGE, _MORE = 200, 60
 """The most weights for which the margin is climbed where Newton finds no maximum, and the Newton steps allowed after that."""
 
@@ -243,25 +245,32 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
     guesses = [order[:gap], *(order[units[order] <= cut][:most] for cut in _CUTS)]
     points: list[Point] = []
 
+    resting = system.resting(theta)
+    starts = [_NONE, resting] if len(resting) else [_NONE]
+
     def attempt(support: np.ndarray) -> None:
         support = np.sort(support)
         if len(support) and tuple(support) not in tried:
             tried.add(tuple(support))
-            point = active_set(system, theta, support)
-            if point is not None and not any(same(system, point, known) for known in points):
-                points.append(point)
+            # A run that follows kinks has put pairs there; one that does not leaves them near.
+            for bent in starts:
+                enter(active_set(system, theta, support, bent))
+
+    def enter(point: Point | None) -> None:
+        if point is not None and not any(same(system, point, known) for known in points):
+            points.append(point)
 
     tried: set[tuple[int, ...]] = set()
     for guess in guesses:
         attempt(guess)
-    if all(curvature(system, p) > _SADDLE for p in points) and len(theta) <= _LARGE:
-        uphill = _ascend(system, theta)
+    if all(curvature(system, p) > _SADDLE for p in points):
+        uphill = climb(system, theta) or _ascend(system, theta)
         if uphill is not None:
-            system.budget += _MORE
-            q = system.margins(uphill)
-            point = active_set(system, uphill, np.nonzero(q <= q.min() * (1.0 + 1e-5))[0])
-            if point is not None and not any(same(system, point, known) for known in points):
-                points.append(point)
+            end, support, bent = uphill
+            # From the path's own state first: where maxima are not isolated, the nearest is wanted.
+            for start in (theta, end):
+                system.budget += _MORE
+                enter(active_set(system, start, support, bent))
     if points:
         first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
         # Whether the least certain members belong is asked with and without them.
@@ -275,8 +284,10 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
     return sorted(points, key=lambda p: (curvature(system, p) > _SADDLE, float(np.linalg.norm(p.theta - theta))))
 
 
-def _ascend(system: System, theta: np.ndarray) -> np.ndarray | None:
-    """A local maximum of the margin uphill of θ, by descent of ½‖θ‖² subject to q ≥ 1 from the balanced state."""
+def _ascend(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """As `climb`, for any network with few weights: by descent of ½‖θ‖² subject to q ≥ 1 from the balanced state."""
+    if len(theta) > _LARGE:
+        return None
     degree = float(system.problem.network.symmetry.joint_degree or 1)
     multi = system.problem.network.symmetry.is_multihomogeneous
     start = theta * (np.sqrt(system.kappa / degree) if multi else 1.0)
@@ -287,7 +298,11 @@ def _ascend(system: System, theta: np.ndarray) -> np.ndarray | None:
         # A search that fails is no error here: only what passes the certificate is used.
         warnings.simplefilter("ignore")
         found = minimize(lambda t: (t @ t / 2.0, t), start, jac=True, method="SLSQP", constraints=[binding], options={"maxiter": 60, "ftol": 1e-14})
-    return system.project(found.x) if np.isfinite(found.x).all() and system.margins(system.project(found.x)).min() > 0 else None
+    if not np.isfinite(found.x).all():
+        return None
+    end = system.project(found.x)
+    q = system.margins(end)
+    return (end, np.flatnonzero(q <= q.min() * (1.0 + 1e-5)), _NONE) if q.min() > 0 else None
 
 
 def same(system: System, a: Point, b: Point) -> bool:
