@@ -22,6 +22,8 @@ _GAIN = 1e-9
 """Part of ½‖θ‖² that a step to another cell must save."""
 _IDLE, _OUTSIDE = 1e-7, 1e-5
 """Part of all mass below which a unit has none, and how far a slope lies outside its two ends before its unit crosses: what the solver resolves."""
+_TURNS, _GROWS = 200, 1e-4
+"""Steps in which a unit without mass is turned, and growth beyond that of units with mass at which it enters."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class Layer:
 
 def layer_of(system: System) -> Layer | None:
     """The network as such a layer, found by trial on weights; None where it is none, or has several outputs."""
+    if "layer" not in system.found:
+        system.found["layer"] = _layer(system)
+    return system.found["layer"]
+
+
+def _layer(system: System) -> Layer | None:
     network, x = system.problem.network, np.asarray(system.data.x)
     slots, units, size = network.slots, len(system.low), len(system.kappa)
     if len(slots) != 1 or not units or (system.samples < 0).any() or system.pairs[0, 1] >= 0 or network.symmetry.joint_degree != 2:
@@ -71,50 +79,114 @@ def layer_of(system: System) -> Layer | None:
 
 
 def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Uphill from θ to where no cell beside has a larger margin: unit direction, (P,), support, and pairs on kinks; None where that cannot be done."""
+    """Uphill from θ to where no cell beside has a larger margin: unit direction, (P,), support, and pairs on kinks; None where that cannot be done.
+
+    Units that end with no mass are turned from where θ has them, as the flow turns small ones, and enter where that makes them grow.
+    """
     layer = layer_of(system)
     if layer is None:
         return None
-    slot, y, units = system.problem.network.slots[0], np.asarray(system.data.y), len(system.low)
-    right = system.preactivations(theta).reshape(-1, units) > 0
-    out = np.sign(layer.scale * theta[layer.outer])
+    slot, sides = system.problem.network.slots[0], np.array([-1.0, 1.0])
+    h = system.preactivations(theta).reshape(-1, len(system.low))
+    right, out = h > 0, np.sign(layer.scale * theta[layer.outer])
     live = np.flatnonzero(out)
-    # In units in which margins and features are near one.
+    # In units in which margins are near one.
     size = max(float(np.abs(f).max()) for f in layer.features) * float(np.abs(layer.scale).max())
+    gain = np.asarray(system.data.y)[:, None] * out * np.abs(layer.scale) / size
     best: tuple[float, Any] = (np.inf, None)
     single = False
     for _ in range(_STEPS):
-        slopes = np.where(right, slot.right, slot.left)
-        found = _program(layer, live, (y[:, None] * slopes * out * np.abs(layer.scale)) / size, np.where(right, 1.0, -1.0))
+        slopes, side = np.where(right, slot.right, slot.left), sides[right.astype(int)]
+        found = _program(layer, live, gain * slopes, side)
         if found is None:
             break
         v, mass, multipliers, walls = found
-        gained = best[0] - mass.sum() > _GAIN * mass.sum()
+        total, gained = float(mass.sum()), best[0] - mass.sum() > _GAIN * mass.sum()
         if not gained and single:
             break
+        # Cells of several pairs are crossed at once as long as that pays, then one by one.
         single = not gained
-        if mass.sum() < best[0]:
-            best = mass.sum(), (v, mass, multipliers, walls, right.copy())
-        # At a wall the slope in force is s + σ ν / (λ y b c).
+        busy = mass > _IDLE * total
+        if total < best[0]:
+            best = total, (v, np.where(busy, mass, 0.0), multipliers, walls)
+        # At a wall the slope in force is s + side ν / (λ gain).
         with np.errstate(divide="ignore", invalid="ignore"):
-            force = slopes + np.where(right, 1.0, -1.0) * walls / (multipliers[:, None] * y[:, None] * out * np.abs(layer.scale) / size)
-        outside = np.maximum(system.low - force, force - system.high)
-        weight = np.where((walls > _OUTSIDE * walls.max(initial=0.0)) & (mass > _IDLE * mass.sum()) & ~(outside <= _OUTSIDE), walls, 0.0)
-        if not weight.any():
+            force = slopes + side * walls / (multipliers[:, None] * gain)
+        inside = np.maximum(system.low - force, force - system.high) <= _OUTSIDE
+        pull = np.where((walls > _OUTSIDE * walls.max(initial=0.0)) & busy & ~inside, walls, 0.0)
+        if pull.any():
+            right ^= (pull > 0) & (pull >= (pull.max() if single else 0.0))
+            continue
+        turned = _sprouts(layer, theta, [j for j in live if not busy[j]], (slot.left, slot.right), gain * multipliers[:, None])
+        if not turned:
             break
-        crossing = weight >= (weight.max() if single else 0.0)
-        right = np.where(crossing & (weight > 0), ~right, right)
+        for j, w in turned.items():
+            right[:, j] = layer.features[j] @ w > 0
     if best[1] is None:
         return None
-    v, mass, multipliers, walls, _ = best[1]
-    end = np.zeros(len(theta))
-    for j in live:
-        root = np.sqrt(mass[j]) if mass[j] > _IDLE * mass.sum() else 0.0
-        end[layer.inner[j]] = v[j] / root if root else 0.0
-        end[layer.outer[j]] = root * np.sign(theta[layer.outer[j]])
+    v, mass, multipliers, walls = best[1]
     support = np.flatnonzero(multipliers > 1e-6 * multipliers.max())
-    busy = (walls > 1e-5 * walls.max(initial=0.0)) & (mass > _IDLE * mass.sum())
-    return system.project(end), support, np.flatnonzero(busy.ravel())
+    busy = np.flatnonzero(mass)
+    after = np.where(right, slot.right, slot.left)
+    per_mass = np.stack([gain[:, j] * after[:, j] * (layer.features[j] @ v[j]) / mass[j] for j in busy], axis=1)[support]
+    own = np.array([np.abs(theta[layer.outer[j]]) * np.linalg.norm(theta[layer.inner[j]]) for j in busy])
+    own = own * size / float(system.margins(theta).min())
+    end = np.zeros(len(theta))
+    for j, m in zip(busy, _shared(per_mass, own, mass[busy]), strict=True):
+        end[layer.inner[j]] = v[j] / mass[j] * np.sqrt(m)
+        end[layer.outer[j]] = np.sqrt(m) * np.sign(theta[layer.outer[j]])
+    resting = (walls > 1e-5 * walls.max(initial=0.0)) & (mass > 0)
+    return system.project(end), support, np.flatnonzero(resting.ravel())
+
+
+def _shared(per_mass: np.ndarray, own: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """The masses nearest to a state's own that keep the support at margin one: units of one direction share theirs in many ways."""
+    free = np.ones(len(own), dtype=bool)
+    for _ in range(len(own)):
+        left = 1.0 - per_mass[:, free] @ own[free]
+        found = np.zeros(len(own))
+        found[free] = own[free] + np.linalg.lstsq(per_mass[:, free], left, rcond=1e-6)[0]
+        if found.min() >= 0 and np.abs(per_mass @ found - 1.0).max() < 1e-4:
+            return found
+        free &= found > 0
+        if not free.any():
+            break
+    return mass
+
+
+def _sprouts(layer: Layer, theta: np.ndarray, idle: list[int], ends: tuple[float, float], force: np.ndarray) -> dict[int, np.ndarray]:
+    """Incoming weights of units without mass that would gain some where the flow turns them: growth above one of Σ_n force_n σ(w·φ_n)/‖w‖."""
+    grown: dict[int, np.ndarray] = {}
+    for j in idle:
+        phi, w = layer.features[j], theta[layer.inner[j]]
+        if not np.linalg.norm(w) > 0:
+            continue
+        w, step, now = w / np.linalg.norm(w), 1.0, -np.inf
+        for _ in range(_TURNS):
+            h = phi @ w
+            slopes = np.where(h > 0, ends[1], ends[0])
+            now, along = float(force[:, j] @ (slopes * h)), (force[:, j] * slopes) @ phi
+            tried = w + step * (along - (along @ w) * w)
+            tried = tried / np.linalg.norm(tried)
+            z = phi @ tried
+            if float(force[:, j] @ (np.where(z > 0, ends[1], ends[0]) * z)) > now:
+                w, step = tried, min(1.5 * step, 1.0)
+            else:
+                step *= 0.5
+            if step < 1e-9:
+                break
+        if now > 1.0 + _GROWS:
+            grown[j] = w
+    return grown
+
+
+def idle(system: System, theta: np.ndarray) -> np.ndarray:
+    """Coordinates of units that have no weight to speak of, in a layer of kinked units: their kinks say nothing on which side they are."""
+    layer = layer_of(system)
+    if layer is None:
+        return np.zeros(0, dtype=int)
+    own = [np.r_[i, o] for i, o in zip(layer.inner, layer.outer, strict=True)]
+    return np.concatenate([np.zeros(0, dtype=int), *(c for c in own if np.abs(theta[c]).max() <= _IDLE)])
 
 
 def _program(layer: Layer, live: np.ndarray, weight: np.ndarray, side: np.ndarray) -> tuple[Any, ...] | None:

@@ -31,6 +31,7 @@ class System:
         low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the network it belongs to.
         bends: number B of pairs.
         budget: Newton steps left; a path that is too early must not be searched for long.
+        found: what was worked out once about the network.
     """
 
     def __init__(self, problem: Problem, data: Any, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -51,6 +52,7 @@ class System:
             self.kappa = np.full(sum(sizes), float(symmetry.joint_degree or 0))
         self._count(np.ones(len(self.kappa)))
         self.budget = 200
+        self.found: dict[str, Any] = {}
 
     def _count(self, theta: np.ndarray) -> None:
         network, samples, units, sides, slot = self.problem.network, [], [], [], []

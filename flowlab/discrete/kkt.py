@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import nnls
 
+from flowlab.discrete.cells import idle
 from flowlab.discrete.clarke import nearest
 from flowlab.discrete.constraints import System
 
@@ -218,7 +219,8 @@ def active_set(system: System, theta: np.ndarray, support: np.ndarray, bent: np.
 def curvature(system: System, point: Point) -> float:
     """The largest eigenvalue of the Lagrangian's Hessian across the active constraints, relative to the margin.
 
-    Positive: the margin grows to second order along some direction, and the flow leaves the point. It is zero along symmetries.
+    Positive: the margin grows to second order along some direction, and the flow leaves the point. It is zero along symmetries. Weights of units without
+    any, of one kinked layer, are left out: at zero they have no side, and `climb` asks whether they grow.
     """
     alpha = np.zeros(len(system.pairs))
     alpha[point.support] = point.alpha
@@ -226,7 +228,7 @@ def curvature(system: System, point: Point) -> float:
     normals = np.zeros((int(system.spheres[-1]) + 1, len(point.theta)))
     normals[system.spheres, np.arange(len(point.theta))] = point.theta
     binding = point.support[point.alpha > _SIGN]
-    _, sizes, rows = np.linalg.svd(np.vstack([normals, J[binding] / point.margin, Jh]))
+    _, sizes, rows = np.linalg.svd(np.vstack([normals, J[binding] / point.margin, Jh, np.eye(len(point.theta))[idle(system, point.theta)]]))
     free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :]
     if not len(free):
         return -np.inf

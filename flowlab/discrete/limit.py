@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.cells import climb
+from flowlab.discrete.clarke import Stationarity, stationarity
 from flowlab.discrete.constraints import System
 from flowlab.discrete.kkt import Point, active_set, certify, curvature
 from flowlab.language.data import Data
@@ -28,6 +29,10 @@ _APART = 10.0
 _SHRINKING = 0.12
 """A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
 _FAR, _CONCENTRATED, _SADDLE, _SAME = 0.3, 0.9, 1e-6, 1e-8
+_BEYOND = 700.0
+"""Logarithms above this count as this: what follows from e^700 does not depend on it."""
+_LOWER = 1e-6
+"""Part of its margin by which a KKT point may lie below the last state."""
 _TRIES = 4
 _NONE = np.zeros(0, dtype=int)
 _LARGE, _MORE = 200, 60
@@ -80,9 +85,12 @@ class Limit:
         multipliers: α_n of the support, non-negative, with sum 1: the limit of the shares of the loss.
         unique_multipliers: whether these are the only ones.
         kinks: number of pre-activations that rest on the kink of their activation.
-        residual: largest relative violation of any KKT condition at V.
+        residual: largest relative violation of any KKT condition at V; where no point was found, the `epsilon` of the last state.
+        epsilon: KKT residual of the last state itself, with slopes at kinks between the one-sided ones, as `lyu_li` has it.
         curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over γ; positive at a saddle.
-        decided: whether the path settles that this is its limit, and `reason`, a sentence why or why not.
+        status: "decided" where the path settles that this is its limit; "moving" where it does not, and V is the nearest KKT point uphill; "undecided"
+            where there is no such point, and V is the last state or a saddle beside it.
+        reason: a sentence that says why.
         distance: ‖V(row) - V‖ at every row of the path, (rows,); nan where no point was found.
         rate: how the distance shrinks with R.
         unseen: members of the support that the last state still gives no share of the loss.
@@ -97,8 +105,9 @@ class Limit:
     unique_multipliers: bool
     kinks: int
     residual: float
+    epsilon: float
     curvature: float
-    decided: bool
+    status: str
     reason: str
     distance: np.ndarray
     rate: Rate
@@ -106,6 +115,11 @@ class Limit:
     rival: Rival | None
     _system: System = field(repr=False, compare=False)
     _point: Point = field(repr=False, compare=False)
+
+    @property
+    def decided(self) -> bool:
+        """Whether the path settles that this is its limit."""
+        return self.status == "decided"
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
@@ -136,7 +150,8 @@ class Limit:
     def __str__(self) -> str:
         lines = [
             f"limit {'decided' if self.decided else 'not decided'}: {self.reason}",
-            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual {self.residual:.1e}",
+            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual {self.residual:.2e}"
+            + ("" if self.residual == self.epsilon else f", of the last state {self.epsilon:.2e}"),
             f"support of {len(self.support)}: "
             + ", ".join(f"{name} ({a:.4g})" for name, a in zip(self.support, self.multipliers, strict=True))
             + ("" if self.unique_multipliers else "; other multipliers fit as well"),
@@ -178,12 +193,15 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     q = system.margins(thetas[-1])
     if not q.min() > 0:
         raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; run longer, `until=fl.separated()` and beyond.")
-    units = np.exp(log_R[-1]) * (q - q.min())
+    # R itself may be beyond float64 where q is tiny.
+    with np.errstate(divide="ignore"):
+        units = np.exp(np.minimum(log_R[-1] + np.log(q - q.min()), _BEYOND))
     shares = np.exp(-units) / np.exp(-units).sum()
+    weights = path.last.weights()
+    end = stationarity(system, np.concatenate([np.ravel(np.asarray(weights[name])) for name, _ in system.layout]))
     points = candidates(system, thetas[-1], units)
     if not points:
-        why = f"no KKT point was reached from the last state, where R times the margin is {np.exp(log_R[-1]) * q.min():.3g}"
-        return _undecided(system, thetas, q, shares, why)
+        return _undecided(system, thetas, q, end, f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}")
     point, others = points[0], points[1:]
     distance = np.linalg.norm(thetas - point.theta, axis=1)
     rate = _rate(log_R, distance)
@@ -192,13 +210,19 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     outside = 1.0 - float(shares[point.support].sum())
     names = labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
-    reason = _doubt(distance[-1], rate, bend, outside, rival)
+    doubt, placed = _doubt(distance[-1], rate, bend, outside, rival), bend <= _SADDLE and _uphill(point, q)
     late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
-    settled = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
+    reason = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
+    if doubt:
+        reason = f"{doubt}; run longer"
+        if placed:
+            told = f"has the margin {point.margin:.6g}, residual {point.residual:.1e}, distance {distance[-1]:.3g}"
+            reason = f"the path is still moving: the nearest KKT point uphill {told}; {reason}"
     return Limit(
         V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * balance(problem), support=tuple(names[n] for n in point.support),
-        multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, curvature=bend,
-        decided=reason is None, reason=reason or settled, distance=distance, rate=rate, unseen=unseen, rival=rival, _system=system, _point=point,
+        multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, epsilon=end.epsilon, curvature=bend,
+        status="decided" if not doubt else "moving" if placed else "undecided", reason=reason, distance=distance, rate=rate, unseen=unseen, rival=rival,
+        _system=system, _point=point,
     )  # fmt: skip
 
 
@@ -263,10 +287,11 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
     tried: set[tuple[int, ...]] = set()
     for guess in guesses:
         attempt(guess)
-    if all(curvature(system, p) > _SADDLE for p in points):
-        uphill = climb(system, theta) or _ascend(system, theta)
-        if uphill is not None:
-            end, support, bent = uphill
+    margins = system.margins(theta)
+    if not any(curvature(system, p) <= _SADDLE and _uphill(p, margins) for p in points):
+        found = climb(system, theta) or _ascend(system, theta)
+        if found is not None:
+            end, support, bent = found
             # From the path's own state first: where maxima are not isolated, the nearest is wanted.
             for start in (theta, end):
                 system.budget += _MORE
@@ -280,8 +305,13 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
             attempt(np.setdiff1d(first.support, n))
         for n in near:
             attempt(np.union1d(first.support, n))
-    # The flow leaves saddles, so that they come last.
-    return sorted(points, key=lambda p: (curvature(system, p) > _SADDLE, float(np.linalg.norm(p.theta - theta))))
+    # The flow leaves saddles, and its margin grows, so that saddles and lower points come last.
+    return sorted(points, key=lambda p: (curvature(system, p) > _SADDLE, not _uphill(p, margins), float(np.linalg.norm(p.theta - theta))))
+
+
+def _uphill(point: Point, margins: np.ndarray) -> bool:
+    """Whether a point has at least the margin of a state, up to what a late path's may fall."""
+    return point.margin >= float(margins.min()) * (1.0 - _LOWER)
 
 
 def _ascend(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -345,24 +375,23 @@ def _doubt(reach: float, rate: Rate, bend: float, outside: float, rival: Rival |
     if bend > _SADDLE:
         return f"the nearest KKT point is a saddle, with the curvature {bend:.2g}, which the flow leaves"
     if outside > 1.0 - _CONCENTRATED:
-        return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point; run longer"
+        return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point"
     if reach > _FAR:
-        return f"the nearest KKT point is {reach:.3g} from the last state; run longer"
+        return f"the nearest KKT point is {reach:.3g} from the last state"
     if reach > 1e-6 and not rate.slope + 2.0 * rate.error < -_SHRINKING:
-        return f"the distance to the nearest KKT point does not shrink like a power of R (slope {rate}); run longer"
-    return f"{rival.what}; run longer" if rival and rival.is_limit else None
+        return f"the distance to the nearest KKT point does not shrink like a power of R (slope {rate})"
+    return f"{rival.what}" if rival and rival.is_limit else None
 
 
-def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, shares: np.ndarray, why: str) -> Limit:
-    theta, empty = thetas[-1], np.zeros(0)
-    chosen = np.sort(np.argsort(-shares)[: int((shares > 1e-3 * shares.max()).sum())])
-    none = np.zeros(0, dtype=int)
-    point = certify(system, Point(theta, float(q.min()), chosen, -np.ones(len(chosen)), none, empty, np.inf))
-    names = labels(system)
+def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, end: Stationarity, why: str) -> Limit:
+    theta, names = thetas[-1], labels(system)
+    chosen = np.flatnonzero(end.multipliers > 1e-9 * end.multipliers.max())
+    alpha = end.multipliers[chosen] / end.multipliers[chosen].sum()
+    point = Point(theta, float(q.min()), chosen, alpha, _NONE, np.zeros(0), end.epsilon)
     return Limit(
-        V=system.blocks(theta), margin=float(q.min()), joint_margin=float(q.min()) * balance(system.problem), support=tuple(names[n] for n in chosen),
-        multipliers=point.alpha, unique_multipliers=point.unique, kinks=0, residual=point.residual, curvature=np.nan, decided=False,
-        reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
+        V=system.blocks(theta), margin=point.margin, joint_margin=point.margin * balance(system.problem), support=tuple(names[n] for n in chosen),
+        multipliers=alpha, unique_multipliers=False, kinks=len(system.resting(theta)), residual=end.epsilon, epsilon=end.epsilon, curvature=np.nan,
+        status="undecided", reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
         _system=system, _point=point,
     )  # fmt: skip
 
