@@ -190,7 +190,7 @@ def idle(system: System, theta: np.ndarray) -> np.ndarray:
 
 
 def _program(layer: Layer, live: np.ndarray, weight: np.ndarray, side: np.ndarray) -> tuple[Any, ...] | None:
-    """min Σ ‖v_j‖ subject to Σ_j weight_nj φ_jn·v_j ≥ 1 and side_nj φ_jn·v_j ≥ 0: v, ‖v_j‖, multipliers (N,) and of the walls (N, U)."""
+    """Least Σ ‖v_j‖ subject to Σ_j weight_nj φ_jn·v_j ≥ 1 and side_nj φ_jn·v_j ≥ 0: v, ‖v_j‖, multipliers (N,) and of the walls (N, U)."""
     N, U = weight.shape
     sizes = [len(layer.inner[j]) for j in live]
     starts = np.cumsum([0, *sizes])

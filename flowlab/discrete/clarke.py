@@ -1,10 +1,9 @@
 """The least distance of a vector from a cone of subgradients, whose slopes at kinks are bounded by the one-sided ones.
 
 A function with kinks has many gradients where units rest on them: one for every choice of a side at each. Non-negative combinations of these, at all
-constraints, are a convex cone. It has far too many rays to write down, 2^m for m kinks on one sample. So rays enter one by one: the next is that which
-grows most along what is left, and where none grows the combination is the best of the whole cone (column generation, around the non-negative least squares
-of Lawson and Hanson 1974). With slopes as numbers this is u = Σ λ_n s_n a ∂h with low·λ_n ≤ λ_n s_n ≤ high·λ_n: products of a multiplier and a slope are bounded by
-multiples of the multiplier.
+constraints, are a convex cone. It has far too many rays to write down, 2^m for m kinks on one sample. So rays enter one by one: the next is that
+which grows most along what is left, and where none grows the combination is the best of the whole cone (column generation, around the non-negative
+least squares of Lawson and Hanson 1974). With slopes s as numbers, the products u = λ s of a multiplier and a slope obey low·λ ≤ u ≤ high·λ.
 """
 
 from collections.abc import Callable

@@ -12,18 +12,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.errors import DataError
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.language.problem import Problem
 
 KINK = 1e-8
 """A pre-activation below this part of the largest one rests on its kink: runs that follow kinks hold them to 1e-12."""
+_PLAIN = 26
+"""Inputs between 2^-26 and 2^26 are taken as they are: products of a few of them keep far from the ends of float64."""
 
 
 class System:
     """The constraints q(θ) of a problem on its data, with derivatives.
 
+    Inputs of extreme size are brought near one; margins here are those of such inputs, and `true` gives those of the data.
+
     Attributes:
+        data: the samples, scaled; margins of the data are 2^`log2` times those of these.
         pairs: (M, 2): sample and wrong class of every constraint (class -1 for binary labels).
         kappa: degree that belongs to each coordinate, (P,).
         spheres: which sphere each coordinate lies on, (P,).
@@ -35,7 +41,8 @@ class System:
     """
 
     def __init__(self, problem: Problem, data: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-        self.problem, self.data, self.layout = problem.objective_only, data, tuple(shapes.items())
+        self.problem, self.layout = problem.objective_only, tuple(shapes.items())
+        self.data, self.log2 = self._scaled(data)
         y = np.asarray(data.y)
         if problem.loss.labels == "classes":
             n, j = np.nonzero(np.arange(data.n_classes)[None, :] != y[:, None])
@@ -67,6 +74,38 @@ class System:
         self.samples, self.units = (np.concatenate([np.zeros(0, dtype=int), *part]) for part in (samples, units))
         self.low, self.high = np.array(sides).reshape(-1, 2).T
         self.slot, self.bends = np.array(slot), len(self.units)
+
+    def _scaled(self, data: Any) -> tuple[Any, float]:
+        x = np.asarray(data.x, dtype=np.float64)
+        power = int(np.frexp(np.abs(x).max())[1])
+        if abs(power) <= _PLAIN:
+            return data, 0.0
+        x = np.ldexp(x, -power)
+        rng = np.random.default_rng(0)
+        weights = {name: rng.normal(size=shape) for name, shape in self.layout}
+        once, twice = (self.problem.network.outputs(weights, c * x, np) for c in (1.0, 2.0))
+        size = float(np.abs(once).max())
+        degree = float(np.log2(np.abs(twice).max() / size)) if size > 0 else 1.0
+        if not np.allclose(twice, 2.0**degree * once, rtol=1e-9, atol=1e-9 * size):
+            raise DataError(f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near one.")
+        return eqx.tree_at(lambda d: d.x, data, jnp.asarray(x)), degree * power
+
+    def true(self, margin: float) -> float:
+        """A margin in units of the data.
+
+        Raises:
+            DataError: if it does not fit in float64.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            value = float(np.ldexp(margin, int(self.log2)) * 2.0 ** (self.log2 - int(self.log2)))
+        if margin and not np.finfo(float).tiny <= abs(value) < np.inf:
+            raise DataError(f"margins near 2^{self.log2:.0f} do not fit in float64; scale the inputs to sizes near one.")
+        return value
+
+    def beyond(self, log_R: float, above: np.ndarray) -> np.ndarray:
+        """R times differences of margins, for the logarithm of R with the data's own units; numbers beyond e^700 count as that."""
+        with np.errstate(divide="ignore"):
+            return np.exp(np.minimum(log_R + np.log(above) + self.log2 * np.log(2.0), 700.0))
 
     def flat(self, weights: Any) -> np.ndarray:
         """Weights by block as one row of unit norm per sphere, (P,)."""

@@ -6,37 +6,27 @@ min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 202
 Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's method on these equations.
 """
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
-from flowlab.discrete.cells import climb
 from flowlab.discrete.clarke import Stationarity, stationarity
 from flowlab.discrete.constraints import System
-from flowlab.discrete.kkt import Point, active_set, certify, curvature
+from flowlab.discrete.kkt import Point, certify, curvature
+from flowlab.discrete.search import SADDLE, candidates, uphill
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Trajectory
 
-_CUTS = (30.0, 10.0, 3.0)
 _APART = 10.0
 """Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
 _SHRINKING = 0.12
 """A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
-_FAR, _CONCENTRATED, _SADDLE, _SAME = 0.3, 0.9, 1e-6, 1e-8
-_BEYOND = 700.0
-"""Logarithms above this count as this: what follows from e^700 does not depend on it."""
-_LOWER = 1e-6
-"""Part of its margin by which a KKT point may lie below the last state."""
-_TRIES = 4
+_FAR, _CONCENTRATED = 0.3, 0.9
 _NONE = np.zeros(0, dtype=int)
-_LARGE, _MORE = 200, 60
-"""The most weights for which the margin is climbed where Newton finds no maximum, and the Newton steps allowed after that."""
 
 Label = int | tuple[int, int]
 
@@ -193,9 +183,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     q = system.margins(thetas[-1])
     if not q.min() > 0:
         raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; run longer, `until=fl.separated()` and beyond.")
-    # R itself may be beyond float64 where q is tiny.
-    with np.errstate(divide="ignore"):
-        units = np.exp(np.minimum(log_R[-1] + np.log(q - q.min()), _BEYOND))
+    units = system.beyond(log_R[-1], q - q.min())
     shares = np.exp(-units) / np.exp(-units).sum()
     weights = path.last.weights()
     end = stationarity(system, np.concatenate([np.ravel(np.asarray(weights[name])) for name, _ in system.layout]))
@@ -203,6 +191,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     if not points:
         return _undecided(system, thetas, q, end, f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}")
     point, others = points[0], points[1:]
+    margin = system.true(point.margin)
     distance = np.linalg.norm(thetas - point.theta, axis=1)
     rate = _rate(log_R, distance)
     bend = curvature(system, point)
@@ -210,16 +199,16 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     outside = 1.0 - float(shares[point.support].sum())
     names = labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
-    doubt, placed = _doubt(distance[-1], rate, bend, outside, rival), bend <= _SADDLE and _uphill(point, q)
+    doubt, placed = _doubt(distance[-1], rate, bend, outside, rival), bend <= SADDLE and uphill(point, q)
     late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
     reason = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
     if doubt:
         reason = f"{doubt}; run longer"
         if placed:
-            told = f"has the margin {point.margin:.6g}, residual {point.residual:.1e}, distance {distance[-1]:.3g}"
+            told = f"has the margin {margin:.6g}, residual {point.residual:.1e}, distance {distance[-1]:.3g}"
             reason = f"the path is still moving: the nearest KKT point uphill {told}; {reason}"
     return Limit(
-        V=system.blocks(point.theta), margin=point.margin, joint_margin=point.margin * balance(problem), support=tuple(names[n] for n in point.support),
+        V=system.blocks(point.theta), margin=margin, joint_margin=margin * balance(problem), support=tuple(names[n] for n in point.support),
         multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, epsilon=end.epsilon, curvature=bend,
         status="decided" if not doubt else "moving" if placed else "undecided", reason=reason, distance=distance, rate=rate, unseen=unseen, rival=rival,
         _system=system, _point=point,
@@ -259,87 +248,6 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     return np.array(thetas), stored["log_R"].values, system
 
 
-def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Point]:
-    """KKT points reached from several guesses of the support, the nearest first."""
-    order = np.argsort(units)
-    ranked = np.log1p(units[order])
-    # A support has at most as many members as there are equations for its multipliers.
-    most = min(len(units), len(theta) + 1)
-    gap = int(np.argmax(np.diff(ranked)[:most])) + 1 if len(units) > 1 else 1
-    guesses = [order[:gap], *(order[units[order] <= cut][:most] for cut in _CUTS)]
-    points: list[Point] = []
-
-    resting = system.resting(theta)
-    starts = [_NONE, resting] if len(resting) else [_NONE]
-
-    def attempt(support: np.ndarray) -> None:
-        support = np.sort(support)
-        if len(support) and tuple(support) not in tried:
-            tried.add(tuple(support))
-            # A run that follows kinks has put pairs there; one that does not leaves them near.
-            for bent in starts:
-                enter(active_set(system, theta, support, bent))
-
-    def enter(point: Point | None) -> None:
-        if point is not None and not any(same(system, point, known) for known in points):
-            points.append(point)
-
-    tried: set[tuple[int, ...]] = set()
-    for guess in guesses:
-        attempt(guess)
-    margins = system.margins(theta)
-    if not any(curvature(system, p) <= _SADDLE and _uphill(p, margins) for p in points):
-        found = climb(system, theta) or _ascend(system, theta)
-        if found is not None:
-            end, support, bent = found
-            # From the path's own state first: where maxima are not isolated, the nearest is wanted.
-            for start in (theta, end):
-                system.budget += _MORE
-                enter(active_set(system, start, support, bent))
-    if points:
-        first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
-        # Whether the least certain members belong is asked with and without them.
-        weak = first.support[np.argsort(first.alpha)][: _TRIES // 2] if len(first.support) > 1 else []
-        near = [n for n in order if n not in first.support and units[n] <= _CUTS[0]][: _TRIES // 2]
-        for n in weak:
-            attempt(np.setdiff1d(first.support, n))
-        for n in near:
-            attempt(np.union1d(first.support, n))
-    # The flow leaves saddles, and its margin grows, so that saddles and lower points come last.
-    return sorted(points, key=lambda p: (curvature(system, p) > _SADDLE, not _uphill(p, margins), float(np.linalg.norm(p.theta - theta))))
-
-
-def _uphill(point: Point, margins: np.ndarray) -> bool:
-    """Whether a point has at least the margin of a state, up to what a late path's may fall."""
-    return point.margin >= float(margins.min()) * (1.0 - _LOWER)
-
-
-def _ascend(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """As `climb`, for any network with few weights: by descent of ½‖θ‖² subject to q ≥ 1 from the balanced state."""
-    if len(theta) > _LARGE:
-        return None
-    degree = float(system.problem.network.symmetry.joint_degree or 1)
-    multi = system.problem.network.symmetry.is_multihomogeneous
-    start = theta * (np.sqrt(system.kappa / degree) if multi else 1.0)
-    start = start / system.margins(start).min() ** (1.0 / degree)
-    none, zero = np.zeros(0, dtype=int), np.zeros(len(system.pairs))
-    binding = {"type": "ineq", "fun": lambda t: system.margins(t) - 1.0, "jac": lambda t: system.derivatives(t, zero, none, np.zeros(0))[1]}
-    with warnings.catch_warnings():
-        # A search that fails is no error here: only what passes the certificate is used.
-        warnings.simplefilter("ignore")
-        found = minimize(lambda t: (t @ t / 2.0, t), start, jac=True, method="SLSQP", constraints=[binding], options={"maxiter": 60, "ftol": 1e-14})
-    if not np.isfinite(found.x).all():
-        return None
-    end = system.project(found.x)
-    q = system.margins(end)
-    return (end, np.flatnonzero(q <= q.min() * (1.0 + 1e-5)), _NONE) if q.min() > 0 else None
-
-
-def same(system: System, a: Point, b: Point) -> bool:
-    """Whether two points are one up to symmetries of the network, which leave all margins as they are."""
-    return bool(np.abs(system.margins(a.theta) - system.margins(b.theta)).max() <= _SAME * a.margin)
-
-
 def _rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:
     rows = np.nonzero((log_R >= log_R[-1] - np.log(10.0)) & (distance > 1e-11))[0]
     if len(rows) < 5 or np.ptp(log_R[rows]) < 0.1:
@@ -355,24 +263,27 @@ def _rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:
 
 
 def _rival(system: System, point: Point, others: list[Point], thetas: np.ndarray, log_R: np.ndarray, reach: float) -> Rival | None:
+    margin = system.true(point.margin)
     for other in others:
-        if curvature(system, other) > _SADDLE:
+        if curvature(system, other) > SADDLE:
             continue
         away = np.linalg.norm(thetas - other.theta, axis=1)
         if away[-1] <= 2.0 * reach and _rate(log_R, away).slope < 0:
-            return Rival(f"another KKT point with a support of {len(other.support)} lies {away[-1]:.3g} from the last row", (point.margin, other.margin), True)
+            told = f"another KKT point with a support of {len(other.support)} lies {away[-1]:.3g} from the last row"
+            return Rival(told, (margin, system.true(other.margin)), True)
     q = system.margins(point.theta)
     rest = np.setdiff1d(np.arange(len(q)), point.support)
     if len(rest):
         n = rest[np.argmin(q[rest])]
-        if np.exp(log_R[-1]) * (q[n] - point.margin) < _APART:
-            return Rival(f"the constraint {labels(system)[n]} is less than {_APART:g}/R from binding", (point.margin, float(q[n])), False)
+        if system.beyond(log_R[-1], np.maximum(q[n] - point.margin, 0.0)) < _APART:
+            told = f"the constraint {labels(system)[n]} is less than {_APART:g}/R from binding"
+            return Rival(told, (margin, system.true(float(q[n]))), False)
     return None
 
 
 def _doubt(reach: float, rate: Rate, bend: float, outside: float, rival: Rival | None) -> str | None:
     """Why the path does not settle its limit, or None."""
-    if bend > _SADDLE:
+    if bend > SADDLE:
         return f"the nearest KKT point is a saddle, with the curvature {bend:.2g}, which the flow leaves"
     if outside > 1.0 - _CONCENTRATED:
         return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point"
@@ -387,9 +298,10 @@ def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, end: Stationar
     theta, names = thetas[-1], labels(system)
     chosen = np.flatnonzero(end.multipliers > 1e-9 * end.multipliers.max())
     alpha = end.multipliers[chosen] / end.multipliers[chosen].sum()
+    margin = system.true(float(q.min()))
     point = Point(theta, float(q.min()), chosen, alpha, _NONE, np.zeros(0), end.epsilon)
     return Limit(
-        V=system.blocks(theta), margin=point.margin, joint_margin=point.margin * balance(system.problem), support=tuple(names[n] for n in chosen),
+        V=system.blocks(theta), margin=margin, joint_margin=margin * balance(system.problem), support=tuple(names[n] for n in chosen),
         multipliers=alpha, unique_multipliers=False, kinks=len(system.resting(theta)), residual=end.epsilon, epsilon=end.epsilon, curvature=np.nan,
         status="undecided", reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
         _system=system, _point=point,

@@ -18,7 +18,8 @@ from flowlab.discrete.clarke import stationarity
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.constraints import System
 from flowlab.discrete.kkt import Point, curvature
-from flowlab.discrete.limit import Label, admit, balance, candidates, labels, same
+from flowlab.discrete.limit import Label, admit, balance, labels
+from flowlab.discrete.search import SADDLE, candidates, same
 from flowlab.discrete.svm import Certificate, hard_margin
 from flowlab.discrete.trust import minimize
 from flowlab.language.data import Data
@@ -28,7 +29,6 @@ from flowlab.language.state import State, names_match, shapes_match
 
 _SHARP = (1e1, 1e2, 1e3)
 """Norms, over the smallest margin of interest, at which the loss is minimised on the way to the margin."""
-_SADDLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class KKT:
     @property
     def is_local_maximum(self) -> bool:
         """Whether the margin does not grow to second order along any direction."""
-        return self.curvature <= _SADDLE
+        return self.curvature <= SADDLE
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,14 @@ def max_margin(
     for _ in range(1 if near is not None else starts):
         if near is not None:
             theta = system.flat(near.weights())
-            R = float(np.exp(np.asarray(problem.log_product({k: np.asarray(v) for k, v in near.weights().items()}, np))))
+            log_R = float(np.asarray(problem.log_product({k: np.asarray(v) for k, v in near.weights().items()}, np)))
         else:
-            theta, R = _climb(problem, data, system, shapes, rng)
+            theta, log_R = _climb(problem, system, shapes, rng)
         q = system.margins(theta)
         if not q.min() > 0:
             continue
         system.budget = 200
-        for point in candidates(system, theta, R * (q - q.min()))[:1]:
+        for point in candidates(system, theta, system.beyond(log_R, q - q.min()))[:1]:
             at = next((k for k, (known, _) in enumerate(found) if same(system, point, known)), None)
             if at is None:
                 found.append((point, 1))
@@ -149,8 +149,8 @@ def max_margin(
     return MaxMargin(**{**first.__dict__, "others": tuple(others)})
 
 
-def _climb(problem: Problem, data: Data, system: System, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """A direction of small loss at large norm, and that norm."""
+def _climb(problem: Problem, system: System, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A direction of small loss at large norm, and the logarithm of that norm in units of the data."""
     theta = system.project(rng.normal(size=len(system.kappa)))
     # One sphere for all weights where only they scale together; one for every block otherwise.
     per = "layer" if problem.network.symmetry.is_multihomogeneous else "network"
@@ -159,10 +159,10 @@ def _climb(problem: Problem, data: Data, system: System, shapes: dict[str, tuple
     widths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 2}
     for sharp in _SHARP:
         R = sharp / size
-        con = Constrained(plain, data, norm=R if per == "layer" else {"network": R ** (1.0 / float(system.kappa[0]))}, widths=widths)
+        con = Constrained(plain, system.data, norm=R if per == "layer" else {"network": R ** (1.0 / float(system.kappa[0]))}, widths=widths)
         con = con.rounded(1e-2 / sharp) if con.bends else con
         theta = minimize(con, theta, tolerance=1e-6, steps=100)[0]
-    return theta, R
+    return theta, float(np.log(R) - system.log2 * np.log(2.0))
 
 
 def _features(system: System) -> np.ndarray | None:
@@ -172,27 +172,30 @@ def _features(system: System) -> np.ndarray | None:
     rng = np.random.default_rng(0)
     theta = rng.normal(size=len(system.kappa))
     J = np.stack([system.margins(e) for e in np.eye(len(theta))], axis=1)
-    return J if np.allclose(J @ theta, system.margins(theta), rtol=1e-12, atol=1e-13) else None
+    return J if np.allclose(J @ theta, system.margins(theta), rtol=1e-12, atol=1e-13 * float(np.abs(J).max())) else None
 
 
 def _machine(system: System, J: np.ndarray) -> MaxMargin:
     found = hard_margin(J, np.ones(len(J)))
     names = labels(system)
     alpha = found.alpha[list(found.support)]
-    V, weights = system.blocks(found.w * found.margin), system.blocks(found.w)
+    margin = system.true(found.margin)
+    V = system.blocks(found.w * found.margin)
+    weights = {k: v / margin for k, v in V.items()}
     support = tuple(names[n] for n in found.support)
-    return MaxMargin(found.margin, found.margin, V, weights, support, alpha / alpha.sum(), found.certificate, True)
+    return MaxMargin(margin, margin, V, weights, support, alpha / alpha.sum(), found.certificate, True)
 
 
 def _told(system: System, point: Point, count: int) -> MaxMargin:
     problem = system.problem
-    joint = point.margin * balance(problem)
+    margin = system.true(point.margin)
+    joint = margin * balance(problem)
     K = float(problem.network.symmetry.joint_degree or 1)
     kappa = system.kappa / K if problem.network.symmetry.is_multihomogeneous else np.ones(len(point.theta))
     weights = system.blocks(point.theta * np.sqrt(kappa) * joint ** (-1.0 / K))
     names = labels(system)
     shown = KKT(point.residual, curvature(system, point), len(point.bent))
-    return MaxMargin(point.margin, joint, system.blocks(point.theta), weights, tuple(names[n] for n in point.support), point.alpha, shown, False, (), count)
+    return MaxMargin(margin, joint, system.blocks(point.theta), weights, tuple(names[n] for n in point.support), point.alpha, shown, False, (), count)
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,7 @@ class LyuLi:
 
     At a kink ∂q_n is any element whose slopes lie between the one-sided ones, each by itself and for each constraint by itself; pre-activations within
     1e-8 of the largest count as being there. Where units that rest on a kink do not depend on one another these are Clarke's elements. Where they do, as in
-    layers that feed one another, they are the hull of the gradients of all pieces, which holds Clarke's: a large ε then still shows that a state is no KKT point.
+    layers that feed one another, they are the hull of the gradients of all pieces, which holds Clarke's: a large ε still excludes a KKT point.
 
     Attributes:
         epsilon: ‖θ - Σ μ_n ∂q_n‖/‖θ‖, dimensionless.
@@ -236,10 +239,10 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     system = System(problem, data, {k: v.shape for k, v in weights.items()})
     theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])
     found = stationarity(system, theta)
-    top = float(np.abs(theta).max())
-    unit = theta / top / np.linalg.norm(theta / top)
+    unit = theta / np.abs(theta).max()
+    unit = unit / np.linalg.norm(unit)
     with np.errstate(over="ignore"):
-        square = float(system.margins(unit).min()) ** (-2.0 / float(problem.network.symmetry.joint_degree or 1))
+        square = np.float64(system.true(float(system.margins(unit).min()))) ** (-2.0 / float(problem.network.symmetry.joint_degree or 1))
         multipliers = found.multipliers * square
     if not np.isfinite(multipliers).all():
         raise RunFailed("the multipliers of the state do not fit in float64; scale the inputs to sizes near one.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, lcm, ldexp, sqrt
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,16 @@ def fractions(values: Any) -> list[Fraction]:
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     """Σ a_i b_i, exactly."""
     return sum((x * y for x, y in zip(a, b, strict=True)), start=Fraction(0))
+
+
+def root(value: Fraction) -> float:
+    """The square root of a rational whose root alone need fit in float64.
+
+    Raises:
+        OverflowError: if it does not.
+    """
+    half = (value.numerator.bit_length() - value.denominator.bit_length()) // 2
+    return ldexp(sqrt(float(value / Fraction(4) ** half)), half)
 
 
 def solve(A: Sequence[Sequence[Any]], b: Sequence[Any]) -> list[Fraction] | None:

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from scipy.sparse import csc_matrix, eye
 
 from flowlab.core.errors import DataError, NotSeparable
-from flowlab.discrete.rational import dot, fractions, integers, solve, vanishing_combination
+from flowlab.discrete.rational import dot, fractions, integers, root, solve, vanishing_combination
 
 clarabel: Any = _clarabel  # a compiled module without type stubs
 
@@ -94,7 +94,7 @@ def certify_separable(x: np.ndarray, y: np.ndarray) -> Certificate:
     if any(not any(row) for row in whole):
         at = next(i for i, row in enumerate(whole) if not any(row))
         return Certificate(False, tuple(Fraction(int(i == at)) for i in range(len(z))))
-    unit = z / np.linalg.norm(z, axis=1)[:, None]
+    unit = _unit(z)
     alpha, _ = nnls(np.vstack([unit.T, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=50 * len(z))
     for w in (unit.T @ alpha, _guess(unit)):
         exact = fractions(w)
@@ -122,7 +122,7 @@ def hard_margin(x: np.ndarray, y: np.ndarray) -> Machine:
     """The hard-margin machine; arguments as for `certify_separable`.
 
     Raises:
-        NotSeparable: with the Farkas vector as its `certificate`; DataError: as `certify_separable`.
+        NotSeparable: with the Farkas vector as its `certificate`; DataError: as `certify_separable`, and where w or α leave the range of float64.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     certificate = certify_separable(x, y)
@@ -130,20 +130,36 @@ def hard_margin(x: np.ndarray, y: np.ndarray) -> Machine:
         told = f"the {len(x)} samples cannot be separated by a hyperplane through 0 ({certificate}); use other features, or a network."
         raise NotSeparable(told, certificate)
     z = y[:, None] * x
-    guess = _duals(z)
-    support, a = _polished(z, guess)
-    alpha = np.zeros(len(z))
-    w = [dot(a, column) for column in zip(*(fractions(z[i]) for i in support), strict=True)]
+    # Whole powers of two change no digit; the machine is solved where inputs are near one.
+    power = int(np.frexp(np.abs(z).max())[1])
+    unit, near_one = Fraction(2) ** power, np.ldexp(z, -power)
+    rows = [[v / unit for v in fractions(row)] for row in z]
+    support, a = _polished(rows, near_one, _duals(near_one))
+    w = [dot(a, column) for column in zip(*(rows[i] for i in support), strict=True)]
     # Samples that are equal to a support vector bind as well.
-    binds = tuple(n for n in range(len(z)) if abs(float(dot(fractions(z[n]), w) - 1)) <= 1e-12)
-    alpha[list(support)] = [float(v) for v in a]
-    unique = np.linalg.matrix_rank(z[list(binds)]) == len(binds)
-    stored, gamma = np.array([float(v) for v in w]), float(1 / np.sqrt(float(dot(w, w))))
+    binds = tuple(n for n in range(len(z)) if abs(dot(rows[n], w) - 1) <= Fraction(1, 10**12))
+    unique = np.linalg.matrix_rank(_unit(z[list(binds)])) == len(binds)
     every = [Fraction(0)] * len(z)
     for i, v in zip(support, a, strict=True):
-        every[i] = v
+        every[i] = v / unit**2
+    w = [v / unit for v in w]
+    stored, alpha = _floats(w, "normal vector"), _floats(every, "multipliers")
     told = residuals(z, w, every), residuals(z, fractions(stored), fractions(alpha))
-    return Machine(stored, gamma, alpha, bool(unique), binds, (tuple(w), tuple(every)), *told, certificate)
+    return Machine(stored, 1.0 / root(dot(w, w)), alpha, bool(unique), binds, (tuple(w), tuple(every)), *told, certificate)
+
+
+def _floats(values: Sequence[Fraction], what: str) -> np.ndarray:
+    """Rationals as floats, if the largest is one that float64 has in full."""
+    top = max(abs(v) for v in values)
+    if not Fraction(np.finfo(float).tiny) <= top < Fraction(np.finfo(float).max):
+        raise DataError(f"the {what} of the machine must fit in float64; scale the inputs to sizes near one.")
+    return np.array([float(v) for v in values])
+
+
+def _unit(z: np.ndarray) -> np.ndarray:
+    """Rows of length one; squares of the largest and the smallest floats would not fit."""
+    z = z / np.abs(z).max(axis=1, keepdims=True)
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
 
 
 def residuals(z: np.ndarray, w: Sequence[Fraction], alpha: Sequence[Fraction]) -> dict[str, float]:
@@ -175,9 +191,8 @@ def _duals(z: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(found), found, 0.0) / size**2
 
 
-def _polished(z: np.ndarray, guess: np.ndarray) -> tuple[list[int], list[Fraction]]:
+def _polished(rows: list[list[Fraction]], z: np.ndarray, guess: np.ndarray) -> tuple[list[int], list[Fraction]]:
     """Support and exact multipliers: from the guess if it is right, else by the active-set method of Lawson and Hanson (1974) in rationals."""
-    rows = [fractions(row) for row in z]
     for share in (1e-6, 1e-4, 1e-8):
         some = [int(i) for i in np.flatnonzero(guess > share * guess.max(initial=0.0))]
         found = _equalised(rows, _independent(z, some)) if some and len(some) <= EXACT else None

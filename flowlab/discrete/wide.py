@@ -10,7 +10,7 @@ As ∫ |h| dτ ≤ (∫ h² dτ)^½, γ₂ ≤ γ₁. A finite network θ = (a, 
 Without bias f(x) - f(-x) is linear in x, so that some labels have γ = 0; weights of samples that show it are the answer's `alpha`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,10 +91,18 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
     if data.kind != "binary":
         raise DataError(f"labels of the kind {data.kind!r} have no margin of one output; use labels -1 and +1.")
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
-    size = float(np.linalg.norm(x, axis=1).max())
-    if size == 0:
+    if not x.any():
         raise DataError("all inputs are zero, and so is every output; give inputs that are not.")
-    return _kernel(x, y) if norm == "kernel" else _variation(x / size, y, size, np.random.default_rng(checked_seed(seed)))
+    # Whole powers of two change no digit, and squares of inputs near one fit in float64.
+    power = int(np.frexp(np.abs(x).max())[1])
+    x = np.ldexp(x, -power)
+    size = float(np.linalg.norm(x, axis=1).max())
+    found = _kernel(x, y) if norm == "kernel" else _variation(x / size, y, size, np.random.default_rng(checked_seed(seed)))
+    margin, upper = (float(np.ldexp(v, power)) for v in (found.margin, found.upper))
+    # Bounds that are roundings of zero may stay so.
+    if not (np.finfo(float).tiny <= upper or found.upper <= 1e-13) or upper == np.inf:
+        raise DataError(f"margins near 2^{power} do not fit in float64; scale the inputs to sizes near one.")
+    return replace(found, margin=margin, upper=upper, outputs=np.ldexp(found.outputs, power))
 
 
 def arc_cosine(x: np.ndarray) -> np.ndarray:
