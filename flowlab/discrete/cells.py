@@ -113,7 +113,7 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         with np.errstate(divide="ignore", invalid="ignore"):
             force = slopes + side * walls / (multipliers[:, None] * gain)
         inside = np.maximum(system.low - force, force - system.high) <= _OUTSIDE
-        pull = np.where((walls > _OUTSIDE * walls.max(initial=0.0)) & busy & ~inside, walls, 0.0)
+        pull = np.where((walls > _OUTSIDE * np.abs(multipliers[:, None] * gain).max()) & busy & ~inside, walls, 0.0)
         if pull.any():
             right ^= (pull > 0) & (pull >= (pull.max() if single else 0.0))
             continue
@@ -135,8 +135,10 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     for j, m in zip(busy, _shared(per_mass, own, mass[busy]), strict=True):
         end[layer.inner[j]] = v[j] / mass[j] * np.sqrt(m)
         end[layer.outer[j]] = np.sqrt(m) * np.sign(theta[layer.outer[j]])
-    resting = (walls > 1e-5 * walls.max(initial=0.0)) & (mass > 0)
-    return system.project(end), support, np.flatnonzero(resting.ravel())
+    end = system.project(end)
+    h = np.abs(system.preactivations(end))
+    held = (walls > 1e-6 * np.abs(multipliers[:, None] * gain).max()) & (mass > 0)
+    return end, support, np.flatnonzero(held.ravel() & (h <= 1e-4 * h.max()))
 
 
 def _shared(per_mass: np.ndarray, own: np.ndarray, mass: np.ndarray) -> np.ndarray:

@@ -147,14 +147,16 @@ class System:
 
         The activations at `bent` are replaced by one line of the mean slope, so that all of this is smooth there.
         """
-        slopes, pull = self._mean(bent), np.zeros(self.bends)
-        pull[bent] = mu
-        args = (self.problem, self.layout, theta, self.data.x, self.data.y, jnp.asarray(self.pairs), alpha, slopes)
-        q, J, H = (np.asarray(a) for a in _constraints(*args))
+        slopes, (own, _) = self._mean(bent), self._own()
+        q, J, H = (np.asarray(a) for a in _constraints(self.problem, self.layout, theta, *own, self.local(slopes), alpha))
         if not len(bent):
             return q, J, np.zeros(0), np.zeros((0, len(theta))), H
-        h, Jh, Hh = (np.asarray(a) for a in _bends(self.problem, self.layout, theta, self.data.x, slopes, pull))
-        return q, J, h[bent], Jh[bent], H + Hh
+        # Pairs are padded to a power of two, so that few programs are compiled.
+        padded = np.r_[bent, np.full((1 << (len(bent) - 1).bit_length()) - len(bent), bent[0])]
+        samples, pull = np.maximum(self.samples[padded], 0), np.r_[mu, np.zeros(len(padded) - len(bent))]
+        args = (np.asarray(self.data.x)[samples], self.units[padded], self._table(slopes)[samples], pull)
+        h, Jh, Hh = (np.asarray(a) for a in _bends(self.problem, self.layout, theta, *args))
+        return q, J, h[: len(bent)], Jh[: len(bent)], H + Hh
 
     def arriving(self, theta: np.ndarray, bent: np.ndarray) -> np.ndarray:
         """How much each constraint grows with the output of each pair in `bent`, ∂q_m/∂σ_b, (M, B)."""
@@ -179,12 +181,14 @@ class System:
 
     def local(self, values: np.ndarray) -> np.ndarray:
         """What is given by pair, (B,), by constraint and unit, (M, U)."""
-        out = np.full((len(self.pairs), len(self.low)), np.nan)
+        return self._table(values)[self.pairs[:, 0]]
+
+    def _table(self, values: np.ndarray) -> np.ndarray:
+        """What is given by pair, (B,), by sample and unit, (N, U)."""
         table = np.full((len(np.asarray(self.data.y)), len(self.low)), np.nan)
         table[self.samples[self.samples >= 0], self.units[self.samples >= 0]] = values[self.samples >= 0]
         table[:, self.units[self.samples < 0]] = values[self.samples < 0]
-        out[:] = table[self.pairs[:, 0]]
-        return out
+        return table
 
     def _mean(self, bent: np.ndarray) -> np.ndarray:
         slopes = np.full(self.bends, np.nan)
@@ -237,21 +241,28 @@ def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) 
 
 
 @eqx.filter_jit
-def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, pairs: Any, alpha: Any, slopes: Any) -> Any:
-    def q(t: Any) -> Any:
-        f, _ = _outputs(problem.network, _blocks(layout, t), x, slopes)
-        n, j = pairs.T
-        return f[n, y[n]] - f[n, j] if problem.loss.labels == "classes" else y * f[:, 0]
+def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, alpha: Any) -> Any:
+    def one(t: Any, *own: Any) -> Any:
+        return _own_margin(problem, layout, t, *own)
 
-    return q(theta), jax.jacrev(q)(theta), jax.hessian(lambda t: alpha @ q(t))(theta)
+    def together(t: Any) -> Any:
+        return alpha @ jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(t, x, y, j, slopes)
+
+    # By constraint, so that no gradient runs over the other samples.
+    q, J = jax.vmap(jax.value_and_grad(one), in_axes=(None, 0, 0, 0, 0))(theta, x, y, j, slopes)
+    return q, J, jax.hessian(together)(theta)
 
 
 @eqx.filter_jit
-def _bends(problem: Problem, layout: Any, theta: Any, x: Any, slopes: Any, mu: Any) -> Any:
-    def h(t: Any) -> Any:
-        return _outputs(problem.network, _blocks(layout, t), x, slopes)[1]
+def _bends(problem: Problem, layout: Any, theta: Any, x: Any, units: Any, slopes: Any, mu: Any) -> Any:
+    def one(t: Any, x: Any, unit: Any, slopes: Any) -> Any:
+        return _outputs(problem.network, _blocks(layout, t), x[None], slopes)[1][unit]
 
-    return h(theta), jax.jacrev(h)(theta), jax.hessian(lambda t: mu @ h(t))(theta)
+    def together(t: Any) -> Any:
+        return mu @ jax.vmap(one, in_axes=(None, 0, 0, 0))(t, x, units, slopes)
+
+    h, Jh = jax.vmap(jax.value_and_grad(one), in_axes=(None, 0, 0, 0))(theta, x, units, slopes)
+    return h, Jh, jax.hessian(together)(theta)
 
 
 def _own_margin(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None) -> Any:

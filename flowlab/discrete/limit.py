@@ -25,7 +25,7 @@ _APART = 10.0
 """Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
 _SHRINKING = 0.12
 """A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
-_FAR, _CONCENTRATED = 0.3, 0.9
+_FAR, _CONCENTRATED, _SHARP = 0.3, 0.9, 1e-10
 _NONE = np.zeros(0, dtype=int)
 
 Label = int | tuple[int, int]
@@ -199,7 +199,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     outside = 1.0 - float(shares[point.support].sum())
     names = labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
-    doubt, placed = _doubt(distance[-1], rate, bend, outside, rival), bend <= SADDLE and uphill(point, q)
+    doubt, placed = _doubt(point.residual, distance[-1], rate, bend, outside, rival), bend <= SADDLE and uphill(point, q)
     late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
     reason = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
     if doubt:
@@ -281,10 +281,12 @@ def _rival(system: System, point: Point, others: list[Point], thetas: np.ndarray
     return None
 
 
-def _doubt(reach: float, rate: Rate, bend: float, outside: float, rival: Rival | None) -> str | None:
+def _doubt(residual: float, reach: float, rate: Rate, bend: float, outside: float, rival: Rival | None) -> str | None:
     """Why the path does not settle its limit, or None."""
     if bend > SADDLE:
         return f"the nearest KKT point is a saddle, with the curvature {bend:.2g}, which the flow leaves"
+    if residual > _SHARP:
+        return f"the nearest KKT point is known to a residual of {residual:.1e} only"
     if outside > 1.0 - _CONCENTRATED:
         return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point"
     if reach > _FAR:

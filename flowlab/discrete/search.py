@@ -7,10 +7,12 @@ from scipy.optimize import minimize
 
 from flowlab.discrete.cells import climb
 from flowlab.discrete.constraints import System
-from flowlab.discrete.kkt import Point, active_set, curvature
+from flowlab.discrete.kkt import Point, active_set, certify, curvature
 
 SADDLE = 1e-6
 """Curvatures below this, relative to the margin, are roundings of zero."""
+ROUGH = 1e-6
+"""The largest residual of a point that a path is placed beside."""
 CUTS = (30.0, 10.0, 3.0)
 _SAME = 1e-8
 _LOWER = 1e-6
@@ -58,6 +60,10 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
             for start in (theta, end):
                 system.budget += _MORE
                 enter(active_set(system, start, support, bent))
+            if not points:
+                # Where Newton's method does not settle, as where multipliers are many, the program's own digits are what there is.
+                rough = certify(system, Point(end, 0.0, support, -np.ones(len(support)), bent, np.zeros(len(bent)), np.inf))
+                enter(rough if rough.residual <= ROUGH else None)
     if points:
         first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
         # Whether the least certain members belong is asked with and without them.
