@@ -117,7 +117,7 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         if pull.any():
             right ^= (pull > 0) & (pull >= (pull.max() if single else 0.0))
             continue
-        turned = _sprouts(layer, theta, [j for j in live if not busy[j]], (slot.left, slot.right), gain * multipliers[:, None])
+        turned = _sprouts(layer, theta, [int(j) for j in live if not busy[j]], (slot.left, slot.right), gain * multipliers[:, None])
         if not turned:
             break
         for j, w in turned.items():

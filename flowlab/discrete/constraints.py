@@ -195,7 +195,7 @@ class System:
         slopes[bent] = (self.low + self.high)[self.units[bent]] / 2.0
         return slopes
 
-    def _own(self) -> tuple[tuple[Any, ...], np.ndarray]:
+    def _own(self) -> tuple[tuple[Any, Any, Any], np.ndarray]:
         """Input, label and wrong class of every constraint, and its sample."""
         n, j = self.pairs.T
         return (np.asarray(self.data.x)[n], np.asarray(self.data.y)[n], j), n
@@ -279,15 +279,15 @@ def _gradients(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any
 
 @eqx.filter_jit
 def _leverage(problem: Problem, layout: Any, theta: Any, along: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
-    def growth(s: Any, *own: Any) -> Any:
-        return jax.jvp(lambda t: _own_margin(problem, layout, t, *own, s), (theta,), (along,))[1]
+    def growth(s: Any, x: Any, y: Any, j: Any) -> Any:
+        return jax.jvp(lambda t: _own_margin(problem, layout, t, x, y, j, s), (theta,), (along,))[1]
 
     return jax.vmap(jax.grad(growth))(slopes, x, y, j)
 
 
 @eqx.filter_jit
 def _through(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
-    def one(push: Any, *own: Any) -> Any:
-        return _own_margin(problem, layout, theta, *own, push)
+    def one(push: Any, x: Any, y: Any, j: Any, s: Any) -> Any:
+        return _own_margin(problem, layout, theta, x, y, j, s, push)
 
     return jax.vmap(lambda *own: jax.grad(one)(jnp.zeros(slopes.shape[1]), *own))(x, y, j, slopes)

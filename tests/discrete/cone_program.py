@@ -1,8 +1,12 @@
 """An independent judge of KKT points of f = Σ_j a_j σ(w_j·x) with σ(h) = max(h, leak·h): gradients by hand, and one quadratic program over a cone."""
 
-import clarabel
+from typing import Any
+
+import clarabel as _clarabel
 import numpy as np
 from scipy.sparse import csc_matrix
+
+clarabel: Any = _clarabel  # a compiled module without type stubs
 
 
 def bounded_residual(W, a, x, y, leak, kink=1e-8):
@@ -57,8 +61,8 @@ def counter_example(leak, slope, offset, angle):
     z = np.array([p, q, r])
     h = z @ np.array([e, up]).T
     if not (h[:, 0].min() > 0.05 and h[0, 1] > 0.05 and h[2, 1] < -0.05):
-        return None
+        raise ValueError("units are not on the sides that the case is made for")
     multipliers = np.where(h > 0, h, leak * h).sum(axis=1)
     if multipliers.min() <= 0:
-        return None
+        raise ValueError("a multiplier is not positive")
     return np.array([e, up]), np.ones(2), z / multipliers[:, None], np.ones(3)

@@ -29,7 +29,7 @@ def measured(leak, case):
 @pytest.mark.parametrize(("leak", "slope", "offset", "angle"), FAR)
 def test_a_slope_outside_the_two_sides_is_refused(leak, slope, offset, angle):
     case = counter_example(leak, slope, offset, angle)
-    found, (expected, _) = measured(leak, case), bounded_residual(*case, leak)
+    found, (expected, _) = measured(leak, case), bounded_residual(*case, leak=leak)
     assert expected >= 0.5
     assert found.epsilon == pytest.approx(expected, rel=1e-6)
     assert found.exact
@@ -46,7 +46,7 @@ def test_a_slope_outside_the_two_sides_is_refused(leak, slope, offset, angle):
 @pytest.mark.parametrize(("leak", "slope", "offset", "angle"), OTHER)
 def test_other_slopes_agree_with_the_cone_program(leak, slope, offset, angle):
     case = counter_example(leak, slope, offset, angle)
-    expected, _ = bounded_residual(*case, leak)
+    expected, _ = bounded_residual(*case, leak=leak)
     assert expected > 0.03
     assert measured(leak, case).epsilon == pytest.approx(expected, rel=1e-6)
 
