@@ -10,6 +10,8 @@ from flowlab.discrete.limit import limit
 from tests.discrete.cone_program import bounded_residual
 
 NETS = {0.0: "W2 @ relu(W1 @ x)", 0.2: "W2 @ leaky_relu(W1 @ x, 0.2)", -1.0: "W2 @ abs(W1 @ x)"}
+NOISE = 1e-5
+"""What the square root leaves of the accuracy of the independent program."""
 XOR = fl.Data(np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]), np.array([1.0, 1.0, -1.0, -1.0]))
 
 
@@ -22,7 +24,7 @@ def samples(kind, seed, n=10):
 
 
 def judged(found, data, leak):
-    """The residual of a limit by the independent program; blocks of unit norm are balanced."""
+    """The residual of a limit by the independent program, which solves for its square to 1e-12; blocks of unit norm are balanced."""
     return bounded_residual(found.V["W1"], found.V["W2"], data.x, data.y, leak)[0]
 
 
@@ -54,7 +56,7 @@ def test_a_path_that_still_moves_is_placed(placed):
     assert "run longer" in found.reason
     assert found.margin > path.dataset["min_margin"].values[-1]
     assert found.residual <= 1e-12
-    assert judged(found, data, 0.0) < 1e-6
+    assert judged(found, data, 0.0) < NOISE
 
 
 def test_the_residual_of_the_last_state_is_that_of_the_cone_program(placed):
@@ -120,7 +122,7 @@ def test_exclusive_or_is_decided(until):
         if not path.dataset["min_margin"].values[-1] > 1e-3:
             continue
         found = limit(path)
-        assert judged(found, XOR, 0.0) < 1e-6
+        assert judged(found, XOR, 0.0) < NOISE
         decided, seen = decided + found.decided, seen + 1
         if seen == 20:
             break
@@ -141,7 +143,7 @@ def test_late_runs_are_decided_or_placed(leak):
             found, seen = limit(path), seen + 1
             good += found.status in ("decided", "moving")
             if found.status != "undecided":
-                assert judged(found, data, leak) < 1e-6
+                assert judged(found, data, leak) < NOISE
             weights = path.last.weights()
             epsilon = bounded_residual(weights["W1"], weights["W2"], data.x, data.y, leak)[0]
             assert found.epsilon == pytest.approx(epsilon, rel=1e-4)
@@ -157,4 +159,4 @@ def test_iris_is_placed():
         found = limit(path)
         assert found.status in ("decided", "moving")
         assert found.residual <= 1e-12
-        assert judged(found, data, 0.0) < 1e-6
+        assert judged(found, data, 0.0) < NOISE
