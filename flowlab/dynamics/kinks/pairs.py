@@ -26,11 +26,19 @@ _SHARE = 100
 
 @dataclass(frozen=True)
 class Where:
-    """One pair in words: number of the tracked kink, unit and sample."""
+    """What a pair's number stands for.
+
+    Attributes:
+        slot: number of the tracked kink.
+        unit: within it; of a kink of weights themselves the number of the entry, row by row.
+        sample: -1 for a kink of weights themselves.
+        words: a sentence without its full stop.
+    """
 
     slot: int
     unit: int
     sample: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Pairs:
         polar = self.field.problem.coordinates == "polar"
         found = []
         for slot, shape in self.tracked:
-            plain = slot.argument.op == "matmul" and [arg.op for arg in slot.argument.args] == ["weight", "input"]
+            plain = slot.argument.op == "weight" or (slot.argument.op == "matmul" and [arg.op for arg in slot.argument.args] == ["weight", "input"])
             found.append(np.full(prod(shape), slot.degree == 1 and not self._above(slot) and (plain or not polar)))
         return np.concatenate(found)
 
@@ -101,10 +109,13 @@ class Pairs:
     def where(self, pair: int) -> Where:
         """What a number stands for."""
         at = pair
-        for i, (_, shape) in enumerate(self.tracked):
+        for i, (slot, shape) in enumerate(self.tracked):
+            if at < prod(shape) and not slot.sampled:
+                place = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
+                return Where(i, int(at), -1, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
             if at < prod(shape):
                 sample, unit = divmod(at, shape[1]) if len(shape) > 1 else (at, 0)
-                return Where(i, int(unit), int(sample))
+                return Where(i, int(unit), int(sample), f"unit {unit} is on the kink of sample {sample}")
             at -= prod(shape)
         raise IndexError(pair)
 
@@ -276,6 +287,12 @@ def _below(node: Expr) -> set[int]:
             found.add(id(node))
             stack += node.args
     return found
+
+
+def _named(slot: Slot) -> str:
+    """The argument of a kink of weights, in words."""
+    names = " and ".join(f"`{name}`" for name in sorted(slot.blocks))
+    return names if slot.argument.op == "weight" else f"what {names} make"
 
 
 def room(count: int, least: int = _ROOM) -> int:

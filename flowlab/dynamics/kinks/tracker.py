@@ -324,7 +324,7 @@ class Tracker:
         worst = int(np.argmax(np.diag(A)))
         where = self.pairs.where(heads[worst])
         sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
-        raise NotUnique(f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {solutions} different flows leave it")
+        raise NotUnique(f"{where.words}, which repels: {sides}, so {solutions} different flows leave it")
 
     def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
         """Change the mode at a kink.
@@ -341,7 +341,7 @@ class Tracker:
         for pair, side in meeting.leaves.items():
             if side == REPELS:
                 where = self.pairs.where(pair)
-                raise NotUnique(f"the kink of sample {where.sample} that unit {where.unit} slides on ceases to attract and begins to repel")
+                raise NotUnique(f"{where.words}, which ceases to attract and begins to repel")
             kink = self.sliders.kinks[pair]
             if self.sliders.held:
                 # Others may hold what it lets go: it is asked with them.
