@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.dynamics.kinks.effort import Effort, OutOfTime
 from flowlab.dynamics.kinks.tracker import Event, Meeting, Tracker
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -22,12 +23,14 @@ class Kinks:
         tracker: sides of all pairs now.
         start: sides at the start.
         events: (log t, event) in order.
+        effort: what following them has cost.
     """
 
     def __init__(self, field: VectorField, data: Data, y: Any) -> None:
         self.tracker = Tracker(field, data, y)
         self.start = ""
         self.events: list[tuple[float, Event]] = []
+        self.effort = Effort()
         self.written = 0
         self.lately: deque[tuple[str, float]] = deque(maxlen=CHATTER + 1)
 
@@ -47,8 +50,15 @@ class Kinks:
 
         Raises:
             NotUnique: if what follows is not determined.
+            OutOfTime: if the limit on time is reached before that is known; the mode stays as it was.
         """
-        y, events = self.tracker.follow(meeting, y)
+        before = self.tracker.side.copy(), dict(self.tracker.sliding)
+        try:
+            y, events = self.tracker.follow(meeting, y)
+        except OutOfTime:
+            self.tracker.side, self.tracker.sliding = before
+            raise
+        self.effort.met += 1
         self.events += [(log_t, event) for event in events]
         self.lately += [(clock, s)] * len(events)
         return y

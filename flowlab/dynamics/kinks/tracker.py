@@ -1,6 +1,7 @@
 """The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -84,6 +85,7 @@ class Tracker:
         side: (P,) -1, 0 or 1.
         sliding: multipliers by pair, of the latest change of mode.
         places: room in the mode for pairs that slide.
+        tick: called before whatever takes a while; may raise to stop there.
     """
 
     def __init__(self, field: VectorField, data: Data, y: Any) -> None:
@@ -92,6 +94,7 @@ class Tracker:
         self.side = np.ones(self.pairs.count, dtype=int)
         self.sliding: dict[int, float] = {}
         self.places = 0, 0
+        self.tick: Callable[[], None] = lambda: None
 
     @property
     def field(self) -> VectorField:
@@ -146,6 +149,7 @@ class Tracker:
 
     def measured(self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pre-activations, their rates, and how those of `pairs` answer to multipliers; `slopes` has those of `pairs` on their left."""
+        self.tick()
         count, places = len(pairs), room(len(pairs))
         padded = np.zeros(places, dtype=np.int64)
         padded[:count] = pairs
