@@ -248,7 +248,7 @@ class Run:
         while True:
             tried = self.steps + self.rejected + int(carry.steps) + int(carry.rejected)
             if tried >= self.max_steps:
-                return Outcome("budget", f"{self.max_steps} steps were attempted by {self.place()}{passage.cause(self)}; raise `max_steps` or stop earlier.")
+                return passage.out_of_steps(self)
             if watch.monotonic() - self.began > plan.wall:
                 return passage.out_of_time(self)
             asked = watch.monotonic()

@@ -1,8 +1,8 @@
 """Events that no weights of a network can meet on given samples, each with what shows it.
 
-Outputs that are tied whatever the weights are: of equal samples; of parallel ones where the network is homogeneous in x; of opposite ones where it is
-even or odd; and all of them where it is a polynomial in x, so that they lie in the span of its monomials. On such a subspace losses are convex
-functions of the outputs, and a dual point bounds them from below.
+Outputs are tied whatever the weights are: those of equal samples; of parallel ones where the network is homogeneous in
+x; of opposite ones where it is even or odd; and all of them where it is a polynomial in x, so that they lie in the span
+of its monomials. On such a subspace losses are convex functions of the outputs, and a dual point bounds them from below.
 """
 
 import math
@@ -22,13 +22,13 @@ from flowlab.language.inputs import AsFunction, as_function
 _TOUCHING = 1e-13
 """A convex combination of samples this close to zero, against the longest of them, is not told from zero."""
 _MOST = 5_000
-"""Samples times classes up to which all of them are looked at together; what takes longer than a step or two is left to the run."""
+"""Samples times classes up to which all of them are looked at together: what takes longer is left to the run."""
 _ROUND = 1e-10
 """Residuals below this part of the targets may be round-off."""
 _FAINT = 1e-7
-"""Samples with a share of the loss below this one are left out of a dual point: what they add is less than what is granted."""
+"""Samples with a share of the loss below this one are left out of a dual point: they add less than is granted."""
 _FARTHEST, _CLOSELY = 60.0, {"maxiter": 300, "ftol": 1e-15, "gtol": 1e-10}
-"""Weights of normalised features beyond which a sample's share of the loss has left what counts; and how closely the least loss is looked for."""
+"""Weights of scaled features beyond which a sample's share of the loss counts no more; and stops of the minimiser."""
 _GRANTED = 1e-6
 """A level is refused where it is below a bound by more than this, in the logarithm."""
 
@@ -59,11 +59,15 @@ def refuse(event: Event, problem: Any, data: Data) -> None:
     Raises:
         DataError: with the samples that show it, counted from 1, or the bound.
     """
-    if not isinstance(event, Separated | MarginGap | LogLossBelow) or (data.kind == "targets" and not isinstance(event, LogLossBelow)):
+    if not isinstance(event, Separated | MarginGap | LogLossBelow) or (
+        data.kind == "targets" and not isinstance(event, LogLossBelow)
+    ):
         return
     facts = as_function(problem.network.nodes)
     groups = ties(facts, np.asarray(data.x, dtype=float))
-    features = monomials(facts, np.asarray(data.x, dtype=float), _MOST if data.n * (data.n_classes or 1) <= _MOST else 0)
+    features = monomials(
+        facts, np.asarray(data.x, dtype=float), _MOST if data.n * (data.n_classes or 1) <= _MOST else 0
+    )
     if isinstance(event, LogLossBelow):
         _bounded(event, problem, data, groups, features, facts)
         return
@@ -72,10 +76,14 @@ def refuse(event: Event, problem: Any, data: Data) -> None:
             conflict(event, data, group)
     rest, used = (np.inf, 0) if features is None else certificate(features, data)
     if facts.monomials is not None and rest < _TOUCHING:
-        how = "linearly separable" if facts.monomials == (1, 1) else f"separable by a polynomial of degree {facts.monomials[1]}"
+        how = (
+            "linearly separable"
+            if facts.monomials == (1, 1)
+            else f"separable by a polynomial of degree {facts.monomials[1]}"
+        )
         raise DataError(
-            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} samples y_n x_n is zero, to {rest:.1g}); "
-            "use `log_time`, other data or a network with hidden units."
+            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} samples "
+            f"y_n x_n is zero, to {rest:.1g}); use `log_time`, other data or a network with hidden units."
         )
     for group in groups:
         conflict(event, data, group)
@@ -102,8 +110,13 @@ def ties(facts: AsFunction, x: np.ndarray) -> list[Tie]:
             continue
         rows = rows[[_parallel(x[rows[0]], x[row]) for row in rows]] if homogeneous and len(rows) > 1 else rows
         equal = (x[rows] == x[rows[0]]).all()
-        why = "equal" if equal else "multiples of one another, and so are their outputs without biases" if homogeneous else "opposite, and so are their outputs"
-        why = "opposite, and their outputs are equal" if facts.parity == 1 and not (equal or homogeneous) else why
+        same = "equal" if facts.parity == 1 else "opposite too"
+        why = (
+            "multiples of one another, and so are their outputs without biases"
+            if homogeneous
+            else f"opposite, and their outputs are {same}"
+        )
+        why = "equal" if equal else why
         found.append(Tie(rows, factors[rows], why))
     return found
 
@@ -126,22 +139,31 @@ def conflict(event: Event, data: Data, group: Tie) -> None:
     """
     y = np.asarray(data.y)[group.rows]
     if not group.factors.any():
-        raise DataError(f"`{event.name}` can never be met: sample {group.rows[0] + 1} is {group.why}; remove it, or give the network a bias.")
+        raise DataError(
+            f"`{event.name}` can never be met: sample {group.rows[0] + 1} is {group.why}; remove it, or give the network a bias."
+        )
     # What two samples of one group need of their outputs: the same, or the opposite.
     up = group.factors > 0
     heads = [np.flatnonzero(side)[0] for side in (up, ~up) if side.any()]
-    pairs = [(head, i) for side, head in zip([s for s in (up, ~up) if s.any()], heads, strict=True) for i in np.flatnonzero(side & (y != y[head]))]
+    pairs = [
+        (head, i)
+        for side, head in zip([s for s in (up, ~up) if s.any()], heads, strict=True)
+        for i in np.flatnonzero(side & (y != y[head]))
+    ]
     told = "differ"
     if not pairs and len(heads) == 2 and y[heads[0]] == y[heads[1]]:
         pairs, told = [(min(heads), max(heads))], "are the same"
     if pairs:
         i, j = (int(group.rows[k]) + 1 for k in pairs[0])
         bias = "" if group.equal else ", or use a network with a bias"
-        raise DataError(f"`{event.name}` can never be met: the samples {i} and {j} are {group.why}, but their labels {told}; remove one of them{bias}.")
+        raise DataError(
+            f"`{event.name}` can never be met: the samples {i} and {j} are {group.why}, but their labels {told}; "
+            f"remove one of them{bias}."
+        )
 
 
 def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
-    """Monomials that the outputs are combinations of, (N, K) with at most `most` entries times classes; None where there are none, or too many."""
+    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is no such polynomial."""
     if facts.monomials is None:
         return None
     low, high = facts.monomials
@@ -149,12 +171,16 @@ def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
     count = sum(math.comb(d + k - 1, k) for k in range(low, high + 1))
     if not most or count > most:
         return None
-    columns = [np.prod(x[:, list(chosen)], axis=1) for k in range(low, high + 1) for chosen in combinations_with_replacement(range(d), k)]
+    columns = [
+        np.prod(x[:, list(chosen)], axis=1)
+        for k in range(low, high + 1)
+        for chosen in combinations_with_replacement(range(d), k)
+    ]
     return np.stack(columns, axis=1)
 
 
 def signed(features: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
-    """Margins by the weights of features: y φ, or (e_y - e_j) ⊗ φ for every wrong class j; (N, 1, K) or (N, C - 1, C K)."""
+    """Margins by the weights of features, y φ or (e_y - e_j) ⊗ φ for every wrong j: (N, 1, K) or (N, C - 1, C K)."""
     if not classes:
         return (y[:, None] * features)[:, None, :]
     own = np.eye(classes)[y]
@@ -168,7 +194,7 @@ def _classes(data: Data) -> int:
 
 
 def certificate(features: np.ndarray, data: Data) -> tuple[float, int]:
-    """How close the best convex combination of signed features is to zero, and of how many; zero is a certificate that no w separates (Gordan)."""
+    """How close to zero a convex combination of signed features is, and of how many: at zero no w separates (Gordan)."""
     z = signed(features, np.asarray(data.y), _classes(data))
     z = z.reshape(-1, z.shape[-1])
     scale = np.linalg.norm(z, axis=1).max() or 1.0
@@ -177,7 +203,9 @@ def certificate(features: np.ndarray, data: Data) -> tuple[float, int]:
     return (float(np.linalg.norm(weights @ z) / scale / total) if total > 0 else np.inf), int((weights > 0).sum())
 
 
-def _bounded(event: LogLossBelow, problem: Any, data: Data, groups: list[Tie], features: np.ndarray | None, facts: AsFunction) -> None:
+def _bounded(
+    event: LogLossBelow, problem: Any, data: Data, groups: list[Tie], features: np.ndarray | None, facts: AsFunction
+) -> None:
     """Refuse a level of the loss below a bound.
 
     Raises:
@@ -191,22 +219,27 @@ def _bounded(event: LogLossBelow, problem: Any, data: Data, groups: list[Tie], f
         bound = float(np.logaddexp.reduce([bound for bound, _ in told])) - off
         if level < bound - _GRANTED:
             group = max(told, key=lambda pair: pair[0])[1]
-            names = f"sample {group.rows[0] + 1} is" if len(group.rows) == 1 else f"samples {', '.join(str(n + 1) for n in group.rows[:3])} are"
+            rows = [str(n + 1) for n in group.rows[:3]]
+            names = f"sample {rows[0]} is" if len(rows) == 1 else f"samples {', '.join(rows)} are"
             raise DataError(
-                f"`{event.name}({level:g})` can never be met: {names} {group.why}, so the log loss is at least {bound:.6g}; use a higher level or other data."
+                f"`{event.name}({level:g})` can never be met: {names} {group.why}, so the log loss is at least {bound:.6g}; "
+                "use a higher level or other data."
             )
-    if features is None or facts.monomials is None or (problem.loss.labels != "targets" and certificate(features, data)[0] >= _TOUCHING):
+    if features is None or facts.monomials is None:
+        return
+    if problem.loss.labels != "targets" and certificate(features, data)[0] >= _TOUCHING:
         return
     bound = lowest(problem.loss, features, y, data) - off
     if level < bound - _GRANTED:
         how = "linear network" if facts.monomials == (1, 1) else f"polynomial of degree {facts.monomials[1]}"
         raise DataError(
-            f"`{event.name}({level:g})` can never be met: no {how} has a log loss below {bound:.6g} on these data; use a higher level or hidden units."
+            f"`{event.name}({level:g})` can never be met: no {how} has a log loss below {bound:.6g} on these data; "
+            "use a higher level or hidden units."
         )
 
 
 def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
-    """A lower bound of the log of the summed loss over outputs B G, from a dual point; minus infinity where none was found.
+    """A lower bound of the log of the summed loss over outputs B G; minus infinity where none was found.
 
     Args:
         loss: of the problem.
@@ -233,7 +266,14 @@ def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
 
     with np.errstate(all="ignore"):
         start = np.zeros(B.shape[1] * width)
-        best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(-_FARTHEST, _FARTHEST)] * len(start), options=_CLOSELY)
+        best = minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(-_FARTHEST, _FARTHEST)] * len(start),
+            options=_CLOSELY,
+        )
         pull = loss.pull(np, B @ best.x.reshape(-1, width), y)
     shares = -pull[y[:, None] != np.arange(width)].reshape(len(y), -1) if classes else y[:, None] * pull
     # A dual point has Σ α z = 0; what is hardly missed is left out first, so that the projection turns none negative.

@@ -67,19 +67,36 @@ def _of(node: Expr, parts: list[AsFunction]) -> AsFunction:
 
 
 def _product(a: AsFunction, b: AsFunction) -> AsFunction:
-    monomials = (a.monomials[0] + b.monomials[0], a.monomials[1] + b.monomials[1]) if a.monomials and b.monomials else None
+    monomials = (
+        (a.monomials[0] + b.monomials[0], a.monomials[1] + b.monomials[1]) if a.monomials and b.monomials else None
+    )
     degree = a.degree + b.degree if a.degree is not None and b.degree is not None else None
-    return AsFunction(monomials, degree, a.parity * b.parity if a.parity and b.parity else None, a.vanishes or b.vanishes)
+    return AsFunction(
+        monomials, degree, a.parity * b.parity if a.parity and b.parity else None, a.vanishes or b.vanishes
+    )
 
 
 def _sum(a: AsFunction, b: AsFunction) -> AsFunction:
-    monomials = (min(a.monomials[0], b.monomials[0]), max(a.monomials[1], b.monomials[1])) if a.monomials and b.monomials else None
-    return AsFunction(monomials, a.degree if a.degree == b.degree else None, a.parity if a.parity == b.parity else None, a.vanishes and b.vanishes)
+    monomials = (
+        (min(a.monomials[0], b.monomials[0]), max(a.monomials[1], b.monomials[1]))
+        if a.monomials and b.monomials
+        else None
+    )
+    return AsFunction(
+        monomials,
+        a.degree if a.degree == b.degree else None,
+        a.parity if a.parity == b.parity else None,
+        a.vanishes and b.vanishes,
+    )
 
 
 def _power(a: AsFunction, exponent: Fraction) -> AsFunction:
     whole = exponent.denominator == 1
-    monomials = (a.monomials[0] * int(exponent), a.monomials[1] * int(exponent)) if a.monomials and whole and exponent > 0 else None
+    monomials = (
+        (a.monomials[0] * int(exponent), a.monomials[1] * int(exponent))
+        if a.monomials and whole and exponent > 0
+        else None
+    )
     parity = 1 if a.parity == 1 or (a.parity and whole and exponent % 2 == 0) else a.parity if whole else None
     return AsFunction(monomials, None if a.degree is None else a.degree * exponent, parity, a.vanishes and exponent > 0)
 
@@ -87,6 +104,12 @@ def _power(a: AsFunction, exponent: Fraction) -> AsFunction:
 def _bent(a: AsFunction, node: Expr) -> AsFunction:
     word = activation_of(node.params)
     # A function of degree 0 is that through any activation.
-    degree = a.degree if a.degree == 0 else a.degree * word.degree if a.degree is not None and word.degree is not None else None
+    degree = (
+        a.degree
+        if a.degree == 0
+        else a.degree * word.degree
+        if a.degree is not None and word.degree is not None
+        else None
+    )
     parity = 1 if a.parity == 1 else word.parity if a.parity == -1 else None
     return AsFunction(None, degree, parity, a.vanishes and float(word.numeric(np, np.zeros(()))) == 0.0)

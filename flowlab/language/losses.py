@@ -42,7 +42,7 @@ class Loss(ABC):
         return None
 
     def dual(self, shares: Any) -> Any:
-        """A bound d(α) in ℓ ≥ d(α) - Σ_j α_j m_j for margins m and every α ≥ 0 (Fenchel and Young); None where none is known.
+        """d(α) with ℓ ≥ d(α) - Σ_j α_j m_j for margins m and every α ≥ 0 (Fenchel and Young); None if not known.
 
         Args:
             shares: α, (N, K), one per sample and margin f_y - f_j over a wrong class, or y f.

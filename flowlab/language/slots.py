@@ -25,7 +25,8 @@ class Slot:
             kink; nor where the slope could not be told by two numbers.
         degree: of the pre-activation as a polynomial in the weights, as long as no slope jumps; None where it is none.
         blocks: weight blocks that the pre-activation depends on.
-        sampled: whether the pre-activation has an entry per sample; not where the kink is one of weights themselves, as in `abs(W) @ x`.
+        sampled: whether the pre-activation has an entry per sample; a kink of weights themselves, as in `abs(W) @ x`,
+            has none.
     """
 
     nodes: tuple[int, ...]
@@ -68,8 +69,9 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
         smooth = bool(use) and all(user.op == "power" and user.params[0] > 1 for user in use)
         known = activation.kinks == (0.0,) and activation.degree == 1 and bool(blocks[id(argument)])
         left, right = activation.sides[0]
-        tracked, sampled = known and not smooth, type_of(argument).sampled
-        slots.append(Slot(tuple(id(n) for n in same), argument, left, right, tracked, degree[id(argument)], blocks[id(argument)], sampled))
+        tracked, sampled, own = known and not smooth, type_of(argument).sampled, id(argument)
+        names = tuple(id(n) for n in same)
+        slots.append(Slot(names, argument, left, right, tracked, degree[own], blocks[own], sampled))
     return tuple(slots)
 
 

@@ -27,7 +27,7 @@ class SmoothedField(VectorField):
     """The gradient flow of a problem with its kinks rounded off, in weight coordinates.
 
     Attributes:
-        epsilon: width of the rounding, as a part of ‖w‖‖a‖ (dimensionless); absolute for kinks of weights themselves.
+        epsilon: width of the rounding, as a part of ‖w‖‖a‖ (dimensionless); absolute for kinks of weights.
     """
 
     epsilon: jax.Array = eqx.field(kw_only=True)

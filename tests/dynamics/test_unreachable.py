@@ -39,7 +39,12 @@ SEPARATION = [
     ("a * (v @ x)**2", [ONE, [-2.0, -4.0]], [1.0, -1.0], "polynomial of degree 2"),
     ("a * abs(v @ x)**3", [ONE, [-2.0, -4.0]], [1.0, -1.0], "samples 1 and 2 are multiples"),
     ("w @ x", [ONE, [-2.0, -4.0]], [1.0, 1.0], "not linearly separable"),
-    ("(v @ x) * (u @ x)", [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]], [1.0, 1.0, -1.0, -1.0], "polynomial of degree 2"),
+    (
+        "(v @ x) * (u @ x)",
+        [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]],
+        [1.0, 1.0, -1.0, -1.0],
+        "polynomial of degree 2",
+    ),
     ("w @ x + b", [[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]], [1.0, -1.0, 1.0], "polynomial of degree 1"),
 ]
 
@@ -117,11 +122,20 @@ def test_the_bound_of_linear_networks_is_their_least_loss(loss, seed):
     rng = np.random.default_rng(seed)
     labels = losses[loss].labels
     x = rng.normal(size=(24, 2))
-    y = {"binary": np.where(rng.normal(size=24) > 0, 1.0, -1.0), "classes": np.arange(24) % 3, "targets": rng.normal(size=24)}[labels]
+    y = {
+        "binary": np.where(rng.normal(size=24) > 0, 1.0, -1.0),
+        "classes": np.arange(24) % 3,
+        "targets": rng.normal(size=24),
+    }[labels]
     data, word, width = fl.Data(x, y), losses[loss](), 3 if labels == "classes" else 1
     found = unreachable.lowest(word, x, y, data)
     starts = [rng.normal(size=2 * width) for _ in range(3)]
-    least = min(minimize(lambda w: float(word.log_loss(np, x @ w.reshape(2, width), y)), s, method="BFGS", options={"gtol": 1e-9}).fun for s in starts)
+    least = min(
+        minimize(
+            lambda w: float(word.log_loss(np, x @ w.reshape(2, width), y)), s, method="BFGS", options={"gtol": 1e-9}
+        ).fun
+        for s in starts
+    )
     assert least - 1e-5 < found < least + 1e-9
     with pytest.raises(DataError, match="no linear network has a log loss below"):
         unreachable.refuse(fl.log_loss(least - 0.01), fl.Problem("W1 @ x", loss), data)

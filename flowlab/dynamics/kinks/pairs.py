@@ -1,4 +1,4 @@
-"""Pairs of a unit and a sample at a kink: how they are numbered, and the mode of a field made from what each of them does."""
+"""Pairs of a unit and a sample at a kink, and entries of weights at theirs: their numbers, and the mode they make."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
+from flowlab.dynamics.kinks.guard import terms
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.slots import Slot
@@ -92,7 +93,8 @@ class Pairs:
         polar = self.field.problem.coordinates == "polar"
         found = []
         for slot, shape in self.tracked:
-            plain = slot.argument.op == "weight" or (slot.argument.op == "matmul" and [arg.op for arg in slot.argument.args] == ["weight", "input"])
+            parts = [arg.op for arg in slot.argument.args]
+            plain = slot.argument.op == "weight" or (slot.argument.op == "matmul" and parts == ["weight", "input"])
             found.append(np.full(prod(shape), slot.degree == 1 and not self._above(slot) and (plain or not polar)))
         return np.concatenate(found)
 
@@ -248,6 +250,10 @@ class Pairs:
         """Pre-activations at a state by their own signs, (P,)."""
         return np.asarray(_present(self.field, self.data, y))
 
+    def terms(self, y: Any) -> float:
+        """What round-off of pre-activations is measured by at a state (see `guard.terms`)."""
+        return float(_terms(self.field, self.data, y))
+
     def within(self, mode: Mode) -> VectorField:
         """The field in a mode."""
         return VectorField(self.field.decay, self.field.program, self.field.problem, self.field.signature, self.field.laws, mode, self.field.kept)
@@ -308,6 +314,9 @@ def _present(field: VectorField, data: Data, y: Any) -> jax.Array:
     network = field.problem.network
     values = network.node_values(field.weights(y), data.x)
     return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
+
+
+_terms = eqx.filter_jit(terms)
 
 
 @eqx.filter_jit

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.dynamics import stepping
-from flowlab.dynamics.kinks.effort import OutOfTime
+from flowlab.dynamics.kinks.effort import OutOfTime, compiled
 from flowlab.dynamics.kinks.record import CHATTER
 from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
 from flowlab.language.trajectory import Outcome
@@ -40,15 +40,14 @@ def sided(run: "Run") -> Outcome | None:
 def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
     """Look closer at a step that may have met a kink, within the limit on time; see `_bent`."""
     assert run.kinks is not None
-    effort, asked = run.kinks.effort, watch.monotonic()
-    effort.looked += 1
+    asked, before = watch.monotonic(), compiled()
     run.kinks.tracker.tick = partial(_tick, run)
     try:
         return _bent(run, chunk)
     except OutOfTime:
         return out_of_time(run)
     finally:
-        effort.at_kinks += watch.monotonic() - asked
+        run.kinks.effort.looked_at(watch.monotonic() - asked, compiled() - before)
 
 
 def stepped(run: "Run", asked: float) -> None:
@@ -65,6 +64,12 @@ def cause(run: "Run") -> str:
 def out_of_time(run: "Run") -> Outcome:
     """The outcome where the limit on wall-clock time is reached."""
     return Outcome("budget", f"the wall limit of {run.plan.wall:g} s was reached at {run.place()}{cause(run)}.")
+
+
+def out_of_steps(run: "Run") -> Outcome:
+    """The outcome where as many steps as are allowed were attempted."""
+    told = f"{run.max_steps} steps were attempted by {run.place()}{cause(run)}"
+    return Outcome("budget", f"{told}; raise `max_steps` or stop earlier.")
 
 
 def _tick(run: "Run") -> None:

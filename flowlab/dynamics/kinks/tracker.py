@@ -107,9 +107,9 @@ class Tracker:
         Raises:
             NotUnique: if more than one flow leaves the start.
         """
-        z = self.pairs.current(y)
+        z, self.terms = self.pairs.current(y), self.pairs.terms(y)
         self.side = np.where(z > 0, RIGHT, LEFT)
-        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300))
+        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), self.terms, 1e-300))
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
         lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
@@ -126,6 +126,7 @@ class Tracker:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
+        self.terms = self.pairs.terms(y)
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)
@@ -169,7 +170,7 @@ class Tracker:
             look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
         """
         _, (z, multipliers, answers), _ = look(1.0)
-        noise = guard.NOISE * np.abs(z).max()
+        noise = guard.NOISE * max(float(np.abs(z).max()), self.terms)
         points = nodes(len(z) - 1)[guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
         guesses: list[Guess] = []

@@ -19,23 +19,29 @@ def made():
     x = rng.normal(size=(7, 2))
     net, data = fl.Network("W2 @ relu(W1 @ x)"), fl.Data(x, np.sign(x[:, 0] * x[:, 1]))
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
-    return field, fl.State.from_weights({"W1": 0.5 * rng.normal(size=(4, 2)), "W2": 0.5 * rng.normal(size=(1, 4))}), data
+    return (
+        field,
+        fl.State.from_weights({"W1": 0.5 * rng.normal(size=(4, 2)), "W2": 0.5 * rng.normal(size=(1, 4))}),
+        data,
+    )
 
 
 @pytest.mark.slow
 def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, monkeypatch, caplog):
-    """One program for the step, one for a second look at it, however many kinks are met; then the limit passes between two looks."""
+    """One program for the step and one for a second look at it; then the limit passes between two looks."""
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         path = fl.integrate(*made, until=fl.time(3.0), solver="tsit5")
     assert path.outcome.kind == "done"
     met = len(np.unique(path.dataset["kink_log_t"].values))
     assert met >= 2
-    compiled = [record.getMessage().split()[1] for record in caplog.records if record.getMessage().startswith("Compiling")]
+    compiled = [
+        record.getMessage().split()[1] for record in caplog.records if record.getMessage().startswith("Compiling")
+    ]
     assert [compiled.count(f"jit({name})") for name in ("advance", "look")] == [1, 1]
     told = path.stats["kinks"]
     assert told["met"] == met
     assert told["looked"] >= met
-    assert told["at_kinks"] > 0
+    assert told["at_kinks"] > 0 < told["compiling"]
 
     calls, tick = [], passage._tick
 
@@ -70,8 +76,10 @@ def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, m
 
 def test_the_largest_part_comes_first_and_a_remedy_only_where_kinks_are_slow():
     slow = Effort(looked=500, met=412, most=14, at_kinks=20.0, sliding=4.0, free=0.5).cause(1.0)
-    assert slow == ' (412 kinks met took 78% of the time, steps with up to 14 pairs sliding took 16% of the time; use fewer samples or units, or `kinks="ignore"`)'
-    quick = Effort(looked=5, met=3, at_kinks=1.0, free=1.0).cause(30.0)
+    assert slow.startswith(
+        " (412 kinks met took 78% of the time, steps with up to 14 pairs sliding took 16% of the time; use fewer samples"
+    )
+    quick = Effort(looked=5, met=3, at_kinks=1.0, compiling=10.0, free=1.0).cause(20.0)
     assert quick == " (compilation took 94% of the time)"
     assert Effort().cause(0.0) == ""
 

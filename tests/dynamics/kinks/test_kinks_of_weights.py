@@ -13,7 +13,12 @@ jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
 
-SIDES = {"abs(w) @ x": (-1.0, 1.0), "relu(w) @ x": (0.0, 1.0), "leaky_relu(w, 0.1) @ x": (0.1, 1.0), "maximum(w, u) @ x": (0.0, 1.0)}
+SIDES = {
+    "abs(w) @ x": (-1.0, 1.0),
+    "relu(w) @ x": (0.0, 1.0),
+    "leaky_relu(w, 0.1) @ x": (0.1, 1.0),
+    "maximum(w, u) @ x": (0.0, 1.0),
+}
 
 
 class Piecewise:
@@ -37,7 +42,7 @@ class Piecewise:
         return self.kink(J.T @ self.x.T @ (self.y - self.x @ J @ theta))
 
     def slopes(self, side):
-        """Of all entries; of those that slide the one at which the kink stays: where both sides push back it is affine in the slope."""
+        """Of all entries; of those that slide the one at which the kink stays."""
         middle = 0.5 if self.two else np.clip(0.0, self.left, self.right)
         return np.where(side > 0, self.right, np.where(side < 0, self.left, middle))
 
@@ -49,8 +54,12 @@ class Piecewise:
         return (expm(big * t) @ np.r_[theta, 1.0])[:-1]
 
     def distance(self, theta, slopes, side, i):
-        """Positive as long as entry i stays: its kink on its side; of one that slides the velocity on its right, once positive the kink repels."""
-        return self.kink(theta)[i] * side if side else -self.drift(theta, np.where(np.arange(self.d) == i, self.right, slopes))[i]
+        """Positive as long as entry i stays on its side; of one that slides, as long as its right pushes back."""
+        return (
+            self.kink(theta)[i] * side
+            if side
+            else -self.drift(theta, np.where(np.arange(self.d) == i, self.right, slopes))[i]
+        )
 
     def later(self, s, theta, slopes, side, i):
         return self.distance(self.at(theta, slopes, s), slopes, side, i)
@@ -75,7 +84,9 @@ class Piecewise:
                 return theta, log, False
             if side[i] == 0:
                 return theta, [*log, (t, i, 2)], True
-            before, after = (self.drift(theta, np.where(np.arange(self.d) == i, s, slopes))[i] for s in (self.left, self.right))
+            before, after = (
+                self.drift(theta, np.where(np.arange(self.d) == i, s, slopes))[i] for s in (self.left, self.right)
+            )
             side[i] = 0 if before >= 0 >= after else np.sign(after)
             log.append((t, i, int(side[i])))
 
@@ -90,7 +101,9 @@ def instance(text, seed):
 
 def ran(text, x, y, start, until, coordinates="weights"):
     field = fl.lower(fl.derive(fl.Problem(fl.Network(text), "square", coordinates=coordinates)))
-    return fl.integrate(field, fl.State.from_weights(start), fl.Data(x, y, kind="targets"), until=fl.time(until), rtol=1e-11, atol=1e-13)
+    return fl.integrate(
+        field, fl.State.from_weights(start), fl.Data(x, y, kind="targets"), until=fl.time(until), rtol=1e-11, atol=1e-13
+    )
 
 
 def compared(text, seed, coordinates="weights"):
@@ -127,7 +140,13 @@ def test_every_kink_of_weights_goes_as_its_closed_form(text, coordinates):
 
 def test_a_weight_on_a_kink_that_repels_has_no_one_flow():
     """At w = 0 the loss pulls |w| up: both signs are flows, and the place is said."""
-    path = ran("abs(w) @ x", np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.array([1.0, 1.0, 1.0]), {"w": [0.5, 0.0, 0.5]}, 1.0)
+    path = ran(
+        "abs(w) @ x",
+        np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        np.array([1.0, 1.0, 1.0]),
+        {"w": [0.5, 0.0, 0.5]},
+        1.0,
+    )
     assert path.outcome.kind == "nonunique"
     assert "entry (1) of `w` is on its kink, which repels" in path.outcome.message
 
