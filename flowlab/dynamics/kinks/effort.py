@@ -80,9 +80,9 @@ def _compiled() -> list[float]:
     """Seconds of compilation in this process since the first call; jax tells whoever listens."""
     total = [0.0]
 
-    def listen(event: str, seconds: float, **_: str | int) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001  (jax passes it)
         if event.endswith(("backend_compile_duration", "jaxpr_to_mlir_module_duration")):
-            total[0] += seconds
+            total[0] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     return total
