@@ -104,12 +104,8 @@ def _power(a: AsFunction, exponent: Fraction) -> AsFunction:
 def _bent(a: AsFunction, node: Expr) -> AsFunction:
     word = activation_of(node.params)
     # A function of degree 0 is that through any activation.
-    degree = (
-        a.degree
-        if a.degree == 0
-        else a.degree * word.degree
-        if a.degree is not None and word.degree is not None
-        else None
-    )
+    degree = a.degree if a.degree == 0 else None
+    if a.degree and word.degree is not None:
+        degree = a.degree * Fraction(word.degree)
     parity = 1 if a.parity == 1 else word.parity if a.parity == -1 else None
     return AsFunction(None, degree, parity, a.vanishes and float(word.numeric(np, np.zeros(()))) == 0.0)
