@@ -113,6 +113,7 @@ class Run:
         stats = {
             "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations,
             "wall_seconds": round(watch.monotonic() - self.began, 3), "compile_seconds": round(self.compile_seconds, 3),
+            **({} if self.kinks is None else {"kinks": self.kinks.effort.told()}),
         }  # fmt: skip
         log_t, codes, *told = (rows := self.store.close().leaves)[: 2 + len(stepping.SEEN)]
         states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
@@ -220,8 +221,7 @@ class Run:
         self.watched = watched(self.field, plan.events, self.clock, plan.log_end, leaving)
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
-        compiled = watch.monotonic()
-        s, z = self.entry
+        compiled, (s, z) = watch.monotonic(), self.entry
         if not hasattr(self.solver, "tableau"):
             name = next(name for name, known in SOLVERS.items() if type(known) is type(self.solver))
             self_test(name, SOLVERS[name])
@@ -248,20 +248,20 @@ class Run:
         while True:
             tried = self.steps + self.rejected + int(carry.steps) + int(carry.rejected)
             if tried >= self.max_steps:
-                return Outcome("budget", f"{self.max_steps} steps were attempted by {self.place()}; raise `max_steps` or stop earlier.")
+                return passage.out_of_steps(self)
             if watch.monotonic() - self.began > plan.wall:
-                return Outcome("budget", f"the wall limit of {plan.wall:g} s was reached at {self.place()}.")
+                return passage.out_of_time(self)
             asked = watch.monotonic()
             cut = Ledger.cut(tried) if self.ledger is not None else self.max_steps
             chunk = stepping.advance(*args, carry, *rest, np.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
             self.collect(chunk)
+            passage.stepped(self, asked)
             carry = self.carry = chunk.carry
             if int(carry.status) == stepping.BENT:
                 bent = passage.bent(self, chunk)
                 if not isinstance(bent, stepping.Chunk):
                     return bent
-                chunk, carry = bent, bent.carry
-                self.carry = carry
+                chunk, carry, self.carry = bent, bent.carry, bent.carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
             ended, on = self.ended(chunk, s_end), self.turned(chunk)
@@ -368,7 +368,7 @@ class Run:
         # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
         while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
             middle = 0.5 * (low + high)
-            y, values = stepping.restep(*args, t0, jnp.asarray(middle * span), y0, *self.tolerance, events, chunk.before_state)
+            y, values = stepping.restep(*args, t0, np.asarray(middle * span), y0, *self.tolerance, events, chunk.before_state)
             self.evaluations += stepping.evaluations(self.solver, self.field) + 1
             over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
             if over:
@@ -378,7 +378,7 @@ class Run:
         if isinstance(events[fired[0]], Vanished):
             # Beyond it no state has a meaning.
             high, best = low, before
-        s, self.state = jnp.asarray(float(t0) + high * span), self.state_of(best)
+        s, self.state = np.asarray(float(t0) + high * span), self.state_of(best)
         log_t = self.clock_log(s, best)
         if log_t > self.now:
             seen, _ = self.observed(self.clock, s, best, ())

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
-from flowlab.core.errors import DataError, LanguageError
+from flowlab.core.errors import LanguageError
+from flowlab.dynamics import unreachable
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogNorm, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
 from flowlab.dynamics.handover import late_clock
@@ -20,8 +20,6 @@ _FAR = 30.0
 """Ordinary time serves to this log t."""
 _RESTS = 1e-6
 """A state that moved by less than this while log t doubled is at rest."""
-_TOUCHING = 1e-13
-"""A convex combination of samples this close to zero, against the longest of them, is not told from zero."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,54 +108,4 @@ class Plan:
                 raise LanguageError(f"`margin_gap` can never close, because the problem {reason}; use `log_time` or `log_loss_below`.")
         if isinstance(event, NormAbove | LogNorm) and problem.scheme.name == "fixed_norm":
             raise LanguageError(f'`{event.name}` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
-        if isinstance(event, Separated | MarginGap):
-            _refuse_inseparable(event, problem, data)
-
-
-def _refuse_inseparable(event: Event, problem: Any, data: Data) -> None:
-    """Samples no network can separate: equal inputs with unequal labels; or that no linear one can."""
-    x, y = np.asarray(data.x), np.asarray(data.y)
-    _, group = np.unique(x, axis=0, return_inverse=True)
-    for name in np.unique(group):
-        rows = np.flatnonzero(group.ravel() == name)
-        if len(np.unique(y[rows], axis=0)) > 1:
-            other = rows[np.flatnonzero((y[rows] != y[rows[0]]).reshape(len(rows), -1).any(axis=1))[0]]
-            raise DataError(f"`{event.name}` can never be met: the samples {rows[0]} and {other} are equal but their labels differ; remove one of them.")
-    if not _linear(problem.network) or data.kind == "targets" or data.n * (data.n_classes or 1) > 5_000:
-        return
-    if data.kind == "binary":
-        z = y[:, None] * x
-    else:
-        classes = int(data.n_classes or 0)
-        own = np.eye(classes)[y]
-        z = np.concatenate([((own - np.eye(classes)[j])[:, :, None] * x[:, None, :]).reshape(len(x), -1)[y != j] for j in range(classes)])
-    # Zero in the convex hull of the z is a certificate that no w has ⟨w, z_n⟩ > 0 for all n (Gordan).
-    scale = np.linalg.norm(z, axis=1).max() or 1.0
-    weights, _ = nnls(np.vstack([z.T / scale, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=30 * len(z))
-    total = weights.sum()
-    rest = np.linalg.norm(weights @ z) / scale / total if total > 0 else np.inf
-    if rest < _TOUCHING:
-        used = int((weights > 0).sum())
-        raise DataError(
-            f"`{event.name}` can never be met: the data are not linearly separable (a convex combination of {used} samples y_n x_n is zero, to {rest:.1g}); "
-            "use `log_time`, other data or a network with hidden units."
-        )
-
-
-def _linear(network: Any) -> bool:
-    """Whether outputs are linear in x whatever the weights are."""
-    degree: dict[int, int | None] = {}
-    for node in network.nodes:
-        parts = [degree[id(arg)] for arg in node.args]
-        if None in parts:
-            return False
-        known = [part for part in parts if part is not None]
-        if node.op in ("matmul", "hadamard"):
-            degree[id(node)] = sum(known)
-        elif node.op in ("add", "sub"):
-            degree[id(node)] = known[0] if len(set(known)) == 1 else None
-        elif node.op in ("scale", "transpose", "sum", "mean") or (node.op == "activation" and node.params[0] == "identity"):
-            degree[id(node)] = known[0]
-        else:
-            degree[id(node)] = 1 if node.op == "input" else None if any(known) else 0
-    return degree[id(network.nodes[-1])] == 1
+        unreachable.refuse(event, problem, data)

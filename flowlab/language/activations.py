@@ -23,11 +23,13 @@ class Activation(ABC):
     Attributes:
         degree: k with σ(c z) = c^k σ(z) for c > 0, or None when there is none.
         kinks: points where the slope jumps; the slope *at* a kink is part of each docstring.
+        parity: 1 where σ is even, -1 where it is odd, None where it is neither or that is not known.
     """
 
     name: ClassVar[str]
     degree: ClassVar[int | float | Fraction | None] = 1
     kinks: ClassVar[tuple[float, ...]] = ()
+    parity: ClassVar[int | None] = None
     symbol: ClassVar[str] = r"\sigma"
     parameters: ClassVar[int] = 0
 
@@ -70,6 +72,7 @@ class Activation(ABC):
 class Identity(Activation):
     """z."""
 
+    parity = -1
     symbol = r"\operatorname{id}"
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
@@ -152,6 +155,7 @@ class Abs(Activation):
     """|z|, with slope -1 at z = 0."""
 
     kinks = (0.0,)
+    parity = 1
     symbol = r"\operatorname{abs}"
 
     @property
@@ -176,6 +180,7 @@ class Tanh(Activation):
     """The hyperbolic tangent; not homogeneous."""
 
     degree = None
+    parity = -1
     symbol = r"\tanh"
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:

@@ -41,6 +41,17 @@ class Loss(ABC):
         """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L); None for losses without a tail."""
         return None
 
+    def dual(self, shares: Any) -> Any:
+        """d(α) with ℓ ≥ d(α) - Σ_j α_j m_j for margins m and every α ≥ 0 (Fenchel and Young); None if not known.
+
+        Args:
+            shares: α, (N, K), one per sample and margin f_y - f_j over a wrong class, or y f.
+
+        Returns:
+            (N,); minus infinity where α is out of range.
+        """
+        return None
+
     @abstractmethod
     def margins(self, xp: Any, f: Any, y: Any) -> Any:
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
@@ -115,6 +126,9 @@ class Exponential(_Binary):
     def level(self, xp: Any, log_loss: Any) -> Any:
         return -log_loss
 
+    def dual(self, shares: Any) -> Any:
+        return (shares + _entropy(shares)).sum(axis=1)
+
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
@@ -135,6 +149,9 @@ class Logistic(_Binary):
     def level(self, xp: Any, log_loss: Any) -> Any:
         return _softplus_level(xp, log_loss)
 
+    def dual(self, shares: Any) -> Any:
+        return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
+
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
@@ -143,6 +160,12 @@ class Logistic(_Binary):
 
     def latex(self) -> str:
         return r"\log(1 + e^{-y f})"
+
+
+def _entropy(shares: Any) -> Any:
+    """-α log α, elementwise; minus infinity below zero."""
+    positive = np.where(shares > 0, shares, 1.0)
+    return np.where(shares < 0, -np.inf, -shares * np.log(positive))
 
 
 def _log_sigmoid(xp: Any, z: Any) -> Any:
@@ -239,6 +262,9 @@ class CrossEntropy(_Classes):
     def level(self, xp: Any, log_loss: Any) -> Any:
         return _softplus_level(xp, log_loss)
 
+    def dual(self, shares: Any) -> Any:
+        return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
+
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
@@ -262,6 +288,9 @@ class MulticlassExponential(_Classes):
 
     def level(self, xp: Any, log_loss: Any) -> Any:
         return -log_loss
+
+    def dual(self, shares: Any) -> Any:
+        return (shares + _entropy(shares)).sum(axis=1)
 
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         gaps, own = self._gaps(xp, f, y)

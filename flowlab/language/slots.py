@@ -25,6 +25,8 @@ class Slot:
             kink; nor where the slope could not be told by two numbers.
         degree: of the pre-activation as a polynomial in the weights, as long as no slope jumps; None where it is none.
         blocks: weight blocks that the pre-activation depends on.
+        sampled: whether the pre-activation has an entry per sample; a kink of weights themselves, as in `abs(W) @ x`,
+            has none.
     """
 
     nodes: tuple[int, ...]
@@ -34,6 +36,7 @@ class Slot:
     tracked: bool
     degree: int | None
     blocks: frozenset[str]
+    sampled: bool = True
 
 
 def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot, ...]:
@@ -57,7 +60,7 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
         degree[id(node)] = _degree(node, [degree[id(arg)] for arg in node.args])
         own = frozenset({node.params[0]}) if node.op == "weight" else frozenset()
         blocks[id(node)] = own.union(*(blocks[id(arg)] for arg in node.args))
-        if node.op == "activation" and activation_of(node.params).kinks and type_of(node).sampled:
+        if node.op == "activation" and activation_of(node.params).kinks:
             found.setdefault(keys[id(node)], []).append(node)
     slots = []
     for key, same in found.items():
@@ -66,7 +69,9 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
         smooth = bool(use) and all(user.op == "power" and user.params[0] > 1 for user in use)
         known = activation.kinks == (0.0,) and activation.degree == 1 and bool(blocks[id(argument)])
         left, right = activation.sides[0]
-        slots.append(Slot(tuple(id(n) for n in same), argument, left, right, known and not smooth, degree[id(argument)], blocks[id(argument)]))
+        tracked, sampled, own = known and not smooth, type_of(argument).sampled, id(argument)
+        names = tuple(id(n) for n in same)
+        slots.append(Slot(names, argument, left, right, tracked, degree[own], blocks[own], sampled))
     return tuple(slots)
 
 

@@ -4,9 +4,10 @@ In one mode the field is smooth: each kinked activation multiplies by a slope th
 that slide have the slope, between those of both sides, at which they stay on their kink (the Filippov velocity; for gradient flow the element of
 least norm of the Clarke subdifferential: Davis, Drusvyatskiy, Kakade and Lee, Found. Comput. Math. 20, 2020).
 
-Pairs are numbered slot by slot, samples first, units within a sample. A pair of the first layer slides along a hyperplane that does not move in the
-integrated coordinates, so its slope need not be known to step: what the slope would add is the normal part of the rate, which is taken away. Of
-deeper pairs the slopes are solved for at every state.
+Pairs are numbered slot by slot, samples first, units within a sample; of a kink of weights themselves the entries, row
+by row. A pair of the first layer slides along a hyperplane that does not move in the integrated coordinates, so its
+slope need not be known to step: what the slope would add is the normal part of the rate, which is taken away. Of deeper
+pairs the slopes are solved for at every state.
 """
 
 from collections.abc import Callable

@@ -27,7 +27,7 @@ class SmoothedField(VectorField):
     """The gradient flow of a problem with its kinks rounded off, in weight coordinates.
 
     Attributes:
-        epsilon: width of the rounding, as a part of ‖w‖‖a‖ (dimensionless).
+        epsilon: width of the rounding, as a part of ‖w‖‖a‖ (dimensionless); absolute for kinks of weights.
     """
 
     epsilon: jax.Array = eqx.field(kw_only=True)
@@ -59,7 +59,8 @@ class SmoothedField(VectorField):
                 values[id(node)] = operations[node.op]().numeric(jnp, args, types, network.type_of(node), node.params)
             else:
                 z = args[0]
-                width = self.epsilon**2 * _scale(node.args[0], values)
+                # A kink of weights themselves has nothing to be measured by, so its width is absolute.
+                width = self.epsilon**2 * (_scale(node.args[0], values) if slot.sampled else 1.0)
                 values[id(node)] = 0.5 * (slot.left + slot.right) * z + 0.5 * (slot.right - slot.left) * jnp.sqrt(z * z + width)
         out = values[id(network.expression)]
         return out if network.output_shape else out[:, None]

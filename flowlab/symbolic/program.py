@@ -103,7 +103,7 @@ class Program:
     @property
     def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
         """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines follow its nodes, equal ones made once."""
-        return tuple((v.args, v.params) for v in self.values if v.op == "activation" and v.type.sampled and activation_of(v.params).kinks)
+        return tuple((v.args, v.params) for v in self.values if v.op == "activation" and activation_of(v.params).kinks)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -35,7 +35,7 @@ REFUSED = [
     ({}, CROSSED, fl.separated(), "not linearly separable"),
     ({}, CROSSED, fl.margin_gap(0.1), "not linearly separable"),
     ({"text": "W2 @ W1 @ x"}, CROSSED, fl.separated(), "not linearly separable"),
-    ({"text": "W2 @ relu(W1 @ x)"}, TWICE, fl.separated(), "samples 0 and 2 are equal but their labels differ"),
+    ({"text": "W2 @ relu(W1 @ x)"}, TWICE, fl.separated(), "the samples 1 and 3 are equal, but their labels differ"),
     ({"decay": 0.1}, PARTED, fl.margin_gap(0.1), "weight decay"),
     ({"text": "W2 @ tanh(W1 @ x + b)"}, PARTED, fl.margin_gap(0.1), "without scaling"),
     ({"scheme": "fixed_norm", "coordinates": "polar"}, PARTED, fl.margin_gap(0.1), "keeps its norms"),
@@ -54,7 +54,7 @@ def test_what_can_never_be_met_is_refused(settings, data, until, words):
 
 def test_refusals_are_no_more_than_certain():
     """The same data where there is a way: a unit that bends, a sample less, classes of a multi-class net."""
-    planned(field("W2 @ relu(W1 @ x)"), CROSSED, fl.separated())
+    planned(field("W2 @ relu(W1 @ x + b)"), CROSSED, fl.separated())
     planned(field("W1 @ x + b"), fl.Data(np.array([[1.0], [3.0]]), np.array([-1.0, 1.0])), fl.separated())
     planned(field(), fl.Data(np.asarray(CROSSED.x)[1:], np.asarray(CROSSED.y)[1:]), fl.margin_gap(0.1))
     with pytest.raises(DataError, match="not linearly separable"):

@@ -23,7 +23,7 @@ from flowlab.lowering.field import VectorField
 _SAMPLED, _HIGHEST = 8, 12
 """Degree taken where a pre-activation is no polynomial in the state, and the highest one that is taken."""
 NOISE = 2e-14
-"""Pre-activations on the wrong side by this part of the largest one are round-off."""
+"""Pre-activations on the wrong side by this part of the largest one, or of what they are sums of, are round-off."""
 SLACK = 1e-11
 """How far a multiplier may be beyond 0 or 1 before its pair leaves."""
 
@@ -79,6 +79,20 @@ def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tupl
     return z, multipliers, answers
 
 
+def terms(field: VectorField, data: Data, y: Any) -> jax.Array:
+    """The largest product of a weight and a feature in pre-activations that are linear in both; scalar.
+
+    Where all units have come to their kinks every pre-activation is round-off, of the size of this one.
+    """
+    weights = field.weights(y)
+    found = [jnp.zeros(())]
+    for slot in field.problem.network.slots:
+        if slot.tracked and slot.degree == 1:
+            largest = jnp.max(jnp.stack([jnp.max(jnp.abs(weights[name])) for name in sorted(slot.blocks)]))
+            found.append(largest * jnp.max(jnp.abs(data.x)) if slot.sampled else largest)
+    return jnp.max(jnp.stack(found))
+
+
 def thirds(count: int) -> list[int]:
     """Which of the nodes multipliers are looked at: the start, the middle and the end."""
     return [0, count // 2, count - 1]
@@ -90,6 +104,7 @@ def suspicious(clock: Clock, field: VectorField, data: Data, states: Any) -> jax
     assert mode is not None
     z, multipliers, answers = looked_at(clock, field, data, states)
     coefficients = jnp.asarray(from_values(z.shape[0] - 1)) @ z
-    met = jnp.any(mode.side * coefficients < -NOISE * jnp.max(jnp.abs(z)))
+    start = clock.coordinates(field, jax.tree.map(lambda leaf: leaf[0], states))
+    met = jnp.any(mode.side * coefficients < -NOISE * jnp.maximum(jnp.max(jnp.abs(z)), terms(field, data, start)))
     beyond = (multipliers < -SLACK) | (multipliers > 1 + SLACK)
     return met | jnp.any(beyond | (answers > 0))

@@ -1,4 +1,4 @@
-"""Pairs of a unit and a sample at a kink: how they are numbered, and the mode of a field made from what each of them does."""
+"""Pairs of a unit and a sample at a kink, and entries of weights at theirs: their numbers, and the mode they make."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
+from flowlab.dynamics.kinks.guard import terms
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.slots import Slot
@@ -26,11 +27,19 @@ _SHARE = 100
 
 @dataclass(frozen=True)
 class Where:
-    """One pair in words: number of the tracked kink, unit and sample."""
+    """What a pair's number stands for.
+
+    Attributes:
+        slot: number of the tracked kink.
+        unit: within it; of a kink of weights themselves the number of the entry, row by row.
+        sample: -1 for a kink of weights themselves.
+        words: a sentence without its full stop.
+    """
 
     slot: int
     unit: int
     sample: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ class Pairs:
         polar = self.field.problem.coordinates == "polar"
         found = []
         for slot, shape in self.tracked:
-            plain = slot.argument.op == "matmul" and [arg.op for arg in slot.argument.args] == ["weight", "input"]
+            parts = [arg.op for arg in slot.argument.args]
+            plain = slot.argument.op == "weight" or (slot.argument.op == "matmul" and parts == ["weight", "input"])
             found.append(np.full(prod(shape), slot.degree == 1 and not self._above(slot) and (plain or not polar)))
         return np.concatenate(found)
 
@@ -101,10 +111,13 @@ class Pairs:
     def where(self, pair: int) -> Where:
         """What a number stands for."""
         at = pair
-        for i, (_, shape) in enumerate(self.tracked):
+        for i, (slot, shape) in enumerate(self.tracked):
+            if at < prod(shape) and not slot.sampled:
+                place = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
+                return Where(i, int(at), -1, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
             if at < prod(shape):
                 sample, unit = divmod(at, shape[1]) if len(shape) > 1 else (at, 0)
-                return Where(i, int(unit), int(sample))
+                return Where(i, int(unit), int(sample), f"unit {unit} is on the kink of sample {sample}")
             at -= prod(shape)
         raise IndexError(pair)
 
@@ -237,6 +250,10 @@ class Pairs:
         """Pre-activations at a state by their own signs, (P,)."""
         return np.asarray(_present(self.field, self.data, y))
 
+    def terms(self, y: Any) -> float:
+        """What round-off of pre-activations is measured by at a state (see `guard.terms`)."""
+        return float(_terms(self.field, self.data, y))
+
     def within(self, mode: Mode) -> VectorField:
         """The field in a mode."""
         return VectorField(self.field.decay, self.field.program, self.field.problem, self.field.signature, self.field.laws, mode, self.field.kept)
@@ -278,6 +295,12 @@ def _below(node: Expr) -> set[int]:
     return found
 
 
+def _named(slot: Slot) -> str:
+    """The argument of a kink of weights, in words."""
+    names = " and ".join(f"`{name}`" for name in sorted(slot.blocks))
+    return names if slot.argument.op == "weight" else f"what {names} make"
+
+
 def room(count: int, least: int = _ROOM) -> int:
     """Places kept for some number of pairs."""
     size = least
@@ -291,6 +314,9 @@ def _present(field: VectorField, data: Data, y: Any) -> jax.Array:
     network = field.problem.network
     values = network.node_values(field.weights(y), data.x)
     return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
+
+
+_terms = eqx.filter_jit(terms)
 
 
 @eqx.filter_jit

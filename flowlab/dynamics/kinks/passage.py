@@ -1,7 +1,8 @@
 """How a run passes a kink: the step that met it is looked at again, and the run goes on from the kink in another mode."""
 
 import math
-from functools import cache
+import time as watch
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.dynamics import stepping
+from flowlab.dynamics.kinks.effort import OutOfTime, compiled
 from flowlab.dynamics.kinks.record import CHATTER
 from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
 from flowlab.language.trajectory import Outcome
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 def sided(run: "Run") -> Outcome | None:
     """Give every pre-activation its side at the start; an outcome where more than one flow leaves it."""
     assert run.kinks is not None
+    run.kinks.tracker.tick = partial(_tick, run)
     try:
         y = run.kinks.begin(run.field.pack(run.state), -math.inf)
+    except OutOfTime:
+        return out_of_time(run)
     except NotUnique as why:
         return Outcome("nonunique", f"the start does not determine the flow: {why}; start from other weights.")
     except Unsettled as why:
@@ -33,6 +38,46 @@ def sided(run: "Run") -> Outcome | None:
 
 
 def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
+    """Look closer at a step that may have met a kink, within the limit on time; see `_bent`."""
+    assert run.kinks is not None
+    asked, before = watch.monotonic(), compiled()
+    run.kinks.tracker.tick = partial(_tick, run)
+    try:
+        return _bent(run, chunk)
+    except OutOfTime:
+        return out_of_time(run)
+    finally:
+        run.kinks.effort.looked_at(watch.monotonic() - asked, compiled() - before)
+
+
+def stepped(run: "Run", asked: float) -> None:
+    """Count a chunk of steps that was asked for at some time."""
+    if run.kinks is not None:
+        run.kinks.effort.stepped(watch.monotonic() - asked, len(run.kinks.tracker.sliding))
+
+
+def cause(run: "Run") -> str:
+    """What took the time of a run that follows kinks, in words; nothing for others."""
+    return "" if run.kinks is None else run.kinks.effort.cause(run.compile_seconds)
+
+
+def out_of_time(run: "Run") -> Outcome:
+    """The outcome where the limit on wall-clock time is reached."""
+    return Outcome("budget", f"the wall limit of {run.plan.wall:g} s was reached at {run.place()}{cause(run)}.")
+
+
+def out_of_steps(run: "Run") -> Outcome:
+    """The outcome where as many steps as are allowed were attempted."""
+    told = f"{run.max_steps} steps were attempted by {run.place()}{cause(run)}"
+    return Outcome("budget", f"{told}; raise `max_steps` or stop earlier.")
+
+
+def _tick(run: "Run") -> None:
+    if watch.monotonic() - run.began > run.plan.wall:
+        raise OutOfTime
+
+
+def _bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
     """Look closer at a step that may have met a kink.
 
     Returns:
@@ -46,8 +91,10 @@ def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
 
     @cache
     def look(part: float) -> Any:
+        kinks.tracker.tick()
         run.evaluations += stepping.evaluations(run.solver, run.field)
-        found = stepping.look(*args, t0, jnp.asarray(part * span), chunk.before_y, *run.tolerance, chunk.before_state)
+        # A Python number made an array by jax is of a weak type, and every program would be compiled twice.
+        found = stepping.look(*args, t0, np.asarray(part * span), chunk.before_y, *run.tolerance, chunk.before_state)
         return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
 
     none = jnp.zeros_like(chunk.accepted)
@@ -57,7 +104,7 @@ def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
         if status == stepping.RUNNING:
             accept(run, carry.t, carry.y)
         return chunk._replace(carry=carry._replace(status=jnp.asarray(status)), accepted=none)
-    s = jnp.asarray(float(t0) + meeting.part * span)
+    s = np.asarray(float(t0) + meeting.part * span)
     if run.watched:
         over = run.observed(run.clock, s, meeting.state, run.watched)[1] > 0
         if over.any():

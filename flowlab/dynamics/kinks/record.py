@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.dynamics.kinks.effort import Effort, OutOfTime
 from flowlab.dynamics.kinks.tracker import Event, Meeting, Tracker
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -22,12 +23,14 @@ class Kinks:
         tracker: sides of all pairs now.
         start: sides at the start.
         events: (log t, event) in order.
+        effort: what following them has cost.
     """
 
     def __init__(self, field: VectorField, data: Data, y: Any) -> None:
         self.tracker = Tracker(field, data, y)
         self.start = ""
         self.events: list[tuple[float, Event]] = []
+        self.effort = Effort()
         self.written = 0
         self.lately: deque[tuple[str, float]] = deque(maxlen=CHATTER + 1)
 
@@ -47,8 +50,15 @@ class Kinks:
 
         Raises:
             NotUnique: if what follows is not determined.
+            OutOfTime: if the limit on time is reached before that is known; the mode stays as it was.
         """
-        y, events = self.tracker.follow(meeting, y)
+        before = self.tracker.side.copy(), dict(self.tracker.sliding)
+        try:
+            y, events = self.tracker.follow(meeting, y)
+        except OutOfTime:
+            self.tracker.side, self.tracker.sliding = before
+            raise
+        self.effort.met += 1
         self.events += [(log_t, event) for event in events]
         self.lately += [(clock, s)] * len(events)
         return y
@@ -97,16 +107,16 @@ class Kinks:
         return {
             "kink_log_t": column([log_t for log_t, _ in self.events], float, "log t at which a pre-activation was on its kink"),
             "kink_slot": column([w.slot for w in places], int, "number of the activation with a kink, from the input on"),
-            "kink_unit": column([w.unit for w in places], int, "unit within it"),
-            "kink_sample": column([w.sample for w in places], int, "sample"),
+            "kink_unit": column([w.unit for w in places], int, "unit within it, or entry of weights"),
+            "kink_sample": column([w.sample for w in places], int, "sample; -1 for a kink of weights"),
             "kink_before": column([e.before for e in rows], np.int8, "side before: -1 left, 0 sliding, 1 right"),
             "kink_after": column([e.after for e in rows], np.int8, "side after"),
             "kink_rate_left": column([e.rate_left for e in rows], float, "rate of the pre-activation with the slope on the left, over the loss"),
             "kink_rate_right": column([e.rate_right for e in rows], float, "rate of the pre-activation with the slope on the right, over the loss"),
             "kink_multiplier": column([e.multiplier for e in rows], float, "where between both sides the slope is from then on"),
             "pair_slot": (("pair",), np.array([w.slot for w in names], dtype=int), "number of the activation with a kink"),
-            "pair_unit": (("pair",), np.array([w.unit for w in names], dtype=int), "unit within it"),
-            "pair_sample": (("pair",), np.array([w.sample for w in names], dtype=int), "sample"),
+            "pair_unit": (("pair",), np.array([w.unit for w in names], dtype=int), "unit within it, or entry of weights"),
+            "pair_sample": (("pair",), np.array([w.sample for w in names], dtype=int), "sample; -1 for a kink of weights"),
             "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start or self.now()], dtype=np.int8), "side at the start"),
             "pair_last": (("pair",), last, "side at the end"),
             "pair_multiplier": (("pair",), multipliers, "multiplier at the latest change of mode of pairs that slide at the end"),

@@ -1,6 +1,7 @@
 """The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -84,6 +85,7 @@ class Tracker:
         side: (P,) -1, 0 or 1.
         sliding: multipliers by pair, of the latest change of mode.
         places: room in the mode for pairs that slide.
+        tick: called before whatever takes a while; may raise to stop there.
     """
 
     def __init__(self, field: VectorField, data: Data, y: Any) -> None:
@@ -92,6 +94,7 @@ class Tracker:
         self.side = np.ones(self.pairs.count, dtype=int)
         self.sliding: dict[int, float] = {}
         self.places = 0, 0
+        self.tick: Callable[[], None] = lambda: None
 
     @property
     def field(self) -> VectorField:
@@ -104,9 +107,9 @@ class Tracker:
         Raises:
             NotUnique: if more than one flow leaves the start.
         """
-        z = self.pairs.current(y)
+        z, self.terms = self.pairs.current(y), self.pairs.terms(y)
         self.side = np.where(z > 0, RIGHT, LEFT)
-        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300))
+        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), self.terms, 1e-300))
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
         lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
@@ -123,6 +126,7 @@ class Tracker:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
+        self.terms = self.pairs.terms(y)
         self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         # Room once made stays: a mode of another size is another compilation.
         self.places = len(self.mode.normal), len(self.mode.deep)
@@ -146,6 +150,7 @@ class Tracker:
 
     def measured(self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pre-activations, their rates, and how those of `pairs` answer to multipliers; `slopes` has those of `pairs` on their left."""
+        self.tick()
         count, places = len(pairs), room(len(pairs))
         padded = np.zeros(places, dtype=np.int64)
         padded[:count] = pairs
@@ -165,7 +170,7 @@ class Tracker:
             look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
         """
         _, (z, multipliers, answers), _ = look(1.0)
-        noise = guard.NOISE * np.abs(z).max()
+        noise = guard.NOISE * max(float(np.abs(z).max()), self.terms)
         points = nodes(len(z) - 1)[guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
         guesses: list[Guess] = []
@@ -324,7 +329,7 @@ class Tracker:
         worst = int(np.argmax(np.diag(A)))
         where = self.pairs.where(heads[worst])
         sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
-        raise NotUnique(f"unit {where.unit} is on the kink of sample {where.sample}, which repels: {sides}, so {solutions} different flows leave it")
+        raise NotUnique(f"{where.words}, which repels: {sides}, so {solutions} different flows leave it")
 
     def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
         """Change the mode at a kink.
@@ -341,7 +346,7 @@ class Tracker:
         for pair, side in meeting.leaves.items():
             if side == REPELS:
                 where = self.pairs.where(pair)
-                raise NotUnique(f"the kink of sample {where.sample} that unit {where.unit} slides on ceases to attract and begins to repel")
+                raise NotUnique(f"{where.words}, which ceases to attract and begins to repel")
             kink = self.sliders.kinks[pair]
             if self.sliders.held:
                 # Others may hold what it lets go: it is asked with them.

@@ -38,7 +38,8 @@ class Events(Picture):
         several = len(set(slots.tolist())) > 1
         out = []
         for row, pair in enumerate(some[order].tolist()):
-            who = f"{f'{slots[pair]}: ' if several else ''}{units[pair]}, {samples[pair]}"
+            where = f"{units[pair]}, {samples[pair]}" if samples[pair] >= 0 else f"{units[pair]}"
+            who = f"{f'{slots[pair]}: ' if several else ''}{where}"
             change = np.r_[0, np.flatnonzero(np.diff(sides[:, pair])) + 1, len(sides) - 1]
             for a, b in zip(change[:-1].tolist(), change[1:].tolist(), strict=True):
                 side = {1: "on", 0: "sliding", -1: "off"}[int(sides[a, pair])]

@@ -1,0 +1,93 @@
+"""What following kinks costs a run, so that one that is slow says why."""
+
+import dataclasses
+from functools import cache
+
+import jax
+
+_SHARE = 0.1
+"""Parts of the time below this one are not named."""
+
+
+class OutOfTime(Exception):
+    """The limit on wall-clock time was reached in the middle of a kink."""
+
+
+@dataclasses.dataclass
+class Effort:
+    """Where the seconds of a run with kinks went.
+
+    Attributes:
+        looked: steps that were looked at again because they may have met a kink.
+        met: kinks that were met.
+        most: pairs that slid at once, at most.
+        at_kinks: seconds at them.
+        compiling: seconds of compilation there.
+        sliding: seconds of steps during which some pair slid.
+        free: seconds of other steps.
+    """
+
+    looked: int = 0
+    met: int = 0
+    most: int = 0
+    at_kinks: float = 0.0
+    compiling: float = 0.0
+    sliding: float = 0.0
+    free: float = 0.0
+
+    def stepped(self, seconds: float, pairs: int) -> None:
+        """Count a chunk of steps during which some number of pairs slid."""
+        self.most = max(self.most, pairs)
+        if pairs:
+            self.sliding += seconds
+        else:
+            self.free += seconds
+
+    def told(self) -> dict[str, float]:
+        """For the statistics of a run."""
+        return {name: round(value, 3) for name, value in dataclasses.asdict(self).items()}
+
+    def looked_at(self, seconds: float, compiling: float) -> None:
+        """Count a second look at a step, and how much of its time went into compilation."""
+        self.looked += 1
+        self.at_kinks += max(seconds - compiling, 0.0)
+        self.compiling += min(compiling, seconds)
+
+    def cause(self, before: float) -> str:
+        """The largest parts of the time in words, and what to do about them.
+
+        Args:
+            before: seconds of compilation elsewhere.
+        """
+        parts = [
+            (self.at_kinks, f"{self.met} kinks met"), (self.sliding, f"steps with up to {self.most} pairs sliding"),
+            (self.free, "steps between kinks"), (before + self.compiling, "compilation"),
+        ]  # fmt: skip
+        total = sum(seconds for seconds, _ in parts) or 1.0
+        named = [
+            f"{name} took {seconds / total:.0%} of the time"
+            for seconds, name in sorted(parts, reverse=True)
+            if seconds > _SHARE * total
+        ]
+        remedy = (
+            '; use fewer samples or units, or `kinks="ignore"`' if self.at_kinks + self.sliding > 0.5 * total else ""
+        )
+        return f" ({', '.join(named)}{remedy})" if named else ""
+
+
+@cache
+def _compiled() -> list[float]:
+    """Seconds of compilation in this process since the first call; jax tells whoever listens."""
+    total = [0.0]
+
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001  (jax passes it)
+        if event.endswith(("backend_compile_duration", "jaxpr_to_mlir_module_duration")):
+            total[0] += duration_secs
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return total
+
+
+def compiled() -> float:
+    """Seconds of compilation in this process, from some moment on."""
+    return _compiled()[0]
