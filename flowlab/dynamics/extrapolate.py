@@ -221,8 +221,8 @@ def _ladder(x: np.ndarray, y: np.ndarray, what: str, powers: Sequence[float], lo
 
 def _unfitted(x: np.ndarray, y: np.ndarray, degrees: int, most: int = len(WINDOWS)) -> Fits:
     windows = _windows(x)[:most] if len(x) > 1 else np.empty(0)
-    empty = [np.full((len(windows), degrees, y.shape[1]), np.nan) for _ in range(3)]
-    return Fits(*empty, np.zeros_like(empty[0]), np.zeros(degrees, dtype=int), windows, np.zeros(len(windows), dtype=int))
+    value, noise, scatter = (np.full((len(windows), degrees, y.shape[1]), np.nan) for _ in range(3))
+    return Fits(value, noise, scatter, np.zeros_like(value), np.zeros(degrees, dtype=int), windows, np.zeros(len(windows), dtype=int))
 
 
 def _soft_ladder(x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float, tried: np.ndarray = SOFT, most: int = _SOFT_WINDOWS) -> Fits:
