@@ -22,6 +22,9 @@ _BLOCKS, _AXES, _TRIED = 6, 6, 400
 _SAME = 1e-7
 """Images closer than this are one; critical points are known to about 1e-12, and the nearest different ones are further apart."""
 
+_POWERS = 64
+"""Above the order of every symmetry that is listed: seven units make cycles of at most twelve, signs and exchanges twice or four times that."""
+
 Axis = tuple[str, int]
 
 
@@ -63,7 +66,7 @@ class Images:
         if name not in self._whole and size > 1 and is_symmetry(self._swap(axes, 0)):
             found += [self._swap(axes, i) for i in range(size - 1)]
         subsets = [c for n in range(len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= _AXES else [()]
-        rest = {(w, k): np.delete(self.shapes[w], k).tolist() for w, k in axes}
+        rest = {(w, k): self._dims[w][:k] + self._dims[w][k + 1 :] for w, k in axes}
         pairs = [None, *((p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and rest[p] == rest[q])]
         for pair, signs in product(pairs, subsets):
             if (pair or signs) and is_symmetry(self._unit(0, pair, signs)):
@@ -87,15 +90,24 @@ class Images:
         return self._row(W)
 
     def _candidates(self) -> list[np.ndarray]:
-        """Exchanges of whole blocks of one shape and changes of their signs; both at once where there are few."""
+        """Exchanges of whole blocks and changes of their signs; both at once where there are few.
+
+        Dimensions are renamed by an exchange, each to one: layers that follow each other are of one shape by chance only, and are no such factors.
+        """
         names = list(self.shapes)
         if len(names) > _BLOCKS:
             return []
         W = blocks(self.layout, self._places)
-        orders = [order for order in permutations(names) if all(self.shapes[a] == self.shapes[b] for a, b in zip(names, order, strict=True))]
+        orders = [order for order in permutations(names) if self._renames(names, order)]
         signs = list(product((1, -1), repeat=len(names)))
         both = list(product(orders, signs)) if len(orders) * len(signs) <= _TRIED else [(o, signs[0]) for o in orders] + [(orders[0], s) for s in signs]
         return [self._row({a: s * W[b] for a, b, s in zip(names, order, sign, strict=True)}) for order, sign in both[1:]]
+
+    def _renames(self, names: list[str], order: tuple[str, ...]) -> bool:
+        if any(self.shapes[a] != self.shapes[b] for a, b in zip(names, order, strict=True)):
+            return False
+        pairs = {pair for a, b in zip(names, order, strict=True) for pair in zip(self._dims[a], self._dims[b], strict=True)}
+        return len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
 
     def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([np.ravel(W[name]) for name in self.shapes])
@@ -136,9 +148,18 @@ class Images:
         """One of the group, (P,): of all alike where they are listed, else a product of two generators."""
         if self.elements is not None:
             return self.elements[rng.integers(len(self.elements))]
-        generators = np.vstack([*self.of_units.values(), self.of_blocks])
+        generators = np.vstack([self._places, *self.of_units.values(), self.of_blocks])
         one, two = generators[rng.integers(len(generators), size=2)]
         return self.act(one, two)
+
+    def fixed(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The part of a row that a random symmetry leaves fixed, (P,): the mean over its powers."""
+        g = self.random(rng)
+        image, powers = self.act(g, theta), [theta]
+        while np.abs(image - theta).max() > 0 and len(powers) < _POWERS:
+            powers.append(image)
+            image = self.act(g, image)
+        return np.mean(powers, axis=0)
 
     def moved(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random image of a row, (P,)."""

@@ -24,8 +24,8 @@ _GUIDED, _FREE = 40, 60
 _LONGEST, _DAMPED = 0.3, 1e-2
 """Steps are no longer (radians, all spheres together), and shorter along eigenvectors whose curvature is small beside the gradient."""
 _ARRIVED = 1e-9
-_ASIDE, _BETWEEN, _POWERS = (0.2, 1.0), (0.3, 0.7), 64
-"""How far beside a known point (radians), where between two, and an order of symmetries that none of those listed exceeds by much."""
+_ASIDE, _BETWEEN = (0.2, 1.0), (0.3, 0.7)
+"""How far beside a known point (radians), and where between two."""
 
 
 class Ends(NamedTuple):
@@ -82,7 +82,7 @@ def begins(con: Constrained, images: Images, known: list[CriticalPoint], count: 
         row, wanted = con.random(rng), int(rng.integers(-1, top + 1))
         way = k % 4 if known else k % 2
         if way == 1:
-            row = _fixed(images, row, rng)
+            row = images.fixed(row, rng)
         elif way == 2:
             i = int(rng.integers(len(known)))
             aside = spheres.tangent(at[i], rng.normal(size=len(row)))
@@ -95,16 +95,6 @@ def begins(con: Constrained, images: Images, known: list[CriticalPoint], count: 
         rows.append(spheres.project(row) if (spheres.squares(row, row) > 1e-6).all() else con.random(rng))
         index.append(min(max(wanted, -1), top))
     return np.array(rows), np.array(index)
-
-
-def _fixed(images: Images, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The part of a row that a random symmetry leaves fixed: the mean over its powers."""
-    g = images.random(rng)
-    image, powers = images.act(g, row), [row]
-    while np.abs(image - row).max() > 0 and len(powers) < _POWERS:
-        powers.append(image)
-        image = images.act(g, image)
-    return np.mean(powers, axis=0)
 
 
 class _Parts(NamedTuple):
