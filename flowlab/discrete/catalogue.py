@@ -56,34 +56,39 @@ class Catalogue:
 
     def recognises(self, theta: np.ndarray, value: float, eigenvalues: np.ndarray) -> bool:
         """Whether an end that is not polished yet is a point that is known, or of its family; counts it there."""
-        known = self._known(theta, value, _NEAR)
-        if known is None:
-            null = np.abs(eigenvalues) <= NULL * np.abs(eigenvalues).max(initial=0.0)
-            counts = int((eigenvalues[~null] < 0).sum()), int(null.sum())
-            alike = [e for e in self.entries if e.point and not e.point.is_alone and counts == (e.point.index, e.point.nullity)]
-            outputs = self._outputs(theta) if alike else np.zeros(0)
-            known = next((e for e in alike if np.abs(e.outputs - outputs).max() <= _SAME * max(1.0, float(np.abs(outputs).max()))), None)
+        null = np.abs(eigenvalues) <= NULL * np.abs(eigenvalues).max(initial=0.0)
+        counts = int((eigenvalues[~null] < 0).sum()), int(null.sum())
+        # Outputs cost less to compare than rows modulo rotations.
+        alike = [e for e in self.entries if null.any() and e.point and not e.point.is_alone and _meet(counts, (e.point.index, e.point.nullity))]
+        outputs = self._outputs(theta) if alike else np.zeros(0)
+        known = next((e for e in alike if np.abs(e.outputs - outputs).max() <= _SAME * max(1.0, float(np.abs(outputs).max()))), None)
+        known = known if known is not None else self._known(theta, value, _NEAR)
         if known is None:
             return False
         known.found += 1
         return True
 
     def describe(self) -> None:
-        """Describe what is new, and count points of one continuous family once: the same outputs, index and number of zero modes."""
+        """Describe what is new, and count points of one continuous family once: the same outputs, and zero modes that no symmetry makes."""
         for entry in sorted((e for e in self.entries if e.point is None), key=lambda e: e.end.residual):
             point = described(self.con, self.symmetries, entry.end, entry.found)
             entry.point, entry.outputs = point, self._outputs(entry.end.theta)
-            home = None if point.is_alone else next((other for other in self.entries if other is not entry and self._one_family(entry, other)), None)
-            if home is None:
+            homes = [] if point.is_alone else [other for other in self.entries if other is not entry and self._one_family(entry, other)]
+            if not homes:
                 entry.characteristic = euler.of_point(self.con, self.symmetries, point, entry.end)
-            else:
-                home.found += entry.found
-                self.entries.remove(entry)
+                continue
+            # Pieces that meet are one set, told by the point that most of it goes down from; its characteristic is known where it is one piece alone.
+            whole = [*homes, entry]
+            kept = min(whole, key=lambda e: e.point.index if e.point else 0)
+            kept.found = sum(e.found for e in whole)
+            if len({e.point.nullity for e in whole if e.point}) > 1:
+                kept.characteristic = None
+            self.entries = [e for e in self.entries if e is kept or e not in whole]
 
     @staticmethod
     def _one_family(entry: Entry, other: Entry) -> bool:
         a, b = entry.point, other.point
-        if a is None or b is None or b.is_alone or (a.index, a.nullity, a.kinks) != (b.index, b.nullity, b.kinks):
+        if a is None or b is None or b.is_alone or a.kinks != b.kinks or not _meet((a.index, a.nullity), (b.index, b.nullity), bool(a.kinks)):
             return False
         return bool(np.abs(entry.outputs - other.outputs).max() <= _VALUE * max(1.0, float(np.abs(entry.outputs).max())))
 
@@ -104,3 +109,8 @@ class Catalogue:
         if self.con.bends or any(e.characteristic is None for e in self.entries):
             return None
         return sum((-1) ** e.point.index * (e.characteristic or 0) for e in self.entries if e.point)
+
+
+def _meet(a: tuple[int, int], b: tuple[int, int], kinks: bool = False) -> bool:
+    """Whether sets with these (index, zero modes) may be one: smooth sets of one dimension have one index, others meet where they are singular."""
+    return a == b or (not kinks and a[1] != b[1])
