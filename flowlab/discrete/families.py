@@ -228,10 +228,11 @@ class Penalties(Family):
         eye, found = np.eye(self.loss.size), [np.zeros(self.loss.size)]
         down = [self.descend(p, rng) for _ in range(max(1, starts // 4))]
         size = max(1.0, *(float(np.linalg.norm(u)) for u in down))
+        exact: Any = lambda u: self.hessian(u, p, eye)  # noqa: E731
         for k in range(starts - len(down)):
             begin = size * rng.uniform(0.2, 1.5) * rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
             begin = self.symmetries.images.fixed(begin, rng) if k % 2 else begin
-            down.append(least_squares(lambda u: self.gradient(u, p), begin, lambda u: self.hessian(u, p, eye), method="lm", xtol=1e-15, gtol=1e-15).x)
+            down.append(least_squares(lambda u: self.gradient(u, p), begin, exact, method="lm", xtol=1e-15, gtol=1e-15).x)
         ends = [u for u in [found.pop(), *down] if np.linalg.norm(self.gradient(u, p)) <= _NEAR * self.measure(u, p)]
         values = [self.value(u, p) for u in ends]
         for k in [0, *(1 + np.argsort(values[1:]))] if ends else ():

@@ -54,14 +54,14 @@ def saddles(con: Constrained, rows: np.ndarray, index: np.ndarray) -> Ends:
         up = np.arange(parts.eigenvalues.shape[1]) < index[:, None]
         led = guided & (k < _GUIDED)
         size = np.abs(parts.eigenvalues)
-        turned = np.where(led[:, None], np.where(up, -size, size), parts.eigenvalues)
+        turned = np.where(np.asarray(led)[:, None], np.where(up, -size, size), parts.eigenvalues)
         length = np.linalg.norm(parts.slopes, axis=1)
         damped = size**2 + (np.where(led, _DAMPED, damping) * length * size.max(axis=1, initial=0.0))[:, None]
         steps = np.einsum("bpm,bm->bp", parts.vectors, -parts.slopes * turned / np.maximum(damped, 1e-300))
         steps *= np.minimum(1.0, _LONGEST / np.maximum(np.linalg.norm(steps, axis=1), 1e-300))[:, None]
         moved = con.spheres.project(rows + np.where(active[:, None], steps, 0.0))
         there = _parts(con, moved)
-        ok = np.isfinite(there.residuals) & (led | (there.residuals < parts.residuals)) & active
+        ok: np.ndarray = np.isfinite(there.residuals) & (led | (there.residuals < parts.residuals)) & active
         damping = np.clip(np.where(led, damping, np.where(ok, 0.2 * damping, 4.0 * damping)), 1e-12, 1e12)
         rows = np.where(ok[:, None], moved, rows)
         parts = _Parts(*(np.where(ok.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(there, parts, strict=True)))
@@ -112,7 +112,7 @@ def _parts(con: Constrained, rows: np.ndarray) -> _Parts:
     basis = spheres.basis(rows)
     lam = spheres.spread(spheres.squares(rows, g))
     M = np.swapaxes(basis, 1, 2) @ (H @ basis - lam[:, :, None] * basis)
-    bad = ~np.isfinite(M).all(axis=(1, 2))
+    bad = np.asarray(~np.isfinite(M).all(axis=(1, 2)))
     M[bad] = 0.0
     sizes, turns = np.linalg.eigh(0.5 * (M + np.swapaxes(M, 1, 2)))
     vectors = basis @ turns

@@ -264,7 +264,7 @@ class Symmetries:
         found = images.generated(np.vstack([*others, images.of_blocks]), _COSETS)
         found = images.generated(images.of_blocks, _COSETS) if found is None else found
         row, kept = self._row(self.trials[0]), list[np.ndarray]()
-        for g in found if found is not None else images.generated(images.of_blocks[:0], 1):
+        for g in found if found is not None else np.arange(1, 1 + len(row))[None]:
             image = np.sign(g) * row[np.abs(g) - 1]
             if all(self._apart(np.sign(k) * row[np.abs(k) - 1], image) > 1e-6 for k in kept):
                 kept.append(g)
