@@ -70,7 +70,8 @@ def points_record(points: CriticalPoints, **more: Any) -> dict[str, Any]:
     data = {"name": points.data.name, "sha256": points.data.sha256()}
     listed = [p.to_dict() for p in points]
     told = {"points": listed, "starts": points.starts, "lost": points.lost, "rho": rho, "problem": points.problem.describe(), "data": data}
-    return {**told, "versions": versions(), **more}
+    count = {k: getattr(points, k) for k in ("euler_sum", "euler_characteristic", "complete")}
+    return {**told, **count, "versions": versions(), **more}
 
 
 def _json(record: dict[str, Any], path: Path) -> Path:

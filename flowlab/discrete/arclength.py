@@ -19,6 +19,8 @@ from flowlab.discrete.families import Family
 NULL = 1e-6
 """Eigenvalues below this share of the largest are zero."""
 _SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
+_PUSH = 1e-3
+"""At the middle of a pitchfork the push falls to the share of a step to which it is located, 1e-6 or less; at a fold it stays as it is."""
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
 _FIRST, _SHORTEST, _LONGEST, _CORNER, _MIDWAY, _NOISE = 0.02, 1e-7, 0.2, 1e-5, 0.01, 1e-6
@@ -83,6 +85,8 @@ class Crossing:
         is_fold: whether the curve turns here.
         is_jump: whether second derivatives jump, so that eigenvalues change sign without vanishing, or the curve has a corner.
         before, after: index on either side.
+        turns: where the curve turns in p at a point that others may pass through, the side in p that it lies on, 1.0 or -1.0; else 0.0.
+        beyond: the next point of the curve, where it turns so.
     """
 
     spot: Spot
@@ -91,6 +95,8 @@ class Crossing:
     is_jump: bool
     before: int
     after: int
+    turns: float = 0.0
+    beyond: Spot | None = None
 
 
 def newton(
@@ -312,14 +318,22 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         count = max(1, sum(not fold for _, fold in group), here.nullity - min(a.nullity, b.nullity))
         order = np.argsort(np.abs(here.eigenvalues))[:count]
         jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL / NULL * here.zero)
-        # At a fold one eigenvalue vanishes with the turn; where more do, other curves pass through as well.
-        is_fold = count == 1 and any(fold for _, fold in group) and not jumps
-        if not (is_fold or jumps):
+        # At a fold one eigenvalue vanishes with the turn; where more do, or the equations are dependent, other curves pass through as well.
+        turned = any(fold for _, fold in group) and not jumps
+        is_fold = turned and count == 1 and not _dependent(family, a, b, here, here.vectors[:, order[0]])
+        side = float(np.copysign(1.0, a.p + b.p - 2.0 * here.p)) if turned and not is_fold else 0.0
+        if not (is_fold or jumps or side):
             # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the known one comes from its neighbours.
             B = family.basis(here.u)
             here = replace(here, along=_tangent(_matrix(family, here.u, here.p, B), B, a.along + b.along, _BRANCHING))
-        found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index))
+        found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index, side, b if side else None))
     return found
+
+
+def _dependent(family: Family, a: Spot, b: Spot, here: Spot, null: np.ndarray) -> bool:
+    """Whether the parameter does not push along the kernel where a curve turns, as at the middle of a pitchfork; at a fold it does, as beside it."""
+    push = [abs(float(null @ family.slope(s.u, s.p))) for s in (a, here, b)]
+    return push[1] <= _PUSH * max(push[0], push[2])
 
 
 def _root(f: Callable[[float], float], span: float) -> float:

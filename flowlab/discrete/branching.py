@@ -16,6 +16,8 @@ from flowlab.discrete.families import Family
 _ASIDE = (0.05, 0.02, 0.005, 0.0012)
 _DRAWS = 8
 _SAME = 1e-5
+_RANK = 1e-8
+"""Curvatures below this share of the largest do not move critical points; those of the kernel are located to about as much."""
 
 
 @dataclass(frozen=True)
@@ -57,33 +59,48 @@ def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[D
     """
     here, k = at.spot, at.kernel.shape[1]
     # The known curve leaves along its tangent: what of the kernel lies along it is taken out where it is alone.
-    tangent = here.along
     draws = [np.ones(1), -np.ones(1)] if k == 1 else _unit(np.vstack([np.eye(k), -np.eye(k), rng.normal(size=(_DRAWS * k, k))]))
+    stem = _stem(family, at)
     found: list[Departure] = []
-    for c in draws:
-        n = np.r_[at.kernel @ c, 0.0]
-        n -= (n @ tangent) * tangent
-        if np.linalg.norm(n) < 1e-3:
+    for n, alone in [(np.r_[at.kernel @ c, 0.0], k == 1) for c in draws] + [(stem, True), (-stem, True)]:
+        way = n - (n @ here.along) * here.along
+        if np.linalg.norm(way) < 1e-3:
             continue
-        n /= np.linalg.norm(n)
-        for delta in _ASIDE:
-            one = _place(family, at, n, delta)
-            # In a kernel of more dimensions from the place that was found, or another curve might be met.
-            back = n if one is None or k == 1 else _unit(np.r_[one[0] - here.u, 0.0])
-            half = _place(family, at, back, 0.5 * delta) if one is not None else None
-            if one is not None and half is not None:
-                u, p, residual = one
-                away = np.r_[u - here.u, p - here.p]
-                new = Departure(spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p)
-                # Any draw finds another point of a flat set.
-                if not any((new.is_flat and old.is_flat) or same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
-                    found.append(new)
-                break
+        new = _departure(family, at, way / np.linalg.norm(way), alone)
+        # Any draw finds another point of a flat set.
+        if new is not None and not any((new.is_flat and old.is_flat) or same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
+            found.append(new)
     return found
 
 
-def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[np.ndarray, float, float] | None:
-    """A zero at distance δ from the branch point: along n where the kernel is one direction, else anywhere on the sphere in the kernel."""
+def _stem(family: Family, at: Crossing) -> np.ndarray:
+    """The direction across the kernel in which critical points move with the parameter, (P + 1,)."""
+    here = at.spot
+    B = family.basis(here.u)
+    H, push = family.hessian(here.u, here.p, B), B.T @ family.slope(here.u, here.p)
+    kernel = B.T @ at.kernel
+    move = -np.linalg.pinv(H - kernel @ (kernel.T @ H), rcond=_RANK) @ push
+    move -= kernel @ (kernel.T @ move)
+    return _unit(np.r_[B @ move, 1.0])
+
+
+def _departure(family: Family, at: Crossing, n: np.ndarray, alone: bool) -> Departure | None:
+    """The curve that leaves along n, from the largest distance at which it is found, and half of that; anywhere in the kernel where n is not alone."""
+    here = at.spot
+    for delta in _ASIDE:
+        one = _place(family, at, n, delta, alone)
+        # In a kernel of more dimensions from the place that was found, or another curve might be met.
+        back = n if one is None or alone else _unit(np.r_[one[0] - here.u, 0.0])
+        half = _place(family, at, back, 0.5 * delta, alone) if one is not None else None
+        if one is not None and half is not None:
+            u, p, residual = one
+            away = np.r_[u - here.u, p - here.p]
+            return Departure(spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p)
+    return None
+
+
+def _place(family: Family, at: Crossing, n: np.ndarray, delta: float, alone: bool) -> tuple[np.ndarray, float, float] | None:
+    """A zero at distance δ from the branch point: along n where it is alone, else anywhere on the sphere in the kernel."""
     here, kernel = at.spot, at.kernel
 
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
@@ -96,9 +113,9 @@ def _place(family: Family, at: Crossing, n: np.ndarray, delta: float) -> tuple[n
 
     u, p = family.project(here.u + delta * n[:-1]), here.p + delta * n[-1]
     push = float(n[:-1] @ family.slope(u, p))
-    if kernel.shape[1] > 1 and push:
+    if not alone and push:
         p -= float(np.clip(n[:-1] @ family.gradient(u, p) / push, -delta, delta))
-    u, p, residual, _ = newton(family, u, p, sphere if kernel.shape[1] > 1 else plane)
+    u, p, residual, _ = newton(family, u, p, plane if alone else sphere)
     away = float(np.hypot(np.linalg.norm(u - here.u), p - here.p))
     return (u, p, residual) if residual <= family.resolution(p) and 0.5 * delta <= away <= 4.0 * delta else None
 
@@ -114,7 +131,8 @@ def kind(at: Crossing, found: list[Departure]) -> str:
 
     Several of them joined by "and" where curves of both sorts leave.
 
-    A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point.
+    A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point. It is the
+    same whether it is come upon along that curve or along a branch, which turns there.
     """
     if at.is_fold or at.is_jump:
         return "fold" if at.is_fold else "jump"
@@ -122,14 +140,24 @@ def kind(at: Crossing, found: list[Departure]) -> str:
         return "crossing"
     leaning = [d for d in found if not d.is_vertical]
     words = ["vertical"] if len(leaning) < len(found) else []
+    if at.turns:
+        stems, others = [d for d in leaning if d.order < 1.5], [d for d in leaning if d.order >= 1.5]
+        old = {float(np.sign(d.offset)): d.spot.index for d in stems}
+        branches = [(at.turns, at.before), *((float(np.sign(d.offset)), d.spot.index) for d in others)]
+        stable = [index < old[side] for side, index in branches if side in old]
+        return " and ".join([*words, _pitchfork(stable)] if stable else words or ["crossing"])
     if leaning and min(d.order for d in leaning) < 1.5:
         words.append("transcritical")
     elif leaning:
         rising = bool(at.spot.along[-1] > 0)
         index = [at.after if (d.offset > 0) == rising else at.before for d in leaning]
         stable = [d.spot.index < old for d, old in zip(leaning, index, strict=True)]
-        words.append(f"{'supercritical' if all(stable) else 'subcritical' if not any(stable) else 'mixed'} pitchfork")
+        words.append(_pitchfork(stable))
     return " and ".join(words)
+
+
+def _pitchfork(stable: list[bool]) -> str:
+    return f"{'supercritical' if all(stable) else 'subcritical' if not any(stable) else 'mixed'} pitchfork"
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

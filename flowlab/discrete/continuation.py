@@ -6,32 +6,32 @@ that they may turn; at branch points the others are switched to. What passes uns
 step, and curves that meet none of those that were followed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import array, expects
+from flowlab.core.arguments import array, count, expects
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
 from flowlab.core.seeds import checked_seed
-from flowlab.discrete.arclength import Crossing, Spot, at_parameter, crossings, follow, spot
+from flowlab.discrete.arclength import Crossing, Spot, at_parameter, spot
 from flowlab.discrete.branching import Departure, departures, kind, same
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import CriticalPoint
 from flowlab.discrete.families import Family, Norms, Penalties
+from flowlab.discrete.tracing import on, section, trace
 from flowlab.discrete.trust import minimize
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 
-_POINTS, _BRANCHES, _UPRIGHT, _FAR = 1000, 24, 3.0, 1e4
+_POINTS, _BRANCHES = 1000, 48
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,11 @@ class Branch:
     """A curve of critical points: its points in order, the event it left (none for the first), and why it ended.
 
     Attributes:
-        end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"`, `"far"` (weights grew beyond three times those at the beginning without
-            a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical points fill more than a curve, or
-            cannot be told from such: curvatures are below a millionth of the largest), or `"lost"`: no step however short succeeded.
+        end: `"end"` (of the range, far side), `"begin"` (near side), `"closed"` (back where it began, or at an image of that under a symmetry),
+            `"branch point"` (it turns there, and what lies beyond is a branch of its own or an image of this one), `"far"` (weights grew beyond three
+            times those at the beginning without a change of the parameter, or ten thousand times with one), `"budget"` (of points), `"flat"` (critical
+            points fill more than a curve, or cannot be told from such: curvatures are below a millionth of the largest), or `"lost"`: no step however
+            short succeeded.
     """
 
     spots: tuple[Spot, ...]
@@ -101,11 +103,18 @@ class Continuation:
         return self.family.problem
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
-        """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10."""
+        """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew, to a residual of 1e-10.
+
+        Images under symmetries of the network, such as mirror images, count once.
+        """
         if isinstance(parameter, bool) or not isinstance(parameter, Real) or not np.isfinite(parameter):
             raise LanguageError(f"`parameter={parameter!r}` is no value of {self.name}; use a finite number.")
         chosen = self.branches if branch is None else [self._branch(branch)]
-        return [self.family.weights(u, parameter) for of in chosen for u in section(self.family, of.spots, parameter)]
+        found: list[np.ndarray] = []
+        for u in (u for of in chosen for u in section(self.family, of.spots, parameter)):
+            if not any(same(self.family, u, parameter, v, parameter) for v in found):
+                found.append(u)
+        return [self.family.weights(u, parameter) for u in found]
 
     def _branch(self, number: int) -> Branch:
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self.branches):
@@ -211,8 +220,8 @@ def norm_path(
 
 def penalty_path(
     problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
-    widths: Mapping[str, int] | None = None,
-    logarithmic: bool = False, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
+    widths: Mapping[str, int] | None = None, logarithmic: bool = False, starts: int = 16,
+    seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
 
@@ -220,11 +229,13 @@ def penalty_path(
         problem: network and loss, without decay of its own.
         data: samples.
         penalties: first and last ω.
-        start: weights near a critical point at the first ω; by default what a descent from small random weights finds.
+        start: weights near a critical point at the first ω, whose curve alone is followed, with what leaves it. By default curves begin at the origin,
+            where it is critical, and at all critical points that searches find at both ends, so that the direction of the path does not matter.
         widths: rows of hidden blocks.
         logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
-        seed: of the descent.
-        switch: whether curves that leave branch points are followed too.
+        starts: how many searches there are at each end.
+        seed: of the searches.
+        switch: whether more than one curve is followed; without it that of a minimum at the first ω, where no start is given.
         longest: steps are at most so long in (W, parameter); by default 0.2, or a hundredth of the range where that is more.
         points: at most so many on a curve.
 
@@ -239,22 +250,13 @@ def penalty_path(
     if any(slot.tracked for slot in problem.network.slots):
         raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
     p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
-    first = family.row(start) if start is not None else family.descend(p, np.random.default_rng(checked_seed(seed)))
-    return _continue(family, first, p, q, seed, switch, longest, points)
-
-
-def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
-    """Rows at which a curve passes a parameter, solved for anew; distinct."""
-    found: list[np.ndarray] = []
-    spots = list(spots)
-    for a, b in pairwise(spots):
-        if (a.p - p) * (b.p - p) > 0 or a.p == b.p:
-            continue
-        share = (p - a.p) / (b.p - a.p)
-        u, residual = at_parameter(family, family.project(a.u + share * (b.u - a.u)), p)
-        if residual <= family.resolution(p) and not any(np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found):
-            found.append(u)
-    return found
+    starts = count("starts", starts, 1, 16)
+    rng = np.random.default_rng(checked_seed(seed))
+    if start is not None or not switch:
+        first = family.row(start) if start is not None else family.descend(p, rng)
+        return _continue(family, first, p, q, seed, switch, longest, points)
+    first, *others = [(u, at) for at in (p, q) for u in family.critical(at, starts, rng)] or [(family.descend(p, rng), p)]
+    return _continue(family, *first, q if first[1] == p else p, seed, switch, longest, points, others=others)
 
 
 def _widths(problem: Problem, start: Mapping[str, Any]) -> dict[str, int]:
@@ -277,7 +279,11 @@ def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     return low, high
 
 
-def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float | None, points: int) -> Continuation:
+def _continue(
+    family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float | None, points: int, *,
+    others: Sequence[tuple[np.ndarray, float]] = (),
+) -> Continuation:  # fmt: skip
+    """Follow the curve through a critical point at p, then those through others that lie on none of the curves before, and all that leaves them."""
     require_x64("continuation")
     longest = max(0.2, 0.01 * abs(q - p)) if longest is None else longest
     for name, value in (("longest", longest), ("points", points)):
@@ -286,15 +292,15 @@ def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, 
     u, residual = at_parameter(family, first, p)
     if not residual <= family.resolution(p):
         raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`.")
-    ahead = np.r_[np.zeros(len(u)), np.copysign(1.0, q - p)]
     rng, events = np.random.default_rng([seed, 7]), list[Event]()
-    todo: list[tuple[Spot, Spot | None, int | None]] = [(spot(family, u, p, residual, ahead, 0.0), None, None)]
+    todo: list[tuple[Spot, Spot | None, int | None]] = [(_begin(family, u, p, q), None, None)]
+    left = [_begin(family, v, at, p + q - at) for v, at in others]
     branches: list[Branch] = []
-    while todo and len(branches) < _BRANCHES:
-        begin, root, event = todo.pop(0)
-        if root is not None and any(_on(family, begin, branch.spots) for branch in branches):
+    while (todo or left) and len(branches) < _BRANCHES:
+        begin, root, event = todo.pop(0) if todo else (left.pop(0), None, None)
+        if branches and (root is not None or not todo) and any(on(family, begin, branch.spots) for branch in branches):
             continue
-        spots, found, end = _trace(family, begin, root, (p, q), longest, int(points))
+        spots, found, end = trace(family, begin, root, (p, q), longest, int(points))
         number = len(branches)
         branches.append(Branch(tuple(spots), event, end))
         if event is not None:
@@ -306,9 +312,16 @@ def _continue(family: Family, first: np.ndarray, p: float, q: float, seed: int, 
             leaving = departures(family, crossing, rng) if not (crossing.is_fold or crossing.is_jump) else []
             events.append(_event(crossing, leaving, number))
             if switch:
-                todo += [(d.spot, crossing.spot, len(events) - 1) for d in leaving]
-    settings = {"from": p, "to": q, "seed": seed, "switch": switch, "longest": longest, "points": points, "unfollowed": len(todo)}
+                beyond = [crossing.beyond] if crossing.beyond is not None else []
+                todo += [(start, crossing.spot, len(events) - 1) for start in [*(d.spot for d in leaving), *beyond]]
+    settings = {"from": p, "to": q, "seed": seed, "switch": switch, "longest": longest, "points": points, "unfollowed": len(todo) + len(left)}
     return Continuation(tuple(branches), tuple(events), _dataset(family, branches), family.name, family, {**provenance(), "settings": settings})
+
+
+def _begin(family: Family, u: np.ndarray, p: float, q: float) -> Spot:
+    """A critical point at p with its tangent on the way to q."""
+    u, residual = at_parameter(family, u, p)
+    return spot(family, u, p, residual, np.r_[np.zeros(len(u)), np.copysign(1.0, q - p)], 0.0)
 
 
 def _event(at: Crossing, leaving: list[Departure], branch: int) -> Event:
@@ -318,64 +331,6 @@ def _event(at: Crossing, leaving: list[Departure], branch: int) -> Event:
 
 def _led(event: Event, branch: int) -> Event:
     return Event(event.kind, event.parameter, event.branch, (*event.leads_to, branch), event.multiplicity, event.index, event.residual, event._spot)
-
-
-def _trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, float], longest: float, points: int) -> tuple[list[Spot], list[Crossing], str]:
-    spots, found = ([begin] if root is None else [root, begin]), list[Crossing]()
-    low, high = min(span), max(span)
-    far = (_UPRIGHT if begin.upright else _FAR) * (1.0 + float(np.linalg.norm(begin.u)))
-    if begin.nullity > begin.upright:
-        return spots, found, "flat"
-    for here in follow(family, begin, longest):
-        before = spots[-1]
-        if not low <= here.p <= high:
-            # The curve is cut where it leaves the range.
-            edge = low if here.p < low else high
-            share = (edge - before.p) / (here.p - before.p)
-            u, residual = at_parameter(family, family.project(before.u + share * (here.u - before.u)), edge)
-            if residual <= family.resolution(edge):
-                here = spot(family, u, edge, residual, before.along, before.length + share * (here.length - before.length))
-                _append(family, spots, found, here)
-            return spots, found, "end" if edge == span[1] else "begin"
-        _append(family, spots, found, here)
-        if here.nullity > here.upright and before.nullity > before.upright and before is not root:
-            return spots, found, "flat"
-        if np.linalg.norm(here.u) > far:
-            return spots, found, "far"
-        if len(spots) >= points:
-            return spots, found, "budget"
-        if len(spots) > 10 and _between(begin, before, here):
-            return spots, found, "closed"
-    return spots, found, "lost"
-
-
-def _append(family: Family, spots: list[Spot], found: list[Crossing], here: Spot) -> None:
-    """One more point, and before it the events on the way to it, which are points of the curve themselves."""
-    on_the_way = crossings(family, spots[-1], here)
-    found += on_the_way
-    spots += [*(c.spot for c in on_the_way), here]
-
-
-def _between(begin: Spot, a: Spot, b: Spot) -> bool:
-    """Whether the curve has come back to where it began."""
-    chord = np.r_[b.u - a.u, b.p - a.p]
-    back = np.r_[begin.u - a.u, begin.p - a.p]
-    share = float(chord @ back) / float(chord @ chord)
-    return 0 <= share <= 1 and bool(np.linalg.norm(back - share * chord) < 0.05 * np.linalg.norm(chord))
-
-
-def _on(family: Family, here: Spot, spots: tuple[Spot, ...]) -> bool:
-    """Whether a point lies on a curve, modulo symmetry."""
-    if here.upright:
-        return any(_between_orbits(family, here, a, b) for a, b in pairwise(spots))
-    return any(same(family, here.u, here.p, u, here.p) for u in section(family, spots, here.p))
-
-
-def _between_orbits(family: Family, here: Spot, a: Spot, b: Spot) -> bool:
-    if abs(a.p - here.p) > 1e-9 or abs(b.p - here.p) > 1e-9:
-        return False
-    chord = float(np.linalg.norm(b.u - a.u))
-    return family.symmetries.distance(here.u, a.u) <= chord and family.symmetries.distance(here.u, b.u) <= chord
 
 
 def _dataset(family: Family, branches: list[Branch]) -> xr.Dataset:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import least_squares, minimize
 
 from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
@@ -25,6 +25,10 @@ from flowlab.language.state import State, initial_state
 
 _ORBIT = 1e-6
 """An orbit whose tangent vectors are shorter, in units of weights, is a point."""
+
+
+_NEAR, _NULL = 1e-7, 1e-6
+"""Ends of searches with a larger relative gradient are no critical points; curvatures below that share of the largest are zero."""
 
 
 class Family(ABC):
@@ -214,6 +218,32 @@ class Penalties(Family):
         begin = rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
         slopes: Any = {"jac": lambda u: self.gradient(u, p), "hess": lambda u: self.hessian(u, p, eye)}
         return minimize(lambda u: self.value(u, p), begin, method="trust-exact", options={"gtol": 1e-10}, **slopes).x
+
+    def critical(self, p: float, starts: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Critical points at p, distinct modulo symmetry, (P,) each: the origin, where it is one, and what searches end at, by growing objective.
+
+        A quarter of the searches go down; the others look for zeros of the gradient, every second of them among what a symmetry leaves fixed. Of points
+        that are not isolated one is kept for every value of the objective.
+        """
+        eye, found = np.eye(self.loss.size), [np.zeros(self.loss.size)]
+        down = [self.descend(p, rng) for _ in range(max(1, starts // 4))]
+        size = max(1.0, *(float(np.linalg.norm(u)) for u in down))
+        exact: Any = lambda u: self.hessian(u, p, eye)  # noqa: E731
+        for k in range(starts - len(down)):
+            begin = size * rng.uniform(0.2, 1.5) * rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
+            begin = self.symmetries.images.fixed(begin, rng) if k % 2 else begin
+            down.append(least_squares(lambda u: self.gradient(u, p), begin, exact, method="lm", xtol=1e-15, gtol=1e-15).x)
+        ends = [u for u in [found.pop(), *down] if np.linalg.norm(self.gradient(u, p)) <= _NEAR * self.measure(u, p)]
+        values = [self.value(u, p) for u in ends]
+        for k in [0, *(1 + np.argsort(values[1:]))] if ends else ():
+            basis = self.basis(ends[k])
+            curvatures = np.abs(np.linalg.eigvalsh(self.hessian(ends[k], p, basis)))
+            isolated = curvatures.min(initial=np.inf) > _NULL * curvatures.max(initial=0.0)
+            scale = 1.0 + float(np.linalg.norm(ends[k]))
+            alike = [u for u in found if abs(self.value(u, p) - values[k]) <= 1e-9 * max(1.0, abs(values[k]))]
+            if not any(not isolated or self.symmetries.distance(u, ends[k]) <= 1e-5 * scale for u in alike):
+                found.append(ends[k])
+        return found
 
     @cached_property
     def _typical(self) -> float:

@@ -58,12 +58,12 @@ class Spheres:
         return State(rho={k: jnp.asarray(r) for k, r in self.rho.items()}, V=V, per=self.per)
 
     def squares(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """⟨a, b⟩ on every sphere, (K,)."""
-        return np.add.reduceat(a * b, self._starts)
+        """⟨a, b⟩ on every sphere, (..., K)."""
+        return np.add.reduceat(a * b, self._starts, axis=-1)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """A value per sphere, (K,), as a value per coordinate, (P,)."""
-        return np.repeat(values, self._sizes)
+        """A value per sphere, (..., K), as a value per coordinate, (..., P)."""
+        return np.repeat(values, self._sizes, axis=-1)
 
     def project(self, theta: np.ndarray) -> np.ndarray:
         """The nearest row of unit norm on every sphere."""
@@ -80,19 +80,17 @@ class Spheres:
         return rows
 
     def basis(self, theta: np.ndarray) -> np.ndarray:
-        """An orthonormal basis of the tangent space at θ, (P, P - K), by one Householder reflection per sphere."""
-        columns = []
-        for k in range(self.count):
-            at = np.flatnonzero(self.owner == k)
-            if len(at) == 1:
-                continue
-            u = theta[at].copy()
-            u[0] += np.copysign(1.0, u[0])
-            reflection = np.eye(len(at)) - 2.0 * np.outer(u, u) / (u @ u)
-            part = np.zeros((len(theta), len(at) - 1))
-            part[at] = reflection[:, 1:]
-            columns.append(part)
-        return np.hstack(columns) if columns else np.zeros((len(theta), 0))
+        """An orthonormal basis of the tangent space at θ, (P, P - K), by one Householder reflection per sphere; of many rows (..., P) at once too."""
+        found = np.zeros((*theta.shape, theta.shape[-1] - self.count))
+        at = 0
+        for first, size in zip(self._starts, self._sizes, strict=True):
+            u = theta[..., first : first + size].copy()
+            u[..., 0] += np.copysign(1.0, u[..., 0])
+            scale = 2.0 / (u * u).sum(axis=-1)
+            part = np.eye(size) - scale[..., None, None] * u[..., :, None] * u[..., None, :]
+            found[..., first : first + size, at : at + size - 1] = part[..., 1:]
+            at += size - 1
+        return found
 
 
 def blocks(layout: Layout, theta: Any) -> dict[str, Any]:

@@ -9,67 +9,26 @@ such changes keep them together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from flowlab.discrete.dimension import Dimension
+from flowlab.discrete.images import Images
 from flowlab.discrete.spheres import Layout, blocks
 from flowlab.language.network import Network
 
 _SAME, _ASIDE = 1e-10, 1e-3
 _TURNS = 20
+_COSETS = 64
+"""Symmetries of whole blocks beyond so many are left out of distances."""
 _PARALLEL = 1e-7
 """Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
 _MET = 1e-9
 """So do units that are apart by less of the largest unit; kinks are met no better."""
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """A hidden dimension.
-
-    Attributes:
-        name: as in the shapes of the network.
-        size: number of units, h.
-        axes: the (block, axis) pairs on which it acts.
-        rotations: whether every rotation of the units leaves the function as it is; else permutations do.
-        signs: sets of axes on which the sign of one unit may be changed.
-        splits: whether units that point the same way may share their weight.
-        scalings: powers of c, one per axis, by which the weights of one unit may be multiplied, (M, axes).
-        exchanges: pairs of axes whose weights of one unit may change places, as those of two factors may.
-    """
-
-    name: str
-    size: int
-    axes: tuple[tuple[str, int], ...]
-    rotations: bool
-    signs: tuple[frozenset[tuple[str, int]], ...]
-    splits: bool
-    scalings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    exchanges: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
-
-    def exchanged(self, W: Mapping[str, np.ndarray], pair: tuple[tuple[str, int], tuple[str, int]], units: list[int]) -> dict[str, np.ndarray]:
-        """Weights after those of some units changed places on two axes."""
-        out = {k: np.array(v) for k, v in W.items()}
-        (a, i), (b, j) = pair
-        one, two = (np.moveaxis(out[name], axis, 0) for name, axis in ((a, i), (b, j)))
-        one[units], two[units] = two[units].copy(), one[units].copy()
-        return out
-
-    def units(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
-        """All weights of every unit, (h, M)."""
-        return np.hstack([np.moveaxis(W[block], axis, 0).reshape(self.size, -1) for block, axis in self.axes])
-
-    def act(self, W: Mapping[str, np.ndarray], Q: np.ndarray, axes: frozenset[tuple[str, int]] | None = None) -> dict[str, np.ndarray]:
-        """Weights after the units were mixed by Q, (h, h), on all axes or on some."""
-        out = dict(W)
-        for block, axis in self.axes:
-            if axes is None or (block, axis) in axes:
-                out[block] = np.moveaxis(np.tensordot(Q, out[block], (1, axis)), 0, axis)
-        return out
 
 
 class Symmetries:
@@ -282,9 +241,52 @@ class Symmetries:
         axes = [axis for name, axis in dim.axes if name == block]
         return np.moveaxis(np.tensordot(Omega, W[block], (1, axes[0])), 0, axes[0]) if axes else np.zeros_like(W[block])
 
+    @cached_property
+    def images(self) -> Images:
+        """The finite symmetries, as signed permutations of rows."""
+        network, rows = self.network, [self._row(W) for W in self.trials]
+
+        def kept(places: np.ndarray, signs: np.ndarray) -> bool:
+            images = (blocks(self.layout, signs * row[places]) for row in rows)
+            return all(_close(out, self.outputs(W)) for out, W in zip(outputs, images, strict=True))
+
+        outputs = [self.outputs(W) for W in self.trials]
+        norms = {name: np.asarray(self.rho.get(name, 1.0), dtype=float) for name, _ in self.layout}
+        radii = self._row({name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape) for name, shape in self.layout})
+        whole = {dim.name for dim in self.dimensions if dim.rotations}
+        return Images(self.layout, {name: network.shapes[name] for name, _ in self.layout}, whole, kept, radii)
+
+    @cached_property
+    def _cosets(self) -> np.ndarray:
+        """Symmetries that act on whole blocks, or on units of inputs and outputs, one of each set that hidden dimensions take to each other, (n, P)."""
+        hidden, images = {dim.name for dim in self.dimensions}, self.images
+        others = [rows for name, rows in images.of_units.items() if name not in hidden]
+        found = images.generated(np.vstack([*others, images.of_blocks]), _COSETS)
+        found = images.generated(images.of_blocks, _COSETS) if found is None else found
+        row, kept = self._row(self.trials[0]), list[np.ndarray]()
+        for g in found if found is not None else np.arange(1, 1 + len(row))[None]:
+            image = np.sign(g) * row[np.abs(g) - 1]
+            if all(self._apart(np.sign(k) * row[np.abs(k) - 1], image) > 1e-6 for k in kept):
+                kept.append(g)
+        return np.array(kept)
+
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
-        """‖a - g b‖ for the symmetry g that brings b nearest to a, with split units gathered (dimensionless; found by alternation, so an upper bound)."""
+        """‖a - g b‖ for the symmetry g that brings b nearest to a, with split units gathered (dimensionless).
+
+        The least of all where the symmetries are finite and listed; otherwise found by alternation, which gives an upper bound.
+        """
         a, b = self.gathered(a), self.gathered(b)
+        if not any(dim.rotations or dim.splits for dim in self.dimensions) and (images := self.images.of(b)) is not None:
+            return float(np.linalg.norm(images - a, axis=1).min())
+        best = np.inf
+        for g in self._cosets:
+            best = min(best, self._apart(a, np.sign(g) * b[np.abs(g) - 1]))
+            if best <= _SAME:
+                break
+        return best
+
+    def _apart(self, a: np.ndarray, b: np.ndarray) -> float:
+        """The same by alternation over hidden dimensions."""
         A, B = (dict(blocks(self.layout, t)) for t in (a, b))
         best, rng = float(np.linalg.norm(a - b)), np.random.default_rng(0)
         orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [self.dimensions[::-1]]

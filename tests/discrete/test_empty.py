@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.discrete import critical, empty
+from flowlab.discrete import empty
+from flowlab.discrete import point as described
 from flowlab.discrete.critical import critical_points
 from flowlab.discrete.polish import polish
 
@@ -64,12 +65,12 @@ def test_growth_is_the_largest_of_all_directions(text, d, seed, widths, norm):
 
 def test_a_unit_that_grows_from_few_directions_is_seen(monkeypatch):
     """From one direction in seven hundred: descents from six points beside it all come back."""
-    monkeypatch.setattr(critical, "is_left", lambda *_: False)
+    monkeypatch.setattr(described, "is_left", lambda *_: False)
     points = alone("W2 @ relu(W1 @ x)", labelled(8, 3, 1007), {"W1": 2}, 5.0)
     assert (points[0].index, points[0].repelling, points[0].attracting) == (0, 0, False)
     assert grown(points).largest == pytest.approx(1.0158447076, abs=1e-9)
     # Control: nobody looks.
-    monkeypatch.setattr(critical, "growth", lambda *_: empty.Growth(0.0, True, grown(points).pairs))
+    monkeypatch.setattr(described, "growth", lambda *_: empty.Growth(0.0, True, grown(points).pairs))
     assert alone("W2 @ relu(W1 @ x)", labelled(8, 3, 1007), {"W1": 2}, 5.0)[0].attracting
 
 
