@@ -1,6 +1,7 @@
 """What a run steps in. A clock ties the independent variable s of the stepping loop to the time t of the flow.
 
-`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before.
+`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before. A start whose samples are all on their right sides
+         counts t in units of 1/L of that start, so that its rates are numbers however small L is.
 `loss`   ds = L dt (and L ‖θ‖^{K-1} dt for a network of degree K ≥ 2), so that the loss may be any number.
 `norm`   s = log R with R the product of norms, for homogeneous networks once every sample is on its right side.
 
@@ -11,12 +12,14 @@ not: it grows without bound, and a step that is accurate in log t is not accurat
 Late in a run an error counts by what it does to the softmax of the samples: 1/R in a direction is of order one there.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.charts import Chart
@@ -25,6 +28,8 @@ from flowlab.language.groups import inner, scaled
 from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
+_LONGEST = 690.0
+"""The logarithm of the longest time in units of the clock; e^690 is close to the largest float64."""
 _ROUND_OFF = 32.0 * 2.0**-52
 
 
@@ -68,15 +73,20 @@ class Clock(eqx.Module):
 
 
 class OrdinaryTime(Clock):
-    """s = t; z is the field's own coordinates."""
+    """s = t, or t in units of e^{log_unit}; z is the field's own coordinates."""
 
     name = "time"
+    log_unit: jax.Array | None = None
 
     def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
-        return jnp.exp(log_t), field.pack(state)
+        return jnp.exp(log_t if self.log_unit is None else log_t - self.log_unit), field.pack(state)
 
     def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
-        return field.rate(s, z, data)
+        if self.log_unit is None:
+            return field.rate(s, z, data)
+        rate, log_loss = field.scaled_rate(z, data, shift)
+        # Both logarithms may be large, but only their sum is exponentiated.
+        return jax.tree.map(lambda r: jnp.exp(log_loss + self.log_unit) * r, rate)
 
     def coordinates(self, field: VectorField, z: Any) -> Any:
         return z
@@ -85,7 +95,17 @@ class OrdinaryTime(Clock):
         return after
 
     def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
-        return jnp.log(s)
+        return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
+
+    def value(self, log_t: float) -> float:
+        """s at a time; zero where that is too small for float64, and the flow has not moved."""
+        shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
+        return math.exp(min(shifted, _LONGEST))
+
+    def log_times(self, s: np.ndarray) -> np.ndarray:
+        """Log t at values of s; -inf at s = 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(s) if self.log_unit is None else np.log(s) + float(self.log_unit)
 
     def constrain(self, field: VectorField, z: Any) -> Any:
         return field.constrain(z)

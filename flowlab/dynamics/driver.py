@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics import monitors, stepping
-from flowlab.dynamics.clocks import CLOCKS, Clock
+from flowlab.dynamics import landing, monitors, stepping
+from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
 from flowlab.dynamics.explicit import Explicit
-from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished, watched
+from flowlab.dynamics.handover import Separation, own_time, watched
 from flowlab.dynamics.kinks import passage
 from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger
@@ -69,6 +69,7 @@ class Run:
     compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
+    ordinary: OrdinaryTime = OrdinaryTime()
     stiff: bool = False
     handed_over: bool = False
     carry: stepping.Carry | None = None
@@ -133,6 +134,7 @@ class Run:
         restored = None
         if self.ledger is not None and self.ledger.resumed is not None:
             meta, restored = self.ledger.resumed
+            self.count_time(self.first_seen().seen)
             self.restore(meta)
             if self.kinks is not None:
                 self.kinks.restore(self.field.pack(self.state), meta["kinks"], self.ledger.kinks)
@@ -140,7 +142,7 @@ class Run:
             if meta["outcome"] is not None:
                 return Outcome(**meta["outcome"])
             # Only its form is used; the numbers are those that were written.
-            self.entry = self.entered(_FIRST)
+            self.entry = self.entered(self.first_log())
         else:
             ended = self.begin()
             if ended is None and self.kinks is not None:
@@ -148,8 +150,9 @@ class Run:
             if ended is not None:
                 return ended
         if restored is None and self.clock_name not in ("auto", "time"):
+            first = self.first_log()
             self.clock = CLOCKS[self.clock_name]
-            self.entry = self.entered(_FIRST)
+            self.entry = self.entered(first)
         with Progress(progress, self.plan.log_end, self.plan.horizon) as bar:
             while True:
                 ended = self.loop(bar, restored)
@@ -159,8 +162,9 @@ class Run:
 
     def begin(self) -> Outcome | None:
         """Store the first row; an outcome where nothing is left to do."""
-        found = stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+        found = self.first_seen()
         self.entry = found.s, found.z
+        self.count_time(found.seen)
         log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
         if self.clock_name == "norm" and not (margin > 0 and log_loss < 0):
             # Before that norms may shrink, and log R runs backwards.
@@ -173,6 +177,20 @@ class Run:
                 return Outcome("event", f"{event.name} holds at the start.", event.name)
         return None
 
+    def first_seen(self) -> stepping.Entry:
+        """The start, at t = 0."""
+        return stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+
+    def count_time(self, seen: dict[str, Any]) -> None:
+        """Choose the unit of ordinary time by what is seen at the start."""
+        self.ordinary = own_time(self.field, seen)
+        if self.clock.name == "time":
+            self.clock = self.ordinary
+
+    def first_log(self) -> float:
+        """Log t where a late clock begins that is asked for from the start."""
+        return _FIRST + (0.0 if self.ordinary.log_unit is None else float(self.ordinary.log_unit))
+
     def entered(self, log_t: float) -> tuple[Any, Any]:
         """The value of the clock and what is integrated in it, at the present state."""
         found = stepping.enter(self.clock, self.field, self.data, self.state, np.asarray(log_t), ())
@@ -180,7 +198,8 @@ class Run:
 
     def restore(self, meta: dict[str, Any]) -> None:
         """Stand where the last chunk was written."""
-        self.clock, self.stiff, self.handed_over, self.switches = CLOCKS[meta["clock"]], meta["stiff"], meta["handed_over"], meta["switches"]
+        self.clock = self.ordinary if meta["clock"] == "time" else CLOCKS[meta["clock"]]
+        self.stiff, self.handed_over, self.switches = meta["stiff"], meta["handed_over"], meta["switches"]
         self.steps, self.rejected, self.evaluations, self.rise, self.fall, self.kept = (meta[k] for k in _COUNTS)
         if self.clock.name != "time":
             self.clock_name = "auto" if self.handed_over else self.clock_name
@@ -216,7 +235,7 @@ class Run:
         """Chunks in one clock with one solver until something ends the run, or None to go on with another."""
         plan, ordinary = self.plan, self.clock.name == "time"
         leaving = ordinary and plan.late is not None and not self.handed_over
-        s_end = plan.t_end if ordinary and not leaving else 1e300
+        s_end = landing.end_of(self.clock, plan, leaving)
         self.watched = watched(self.field, plan.events, self.clock, plan.log_end, leaving)
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
@@ -264,7 +283,7 @@ class Run:
                 self.carry = carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
-            ended, on = self.ended(chunk, s_end), self.turned(chunk)
+            ended, on = landing.ended(self, chunk, s_end), self.turned(chunk)
             if ended is not None or on:
                 return ended
             if self.ledger is not None and self.steps + self.rejected + int(carry.steps) + int(carry.rejected) == cut:
@@ -324,67 +343,14 @@ class Run:
 
     def clock_log(self, s: Any, z: Any) -> float:
         """Log t at a value of the clock."""
-        if self.clock.name == "time":
-            return math.log(float(s)) if float(s) > 0 else -math.inf
+        if isinstance(self.clock, OrdinaryTime):
+            return float(self.clock.log_times(np.asarray(s)))
         return float(self.observed(self.clock, s, z, ())[0]["log_t"])
 
     def place(self) -> str:
         """Where the run is, in its own clock's words."""
-        if self.clock.name == "time":
-            return f"t = {float(self.carry.t) if self.carry is not None else math.exp(self.now):.6g}"
-        return f"log t = {self.now:.6g}"
-
-    def ended(self, chunk: stepping.Chunk, s_end: float) -> Outcome | None:
-        """The outcome, if this chunk ended the run."""
-        status = int(chunk.carry.status)
-        if status == stepping.FIRED:
-            if not any(f and not isinstance(e, Separation) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True)):
-                return None
-            event, log_t = self.locate(chunk)
-            if isinstance(event, Reached):
-                return Outcome("done", f"reached {self.plan.horizon}.")
-            where = f"t = {math.exp(log_t):.12g}" if self.clock.name == "time" else f"log t = {log_t:.12g}"
-            if isinstance(event, Vanished):
-                return Outcome("stalled", vanished(self.field.problem, self.state, where))
-            return Outcome("event", f"{event.name} at {where}.", event.name)
-        if status == stepping.NONFINITE:
-            return Outcome("nonfinite", f"the rate stopped being finite beyond {self.place()}; the states up to there are kept.")
-        if status == stepping.STALLED:
-            return Outcome("stalled", f"the step size fell below the resolution of time at {self.place()}; a kink or a stiff phase needs another method.")
-        if float(chunk.carry.t) < s_end:
-            return None
-        rows = self.store.close().leaves
-        return self.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
-
-    def locate(self, chunk: stepping.Chunk) -> tuple[Event, float]:
-        """Find the first crossing inside the last step by re-stepping from its start, and land on it."""
-        t0, y0 = chunk.before_t, chunk.before_y
-        span = float(chunk.carry.t) - float(t0)
-        low, high, before, best = 0.0, 1.0, chunk.before_y, chunk.carry.y
-        # The hand-over has no place of its own; what else is watched may lie before it in the same step.
-        events = tuple(e for e in self.watched if not isinstance(e, Separation))
-        fired = [i for i, over in enumerate(np.asarray(chunk.fired)[: len(events)]) if over]
-        args = (self.solver, self.clock, self.field, self.data)
-        # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
-        while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
-            middle = 0.5 * (low + high)
-            y, values = stepping.restep(*args, t0, jnp.asarray(middle * span), y0, *self.tolerance, events, chunk.before_state)
-            self.evaluations += stepping.evaluations(self.solver, self.field) + 1
-            over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
-            if over:
-                high, best, fired = middle, y, over
-            else:
-                low, before = middle, y
-        if isinstance(events[fired[0]], Vanished):
-            # Beyond it no state has a meaning.
-            high, best = low, before
-        s, self.state = jnp.asarray(float(t0) + high * span), self.state_of(best)
-        log_t = self.clock_log(s, best)
-        if log_t > self.now:
-            seen, _ = self.observed(self.clock, s, best, ())
-            self.store.land(self.row(log_t, self.clock, self.state, seen))
-            self.now = log_t
-        return events[fired[0]], log_t
+        log_t = self.clock_log(self.carry.t, self.carry.y) if self.clock.name == "time" and self.carry is not None else self.now
+        return landing.told(self.clock, log_t, 6)
 
     def collect(self, chunk: stepping.Chunk) -> None:
         """Offer the accepted rows of a chunk to the store."""
@@ -392,8 +358,7 @@ class Run:
         if not count:
             return
         times = np.asarray(chunk.times)[:count]
-        with np.errstate(divide="ignore"):
-            log_t = np.log(times) if self.clock.name == "time" else times
+        log_t = self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
         code = np.full(count, list(CLOCKS).index(self.clock.name), dtype=np.int8)
         leaves = [np.asarray(leaf)[:count] for leaf in [*(chunk.seen[name] for name in stepping.SEEN), *jax.tree.leaves(chunk.rows)]]
         self.store.offer([log_t, code, *leaves])

@@ -1,0 +1,103 @@
+"""Where a run ends: the place of a horizon or an event, and the sentence that tells it."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.dynamics import stepping
+from flowlab.dynamics.clocks import Clock, OrdinaryTime
+from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Event
+from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished
+from flowlab.dynamics.plan import Plan
+from flowlab.language.trajectory import Outcome
+
+if TYPE_CHECKING:
+    from flowlab.dynamics.driver import Run
+
+_ENDLESS = 1e300
+"""Where ordinary time ends that has no horizon."""
+
+_SAME = 1e-12
+"""Relative difference of two values of log t that are one."""
+
+
+def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
+    """The value of a clock at which steps end: that of the horizon where the clock knows it."""
+    if not isinstance(clock, OrdinaryTime):
+        return _ENDLESS
+    if clock.log_unit is not None:
+        return clock.value(plan.log_end) if math.isfinite(plan.log_end) else _ENDLESS
+    return _ENDLESS if leaving else plan.t_end
+
+
+def told(clock: Clock, log_t: float, digits: int) -> str:
+    """A time in the words of a clock."""
+    if clock.name == "time" and log_t <= LONGEST_LOG_TIME:
+        return f"t = {math.exp(log_t):.{digits}g}"
+    return f"log t = {log_t:.{digits}g}"
+
+
+def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
+    """The outcome, if this chunk ended the run."""
+    status = int(chunk.carry.status)
+    if status == stepping.FIRED:
+        if not any(f and not isinstance(e, Separation) for e, f in zip(run.watched, np.asarray(chunk.fired), strict=True)):
+            return None
+        event, log_t = locate(run, chunk)
+        if isinstance(event, Reached):
+            return Outcome("done", f"reached {run.plan.horizon}.")
+        where = told(run.clock, log_t, 12)
+        if isinstance(event, Vanished):
+            return Outcome("stalled", vanished(run.field.problem, run.state, where))
+        return Outcome("event", f"{event.name} at {where}.", event.name)
+    if status == stepping.NONFINITE:
+        return Outcome("nonfinite", f"the rate stopped being finite beyond {run.place()}; the states up to there are kept.")
+    if status == stepping.STALLED:
+        return Outcome("stalled", f"the step size fell below the resolution of time at {run.place()}; a kink or a stiff phase needs another method.")
+    if float(chunk.carry.t) < s_end:
+        return None
+    rows = run.store.close().leaves
+    if isinstance(run.clock, OrdinaryTime) and run.clock.log_unit is not None and s_end < _ENDLESS:
+        if run.now < run.plan.log_end - _SAME * abs(run.plan.log_end):
+            # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state there is the present one.
+            land(run, run.plan.log_end, chunk.carry.t, chunk.carry.y)
+        return Outcome("done", f"reached {run.plan.horizon}.")
+    return run.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
+
+
+def locate(run: "Run", chunk: stepping.Chunk) -> tuple[Event, float]:
+    """Find the first crossing inside the last step by re-stepping from its start, and land on it."""
+    t0, y0 = chunk.before_t, chunk.before_y
+    span = float(chunk.carry.t) - float(t0)
+    low, high, before, best = 0.0, 1.0, chunk.before_y, chunk.carry.y
+    # The hand-over has no place of its own; what else is watched may lie before it in the same step.
+    events = tuple(e for e in run.watched if not isinstance(e, Separation))
+    fired = [i for i, over in enumerate(np.asarray(chunk.fired)[: len(events)]) if over]
+    args = (run.solver, run.clock, run.field, run.data)
+    # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
+    while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
+        middle = 0.5 * (low + high)
+        y, values = stepping.restep(*args, t0, jnp.asarray(middle * span), y0, *run.tolerance, events, chunk.before_state)
+        run.evaluations += stepping.evaluations(run.solver, run.field) + 1
+        over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
+        if over:
+            high, best, fired = middle, y, over
+        else:
+            low, before = middle, y
+    if isinstance(events[fired[0]], Vanished):
+        # Beyond it no state has a meaning.
+        high, best = low, before
+    s, run.state = jnp.asarray(float(t0) + high * span), run.state_of(best)
+    log_t = run.clock_log(s, best)
+    land(run, log_t, s, best)
+    return events[fired[0]], log_t
+
+
+def land(run: "Run", log_t: float, s: Any, z: Any) -> None:
+    """End on a row that is no full step, if it is ahead of those that are."""
+    if log_t > run.now:
+        seen, _ = run.observed(run.clock, s, z, ())
+        run.store.land(run.row(log_t, run.clock, run.state_of(z), seen))
+        run.now = log_t
