@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.dynamics import residuals
 from flowlab.dynamics.charts import Chart
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
@@ -71,6 +72,10 @@ class Clock(eqx.Module):
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
+    @abstractmethod
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in the others."""
+
 
 class OrdinaryTime(Clock):
     """s = t, or t in units of e^{log_unit}; z is the field's own coordinates."""
@@ -117,7 +122,13 @@ class OrdinaryTime(Clock):
 
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         error = _tangent(field, z1, error)
-        return _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
+        amount = _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
+        return jnp.maximum(amount, residuals.share(field, z1, error, data, rtol)) if residuals.has_residual(field) else amount
+
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        # An error along the flow is a shift of time for good; one across it is taken to be no better.
+        error, moved = _length(_tangent(field, z1, error)), _length(jax.tree.map(jnp.subtract, z1, z0))
+        return jnp.where(moved > 0, error * (s1 - s0) / jnp.where(moved > 0, moved, 1.0), 0.0)
 
 
 class _Scaled(Clock):
@@ -126,6 +137,13 @@ class _Scaled(Clock):
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
+
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        # Log t is q - log L. What moves a state along the flow moves both, and leaves log t what it is there.
+        weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
+        _, across = _split(field, weights, moved)
+        _, of_margins, p = _in_margins(field, weights, across, data)
+        return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
     def _start(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[dict[str, jax.Array], jax.Array]:
         seen = field.observe(field.pack(state), data)
@@ -228,13 +246,8 @@ class Setting(eqx.Module):
 
 def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tolerance: Any) -> jax.Array:
     """An error by what it does: to norms (relative), to directions (in units of the weights), to the softmax, to q."""
-    per = field.problem.per
-    squares, along = inner(W, W, per), inner(W, error, per)
-    radial = {k: along[k] / squares[k] for k in along}
-    across = {w: error[w] - part for w, part in scaled(radial, W, per).items()}
-    outputs = field.outputs
-    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, outputs(w, data.x), data.y), (W,), (across,))
-    p = jax.nn.softmax(-margins)
+    radial, across = _split(field, W, error)
+    margins, moved, p = _in_margins(field, W, across, data)
     shifted = p * (moved - jnp.sum(p * moved))
     # Weights and exponents of size R cannot be held closer than their own round-off.
     of_weights, of_exponents = (jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins))
@@ -245,6 +258,24 @@ def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tole
         jnp.abs(of_q) / of_exponents,
     )
     return jnp.max(jnp.stack(parts))
+
+
+def _split(field: VectorField, W: Any, error: Any) -> tuple[Any, Any]:
+    """An error of weights as relative errors of norms, and what is across."""
+    per = field.problem.per
+    squares, along = inner(W, W, per), inner(W, error, per)
+    radial = {k: along[k] / squares[k] for k in along}
+    return radial, {w: error[w] - part for w, part in scaled(radial, W, per).items()}
+
+
+def _in_margins(field: VectorField, W: Any, change: Any, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Margins (N,), what a change of the weights does to them, and the parts of the samples."""
+    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,))
+    return margins, moved, jax.nn.softmax(-margins)
+
+
+def _length(tree: Any) -> jax.Array:
+    return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
 def _rms(tree: Any) -> jax.Array:

@@ -42,7 +42,7 @@ _FIRST = math.log(1e-6)
 """Where a late clock begins that is asked for from the start: log t = -inf has no place on it."""
 _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
-_COUNTS = "steps", "rejected", "evaluations", "rise", "fall", "kept"
+_COUNTS = "steps", "rejected", "evaluations", "rise", "fall", "kept", "slip", "slip_log"
 _COMPILED: set[tuple[Any, ...]] = set()
 """Programs that this process has compiled; without it every run would have to ask."""
 
@@ -66,6 +66,8 @@ class Run:
     rise: float = 0.0
     fall: float = 0.0
     kept: float = 0.0
+    slip: float = 0.0
+    slip_log: float = 0.0
     compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
@@ -105,29 +107,28 @@ class Run:
         except KeyboardInterrupt:
             outcome = Outcome("budget", f"interrupted at {self.place()}; everything before is kept.")
         self.leave()
-        if self.ledger is not None and outcome.kind != "budget" and not (self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
-            self.write(outcome)
-        return self.finish(outcome, settings)
+        rows = self.store.close().leaves
+        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
+        problem = self.field.problem
+        watched = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
+        watched |= monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
+        if not (self.ledger is not None and self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
+            outcome = landing.qualified(outcome, watched, self.rtol, self.atol)
+            if self.ledger is not None and outcome.kind != "budget":
+                self.write(outcome)
+        return self.finish(outcome, rows, states, {"settings": settings, "switches": self.switches, "monitors": watched})
 
-    def finish(self, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
+    def finish(self, outcome: Outcome, rows: list[np.ndarray], states: State, extra: dict[str, Any]) -> Trajectory:
         """The trajectory of what is stored."""
         stats = {
             "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations,
             "wall_seconds": round(watch.monotonic() - self.began, 3), "compile_seconds": round(self.compile_seconds, 3),
         }  # fmt: skip
-        log_t, codes, *told = (rows := self.store.close().leaves)[: 2 + len(stepping.SEEN)]
-        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
-        problem = self.field.problem
-
-        def extra() -> dict[str, Any]:
-            monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
-            watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
-            return {"settings": settings, "switches": self.switches, "monitors": watched}
-
+        log_t, codes, *told = rows[: 2 + len(stepping.SEEN)]
         clocks = np.array(list(CLOCKS))[codes]
         variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (self.kinks.variables() if self.kinks is not None else {})
         seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
-        return Trajectory.from_states(problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
+        return Trajectory.from_states(self.field.problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
 
     def phases(self, progress: bool) -> Outcome:
         """One clock and one solver after another."""
@@ -200,7 +201,8 @@ class Run:
         """Stand where the last chunk was written."""
         self.clock = self.ordinary if meta["clock"] == "time" else CLOCKS[meta["clock"]]
         self.stiff, self.handed_over, self.switches = meta["stiff"], meta["handed_over"], meta["switches"]
-        self.steps, self.rejected, self.evaluations, self.rise, self.fall, self.kept = (meta[k] for k in _COUNTS)
+        for name in _COUNTS:
+            setattr(self, name, meta[name])
         if self.clock.name != "time":
             self.clock_name = "auto" if self.handed_over else self.clock_name
 
@@ -208,7 +210,7 @@ class Run:
         """What a chunk says besides its arrays."""
         return {
             "clock": self.clock.name, "stiff": self.stiff, "handed_over": self.handed_over, "switches": self.switches,
-            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall, "kept": self.kept,
+            **{name: getattr(self, name) for name in _COUNTS},
             "outcome": None if outcome is None else dataclasses.asdict(outcome),
             **({} if self.kinks is None else {"kinks": self.kinks.meta()}),
         }  # fmt: skip
@@ -324,6 +326,8 @@ class Run:
         self.store.offer(self.row(log_t, self.clock, self.state, seen))
         self.now = log_t
         self.leave()
+        # A shift of time is a smaller part of all later times.
+        self.slip_log, self.slip = self.slip_log + self.slip / float(carry.t), 0.0
         self.clock, self.handed_over, self.first = self.plan.late, True, None
         self.entry = self.entered(log_t)
         solver = self.solver_name if self.solver_name != "auto" else "kvaerno5"
@@ -339,6 +343,10 @@ class Run:
             self.rise = max(self.rise, float(self.carry.watch.rise))
             self.fall = max(self.fall, float(self.carry.watch.fall))
             self.kept += float(self.carry.watch.kept)
+            if self.clock.name == "time":
+                self.slip += float(self.carry.watch.slip)
+            else:
+                self.slip_log += float(self.carry.watch.slip)
             self.carry = None
 
     def clock_log(self, s: Any, z: Any) -> float:

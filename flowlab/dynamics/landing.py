@@ -1,6 +1,8 @@
 """Where a run ends: the place of a horizon or an event, and the sentence that tells it."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from flowlab.dynamics.clocks import Clock, OrdinaryTime
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Event
 from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished
 from flowlab.dynamics.plan import Plan
+from flowlab.dynamics.start import FINEST
 from flowlab.language.trajectory import Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 _ENDLESS = 1e300
 """Where ordinary time ends that has no horizon."""
 
+_CARRIED = 1e-3
+"""Relative error of a place up to which it is told without advice."""
+_FINEST_ABSOLUTE = 1e-18
+"""Weights are of order one, and known to 1e-16."""
 _SAME = 1e-12
 """Relative difference of two values of log t that are one."""
 
@@ -48,10 +55,10 @@ def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
         event, log_t = locate(run, chunk)
         if isinstance(event, Reached):
             return Outcome("done", f"reached {run.plan.horizon}.")
-        where = told(run.clock, log_t, 12)
         if isinstance(event, Vanished):
-            return Outcome("stalled", vanished(run.field.problem, run.state, where))
-        return Outcome("event", f"{event.name} at {where}.", event.name)
+            return Outcome("stalled", vanished(run.field.problem, run.state, told(run.clock, log_t, 12)))
+        where, error = placed(run, log_t)
+        return Outcome("event", f"{event.name} at {where}.", event.name, error)
     if status == stepping.NONFINITE:
         return Outcome("nonfinite", f"the rate stopped being finite beyond {run.place()}; the states up to there are kept.")
     if status == stepping.STALLED:
@@ -65,6 +72,43 @@ def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
             land(run, run.plan.log_end, chunk.carry.t, chunk.carry.y)
         return Outcome("done", f"reached {run.plan.horizon}.")
     return run.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
+
+
+def placed(run: "Run", log_t: float) -> tuple[str, float]:
+    """The place of an event in words, with its error; and the error of log t."""
+    assert run.carry is not None
+    s, slip = float(run.carry.t), float(run.carry.watch.slip)
+    error = (run.slip + slip) / s if run.clock.name == "time" else run.slip_log + slip
+    plain = run.clock.name == "time" and log_t <= LONGEST_LOG_TIME
+    # Of t itself the relative error is that of log t.
+    part, off = (error, error * math.exp(log_t)) if plain else (error / max(1.0, abs(log_t)), error)
+    if not 0 < part < math.inf:
+        return told(run.clock, log_t, 12), error
+    where = f"{told(run.clock, log_t, min(12, max(2, math.ceil(-math.log10(part)) + 1)))} ± {off:.0e}"
+    if part <= _CARRIED:
+        return where, error
+    blur = float(run.observed(run.clock, run.carry.t, run.carry.y, ())[0].get("blur", 0.0))
+    if blur > _CARRIED:
+        return f"{where}: the loss there is round-off, and no tolerance tells the place better", error
+    return f"{where}: these tolerances do not tell the place better; use `{tighter(run.rtol, run.atol, 0.1 * _CARRIED / part)}`", error
+
+
+def tighter(rtol: float, atol: float, factor: float) -> str:
+    """Tolerances smaller by a factor, down to a power of ten that float64 can hold steps to."""
+    smaller = [10.0 ** math.floor(math.log10(tolerance * factor)) for tolerance in (rtol, atol)]
+    return f"rtol={max(smaller[0], 10 * FINEST):.0e}, atol={max(smaller[1], _FINEST_ABSOLUTE):.0e}"
+
+
+def qualified(outcome: Outcome, watched: Mapping[str, Mapping[str, Any]], rtol: float, atol: float) -> Outcome:
+    """An outcome whose sentence tells of the monitor that is furthest beyond its bound, if one is."""
+    off = {name: seen["worst"] / seen["bound"] for name, seen in watched.items() if not seen["holds"]}
+    if not outcome.ok or not off:
+        return outcome
+    name = max(off, key=lambda k: math.inf if math.isnan(off[k]) else off[k])
+    factor = 1.0 / off[name] if 0 < off[name] < math.inf else _CARRIED
+    seen = watched[name]
+    why = f"{seen['what']} is {seen['worst']:.1e}, above {seen['bound']:.0e}"
+    return replace(outcome, message=f"{outcome.message.rstrip('.')}, but the monitor of {name} fails: {why}; use `{tighter(rtol, atol, factor)}`.")
 
 
 def locate(run: "Run", chunk: stepping.Chunk) -> tuple[Event, float]:
