@@ -165,7 +165,8 @@ class LossTime(_Scaled):
         _, slope = jax.jvp(lambda y: field.observe(y, data)["log_loss"], (y,), (rate,))
         degree = field.problem.network.symmetry.joint_degree
         power = max(float(degree) - 1.0, 0.0) if degree is not None else 0.0
-        length = sum((jnp.sum(r * r) for r in field.unpack(y).rho.values()), jnp.zeros(()))
+        # Of squares, not of norms: those have no derivative at a zero block.
+        length = sum((jnp.sum(r * r) for r in (y[0] if field.problem.coordinates == "polar" else y).values()), jnp.zeros(()))
         factor = jnp.exp(-0.5 * power * jnp.log(length))
         return jax.tree.map(lambda r: factor * r, (rate, jnp.exp(-q) + slope))
 
@@ -264,7 +265,8 @@ def _split(field: VectorField, W: Any, error: Any) -> tuple[Any, Any]:
     """An error of weights as relative errors of norms, and what is across."""
     per = field.problem.per
     squares, along = inner(W, W, per), inner(W, error, per)
-    radial = {k: along[k] / squares[k] for k in along}
+    # A zero block has no norm to be off by a part of.
+    radial = {k: jnp.where(squares[k] > 0, along[k] / jnp.where(squares[k] > 0, squares[k], 1.0), 0.0) for k in along}
     return radial, {w: error[w] - part for w, part in scaled(radial, W, per).items()}
 
 

@@ -172,7 +172,7 @@ class Run:
             raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
         self.store.offer(self.row(-math.inf, CLOCKS["time"], found.state, found.seen))
         if not math.isfinite(log_loss) and self.field.problem.loss.labels != "targets":
-            return Outcome("nonfinite", f"log loss is {log_loss} at t = 0; start from smaller weights.")
+            return Outcome("nonfinite", f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features.")
         for event, value in zip(self.plan.events, np.asarray(found.values), strict=True):
             if value > 0:
                 return Outcome("event", f"{event.name} holds at the start.", event.name)
@@ -254,9 +254,10 @@ class Run:
         else:
             self.evaluations += 3
         if not math.isfinite(float(carry.t_next)):
-            return Outcome("nonfinite", f"the rate at log t = {float(self.clock_log(s, z)):.6g} is not finite; start from smaller weights.")
+            return Outcome("nonfinite", f"the rate at {landing.told(self.clock, self.clock_log(s, z), 6)} is not finite; {landing.beyond(self.state)}.")
         if bool(still) and ordinary:
-            return Outcome("stalled", f"every rate is exactly zero at {self.place()} (dead units, or features that are zero); start from other weights.")
+            seen, _ = self.observed(self.clock, s, z, ())
+            return Outcome("stalled", f"every rate is exactly zero at {self.place()}: {landing.still(self.field.problem, self.state, seen)}.")
         rest = (np.asarray(s_end), *self.tolerance)
         limits = (self.watched, self.size, np.asarray(votes))
         key = self.program(args, carry)

@@ -14,6 +14,8 @@ from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Event
 from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished
 from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.start import FINEST
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ _CARRIED = 1e-3
 """Relative error of a place up to which it is told without advice."""
 _FINEST_ABSOLUTE = 1e-18
 """Weights are of order one, and known to 1e-16."""
+_ORDINARY = 200.0
+"""Logarithm of norms beyond which they, and not the samples, are taken for the reason."""
+_TINY = 650.0
+"""Products of norms below e^-650 leave no room for features and slopes above the smallest float64, e^-708."""
 _SAME = 1e-12
 """Relative difference of two values of log t that are one."""
 
@@ -91,6 +97,29 @@ def placed(run: "Run", log_t: float) -> tuple[str, float]:
     if blur > _CARRIED:
         return f"{where}: the loss there is round-off, and no tolerance tells the place better", error
     return f"{where}: these tolerances do not tell the place better; use `{tighter(run.rtol, run.atol, 0.1 * _CARRIED / part)}`", error
+
+
+def beyond(state: State) -> str:
+    """What to do where a rate is not finite: the norm furthest from one says which way."""
+    logs = {k: np.log(np.asarray(r)[np.asarray(r) > 0]) for k, r in state.rho.items()}
+    far = {k: float(v[np.argmax(np.abs(v))]) for k, v in logs.items() if v.size}
+    name = max(far, key=lambda k: abs(far[k]), default=None)
+    if name is not None and far[name] < -_ORDINARY:
+        return f"the norm of {name} is {math.exp(far[name]):.3g}, and rates of directions are divided by it; start from larger weights"
+    return "start from smaller weights, or rescale the features"
+
+
+def still(problem: Problem, state: State, seen: Mapping[str, Any]) -> str:
+    """Why nothing moves, and what to do."""
+    norms = np.concatenate([np.ravel(r) for r in state.rho.values()])
+    if float(seen["log_loss"]) == -math.inf:
+        return "the loss is zero; there is nothing to follow from here"
+    if not norms.any():
+        return "all weights are zero, which is a critical point; start from other weights"
+    symmetry = problem.network.symmetry
+    if -math.inf < float(seen["log_R"]) < -_TINY and (symmetry.is_multihomogeneous or symmetry.joint_degree is not None):
+        return f"the product of norms is e^{float(seen['log_R']):.4g}, too small for float64; start from larger weights"
+    return "dead units, or features that are zero or too small for float64; start from other weights or rescale the features"
 
 
 def tighter(rtol: float, atol: float, factor: float) -> str:
