@@ -65,7 +65,7 @@ def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarra
             if law.kind == "norm-log":
                 drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0]))
         else:
-            values = _balance_drift(problem, law, [np.asarray(rho[k])[at] for k in (a, b)], [[np.asarray(V[k])[t] for t in at] for k in (a, b)])
+            values = _balance_drift(problem, law, [np.asarray(rho[k])[at] for k in (a, b)], [np.asarray(V[k])[at] for k in (a, b)])
             if values is None:
                 continue
             drift = values
@@ -78,28 +78,30 @@ def _norm(problem: Problem, kind: str, block: str, rho: np.ndarray) -> np.ndarra
     return rho**2 / kappa if kind == "norm-square" else np.log(rho) / kappa
 
 
-def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[list[np.ndarray]]) -> np.ndarray | None:
+def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np.ndarray]) -> np.ndarray | None:
     weights = problem.scheme.name == "gradient_flow"
-    log_factor = np.zeros(len(rho[0])) if weights else problem.scheme.balance_log_factor(np, rho[0])
-    if log_factor is None or not (weights or problem.scheme.unit or max(abs(np.linalg.norm(v) - 1.0) for rows in V for v in rows) <= 1e-9):
+    if not weights and not problem.scheme.unit and max(float(np.abs((v**2).reshape(len(v), -1).sum(axis=1) - 1.0).max()) for v in V) > 2e-9:
         return None
+    log_factor = np.zeros(len(rho[0])) if weights else problem.scheme.balance_log_factor(np, rho[0])
+    if log_factor is None:
+        return None
+    scales = [r**2 if weights else np.ones_like(r) for r in rho]
+    seen = _imbalance(law, scales[0] / float(law.degree), V[0], scales[1], V[1] if V[1].ndim == 3 else V[1][:, None, :])
     # Of directions the imbalance itself is compared: the factor leaves float64 once ρ is some tens.
     shrinks = np.exp(log_factor[0] - log_factor)
-    scales = [r**2 if weights else np.ones_like(r) for r in rho]
-    first, drift = None, np.empty(len(rho[0]))
-    for t, (inner, outer) in enumerate(zip(*V, strict=True)):
-        seen = _imbalance(law, scales[0][t] / float(law.degree), inner, scales[1][t], np.atleast_2d(outer))
-        first = seen if first is None else first
-        drift[t] = np.abs(seen - first * shrinks[t]).max()
-    return drift / np.maximum(np.maximum(*scales), 1e-300)
+    return np.abs(seen - seen[0] * shrinks[:, None]).max(axis=1) / np.maximum(np.maximum(*scales), 1e-300)
 
 
-def _imbalance(law: Any, a: float, inner: np.ndarray, b: float, outer: np.ndarray) -> np.ndarray:
-    """The diagonal of a W_1 W_1^T - b W_2^T W_2, (width,); or what the whole of it does to some vectors, (width, probes): no matrix of the size width² is made."""
+def _imbalance(law: Any, a: np.ndarray, inner: np.ndarray, b: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """What of a W_1 W_1^T - b W_2^T W_2 is compared, with an axis of rows in front.
+
+    The diagonal, (rows, width); or what all of it does to some vectors, (rows, width probes). No matrix of the size width² is made.
+    """
     if law.kind == "balance-diagonal":
-        return a * np.einsum("ij,ij->i", inner, inner) - b * np.einsum("ij,ij->j", outer, outer)
-    probes = _probes(len(inner))
-    return a * (inner @ (inner.T @ probes)) - b * (outer.T @ (outer @ probes))
+        return a[:, None] * np.einsum("tij,tij->ti", inner, inner) - b[:, None] * np.einsum("tij,tij->tj", outer, outer)
+    probes = _probes(inner.shape[1])
+    first, second = inner @ (inner.swapaxes(1, 2) @ probes), outer.swapaxes(1, 2) @ (outer @ probes)
+    return (a[:, None, None] * first - b[:, None, None] * second).reshape(len(inner), -1)
 
 
 @cache
