@@ -87,11 +87,12 @@ class OrdinaryTime(Clock):
         return jnp.exp(log_t if self.log_unit is None else log_t - self.log_unit), field.pack(state)
 
     def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
-        if self.log_unit is None:
+        unit = self.log_unit
+        if unit is None:
             return field.rate(s, z, data)
         rate, log_loss = field.scaled_rate(z, data, shift)
         # Both logarithms may be large, but only their sum is exponentiated.
-        return jax.tree.map(lambda r: jnp.exp(log_loss + self.log_unit) * r, rate)
+        return jax.tree.map(lambda r: jnp.exp(log_loss + unit) * r, rate)
 
     def coordinates(self, field: VectorField, z: Any) -> Any:
         return z
@@ -103,7 +104,7 @@ class OrdinaryTime(Clock):
         return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
 
     def value(self, log_t: float) -> float:
-        """s at a time; zero where that is too small for float64, and the flow has not moved."""
+        """S at a time; zero where that is too small for float64, and the flow has not moved."""
         shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
         return math.exp(min(shifted, _LONGEST))
 
@@ -202,7 +203,8 @@ class NormTime(_Scaled):
         return z[0]
 
 
-CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (OrdinaryTime(), LossTime(), NormTime())}
+ORDINARY = OrdinaryTime()
+CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (ORDINARY, LossTime(), NormTime())}
 
 
 class Setting(eqx.Module):

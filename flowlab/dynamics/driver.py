@@ -12,7 +12,7 @@ import numpy as np
 
 from flowlab.core.errors import LanguageError
 from flowlab.dynamics import landing, monitors, stepping
-from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
+from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
 from flowlab.dynamics.explicit import Explicit
@@ -71,7 +71,7 @@ class Run:
     compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
-    ordinary: OrdinaryTime = OrdinaryTime()
+    ordinary: OrdinaryTime = ORDINARY
     stiff: bool = False
     handed_over: bool = False
     carry: stepping.Carry | None = None

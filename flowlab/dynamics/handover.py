@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
+from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -84,7 +84,7 @@ def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
     """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of L."""
     if tailed(field) and float(Separation().value(dict(seen))) > 0:
         return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
-    return OrdinaryTime()
+    return ORDINARY
 
 
 def late_clock(field: VectorField) -> Clock | None:

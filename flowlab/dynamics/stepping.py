@@ -175,7 +175,8 @@ def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.
     log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)
     rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss - _BLURS * seen.get("blur", 0.0))
     fall = jnp.where(jnp.isfinite(before.log_margin) & jnp.isfinite(log_margin), before.log_margin - log_margin, 0.0)
-    return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall), before.kept + kept, before.slip + slip)
+    rise, fall = jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall)
+    return Watch(seen["log_loss"], log_margin, rise, fall, before.kept + kept, before.slip + slip)
 
 
 @eqx.filter_jit

@@ -19,7 +19,6 @@ from flowlab.language.data import Data
 from flowlab.language.groups import PER, inner, scaled, split
 from flowlab.language.network import Network
 
-
 SMALLEST_NORM, LARGEST_NORM = 1e-150, 1e150
 """Between these the square of a norm, and of every entry that counts in it, is a normal float64."""
 

@@ -62,7 +62,10 @@ def test_without_control_of_the_residual_the_level_is_missed_and_the_outcome_say
 
 def test_an_outcome_tells_of_the_monitor_that_fails_most():
     fine = {"loss": {"worst": 1e-9, "bound": 1e-6, "holds": True, "what": "largest rise"}}
-    off = {"balance": {"worst": 1e-4, "bound": 1e-6, "holds": False, "what": "drift of a"}, "loss": {"worst": 0.5, "bound": 1e-6, "holds": False, "what": "rise of b"}}
+    off = {
+        "balance": {"worst": 1e-4, "bound": 1e-6, "holds": False, "what": "drift of a"},
+        "loss": {"worst": 0.5, "bound": 1e-6, "holds": False, "what": "rise of b"},
+    }
     done = Outcome("done", "reached t = 1.")
     assert landing.qualified(done, fine, 1e-8, 1e-10) is done
     told = landing.qualified(done, off, 1e-8, 1e-10)

@@ -56,12 +56,9 @@ def test_product_of_norms():
 
 
 def test_bad_weights_are_refused():
-    with pytest.raises(ShapeMismatch, match="W1"):
-        State.from_weights({"W1": np.zeros((2, 2))})
-    with pytest.raises(ShapeMismatch, match="W1"):
-        State.from_weights({"W1": np.array([[1.0, 0.0], [0.0, 0.0]])}, per="neuron")
-    with pytest.raises(ShapeMismatch):
-        State.from_weights({"W1": np.array([np.nan])})
+    for value in (np.nan, np.inf):
+        with pytest.raises(ShapeMismatch, match="`W1` must be finite"):
+            State.from_weights({"W1": np.array([value])})
     with pytest.raises(ShapeMismatch):
         State.from_weights({})
     with pytest.raises(LanguageError, match="column"):
