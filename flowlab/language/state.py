@@ -75,6 +75,9 @@ class State(eqx.Module):
             if largest and not SMALLEST_NORM <= largest <= LARGEST_NORM:
                 raise ShapeMismatch(out_of_range(name, "entries of size", largest))
         rho, V = split(np, arrays, per)
+        for name, lost in scaled({k: np.where(r > 0, 0.0, 1.0) for k, r in rho.items()}, arrays, per).items():
+            if lost.any():
+                raise ShapeMismatch(out_of_range(name, "a row of size", float(np.abs(lost).max())))
         return cls(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per)
 
     def weights(self) -> dict[str, jax.Array]:
