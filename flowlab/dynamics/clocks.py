@@ -31,6 +31,8 @@ from flowlab.lowering.field import VectorField
 
 _LONGEST = 690.0
 """The logarithm of the longest time in units of the clock; e^690 is close to the largest float64."""
+_STILL = -100.0
+"""The logarithm of a time in units of 1/L in which log L changes by e^-100 |∇log L|², far below round-off at norms up to 1e10."""
 _ROUND_OFF = 32.0 * 2.0**-52
 
 
@@ -104,9 +106,9 @@ class OrdinaryTime(Clock):
         return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
 
     def value(self, log_t: float) -> float:
-        """S at a time; zero where that is too small for float64, and the flow has not moved."""
+        """s at a time; zero where it is so small that no number of a state has changed yet."""
         shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
-        return math.exp(min(shifted, _LONGEST))
+        return math.exp(min(shifted, _LONGEST)) if shifted > _STILL else 0.0
 
     def log_times(self, s: np.ndarray) -> np.ndarray:
         """Log t at values of s; -inf at s = 0."""
