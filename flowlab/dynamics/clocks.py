@@ -106,7 +106,7 @@ class OrdinaryTime(Clock):
         return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
 
     def value(self, log_t: float) -> float:
-        """s at a time; zero where it is so small that no number of a state has changed yet."""
+        """The value of s at a time; zero where it is so small that no number of a state has changed yet."""
         shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
         return math.exp(min(shifted, _LONGEST)) if shifted > _STILL else 0.0
 
