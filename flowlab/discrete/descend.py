@@ -15,7 +15,7 @@ from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
-from flowlab.language.groups import inner, scaled
+from flowlab.language.groups import split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory
@@ -187,8 +187,8 @@ def _unpack(position: Any, how: Rule, per: str) -> State:
 @eqx.filter_jit
 def _split(position: dict[str, jax.Array], per: str) -> State:
     def one(weights: dict[str, jax.Array]) -> State:
-        lengths = {k: jnp.sqrt(v) for k, v in inner(weights, weights, per).items()}
-        return State(rho=lengths, V=scaled({k: 1.0 / r for k, r in lengths.items()}, weights, per), per=per)
+        rho, V = split(jnp, weights, per)
+        return State(rho=rho, V=V, per=per)
 
     return jax.vmap(one)(position)
 

@@ -1,6 +1,7 @@
 """What a run steps in. A clock ties the independent variable s of the stepping loop to the time t of the flow.
 
-`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before.
+`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before. A start whose samples are all on their right sides
+         counts t in units of 1/L of that start, so that its rates are numbers however small L is.
 `loss`   ds = L dt (and L ‖θ‖^{K-1} dt for a network of degree K ≥ 2), so that the loss may be any number.
 `norm`   s = log R with R the product of norms, for homogeneous networks once every sample is on its right side.
 
@@ -11,20 +12,27 @@ not: it grows without bound, and a step that is accurate in log t is not accurat
 Late in a run an error counts by what it does to the softmax of the samples: 1/R in a direction is of order one there.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.dynamics import residuals
 from flowlab.dynamics.charts import Chart
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
 from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
+_LONGEST = 690.0
+"""The logarithm of the longest time in units of the clock; e^690 is close to the largest float64."""
+_STILL = -100.0
+"""The logarithm of a time in units of 1/L in which log L changes by e^-100 |∇log L|², far below round-off at norms up to 1e10."""
 _ROUND_OFF = 32.0 * 2.0**-52
 
 
@@ -66,17 +74,27 @@ class Clock(eqx.Module):
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
+    @abstractmethod
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in the others."""
+
 
 class OrdinaryTime(Clock):
-    """s = t; z is the field's own coordinates."""
+    """s = t, or t in units of e^{log_unit}; z is the field's own coordinates."""
 
     name = "time"
+    log_unit: jax.Array | None = None
 
     def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
-        return jnp.exp(log_t), field.pack(state)
+        return jnp.exp(log_t if self.log_unit is None else log_t - self.log_unit), field.pack(state)
 
     def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
-        return field.rate(s, z, data)
+        unit = self.log_unit
+        if unit is None:
+            return field.rate(s, z, data)
+        rate, log_loss = field.scaled_rate(z, data, shift)
+        # Both logarithms may be large, but only their sum is exponentiated.
+        return jax.tree.map(lambda r: jnp.exp(log_loss + unit) * r, rate)
 
     def coordinates(self, field: VectorField, z: Any) -> Any:
         return z
@@ -85,7 +103,17 @@ class OrdinaryTime(Clock):
         return after
 
     def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
-        return jnp.log(s)
+        return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
+
+    def value(self, log_t: float) -> float:
+        """The value of s at a time; zero where it is so small that no number of a state has changed yet."""
+        shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
+        return math.exp(min(shifted, _LONGEST)) if shifted > _STILL else 0.0
+
+    def log_times(self, s: np.ndarray) -> np.ndarray:
+        """Log t at values of s; -inf at s = 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(s) if self.log_unit is None else np.log(s) + float(self.log_unit)
 
     def constrain(self, field: VectorField, z: Any) -> Any:
         return field.constrain(z)
@@ -97,7 +125,13 @@ class OrdinaryTime(Clock):
 
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         error = _tangent(field, z1, error)
-        return _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
+        amount = _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
+        return jnp.maximum(amount, residuals.share(field, z1, error, data, rtol)) if residuals.has_residual(field) else amount
+
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        # An error along the flow is a shift of time for good; one across it is taken to be no better.
+        error, moved = _length(_tangent(field, z1, error)), _length(jax.tree.map(jnp.subtract, z1, z0))
+        return jnp.where(moved > 0, error * (s1 - s0) / jnp.where(moved > 0, moved, 1.0), 0.0)
 
 
 class _Scaled(Clock):
@@ -106,6 +140,13 @@ class _Scaled(Clock):
     def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
+
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        # Log t is q - log L. What moves a state along the flow moves both, and leaves log t what it is there.
+        weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
+        _, across = _split(field, weights, moved)
+        _, of_margins, p = _in_margins(field, weights, across, data)
+        return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
     def _start(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[dict[str, jax.Array], jax.Array]:
         seen = field.observe(field.pack(state), data)
@@ -127,7 +168,8 @@ class LossTime(_Scaled):
         _, slope = jax.jvp(lambda y: field.observe(y, data)["log_loss"], (y,), (rate,))
         degree = field.problem.network.symmetry.joint_degree
         power = max(float(degree) - 1.0, 0.0) if degree is not None else 0.0
-        length = sum((jnp.sum(r * r) for r in field.unpack(y).rho.values()), jnp.zeros(()))
+        # Of squares, not of norms: those have no derivative at a zero block.
+        length = sum((jnp.sum(r * r) for r in (y[0] if field.problem.coordinates == "polar" else y).values()), jnp.zeros(()))
         factor = jnp.exp(-0.5 * power * jnp.log(length))
         return jax.tree.map(lambda r: factor * r, (rate, jnp.exp(-q) + slope))
 
@@ -163,7 +205,8 @@ class NormTime(_Scaled):
         return z[0]
 
 
-CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (OrdinaryTime(), LossTime(), NormTime())}
+ORDINARY = OrdinaryTime()
+CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (ORDINARY, LossTime(), NormTime())}
 
 
 class Setting(eqx.Module):
@@ -208,13 +251,8 @@ class Setting(eqx.Module):
 
 def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tolerance: Any) -> jax.Array:
     """An error by what it does: to norms (relative), to directions (in units of the weights), to the softmax, to q."""
-    per = field.problem.per
-    squares, along = inner(W, W, per), inner(W, error, per)
-    radial = {k: along[k] / squares[k] for k in along}
-    across = {w: error[w] - part for w, part in scaled(radial, W, per).items()}
-    outputs = field.outputs
-    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, outputs(w, data.x), data.y), (W,), (across,))
-    p = jax.nn.softmax(-margins)
+    radial, across = _split(field, W, error)
+    margins, moved, p = _in_margins(field, W, across, data)
     shifted = p * (moved - jnp.sum(p * moved))
     # Weights and exponents of size R cannot be held closer than their own round-off.
     of_weights, of_exponents = (jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins))
@@ -225,6 +263,25 @@ def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tole
         jnp.abs(of_q) / of_exponents,
     )
     return jnp.max(jnp.stack(parts))
+
+
+def _split(field: VectorField, W: Any, error: Any) -> tuple[Any, Any]:
+    """An error of weights as relative errors of norms, and what is across."""
+    per = field.problem.per
+    squares, along = inner(W, W, per), inner(W, error, per)
+    # A zero block has no norm to be off by a part of.
+    radial = {k: jnp.where(squares[k] > 0, along[k] / jnp.where(squares[k] > 0, squares[k], 1.0), 0.0) for k in along}
+    return radial, {w: error[w] - part for w, part in scaled(radial, W, per).items()}
+
+
+def _in_margins(field: VectorField, W: Any, change: Any, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Margins (N,), what a change of the weights does to them, and the parts of the samples."""
+    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,))
+    return margins, moved, jax.nn.softmax(-margins)
+
+
+def _length(tree: Any) -> jax.Array:
+    return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
 def _rms(tree: Any) -> jax.Array:

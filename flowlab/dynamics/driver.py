@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics import monitors, stepping
-from flowlab.dynamics.clocks import CLOCKS, Clock
+from flowlab.dynamics import landing, monitors, stepping
+from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.esdirk import Kvaerno5
 from flowlab.dynamics.explicit import Explicit
-from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished, watched
+from flowlab.dynamics.handover import Separation, own_time, watched
 from flowlab.dynamics.kinks import passage
 from flowlab.dynamics.kinks.record import Kinks
 from flowlab.dynamics.ledger import Ledger
@@ -42,7 +42,7 @@ _FIRST = math.log(1e-6)
 """Where a late clock begins that is asked for from the start: log t = -inf has no place on it."""
 _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
-_COUNTS = "steps", "rejected", "evaluations", "rise", "fall", "kept"
+_COUNTS = "steps", "rejected", "evaluations", "rise", "fall", "kept", "slip", "slip_log"
 _COMPILED: set[tuple[Any, ...]] = set()
 """Programs that this process has compiled; without it every run would have to ask."""
 
@@ -66,9 +66,12 @@ class Run:
     rise: float = 0.0
     fall: float = 0.0
     kept: float = 0.0
+    slip: float = 0.0
+    slip_log: float = 0.0
     compile_seconds: float = 0.0
     switches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     clock: Clock = CLOCKS["time"]
+    ordinary: OrdinaryTime = ORDINARY
     stiff: bool = False
     handed_over: bool = False
     carry: stepping.Carry | None = None
@@ -104,36 +107,36 @@ class Run:
         except KeyboardInterrupt:
             outcome = Outcome("budget", f"interrupted at {self.place()}; everything before is kept.")
         self.leave()
-        if self.ledger is not None and outcome.kind != "budget" and not (self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
-            self.write(outcome)
-        return self.finish(outcome, settings)
+        rows = self.store.close().leaves
+        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
+        problem = self.field.problem
+        watched = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
+        watched |= monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
+        if not (self.ledger is not None and self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
+            outcome = landing.qualified(outcome, watched, self.rtol, self.atol)
+            if self.ledger is not None and outcome.kind != "budget":
+                self.write(outcome)
+        return self.finish(outcome, rows, states, {"settings": settings, "switches": self.switches, "monitors": watched})
 
-    def finish(self, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
+    def finish(self, outcome: Outcome, rows: list[np.ndarray], states: State, extra: dict[str, Any]) -> Trajectory:
         """The trajectory of what is stored."""
         stats = {
             "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations,
             "wall_seconds": round(watch.monotonic() - self.began, 3), "compile_seconds": round(self.compile_seconds, 3),
             **({} if self.kinks is None else {"kinks": self.kinks.effort.told()}),
         }  # fmt: skip
-        log_t, codes, *told = (rows := self.store.close().leaves)[: 2 + len(stepping.SEEN)]
-        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
-        problem = self.field.problem
-
-        def extra() -> dict[str, Any]:
-            monotone = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
-            watched = monotone | monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
-            return {"settings": settings, "switches": self.switches, "monitors": watched}
-
+        log_t, codes, *told = rows[: 2 + len(stepping.SEEN)]
         clocks = np.array(list(CLOCKS))[codes]
         variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (self.kinks.variables() if self.kinks is not None else {})
         seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
-        return Trajectory.from_states(problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
+        return Trajectory.from_states(self.field.problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
 
     def phases(self, progress: bool) -> Outcome:
         """One clock and one solver after another."""
         restored = None
         if self.ledger is not None and self.ledger.resumed is not None:
             meta, restored = self.ledger.resumed
+            self.count_time(self.first_seen().seen)
             self.restore(meta)
             if self.kinks is not None:
                 self.kinks.restore(self.field.pack(self.state), meta["kinks"], self.ledger.kinks)
@@ -141,7 +144,7 @@ class Run:
             if meta["outcome"] is not None:
                 return Outcome(**meta["outcome"])
             # Only its form is used; the numbers are those that were written.
-            self.entry = self.entered(_FIRST)
+            self.entry = self.entered(self.first_log())
         else:
             ended = self.begin()
             if ended is None and self.kinks is not None:
@@ -149,8 +152,9 @@ class Run:
             if ended is not None:
                 return ended
         if restored is None and self.clock_name not in ("auto", "time"):
+            first = self.first_log()
             self.clock = CLOCKS[self.clock_name]
-            self.entry = self.entered(_FIRST)
+            self.entry = self.entered(first)
         with Progress(progress, self.plan.log_end, self.plan.horizon) as bar:
             while True:
                 ended = self.loop(bar, restored)
@@ -160,19 +164,34 @@ class Run:
 
     def begin(self) -> Outcome | None:
         """Store the first row; an outcome where nothing is left to do."""
-        found = stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+        found = self.first_seen()
         self.entry = found.s, found.z
+        self.count_time(found.seen)
         log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
         if self.clock_name == "norm" and not (margin > 0 and log_loss < 0):
             # Before that norms may shrink, and log R runs backwards.
             raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
         self.store.offer(self.row(-math.inf, CLOCKS["time"], found.state, found.seen))
         if not math.isfinite(log_loss) and self.field.problem.loss.labels != "targets":
-            return Outcome("nonfinite", f"log loss is {log_loss} at t = 0; start from smaller weights.")
+            return Outcome("nonfinite", f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features.")
         for event, value in zip(self.plan.events, np.asarray(found.values), strict=True):
             if value > 0:
                 return Outcome("event", f"{event.name} holds at the start.", event.name)
         return None
+
+    def first_seen(self) -> stepping.Entry:
+        """The start, at t = 0."""
+        return stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+
+    def count_time(self, seen: dict[str, Any]) -> None:
+        """Choose the unit of ordinary time by what is seen at the start."""
+        self.ordinary = own_time(self.field, seen)
+        if self.clock.name == "time":
+            self.clock = self.ordinary
+
+    def first_log(self) -> float:
+        """Log t where a late clock begins that is asked for from the start."""
+        return _FIRST + (0.0 if self.ordinary.log_unit is None else float(self.ordinary.log_unit))
 
     def entered(self, log_t: float) -> tuple[Any, Any]:
         """The value of the clock and what is integrated in it, at the present state."""
@@ -181,8 +200,10 @@ class Run:
 
     def restore(self, meta: dict[str, Any]) -> None:
         """Stand where the last chunk was written."""
-        self.clock, self.stiff, self.handed_over, self.switches = CLOCKS[meta["clock"]], meta["stiff"], meta["handed_over"], meta["switches"]
-        self.steps, self.rejected, self.evaluations, self.rise, self.fall, self.kept = (meta[k] for k in _COUNTS)
+        self.clock = self.ordinary if meta["clock"] == "time" else CLOCKS[meta["clock"]]
+        self.stiff, self.handed_over, self.switches = meta["stiff"], meta["handed_over"], meta["switches"]
+        for name in _COUNTS:
+            setattr(self, name, meta[name])
         if self.clock.name != "time":
             self.clock_name = "auto" if self.handed_over else self.clock_name
 
@@ -190,7 +211,7 @@ class Run:
         """What a chunk says besides its arrays."""
         return {
             "clock": self.clock.name, "stiff": self.stiff, "handed_over": self.handed_over, "switches": self.switches,
-            "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations, "rise": self.rise, "fall": self.fall, "kept": self.kept,
+            **{name: getattr(self, name) for name in _COUNTS},
             "outcome": None if outcome is None else dataclasses.asdict(outcome),
             **({} if self.kinks is None else {"kinks": self.kinks.meta()}),
         }  # fmt: skip
@@ -217,7 +238,7 @@ class Run:
         """Chunks in one clock with one solver until something ends the run, or None to go on with another."""
         plan, ordinary = self.plan, self.clock.name == "time"
         leaving = ordinary and plan.late is not None and not self.handed_over
-        s_end = plan.t_end if ordinary and not leaving else 1e300
+        s_end = landing.end_of(self.clock, plan, leaving)
         self.watched = watched(self.field, plan.events, self.clock, plan.log_end, leaving)
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
@@ -233,9 +254,10 @@ class Run:
         else:
             self.evaluations += 3
         if not math.isfinite(float(carry.t_next)):
-            return Outcome("nonfinite", f"the rate at log t = {float(self.clock_log(s, z)):.6g} is not finite; start from smaller weights.")
+            return Outcome("nonfinite", f"the rate at {landing.told(self.clock, self.clock_log(s, z), 6)} is not finite; {landing.beyond(self.state)}.")
         if bool(still) and ordinary:
-            return Outcome("stalled", f"every rate is exactly zero at {self.place()} (dead units, or features that are zero); start from other weights.")
+            seen, _ = self.observed(self.clock, s, z, ())
+            return Outcome("stalled", f"every rate is exactly zero at {self.place()}: {landing.still(self.field.problem, self.state, seen)}.")
         rest = (np.asarray(s_end), *self.tolerance)
         limits = (self.watched, self.size, np.asarray(votes))
         key = self.program(args, carry)
@@ -264,7 +286,7 @@ class Run:
                 chunk, carry, self.carry = bent, bent.carry, bent.carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
-            ended, on = self.ended(chunk, s_end), self.turned(chunk)
+            ended, on = landing.ended(self, chunk, s_end), self.turned(chunk)
             if ended is not None or on:
                 return ended
             if self.ledger is not None and self.steps + self.rejected + int(carry.steps) + int(carry.rejected) == cut:
@@ -305,6 +327,8 @@ class Run:
         self.store.offer(self.row(log_t, self.clock, self.state, seen))
         self.now = log_t
         self.leave()
+        # A shift of time is a smaller part of all later times.
+        self.slip_log, self.slip = self.slip_log + self.slip / float(carry.t), 0.0
         self.clock, self.handed_over, self.first = self.plan.late, True, None
         self.entry = self.entered(log_t)
         solver = self.solver_name if self.solver_name != "auto" else "kvaerno5"
@@ -320,71 +344,22 @@ class Run:
             self.rise = max(self.rise, float(self.carry.watch.rise))
             self.fall = max(self.fall, float(self.carry.watch.fall))
             self.kept += float(self.carry.watch.kept)
+            if self.clock.name == "time":
+                self.slip += float(self.carry.watch.slip)
+            else:
+                self.slip_log += float(self.carry.watch.slip)
             self.carry = None
 
     def clock_log(self, s: Any, z: Any) -> float:
         """Log t at a value of the clock."""
-        if self.clock.name == "time":
-            return math.log(float(s)) if float(s) > 0 else -math.inf
+        if isinstance(self.clock, OrdinaryTime):
+            return float(self.clock.log_times(np.asarray(s)))
         return float(self.observed(self.clock, s, z, ())[0]["log_t"])
 
     def place(self) -> str:
         """Where the run is, in its own clock's words."""
-        if self.clock.name == "time":
-            return f"t = {float(self.carry.t) if self.carry is not None else math.exp(self.now):.6g}"
-        return f"log t = {self.now:.6g}"
-
-    def ended(self, chunk: stepping.Chunk, s_end: float) -> Outcome | None:
-        """The outcome, if this chunk ended the run."""
-        status = int(chunk.carry.status)
-        if status == stepping.FIRED:
-            if not any(f and not isinstance(e, Separation) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True)):
-                return None
-            event, log_t = self.locate(chunk)
-            if isinstance(event, Reached):
-                return Outcome("done", f"reached {self.plan.horizon}.")
-            where = f"t = {math.exp(log_t):.12g}" if self.clock.name == "time" else f"log t = {log_t:.12g}"
-            if isinstance(event, Vanished):
-                return Outcome("stalled", vanished(self.field.problem, self.state, where))
-            return Outcome("event", f"{event.name} at {where}.", event.name)
-        if status == stepping.NONFINITE:
-            return Outcome("nonfinite", f"the rate stopped being finite beyond {self.place()}; the states up to there are kept.")
-        if status == stepping.STALLED:
-            return Outcome("stalled", f"the step size fell below the resolution of time at {self.place()}; a kink or a stiff phase needs another method.")
-        if float(chunk.carry.t) < s_end:
-            return None
-        rows = self.store.close().leaves
-        return self.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
-
-    def locate(self, chunk: stepping.Chunk) -> tuple[Event, float]:
-        """Find the first crossing inside the last step by re-stepping from its start, and land on it."""
-        t0, y0 = chunk.before_t, chunk.before_y
-        span = float(chunk.carry.t) - float(t0)
-        low, high, before, best = 0.0, 1.0, chunk.before_y, chunk.carry.y
-        # The hand-over has no place of its own; what else is watched may lie before it in the same step.
-        events = tuple(e for e in self.watched if not isinstance(e, Separation))
-        fired = [i for i, over in enumerate(np.asarray(chunk.fired)[: len(events)]) if over]
-        args = (self.solver, self.clock, self.field, self.data)
-        # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
-        while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
-            middle = 0.5 * (low + high)
-            y, values = stepping.restep(*args, t0, np.asarray(middle * span), y0, *self.tolerance, events, chunk.before_state)
-            self.evaluations += stepping.evaluations(self.solver, self.field) + 1
-            over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
-            if over:
-                high, best, fired = middle, y, over
-            else:
-                low, before = middle, y
-        if isinstance(events[fired[0]], Vanished):
-            # Beyond it no state has a meaning.
-            high, best = low, before
-        s, self.state = np.asarray(float(t0) + high * span), self.state_of(best)
-        log_t = self.clock_log(s, best)
-        if log_t > self.now:
-            seen, _ = self.observed(self.clock, s, best, ())
-            self.store.land(self.row(log_t, self.clock, self.state, seen))
-            self.now = log_t
-        return events[fired[0]], log_t
+        log_t = self.clock_log(self.carry.t, self.carry.y) if self.clock.name == "time" and self.carry is not None else self.now
+        return landing.told(self.clock, log_t, 6)
 
     def collect(self, chunk: stepping.Chunk) -> None:
         """Offer the accepted rows of a chunk to the store."""
@@ -392,8 +367,7 @@ class Run:
         if not count:
             return
         times = np.asarray(chunk.times)[:count]
-        with np.errstate(divide="ignore"):
-            log_t = np.log(times) if self.clock.name == "time" else times
+        log_t = self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
         code = np.full(count, list(CLOCKS).index(self.clock.name), dtype=np.int8)
         leaves = [np.asarray(leaf)[:count] for leaf in [*(chunk.seen[name] for name in stepping.SEEN), *jax.tree.leaves(chunk.rows)]]
         self.store.offer([log_t, code, *leaves])

@@ -1,13 +1,14 @@
 """When a run leaves ordinary time, and where it goes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.dynamics.clocks import CLOCKS, Clock
+from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -73,10 +74,23 @@ def vanished(problem: Problem, state: State, where: str) -> str:
     return f"the norm of {lowest} falls to zero at {where}, where its direction is not defined; the states up to there are kept; {way}."
 
 
+def tailed(field: VectorField) -> bool:
+    """Whether all of the rate has the scale of the loss, which may be any number."""
+    problem = field.problem
+    return problem.loss.labels != "targets" and not any(problem.decay.values()) and hasattr(field, "scaled_rate")
+
+
+def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
+    """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of L."""
+    if tailed(field) and float(Separation().value(dict(seen))) > 0:
+        return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
+    return ORDINARY
+
+
 def late_clock(field: VectorField) -> Clock | None:
     """The clock of late times for a problem; None where there is none (a loss without tail, weight decay, fixed norms)."""
     problem = field.problem
-    if problem.loss.labels == "targets" or any(problem.decay.values()) or problem.scheme.name == "fixed_norm" or not hasattr(field, "scaled_rate"):
+    if problem.scheme.name == "fixed_norm" or not tailed(field):
         return None
     symmetry = problem.network.symmetry
     homogeneous = symmetry.is_multihomogeneous or symmetry.joint_degree is not None

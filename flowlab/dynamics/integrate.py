@@ -43,11 +43,12 @@ def integrate(
 ) -> Trajectory:
     """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in the clocks of late times.
 
-    A run that ends by log t = 30 stays in ordinary time. Any other one, of a loss with an exponential tail and without weight decay,
-    is handed over once every sample is on its right side: to the clock log R where the network is homogeneous and its norms
-    grow, else to the loss-normalised clock (see `flowlab.dynamics.clocks`), with implicit steps. The trajectory says which row
-    belongs to which clock. Directions are brought back to unit length after every accepted step and the first stage of the next one is computed
-    anew, which keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
+    A run that ends by log t = 30 stays in ordinary time. Any other one, of a loss with an exponential tail and without
+    weight decay, is handed over once every sample is on its right side, after one step where that holds from the start:
+    to the clock log R where the network is homogeneous and its norms grow, else to the loss-normalised clock (see
+    `flowlab.dynamics.clocks`), with implicit steps. The trajectory says which row belongs to which clock. Directions are
+    brought back to unit length after every accepted step, and the first stage of the next one is evaluated there, which
+    keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
 
     Args:
         field: what `lower` returns.
@@ -57,10 +58,12 @@ def integrate(
         events: more events that end the run.
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
             flow turns stiff there (see `flowlab.dynamics.driver`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
-        clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6), `"auto"` switches.
+        clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6, or at 1e-6/L where L is
+            small already), `"auto"` switches.
         kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks and reads slopes off signs; `"auto"`
             is the former for up to 20,000 pairs of a unit and a sample. See `flowlab.dynamics.kinks`.
-        rtol: relative tolerance of the local error, in the integrated coordinates; in the late clocks, of norms, weights and softmax.
+        rtol: relative tolerance of the local error, in the integrated coordinates; in the late clocks, of norms, weights and softmax; and of small
+            residuals where the loss is one of targets.
         atol: absolute tolerance of the local error.
         max_steps: limit on attempted steps; reaching it gives the outcome `"budget"`.
         wall_seconds: limit on wall-clock time, compilation included.
@@ -71,7 +74,8 @@ def integrate(
 
     Returns:
         The trajectory up to where the run ended; `outcome` says how. Numerical failure is an outcome, never an
-        exception, and keeps what was computed. Every accepted step is stored, thinned to at most 2,000 rows. `monitors` says whether
+        exception, and keeps what was computed. The outcome of an event has the error of its log t, and one whose
+        monitors fail says so. Every accepted step is stored, thinned to at most 2,000 rows. `monitors` says whether
         loss, smoothed margin and conserved quantities went as the theory says.
 
     Raises:

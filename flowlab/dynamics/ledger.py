@@ -22,7 +22,7 @@ from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 
-FORMAT = 2
+FORMAT = 3
 _ATTEMPTS, _PART = 32, 64
 _BITWISE = ("flowlab", "jax", "jaxlib", "diffrax", "equinox", "numpy")
 """Packages on which the bits of a run depend."""

@@ -5,6 +5,7 @@ run: what it saw travels with the result, in `path.monitors`, with the bound it 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _ROWS = 200
 """Rows on which conserved quantities are looked at; the last one always is."""
 _ALLOWED = 100.0
 """A conserved quantity may move by this many relative tolerances."""
+_PROBES = 32
+"""Vectors that a balance of layers is looked at through; all signs of one row cancel for all of them by chance in one of 2^32 cases."""
 
 
 def log_smoothed_margin(xp: Any, problem: Problem, log_loss: Any, log_R: Any, n: int) -> Any:
@@ -76,23 +79,35 @@ def _norm(problem: Problem, kind: str, block: str, rho: np.ndarray) -> np.ndarra
 
 
 def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np.ndarray]) -> np.ndarray | None:
-    inner, outer = V[0], V[1] if V[1].ndim == 3 else V[1][:, None, :]
-    first, second = np.einsum("tij,tkj->tik", inner, inner) / float(law.degree), np.einsum("tji,tjk->tik", outer, outer)
     weights = problem.scheme.name == "gradient_flow"
-    if weights:
-        first, second = (part * (r**2)[:, None, None] for part, r in zip((first, second), rho, strict=True))
-    balance = first - second
-    if law.kind == "balance-diagonal":
-        balance = np.einsum("tii->ti", balance)
-    balance = balance.reshape(len(balance), -1)
-    if weights:
-        return np.abs(balance - balance[0]).max(axis=1) / np.maximum(np.maximum(*(r**2 for r in rho)), 1e-300)
-    log_factor = problem.scheme.balance_log_factor(np, rho[0])
-    off = max(float(np.abs(np.sqrt((v**2).sum(axis=tuple(range(1, v.ndim)))) - 1.0).max()) for v in V)
-    if log_factor is None or (off > 1e-9 and not problem.scheme.unit):
+    if not weights and not problem.scheme.unit and max(float(np.abs((v**2).reshape(len(v), -1).sum(axis=1) - 1.0).max()) for v in V) > 2e-9:
         return None
-    # Compared as imbalance of directions: the factor itself leaves float64 once ρ is some tens.
-    return np.abs(balance - balance[0] * np.exp(log_factor[0] - log_factor)[:, None]).max(axis=1)
+    log_factor = np.zeros(len(rho[0])) if weights else problem.scheme.balance_log_factor(np, rho[0])
+    if log_factor is None:
+        return None
+    scales = [r**2 if weights else np.ones_like(r) for r in rho]
+    seen = _imbalance(law, scales[0] / float(law.degree), V[0], scales[1], V[1] if V[1].ndim == 3 else V[1][:, None, :])
+    # Of directions the imbalance itself is compared: the factor leaves float64 once ρ is some tens.
+    shrinks = np.exp(log_factor[0] - log_factor)
+    return np.abs(seen - seen[0] * shrinks[:, None]).max(axis=1) / np.maximum(np.maximum(*scales), 1e-300)
+
+
+def _imbalance(law: Any, a: np.ndarray, inner: np.ndarray, b: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """What of a W_1 W_1^T - b W_2^T W_2 is compared, with an axis of rows in front.
+
+    The diagonal, (rows, width); or what all of it does to some vectors, (rows, width probes). No matrix of the size width² is made.
+    """
+    if law.kind == "balance-diagonal":
+        return a[:, None] * np.einsum("tij,tij->ti", inner, inner) - b[:, None] * np.einsum("tij,tij->tj", outer, outer)
+    probes = _probes(inner.shape[1])
+    first, second = inner @ (inner.swapaxes(1, 2) @ probes), outer.swapaxes(1, 2) @ (outer @ probes)
+    return (a[:, None, None] * first - b[:, None, None] * second).reshape(len(inner), -1)
+
+
+@cache
+def _probes(width: int) -> np.ndarray:
+    """Vectors that show a matrix (width, width): all unit vectors up to `_PROBES`, else random signs, to which a row answers by about its length."""
+    return np.eye(width) if width <= _PROBES else np.random.default_rng(0).choice([-1.0, 1.0], size=(width, _PROBES))
 
 
 def _verdict(worst: float, rtol: float, told: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flowlab.core.errors import LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
 from flowlab.language.groups import inner, scaled
-from flowlab.language.state import State, names_match, shapes_match
+from flowlab.language.state import LARGEST_NORM, SMALLEST_NORM, State, names_match, out_of_range, shapes_match
 from flowlab.lowering.field import VectorField
 
 FINEST = 1e-14
@@ -41,8 +41,15 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
             raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
     for name, norm in start.rho.items():
         size = np.asarray(norm)
-        if not (np.isfinite(size) & (size > 0)).all():
-            raise ShapeMismatch(f"the norm `{name}` is {float(size.min()):g}; a direction needs a finite norm above zero, so start from other weights.")
+        if not (np.isfinite(size) & (size >= 0)).all():
+            odd = float(size[~(np.isfinite(size) & (size >= 0))].flat[0])
+            raise ShapeMismatch(f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights.")
+        if problem.coordinates == "polar" and not (size > 0).all():
+            way = 'use `coordinates="weights"`' if problem.scheme.name == "gradient_flow" else "start from other weights"
+            raise ShapeMismatch(f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got 0; {way}.")
+        for each in (float(size[size > 0].min(initial=1.0)), float(size.max(initial=1.0))):
+            if not SMALLEST_NORM <= each <= LARGEST_NORM:
+                raise ShapeMismatch(out_of_range(name, "the norm", each))
     problem.loss.check_labels(data)
     shapes_match(start, problem.network, data)
 

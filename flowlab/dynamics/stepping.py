@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.dynamics import residuals
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.explicit import Kept
@@ -31,6 +32,8 @@ _REJECTIONS = 60
 _NEAR_LIMIT = 2.0
 """Steps times stiffness from which on stability, not accuracy, may be what bounds an explicit step; Tsit5 is stable to about 3.3 on the real axis."""
 
+_BLURS = 4.0
+"""A step has errors of round-off at both ends, and on the way."""
 SEEN: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
 """What is kept of an observation beside the row."""
 
@@ -43,6 +46,7 @@ class Watch(NamedTuple):
     rise: jax.Array
     fall: jax.Array
     kept: jax.Array
+    slip: Any = 0.0
 
 
 class Stiffness(NamedTuple):
@@ -149,7 +153,7 @@ def begin(
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
-    watch = _watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none, none), _seen(clock, field, data, t, y))
+    watch = _watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none, none, none), _seen(clock, field, data, t, y))
     still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in jax.tree.leaves(solver.func(TERM, t, y, args))]))
     return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)), still
 
@@ -158,16 +162,21 @@ def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: 
     y = clock.coordinates(field, z)
     seen = field.observe(y, data)
     more = {name: getattr(field, name)(y, data) for name in sorted({name for event in events for name in event.needs})}
-    return seen | more | {"log_t": clock.log_t(s, z, seen["log_loss"])}
+    # The rise of a loss that is below round-off says nothing.
+    blur = {"blur": residuals.unresolved(field, y, data)} if residuals.has_residual(field) else {}
+    return seen | more | blur | {"log_t": clock.log_t(s, z, seen["log_loss"])}
 
 
-def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0) -> Watch:
-    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, and what was put right of units so far."""
+def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0, slip: Any = 0.0) -> Watch:
+    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was put right of units so far, and
+    by how much errors so far move the place of an event.
+    """
     log_margin = log_smoothed_margin(jnp, field.problem, seen["log_loss"], seen["log_R"], data.n)
     log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)
-    rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss)
+    rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss - _BLURS * seen.get("blur", 0.0))
     fall = jnp.where(jnp.isfinite(before.log_margin) & jnp.isfinite(log_margin), before.log_margin - log_margin, 0.0)
-    return Watch(seen["log_loss"], log_margin, jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall), before.kept + kept)
+    rise, fall = jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall)
+    return Watch(seen["log_loss"], log_margin, rise, fall, before.kept + kept, before.slip + slip)
 
 
 @eqx.filter_jit
@@ -328,7 +337,7 @@ def advance(
         state = field.unpack(clock.coordinates(field, y1))
         kept = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
         told = {name: chunk.seen[name].at[row].set(seen[name]) for name in SEEN}
-        watch = _watched(field, data, c.watch, seen, righted)
+        watch = _watched(field, data, c.watch, seen, righted, clock.slip(field, c.t, t_to, c.y, y1, error, data))
         stiffness = Stiffness(votes, pick(h_lambda, c.stiffness.h_lambda))
         after = Carry(
             t1, t1 + h, pick(y1, c.y), pick(solver_state, c.solver_state), control_state,

@@ -36,6 +36,19 @@ def scaled(factors: Mapping[str, Any], arrays: Mapping[str, Any], per: str) -> A
     return out
 
 
+def split(xp: Any, W: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    """Norms and unit directions of weights, by group.
+
+    A zero block has the norm 0 and no direction; the one with equal entries stands in, so that W = ρ V holds and nothing is NaN.
+    """
+    ones = {w: xp.ones_like(v) for w, v in W.items()}
+    rho = {k: xp.sqrt(v) for k, v in inner(W, W, per).items()}
+    none = {k: 1.0 / xp.sqrt(n) for k, n in inner(ones, ones, per).items()}
+    along = scaled({k: xp.where(r > 0, 1.0 / xp.where(r > 0, r, 1.0), 0.0) for k, r in rho.items()}, W, per)
+    instead = scaled({k: xp.where(r > 0, 0.0, none[k]) for k, r in rho.items()}, ones, per)
+    return rho, {w: along[w] + instead[w] for w in W}
+
+
 def minus(a: Mapping[str, Any], b: Mapping[str, Any]) -> Arrays:
     """A - b, block by block."""
     return {w: a[w] - b[w] for w in a}

@@ -24,10 +24,12 @@ class Loss(ABC):
 
     Attributes:
         labels: `"binary"` (±1), `"classes"` (0..C-1) or `"targets"` (real numbers, ±1 among them).
+        has_residual: whether the loss is zero exactly where a `residual` is.
     """
 
     name: ClassVar[str]
     labels: ClassVar[str]
+    has_residual: ClassVar[bool] = False
 
     @abstractmethod
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
@@ -36,6 +38,10 @@ class Loss(ABC):
     @abstractmethod
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
         """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
+
+    def residual(self, xp: Any, f: Any, y: Any) -> Any:
+        """What the loss vanishes with, (N, C), for a loss that says so by `has_residual`."""
+        raise TypeError(f'the loss "{self.name}" has no residual.')
 
     def level(self, xp: Any, log_loss: Any) -> Any:
         """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L); None for losses without a tail."""
@@ -195,26 +201,27 @@ class Square(Loss):
     """|f - y|^2/2; for labels ±1 this is (1 - y f)^2/2."""
 
     labels = "targets"
+    has_residual = True
 
-    def _gap(self, xp: Any, f: Any, y: Any) -> Any:
+    def residual(self, xp: Any, f: Any, y: Any) -> Any:
         return f - (y if y.ndim == 2 else y[:, None])
 
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
-        square = (self._gap(xp, f, y) ** 2).sum(axis=1) / 2.0
+        square = (self.residual(xp, f, y) ** 2).sum(axis=1) / 2.0
         # A test that NaN passes: what is no number is not fitted exactly.
         safe = xp.where(square == 0, xp.ones_like(square), square)
         return xp.where(square == 0, xp.full_like(square, -np.inf), xp.log(safe))
 
     def total(self, xp: Any, f: Any, y: Any, reduction: str = "sum") -> Any:
         # Through logarithms a sample that is fitted exactly would lose its second derivative.
-        gap = self._gap(xp, f, y)
+        gap = self.residual(xp, f, y)
         return 0.5 * (gap * gap).sum() / (gap.shape[0] if reduction == "mean" else 1)
 
     def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
-        return -self._gap(xp, f, y) * xp.exp(-xp.asarray(log_scale))
+        return -self.residual(xp, f, y) * xp.exp(-xp.asarray(log_scale))
 
     def margins(self, xp: Any, f: Any, y: Any) -> Any:
-        return -xp.abs(self._gap(xp, f, y)).max(axis=1)
+        return -xp.abs(self.residual(xp, f, y)).max(axis=1)
 
     def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         targets = list(y) if hasattr(y, "__len__") else [y] * len(f)

@@ -16,8 +16,17 @@ from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
-from flowlab.language.groups import PER, inner, scaled
+from flowlab.language.groups import PER, inner, scaled, split
 from flowlab.language.network import Network
+
+SMALLEST_NORM, LARGEST_NORM = 1e-150, 1e150
+"""Between these the square of a norm, and of every entry that counts in it, is a normal float64."""
+
+
+def out_of_range(name: str, what: str, size: float) -> str:
+    """A sentence on a norm, or an entry, whose square leaves float64."""
+    way = "larger" if size < 1 else "smaller"
+    return f"the block `{name}` has {what} {size:g}, whose square leaves float64; start from {way} weights."
 
 
 def _arrays(blocks: Any) -> Any:
@@ -44,8 +53,10 @@ class State(eqx.Module):
     def from_weights(cls, weights: Mapping[str, Any], *, per: str = "layer") -> "State":
         """Split weights into norms and directions.
 
+        A block of zeros has the norm 0 and a direction that stands for none; flows in weight coordinates start from it.
+
         Raises:
-            ShapeMismatch: if a norm is zero or a value is not finite, naming the block.
+            ShapeMismatch: if a value is not finite, or its square leaves float64, naming the block.
             PrecisionTooLow: without float64.
         """
         require_x64("State.from_weights")
@@ -57,13 +68,16 @@ class State(eqx.Module):
         for name, w in weights.items():
             require_memory(16 * math.prod(np.shape(w)), f"the block `{line(name)}` of shape {np.shape(w)}", "use smaller widths")
         arrays = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
-        with np.errstate(over="ignore", invalid="ignore"):
-            rho = {name: np.sqrt(v) for name, v in inner(arrays, arrays, per).items()}
-        for name, length in rho.items():
-            if not (np.isfinite(length) & (length > 0)).all():
-                odd = length[~(np.isfinite(length) & (length > 0))].flat[0]
-                raise ShapeMismatch(f"the block `{name}` has norm {odd:g}; a direction needs a finite norm above zero.")
-        V = scaled({k: 1.0 / r for k, r in rho.items()}, arrays, per)
+        for name, w in arrays.items():
+            if not np.isfinite(w).all():
+                raise ShapeMismatch(f"the block `{name}` must be finite, got {w[~np.isfinite(w)].flat[0]:g}.")
+            largest = float(np.max(np.abs(w), initial=0.0))
+            if largest and not SMALLEST_NORM <= largest <= LARGEST_NORM:
+                raise ShapeMismatch(out_of_range(name, "entries of size", largest))
+        rho, V = split(np, arrays, per)
+        for name, lost in scaled({k: np.where(r > 0, 0.0, 1.0) for k, r in rho.items()}, arrays, per).items():
+            if lost.any():
+                raise ShapeMismatch(out_of_range(name, "a row of size", float(np.abs(lost).max())))
         return cls(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per)
 
     def weights(self) -> dict[str, jax.Array]:

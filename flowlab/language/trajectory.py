@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,13 @@ class Outcome:
         kind: one of `"done"`, `"event"`, `"budget"`, `"stalled"`, `"nonfinite"`, `"nonunique"`.
         message: one sentence.
         event: name of the event, for `"event"`.
+        error: of log t at the event (dimensionless), estimated from the local errors of all steps; None without an event.
     """
 
     kind: str
     message: str
     event: str | None = None
+    error: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in OUTCOMES:
@@ -189,7 +191,7 @@ class Trajectory:
         record = json.loads(dataset.attrs["flowlab"])
         problem, end = Problem.from_description(record["problem"]), record["outcome"]
         dataset = dataset.assign_coords(block=dataset["block"].astype(str))
-        empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"]), State(rho={}, V={}), record["stats"], problem, data)
+        empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"], end.get("error")), State(rho={}, V={}), record["stats"], problem, data)
         return cls(dataset, empty.outcome, empty.state(-1), record["stats"], problem, data)
 
     def __repr__(self) -> str:
@@ -229,7 +231,7 @@ def _table(
     source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
     record = provenance(
         kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
-        outcome={"kind": outcome.kind, "message": outcome.message, "event": outcome.event}, stats=dict(stats), **extra,
+        outcome=asdict(outcome), stats=dict(stats), **extra,
     )  # fmt: skip
     return xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
 

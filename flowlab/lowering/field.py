@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
-from flowlab.language.groups import Arrays, inner, scaled
+from flowlab.language.groups import Arrays, inner, scaled, split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.lowering.balance import Levels, balanced, levels
@@ -88,8 +88,8 @@ class VectorField(eqx.Module):
         if self.problem.coordinates == "polar":
             rho, V = y
             return State(rho=dict(rho), V=dict(V), per=self.problem.per)
-        lengths = {k: jnp.sqrt(v) for k, v in inner(y, y, self.problem.per).items()}
-        return State(rho=lengths, V=scaled({k: 1.0 / r for k, r in lengths.items()}, y, self.problem.per), per=self.problem.per)
+        rho, V = split(jnp, y, self.problem.per)
+        return State(rho=rho, V=V, per=self.problem.per)
 
     def weights(self, y: Any) -> dict[str, jax.Array]:
         """The weight blocks that the network sees."""

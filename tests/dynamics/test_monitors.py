@@ -1,5 +1,10 @@
 """What a run watches holds on right equations, and is seen to be off on wrong ones."""
 
+import subprocess
+import sys
+import tracemalloc
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -124,3 +129,62 @@ def test_what_was_watched_travels_with_the_result(tmp_path):
     path = fl.integrate(field, start, data, until=fl.time(1.0))
     assert fl.Trajectory.load(path.save(tmp_path / "a.nc")).monitors == path.monitors
     assert jax.tree.leaves(path.monitors)
+
+
+def stack(width, rows, rng, move=0.0):
+    """Norms and unit directions of two layers over rows, one entry of which moves."""
+    V = {"W1": np.repeat(rng.normal(size=(1, width, 3)), rows, axis=0), "W2": np.repeat(rng.normal(size=(1, 2, width)), rows, axis=0)}
+    V["W1"][:, 0, 0] += move * np.arange(rows)
+    return {k: np.ones(rows) for k in V}, {k: v / np.sqrt((v**2).sum(axis=(1, 2), keepdims=True)) for k, v in V.items()}
+
+
+@pytest.mark.parametrize("kind", ["balance", "balance-diagonal"])
+@pytest.mark.parametrize("width", [5, 90])
+def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
+    rng, law = np.random.default_rng(2), SimpleNamespace(kind=kind, blocks=("W1", "W2"), degree=1, text="")
+    problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
+    rho, V = stack(width, 4, rng, move=1e-3)
+    found = monitors.conserved(problem, [law], rho, V, 1e-8)["balance W1 W2"]
+    whole = [a @ a.T - b.T @ b for a, b in zip(V["W1"], V["W2"], strict=True)]
+    off = max(float(np.abs(np.diag(m - whole[0]) if kind == "balance-diagonal" else m - whole[0]).max()) for m in whole)
+    exact = kind == "balance-diagonal" or width <= 32
+    # Through random signs an entry is seen with the others of its row.
+    assert found["worst"] == pytest.approx(off, rel=1e-9) if exact else off / 4 < found["worst"] < np.sqrt(width) * 4 * off
+    assert not found["holds"]
+    assert monitors.conserved(problem, [law], *stack(width, 4, rng), 1e-8)["balance W1 W2"]["worst"] == 0.0
+
+
+def test_monitors_need_no_more_than_rows_times_weights():
+    rng, law = np.random.default_rng(2), SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, text="")
+    problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
+    rho, V = stack(1000, 200, rng)
+    for kind in ("balance-diagonal", "balance"):
+        law.kind = kind
+        tracemalloc.start()
+        monitors.conserved(problem, [law], rho, V, 1e-8)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # 200 matrices of 1000 x 1000 are 1.6 GB.
+        assert peak < 2.5e8
+
+
+WIDE = """
+import resource
+import jax; jax.config.update("jax_enable_x64", True)
+import numpy as np
+import flowlab as fl
+rng = np.random.default_rng(0); x = rng.normal(size=(50, 30)); data = fl.Data(x, np.sign(x[:, 0]))
+made = fl.lower(fl.derive(fl.Problem("W2 @ relu(W1 @ x)", coordinates="weights")))
+path = fl.integrate(made, fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 1000}, seed=0), data, until=fl.time(1.0), max_steps=240)
+assert len(path.dataset.step) >= 200 and path.monitors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_wide_run_stays_within_its_memory():
+    """Width 1000, 200 stored rows, by the peak of a whole process; in kilobytes on Linux."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("peaks of processes are told in other units elsewhere")
+    peak = int(subprocess.run([sys.executable, "-c", WIDE], check=True, capture_output=True, text=True).stdout)
+    assert peak < 1.2e6
