@@ -60,6 +60,14 @@ def short(value: Any, most: int = 60) -> str:
     return _cut("".join(c if c.isprintable() else " " for c in text), most)
 
 
+def shown(value: object, longest: int = 60) -> str:
+    """What a user wrote, as an error quotes it: one line, control characters escaped, without its middle where long."""
+    line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else repr(value)
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    half = (longest - 3) // 2
+    return line if len(line) <= longest else f"{line[: longest - 3 - half]}...{line[-half:]}"
+
+
 def line(text: object, most: int = 60) -> str:
     """Text of a user as a part of one line: escaped as `repr` does, without its quotes, and cut."""
     return _cut(repr(str(text))[1:-1], most)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from flowlab.core.arguments import shown
 from flowlab.core.errors import LanguageError
 
 MOST_LETTERS = 32
@@ -115,14 +116,6 @@ def _joined(listed: list[tuple[str, tuple[int, ...], tuple[Any, ...]]]) -> Expr:
     for op, places, params in listed:
         nodes.append(Expr(op, tuple(nodes[i] for i in places), params))
     return nodes[-1]
-
-
-def shown(value: object, longest: int = 60) -> str:
-    """What a user wrote, as an error quotes it: one line, control characters escaped, without its middle where long."""
-    line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else repr(value)
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    half = (longest - 3) // 2
-    return line if len(line) <= longest else f"{line[: longest - 3 - half]}...{line[-half:]}"
 
 
 def exact(number: Number) -> Fraction:

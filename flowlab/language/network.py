@@ -6,11 +6,11 @@ from functools import cached_property
 from numbers import Integral
 from typing import Any
 
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import expects, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
-from flowlab.language.expr import NAME, Expr, shown
+from flowlab.language.expr import NAME, Expr
 from flowlab.language.operations import Piece, operations
 from flowlab.language.operations.base import Sign
 from flowlab.language.parser import parse

@@ -6,10 +6,11 @@ from functools import cached_property
 from numbers import Real
 from typing import Any
 
+from flowlab.core.arguments import shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
-from flowlab.language.expr import Expr, shown
+from flowlab.language.expr import Expr
 from flowlab.language.groups import PER, groups
 from flowlab.language.losses import losses
 from flowlab.language.network import Network

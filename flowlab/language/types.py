@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from flowlab.core.arguments import shown
 from flowlab.core.errors import ShapeMismatch
-from flowlab.language.expr import shown
 
 Dim = str | int
 
