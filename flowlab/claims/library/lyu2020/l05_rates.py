@@ -4,13 +4,14 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import claim
-from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
+from flowlab.claims.library.lyu2020.flows import HORIZON, OnHomogeneousFlows, flows
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
 
 
 @claim("L5")
-class Rates(OnLateFlows):
+class Rates(OnHomogeneousFlows):
     """L = Θ(1/(t (log t)^{2-2/K})), ‖θ‖ = Θ((log t)^{1/K})."""
 
     title = "rates of loss and norm"
@@ -20,22 +21,24 @@ class Rates(OnLateFlows):
     )
     latex = r"\lVert\theta\rVert = \Theta((\log t)^{1/K}), \qquad L\,t\,(\log t)^{2-2/K} \to \frac{1}{K^2 \gamma^{2/K}}"
     source = "Lyu and Li 2020, theorem on rates; the constant is flowlab's P11"
-    mutants = ("exponent 1", "degree + 1", "constant without K^2")
-    counter_example = "exponent 1: the growth of a single layer"
+    mutants = ("exponent 2/K", "degree + 1", "constant without K^2")
+    counter_example = "exponent 2/K: the growth of a net of half the degree"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.discrete.svm import hard_margin
         from flowlab.dynamics.asymptotics import asymptotics
 
         found = []
-        for which in ("deep", "smooth"):
-            data, path = flow(case, which)
+        for which, data, path in flows(case, ("deep", "smooth"), HORIZON):
             K = float(path.problem.network.symmetry.joint_degree) + (1.0 if mutant == "degree + 1" else 0.0)
             told = case.once(f"lyu limits {which}", lambda path=path: asymptotics(path))
-            late = told["exponent rho_W1"].late
+            first = path.dataset["block"].values.tolist()[0]
+            if not {f"exponent rho_{first}", "q"} <= set(told.limits):
+                raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
+            late = told[f"exponent rho_{first}"].late
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
-            power = 1.0 if mutant == "exponent 1" else 1.0 / K
-            found.append(Quantity(f"exponent of the norm of W1, {which}", value, power, 4e-3 / K, bar, route="extrapolated along log 1/L"))
+            power = 2.0 / K if mutant == "exponent 2/K" else 1.0 / K
+            found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar, route="extrapolated along log 1/L"))
             q = told["q"].late
             theta = np.sqrt((path.dataset["rho"].values[-1] ** 2).sum())
             if which == "deep":

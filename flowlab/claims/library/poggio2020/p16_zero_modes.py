@@ -32,7 +32,7 @@ class NoZeroModes(Claim):
         "and equals it where there are more features than samples."
     )
     latex = r"\lambda_{\min}(H) \ge R s > 0, \qquad H = P\,R^2 \sum_n \ell''_n x_n x_n^\top P + R s\,P"
-    source = "Poggio, Banburski, Liao 2020, Theorem on non-degenerate minima; eq. (1.11) with K = 1"
+    source = "(1.11) of flowlab's derivations with K = 1, after Poggio, Banburski, Liao 2020 on non-degenerate minima"
     mutants = ("multiplier left out", "multiplier doubled", "two layers")
     counter_example = "two layers: with W2 W1 x of width 2 hidden rotations are a zero mode"
 
