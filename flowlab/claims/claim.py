@@ -88,6 +88,11 @@ class Claim(ABC):
             code = "imprecise" if found.value == found.value and found.error == found.error and found.bound == found.bound else "not a number"
             told = "the error bar reaches across the bound" if code == "imprecise" else "the measurement is not a number"
             return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
+        for name in sorted({"path", "walk"} & set(case.held)):
+            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
+            if told is not None:
+                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
+                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
         trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
         evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
         if USUAL in trials:
@@ -96,11 +101,6 @@ class Claim(ABC):
         told = _powerless(found, trials)
         if told is not None:
             return Verdict(self.name, "undecided", reason=f"no power: {told}", code="no power", **numbers)
-        for name in sorted({"path", "walk"} & set(case.held)):
-            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
-            if told is not None:
-                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
-                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
         told = self._blind(case, looked)
         if told is not None:
             return Verdict(self.name, "undecided", reason=f"not tested on what was given: {told}", code="not tested", **numbers)

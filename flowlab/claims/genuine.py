@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+STILL = 1e-3
+"""What a state must move by, relative to its size, before one that stands still is wrong."""
 ROWS = 2_000
 """Rows whose columns are computed again; longer runs are sampled."""
 GAPS = 40
@@ -123,13 +125,19 @@ def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
         size = float(np.linalg.norm(change))
         # A step of descent takes the rate where it begins.
         mean = u if descent else 0.5 * (u + u_1)
-        if not size > FLOOR * np.sqrt(sum(float((r**2).sum()) for r in rho.values())) or not np.isfinite(mean).all() or not mean.any():
+        if not np.isfinite(mean).all() or not mean.any():
+            continue
+        passed = log_t[i + 1] + np.log1p(-np.exp(min(log_t[i] - log_t[i + 1], -1e-300)))
+        log_L = log_loss[i] if descent else _log_mean(log_loss[i], log_loss[i + 1])
+        scale = float(np.sqrt(sum(float((r**2).sum()) for r in rho.values())))
+        if not size > FLOOR * scale:
+            if passed + log_L + np.log(np.linalg.norm(mean) / scale) > np.log(STILL):
+                moves.append(np.inf)
             continue
         h = float(change @ mean) / float(mean @ mean)
         moves.append(float(np.linalg.norm(change - h * mean)) / size if h > 0 else np.inf)
         if h > 0:
-            due = np.log(h) - (log_loss[i] if descent else _log_mean(log_loss[i], log_loss[i + 1]))
-            times.append(abs(log_t[i + 1] + np.log1p(-np.exp(min(log_t[i] - log_t[i + 1], -1e-300))) - due))
+            times.append(abs(passed - np.log(h) + log_L))
     return np.array(moves), np.array(times)
 
 
@@ -140,7 +148,7 @@ def _equal(pairs: list[Any], rho: dict[str, np.ndarray], *, norms_only: bool) ->
 
 
 def _log_mean(a: float, b: float) -> float:
-    """Minus the logarithm of the mean of 1/L between two rows, log L being linear between them."""
+    """Log of the L whose inverse is the mean of 1/L between two rows, log L being linear between them."""
     apart = abs(a - b)
     return max(a, b) - apart + (0.0 if apart < 1e-9 else np.log(apart) - np.log(-np.expm1(-apart)))
 

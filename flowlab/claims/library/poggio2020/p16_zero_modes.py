@@ -78,7 +78,7 @@ class NoZeroModes(Claim):
                     relation="=" if more else ">=",
                     route="critical_points at R = 15",
                     second=values[0] / drift if mutant is None else None,
-                    second_route="eq. (1.11) by hand",
+                    second_route="(1.11) of flowlab's derivations by hand",
                 ),
                 Quantity(f"zero modes, {data.n} samples in {data.d} dimensions", point.nullity, 0.0, 0.5, altered=0.0, route="critical_points"),
                 Quantity(f"R s/L, {data.n} samples in {data.d} dimensions", drift, 0.0, 0.0, relation=">=", altered=0.0),
@@ -87,7 +87,7 @@ class NoZeroModes(Claim):
 
 
 def _by_hand(z: np.ndarray, v: np.ndarray, R: float) -> tuple[np.ndarray, float]:
-    """Eigenvalues of eq. (1.11) over L on the tangent space, and R s/L, at the direction v of one layer; z = y x, (N, d)."""
+    """Eigenvalues of (1.11) of flowlab's derivations, over L, on the tangent space, and R s/L, at the direction v of one layer; z = y x, (N, d)."""
     q = R * z @ v
     share = np.exp(q.min() - q)
     share /= share.sum()
