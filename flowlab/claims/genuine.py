@@ -91,7 +91,8 @@ def _weights(run: Any, i: int) -> dict[str, np.ndarray]:
 
 def _by_rates(run: Any, data: Any) -> str | None:
     """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt, which runs to any time."""
-    moves, times = defects(run, data)
+    with np.errstate(all="ignore"):
+        moves, times = defects(run, data)
     for told, seen in (("states do not move as its flow does", moves), ("times are not those its flow takes", times)):
         if len(seen) >= 3 and not np.median(seen) <= TYPICAL:
             return f"its {told} between rows (off by {np.median(seen):.2g} of what changes)"

@@ -139,7 +139,7 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
 
     from flowlab.language.state import State
 
-    run = case.path if case.path is not None else case.walk
+    run: Any = case.path if case.path is not None else case.walk
     rows = [] if run is None else np.unique(np.linspace(len(run) - 1, 0, min(len(run), ROWS)).astype(int))[::-1]
     for i in rows:
         weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}

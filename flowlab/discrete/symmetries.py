@@ -54,7 +54,8 @@ class Symmetries:
         self.x = rng.normal(size=(3 * d + 8, d))
         self.trials = [{k: rng.normal(size=s) for k, s in layout} for _ in range(2)]
         if _close(*(self.outputs(W) for W in self.trials)):
-            raise LanguageError(f"symmetries of `{network.text[:120]}` cannot be tried: its outputs are the same at random weights; use one that depends on them.")
+            told = f"symmetries of `{network.text[:120]}` cannot be tried: its outputs are the same at random weights"
+            raise LanguageError(f"{told}; use a network that depends on its weights.")
         outer = {network.input_dim, *network.output_shape}
         self.dimensions: list[Dimension] = []
         for name in dict.fromkeys(dim for shape in network.shapes.values() for dim in shape):

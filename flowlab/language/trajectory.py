@@ -242,7 +242,7 @@ def rows_digest(dataset: xr.Dataset) -> dict[str, Any]:
     """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them; kept with a run, it tells what was altered."""
     told = hashlib.sha256()
     for name in ("log_t", "log_loss", "min_margin", "log_R", "rho", *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_"))):
-        told.update(np.ascontiguousarray(dataset[name].values, dtype=np.float64))
+        told.update(np.ascontiguousarray(dataset[name].values, dtype=np.float64).data)
     return {"count": int(dataset.sizes["step"]), "sha256": told.hexdigest()}
 
 

@@ -41,8 +41,8 @@ EXCLUDED = {
     "D1": SINGLE | {"normalised": "not gradient flow"},
     "L1": LATE, "L2": LATE, "L3": LATE, "L4": LATE, "L5": LATE, "L9": LATE | {"bias": "blocks do not scale one by one"},
     "P8": LAYER, "S1": LAYER, "S2": LAYER,
-    "T3": {"squared": "no kink", "three": "linear", "four": "linear", "square": "linear", "normalised": "not gradient flow", "shared": "linear", "mean": "linear",
-           "tanh": "smooth"},
+    "T3": {"squared": "no kink", "three": "linear", "four": "linear", "square": "linear", "normalised": "not gradient flow", "shared": "linear",
+           "mean": "linear", "tanh": "smooth"},
 }  # fmt: skip
 """Claim: the problems its hypotheses exclude, each with the reason; all others are admitted."""
 ADMITTED = [(name, key) for name, why in EXCLUDED.items() for key in PROBLEMS if key not in why]

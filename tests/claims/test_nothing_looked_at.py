@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,12 +93,11 @@ def test_a_network_that_is_zero_has_no_symmetries_by_trial():
 def test_a_solver_that_does_not_step_fails_its_test(monkeypatch):
     from flowlab.dynamics import selftest
 
-    monkeypatch.setattr(selftest, "attempts", lambda solver: (0, math.nan))
-    with pytest.raises(SelfTestFailed):
-        self_test("nothing", None)
-    monkeypatch.setattr(selftest, "attempts", lambda solver: (0, 0.0))
-    with pytest.raises(SelfTestFailed):
-        self_test("nothing", None)
+    solver: Any = None
+    for answer in ((0, math.nan), (10, math.nan), (0, 0.0)):
+        monkeypatch.setattr(selftest, "attempts", lambda solver, answer=answer: answer)
+        with pytest.raises(SelfTestFailed):
+            self_test("nothing", solver)
 
 
 def test_steps_of_a_derivation_need_a_number():

@@ -138,10 +138,10 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
     problem, x, y = path.problem, jnp.asarray(data.x), jnp.asarray(data.y)
     key = f"{problem.objective_only.signature} {data.n}"
     if key not in _COMPILED:
-        def log_loss(weights: Any, x: Any, y: Any) -> Any:
+        def level_of_loss(weights: Any, x: Any, y: Any) -> Any:
             return problem.loss.log_loss(jnp, problem.network.outputs(weights, x, jnp), y)
 
-        _COMPILED[key] = jax.jit(jax.value_and_grad(log_loss)), jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level)))
+        _COMPILED[key] = jax.jit(jax.value_and_grad(level_of_loss)), jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level)))
     slope_of, level_of = _COMPILED[key]
     found = []
     for i in rows:

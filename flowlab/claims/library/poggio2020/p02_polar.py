@@ -54,7 +54,7 @@ class PolarFlow(Claim):
                 trials = count if mutant is None else 3
                 drawn = _on_data(each.problem, case, trials) if own_data else (random_state(each.problem, case.seed + i) for i in range(trials))
                 for state in drawn:
-                    told = residuals(each, state)
+                    told = residuals(each, state) or {}
                     # Where no state moves nothing was compared.
                     compared = compared or bool(told)
                     found = worst([found, *told.values()])
