@@ -139,9 +139,8 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
 
     from flowlab.language.state import State
 
-    run: Any = case.path if case.path is not None else case.walk
-    rows = [] if run is None else np.unique(np.linspace(len(run) - 1, 0, min(len(run), ROWS)).astype(int))[::-1]
-    for i in rows:
+    runs: list[Any] = [one for one in (case.path, case.walk) if one is not None][:1]
+    for run, i in ((one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]):
         weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}
         outputs, degree = np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(), problem.network.symmetry.joint_degree
         if outputs > _LARGE and degree:
