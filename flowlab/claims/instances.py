@@ -17,6 +17,8 @@ NETS = ("W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "W3 @ relu(W2 @ relu(W1 @ x))",
 
 ROWS = 3
 """Rows of a given run at which statements about single states are checked."""
+_BESIDE = 1e-6
+"""Relative distance from rows of networks with kinks at which their states are looked at: far above roundings, and nothing for the statement."""
 _LARGE = 20.0
 """Outputs beyond which exponentials of them leave few digits."""
 
@@ -132,19 +134,26 @@ def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int 
 def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: int = 5) -> "Iterator[State]":
     """States of the run given, from its end to its start, and `count` random ones besides.
 
-    Where outputs are so large that a loss leaves float64 the norms are smaller than in the run; directions are its own.
+    They are those of rows, or right beside them where the network has kinks. Where outputs are so large that a loss leaves float64 the norms are
+    smaller than in the run; directions are its own.
     """
     import jax.numpy as jnp
     import numpy as np
 
     from flowlab.language.state import State
 
-    runs: list[Any] = [one for one in (case.path, case.walk) if one is not None][:1]
+    path: Any = case.path
+    walk: Any = case.walk if path is None else None
+    runs: list[Any] = [one for one in (path, walk) if one is not None]
+    bent, rng = any(slot.tracked for slot in problem.network.slots), np.random.default_rng(case.seed)
     for run, i in ((one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]):
         weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}
         outputs, degree = np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(), problem.network.symmetry.joint_degree
         if outputs > _LARGE and degree:
             weights = {k: w * (_LARGE / outputs) ** (1.0 / float(degree)) for k, w in weights.items()}
+        if bent:
+            # On a kink itself roundings choose the slope.
+            weights = {k: w + _BESIDE * np.sqrt(np.mean(w * w)) * rng.normal(size=w.shape) for k, w in weights.items()}
         yield State.from_weights({k: jnp.asarray(w) for k, w in weights.items()}, per=problem.per)
     yield from states(problem, data, case.seed, count, widths)
 

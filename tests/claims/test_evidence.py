@@ -107,7 +107,7 @@ def test_rows_that_are_made_to_fit_are_no_flow_either(run, kind):
 
 
 def test_clean_runs_are_read(run):
-    for verdict in fl.check(["P1", "P4", "L1", "L2", "L3", "L9", "D1"], run[0]):
+    for verdict in fl.check(["P1", "P2", "P4", "L1", "L2", "L3", "L9", "D1"], run[0]):
         assert verdict.answer == "holds", str(verdict)
 
 

@@ -27,6 +27,8 @@ class PolarFlow(Claim):
         return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+        import numpy as np
+
         from flowlab.claims.instances import NETS, problem_like, worst
         from flowlab.symbolic.certificate import random_state, residuals
         from flowlab.symbolic.derive import derive
@@ -54,6 +56,10 @@ class PolarFlow(Claim):
                 trials = count if mutant is None else 3
                 drawn = _on_data(each.problem, case, trials) if own_data else (random_state(each.problem, case.seed + i) for i in range(trials))
                 for state in drawn:
+                    if not all(np.isfinite(w).all() for w in state.weights.values()):
+                        # Dead states are passed over; those that are no numbers are not.
+                        found = float("nan")
+                        break
                     told = residuals(each, state) or {}
                     # Where no state moves nothing was compared.
                     compared = compared or bool(told)
