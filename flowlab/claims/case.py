@@ -74,6 +74,17 @@ class Case:
         """Trajectories that were integrated for the check, by name."""
         return {name: value for name, value in self.memo.items() if getattr(value, "kind", None) in ("flow", "descent")}
 
+    def without_rows(self, name: str) -> "Case":
+        """The case with a run whose later half holds no numbers, and with nothing computed yet: what stands on it does not rest on that run."""
+        run = object.__getattribute__(self, name)
+        first = len(run) // 2
+        rows = run.dataset.copy(deep=True)
+        for variable in rows.data_vars.values():
+            if variable.dims[:1] == ("step",) and variable.dtype.kind == "f":
+                variable.values[first:] = np.nan
+        blank = replace(run, dataset=rows)
+        return replace(self, **{name: replace(blank, last=blank.state(-1))}, memo={}, read=set(), _reads={})
+
     def inputs(self) -> dict[str, Any]:
         """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own instances."""
         told: dict[str, Any] = {}

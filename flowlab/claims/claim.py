@@ -9,7 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flowlab.claims import agree
+import numpy as np
+
+from flowlab.claims import genuine
 from flowlab.claims.case import GIVEN, NAMES, Case, case_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import RUNGS, Measurement, Verdict
@@ -73,7 +75,7 @@ class Claim(ABC):
         looked = (looked | case.read) & set(case.held)
         missed = _not_looked_at(case, looked)
         if missed is not None:
-            return self._undecided("does not apply", f"does not apply: {missed}", case)
+            return self._undecided("not tested", f"not tested on what was given: {missed}", case)
         evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in found.quantities], **found.details}
         numbers: dict[str, Any] = {"measured": found.value, "bound": found.bound, "evidence": evidence, "error": found.error, "rung": self.rung}
         because = "; ".join([found.because, *(str(q) for q in _telling(found)), *_aside(case, looked)])
@@ -88,23 +90,36 @@ class Claim(ABC):
             code = "imprecise" if found.value == found.value and found.error == found.error and found.bound == found.bound else "not a number"
             told = "the error bar reaches across the bound" if code == "imprecise" else "the measurement is not a number"
             return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
+        for name in sorted({"path", "walk"} & set(case.held)):
+            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
+            if told is not None:
+                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
+                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
         trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
         evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
         if USUAL in trials:
             # The numbers that decide against the usual statement, beside what it would have them be.
             evidence["mutants"][USUAL]["telling"] = [str(q) for q in trials[USUAL].quantities if q.fails][:3]
-        surviving = [name for name, m in trials.items() if not m.fails]
-        if surviving or len(trials) < FEWEST:
-            few = f"only {len(trials)} wrong variants were tried, of at least {FEWEST}"
-            told = f"the check lets {', '.join(surviving)} pass on this case" if surviving else few
+        told = _powerless(found, trials)
+        if told is not None:
             return Verdict(self.name, "undecided", reason=f"no power: {told}", code="no power", **numbers)
-        for name in sorted({"path", "walk"} & looked):
-            run = getattr(case, name)
-            told = case.once(f"altered {name}", lambda run=run: agree.altered(run, case.data))
-            if told is not None:
-                return Verdict(self.name, "undecided", reason=f"could not be checked: the given {NAMES[name]} is not as it came: {told}",
-                               code="could not be checked", **numbers)  # fmt: skip
+        told = self._blind(case, looked)
+        if told is not None:
+            return Verdict(self.name, "undecided", reason=f"not tested on what was given: {told}", code="not tested", **numbers)
         return Verdict(self.name, "holds", reason=because, **numbers)
+
+    def _blind(self, case: Case, looked: set[str]) -> str | None:
+        """Which run was read without effect: the statement still stands where all rows of its later half are no numbers."""
+        for name in sorted({"path", "walk"} & looked):
+            try:
+                with np.errstate(all="ignore"):
+                    found = self.measure(case.without_rows(name))
+            except Exception:
+                # What breaks on rows that are no numbers has looked at them.
+                continue
+            if found.stands:
+                return f"the same numbers stand where the later half of the given {NAMES[name]} holds no numbers"
+        return None
 
     def _evidence(self, case: Case) -> dict[str, Any]:
         own = self.origin()
@@ -129,14 +144,26 @@ def _telling(found: Measurement) -> list[Quantity]:
     return failing[:3] or lost[:3] or [q for q in found.quantities if (q.excess, q.tolerance) == (found.value, found.bound)][:1]
 
 
+def _powerless(found: Measurement, trials: dict[str, Measurement]) -> str | None:
+    """Why a check that lets no error show is not believed: a wrong variant passes, or too few differ from the statement and from one another."""
+    surviving = [name for name, m in trials.items() if not m.fails]
+    if surviving:
+        return f"the check lets {', '.join(surviving)} pass on this case"
+    kinds = {m.numbers for m in trials.values()} - {found.numbers}
+    if len(kinds) >= FEWEST:
+        return None
+    same = f" ({len(trials)} of them, with {len(kinds)} different numbers)" if len(kinds) < len(trials) else ""
+    return f"only {len(kinds)} wrong variants were tried{same}, of at least {FEWEST}"
+
+
 def _not_looked_at(case: Case, looked: set[str]) -> str | None:
     """Why a measurement says nothing of what was given: it never looked at the samples, at the network, or at any of it."""
     lacks = [name for name in ("problem", "data") if name in case.held and name not in looked]
     # Equations and trajectories carry both.
     if lacks and not looked & {"path", "walk", "flow"}:
-        return f"its check takes {' and '.join(NAMES[name] for name in lacks)} of its own and would not look at what was given"
-    if case.told and not looked:
-        return f"its check would not look at what was given ({', '.join(NAMES[name] for name in case.told)})"
+        return f"the check takes {' and '.join(NAMES[name] for name in lacks)} of its own"
+    if case.told and not looked & set(case.told):
+        return f"the check does not read it ({', '.join(NAMES[name] for name in case.told)})"
     return None
 
 

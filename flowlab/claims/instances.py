@@ -1,6 +1,6 @@
 """Seeded instances that claims are checked on when none is given, and the autodiff quantities they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 NETS = ("W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "W3 @ relu(W2 @ relu(W1 @ x))", "W2 @ relu(W1 @ x)**2", "W5 @ relu(W4 @ relu(W3 @ relu(W2 @ relu(W1 @ x))))")
 """Depths 2 to 5; linear, ReLU and ReLU², so that degrees other than 1 occur."""
+
+ROWS = 3
+"""Rows of a given run at which statements about single states are checked."""
+_BESIDE = 1e-6
+"""Relative distance from rows of networks with kinks at which their states are looked at: far above roundings, and nothing for the statement."""
+_LARGE = 20.0
+"""Outputs beyond which exponentials of them leave few digits."""
 
 SMALL = "gaussian?n=20&d=3&margin=0.3"
 
@@ -35,6 +42,32 @@ def separable(n: int, d: int, seed: int) -> "Data":
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     y = np.where(x @ w >= 0, 1.0, -1.0)
     return Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y, name=f"separable n={n} d={d} seed={seed}", kind="binary")
+
+
+def samples_for(case: Case, otherwise: "Data") -> "Data":
+    """The samples given, or some with the labels that the given problem's loss takes; without a problem, `otherwise`."""
+    import numpy as np
+
+    from flowlab.language.data import Data
+
+    if case.data is not None:
+        return case.data
+    if case.problem is None or case.problem.loss.labels == "binary":
+        return otherwise
+    rng = np.random.default_rng(case.seed)
+    x = rng.normal(size=(9, 3))
+    if case.problem.loss.labels == "classes":
+        # Three directions that a linear net tells apart.
+        y = np.arange(9) % 3
+        return Data(0.4 * x + 2.0 * np.eye(3)[y], y, name=f"three classes seed={case.seed}", kind="classes")
+    return Data(x, rng.normal(size=9), name=f"targets seed={case.seed}", kind="targets")
+
+
+def worst(values: "Iterable[Any]") -> float:
+    """The largest of some numbers; NaN where one of them is, which `max` may drop."""
+    import numpy as np
+
+    return float(np.max(np.array([0.0, *(float(v) for v in values)])))
 
 
 def facing(problem: "Problem", start: "State", data: "Data") -> "State":
@@ -96,6 +129,40 @@ def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int 
         rng = np.random.default_rng(1000 + seed + i)
         rho = {k: jnp.asarray(np.asarray(r) * np.exp(rng.uniform(-0.6, 0.6))) for k, r in start.rho.items()}
         yield State(rho=rho, V=start.V, per=start.per)
+
+
+def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: int = 5) -> "Iterator[State]":
+    """States of the run given, from its end to its start, and `count` random ones besides.
+
+    They are those of rows, or right beside them where the network has kinks. Where outputs are so large that a loss leaves float64 the norms are
+    smaller than in the run; directions are its own.
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    from flowlab.language.state import State
+
+    path: Any = case.path
+    walk: Any = case.walk if path is None else None
+    runs: list[Any] = [one for one in (path, walk) if one is not None]
+    bent, rng = any(slot.tracked for slot in problem.network.slots), np.random.default_rng(case.seed)
+    for run, i in ((one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]):
+        weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}
+        outputs, degree = np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(), problem.network.symmetry.joint_degree
+        if outputs > _LARGE and degree:
+            weights = {k: w * (_LARGE / outputs) ** (1.0 / float(degree)) for k, w in weights.items()}
+        if bent:
+            # On a kink itself roundings choose the slope.
+            weights = {k: w + _BESIDE * np.sqrt(np.mean(w * w)) * rng.normal(size=w.shape) for k, w in weights.items()}
+        yield State.from_weights({k: jnp.asarray(w) for k, w in weights.items()}, per=problem.per)
+    yield from states(problem, data, case.seed, count, widths)
+
+
+def _plain(state: "State") -> tuple[dict[str, Any], dict[str, Any]]:
+    import numpy as np
+
+    rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
+    return rho, V
 
 
 def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Any], dict[str, Any]]:

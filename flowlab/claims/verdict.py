@@ -16,6 +16,7 @@ ANSWERS = ("holds", "refuted", "undecided")
 CODES = {
     "": "decided",
     "does not apply": "a hypothesis of the statement is not met",
+    "not tested": "the check did not look at what was given",
     "no power": "a wrong variant passes the same check",
     "not a number": "nothing finite was measured",
     "imprecise": "the error bar reaches across the bound",
@@ -71,6 +72,13 @@ class Measurement:
         if self.quantities:
             return any(q.fails for q in self.quantities)
         return self.value - self.error > self.bound
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """What the measurement says, to nine digits: two wrong variants with equal numbers are one."""
+        told = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
+        told.append(("", self.value, self.bound, 0.0, self.error, ""))
+        return tuple(f"{part:.9g}" if isinstance(part, float) else part for each in told for part in each)
 
     def alterations(self) -> "dict[str, Measurement]":
         """The same numbers against statements altered a little, by name; every one must fail."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from flowlab.core.errors import LanguageError
 from flowlab.discrete.dimension import Dimension
 from flowlab.discrete.images import Images
 from flowlab.discrete.spheres import Layout, blocks
@@ -40,6 +41,9 @@ class Symmetries:
         d: input dimension.
         merge: blocks that are normed unit by unit may not be mixed: then only permutations and signs are left.
         rho: norms where rows are directions: factors of unequal norms may not be exchanged.
+
+    Raises:
+        LanguageError: if outputs do not depend on the weights of the trials: every change would leave them as they are.
     """
 
     def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None) -> None:
@@ -49,6 +53,9 @@ class Symmetries:
         # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
         self.x = rng.normal(size=(3 * d + 8, d))
         self.trials = [{k: rng.normal(size=s) for k, s in layout} for _ in range(2)]
+        if _close(*(self.outputs(W) for W in self.trials)):
+            told = f"symmetries of `{network.text[:120]}` cannot be tried: its outputs are the same at random weights"
+            raise LanguageError(f"{told}; use a network that depends on its weights.")
         outer = {network.input_dim, *network.output_shape}
         self.dimensions: list[Dimension] = []
         for name in dict.fromkeys(dim for shape in network.shapes.values() for dim in shape):

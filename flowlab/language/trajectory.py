@@ -1,5 +1,6 @@
 """The result of a run: states over time as a labelled data set, and how the run ended."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -228,12 +229,21 @@ def _table(
         entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
     for name, (dims, values, told) in variables.items():
         entries[name] = (dims, values, _attrs(told))
+    rows = xr.Dataset(entries, coords={"block": labels})
     source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
     record = provenance(
         kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
-        outcome=asdict(outcome), stats=dict(stats), **extra,
+        outcome=asdict(outcome), stats=dict(stats), rows=rows_digest(rows), **extra,
     )  # fmt: skip
-    return xr.Dataset(entries, coords={"block": labels}, attrs={"flowlab": json.dumps(record, sort_keys=True), "kind": kind})
+    return rows.assign_attrs(flowlab=json.dumps(record, sort_keys=True), kind=kind)
+
+
+def rows_digest(dataset: xr.Dataset) -> dict[str, Any]:
+    """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them; kept with a run, it tells what was altered."""
+    told = hashlib.sha256()
+    for name in ("log_t", "log_loss", "min_margin", "log_R", "rho", *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_"))):
+        told.update(np.ascontiguousarray(dataset[name].values, dtype=np.float64).data)
+    return {"count": int(dataset.sizes["step"]), "sha256": told.hexdigest()}
 
 
 def _attrs(long_name: str) -> dict[str, str]:

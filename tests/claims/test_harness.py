@@ -13,10 +13,11 @@ import pytest
 
 import flowlab as fl
 from flowlab.app.verify import packs, select, summary, verify
-from flowlab.claims import claims, load_library
-from flowlab.claims.case import Case
+from flowlab.claims import claims, genuine, load_library
+from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
 from flowlab.cli import main
+from flowlab.language.trajectory import Outcome, Trajectory
 
 load_library()
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +69,7 @@ def of(*quantities, mutants=("wrong",), wrong=5.0):
         name, title, statement, latex, source, counter_example = "One", "t", "s.", "l", "-", "none"
 
         def measure(self, case, mutant=None):
-            return fl.Measurement.of([q(wrong)] if mutant else quantities, "why")
+            return fl.Measurement.of([q(wrong + self.mutants.index(mutant))] if mutant else quantities, "why")
 
     One.mutants = mutants
     return One().check(Case())
@@ -92,6 +93,48 @@ def test_answers_and_codes():
     assert verdict.measured == pytest.approx(1.0)
     with pytest.raises(fl.ClaimError):
         fl.Measurement.of([], "nothing")
+
+
+def test_wrong_variants_that_are_one_count_once():
+    def same(*, differ):
+        class One(Claim):
+            name, title, statement, latex, source, counter_example, mutants = "One", "t", "s.", "l", "-", "none", ("a", "b", "c")
+
+            def measure(self, case, mutant=None):
+                return fl.Measurement.of([q(5.0 + (ord(mutant) if differ else 0.0), altered=0.0) if mutant else q(1.0, altered=0.0)], "why")
+
+        return One().check(Case())
+
+    assert same(differ=True).answer == "holds"
+    verdict = same(differ=False)
+    assert (verdict.answer, verdict.code) == ("undecided", "no power")
+    assert "3 of them, with 1 different numbers" in verdict.reason
+
+
+def made_up(margins):
+    """A run of one layer whose margins are these."""
+    data, rows = fl.Data(np.eye(2), np.ones(2), kind="binary"), len(margins)
+    states = fl.State(rho={"w": np.full(rows, 2.0)}, V={"w": np.stack([[np.sin(m), np.cos(m)] for m in margins])})
+    log_t, end = np.log(np.arange(1.0, rows + 1)), Outcome("done", "made up")
+    return Trajectory.from_states(fl.Problem("w @ x"), data, log_t, states, end, {}, kind="flow", extra={"settings": {"rtol": 1e-6}})
+
+
+@pytest.mark.parametrize("reads", ["all rows", "the first rows"])
+def test_what_never_happens_is_not_told_from_early_rows(monkeypatch, reads):
+    """A statement about all times that is measured on the first rows has no effect of the later half, and holds nowhere."""
+    monkeypatch.setattr(genuine, "altered", lambda run, data: None)
+
+    class Never(Claim):
+        name, title, statement, latex, source, counter_example, mutants = "Never", "t", "s.", "l", "-", "none", ("a", "b", "c")
+
+        def measure(self, case, mutant=None):
+            margins = case.path.dataset["min_margin"].values[: 3 if reads == "the first rows" else None]
+            fall = float(np.max(-np.diff(margins))) + (1.0 + ord(mutant) if mutant else 0.0)
+            return fl.Measurement.of([q(fall, 0.0, 1e-12, relation="<=")], "why")
+
+    verdict = Never().check(case_of([made_up(np.linspace(0.1, 0.5, 10))], 0))
+    expected = ("holds", "") if reads == "all rows" else ("undecided", "not tested")
+    assert (verdict.answer, verdict.code) == expected, verdict.reason
 
 
 def test_verdicts_are_stored_and_replayed(tmp_path):

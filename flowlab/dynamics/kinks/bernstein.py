@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.errors import RunFailed
+
 _FINEST = 50
 """Halvings after which what still varies in sign is a multiple root, or one that float64 cannot tell from it."""
 
@@ -64,9 +66,15 @@ def roots(coefficients: Any) -> list[tuple[float, float]]:
     """Intervals in (0, 1], in order, each with exactly one change of sign of the polynomial; a root at 0 itself is none.
 
     Descartes' rule in Bernstein form: no variation, no root; one variation, one root. What varies more often is halved.
+
+    Raises:
+        RunFailed: without coefficients, or for some that are not finite: they prove nothing.
     """
     found: list[tuple[float, float]] = []
-    stack = [(np.asarray(coefficients, dtype=float), 0.0, 1.0, 0)]
+    whole = np.asarray(coefficients, dtype=float)
+    if not whole.size or not np.isfinite(whole).all():
+        raise RunFailed(f"roots need finite Bernstein coefficients, at least one, got {whole.size}; the step has no finite pre-activations.")
+    stack = [(whole, 0.0, 1.0, 0)]
     while stack:
         b, low, high, depth = stack.pop()
         count = variations(b)

@@ -27,7 +27,7 @@ class EndToEndFlow(Claim):
         "dW/dt = -sum_j [W W^T]^((N-j)/N) G [W^T W]^((j-1)/N), with G the gradient of the loss in W."
     )
     latex = r"\dot W = -\sum_{j=1}^N [W W^\top]^{\frac{N-j}{N}} \, G \, [W^\top W]^{\frac{j-1}{N}}"
-    source = "Arora, Cohen, Hazan 2018, theorem 1"
+    source = "Arora, Cohen, Hazan 2018, theorem 1 (number not checked)"
     mutants = ("one layer more in the exponents", "no preconditioner", "half of the layers")
     counter_example = "no preconditioner: N gradients of one linear layer"
 
@@ -66,7 +66,7 @@ class SingularValueFlow(Claim):
     title = "singular values of the product of balanced layers"
     statement = "From a balanced start the singular values of the product obey d sigma_r/dt = -N (sigma_r^2)^(1-1/N) <G, u_r v_r^T>."
     latex = r"\dot\sigma_r = -N (\sigma_r^2)^{1-1/N} \langle G, u_r v_r^\top\rangle"
-    source = "Arora, Cohen, Hu, Luo 2019, theorem 3"
+    source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (number not checked)"
     mutants = ("exponent 1 - 2/N", "exponent of two layers", "factor one instead of N")
     counter_example = "exponent of two layers: right for N = 2, where the plateau has another shape"
 
@@ -110,7 +110,7 @@ class Imbalance(Claim):
         "later times."
     )
     latex = r"\lVert W(t) - W_{\mathrm{e2e}}(t)\rVert \propto \epsilon"
-    source = "Arora, Cohen, Hazan 2018, section 4 (balancedness assumed); order measured here"
+    source = "Arora, Cohen, Hazan 2018, section 4 (balancedness assumed; number not checked); order measured here"
     mutants = ("second order", "of no order: independent of the imbalance")
     counter_example = "second order: what a first-order cancellation would give"
 

@@ -59,7 +59,7 @@ class DepthLowersRank(Claim):
         "a lower one than that of one."
     )
     latex = r"\mathrm{erank}(W^{(3)}) < \mathrm{erank}(W^{(2)}) < \mathrm{erank}(W^{(1)})"
-    source = "Arora, Cohen, Hu, Luo 2019, section 2 and figure 1"
+    source = "Arora, Cohen, Hu, Luo 2019, section 2 and figure 1 (numbers not checked)"
     mutants = ("a start of order one", "the same depth twice")
     counter_example = "a start of order one: three layers that begin large complete at a higher rank than two that begin small"
 

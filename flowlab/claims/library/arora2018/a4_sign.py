@@ -39,7 +39,7 @@ class SignIsKept(Claim):
         "dies out instead, for N = 3 like (|s| t)^(-3), and leaves the loss s^2/2."
     )
     latex = r"\operatorname{sign}\det W(t) = \operatorname{sign}\det W(0), \quad \sigma_3^{-1/3}/t \to |s_3|"
-    source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (remark on signs); the rate follows from A2"
+    source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (remark on signs; number not checked); the rate follows from A2"
     mutants = ("one layer", "the rate of another target", "all of the loss goes away")
     counter_example = "one layer: W moves straight to its target, and its determinant changes sign"
 
@@ -96,7 +96,7 @@ class LinearRate(Claim):
         "at late times L falls by the factor (1 - eta N sigma_min(Phi)^(2(N-1)/N))^2 per step."
     )
     latex = r"L(k) \le L(0)\,(1 - \eta\, c^{2(N-1)/N})^k"
-    source = "Arora, Cohen, Golowich, Hu 2019, theorem 1 (bound); the late factor is the slowest mode of the linearised flow"
+    source = "Arora, Cohen, Golowich, Hu 2019, theorem 1 (bound; number not checked); the late factor is the slowest mode of the linearised flow"
     mutants = ("no margin", "the fastest mode at late times", "the fastest mode as a bound")
     counter_example = "no margin: a start of the other sign has no c > 0, and its loss stays"
 

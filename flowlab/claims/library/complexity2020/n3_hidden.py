@@ -77,7 +77,7 @@ class HiddenRegularisation(Claim):
         "gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
     )
     latex = r"R\,\lVert v(t) - V_{R(t)}\rVert \to \lVert P_\perp w(0)\rVert \;\text{(GF)}, \qquad \to 0 \;\text{(WN)}"
-    source = "Poggio, Liao, Banburski 2020, hidden complexity control; eq. (1.12)"
+    source = "(1.12) of flowlab's derivations, after Poggio, Liao, Banburski 2020 on hidden complexity control"
     mutants = ("weight normalisation keeps it too", "whole start instead of its part off the samples", "minimiser at half the norm")
     counter_example = "weight normalisation keeps it too: it has another law, exp(R^2/2)"
     quick = False

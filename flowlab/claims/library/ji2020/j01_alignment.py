@@ -37,7 +37,7 @@ class RankOneAndAligned(OnLateFlows):
         "left one of the layer before it; what is missing falls like |W_k|^-2."
     )
     latex = r"\lVert W_k\rVert_F^2/\lVert W_k\rVert_2^2 \to 1, \qquad |\langle v_{k+1}, u_k\rangle| \to 1"
-    source = "Ji and Telgarsky 2019, theorem 2.2"
+    source = "Ji and Telgarsky 2019, theorem 2.2 (number not checked)"
     nets = ("three layers",)
     mutants = ("singular vectors of the start", "second singular vectors", "left for right")
     counter_example = "singular vectors of the start: nothing aligns before the flow has gone far"
@@ -68,7 +68,7 @@ class ExcessIsBounded(OnLateFlows):
         "while the norms themselves grow without bound."
     )
     latex = r"\lVert W_k\rVert_F^2 - \lVert W_k\rVert_2^2 \le D(W(0)) \quad \text{for all } t"
-    source = "Ji and Telgarsky 2019, lemma 2.6"
+    source = "Ji and Telgarsky 2019, lemma 2.6 (number not checked)"
     nets = ("three layers",)
     mutants = ("a bound on the norms", "the last layer's share left out and the sum dropped", "a hundredth of the bound")
     counter_example = "a bound on the norms: they grow like (log t)^(1/3)"
@@ -101,7 +101,7 @@ class PredictorIsTheMachine(OnLateFlows):
     title = "the predictor of a deep linear net tends to the hard-margin direction"
     statement = "The direction of W_3 W_2 W_1 tends to that of the hard-margin machine, whatever the start."
     latex = r"\frac{W_K \cdots W_1}{\lVert W_K \cdots W_1\rVert} \to v^*"
-    source = "Ji and Telgarsky 2019, theorem 2.8; Gunasekar et al. 2018"
+    source = "Ji and Telgarsky 2019, theorem 2.8 (number not checked); Gunasekar et al. 2018"
     nets = ("three layers",)
     mutants = ("least squares instead of the machine", "mean of the samples instead of the machine", "machine of flipped labels")
     counter_example = "least squares: the direction of another rule, which the square loss would take"
@@ -147,7 +147,7 @@ class DirectionsConverge(OnLateFlows):
         r"\int_0^\infty \bigl\lVert \tfrac{d}{dt}\hat\theta\bigr\rVert\,dt < \infty, \qquad "
         r"\frac{\langle -\nabla L, \theta\rangle}{\lVert\nabla L\rVert \lVert\theta\rVert} \to 1"
     )
-    source = "Ji and Telgarsky 2020, theorems 3.1 and 4.1; the rate is measured"
+    source = "Ji and Telgarsky 2020, theorems 3.1 and 4.1 (numbers not checked); the rate is measured"
     nets = ("three layers",)
     mutants = ("a decade adds as much as the one before", "like 1/log t", "gradient of the start")
     counter_example = "a decade adds as much as the one before: then the length would grow like log log t"

@@ -35,7 +35,7 @@ class NotSeparable(Claim):
         "in the hard-margin direction of what can be separated, with growth log t/gamma_perp."
     )
     latex = r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to \frac{1}{\gamma_\perp}"
-    source = "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression)"
+    source = "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression; number not checked)"
     mutants = ("optimum of the whole risk", "no growth off the span", "machine of all samples")
     counter_example = "no growth off the span: a finite optimum of the whole risk does not exist"
 

@@ -1,13 +1,20 @@
-"""The flows that the claims of Lyu and Li, and of Ji and Telgarsky, are checked on: a smooth net of degree 3, and deep linear ones of degrees 2 and 3."""
+"""The flows that the claims of Lyu and Li, and of Ji and Telgarsky, are checked on: the one given, one of the problem given, or flows of nets of our own.
 
+Losses are sums over samples here, ℓ(q) = exp(-φ(q)) with an exponential tail, and log(1/L) stands for ℓ^{-1}(L), as in the general form of the theory.
+"""
+
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim
+from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
+SHORT = 30.0
+"""log t up to which a given problem is run where a statement is about rows, not limits; flows with kinks get there in seconds."""
 NETS = {"smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}), "deep": ("W2 @ W1 @ x", {"W1": 3}), "three layers": ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3})}
 
 
@@ -49,31 +56,113 @@ class OnLateFlows(Claim):
         return None if fine else "no hyperplane through 0 separates the data"
 
 
+class OnHomogeneousFlows(Claim):
+    """A claim about gradient flow of any homogeneous network under a loss with an exponential tail, from where every sample can be on its right side."""
+
+    def hypotheses(self, case: Case) -> str | None:
+        from flowlab.claims.hypotheses import exponential_tail, homogeneous, labels_fit, plain_flow, subject
+        from flowlab.discrete.svm import certify_separable
+
+        p = subject(case)
+        if p is not None:
+            return homogeneous(p) or exponential_tail(p) or plain_flow(p) or labels_fit(case, p)
+        told = labels_fit(case)
+        if told is not None or case.data is None:
+            return told
+        fine = certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable
+        return None if fine else "no hyperplane through 0 separates the data"
+
+
+def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT) -> list[tuple[str, Any, Any]]:
+    """Name, data and flow of what a statement is checked on: the flow given, or one of the problem given up to log t = `horizon`, or those of `own` nets.
+
+    Raises:
+        ClaimError: if a flow has fewer than three rows with L < ℓ(0), where the theory begins.
+    """
+    if case.path is not None:
+        found = [("the given flow", case.data, case.path)]
+    elif case.problem is not None:
+        found = [_of_problem(case, horizon)]
+    else:
+        return [(which, *flow(case, which)) for which in own]
+    for name, data, path in found:
+        if data is None:
+            raise ClaimError("the flow was read without its samples; give them besides.")
+        if not (levels(path)["level"] > 0).sum() >= 3:
+            raise ClaimError(f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate further.")
+    return found
+
+
+def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
+    """A flow of the given network and loss; its rows are flow wherever it ends."""
+    from flowlab.claims.instances import samples_for, separable
+    from flowlab.dynamics import integrate, log_time
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import initial_state
+    from flowlab.lowering.field import lower
+    from flowlab.symbolic.derive import derive
+
+    p, data = case.problem, samples_for(case, separable(8, 3, case.seed))
+
+    def make() -> Any:
+        problem = Problem(p.network, p.loss.name, coordinates="weights", reduction=p.reduction)
+        start = initial_state(problem.network, data, default_width=4, seed=case.seed)
+        field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
+        plain = Data(data.x, data.y, name="samples", kind=data.kind)
+        return replace(integrate(field, start, plain, until=log_time(horizon), seed=case.seed, max_steps=5_000), data=data)
+
+    return p.network.text, data, case.once(f"lyu given {horizon:g}", make)
+
+
+def own(case: Case) -> bool:
+    """Whether a statement is checked on nets of our own, whose flows are known to go far."""
+    return case.path is None and case.problem is None
+
+
 def levels(path: Any) -> dict[str, np.ndarray]:
-    """Of every row: log 1/L, ‖θ‖, the degree K of all weights together, N, and the smallest margin q."""
-    ds = path.dataset
+    """Of every row: ℓ^{-1}(L) of the summed loss, ‖θ‖, the degree K of all weights together, and the smallest margin q."""
+    ds, problem = path.dataset, path.problem
     theta = np.sqrt((ds["rho"].values ** 2).sum(axis=1))
-    degree = float(path.problem.network.symmetry.joint_degree)
+    summed = ds["log_loss"].values + (np.log(path.data.n) if problem.reduction == "mean" else 0.0)
     q = ds["min_margin"].values * np.exp(ds["log_R"].values)
-    return {"level": -ds["log_loss"].values, "theta": theta, "K": np.array(degree), "q": q, "log_t": ds["log_t"].values}
+    degree = float(problem.network.symmetry.joint_degree)
+    return {"level": problem.loss.level(np, summed), "theta": theta, "K": np.array(degree), "q": q, "log_t": ds["log_t"].values}
 
 
-def rates(path: Any, data: Any, i: int) -> dict[str, float]:
-    """Of one row, by autodiff: L, ‖∇L‖², ν = ⟨θ, -∇L⟩, ‖θ‖, Σ e^{-q} q, all in units in which L is as it is; for rows that float64 holds."""
-    from flowlab.language.autodiff import velocity
+def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
+    """Of some rows, by autodiff of log L: log L, ‖∇L‖²/L², ν/L = ⟨θ, -∇L⟩/L, ‖θ‖, Σ ⟨-∂ℓ_n/∂f_n, f_n⟩/L, and ℓ^{-1}(L) with its slope in log(1/L)."""
+    import jax
+    import jax.numpy as jnp
 
-    state = path.state(i)
-    weights = {k: np.asarray(v) for k, v in state.weights().items()}
-    g = {k: np.asarray(v) for k, v in velocity(path.problem, weights, data).items()}
-    q = np.asarray(path.problem.margins(weights, data, np))
-    return {
-        "L": float(np.exp(-q).sum()), "slope": sum(float((v**2).sum()) for v in g.values()), "nu": sum(float((weights[k] * g[k]).sum()) for k in g),
-        "theta": float(np.sqrt(sum(float((w**2).sum()) for w in weights.values()))), "pull": float((np.exp(-q) * q).sum()),
-    }  # fmt: skip
+    problem, x, y = path.problem, jnp.asarray(data.x), jnp.asarray(data.y)
+    key = f"{problem.objective_only.signature} {data.n}"
+    if key not in _COMPILED:
+        def level_of_loss(weights: Any, x: Any, y: Any) -> Any:
+            return problem.loss.log_loss(jnp, problem.network.outputs(weights, x, jnp), y)
+
+        _COMPILED[key] = jax.jit(jax.value_and_grad(level_of_loss)), jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level)))
+    slope_of, level_of = _COMPILED[key]
+    found = []
+    for i in rows:
+        weights = {k: np.asarray(v) for k, v in path.state(i).weights().items()}
+        log_loss, slope = slope_of(weights, x, y)
+        g = {k: -np.asarray(v) for k, v in slope.items()}
+        level, gain = level_of(log_loss)
+        f = np.asarray(problem.network.outputs(weights, np.asarray(data.x), np))
+        pull = problem.loss.pull(np, f, np.asarray(data.y), float(log_loss))
+        found.append({
+            "log_loss": float(log_loss), "slope": sum(float((v**2).sum()) for v in g.values()), "nu": sum(float((weights[k] * g[k]).sum()) for k in g),
+            "theta": float(np.sqrt(sum(float((w**2).sum()) for w in weights.values()))), "pull": float((pull * f).sum()),
+            "level": float(level), "gain": -float(gain),
+        })  # fmt: skip
+    return found
 
 
-def early(path: Any, count: int = 40) -> list[int]:
-    """Rows spread over those with L < 1 whose loss float64 holds without loss of digits."""
-    level = -path.dataset["log_loss"].values
-    rows = np.flatnonzero((level > 0) & (level < 200.0))
+_COMPILED: dict[str, Any] = {}
+
+
+def after(path: Any, count: int = 40) -> list[int]:
+    """Rows spread over those with L < ℓ(0), the last among them."""
+    rows = np.flatnonzero(~(levels(path)["level"] <= 0))
     return sorted({int(i) for i in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]})

@@ -36,7 +36,7 @@ class LimitsAreKKT(OnLateFlows):
         r"\varepsilon = \min_{\mu \ge 0} \frac{\lVert\theta - \sum_n \mu_n \nabla q_n\rVert}{\lVert\theta\rVert} = \Theta((\log t)^{-1/K}), "
         r"\quad \delta = \frac{\sum_n \mu_n (q_n - 1)}{\lVert\theta\rVert^2} = \Theta(1/\log t)"
     )
-    source = "Lyu and Li 2020, theorem 4.4; the rates are measured"
+    source = "Lyu and Li 2020, theorem 4.4 (number not checked); the rates are measured"
     mutants = ("as usually stated", "epsilon like (log t)^(-2/K)", "at the start", "with a direction moved by 1e-3")
     counter_example = "at the start: a direction that is no limit has residuals of order 1"
     usual = "Both residuals decay like 1/log t."

@@ -71,7 +71,7 @@ class ModifiedLoss(Claim):
     title = "the modified loss of descent"
     statement = "Descent of step eta is at distance O(eta) from the gradient flow of L and at distance O(eta^2) from that of L + (eta/4) |grad L|^2."
     latex = r"\theta_k - \theta(k\eta) = O(\eta^2) \text{ for } \dot\theta = -\nabla\bigl(L + \tfrac{\eta}{4}\lVert\nabla L\rVert^2\bigr)"
-    source = "Kunin et al. 2021, section 5; Barrett, Dherin 2021"
+    source = "Kunin et al. 2021, section 5 (number not checked); Barrett, Dherin 2021"
     mutants = ("no correction", "twice the correction", "orders exchanged")
     counter_example = "twice the correction: no better than the flow itself"
 
@@ -136,7 +136,7 @@ class RiseAndFall(Claim):
         "rises up to the step where (2 lambda - eta lambda^2) |theta|^2 = eta |g|^2 and falls from there on."
     )
     latex = r"(2\lambda - \eta\lambda^2)\lVert\theta\rVert^2 = \eta\lVert g\rVert^2 \text{ at the peak}"
-    source = "Kunin et al. 2021, figure 4 (shapes); balance from the exact step"
+    source = "Kunin et al. 2021, figure 4 (shapes; number not checked); balance from the exact step"
     mutants = ("half of the decay in the balance", "gradients without the step", "no decay at all")
     counter_example = "no decay at all: no peak"
 
@@ -180,7 +180,7 @@ class WeightNormalisationGrows(Claim):
         r"\lVert V^+\rVert^2 = \lVert V\rVert^2 + \eta^2\lVert g_V\rVert^2, \quad \lVert V(T)\rVert^2 - \lVert V(0)\rVert^2 = \eta\int_0^T\lVert "
         r"g_V\rVert^2dt + O(\eta^2)"
     )
-    source = "exact step (K4) applied to Salimans, Kingma 2016; against eq. 1.4 of Poggio, Banburski, Liao 2020"
+    source = "exact step (K4) applied to Salimans, Kingma 2016; against (1.4) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     mutants = (USUAL, "order two", "half of the gradients")
     counter_example = "half of the gradients: growth would be a quarter"
     usual = "Weight normalisation keeps |V|, as its flow does."

@@ -52,7 +52,7 @@ class ClosedForms(Claim):
         r"\rho(t) = \tfrac1f \log\bigl(e^{f\rho_0} + f^2 t\bigr), \qquad \mathrm{Ei}(fR) - \mathrm{Ei}(fR_0) = 2ft, \qquad "
         r"\sin\theta\, e^{\rho^2/2} = \text{const (WN)}"
     )
-    source = "eq. (1.13)"
+    source = "(1.13) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     mutants = ("f for f^2", "Ei at half its speed", "the law of gradient flow everywhere")
     counter_example = "the law of gradient flow everywhere: under weight normalisation the angle falls faster than every power of rho"
     rung = "symbolic"

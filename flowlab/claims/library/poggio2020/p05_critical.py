@@ -72,7 +72,7 @@ class SameCriticalPoints(Claim):
         "and a zero of one is a zero of the other."
     )
     latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
-    source = "Poggio, Banburski, Liao 2020; eq. (1.10)"
+    source = "(1.10) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     mutants = ("rate without projection", "another loss", "zero moved by 1e-6")
     counter_example = "another loss: at the same norms it has other critical points"
 
@@ -82,20 +82,21 @@ class SameCriticalPoints(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax.numpy as jnp
 
-        from flowlab.claims.instances import problem_like, rates, small_data, states
+        from flowlab.claims.instances import problem_like, rates, samples_for, small_data, visited, worst
         from flowlab.language.problem import Problem
 
-        data = case.data if case.data is not None else small_data(case.seed)
+        data = samples_for(case, small_data(case.seed))
         net = case.problem.network.text if case.problem is not None else "W2 @ relu(W1 @ x)"
         gf, lm = problem_like(case, net, scheme="gradient_flow"), problem_like(case, net, scheme="lagrange")
-        turn = 0.0
-        for state in states(gf, data, case.seed, 5):
+        turns = []
+        for state in visited(case, gf, data, 5):
             _, a = rates(gf, state, data)
             _, b = rates(lm, state, data)
             for w in a:
                 left = a[w] + (0.1 * state.V[w] * jnp.linalg.norm(a[w]) if mutant == "rate without projection" else 0.0)
                 unit = left / jnp.linalg.norm(left) - b[w] / jnp.linalg.norm(b[w])
-                turn = max(turn, float(jnp.linalg.norm(unit)))
+                turns.append(float(jnp.linalg.norm(unit)))
+        turn = worst(turns)
         # Zeros are looked for on small smooth nets, where Newton's method has a Hessian.
         zero = 0.0
         for small, R in (("W1 @ x", 6.0), ("W2 @ W1 @ x", 4.0)):
@@ -107,7 +108,7 @@ class SameCriticalPoints(Claim):
             rate = field(flat + (1e-6 if mutant == "zero moved by 1e-6" else 0.0))
             zero = max(zero, float(jnp.max(jnp.abs(rate))) / 1e-10, left / 1e-12)
         because = "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there"
-        return Measurement(max(zero, turn / 1e-11), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero})
+        return Measurement(worst([zero, turn / 1e-11]), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero})
 
 
 @claim("P7")
@@ -117,7 +118,7 @@ class ConstraintStability(Claim):
     title = "stability of the Lagrange constraint"
     statement = "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t): away from the sphere while s < 0, back to it when s > 0."
     latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
-    source = "eq. (1.3) off the sphere; Douglas, Amari and Kung 2000, rule 1"
+    source = "(1.3) of flowlab's derivations off the sphere; the Lagrange rule of Douglas, Amari and Kung 2000"
     mutants = (USUAL, "opposite sign", "tangent scheme")
     counter_example = "tangent scheme: with S = I - VV^T/|V|^2 the defect neither grows nor decays"
     usual = "The Lagrange multiplier keeps the directions at unit norm."
@@ -137,18 +138,18 @@ class ConstraintStability(Claim):
         import jax
         import jax.numpy as jnp
 
-        from flowlab.claims.instances import rates, small_data, states
+        from flowlab.claims.instances import rates, samples_for, small_data, visited
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
         from flowlab.language.state import State
 
-        base = case.data if case.data is not None else small_data(case.seed)
+        base = samples_for(case, small_data(case.seed))
         net, loss = ("W2 @ relu(W1 @ x)", "exponential") if case.problem is None else (case.problem.network, case.problem.loss.name)
         problem = Problem(net, loss, "tangent" if mutant == "tangent scheme" else "lagrange")
         first_layer = problem.network.weights[0]
         kappa = float(problem.degrees[first_layer] or 1)
         told = []
-        start = next(iter(states(problem, base, case.seed, 1)))
+        start = next(iter(visited(case, problem, base, 1)))
         # Labels given by the net itself are separated, their opposites all misclassified: both phases on one instance.
         found = problem.network.outputs(start.weights(), base.x)[:, 0]
         sides = jnp.where(found >= 0, 1.0, -1.0)

@@ -8,9 +8,21 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
 """log t to which linear nets are run: what is of order 1/log t has fallen to 1e-6 there."""
+
+
+EARLIEST = 2e4
+"""log t from which on a given flow may show limits to the half per cent that errors of one per cent need."""
+_SETTLED = 20.0
+"""Transients have died out where their exponent has grown to this."""
+
+
+def only_block(path: Any) -> str:
+    """The name of the single layer."""
+    return path.problem.network.weights[0]
 
 
 def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -37,14 +49,23 @@ def slowest(data: Any) -> float:
 
 
 def linear(case: Case) -> tuple[Any, Any]:
-    """The data and the late flow of one linear layer; shared by the claims about it."""
+    """The data and the late flow of one linear layer, the given one where there is one; shared by the claims about it.
+
+    Raises:
+        ClaimError: if the given flow ends before its transients have died out.
+    """
     from flowlab.claims.instances import integrated, separable
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
+    if case.path is not None:
+        end, needed = float(case.path.dataset["log_t"].values[-1]), max(EARLIEST, 2.0 * _SETTLED / slowest(case.data))
+        if end < needed:
+            raise ClaimError(f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further.")
+        return case.data, case.path
     data = case.data if case.data is not None else separable(8, 3, case.seed)
-    problem = Problem("W1 @ x", coordinates="weights")
+    problem = Problem("W1 @ x" if case.problem is None else case.problem.network, coordinates="weights")
     start = initial_state(problem.network, data, seed=case.seed)
     return data, integrated(case, "linear", problem, start, data, log_time(HORIZON))
 
@@ -85,22 +106,22 @@ class LateLinearFlow(Claim):
         z = np.asarray(data.x)[support] * np.asarray(data.y)[support, None]
         # Off the span of the support w~ depends on the start and on all samples; the constant is about its part inside.
         onto = np.linalg.pinv(z) @ z
-        V = onto @ np.asarray(path.last.V["W1"]).ravel()
+        V = onto @ np.asarray(path.last.V[only_block(path)]).ravel()
         across = float(np.linalg.norm(bounded - v * (v @ bounded)))
         along = float(np.log(alpha).max() + gamma * (v @ bounded))
         power = 1.0 if mutant == "first power of the margin" else 2.0
         # What a limit lacks at log t falls like 1/log t; the constants in front are a few units.
-        late = 20.0 / log_t
+        late, route = 20.0 / log_t, f"flow at log t = {log_t:.3g}"
         # The next orders of what is large on some data: v* w~ in the norm, and half of γ² |P_perp w~|² in the gap, with w~ as it is off the support too.
-        W = np.asarray(path.last.weights()["W1"]).ravel()
+        W = np.asarray(path.last.weights()[only_block(path)]).ravel()
         second, third = float(abs(v @ bounded)) / log_t, (gamma * _across(W, v)) ** 2 / log_t
         return Measurement.of(
             [
-                Quantity("rho/log t", rho / log_t, 1.0 / gamma, late * max(1.0, 1.0 / gamma) + 2 * second, route="flow at log t = 1e6"),
-                Quantity("rho |v - v*|", rho * float(np.linalg.norm(V - v)), across, late * max(1.0, across), route="flow at log t = 1e6",
-                         second=_across(onto @ np.asarray(path.last.weights()["W1"]).ravel(), v), second_route="part of the weights across v*"),
-                Quantity("rho (gamma - margin)", rho * (gamma - float(end["min_margin"])), along, late * max(1.0, along) + third, route="flow at log t = 1e6"),
-                Quantity("L t", float(np.exp(log_t + end["log_loss"])), gamma**-power, 1e-7 * gamma**-2, route="flow at log t = 1e6"),
+                Quantity("rho/log t", rho / log_t, 1.0 / gamma, late * max(1.0, 1.0 / gamma) + 2 * second, route=route),
+                Quantity("rho |v - v*|", rho * float(np.linalg.norm(V - v)), across, late * max(1.0, across), route=route,
+                         second=_across(onto @ W, v), second_route="part of the weights across v*"),
+                Quantity("rho (gamma - margin)", rho * (gamma - float(end["min_margin"])), along, late * max(1.0, along) + third, route=route),
+                Quantity("L t", float(np.exp(log_t + end["log_loss"])), gamma**-power, 1e-7 * gamma**-2, route=route),
             ],
             "limits are missed by a few units of 1/log t, and L t by roundings of exponents of size log t",
             gamma=gamma, support=support.tolist(), log_t=log_t,

@@ -1,11 +1,13 @@
 """P9: how fast directions converge under gradient flow and its normalised relatives, one layer."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import subject
 from flowlab.claims.library.poggio2020.p08_linear import HORIZON, linear, machine, slowest
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
@@ -21,17 +23,19 @@ _SETTLED = 40.0
 """Transients have died out where their exponent has grown to this."""
 
 
-def one_layer(case: Case, nets: tuple[str, ...] = ("W1 @ x",)) -> str | None:
-    """Why statements about linear nets (of one layer) under exponential loss on separable data do not apply, or None."""
+def one_layer(case: Case, nets: tuple[str, ...] = ()) -> str | None:
+    """Why statements about gradient flow of a linear layer, or of these linear nets, under exponential loss on separable data do not apply, or None."""
     from flowlab.discrete.svm import certify_separable
 
-    p = case.problem
-    if p is not None and p.network.text not in nets:
-        return f"it is about {' or '.join(nets)}, and the network is {p.network.text}"
+    p = subject(case)
+    if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
+        return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
     if p is not None and p.loss.name != "exponential":
         return f"it is about the exponential loss, and the loss is {p.loss.name}"
     if p is not None and any(p.decay.values()):
         return "weight decay keeps the norm finite"
+    if p is not None and not nets and p.scheme.name != "gradient_flow":
+        return f"it is about gradient flow, and the scheme is {p.scheme.name}"
     if case.data is None:
         return None
     if case.data.kind != "binary":
@@ -73,7 +77,7 @@ def unequal(case: Case) -> tuple[Any, Any]:
 
 def unequal_duals(case: Case) -> str | None:
     """`one_layer`, and two support vectors of unequal multipliers."""
-    told = one_layer(case)
+    told = one_layer(case, ("W1 @ x",))
     if told is None and case.data is not None and not constant(case.data) > SMALLEST:
         return f"C* = {constant(case.data):.2g} of these data is too small to be seen: one support vector, or multipliers that are all but equal"
     return told

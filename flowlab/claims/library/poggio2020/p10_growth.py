@@ -78,7 +78,7 @@ class ChainGrowth(Claim):
         "so that rho_k = Theta((log t)^(1/K)) and L = Theta(1/(t (log t)^(2 - 2/K)))."
     )
     latex = r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, (\log t)^{2-2/K} \to 1/K"
-    source = "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary; the constant from u' = u^(K-1) exp(-u^K)"
+    source = "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant from u' = u^(K-1) exp(-u^K)"
     mutants = ("exponent of one layer more", "without log log t", "limit of one layer more", "norms like (log t)^(1/(K+1))")
     counter_example = "without log log t: the law of one layer, R - log t bounded, which deeper nets leave behind"
     quick = False

@@ -64,7 +64,7 @@ class SharpConstant(Claim):
         r"\frac{\lVert \nabla L\rVert^2}{L^2 (\log 1/L)^{2-2/K}} \to K^2 \bar g^{2/K}, \qquad "
         r"L\, t\, (\log t)^{2-2/K} \to \frac{1}{K^2 \bar g^{2/K}}, \qquad \bar g = \gamma K^{-K/2}"
     )
-    source = "after Lyu and Li 2020, theorem 4.3; the constant from dLambda/dt = |grad L|^2/L at the limit direction"
+    source = "after Lyu and Li 2020, theorem 4.3 (number not checked); the constant from dLambda/dt = |grad L|^2/L at the limit direction"
     mutants = ("joint norm of one layer", "exponent of one layer more", "square root of the margin")
     counter_example = "joint norm of one layer: the margin over the product of the norms in place of that over the joint norm"
     quick = False

@@ -20,7 +20,7 @@ class ConservationLaws(Claim):
         "with P the projection off the span of the inputs."
     )
     latex = r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top W_2 = \text{const (GF)}"
-    source = "eq. (1.12); for gradient flow Du, Hu and Lee 2018"
+    source = "(1.12) of flowlab's derivations; for gradient flow Du, Hu and Lee 2018"
     mutants = ("gradient-flow law on every scheme", "exponent doubled", "factor 1% off at the end")
     quick = False
     counter_example = "gradient-flow law on every scheme: the normalised flows have as many laws, but others"

@@ -50,7 +50,7 @@ class VanishingRegularisation(Claim):
         r"\max_n \log\alpha_n + \gamma \langle v^*, \tilde w\rangle, "
         r"\qquad R\,\lVert V_R - v^*\rVert \to \lVert P_\perp \tilde w\rVert"
     )
-    source = "Rosset, Zhu and Hastie 2004, theorem 2.1; Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
+    source = "Rosset, Zhu and Hastie 2004, theorem 2.1 (number not checked); Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
     mutants = ("half of the gap as bound", "all multipliers equal", "largest multiplier left out")
     counter_example = "half of the gap as bound: a margin nearer to gamma than what it lacks"
 

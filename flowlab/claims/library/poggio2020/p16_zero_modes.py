@@ -32,7 +32,7 @@ class NoZeroModes(Claim):
         "and equals it where there are more features than samples."
     )
     latex = r"\lambda_{\min}(H) \ge R s > 0, \qquad H = P\,R^2 \sum_n \ell''_n x_n x_n^\top P + R s\,P"
-    source = "Poggio, Banburski, Liao 2020, Theorem on non-degenerate minima; eq. (1.11) with K = 1"
+    source = "(1.11) of flowlab's derivations with K = 1, after Poggio, Banburski, Liao 2020 on non-degenerate minima"
     mutants = ("multiplier left out", "multiplier doubled", "two layers")
     counter_example = "two layers: with W2 W1 x of width 2 hidden rotations are a zero mode"
 
@@ -78,7 +78,7 @@ class NoZeroModes(Claim):
                     relation="=" if more else ">=",
                     route="critical_points at R = 15",
                     second=values[0] / drift if mutant is None else None,
-                    second_route="eq. (1.11) by hand",
+                    second_route="(1.11) of flowlab's derivations by hand",
                 ),
                 Quantity(f"zero modes, {data.n} samples in {data.d} dimensions", point.nullity, 0.0, 0.5, altered=0.0, route="critical_points"),
                 Quantity(f"R s/L, {data.n} samples in {data.d} dimensions", drift, 0.0, 0.0, relation=">=", altered=0.0),
@@ -87,7 +87,7 @@ class NoZeroModes(Claim):
 
 
 def _by_hand(z: np.ndarray, v: np.ndarray, R: float) -> tuple[np.ndarray, float]:
-    """Eigenvalues of eq. (1.11) over L on the tangent space, and R s/L, at the direction v of one layer; z = y x, (N, d)."""
+    """Eigenvalues of (1.11) of flowlab's derivations, over L, on the tangent space, and R s/L, at the direction v of one layer; z = y x, (N, d)."""
     q = R * z @ v
     share = np.exp(q.min() - q)
     share /= share.sum()

@@ -51,8 +51,8 @@ class DegenerateData(Claim):
         r"\langle x, w - \hat w \log t\rangle - \log\log t \to 2 \log \lVert x_\perp\rVert"
     )
     source = (
-        "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 and appendix on degenerate data; the coefficient from d(x w)/dt = |x_perp|^2 "
-        "exp(-x w) + ..."
+        "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 (number not checked) and appendix on degenerate data; "
+        "the coefficient from d(x w)/dt = |x_perp|^2 exp(-x w) + ..."
     )
     mutants = ("bounded remainder", "multiplier that does not vanish", "coefficient of the whole sample")
     counter_example = "multiplier that does not vanish: then the remainder is bounded"

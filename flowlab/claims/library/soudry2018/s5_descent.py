@@ -52,7 +52,7 @@ class Descent(Claim):
         r"\eta < 2/\beta: \quad w(k) = \hat w \log(\eta k) + \tilde w, \qquad \langle x_n, \tilde w\rangle \to -\log\alpha_n, \qquad \tilde "
         r"w_\eta - \tilde w_{GF} = O(\eta) \text{ off the span of } S"
     )
-    source = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 and lemma 1"
+    source = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 and lemma 1 (numbers not checked)"
     mutants = ("steps of 40/beta", "time k in place of eta k", "all multipliers equal", "difference of second order")
     counter_example = "steps of 40/beta: the loss rises on the way"
 

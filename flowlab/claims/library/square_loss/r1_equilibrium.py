@@ -124,7 +124,7 @@ class StartDecides(Claim):
         "rho^2 = |X^+ y|^2 + rho^2 |V_perp(0)|^2 e^(rho_0^2 - rho^2), above the least norm that fits, and the more so the larger rho_0."
     )
     latex = r"\rho_\infty^2 = \lVert X^+y\rVert^2 + \rho_\infty^2 \lVert V_\perp(0)\rVert^2 e^{\rho_0^2 - \rho_\infty^2}"
-    source = "law: eq. 1.12 for one layer; the equation derived here. Statement corrected: Poggio, Liao 2020-21"
+    source = "(1.12) of flowlab's derivations for one layer; the equation derived here. Statement corrected: Poggio, Liao 2020-21"
     mutants = (USUAL, "plain gradient flow", "the same norm at every start")
     counter_example = "plain gradient flow: w keeps w_perp itself, so that rho^2 = |X^+ y|^2 + rho_0^2 |V_perp(0)|^2"
     usual = "Gradient flow on the square loss with normalised directions reaches the absolute minimum of the norm among all that fit."

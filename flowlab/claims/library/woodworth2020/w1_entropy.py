@@ -17,7 +17,7 @@ class HyperbolicEntropy(Claim):
     title = "diagonal nets minimise the hyperbolic entropy"
     statement = "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y: asinh(b/(2 alpha^2)) is in the row space of X."
     latex = r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + z\,\mathrm{asinh}(z/2)"
-    source = "Woodworth et al. 2020, theorem 1"
+    source = "Woodworth et al. 2020, theorem 1 (number not checked)"
     mutants = ("twice the start", "least squares", "l1")
     counter_example = "least squares: the limit of one linear layer"
 
@@ -62,7 +62,7 @@ class FromKernelToSparse(Claim):
         "n entries, and entry j off its support is of order alpha^(2 (1 - kappa_j)), kappa_j = |x_j nu| < 1 with nu the solution of the dual."
     )
     latex = r"\lVert b_\alpha - X^+y\rVert = O(\alpha^{-4}), \quad b_{\alpha,j} \asymp \alpha^{2(1-\kappa_j)}"
-    source = "Woodworth et al. 2020, theorem 2 (bounds); orders derived here from b = 2 alpha^2 sinh(X^T nu)"
+    source = "Woodworth et al. 2020, theorem 2 (bounds; number not checked); orders derived here from b = 2 alpha^2 sinh(X^T nu)"
     mutants = (USUAL, "kernel order two", "duals as large again by half")
     counter_example = "kernel order two: what a start with w alone would give"
     usual = "The l1 solution is only reached logarithmically: the distance from it falls like 1/log(1/alpha)."

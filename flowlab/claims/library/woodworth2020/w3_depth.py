@@ -37,7 +37,7 @@ class DeepDiagonal(Claim):
         r"h_D^{-1}(b/\alpha^D) \in \mathrm{row}(X), \quad h_D(z) = (1-z)^{-\frac{D}{D-2}} - (1+z)^{-\frac{D}{D-2}}, \quad \lVert b_\alpha - "
         r"b_{\ell_1}\rVert = O(\alpha^D)"
     )
-    source = "Woodworth et al. 2020, theorem 3 and section 5; order derived here"
+    source = "Woodworth et al. 2020, theorem 3 and section 5 (numbers not checked); order derived here"
     mutants = (USUAL, "hyperbolic entropy", "order two")
     counter_example = "hyperbolic entropy: the potential of depth two"
     usual = "A diagonal net of depth D minimises the l_{2/D} quasi-norm in the limit of small starts."
@@ -80,7 +80,7 @@ class ScaleAndWidth(Claim):
         "k pairs of units per entry that start at alpha/sqrt(k) move exactly as one pair at alpha, so that width at a fixed scale acts as scale."
     )
     latex = r"\sup_\tau \lVert b(\tau) - b_{\mathrm{ker}}(\tau)\rVert = O(\alpha^{-4}), \quad \sum_{i\le k}(w_i^2 - u_i^2),\ \alpha/\sqrt{k}"
-    source = "Woodworth et al. 2020, sections 3 and 6; order and exact scaling derived here from dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
+    source = "Woodworth et al. 2020, sections 3 and 6 (numbers not checked); order and exact scaling derived here from dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
     mutants = ("order two", "width at the scale of one unit")
     counter_example = "width at the scale of one unit: k units at alpha are one at alpha sqrt(k), deeper in the kernel regime"
 

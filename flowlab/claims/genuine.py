@@ -1,0 +1,204 @@
+"""Whether a run is as it came: against its own record, its columns against its states, and its rows against the flow between them."""
+
+from typing import Any
+
+import numpy as np
+
+STILL = 1e-3
+"""What a state must move by, relative to its size, before one that stands still is wrong."""
+ROWS = 2_000
+"""Rows whose columns are computed again; longer runs are sampled."""
+GAPS = 40
+"""Gaps between rows that are compared with the flow's own rates; one compilation serves all of a shape."""
+TYPICAL = 0.05
+"""What the median of the defects may be. Rows lie so close that a clean run is at a hundredth or below; rows of other runs are off by one and more."""
+NUDGE = 1e-9
+"""Relative displacement of the weights that shows a kink: the rates of both sides are compared."""
+ALIKE = 1e-3
+"""Relative difference of rates on both sides of a state below which they are one."""
+FLOOR = 1e-7
+"""Changes below this part of the state are left to the solver's tolerance."""
+
+
+def altered(run: Any, data: Any) -> str | None:
+    """Why a trajectory is not as it came from its run, or None.
+
+    It is asked where a claim would hold; what was altered may well refute one.
+
+    Args:
+        run: a flow or a descent.
+        data: its samples, or None where they are not to be had: then rows are compared with the record alone.
+    """
+    for told in (_by_record(run, data), _by_numbers(run)):
+        if told is not None:
+            return told
+    if data is None:
+        return None
+    row = _stray_row(run, data)
+    if row is not None:
+        return f"row {row} has a loss, margin or product of norms that its norms and directions do not have"
+    return _by_rates(run, data)
+
+
+def _by_record(run: Any, data: Any) -> str | None:
+    from flowlab.language.trajectory import rows_digest
+
+    record = run.provenance
+    if record.get("problem_signature", run.problem.signature) != run.problem.signature:
+        return f"it was run for another problem than {run.problem}"
+    if data is not None and record.get("data", {}).get("sha256", data.sha256()) != data.sha256():
+        return f"it was run on other samples than `{data.name}` ({data.n} of {data.d} features)"
+    rows = record.get("rows")
+    if rows is not None and rows != rows_digest(run.dataset):
+        return f"its {len(run)} rows are not the {rows['count']} rows of its run"
+    return None
+
+
+def _by_numbers(run: Any) -> str | None:
+    names = ("rho", *(f"V_{w}" for w in run.problem.network.weights))
+    fine = np.all([np.isfinite(run.dataset[name].values.reshape(len(run), -1)).all(axis=1) for name in names], axis=0)
+    if not fine.all():
+        return f"row {int(np.argmin(fine))} is not finite"
+    return None if bool((np.diff(run.dataset["log_t"].values) >= 0).all()) else "its times do not grow"
+
+
+def _stray_row(run: Any, data: Any) -> int | None:
+    """The first row whose log loss, margin or product of norms is not that of its state."""
+    rows, problem, x, y = run.dataset, run.problem, np.asarray(data.x), np.asarray(data.y)
+    seen = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
+    for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
+        weights = _weights(run, int(i))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            outputs = problem.network.outputs(weights, x, np)
+            log_R = float(problem.log_product(weights, np))
+            again = {"log_loss": float(problem.loss.log_loss(np, outputs, y, problem.reduction)), "log_R": log_R,
+                     "min_margin": float(problem.loss.margins(np, outputs, y).min() * np.exp(-log_R))}  # fmt: skip
+        for name, value in again.items():
+            # Margins of norms like 1e9 are known to roundings of that size; losses near 0 to those of what is squared.
+            if np.isfinite(value) and not abs(float(seen[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
+                return int(i)
+    return None
+
+
+def _state(run: Any, i: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    state = run.state(i)
+    return {k: np.asarray(v) for k, v in state.rho.items()}, {k: np.asarray(v) for k, v in state.V.items()}
+
+
+def _weights(run: Any, i: int) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v) for k, v in run.problem.scheme.weights(np, *_state(run, i), run.problem.per).items()}
+
+
+def _by_rates(run: Any, data: Any) -> str | None:
+    """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt, which runs to any time."""
+    with np.errstate(all="ignore"):
+        moves, times = defects(run, data)
+    for told, seen in (("states do not move as its flow does", moves), ("times are not those its flow takes", times)):
+        if len(seen) >= 3 and not np.median(seen) <= TYPICAL:
+            return f"its {told} between rows (off by {np.median(seen):.2g} of what changes)"
+    return None
+
+
+def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(G,) and (H,): what the change of the state lacks of a multiple of the mean rate, relative to it, and the logarithm of time passed over time due.
+
+    Empty where the steps of a run are not those of a flow (momentum, batches, other rules). On kinks only the norms count, whose rates
+    Euler's identity gives whatever the slope there is.
+    """
+    settings = run.provenance.get("settings", {})
+    descent = run.kind == "descent"
+    if len(run) < 3 or (descent and (settings.get("rule", "gradient") != "gradient" or settings.get("momentum") or settings.get("batch")
+                                     or settings.get("freeze_norm"))):  # fmt: skip
+        return np.empty(0), np.empty(0)
+    log_t, log_loss = run.dataset["log_t"].values, run.dataset["log_loss"].values
+    starts = np.unique(np.linspace(0, len(run) - 2, min(len(run) - 1, GAPS)).astype(int))
+    states = [[_state(run, int(i) + k) for i in starts] for k in (0, 1)]
+    sides = [_rates(run, data, each, descent) for each in states]
+    moves, times = [], []
+    for g, i in enumerate(starts):
+        (rho, V), (rho_1, V_1) = states[0][g], states[1][g]
+        pairs = [(rates[0][g], rates[1][g]) for rates in sides]
+        smooth = _equal(pairs, rho, norms_only=False)
+        if not smooth and not (run.problem.network.symmetry.is_multihomogeneous and _equal(pairs, rho, norms_only=True)):
+            continue
+        u, u_1 = (_flat(pair[0], rho, norms_only=not smooth) for pair in pairs)
+        change = _flat(({k: rho_1[k] - rho[k] for k in rho}, {w: V_1[w] - V[w] for w in V}), rho, norms_only=not smooth)
+        size = float(np.linalg.norm(change))
+        # A step of descent takes the rate where it begins.
+        mean = u if descent else 0.5 * (u + u_1)
+        if not np.isfinite(mean).all() or not mean.any():
+            continue
+        passed = log_t[i + 1] + np.log1p(-np.exp(min(log_t[i] - log_t[i + 1], -1e-300)))
+        log_L = log_loss[i] if descent else _log_mean(log_loss[i], log_loss[i + 1])
+        scale = float(np.sqrt(sum(float((r**2).sum()) for r in rho.values())))
+        if not size > FLOOR * scale:
+            if passed + log_L + np.log(np.linalg.norm(mean) / scale) > np.log(STILL):
+                moves.append(np.inf)
+            continue
+        h = float(change @ mean) / float(mean @ mean)
+        moves.append(float(np.linalg.norm(change - h * mean)) / size if h > 0 else np.inf)
+        if h > 0:
+            times.append(abs(passed - np.log(h) + log_L))
+    return np.array(moves), np.array(times)
+
+
+def _equal(pairs: list[Any], rho: dict[str, np.ndarray], *, norms_only: bool) -> bool:
+    """Whether rates on both sides of the states are the same: neither a kink nor roundings decide them."""
+    flat = [[_flat(side, rho, norms_only=norms_only) for side in pair] for pair in pairs]
+    return all(np.linalg.norm(a - b) <= ALIKE * np.linalg.norm(a) for a, b in flat)
+
+
+def _log_mean(a: float, b: float) -> float:
+    """Log of the L whose inverse is the mean of 1/L between two rows, log L being linear between them."""
+    apart = abs(a - b)
+    return max(a, b) - apart + (0.0 if apart < 1e-9 else np.log(apart) - np.log(-np.expm1(-apart)))
+
+
+def _flat(rates: Any, rho: dict[str, np.ndarray], *, norms_only: bool = False) -> np.ndarray:
+    """Rates of norms, and of directions times the size of the state, in one vector."""
+    size = np.sqrt(np.mean([float((r**2).mean()) for r in rho.values()]))
+    parts = [np.ravel(rates[0][k]) for k in sorted(rates[0])]
+    return np.concatenate(parts if norms_only else [*parts, *(size * np.ravel(rates[1][w]) for w in sorted(rates[1]))])
+
+
+_COMPILED: dict[str, Any] = {}
+
+
+def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[Any], list[Any]]:
+    """(ρ', V')/L at every state, a little on either side of it, by autodiff of log L."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    from flowlab.language.problem import Problem
+    from flowlab.language.schemes import schemes
+
+    problem: Problem = run.problem
+    scheme = schemes["gradient_flow"]() if descent else problem.scheme
+
+    @eqx.filter_jit
+    def compiled(rho: Any, V: Any, noise: Any, x: Any, y: Any) -> Any:
+        def log_loss(W: Any) -> Any:
+            return problem.loss.log_loss(jnp, problem.network.outputs(W, x, jnp), y, problem.reduction)
+
+        def one(state: Any) -> Any:
+            rho, V = state
+            found = []
+            for side in (NUDGE, -NUDGE):
+                W = scheme.weights(jnp, rho, V, problem.per)
+                W = {k: w + side * jnp.sqrt(jnp.mean(w * w)) * noise[k] for k, w in W.items()}
+                level, slope = jax.value_and_grad(log_loss)(W)
+                g = {k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0) for k, w in W.items()}
+                found.append(scheme.numeric(jnp, rho, V, g, problem.per))
+            return found
+
+        return jax.lax.map(one, (rho, V))
+
+    rng = np.random.default_rng(0)
+    noise = {w: jnp.asarray(rng.normal(size=v.shape)) for w, v in states[0][1].items()}
+    # One shape, whatever the number of rows.
+    padded = [*states, *[states[-1]] * (GAPS - len(states))]
+    rho, V = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *padded)
+    found = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y))
+    sides = [jax.tree.map(np.asarray, side) for side in found]
+    return tuple([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)  # pyright: ignore[reportReturnType]
