@@ -110,7 +110,9 @@ class Run:
         rows = self.store.close().leaves
         states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
         problem = self.field.problem
-        watched = monitors.monotone(problem, self.rise, self.fall, self.rtol) | monitors.put_right(self.kept, self.rtol)
+        told = dict(zip(stepping.SEEN, rows[2:], strict=False))
+        watched = monitors.monotone(problem, self.rise, self.fall, self.rtol)
+        watched = monitors.moved(watched, problem, told["log_loss"], told["log_R"], self.data.n) | monitors.put_right(self.kept, self.rtol)
         watched |= monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
         if not (self.ledger is not None and self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
             outcome = landing.qualified(outcome, watched, self.rtol, self.atol)

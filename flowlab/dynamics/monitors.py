@@ -39,6 +39,12 @@ def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> dict[st
     return found
 
 
+def moved(found: dict[str, Any], problem: Problem, log_loss: np.ndarray, log_R: np.ndarray, n: int) -> dict[str, Any]:
+    """The verdicts of `monotone` that some step could have broken: rows (S,) of a run of n samples say whether there was one."""
+    rows = {"loss": len(log_loss), "smoothed_margin": int(np.isfinite(log_smoothed_margin(np, problem, log_loss, log_R, n)).sum())}
+    return {name: verdict for name, verdict in found.items() if rows[name] > 1}
+
+
 def put_right(kept: float, rtol: float) -> dict[str, Any]:
     """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.balance`): what they would have drifted by, at most."""
     return {"units": _verdict(kept, rtol, "sum over steps of what was put right of the balance of units, as a part of the weights")} if kept else {}
@@ -55,6 +61,9 @@ def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarra
         rtol: relative tolerance of the run.
     """
     count = len(next(iter(V.values())))
+    if count < 2:
+        # One row has nowhere to drift to.
+        return {}
     at = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
     found = {}
     for law in laws:

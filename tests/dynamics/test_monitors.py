@@ -188,3 +188,17 @@ def test_a_wide_run_stays_within_its_memory():
         pytest.skip("peaks of processes are told in other units elsewhere")
     peak = int(subprocess.run([sys.executable, "-c", WIDE], check=True, capture_output=True, text=True).stdout)
     assert peak < 1.2e6
+
+
+def test_nothing_is_said_of_what_no_row_showed():
+    """A run of one row has neither steps nor drift; one that does not separate has no smoothed margin."""
+    field, start, data = made("W2 @ W1 @ x", coordinates="weights")
+    still = fl.integrate(field, start, data, until=[fl.log_loss_below(1e3), fl.time(1.0)])
+    assert len(still) == 1
+    assert still.monitors == {}
+    mixed = fl.Data(np.array([[1.0, 0.3], [-1.0, 0.2], [0.5, -1.0], [0.4, 1.0]]), np.array([1.0, 1.0, -1.0, 1.0]) * np.array([1.0, 1.0, 1.0, -1.0]))
+    start = fl.initial_state("W2 @ W1 @ x", mixed, widths={"W1": 3}, seed=0)
+    path = fl.integrate(field, start, mixed, until=fl.time(1.0))
+    assert path.dataset["min_margin"].values[-1] < 0
+    assert "smoothed_margin" not in path.monitors
+    assert path.monitors["loss"]["holds"]
