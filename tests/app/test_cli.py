@@ -128,7 +128,7 @@ BAD_SPECS = [
     ("W1 = 4", "W7 = 4", ["W7"]),
     ("[data]", "[start]\nseed = -3\n[data]", ["start.seed", "-3", "minimum"]),
     ("[data]", "[start]\nseed = 3.0\n[data]", ["seed", "3.0", "integer"]),
-    ("[data]", "[start]\nscale = 1e200\n[data]", ["W1", "inf"]),
+    ("[data]", "[start]\nscale = 1e200\n[data]", ["W1", "smaller"]),
     ("[integrate]", "seed = -1\n[integrate]", ["data.seed", "-1", "minimum"]),
 ]
 
