@@ -12,7 +12,7 @@ class Case:
         surface: which of the five.
         told: what it is, in a line.
         answer: hands it to flowlab; an empty text if it was accepted as it is meant, else what was changed silently.
-        limit: seconds within which a refusal comes.
+        limit: seconds of the processor within which a refusal comes.
         strict: whether not even a file may be opened on the way.
         writes: whether it may write into the folder of the run.
         work: seconds after which it counts as accepted, where it may ask for endless work; else 0.

@@ -94,7 +94,7 @@ def answered(case: Case, watch: Watch) -> dict[str, Any]:
 
     signal.signal(signal.SIGALRM, ring)
     signal.alarm(case.work or LONG)
-    began, kind, message, watch.events = time.perf_counter(), "accepted", "", []
+    began, kind, message, watch.events = time.process_time(), "accepted", "", []
     watch.case = case
     try:
         message = case.answer()
@@ -110,7 +110,8 @@ def answered(case: Case, watch: Watch) -> dict[str, Any]:
     finally:
         watch.case = None
         signal.alarm(0)
-    seconds = time.perf_counter() - began
+    # Of the processor: what else the machine does is no fault of an answer.
+    seconds = time.process_time() - began
     if kind == "refused" and seconds > case.limit:
         kind = "SLOW"
     return {"surface": case.surface, "told": case.told, "kind": kind, "message": message, "seconds": seconds, "events": watch.events}
@@ -153,7 +154,7 @@ def planted(folder: Path) -> Iterator[Case]:
         raise TypeError("planted")
 
     def late() -> str:
-        time.sleep(0.02)
+        sum(range(1_000_000))
         raise FlowlabError("a planted refusal that comes late.")
 
     def loud() -> str:
