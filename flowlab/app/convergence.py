@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.discrete.limit import Limit, limit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -23,6 +24,7 @@ from flowlab.language.trajectory import Trajectory
 _RANK = 1e-9
 
 
+@guarded
 def convergence(path: Trajectory, data: Data | None = None) -> Result:
     """Constants along a path, and their limits, as a result that the figures `direction_constant` and `loss_constant` draw.
 

@@ -11,6 +11,7 @@ from flowlab.app.spec import read_spec
 from flowlab.app.stored import points_record, save
 from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
+from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints, critical_points
 from flowlab.discrete.limits import approach, flow_limits
@@ -42,7 +43,7 @@ def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int,
     problem, data, _, _ = ready(spec, spec_path)
     points = critical_points(problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress)
     record = points_record(points, seed=seed, norm=norm)
-    _write(out, "critical.json", record, {"critical": draw("critical", points), "spectrum": draw("spectrum", points)})
+    _write(out, "critical.json", sealed(record), {"critical": draw("critical", points), "spectrum": draw("spectrum", points)})
     return points
 
 
@@ -60,15 +61,15 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         OutputError: if the folder holds no run; DataError: for other data than those of the run; others as for `critical_points`.
     """
     try:
-        spec = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["spec"]
-    except (OSError, ValueError, KeyError) as error:
+        spec = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["spec"]["data"]
+        named, standardize, drawn = source or str(spec["source"]), spec.get("standardize", False), spec.get("seed", 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(f"`{folder}` holds no run ({type(error).__name__}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
     open_folder(folder)
     path = Trajectory.load(folder / "trajectory.nc")
-    named = source or spec["data"]["source"]
     if source is None and named.endswith((".npz", ".csv")) and not Path(named).is_absolute():
         raise DataError(f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`.")
-    data = load(named, standardize=spec["data"].get("standardize", False), seed=spec["data"].get("seed", 0))
+    data = load(named, standardize=standardize, seed=drawn)
     if data.sha256() != path.provenance["data"]["sha256"]:
         raise DataError(f"`{named}` holds other samples than the run was made from; give those by `--data`.")
     ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]

@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.app.central import central_flow
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.descend import descend
@@ -104,6 +105,7 @@ class Models:
         return "\n".join(told)
 
 
+@guarded
 def models(
     problem: Problem, start: State, data: Data, *, step: float, time: float, rows: int = 101, window: int = 1, tolerance: float = 0.05, parts: int = 2,
 ) -> Models:  # fmt: skip

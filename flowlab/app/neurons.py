@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError
 from flowlab.discrete.max_margin import MaxMargin
 from flowlab.language.data import Data
@@ -16,6 +17,7 @@ from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
 
+@guarded
 def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | None = None) -> Result:
     """Units over the plane along a path, as a result that the figure `neurons` draws.
 

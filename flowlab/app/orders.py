@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.app.models import CORRECTION, RTOL, begin, descent_rows, flow_rows
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descend import descend
 from flowlab.language.data import Data
@@ -41,6 +41,7 @@ class StepOrder:
         return "\n".join(told)
 
 
+@guarded
 def step_order(
     problem: Problem, start: State, data: Data, *, time: float, steps: Sequence[float], rows: int = 17, correction: float = CORRECTION
 ) -> StepOrder:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained, objective_of
@@ -72,6 +73,7 @@ class Chart:
         return chart, scale * (theta @ self.frame[:, 0]), scale * (theta @ self.frame[:, 1])
 
 
+@guarded
 def portrait(
     problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 20.0, widths: Mapping[str, int] | None = None, grid: int = 64,
     starts: int = 24, seed: int = 0,

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from flowlab.core.arguments import guarded
 from flowlab.discrete.continuation import Continuation
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
 
+@guarded
 def path_and_flow(tree: Continuation, path: Trajectory, *, branch: int = 0, rows: int = 200) -> Result:
     """Margins of both at equal R, and R times their distance, as a result that the figure `path_and_flow` draws.
 

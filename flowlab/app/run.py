@@ -21,6 +21,7 @@ from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
 from flowlab.dynamics import conditions, integrate
 from flowlab.dynamics.archive import Archive
+from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import named_clock, named_kinks, named_solver
 from flowlab.dynamics.ledger import ended
 from flowlab.figures import draw, figures
@@ -82,9 +83,8 @@ def run(
     open_folder(out, "--out ")
     discard = open_store(out, resume=resume, restart=restart)
     problem, data, start, seed = ready(spec, spec_path)
-    wanted = spec.get("integrate", {})
-    ends = [conditions[name](*([] if name == "separated" else [value])) for name, value in wanted.get("until", {"log_time": 5.0}).items() if value is not False]
-    names, pictures = _words(spec, wanted.get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots))
+    ends, wanted = horizons(spec), spec.get("integrate", {})
+    names, pictures = wanted_words(spec, problem)
     say(f"deriving the flow of {problem.network.text}")
     flow = derive(problem)
     say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
@@ -121,8 +121,15 @@ def ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, 
     return problem, data, initial_state(network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per), seed
 
 
-def _words(spec: dict[str, Any], follows: bool) -> tuple[list[str], list[str]]:
-    """Claims and figures, looked up before the long part begins; `follows` says whether the flow has kinks to follow."""
+def horizons(spec: dict[str, Any]) -> list[Condition]:
+    """What ends the run of a specification."""
+    told = spec.get("integrate", {}).get("until", {"log_time": 5.0})
+    return [conditions[name](*([] if name == "separated" else [value])) for name, value in told.items() if value is not False]
+
+
+def wanted_words(spec: dict[str, Any], problem: Problem) -> tuple[list[str], list[str]]:
+    """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and kinks."""
+    follows = spec.get("integrate", {}).get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots)
     load_claims()
     load_figures()
     names = spec.get("verify", {}).get("claims", [*CLAIMS, *([KINKED] if follows else [])])

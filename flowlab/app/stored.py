@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
+from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints
 from flowlab.language.netcdf import kind_of
@@ -39,6 +41,7 @@ def _point(told: dict[str, Any]) -> SimpleNamespace:
     return SimpleNamespace(**(told | lists), to_dict=lambda: told)
 
 
+@guarded
 def save(result: Any, path: str | Path) -> Path:
     """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models, distances as tables.
 
@@ -53,7 +56,7 @@ def save(result: Any, path: str | Path) -> Path:
         return result.save(path)
     if isinstance(result, CriticalPoints):
         return _json(points_record(result), Path(path))
-    if not isinstance(getattr(result, "dataset", None), xr.Dataset) or not isinstance(getattr(result, "problem", None), Problem):
+    if not _labelled(result):
         raise LanguageError(f"`save({type(result).__name__})` needs a result with labelled numbers, such as a trajectory, a portrait or a continuation.")
     dataset = result.dataset
     events = getattr(result, "events", ())
@@ -62,6 +65,14 @@ def save(result: Any, path: str | Path) -> Path:
         columns = {f"event_{name}": ("event", np.array([getattr(e, name) for e in events])) for name in ("kind", "branch", "parameter")}
         dataset = dataset.assign(columns)
     return Result.of(result.kind, dataset, result.problem, getattr(result, "data", None), **getattr(result, "provenance", {}).get("settings", {})).save(path)
+
+
+def _labelled(result: Any) -> bool:
+    try:
+        return isinstance(result.dataset, xr.Dataset) and isinstance(result.problem, Problem)
+    except Exception:
+        # Attributes of a foreign class may raise anything.
+        return False
 
 
 def points_record(points: CriticalPoints, **more: Any) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def _json(record: dict[str, Any], path: Path) -> Path:
         raise OutputError(f"`{path.name}` has no known format; use a name that ends in .json for critical points.")
     part = path.with_name(f".{path.name}.unfinished")
     with writing(path):
-        part.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        part.write_text(json.dumps(sealed(record), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         os.replace(part, path)
     return path
 
@@ -93,13 +104,14 @@ def load(path: str | Path) -> Any:
     path = Path(path)
     if path.suffix == ".json":
         try:
-            return StoredPoints(json.loads(path.read_text(encoding="utf-8")))
+            return StoredPoints(unsealed(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab critical`.") from None
     kind = kind_of(path, "trajectory or other result")
     return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)
 
 
+@guarded
 def results(places: str | Path | Sequence[str | Path], of: str | None = None) -> list[Any]:
     """All results that folders and files hold: of a run its flow and then its witness, then the others by name.
 

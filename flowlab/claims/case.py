@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import short
 from flowlab.core.errors import ClaimError
 
 GIVEN = ("problem", "data", "path", "walk", "flow", "best")
@@ -129,7 +130,7 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
         else:
             name = next((name for kind, name in kinds.items() if isinstance(item, kind)), "")
         if not name:
-            raise ClaimError(f"`{str(item)[:100]}` is no evidence; give trajectories, equations, a maximum margin, a problem or data.")
+            raise ClaimError(f"`{short(item)}` is no evidence; give trajectories, equations, a maximum margin, a problem or data.")
         if found.get(name, item) is not item:
             raise ClaimError(f"two of one kind were given ({NAMES[name]}); check them one after the other.")
         found[name] = item

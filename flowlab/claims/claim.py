@@ -15,6 +15,7 @@ from flowlab.claims import genuine
 from flowlab.claims.case import GIVEN, NAMES, Case, case_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import RUNGS, Measurement, Verdict
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
@@ -269,11 +270,12 @@ def checked(name: str, case: Case) -> Verdict:
         return one._undecided("could not be checked", reason, case)
 
 
-def check(ids: Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
+@guarded
+def check(ids: str | Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
     """Check claims on what is given.
 
     Args:
-        ids: claim ids such as `"P4"`.
+        ids: claim ids such as `"P4"`, or one.
         evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a claim needs and does
             not find, it makes.
         seed: of the instances and states that claims draw.

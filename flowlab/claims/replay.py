@@ -11,6 +11,7 @@ from typing import Any
 from flowlab.claims.case import case_from
 from flowlab.claims.claim import checked, claims, load_library
 from flowlab.claims.verdict import Verdict
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, FlowlabError
 
 _LOADED: dict[str, tuple[str, ...]] = {}
@@ -85,6 +86,7 @@ def _read(path: str | Path) -> tuple[Path, bytes]:
         raise ClaimError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); name a Python file that defines claims.") from None
 
 
+@guarded
 def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
     """Check the same claim on the same inputs and seed; equal versions on one machine give equal bytes.
 

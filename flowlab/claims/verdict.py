@@ -1,6 +1,5 @@
 """Verdicts: three answers, each with the number, the bound, the reason and the evidence."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -8,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flowlab.claims.quantity import RUNGS, Quantity
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, OutputError
 from flowlab.core.files import writing
-from flowlab.core.hashing import canonical_json
+from flowlab.core.hashing import canonical_json, sealed, unsealed
 
 ANSWERS = ("holds", "refuted", "undecided")
 CODES = {
@@ -132,9 +132,10 @@ class Verdict:
         return _plain(told)
 
     def to_json(self) -> str:
-        """The one JSON text of this verdict: equal verdicts have equal bytes."""
-        return canonical_json(self.to_dict()) + "\n"
+        """The one JSON text of this verdict, with a checksum: equal verdicts have equal bytes."""
+        return canonical_json(sealed(self.to_dict())) + "\n"
 
+    @guarded
     def save(self, path: str | Path) -> Path:
         """Write the verdict as JSON; `flowlab verify FILE.json` replays it.
 
@@ -147,6 +148,7 @@ class Verdict:
         return path
 
     @classmethod
+    @guarded
     def load(cls, path: str | Path) -> "Verdict":
         """Read a verdict that `save` wrote.
 
@@ -154,7 +156,7 @@ class Verdict:
             OutputError: if there is none.
         """
         try:
-            told = json.loads(Path(path).read_text(encoding="utf-8"))
+            told = unsealed(Path(path).read_text(encoding="utf-8"))
             numbers = {name: float("nan") if told[name] is None else float(told[name]) for name in ("measured", "bound", "error")}
             return cls(**{**told, **numbers})
         except (OSError, ValueError, KeyError, TypeError) as error:

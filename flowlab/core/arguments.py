@@ -1,11 +1,126 @@
 """What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
 
-from numbers import Integral
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, wraps
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from flowlab.core.errors import LanguageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_WHAT = {
+    bool: "True or False", int: "an integer", float: "a number", str: "a text", NoneType: "None", Mapping: "a mapping", dict: "a mapping",
+    Sequence: "a list", tuple: "a list", list: "a list", Iterable: "a list", Callable: "a function",
+}  # fmt: skip
+_PASS = {
+    "Network": '`fl.Network("W2 @ relu(W1 @ x)")`', "Problem": '`fl.Problem("W2 @ relu(W1 @ x)")`', "Data": "`fl.Data(x, y)`",
+    "State": "`fl.initial_state(network, data, seed=0)`", "Condition": "`fl.log_time(5.0)`", "Event": "`fl.separated()`",
+    "FlowEquations": "`fl.derive(problem)`", "VectorField": "`fl.lower(fl.derive(problem))`", "Trajectory": "what `fl.integrate` returns",
+    "CriticalPoints": "what `fl.critical_points` returns", "Constrained": "`fl.critical_points(…).constrained`",
+    "Continuation": "what `fl.norm_path` returns", "MaxMargin": "what `fl.max_margin` returns", "Verdict": "what `fl.check` returns",
+}  # fmt: skip
+"""How to get what the house makes itself."""
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """Guard a public entry: every argument must be of the kind that its annotation names, elements and keys included.
+
+    A float may be any real number within the range of float64, an int any whole number there; NaN and truth values are neither.
+    Ranges and lengths are for the function.
+
+    Raises:
+        LanguageError: by the entry, naming the argument.
+
+    Example:
+        >>> fl.lower(3)
+        LanguageError: `flow=3` must be FlowEquations, got a value of type int; pass `fl.derive(problem)`.
+    """
+    told = inspect.signature(function)
+
+    @cache
+    def kinds() -> dict[str, Any]:
+        # When first called: annotations may name classes that are defined further down.
+        return get_type_hints(function)
+
+    @wraps(function)
+    def entry(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in told.bind(*args, **kwargs).arguments.items():
+            kind = kinds().get(name, Any)
+            spread = told.parameters[name].kind
+            listed = value if spread is spread.VAR_POSITIONAL else value.values() if spread is spread.VAR_KEYWORD else (value,)
+            for one in listed:
+                if not _is(one, kind):
+                    remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
+                    what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))
+                    told_type = f"a value of type {type(one).__name__}"
+                    raise LanguageError(f"`{name}={short(one, 40)}` must be {what}, got {told_type}{remedy and f'; pass {remedy}'}.")
+        return function(*args, **kwargs)
+
+    return entry
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _word(kind: Any) -> str:
+    return getattr(get_origin(kind) or kind, "__name__", str(kind))
+
+
+def _what(kind: Any) -> str:
+    """A kind in words, with its elements where it has some."""
+    origin, inner = get_origin(kind) or kind, [k for k in get_args(kind) if k is not Ellipsis]
+    if origin in (Sequence, tuple, list, Iterable) and inner:
+        return f"a list of {_several(inner[0])}"
+    if origin in (Mapping, dict) and len(inner) == 2 and inner[1] is not Any:
+        return f"a mapping of names to {_several(inner[1])}"
+    return _WHAT.get(origin) or _word(kind)
+
+
+def _several(kind: Any) -> str:
+    """A kind of elements in words."""
+    each = dict.fromkeys(_what(choice) for choice in _choices(kind))
+    return " or ".join(f"{word.split(' ', 1)[1]}s" if word.startswith(("a ", "an ")) else word for word in each)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated kind."""
+    if kind is Any or kind is object or isinstance(kind, TypeVar):
+        return True
+    origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_is(value, choice) for choice in inner)
+    if origin in (int, float):
+        return isinstance(value, Integral if origin is int else Real) and not isinstance(value, bool) and _held(value)
+    if origin is bool:
+        return isinstance(value, bool | np.bool_)
+    if origin in (Sequence, tuple, list):
+        if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes) or getattr(value, "ndim", 1) == 0:
+            return False
+        if origin is tuple and Ellipsis not in inner:
+            return all(map(_is, value, inner))
+        return not inner or all(_is(one, inner[0]) for one in value)
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping) and (not inner or all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items()))
+    try:
+        return isinstance(value, origin)
+    except TypeError:
+        # Protocols are of what can be called.
+        return callable(value)
+
+
+def _held(value: Any) -> bool:
+    """Whether float64 holds a real number, or an infinity; of an integer of 400 digits and of NaN it holds neither."""
+    try:
+        return not np.isnan(float(value))
+    except (OverflowError, ValueError):
+        return False
 
 
 def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> None:
@@ -62,7 +177,7 @@ def short(value: Any, most: int = 60) -> str:
 
 def shown(value: object, longest: int = 60) -> str:
     """What a user wrote, as an error quotes it: one line, control characters escaped, without its middle where long."""
-    line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else repr(value)
+    line = (" ".join(value.split()) or repr(value)) if isinstance(value, str) else short(value, 1_000)
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     half = (longest - 3) // 2
     return line if len(line) <= longest else f"{line[: longest - 3 - half]}...{line[-half:]}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core import arguments
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained
@@ -24,6 +25,7 @@ ON_KINK = 1e-9
 _KEPT, _PROBES, _SMALLEST = 0.5, 6, 1e-9
 
 
+@guarded
 def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REACH) -> State:
     """A state at a random direction from critical point k, so near that curvature and slopes there are still those of the point.
 
@@ -74,6 +76,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     return con.spheres.state(con.spheres.project(theta + 0.5 * radius * _unit(con, theta, rng)))
 
 
+@guarded
 def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, reach: float = 1e-7) -> list[State]:
     """States just off the kinks that a state stands on; where a flow is not unique, flows from them are its continuations.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import array, count, expects
+from flowlab.core.arguments import array, count, expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
@@ -177,10 +177,10 @@ class Continuation:
         return "\n".join(lines)
 
 
+@guarded
 def norm_path(
     problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
-    widths: Mapping[str, int] | None = None,
-    starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
+    widths: Mapping[str, int] | None = None, starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
 
@@ -218,6 +218,7 @@ def norm_path(
     return _continue(family, first, np.log(low), np.log(high), seed, switch, longest, points)
 
 
+@guarded
 def penalty_path(
     problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
     widths: Mapping[str, int] | None = None, logarithmic: bool = False, starts: int = 16,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects
+from flowlab.core.arguments import count, expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.catalogue import Catalogue
@@ -101,6 +101,7 @@ class CriticalPoints(list[CriticalPoint]):
         return f"norms: {told}; R = {np.exp(sum(degrees[k] * np.log(r[0]) for k, r in rho.items())):.6g}"
 
 
+@guarded
 def critical_points(
     problem: Problem,
     data: Data,
@@ -182,6 +183,7 @@ def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int
     return k * count, lost, quiet >= _QUIET
 
 
+@guarded
 def constrained_minimum(
     problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 50.0, widths: Mapping[str, int] | None = None, seed: int = 0, start: Any = None
 ) -> CriticalPoint:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
@@ -30,6 +31,7 @@ class _Samples(NamedTuple):
     y: Any
 
 
+@guarded
 def descend(
     problem: Problem,
     start: State,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.clarke import Stationarity, stationarity
@@ -156,6 +157,7 @@ class Limit:
         return "\n".join(lines)
 
 
+@guarded
 def limit(path: Trajectory, data: Data | None = None) -> Limit:
     """The limit of a path in direction, and whether the path settles it.
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.critical import CriticalPoints, settle
 from flowlab.language.data import Data
@@ -82,6 +82,7 @@ class FlowLimits:
         return "\n".join(told)
 
 
+@guarded
 def flow_limits(
     ends: Sequence[Trajectory | State] | Trajectory | State, points: CriticalPoints, *, field: Field | None = None, tolerance: float = TOLERANCE
 ) -> FlowLimits:
@@ -149,6 +150,7 @@ class Approach:
         return self.points.problem
 
 
+@guarded
 def approach(path: Trajectory, points: CriticalPoints, *, rows: int = 100) -> Approach:
     """Distances of a trajectory from critical points; arguments as for `flow_limits`.
 

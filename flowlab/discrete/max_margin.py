@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects
+from flowlab.core.arguments import count, expects, guarded
 from flowlab.core.errors import RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
@@ -91,6 +91,7 @@ class MaxMargin:
         return "\n".join(lines)
 
 
+@guarded
 def max_margin(
     network: Network | Problem | str, data: Data, *, near: State | None = None, widths: Mapping[str, int] | None = None, starts: int = 16, seed: int = 0
 ) -> MaxMargin:
@@ -219,6 +220,7 @@ class LyuLi:
     exact: bool = True
 
 
+@guarded
 def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     """KKT residuals of a state that separates the data; arguments as for `max_margin`.
 

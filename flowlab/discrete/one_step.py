@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
@@ -64,6 +65,7 @@ class OneStep:
         return "\n".join(told)
 
 
+@guarded
 def one_step(problem: Problem, state: State, data: Data, step: float, decay: float | Mapping[str, float] | None = None) -> OneStep:
     """Take one step of gradient descent and hold it against its exact identities and its flow.
 

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
@@ -122,6 +123,7 @@ class Curvature:
         return values[order], vectors[:, order]
 
 
+@guarded
 def sharpness(
     path: Trajectory, data: Data | None = None, *, count: int = 1, step: float | None = None, rows: int = _ROWS, method: str = "auto", seed: int = 0
 ) -> xr.Dataset:

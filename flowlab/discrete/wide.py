@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog, nnls
 
-from flowlab.core.arguments import expects
+from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
@@ -74,6 +74,7 @@ class WideMargin:
         return shown + told + ("" if self.certified else "; neurons were searched from many starts, not exhaustively")
 
 
+@guarded
 def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMargin:
     """The largest margin of a two-layer ReLU network of unbounded width.
 

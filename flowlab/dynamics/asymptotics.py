@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.dynamics.expansion import factor_of, powers, rising
@@ -92,6 +93,7 @@ class Asymptotics:
         return "\n".join([*told, *(f"left out: {name}: {why}" for name, why in self.skipped.items())])
 
 
+@guarded
 def asymptotics(path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray | None = None, tolerance: float = 1e-3) -> Asymptotics:
     """The limits of a trajectory, at its last row and at an earlier horizon.
 

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from typing import Any
 
+import equinox as eqx
+
+from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError, OutputError, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
@@ -14,6 +18,7 @@ from flowlab.dynamics.ledger import Ledger, header
 from flowlab.dynamics.plan import Plan
 from flowlab.dynamics.start import check, fits, unit
 from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.field import VectorField
@@ -23,8 +28,9 @@ MOST_PAIRS = 20_000
 """Pairs of a unit and a sample up to which a run follows kinks unless it is told otherwise: a wide net on many samples meets one at every step."""
 
 
+@guarded
 def integrate(
-    field: VectorField,
+    field: VectorField | Any,
     start: State,
     data: Data,
     *,
@@ -51,7 +57,7 @@ def integrate(
     keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
 
     Args:
-        field: what `lower` returns.
+        field: what `lower` returns, or a module with its methods.
         start: the state at t = 0.
         data: samples; their labels must suit the loss.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
@@ -84,6 +90,8 @@ def integrate(
         OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
     """
     require_x64("integrate")
+    expects("field", field, eqx.Module, "a vector field such as `fl.lower(fl.derive(problem))`")
+    expects("field.problem", getattr(field, "problem", None), Problem, "a vector field such as `fl.lower(fl.derive(problem))`")
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)

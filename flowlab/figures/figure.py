@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
 from flowlab.figures.record import Drawn, source
 from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
+from flowlab.language.problem import Problem
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
@@ -238,6 +240,7 @@ def sort(path: Any) -> str:
     return "trajectory" if path.kind in ("flow", "descent") else path.kind
 
 
+@guarded
 def draw(name: str, *paths: Any) -> Drawn:
     """Draw a registered figure of one or more trajectories, or of what else it is a figure of.
 
@@ -250,8 +253,8 @@ def draw(name: str, *paths: Any) -> Drawn:
     """
     load_library()
     picture = figures[name]()
-    if strange := [path for path in paths if not hasattr(path, "kind")]:
-        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of {strange[0]!r:.60}; give what flowlab answers.')
+    if strange := [path for path in paths if not _drawable(path)]:
+        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of {short(strange[0])}; give what flowlab answers.')
     wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
         raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab list figures` shows.')
@@ -289,6 +292,14 @@ def draw(name: str, *paths: Any) -> Drawn:
         engine.execute(canvas)
         canvas.set_layout_engine("none")
     return drawn
+
+
+def _drawable(path: Any) -> bool:
+    try:
+        return isinstance(path.kind, str) and isinstance(path.problem, Problem)
+    except Exception:
+        # Attributes of a foreign class may raise anything.
+        return False
 
 
 def _suffixes(paths: Sequence[Any]) -> list[str]:

@@ -91,7 +91,7 @@ def names_of(labels: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...]
     text = [isinstance(value, str) for value in flat.tolist()] if labels.dtype.kind in "OU" else [False]
     if not any(text):
         return None
-    if labels.size != len(labels):
+    if labels.ndim == 0 or labels.size != len(labels):
         raise DataError(f"{what} must be one class name per sample, got text of shape {labels.shape}.")
     for i, (value, is_text) in enumerate(zip(flat.tolist(), text, strict=True), 1):
         if not is_text:

@@ -50,7 +50,7 @@ class Data(eqx.Module):
     def __init__(self, x: object, y: object, *, name: str = "data", kind: str | None = None, class_names: tuple[str, ...] | None = None) -> None:
         require_x64("Data")
         expects("name", name, str, "a text to call the data by")
-        if kind is not None and kind not in KINDS:
+        if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
             raise DataError(f"`kind={short(kind)}` is not known; use one of {', '.join(KINDS)}.")
         told = f"`{line(name)}`"
         inputs = numbers(x, f"{told} x")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flowlab.core.arguments import shown
+from flowlab.core.arguments import short, shown
 from flowlab.core.errors import LanguageError
 
 MOST_LETTERS = 32
@@ -125,7 +125,7 @@ def exact(number: Number) -> Fraction:
         LanguageError: if it is not a finite real number.
     """
     if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
-        told = f"`{shown(repr(number))}` is not a number"
+        told = f"`{short(number)}` is not a number"
         raise LanguageError(f"{told}; numbers, weights and the input `x` make an expression.")
     if isinstance(number, float) and not abs(number) < float("inf"):
         raise LanguageError(f"`{number}` is not finite; use a finite number.")
@@ -137,7 +137,7 @@ def exact(number: Number) -> Fraction:
 
 def _operand(value: object, sign: str) -> Expr:
     if not isinstance(value, Expr):
-        told = f"`{sign}` needs an expression on both sides, not `{shown(repr(value))}`"
+        told = f"`{sign}` needs an expression on both sides, not `{short(value)}`"
         raise LanguageError(f"{told}; a constant is a weight of its own.")
     return value
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import line, short, tail
+from flowlab.core.arguments import expects, line, short, tail
 from flowlab.core.errors import DataError, MissingExtra, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import Registry, nearest
@@ -44,6 +44,7 @@ def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0,
         MissingExtra: if scikit-learn is not installed.
     """
     seed = checked_seed(seed)
+    expects("standardize", standardize, (bool, np.bool_), "True or False")
     named = fspath(spec) if isinstance(spec, PathLike) else spec
     if not isinstance(named, str) or not named:
         raise DataError(f"`{short(spec)}` names no data set; use for example 'iris:setosa' or a path to .npz, .csv or .tsv.")

@@ -6,7 +6,7 @@ from functools import cached_property
 from numbers import Integral
 from typing import Any
 
-from flowlab.core.arguments import expects, shown
+from flowlab.core.arguments import expects, short, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
@@ -77,7 +77,7 @@ class Network:
         for name, shape in declared.items():
             fits = (NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape)
             if len(shape) > 2 or not all(fits):
-                told = f"`shapes[{name!r}] = {shown(repr(shape))}` is no shape"
+                told = f"`shapes[{name!r}] = {short(shape)}` is no shape"
                 raise LanguageError(f"{told}; use at most two positive integers or names.")
         self.declared = declared
 
@@ -213,7 +213,7 @@ class Network:
         for name, size in (widths or {}).items():
             expects("widths", name, str, "names of blocks as keys")
             if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size < 2**31:
-                told = f"`widths[{shown(repr(name))}] = {shown(repr(size))}` is no width"
+                told = f"`widths[{short(name)}] = {short(size)}` is no width"
                 raise ShapeMismatch(f"{told}; use a positive integer.")
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
@@ -310,11 +310,11 @@ def _rebuilt(expression: Expr, declared: Mapping[str, tuple[int | str, ...]]) ->
 def _declared(shapes: Any) -> dict[str, tuple[int | str, ...]]:
     """Declared shapes with plain integers."""
     if shapes is not None and not isinstance(shapes, Mapping):
-        raise LanguageError(f"`shapes={shown(repr(shapes))}` is no table of shapes; write {{'W1': (16, 4)}}.")
+        raise LanguageError(f"`shapes={short(shapes)}` is no table of shapes; write {{'W1': (16, 4)}}.")
     out: dict[str, tuple[int | str, ...]] = {}
     for name, shape in (shapes or {}).items():
         if not isinstance(shape, tuple | list):
-            where = f"`shapes[{shown(repr(name))}] = {shown(repr(shape))}`"
+            where = f"`shapes[{short(name)}] = {short(shape)}`"
             raise LanguageError(f"{where} is no shape; use a tuple of at most two positive integers or names.")
         out[name] = tuple(int(d) if isinstance(d, Integral) and not isinstance(d, bool) else d for d in shape)
     return out

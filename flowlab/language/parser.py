@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from flowlab.core.arguments import shown
+from flowlab.core.arguments import short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
@@ -28,7 +28,7 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         UnknownName: if an unknown function is called; the nearest known one is offered.
     """
     if not isinstance(text, str) or not text.strip():
-        raise LanguageError(f"`{shown(repr(text))}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
+        raise LanguageError(f"`{short(text)}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
     if len(text) > LONGEST:
         raise LanguageError(f"the expression has {len(text)} characters; at most {LONGEST} are read.")
     if not text.isascii():

@@ -6,7 +6,7 @@ from functools import cached_property
 from numbers import Real
 from typing import Any
 
-from flowlab.core.arguments import shown
+from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
@@ -38,6 +38,7 @@ class Problem:
         UnknownName: for unknown words; LanguageError: for combinations that are not defined.
     """
 
+    @guarded
     def __init__(
         self,
         network: "Network | Expr | str",
@@ -64,7 +65,7 @@ class Problem:
             )
         blocks = self.network.weights
         if decay is not None and not isinstance(decay, Real | Mapping):
-            told = f"`decay={shown(repr(decay))}` is no coefficient"
+            told = f"`decay={short(decay)}` is no coefficient"
             raise LanguageError(f"{told}; give a number, or a number per block such as {{{blocks[0]!r}: 0.1}}.")
         given = dict(decay) if isinstance(decay, Mapping) else dict.fromkeys(blocks, decay or 0.0)
         for name, value in given.items():
@@ -73,7 +74,7 @@ class Problem:
                 told = f"`decay` names `{shown(name)}`, which the network does not have"
                 raise UnknownName(f"{told}; did you mean `{guess}`?")
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
-                told = f"`decay[{name!r}] = {shown(repr(value))}` is no coefficient"
+                told = f"`decay[{name!r}] = {short(value)}` is no coefficient"
                 raise LanguageError(f"{told}; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}
 
@@ -171,7 +172,7 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         guess = nearest(str(value), known)
         hint = f" did you mean `{guess}`?" if guess else ""
-        raise UnknownName(f"`{what}={shown(repr(value))}` is not known;{hint} Known: {', '.join(known)}.")
+        raise UnknownName(f"`{what}={short(value)}` is not known;{hint} Known: {', '.join(known)}.")
     return value
 
 

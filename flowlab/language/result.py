@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from flowlab.core.arguments import guarded
 from flowlab.core.provenance import provenance
 from flowlab.language import netcdf
 from flowlab.language.data import Data
@@ -30,6 +31,7 @@ class Result:
     provenance: dict[str, Any]
 
     @classmethod
+    @guarded
     def of(cls, kind: str, dataset: xr.Dataset, problem: Problem, data: Data | None, **settings: Any) -> "Result":
         """A new result, with a record of versions, data and settings."""
         record = provenance(kind=kind, problem=problem.describe(), settings=settings)
@@ -37,6 +39,7 @@ class Result:
             record["data"] = {"name": data.name, "n": data.n, "d": data.d, "sha256": data.sha256()}
         return cls(kind, dataset, problem, json.loads(json.dumps(record, default=str)))
 
+    @guarded
     def save(self, path: str | Path) -> Path:
         """Write as NetCDF, all or nothing, with a checksum over all it holds.
 
@@ -47,6 +50,7 @@ class Result:
         return netcdf.write(self.dataset.assign_attrs(attrs), path, (".nc",))
 
     @classmethod
+    @guarded
     def load(cls, path: str | Path) -> "Result":
         """Read a saved result.
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import expects, line
+from flowlab.core.arguments import expects, guarded, line
 from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
@@ -50,6 +50,7 @@ class State(eqx.Module):
     per: str = eqx.field(static=True, default="layer")
 
     @classmethod
+    @guarded
     def from_weights(cls, weights: Mapping[str, Any], *, per: str = "layer") -> "State":
         """Split weights into norms and directions.
 
@@ -95,6 +96,7 @@ class State(eqx.Module):
         return jnp.exp(sum((float(k) * jnp.log(self.rho[name]) for name, k in degrees.items()), jnp.zeros(())))
 
 
+@guarded
 def initial_state(
     network: Network | str,
     data: Data,

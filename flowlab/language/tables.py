@@ -111,7 +111,7 @@ def _parsed(told: str, rows: Iterable[Row], columns: int) -> Table:
         if len(cells) != columns:
             raise DataError(f"{told} has {len(cells)} columns {where} but {columns} before it; every row needs the features and a label.")
         if columns < 2:
-            raise DataError(f"{told} has one column {where}, {short(cells[0])}; separate the features and the label by commas.")
+            raise DataError(f"{told} has one column {where}, {short(cells[0])}; separate the features and the label by commas, in a .tsv by tabs.")
         named = not is_value(cells[-1]) and cells[-1].lower() not in MISSING
         if named and (names or n == 1):
             names.append(cells[-1])

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.provenance import provenance
 from flowlab.language import netcdf
@@ -46,8 +47,8 @@ class Outcome:
     error: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in OUTCOMES:
-            raise LanguageError(f"`{self.kind}` is no outcome; use one of {', '.join(OUTCOMES)}.")
+        if not isinstance(self.kind, str) or self.kind not in OUTCOMES:
+            raise LanguageError(f"`{short(self.kind)}` is no outcome; use one of {', '.join(OUTCOMES)}.")
 
     @property
     def ok(self) -> bool:
@@ -149,8 +150,15 @@ class Trajectory:
     def __len__(self) -> int:
         return int(self.dataset.sizes["step"])
 
+    @guarded
     def state(self, i: int) -> State:
-        """The state of row i."""
+        """The state of row i; from the end, where it is negative.
+
+        Raises:
+            LanguageError: if there is no such row.
+        """
+        if not -len(self) <= i < len(self):
+            raise LanguageError(f"`i={i}` must be a row of the trajectory, from 0 to {len(self) - 1}; pass -1 for the last.")
         V = {name: jnp.asarray(self.dataset[f"V_{name}"].values[i]) for name in self.problem.network.weights}
         row = self.dataset["rho"].values[i]
         rho: dict[str, list[float]] = {}
@@ -161,6 +169,7 @@ class Trajectory:
             scalar[name] = not place
         return State(rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()}, V=V, per=self.problem.per)
 
+    @guarded
     def save(self, path: str | Path) -> Path:
         """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing, with a checksum over all it holds.
 
@@ -170,6 +179,7 @@ class Trajectory:
         return netcdf.write(self.dataset, path, (".nc", ".zarr"))
 
     @classmethod
+    @guarded
     def load(cls, path: str | Path, data: Data | None = None) -> "Trajectory":
         """Read a saved trajectory; `data` is not stored and can be given again. One without a checksum, from before there were any, comes with a warning.
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.arguments import guarded
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
 from flowlab.language.groups import Arrays, inner, scaled, split
@@ -265,6 +266,7 @@ class VectorField(eqx.Module):
         return 1.0 - lowest * share / jnp.max(jnp.stack(bounds)) + noise
 
 
+@guarded
 def lower(flow: FlowEquations) -> VectorField:
     """The vector field of flow equations.
 

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
@@ -87,6 +88,7 @@ def _scale(node: Expr, values: dict[int, Any]) -> Any:
     raise LanguageError(f"a kink of an argument that is not a sum of products `W @ a` and biases cannot be rounded off (here `{node.op}`).")
 
 
+@guarded
 def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
     """The gradient flow of a problem with its kinks rounded off; integrate it like any other field.
 

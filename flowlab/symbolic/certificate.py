@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
@@ -197,6 +198,7 @@ def _still(problem: Problem, state: TestState) -> set[Key]:
     return still
 
 
+@guarded
 def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float = BOUND) -> Certificate:
     """Hold derived equations against autodiff.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flowlab.core.arguments import guarded
 from flowlab.core.seeds import checked_seed
 from flowlab.language.problem import Problem
 from flowlab.symbolic.certificate import certify
@@ -10,6 +11,7 @@ from flowlab.symbolic.derivation import derive_equations
 from flowlab.symbolic.equations import FlowEquations
 
 
+@guarded
 def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int = 0) -> FlowEquations:
     """Derive the flow equations of a problem, and check them against autodiff.
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import sympy as sp
 
+from flowlab.core.arguments import guarded
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.scalars import SYMBOLS
@@ -22,6 +23,7 @@ class Mutant:
     flow: FlowEquations
 
 
+@guarded
 def mutants(flow: FlowEquations) -> list[Mutant]:
     """Every mutation of every block that changes the equations.
 

@@ -2,6 +2,7 @@
 
 import os
 import py_compile
+import re
 import subprocess
 import sys
 from hashlib import sha256
@@ -149,6 +150,9 @@ def test_verdicts_are_stored_and_replayed(tmp_path):
         fl.replay(tmp_path / "bad.json")
     broken = file.read_text().replace('"seed":3', '"seed":4')
     (tmp_path / "P3.json").write_text(broken)
+    with pytest.raises(fl.OutputError, match="SHA-256"):
+        fl.replay(file)
+    (tmp_path / "P3.json").write_text(re.sub(r',"sha256":"[0-9a-f]{64}"(?=}\s*$)', "", broken))
     assert fl.replay(file).to_json() != verdict.to_json()
 
 

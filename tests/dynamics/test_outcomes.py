@@ -138,7 +138,7 @@ def test_bad_input_is_refused_before_anything_is_computed(field_of, data, start_
         (LanguageError, "rtol", {"until": time(1.0), "rtol": 0.0}),
         (LanguageError, "max_steps", {"until": time(1.0), "max_steps": 0}),
         (LanguageError, "until", {"until": []}),
-        (LanguageError, "condition", {"until": [3.0]}),
+        (LanguageError, "Condition", {"until": [3.0]}),
     ]
     for error, told, given in bad:
         with pytest.raises(error, match=told):

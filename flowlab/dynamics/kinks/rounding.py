@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import integrate
@@ -43,6 +44,7 @@ class Rounded:
         return max(float(np.abs(np.asarray(theirs[name]) - w).max()) for name, w in self.weights.items()) / size
 
 
+@guarded
 def rounded(
     problem: Problem, start: State, data: Data, *, until: Condition | Sequence[Condition], widths: Sequence[float] = WIDTHS, **settings: Any
 ) -> Rounded:
