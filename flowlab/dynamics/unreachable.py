@@ -20,11 +20,13 @@ from flowlab.language.data import Data
 from flowlab.language.inputs import AsFunction, as_function
 
 _TOUCHING = 1e-13
-"""A convex combination of samples this close to zero, against the longest of them, is not told from zero."""
+"""A convex combination of samples of length one that is this close to zero is not told from zero."""
 _MOST = 5_000
 """Samples times classes up to which all of them are looked at together: what takes longer is left to the run."""
 _ROUND = 1e-10
 """Residuals below this part of the targets may be round-off."""
+_POWERS = np.finfo(float).tiny, np.finfo(float).max
+"""Powers of lengths are kept in here: one that underflows is of small outputs, not of outputs that vanish."""
 _FAINT = 1e-7
 """Samples with a share of the loss below this one are left out of a dual point: they add less than is granted."""
 _FARTHEST, _CLOSELY = 60.0, {"maxiter": 300, "ftol": 1e-15, "gtol": 1e-10}
@@ -98,7 +100,7 @@ def ties(facts: AsFunction, x: np.ndarray) -> list[Tie]:
     with np.errstate(over="ignore", under="ignore"):
         # Quotients that are equal round to one number; so what is one direction is in one group, and little else.
         keys = x * side[:, None] / size[:, None] + 0.0
-        factors = size ** float(facts.degree or 0) * np.where(side < 0, float(facts.parity or 1), 1.0)
+        factors = np.clip(size ** float(facts.degree or 0), *_POWERS) * np.where(side < 0, float(facts.parity or 1), 1.0)
     # What is homogeneous, or odd, is zero at zero.
     vanishes = facts.vanishes or homogeneous or facts.parity == -1
     _, names, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
@@ -163,7 +165,10 @@ def conflict(event: Event, data: Data, group: Tie) -> None:
 
 
 def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
-    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is no such polynomial."""
+    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is no such polynomial.
+
+    Columns of x are put to scale first, which leaves the span what it is. None also where a sample underflows.
+    """
     if facts.monomials is None:
         return None
     low, high = facts.monomials
@@ -171,12 +176,16 @@ def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
     count = sum(math.comb(d + k - 1, k) for k in range(low, high + 1))
     if not most or count > most:
         return None
-    columns = [
-        np.prod(x[:, list(chosen)], axis=1)
-        for k in range(low, high + 1)
-        for chosen in combinations_with_replacement(range(d), k)
-    ]
-    return np.stack(columns, axis=1)
+    size = np.abs(x).max(axis=0, initial=0.0)
+    x = x / np.where(size > 0, size, 1.0)
+    with np.errstate(under="ignore"):
+        columns = [
+            np.prod(x[:, list(chosen)], axis=1)
+            for k in range(low, high + 1)
+            for chosen in combinations_with_replacement(range(d), k)
+        ]
+    features = np.stack(columns, axis=1)
+    return features if (features.any(axis=1) | ~x.any(axis=1)).all() else None
 
 
 def signed(features: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
@@ -194,13 +203,17 @@ def _classes(data: Data) -> int:
 
 
 def certificate(features: np.ndarray, data: Data) -> tuple[float, int]:
-    """How close to zero a convex combination of signed features is, and of how many: at zero no w separates (Gordan)."""
+    """How close to zero a convex combination of signed features is, and of how many: at zero no w separates (Gordan).
+
+    Which samples some w separates does not depend on their lengths, so each has length one here: a short one is not zero.
+    """
     z = signed(features, np.asarray(data.y), _classes(data))
     z = z.reshape(-1, z.shape[-1])
-    scale = np.linalg.norm(z, axis=1).max() or 1.0
-    weights, _ = nnls(np.vstack([z.T / scale, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=30 * len(z))
+    z = z / np.maximum(np.abs(z).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1.0)
+    weights, _ = nnls(np.vstack([z.T, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=30 * len(z))
     total = weights.sum()
-    return (float(np.linalg.norm(weights @ z) / scale / total) if total > 0 else np.inf), int((weights > 0).sum())
+    return (float(np.linalg.norm(weights @ z) / total) if total > 0 else np.inf), int((weights > 0).sum())
 
 
 def _bounded(
@@ -250,7 +263,11 @@ def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
     if loss.labels == "targets":
         targets = y if y.ndim == 2 else y[:, None]
         rest = targets - basis @ np.linalg.lstsq(basis, targets, rcond=None)[0]
+        rest = rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]
         size = np.linalg.norm(targets)
+        # A residual bounds the loss where it is orthogonal to every column; where lstsq dropped one it is not.
+        shown = (np.abs(basis.T @ rest) <= _ROUND * (np.abs(basis).T @ np.abs(rest))).all(axis=0)
+        rest = np.where(shown, rest, 0.0)
         return loss.log_loss(np, targets - rest, targets) if np.linalg.norm(rest) > _ROUND * size else -np.inf
     classes = _classes(data)
     width = classes or 1

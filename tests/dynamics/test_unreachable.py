@@ -78,6 +78,39 @@ def test_what_may_be_separated_is_not_refused(text, x, y):
     asked(text, x, y, fl.log_loss_below(-20.0))
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "y"),
+    [
+        ("W1 @ x", [[1e-14], [1.0]], [1.0, 1.0]),
+        ("W1 @ x", [[1e6, 2e6], [1e-9, -1e-9], [1.0, 0.5]], [1.0, -1.0, 1.0]),
+        ("a * (v @ x)**4", [[1e-4, 2e-4], [3.0, 1.0]], [1.0, 1.0]),
+        ("W2 @ (W1 @ x)**2 + U @ x", [[2.0], [1e-16]], [1.0, -1.0]),
+        ("W2 @ (W1 @ x + b)**2", [[1e8], [2e8], [1.0]], [1.0, -1.0, -1.0]),
+        ("a * (v @ x)**3", [[1e-120], [1.0]], [1.0, 1.0]),
+    ],
+)
+def test_samples_of_all_sizes_that_may_be_separated_are_not_refused(text, x, y):
+    asked(text, x, y, fl.separated())
+
+
+def test_samples_of_all_sizes_that_cannot_be_separated_are():
+    with pytest.raises(DataError, match="not linearly separable"):
+        asked("W1 @ x", [[1e-14, 1e-14], [1e6, 1e6]], [1.0, -1.0], fl.separated())
+    with pytest.raises(DataError, match="can never be met"):
+        asked("W2 @ (W1 @ x)**3", [[1e-4], [1e4], [-2.0]], [1.0, 1.0, 1.0], fl.separated())
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "y"),
+    [
+        ("W1 @ x", [[1e9, 5e8], [1e-9, -3e-10]], [1.0, 1.0]),
+        ("W2 @ (W1 @ x + b)**2", [[1e-10], [-1e-10], [3e-10]], [1.0, -1.0, 2.0]),
+    ],
+)
+def test_targets_that_samples_of_all_sizes_can_meet_have_no_bound(text, x, y):
+    asked(text, x, y, fl.log_loss_below(-20.0), loss="square")
+
+
 def test_classes_of_parallel_and_opposite_samples():
     three = [*np.eye(3), [2.0, 0.0, 0.0]]
     with pytest.raises(DataError, match="samples 1 and 4 are multiples"):
