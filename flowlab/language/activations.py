@@ -190,12 +190,30 @@ class Tanh(Activation):
         return sp.tanh(z)
 
     def numeric(self, xp: Any, z: Any) -> Any:
-        return xp.tanh(z)
+        return xp.tanh(z) if xp.__name__ == "numpy" else _tanh_of_jax()(z)
 
     def slope(self, xp: Any, z: Any) -> Any:
         # sech², not 1 - tanh²: the difference loses all digits once tanh rounds to 1.
         e = xp.exp(-2.0 * xp.abs(z))
         return 4.0 * e / (1.0 + e) ** 2
+
+
+@cache
+def _tanh_of_jax() -> Any:
+    """The hyperbolic tangent for compiled programs: jax differentiates it to 1 - tanh², which is roundings once tanh rounds to 1."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def tanh(z: Any) -> Any:
+        return jnp.tanh(z)
+
+    @tanh.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        (z,), (dz,) = primals, tangents
+        return tanh(z), Tanh().slope(jnp, z) * dz
+
+    return tanh
 
 
 @activations.register("sigmoid")

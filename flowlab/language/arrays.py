@@ -37,9 +37,13 @@ def numbers(values: Any, what: str) -> np.ndarray:
             if not isinstance(value, Real | np.bool_):
                 raise DataError(f"{what} must be numbers, got {short(value)}{at(place)}; convert it first.")
     try:
-        found = array.astype(np.float64)
+        with np.errstate(over="ignore", under="ignore"):
+            found = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{what} must be numbers of float64 ({short(str(error), 80)}); convert it first.") from None
+    if array.dtype.kind == "O" or array.dtype.itemsize > 8:
+        for place in np.argwhere((found == 0) & (array != 0) | np.isinf(found) & ~np.isin(array, (np.inf, -np.inf))):
+            raise DataError(f"{what} has {short(array[tuple(place)])}{at(place)}; float64 holds numbers from 1e-308 to 1e308, scale the feature.")
     if array.dtype.kind in "iuO":
         for place in np.argwhere(np.abs(found) >= EXACT):
             value = array[tuple(place)]

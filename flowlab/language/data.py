@@ -118,7 +118,8 @@ def _labels(y: object, what: str, kind: str | None) -> tuple[np.ndarray, bool, t
         return (2.0 * which - 1.0 if two else which.astype(np.float64)), True, names
     labels = numbers(array, what)
     column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
-    if array.dtype.kind == "b" and column and kind in (None, "binary"):
+    truths = array.dtype.kind == "b" or (array.dtype.kind == "O" and all(isinstance(v, bool | np.bool_) for v in array.ravel().tolist()))
+    if truths and column and kind in (None, "binary"):
         return 2.0 * labels - 1.0, True, None
     integers = array.dtype.kind in "iu" or (array.dtype.kind == "O" and all(isinstance(v, Integral) for v in array.ravel().tolist()))
     return labels, integers, None

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import expects, guarded, line
-from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch
+from flowlab.core.arguments import expects, guarded, line, short
+from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.language.arrays import numbers
 from flowlab.language.data import Data
 from flowlab.language.groups import PER, inner, scaled, split
 from flowlab.language.network import Network
@@ -29,11 +30,23 @@ def out_of_range(name: str, what: str, size: float) -> str:
     return f"the block `{name}` has {what} {size:g}, whose square leaves float64; start from {way} weights."
 
 
+def _block(values: Any, told: str) -> np.ndarray:
+    """Values as an array of float64 that is not empty; ShapeMismatch for what is none."""
+    try:
+        array = numbers(values, told)
+    except DataError as error:
+        raise ShapeMismatch(str(error)) from None
+    if not array.size:
+        raise ShapeMismatch(f"{told} has the shape {array.shape}, without any weight; give it at least one.")
+    return array
+
+
 def _arrays(blocks: Any) -> Any:
     """Blocks in which plain numbers and lists are arrays."""
     if not isinstance(blocks, Mapping):
         return blocks
-    return {name: jnp.asarray(value, dtype=float) if isinstance(value, int | float | list | tuple) else value for name, value in blocks.items()}
+    plain = {name: _block(value, f"the block `{line(str(name))}`") for name, value in blocks.items() if isinstance(value, int | float | list | tuple)}
+    return {**blocks, **{name: jnp.asarray(value) for name, value in plain.items()}}
 
 
 class State(eqx.Module):
@@ -57,18 +70,24 @@ class State(eqx.Module):
         A block of zeros has the norm 0 and a direction that stands for none; flows in weight coordinates start from it.
 
         Raises:
-            ShapeMismatch: if a value is not finite, or its square leaves float64, naming the block.
+            ShapeMismatch: if a block is no array of numbers, a value is not finite, or its square leaves float64, naming the block.
+            TooLarge: if the weights do not fit into memory.
+            LanguageError: if the weights are no dict, or a name is no text.
             PrecisionTooLow: without float64.
         """
         require_x64("State.from_weights")
         if per not in PER:
             raise LanguageError(f"`per={per!r}` is not known; use one of {', '.join(PER)}.")
+        expects("weights", weights, Mapping, 'arrays by block, such as `{"W1": w}`')
         if not weights:
             raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
         # In numpy, because every eager operation of jax compiles once per shape.
+        arrays = {}
         for name, w in weights.items():
-            require_memory(16 * math.prod(np.shape(w)), f"the block `{line(name)}` of shape {np.shape(w)}", "use smaller widths")
-        arrays = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
+            expects("a name of a block", name, str, "a text")
+            array = _block(w, f"the block `{line(name)}`")
+            require_memory(16 * array.size, f"the block `{line(name)}` of shape {array.shape}", "use smaller widths")
+            arrays[name] = array
         for name, w in arrays.items():
             if not np.isfinite(w).all():
                 raise ShapeMismatch(f"the block `{name}` must be finite, got {w[~np.isfinite(w)].flat[0]:g}.")
@@ -125,6 +144,7 @@ def initial_state(
     """
     require_x64("initial_state")
     seed = checked_seed(seed)
+    expects("data", data, Data, "a data set, such as `fl.Data(x, y)`")
     network = network if isinstance(network, Network) else Network(network)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         raise FlowlabError(f"`scale={scale!r}` is no scale; use a finite number above zero.")
@@ -146,8 +166,14 @@ def names_match(state: State, network: Network) -> None:
         ShapeMismatch: naming the block; LanguageError: for what is no state.
     """
     expects("state", state, State, "a state, such as `fl.initial_state(…)` or `path.last`")
+    for what, blocks in (("norm", state.rho), ("direction", state.V)):
+        expects(f"{what}s of the state", blocks, Mapping, "arrays by block, as `State.from_weights` makes them")
+        for name, value in blocks.items():
+            # Anything else that numpy or jax would read in its own way: text, None, values under a mask.
+            if isinstance(value, np.ma.MaskedArray) or np.asarray(value).dtype.kind not in "biufc":
+                raise ShapeMismatch(f"the {what} `{line(str(name))}` is {short(value)}, no array of numbers; make the state with `State.from_weights`.")
     if set(state.V) != set(network.weights):
-        odd = sorted(set(state.V) ^ set(network.weights))
+        odd = sorted(map(str, set(state.V) ^ set(network.weights)))
         raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")
     # In numpy, because every eager operation of jax compiles once per shape.
     V = {name: np.asarray(v) for name, v in state.V.items()}

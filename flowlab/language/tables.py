@@ -24,9 +24,12 @@ Row = tuple[int, list[str]]
 SUFFIXES = (".npz", ".csv", ".tsv")
 _NUMERAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number as every program reads it; Python's own `float` takes `1_0`, full-width digits and `nan` as well."""
+_INTEGER = re.compile(r"[+-]?[0-9]{16,4000}")
+"""A whole number that float64 may not hold."""
 _NOTHING = re.compile(r"[+-]?[0.]+(?:[eE].*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _SEPARATORS = (";", "\t", ",")
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _LOOKED_AT = 20
 """Rows by which a separator is chosen."""
 _ROW_NUMBER = ("", "unnamed: 0")
@@ -71,7 +74,7 @@ def _text(path: Path, told: str) -> Table:
         cells = first[1]
         # A row of nothing but marks of missing values before its label is a sample, not a header.
         header = not any(cell and is_value(cell) for cell in cells) and not all(cell.lower() in MISSING for cell in cells[:-1])
-        x, y = _parsed(told, rows if header else chain([first], rows), len(cells))
+        x, y = _parsed(told, rows if header else chain([first], rows), len(cells), between)
     if header:
         return _without_row_numbers(told, cells, x), y
     counted = [str(i) for i in range(len(cells))]
@@ -103,7 +106,7 @@ def _rows(lines: Iterable[str], between: str) -> Iterator[Row]:
             yield reader.line_num, cells
 
 
-def _parsed(told: str, rows: Iterable[Row], columns: int) -> Table:
+def _parsed(told: str, rows: Iterable[Row], columns: int, between: str) -> Table:
     """Numbers of all rows, and labels: numbers, or class names."""
     values, names, n = array("d"), [], 0
     for n, (line, cells) in enumerate(rows, 1):
@@ -111,7 +114,7 @@ def _parsed(told: str, rows: Iterable[Row], columns: int) -> Table:
         if len(cells) != columns:
             raise DataError(f"{told} has {len(cells)} columns {where} but {columns} before it; every row needs the features and a label.")
         if columns < 2:
-            raise DataError(f"{told} has one column {where}, {short(cells[0])}; separate the features and the label by commas, in a .tsv by tabs.")
+            raise DataError(f"{told} has one column {where}, {short(cells[0])}; separate the features and the label by {_NAMES[between]}.")
         named = not is_value(cells[-1]) and cells[-1].lower() not in MISSING
         if named and (names or n == 1):
             names.append(cells[-1])
@@ -130,9 +133,11 @@ def numeral(text: str) -> float:
 
 
 def _number(told: str, cell: str, where: str) -> float:
-    """A cell as the float64 that is nearest to it; DataError where there is none."""
+    """A cell as the float64 that is nearest to it; DataError where there is none, and for a whole number that would become another."""
     value = numeral(cell)
     if math.isfinite(value) and (value or _NOTHING.fullmatch(cell)):
+        if _INTEGER.fullmatch(cell) and int(cell) != int(value):
+            raise DataError(f"{told} has the integer {short(cell)} {where}, which float64 cannot hold; scale it or leave it out.")
         return value
     need = "a number needs a decimal point" if _DECIMAL_COMMA.fullmatch(cell) else "every cell needs a finite number"
     if not math.isnan(value):

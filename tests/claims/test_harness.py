@@ -5,6 +5,7 @@ import py_compile
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -197,6 +198,9 @@ def test_users_own_claims(tmp_path, capsys):
         main(["verify", str(tmp_path / "out" / "verdicts" / "own.sum.json")])
     assert ended.value.code == 0
     assert "the same bytes" in capsys.readouterr().out
+    # Where the file lay when it was checked is no part of the answer.
+    elsewhere = replace(stored, evidence={**stored.evidence, "origin": {**stored.evidence["origin"], "file": "/elsewhere/claims.py"}})
+    assert fl.replay(elsewhere, file).to_json() == elsewhere.to_json()
     # A file that has changed is not what was checked, and does not run; what this process ran before still is.
     file.write_text(OWN.replace("own.", "other."))
     with pytest.raises(fl.ClaimError, match="changed"):

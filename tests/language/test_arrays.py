@@ -206,3 +206,18 @@ def test_values_that_are_missing_are_refused_before_they_are_scaled(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.where(X == 3, np.nan, X), y=Y)
     with pytest.raises(fl.DataError, match="nan in row 2, column 2"):
         fl.load(tmp_path / "a.npz", standardize=True)
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 10**400), np.longdouble("1e-400"), np.longdouble("1e400")], ids=["fraction", "small", "large"])
+def test_numbers_beyond_the_range_of_float64_are_refused(value):
+    if isinstance(value, np.longdouble) and np.finfo(np.longdouble).maxexp == np.finfo(np.float64).maxexp:
+        pytest.skip("long double is float64 here")
+    with pytest.raises(fl.DataError, match="row 1, column 1; float64 holds numbers from"):
+        fl.Data(np.array([[value], [type(value)(2)]]), [1.0, -1.0])
+    assert float(fl.Data(np.array([[type(value)(0)], [type(value)(2)]]), [1.0, -1.0]).x[1, 0]) == 2.0
+
+
+def test_truth_values_are_signs_in_arrays_of_objects_too():
+    found = fl.Data(X, np.array([True, False, True], dtype=object))
+    assert found.kind == "binary"
+    assert found.y.tolist() == [1.0, -1.0, 1.0]

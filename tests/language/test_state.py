@@ -117,3 +117,34 @@ def test_a_state_must_fit_the_network():
         names_match(State(rho=good.rho | {"W1": jnp.ones(4)}, V=good.V), net)
     with pytest.raises(ShapeMismatch, match="missing"):
         names_match(State(rho={"W1": jnp.ones(())}, V=good.V), net)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"W1": np.ma.array([1.0, 2.0], mask=[True, False])}, {"W1": [1.0, [2.0]]}, {"W1": "abc"}, {"W1": None}, {"W1": [2**53 + 1]}, {"W1": np.zeros((0, 2))},
+        {"W1": [1j]}, {1: [1.0]}, [1.0, 2.0], "W1",
+    ],
+    ids=lambda weights: repr(weights)[:30],
+)  # fmt: skip
+def test_weights_that_are_no_numbers_are_refused_by_name(weights):
+    with pytest.raises(FlowlabError, match=r"block|weights") as caught:
+        State.from_weights(weights)
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize("odd", ["abc", None, np.ma.array(1.0, mask=True), object()], ids=lambda odd: type(odd).__name__)
+def test_states_of_what_is_no_number_are_refused(odd):
+    net, good = Network("W2 @ relu(W1 @ x)"), State.from_weights(_weights())
+    for state in (State(rho={**good.rho, "W1": odd}, V=good.V), State(rho=good.rho, V={**good.V, "W1": odd})):
+        with pytest.raises(ShapeMismatch, match=r"`W1` is .*from_weights"):
+            names_match(state, net)
+    with pytest.raises(ShapeMismatch, match="W1"):
+        State(rho=good.rho, V={**good.V, "W1": [[1.0], [2.0, 3.0]]})
+    with pytest.raises(FlowlabError, match="from_weights"):
+        names_match(State(rho=1.0, V=good.V), net)
+
+
+def test_a_state_needs_data():
+    with pytest.raises(FlowlabError, match="`data` is None"):
+        initial_state("W1 @ x", None, seed=0)

@@ -86,6 +86,7 @@ REFUSED = {
     "missing among names": ("1,2,a\n1,3,b\n1,4,NA", "'NA' in row 3.*among class names"),
     "names among numbers": ("1,2,1\n1,3,-1\n1,4,b", "'b' in row 3"),
     "large label": ("1,2,9223372036854775808\n1,3,0", "9223372036854775808"),
+    "integer that float64 rounds": ("9007199254740993,2,1\n1,2,-1", "integer '9007199254740993' in row 1"),
     "negative classes": ("1,2,-2\n1,3,0", "-2"),
     "open quote": ('1,2,"1\n1,2,-1', "cannot be read"),
     "no text": ("\x00\x01\x02", "row 1"),
@@ -193,3 +194,16 @@ def test_options_are_numbers_given_once():
         with pytest.raises(fl.DataError) as told:
             fl.load(f"gaussian?{options}")
         assert len(str(told.value)) <= 300
+
+
+def test_a_table_by_tabs_says_tabs(tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text("1,2,1\n3,4,-1\n", encoding="utf-8")
+    with pytest.raises(fl.DataError, match="separate the features and the label by tabs"):
+        fl.load(file)
+
+
+def test_whole_numbers_that_float64_holds_are_taken(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("9007199254740994,2,1\n100000000000000000000,2,-1\n", encoding="utf-8")
+    assert fl.load(file).x[:, 0].tolist() == [9007199254740994.0, 1e20]

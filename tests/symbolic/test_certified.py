@@ -201,3 +201,10 @@ def test_planted_laws_are_refused():
             count += 1
             assert certify(each).laws == (), each.conserved
     assert count >= 20
+
+
+@pytest.mark.parametrize("text", ["tanh(100 * (v @ x))", "tanh(1000 * (v @ x))", "v @ tanh(300 * (W @ x))", "tanh(300 * (v @ tanh(W @ x)))"])
+def test_saturated_tangents_are_no_mismatch(text):
+    flow = fl.derive(fl.Problem(text, "square", coordinates="weights"))
+    assert flow.residual < 1e-11
+    assert caught(text, {"loss": "square", "coordinates": "weights"}) > 0
