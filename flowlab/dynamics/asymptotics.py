@@ -23,6 +23,7 @@ from flowlab.core.registry import nearest
 from flowlab.dynamics.expansion import factor_of, powers, rising
 from flowlab.dynamics.extrapolate import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
 from flowlab.dynamics.horizons import Comparison, Limit, compare
+from flowlab.dynamics.support import joining
 from flowlab.language.trajectory import Trajectory
 
 LATE, ROWS = 3.0, 8
@@ -40,6 +41,9 @@ _SLOWEST = 0.05
 
 _VAGUE = 0.3
 """An exponent known no better than this is not known."""
+
+_SAFE = ("exponent rho", "log(1/L)")
+"""Limits that are the same whichever samples support the margin."""
 
 _GROWING = ("gradient_flow", "lagrange", "tangent", "weight_normalization")
 """Schemes with dρ_k/dt = -∂L/∂ρ_k, for which the law of log t above holds; others move the norms at another pace."""
@@ -167,7 +171,12 @@ class _Reader:
             self.margin(grows)
         else:
             self.skipped["min_margin"] = "margins are compared over time for homogeneous networks and classes only."
-        return Asymptotics(self.limits, self.directions(grows), K, self.skipped)
+        directions = self.directions(grows)
+        if homogeneous and tail and grows and (doubt := joining(self.path, self.R, np.flatnonzero(self.late))):
+            for name, found in self.limits.items():
+                if not name.startswith(_SAFE):
+                    self.limits[name] = replace(found, doubt=found.doubt or doubt)
+        return Asymptotics(self.limits, directions, K, self.skipped)
 
     def pace_of_norms(self, tiny: bool, grows: bool) -> None:
         """Exponents of the norms and the limit of R/log t.

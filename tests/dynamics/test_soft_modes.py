@@ -80,3 +80,18 @@ def test_no_limit_of_forty_flows_is_wrong():
     assert known >= 25
     assert wrong == []
     assert converged >= 0.7 * known
+
+
+@pytest.mark.parametrize(("until", "state"), [(1e3, "not yet converged"), (1e5, "converged")])
+def test_a_sample_that_is_yet_to_join_the_support_is_a_doubt(until, state):
+    """The third sample starts far on its right side and is the closest one from log t of about 4,000 on."""
+    data = fl.Data([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.99, 0.0, 1.0]], np.ones(3), kind="binary")
+    field = fl.lower(fl.derive(fl.Problem("W @ x", coordinates="weights")))
+    path = fl.integrate(field, fl.State.from_weights({"W": [[1.0, 0.0, 30.0]]}), data, until=fl.log_time(until))
+    found = fl.asymptotics(path)
+    margin = fl.max_margin("W @ x", data).margin
+    for name in ("min_margin", "R / log_t"):
+        assert found[name].state == state, str(found[name])
+    assert ("sample 3 is on its way" in found["min_margin"].reason) is (until < 1e4)
+    assert found["min_margin"].late.covers(margin) is (until > 1e4)
+    assert found["log(1/L) / log_t"].state == "converged"
