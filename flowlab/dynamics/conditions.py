@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.arguments import short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
 
@@ -163,8 +164,13 @@ class Wall(Condition):
 
 def _finite(name: str, value: float) -> float:
     # numpy's numbers are `Real` too.
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
-        raise LanguageError(f"`{name}({value!r})` needs a finite number.")
+    try:
+        finite = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+    except OverflowError:
+        # An integer beyond float64.
+        finite = False
+    if not finite:
+        raise LanguageError(f"`{name}({short(value)})` needs a finite number.")
     return float(value)
 
 

@@ -75,3 +75,15 @@ def test_problems_quote_shortly(given):
         fl.Problem("W @ x", **given)
     assert len(str(caught.value)) <= 300
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_integers_beyond_float64_are_refused(digits):
+    for make in (fl.time, fl.log_time, fl.log_loss, fl.norm_above, fl.wall):
+        with pytest.raises(fl.LanguageError, match="needs a finite number") as told:
+            make(10**digits)
+        assert len(str(told.value)) <= 300
+    with pytest.raises(fl.LanguageError, match="no coefficient"):
+        fl.Problem("W @ x", decay=10**digits)
+    with pytest.raises(fl.LanguageError, match="stored flow equations"):
+        fl.FlowEquations.from_json("[" * 100_000)
