@@ -85,5 +85,10 @@ def test_integers_beyond_float64_are_refused(digits):
         assert len(str(told.value)) <= 300
     with pytest.raises(fl.LanguageError, match="no coefficient"):
         fl.Problem("W @ x", decay=10**digits)
+    data = fl.Data([[1.0], [-2.0]], [1.0, -1.0])
+    with pytest.raises(fl.FlowlabError, match="no scale"):
+        fl.initial_state("W @ x", data, seed=0, scale=10**digits)
+    with pytest.raises(fl.LanguageError, match="no step size"):
+        fl.descend(fl.Problem("W @ x"), fl.initial_state("W @ x", data, seed=0), data, step=10**digits, count=2)
     with pytest.raises(fl.LanguageError, match="stored flow equations"):
         fl.FlowEquations.from_json("[" * 100_000)
