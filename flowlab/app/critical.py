@@ -67,7 +67,7 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         raise OutputError(f"`{folder}` holds no run ({type(error).__name__}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
     open_folder(folder)
     path = Trajectory.load(folder / "trajectory.nc")
-    if source is None and named.endswith((".npz", ".csv")) and not Path(named).is_absolute():
+    if source is None and named.lower().endswith((".npz", ".csv", ".tsv")) and not Path(named).is_absolute():
         raise DataError(f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`.")
     data = load(named, standardize=standardize, seed=drawn)
     if data.sha256() != path.provenance["data"]["sha256"]:

@@ -13,6 +13,7 @@ with kinks the second order is lost where a step crosses one, and the modified f
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -132,7 +133,7 @@ def models(
     for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise LanguageError(f"`{name}={value!r}` is not allowed; use an integer from {least} on.")
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < math.inf:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
         raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a finite number above zero.")
     # A time that is a multiple of the step but for roundings is reached.
     count = int(time / step * (1 + 1e-12))
@@ -170,7 +171,7 @@ def begin(where: str, problem: Problem, start: State, data: Data, step: float, t
     problem.loss.check_labels(data)
     shapes_match(start, problem.network, data)
     for name, value in (("step", step), ("time", time)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
     if time < step * (1 - 1e-12):
         raise LanguageError(f"`time={time:g}` is less than one step of {step:g}; give a longer time.")

@@ -105,7 +105,7 @@ def load(path: str | Path) -> Any:
     if path.suffix == ".json":
         try:
             return StoredPoints(unsealed(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab critical`.") from None
     kind = kind_of(path, "trajectory or other result")
     return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)

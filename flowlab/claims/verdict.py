@@ -159,7 +159,7 @@ class Verdict:
             told = unsealed(Path(path).read_text(encoding="utf-8"))
             numbers = {name: float("nan") if told[name] is None else float(told[name]) for name in ("measured", "bound", "error")}
             return cls(**{**told, **numbers})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`.") from None
 
     def __str__(self) -> str:

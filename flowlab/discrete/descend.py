@@ -1,6 +1,7 @@
 """`descend`: gradient descent by autodiff, in the format of a trajectory; full or by batches, with or without momentum."""
 
 import math
+import sys
 import time as watch
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
@@ -137,8 +138,8 @@ def descend(
 
 
 def _check(problem: Problem, start: State, step: float, count: int, how: Rule, loss_scaled: bool, freeze_norm: bool, record_every: int | None) -> None:
-    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
-        raise LanguageError(f"`step={step!r}` is no step size; use a finite number above zero.")
+    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
+        raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
     if type(count) is not int or count < 1:
         raise LanguageError(f"`count={count!r}` is no number of steps; use a positive integer.")
     if record_every is not None and (type(record_every) is not int or record_every < 1):

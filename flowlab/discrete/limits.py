@@ -4,6 +4,7 @@ The flow on the directions at fixed norms and the gradient of the constrained pr
 every flow that comes to rest is at a critical point, and a point is left by almost every flow unless it attracts.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,7 @@ def flow_limits(
     """
     expects("points", points, CriticalPoints, "what `critical_points` answered")
     expects("ends", ends, (Trajectory, State, Sequence), "trajectories or states")
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < np.inf:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
         raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a number above zero such as {TOLERANCE}.")
     listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
     for end in listed:

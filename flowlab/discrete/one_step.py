@@ -12,6 +12,7 @@ layers do, and its continuous form with the correction of the finite step, dâ€–Î
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
@@ -86,8 +87,8 @@ def one_step(problem: Problem, state: State, data: Data, step: float, decay: flo
     names_match(state, problem.network)
     problem.loss.check_labels(data)
     shapes_match(state, problem.network, data)
-    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
-        raise LanguageError(f"`step={step!r}` is no step size; use a finite number above zero.")
+    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
+        raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
     normalised = problem.scheme.normalises
     evaluate: Any = _slopes
     values, slopes, pull = jax.tree.map(np.asarray, evaluate(problem, state.per, normalised, data, state))
@@ -182,8 +183,8 @@ def _decays(problem: Problem, per: str, names: list[str], weighed: dict[str, Any
     for name, value in given.items():
         if name not in names:
             raise UnknownName(f"`decay` names `{name}`, which is no part of this step; use some of {', '.join(names)}.")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise LanguageError(f"`decay={value!r}` is no coefficient; use a finite number, zero or above.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+            raise LanguageError(f"`decay={short(value)}` is no coefficient; use a finite number, zero or above.")
     return {name: float(given.get(name, 0.0)) for name in names}
 
 

@@ -165,12 +165,13 @@ class Wall(Condition):
 def _finite(name: str, value: float) -> float:
     # numpy's numbers are `Real` too.
     try:
-        if isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value):
-            return float(value)
+        finite = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
     except OverflowError:
-        # An integer of 400 digits.
-        pass
-    raise LanguageError(f"`{name}({short(value)})` needs a finite number.")
+        # An integer beyond float64.
+        finite = False
+    if not finite:
+        raise LanguageError(f"`{name}({short(value)})` needs a finite number.")
+    return float(value)
 
 
 def time(t: float) -> Time:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from flowlab.language.data import Data
 from flowlab.language.trajectory import Trajectory
 
 _SHARE = 5.0
@@ -24,12 +25,13 @@ def joining(path: Trajectory, R: np.ndarray, rows: np.ndarray) -> str:
     Example:
         `joining(path, np.exp(path.dataset["log_R"].values), np.arange(len(path)))`
     """
-    if path.data is None:
+    data = path.data
+    if data is None:
         return ""
     half = int(np.argmin(np.abs(np.log(R) - np.log(0.5 * R[-1]))))
     if not R[half] < 0.75 * R[-1]:
         return ""
-    now, before = _gaps(path, int(rows[-1])), _gaps(path, int(rows[half]))
+    now, before = _gaps(path, data, int(rows[-1])), _gaps(path, data, int(rows[half]))
     excess, earlier = R[-1] * now, R[half] * before
     roots = np.sqrt(R[[half, -1]])
     end = (roots[1] * now - roots[0] * before) / (roots[1] - roots[0])
@@ -42,9 +44,9 @@ def joining(path: Trajectory, R: np.ndarray, rows: np.ndarray) -> str:
     return f"sample {n + 1} is on its way to the support of the margin (its output exceeds the smallest by {excess[n]:.3g})"
 
 
-def _gaps(path: Trajectory, row: int) -> np.ndarray:
+def _gaps(path: Trajectory, data: Data, row: int) -> np.ndarray:
     """Margins over unit directions less the smallest one, (N,)."""
-    problem, data, state = path.problem, path.data, path.state(row)
+    problem, state = path.problem, path.state(row)
     rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
     weights = problem.scheme.weights(np, rho, V, problem.per)
     outputs = problem.network.outputs(weights, np.asarray(data.x), np)

@@ -1,5 +1,6 @@
 """A problem: network, loss and scheme, with everything that fixes the flow except data and state."""
 
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
@@ -73,7 +74,7 @@ class Problem:
                 guess = nearest(str(name), blocks) or blocks[0]
                 told = f"`decay` names `{shown(name)}`, which the network does not have"
                 raise UnknownName(f"{told}; did you mean `{guess}`?")
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= sys.float_info.max:
                 told = f"`decay[{name!r}] = {short(value)}` is no coefficient"
                 raise LanguageError(f"{told}; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}

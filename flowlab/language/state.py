@@ -1,6 +1,7 @@
 """Norms and directions of all weight blocks at one moment."""
 
 import math
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -146,8 +147,8 @@ def initial_state(
     seed = checked_seed(seed)
     expects("data", data, Data, "a data set, such as `fl.Data(x, y)`")
     network = network if isinstance(network, Network) else Network(network)
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
-        raise FlowlabError(f"`scale={scale!r}` is no scale; use a finite number above zero.")
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= sys.float_info.max:
+        raise FlowlabError(f"`scale={short(scale)}` is no scale; use a finite number above zero.")
     shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
     largest = max(shapes, key=lambda name: math.prod(shapes[name]))
     # The draw, the weights, and their directions.

@@ -125,7 +125,7 @@ class FlowEquations:
             laws = tuple(Conserved.from_json(c) for c in stored["conserved"])
             flow = cls(Problem.from_description(stored["problem"]), equations, steps, laws, stored["omit"], stored["residual"])
             claimed = stored["signature"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise LanguageError(f"the text is no stored flow equations ({type(error).__name__}: {error}); write it with `to_json()`.") from None
         if flow.signature != claimed:
             raise LanguageError(f"the stored equations have signature {flow.signature[:12]} but claim {str(claimed)[:12]}; the file was altered.")

@@ -146,6 +146,9 @@ def test_verdicts_are_stored_and_replayed(tmp_path):
     assert fl.replay(file).to_json() == verdict.to_json()
     with pytest.raises(fl.OutputError):
         fl.Verdict.load(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("[" * 100_000)
+    with pytest.raises(fl.OutputError, match="no stored verdict"):
+        fl.replay(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(fl.OutputError):
         fl.replay(tmp_path / "bad.json")

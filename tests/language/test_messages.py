@@ -75,3 +75,20 @@ def test_problems_quote_shortly(given):
         fl.Problem("W @ x", **given)
     assert len(str(caught.value)) <= 300
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_integers_beyond_float64_are_refused(digits):
+    for make in (fl.time, fl.log_time, fl.log_loss, fl.norm_above, fl.wall):
+        with pytest.raises(fl.LanguageError, match="needs a finite number") as told:
+            make(10**digits)
+        assert len(str(told.value)) <= 300
+    with pytest.raises(fl.LanguageError, match="no coefficient"):
+        fl.Problem("W @ x", decay=10**digits)
+    data = fl.Data([[1.0], [-2.0]], [1.0, -1.0])
+    with pytest.raises(fl.FlowlabError, match="no scale"):
+        fl.initial_state("W @ x", data, seed=0, scale=10**digits)
+    with pytest.raises(fl.LanguageError, match="no step size"):
+        fl.descend(fl.Problem("W @ x"), fl.initial_state("W @ x", data, seed=0), data, step=10**digits, count=2)
+    with pytest.raises(fl.LanguageError, match="stored flow equations"):
+        fl.FlowEquations.from_json("[" * 100_000)
