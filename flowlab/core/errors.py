@@ -26,7 +26,7 @@ def sentence(message: str) -> str:
     """
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     if len(line) > LONGEST:
-        line = re.sub(r"`([^`]+)`", lambda found: f"`{_cut(found[1], _QUOTED)}`", line)
+        line = re.sub(r"([`'])((?:(?!\1).)+)\1", lambda found: f"{found[1]}{_cut(found[2], _QUOTED)}{found[1]}", line)
     return _cut(line, LONGEST)
 
 

@@ -130,7 +130,7 @@ def test_bad_input_is_refused(walk, cloud):
     ):  # fmt: skip
         with pytest.raises(error, match=told):
             sharpness(walk, **given)
-    with pytest.raises(LanguageError, match="no trajectory"):
+    with pytest.raises(LanguageError, match="must be Trajectory"):
         sharpness(cloud)
     with pytest.raises(DataError, match="does not hold"):
         sharpness(Trajectory(walk.dataset, walk.outcome, walk.last, walk.stats, walk.problem, None))

@@ -88,7 +88,7 @@ def test_odd_arguments_are_told_in_a_sentence(late, separable, tmp_path):
         fl.asymptotics(late, log_gradient=[1.0, 2.0])
     with pytest.raises(LanguageError, match="no limit"):
         fl.wall(-1)
-    with pytest.raises(OutputError, match="no folder"):
+    with pytest.raises(LanguageError, match="`store=3` must be"):
         linear(*separable, until=fl.time(1.0), store=3)
     assert linear(*separable, until=fl.log_time(np.float32(50)), events=fl.separated()).outcome.kind == "event"
     linear(*separable, until=fl.log_time(3.0), store=tmp_path)

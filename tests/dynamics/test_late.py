@@ -186,7 +186,7 @@ def test_what_no_clock_can_do_is_refused_at_the_start():
     field, start = ready("W1 @ x", data)
     with pytest.raises(fl.UnknownName, match="clock"):
         fl.integrate(field, start, data, until=fl.log_time(1.0), clock="sun")
-    with pytest.raises(fl.LanguageError, match="condition"):
+    with pytest.raises(fl.LanguageError, match="must be Condition"):
         fl.integrate(field, start, data, until=3.0)
 
 
