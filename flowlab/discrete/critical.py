@@ -133,8 +133,8 @@ def critical_points(
     Raises:
         LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a critical point.
     """
-    starts, seed = count("starts", starts, 0, 64), checked_seed(seed)
     expects("near", near, Iterable, "a list of states")
+    starts, seed = count("starts", starts, 0 if near else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):
         raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
     con = Constrained(problem, data, norm=norm, widths=widths)

@@ -4,6 +4,7 @@ Both are zeros of the gradient of F(u, p) in u, on a product of spheres or in fl
 moves u are no unknowns: they are left out of the basis, so that what is singular is singular for a reason of the problem.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,6 +15,7 @@ from scipy.optimize import least_squares, minimize
 
 from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
+from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.discrete.constrained import RESIDUAL, Constrained
 from flowlab.discrete.sharpness import Curvature
@@ -186,6 +188,9 @@ class Penalties(Family):
         self.name = "log_decay" if logarithmic else "decay"
         like = initial_state(problem.network, data, widths=widths, seed=0)
         self.layout = tuple((name, tuple(np.shape(v))) for name, v in like.V.items())
+        weights = sum(math.prod(shape) for _, shape in self.layout)
+        # The Hessian, a basis, and their product.
+        require_memory(3 * 8 * weights**2, f"the curvature of a path in {weights} weights", "use smaller widths")
         self.symmetries = Symmetries(problem.network, self.layout, data.d)
         self.loss = Curvature(self.problem, data, like.weights())
         if self.loss.layout != self.layout:

@@ -87,3 +87,15 @@ def test_twenty_data_sets_have_the_same_events_from_both_ends(seed):
         assert one[1] == other[1] == 1
         assert len(one[0]) == len(other[0])
         assert one[0] == pytest.approx(other[0], rel=1e-8)
+
+
+def test_a_path_too_large_for_the_machine_is_refused_with_its_size():
+    data = fl.Data(np.eye(2), np.array([1.0, -1.0]))
+    with pytest.raises(fl.TooLarge, match=r"weights needs .* of memory"):
+        fl.penalty_path(fl.Problem("W2 @ W1 @ x", "square"), data, penalties=(1.0, 0.1), widths={"W1": 10**6})
+
+
+def test_no_start_at_all_is_refused():
+    data = fl.Data(np.eye(2), np.array([1.0, -1.0]))
+    with pytest.raises(fl.LanguageError, match="starts=0"):
+        fl.critical_points(fl.Problem("W2 @ W1 @ x"), data, norm=1.0, widths={"W1": 1}, starts=0)

@@ -83,7 +83,7 @@ def test_what_was_met_is_saved_and_drawn(tmp_path):
 def test_widths_that_cannot_be_extrapolated_are_refused(widths):
     problem, data = fl.Problem("W2 @ relu(W1 @ x)"), fl.Data(np.eye(2), np.array([1.0, -1.0]))
     start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
-    with pytest.raises(LanguageError, match="must be (three or more|a list of) numbers"):
+    with pytest.raises(LanguageError, match=r"must be (three or more|a list of) numbers"):
         fl.rounded(problem, start, data, until=fl.time(0.1), widths=widths)
     with pytest.raises(LanguageError, match="must be Problem"):
         fl.rounded(problem.network, start, data, until=fl.time(0.1))
