@@ -1,6 +1,7 @@
 """What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from numbers import Integral, Real
@@ -163,6 +164,14 @@ def count(name: str, value: Any, least: int, such: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise LanguageError(f"`{name}={value!r}` is no number of {name}; use an integer from {least} on, such as {such}.")
     return int(value)
+
+
+def finite(value: Any) -> bool:
+    """Whether a real number of any type is finite in float64; an integer of 400 digits is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def short(value: Any, most: int = 60) -> str:

@@ -1,13 +1,12 @@
 """A problem: network, loss and scheme, with everything that fixes the flow except data and state."""
 
-import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
 from typing import Any
 
-from flowlab.core.arguments import guarded, short, shown
+from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
@@ -74,7 +73,7 @@ class Problem:
                 guess = nearest(str(name), blocks) or blocks[0]
                 told = f"`decay` names `{shown(name)}`, which the network does not have"
                 raise UnknownName(f"{told}; did you mean `{guess}`?")
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= sys.float_info.max:
+            if isinstance(value, bool) or not isinstance(value, Real) or not (finite(value) and value >= 0):
                 told = f"`decay[{name!r}] = {short(value)}` is no coefficient"
                 raise LanguageError(f"{told}; use a finite number, zero or above.")
         self.decay: dict[str, float] = {w: float(given.get(w) or 0.0) for w in blocks}

@@ -146,5 +146,5 @@ def test_states_of_what_is_no_number_are_refused(odd):
 
 
 def test_a_state_needs_data():
-    with pytest.raises(FlowlabError, match="`data` is None"):
+    with pytest.raises(FlowlabError, match="`data=None` must be Data"):
         initial_state("W1 @ x", None, seed=0)
