@@ -59,7 +59,8 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
                 if not _is(one, kind):
                     remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
                     what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))
-                    told_type = f"a value of type {type(one).__name__}"
+                    fits = not isinstance(one, Real) or isinstance(one, bool) or _held(one)
+                    told_type = f"a value of type {type(one).__name__}" if fits else "one that float64 does not hold"
                     raise LanguageError(f"`{name}={short(one, 40)}` must be {what}, got {told_type}{remedy and f'; pass {remedy}'}.")
         return function(*args, **kwargs)
 

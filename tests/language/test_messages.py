@@ -83,12 +83,12 @@ def test_integers_beyond_float64_are_refused(digits):
         with pytest.raises(fl.LanguageError, match="needs a finite number") as told:
             make(10**digits)
         assert len(str(told.value)) <= 300
-    with pytest.raises(fl.LanguageError, match=r"decay.*(no coefficient|must be a number)"):
+    with pytest.raises(fl.LanguageError, match=r"decay.* float64 does not hold"):
         fl.Problem("W @ x", decay=10**digits)
     data = fl.Data([[1.0], [-2.0]], [1.0, -1.0])
-    with pytest.raises(fl.FlowlabError, match="no scale"):
+    with pytest.raises(fl.FlowlabError, match=r"scale.* float64 does not hold"):
         fl.initial_state("W @ x", data, seed=0, scale=10**digits)
-    with pytest.raises(fl.LanguageError, match="no step size"):
+    with pytest.raises(fl.LanguageError, match=r"step.* float64 does not hold"):
         fl.descend(fl.Problem("W @ x"), fl.initial_state("W @ x", data, seed=0), data, step=10**digits, count=2)
     with pytest.raises(fl.LanguageError, match="stored flow equations"):
         fl.FlowEquations.from_json("[" * 100_000)
