@@ -11,7 +11,7 @@ from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 _STYLE = """
 :root { --ink: #1b1b1b; --soft: #5c5c5c; --line: #d9d9d9; --paper: #ffffff; --band: #f5f6f8; }
@@ -173,4 +173,4 @@ def page(title: str, body: str) -> str:
     return str(whole)
 
 
-__all__ = ["Markup", "answer", "escape", "math", "number", "page", "picture", "prose", "soft", "table", "tex", "unfolding"]
+__all__ = ["Markup", "answer", "math", "number", "page", "picture", "prose", "soft", "table", "tex", "unfolding"]

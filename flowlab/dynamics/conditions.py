@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import short
+from flowlab.core.arguments import finite, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
 
@@ -164,12 +164,7 @@ class Wall(Condition):
 
 def _finite(name: str, value: float) -> float:
     # numpy's numbers are `Real` too.
-    try:
-        finite = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
-    except OverflowError:
-        # An integer beyond float64.
-        finite = False
-    if not finite:
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_) or not finite(value):
         raise LanguageError(f"`{name}({short(value)})` needs a finite number.")
     return float(value)
 

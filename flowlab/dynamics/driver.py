@@ -110,27 +110,26 @@ class Run:
         rows = self.store.close().leaves
         states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
         problem = self.field.problem
-        told = dict(zip(stepping.SEEN, rows[2:], strict=False))
+        seen = dict(zip(stepping.SEEN, rows[2 : 2 + len(stepping.SEEN)], strict=True))
         watched = monitors.monotone(problem, self.rise, self.fall, self.rtol)
-        watched = monitors.moved(watched, problem, told["log_loss"], told["log_R"], self.data.n) | monitors.put_right(self.kept, self.rtol)
+        watched = monitors.moved(watched, problem, seen["log_loss"], seen["log_R"], self.data.n) | monitors.put_right(self.kept, self.rtol)
         watched |= monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
         if not (self.ledger is not None and self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
             outcome = landing.qualified(outcome, watched, self.rtol, self.atol)
             if self.ledger is not None and outcome.kind != "budget":
                 self.write(outcome)
-        return self.finish(outcome, rows, states, {"settings": settings, "switches": self.switches, "monitors": watched})
+        return self.finish(outcome, rows, seen, states, {"settings": settings, "switches": self.switches, "monitors": watched})
 
-    def finish(self, outcome: Outcome, rows: list[np.ndarray], states: State, extra: dict[str, Any]) -> Trajectory:
+    def finish(self, outcome: Outcome, rows: list[np.ndarray], seen: dict[str, np.ndarray], states: State, extra: dict[str, Any]) -> Trajectory:
         """The trajectory of what is stored."""
         stats = {
             "steps": self.steps, "rejected": self.rejected, "evaluations": self.evaluations,
             "wall_seconds": round(watch.monotonic() - self.began, 3), "compile_seconds": round(self.compile_seconds, 3),
             **({} if self.kinks is None else {"kinks": self.kinks.effort.told()}),
         }  # fmt: skip
-        log_t, codes, *told = rows[: 2 + len(stepping.SEEN)]
+        log_t, codes = rows[:2]
         clocks = np.array(list(CLOCKS))[codes]
         variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (self.kinks.variables() if self.kinks is not None else {})
-        seen: dict[str, np.ndarray] = dict(zip(stepping.SEEN, told, strict=True))
         return Trajectory.from_states(self.field.problem, self.data, log_t, states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
 
     def phases(self, progress: bool) -> Outcome:
