@@ -187,7 +187,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     q = system.margins(thetas[-1])
     if not q.min() > 0:
         since = _resting(path)
-        remedy = "run longer, `until=fl.separated()` and beyond" if since is None else f"the path is at rest{since}; start from other weights"
+        remedy = "run longer, `until=fl.separated()` and beyond" if since is None else f"that margin is at rest{since}; start from other weights"
         raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; {remedy}.")
     units = system.beyond(log_R[-1], q - q.min())
     shares = np.exp(-units) / np.exp(-units).sum()
