@@ -129,6 +129,7 @@ def test_the_header_says_where_sums_repeat_a_column(text, repeats, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("odd", [False, True])
 def test_sixty_random_networks(odd):
     problems = distinct(60, 1000 * odd, odd)
