@@ -59,7 +59,7 @@ class Network:
             raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
         if not any(node.op == "input" for node in self.nodes):
             read = shown(", ".join(f"`{name}`" for name in order), 120)
-            told = f"a network has one input, which is named `x`, but {read} are read as weight blocks"
+            told = f"a network has one input, which is named `x`, but the expression has only the weight block{'s' if len(order) > 1 else ''} {read}"
             raise LanguageError(f"{told}; write `x` for the input.")
         for name in declared:
             if name not in order:
