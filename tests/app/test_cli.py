@@ -156,6 +156,31 @@ def test_bad_data(tmp_path, rows, word):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["derive", "W1 @ x", "--lss", "e"], "No such option"),
+        (["derive"], "Missing argument"),
+        (["run", "spec.toml"], "Missing option"),
+        (["derive", "W1 @ x", "--decay", "much"], "--decay"),
+        (["derive", "W1 @ x", "--decay"], "--decay"),
+        (["derive", "W1 @ x", "more"], "(more)"),
+        (["derivee", "W1 @ x"], "did you mean 'derive'?"),
+        (["nothing\nof the kind"], "No such command"),
+        (["--debug"], "Missing command"),
+    ],
+)
+def test_words_that_no_command_has(words, told):
+    refused(inside(*words), told)
+
+
+def test_without_words_the_help_is_shown():
+    done, asked = inside(), inside("--help")
+    assert (done.returncode, asked.returncode) == (2, 0)
+    assert done.stdout == asked.stdout
+    assert "derive" in done.stdout
+
+
 def test_tables_lie_beside_the_specification_and_name_their_label(tmp_path):
     from flowlab.app.run import ready
     from flowlab.app.spec import read_spec
