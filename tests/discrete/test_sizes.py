@@ -32,7 +32,7 @@ ENTRIES = {
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 @pytest.mark.parametrize("width", [10**12, 10**30], ids=["10^12", "10^30"])
 def test_widths_that_no_machine_holds(undrawn, entry, width):
-    with pytest.raises(fl.TooLarge, match="a state whose block `W1` has the shape .* of memory"):
+    with pytest.raises(fl.TooLarge, match=r"a state whose block `W1` has the shape .* of memory"):
         entry(width)
 
 
@@ -53,7 +53,7 @@ def test_a_search_for_kkt_points_tells_memory_and_time(monkeypatch):
     with pytest.raises(fl.TooLarge, match=r"15000 weights and 150 margins needs .* of memory"):
         fl.max_margin(NET, iris, near=fl.initial_state(NET, iris, widths={"W1": 3000}, seed=0))
     monkeypatch.setattr(memory, "machine_memory", lambda: None)
-    with pytest.raises(fl.TooLarge, match="15000 weights and 150 margins from 16 starts needs about .* hours"):
+    with pytest.raises(fl.TooLarge, match=r"15000 weights and 150 margins from 16 starts needs about .* hours"):
         fl.max_margin(NET, iris, widths={"W1": 3000})
     shapes = {"W1": (30, 4), "W2": (1, 30)}
     affordable(shapes, iris, 16)
@@ -91,11 +91,20 @@ def test_degree_one_is_not_linear():
     assert _features(bent) is None
 
 
+def test_a_dense_hessian_is_refused_by_its_size(monkeypatch):
+    path = fl.descend(fl.Problem("W1 @ x"), fl.State.from_weights({"W1": np.array([[1.0, -1.0]])}), fl.Data(np.eye(2), [1.0, -1.0]), step=0.1, count=1)
+    monkeypatch.setattr(memory, "machine_memory", lambda: 3 * 8 * 4)
+    assert np.isfinite(fl.sharpness(path, method="dense")["eigenvalue"].values).all()
+    monkeypatch.setattr(memory, "machine_memory", lambda: 3 * 8 * 4 - 1)
+    with pytest.raises(fl.TooLarge, match=r'Hessian in 2 weights needs .* method="lanczos"'):
+        fl.sharpness(path, method="dense")
+
+
 def test_descents_are_counted_before_they_begin(monkeypatch):
     problem = fl.Problem(NET)
     with pytest.raises(fl.TooLarge, match="a descent of 1000000000000000 steps needs about 28000 hours"):
         fl.descend(problem, STATE, DATA, step=1e-3, count=10**15)
-    with pytest.raises(fl.TooLarge, match="stores 100000000001 states of 22 numbers needs .* larger `record_every`"):
+    with pytest.raises(fl.TooLarge, match=r"stores 100000000001 states of 22 numbers needs .* larger `record_every`"):
         fl.descend(problem, STATE, DATA, step=1e-3, count=10**11, record_every=1)
     with pytest.raises(fl.TooLarge, match="hours"):
         fl.descend(problem, STATE, DATA, step=1e-3, count=10**300)
