@@ -16,7 +16,7 @@ from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFai
 from flowlab.core.precision import require_x64
 from flowlab.discrete.clarke import Stationarity, stationarity
 from flowlab.discrete.constraints import System
-from flowlab.discrete.kkt import Point, certify, curvature
+from flowlab.discrete.kkt import Point, affordable, certify, curvature
 from flowlab.discrete.search import SADDLE, candidates, uphill
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -246,7 +246,9 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     for column, label in enumerate(stored["block"].values.tolist()):
         rho.setdefault(label.partition("[")[0], []).append((stored["rho"].values[:, column], "[" in label))
     V = {name: stored[f"V_{name}"].values for name in problem.network.weights}
-    system = System(problem, data, {name: v.shape[1:] for name, v in V.items()})
+    shapes = {name: v.shape[1:] for name, v in V.items()}
+    affordable(shapes, data, 1)
+    system = System(problem, data, shapes)
     thetas = []
     for i in range(len(path)):
         norms = {k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()}
