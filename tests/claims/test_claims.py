@@ -35,7 +35,7 @@ def test_holds_on_other_seeds(name, seed):
     assert verdict.answer == "holds", (verdict.measured, verdict.bound, verdict.reason)
 
 
-@pytest.mark.parametrize("seed", [1, 7])
+@pytest.mark.parametrize("seed", [1, pytest.param(7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [n for n in ALL if n not in SLOW and n not in ("P4", "P7")])
 def test_other_seeds_of_the_fast_claims(name, seed):
     (verdict,) = fl.check([name], seed=seed)

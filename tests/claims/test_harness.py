@@ -160,14 +160,23 @@ def test_verdicts_are_stored_and_replayed(tmp_path):
     assert fl.replay(file).to_json() != verdict.to_json()
 
 
-def test_what_was_given_is_in_the_verdict():
+@pytest.fixture(scope="module")
+def given():
+    """Evidence of every kind about one problem."""
     data = fl.load("gaussian?n=6&d=2&margin=0.3", seed=1)
     problem = fl.Problem("W2 @ relu(W1 @ x)", "logistic")
     path = fl.integrate(fl.lower(fl.derive(problem)), fl.initial_state(problem.network, data, widths={"W1": 3}, seed=1), data, until=fl.time(1.0))
-    for given in ((problem, data), (path,), (fl.derive(problem), data)):
-        for name in ("P1", "P4", "E1.8"):
-            (verdict,) = fl.check([name], *given, seed=1)
-            assert fl.replay(verdict).to_json() == verdict.to_json()
+    return {"problem": (problem, data), "path": (path,), "equations": (fl.derive(problem), data)}
+
+
+_TOLD = [("problem", "P1"), ("equations", "P1"), ("path", "P4"), ("problem", "E1.8")]
+_MORE = [(kind, name) for kind in ("problem", "path", "equations") for name in ("P1", "P4", "E1.8") if (kind, name) not in _TOLD]
+
+
+@pytest.mark.parametrize(("kind", "name"), [*_TOLD, *(pytest.param(*more, marks=pytest.mark.slow) for more in _MORE)])
+def test_what_was_given_is_in_the_verdict(given, kind, name):
+    (verdict,) = fl.check([name], *given[kind], seed=1)
+    assert fl.replay(verdict).to_json() == verdict.to_json()
 
 
 OWN = """

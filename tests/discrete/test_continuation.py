@@ -110,7 +110,7 @@ def test_all_curves_through_the_origin_of_three_layers_are_told():
     assert [b.end for b in tree.branches].count("flat") == 1
 
 
-@pytest.mark.parametrize(("spectrum", "h", "seed"), [((2.0, 1.3, 0.7), 2, 11), ((2.6, 0.9), 3, 5)])
+@pytest.mark.parametrize(("spectrum", "h", "seed"), [pytest.param((2.0, 1.3, 0.7), 2, 11, marks=pytest.mark.slow), ((2.6, 0.9), 3, 5)])
 def test_wide_nets_have_one_curve_for_every_set_of_singular_values(spectrum, h, seed):
     """Hidden rotations apart: W2 W1 = Σ_S (s_i - 2ω) u_i v_iᵀ for every set S of at most h values, born where 2ω = s_i."""
     s, d = np.array(spectrum), len(spectrum)
@@ -169,7 +169,10 @@ def test_curves_of_squared_relu_turn_at_corners():
     assert all(gradient(W) < 1e-8 for W in path.at(0.5 * (smooth.parameter + corner.parameter)))
 
 
-@pytest.mark.parametrize(("seed", "d", "text", "widths"), [(0, 3, "w @ x", None), (3, 5, "w @ x", None), (0, 3, "W2 @ W1 @ x", {"W1": 2})])
+@pytest.mark.parametrize(
+    ("seed", "d", "text", "widths"),
+    [(0, 3, "w @ x", None), pytest.param(3, 5, "w @ x", None, marks=pytest.mark.slow), (0, 3, "W2 @ W1 @ x", {"W1": 2})],
+)
 def test_as_the_norm_grows_linear_nets_approach_the_largest_margin_like_one_over_it(seed, d, text, widths):
     data = separable(seed, d=d)
     best = fl.max_margin("w @ x", data).margin

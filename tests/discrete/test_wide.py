@@ -17,7 +17,9 @@ def two_layers(W, x):
     return (W["W2"] @ np.maximum(W["W1"] @ np.asarray(x).T, 0.0)).ravel()
 
 
-@pytest.mark.parametrize(("seed", "n", "d"), [(0, 7, 2), (1, 7, 2), (2, 12, 2), (0, 8, 3), (1, 12, 5)])
+@pytest.mark.parametrize(
+    ("seed", "n", "d"), [(0, 7, 2), (0, 8, 3), *(pytest.param(*told, marks=pytest.mark.slow) for told in ((1, 7, 2), (2, 12, 2), (1, 12, 5)))]
+)
 def test_both_bounds_meet_and_the_measure_is_a_network_of_that_margin(seed, n, d):
     data = labelled(seed, n, d)
     found = wide_margin(data)
@@ -61,7 +63,7 @@ def test_the_kernel_is_the_mean_over_uniform_neurons():
     assert np.allclose(np.diag(arc_cosine(x)), (x**2).sum(axis=1) / 6.0, rtol=1e-14)
 
 
-@pytest.mark.parametrize(("seed", "n", "d"), [(0, 7, 2), (3, 9, 3), (4, 20, 10)])
+@pytest.mark.parametrize(("seed", "n", "d"), [(0, 7, 2), (3, 9, 3), pytest.param(4, 20, 10, marks=pytest.mark.slow)])
 def test_the_kernel_margin_is_certified_and_below_that_of_both_layers(seed, n, d):
     data = labelled(seed, n, d)
     both, outer = wide_margin(data), wide_margin(data, norm="kernel")

@@ -18,7 +18,7 @@ def wrong_side(n):
     return problem, data, points, next(k for k, p in enumerate(points) if p.attracting and p.log_loss > 5)
 
 
-@pytest.mark.parametrize("solver", ["kvaerno5", "rodas5p"])
+@pytest.mark.parametrize("solver", ["kvaerno5", pytest.param("rodas5p", marks=pytest.mark.slow)])
 def test_a_flow_rests_at_a_minimum_where_the_loss_is_large(solver):
     problem, data, points, k = wrong_side(8)
     assert points[k].multipliers[0] > 0

@@ -42,7 +42,7 @@ def by_hand(scheme, data, w):
     return float(solve_ivp(rate, (0, 5), start, method="DOP853", rtol=1e-12, atol=1e-13, events=zero).t[-1])
 
 
-@pytest.mark.parametrize("scheme", ["lagrange", "weight_normalization"])
+@pytest.mark.parametrize("scheme", ["lagrange", pytest.param("weight_normalization", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", [0, 4])
 def test_a_norm_that_reaches_zero_ends_the_run_there(scheme, seed):
     data, w = wrong(seed)

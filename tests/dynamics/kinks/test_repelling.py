@@ -25,11 +25,11 @@ def standing(text, outgoing, loss="exponential", coordinates="weights"):
 @pytest.mark.parametrize(
     ("text", "given"),
     [
-        ("W2 @ relu(W1 @ x)", {}),
+        pytest.param("W2 @ relu(W1 @ x)", {}, marks=pytest.mark.slow),
         ("W2 @ relu(W1 @ x)", {"coordinates": "polar"}),
-        ("W2 @ leaky_relu(W1 @ x, 0.1)", {}),
+        pytest.param("W2 @ leaky_relu(W1 @ x, 0.1)", {}, marks=pytest.mark.slow),
         ("W2 @ abs(W1 @ x)", {}),
-        ("W2 @ relu(W1 @ x)", {"loss": "logistic"}),
+        pytest.param("W2 @ relu(W1 @ x)", {"loss": "logistic"}, marks=pytest.mark.slow),
         pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", {}, marks=pytest.mark.slow),
     ],
 )

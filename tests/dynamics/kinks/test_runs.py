@@ -21,6 +21,13 @@ def made(seed, coordinates="weights", scheme="gradient_flow", n=12, d=3, width=6
     return fl.lower(fl.derive(fl.Problem(NET, scheme=scheme, coordinates=coordinates))), start, data
 
 
+@pytest.fixture(scope="module")
+def met():
+    """A run that meets kinks, and what it was made of."""
+    field, start, data = made(0)
+    return fl.integrate(field, start, data, until=fl.time(2.0)), field, start, data
+
+
 def same(a, b):
     return a.dataset.drop_attrs().equals(b.dataset.drop_attrs())
 
@@ -44,9 +51,8 @@ def test_a_run_taken_up_is_the_run_that_was_not_stopped(tmp_path, coordinates, e
     assert not same(other, plain)
 
 
-def test_an_event_before_a_kink_of_the_same_step_ends_the_run():
-    field, start, data = made(0)
-    whole = fl.integrate(field, start, data, until=fl.time(2.0))
+def test_an_event_before_a_kink_of_the_same_step_ends_the_run(met):
+    whole, field, start, data = met
     times = np.exp(whole.dataset["kink_log_t"].values)
     log_R = whole.dataset["log_R"].values
     for target in np.linspace(log_R[2], log_R[-1], 5)[1:-1]:
@@ -56,9 +62,8 @@ def test_an_event_before_a_kink_of_the_same_step_ends_the_run():
         assert len(path.dataset["kink_log_t"]) == int((times <= float(np.exp(path.dataset["log_t"][-1]))).sum())
 
 
-def test_what_was_met_is_saved_and_drawn(tmp_path):
-    field, start, data = made(0)
-    path = fl.integrate(field, start, data, until=fl.time(2.0))
+def test_what_was_met_is_saved_and_drawn(met, tmp_path):
+    path, field, start, data = met
     back = fl.Trajectory.load(path.save(tmp_path / "path.nc"))
     for name in ("kink_log_t", "kink_unit", "kink_multiplier", "pair_start", "pair_last"):
         assert np.array_equal(back.dataset[name].values, path.dataset[name].values, equal_nan=True)
