@@ -12,12 +12,12 @@ _HOMES = {
     "flowlab.language.network": ("Network",),
     "flowlab.language.problem": ("Problem",),
     "flowlab.language.expr": ("x", "weight", "Expr"),
-    "flowlab.language.words": (
+    "flowlab.language.functions": (
         "abs", "gelu", "identity", "leaky_relu", "maximum", "mean", "relu", "sigmoid", "softplus", "sum", "tanh", "transpose",
     ),
     "flowlab.language.state": ("State", "initial_state"),
     "flowlab.language.data": ("Data",),
-    "flowlab.language.load": ("load",),
+    "flowlab.language.datasets": ("load",),
     "flowlab.language.trajectory": ("Outcome", "Trajectory"),
     "flowlab.language.result": ("Result",),
     "flowlab.symbolic.derive": ("derive",),

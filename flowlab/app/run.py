@@ -28,7 +28,7 @@ from flowlab.dynamics.ledger import ended
 from flowlab.figures import draw, figures
 from flowlab.figures import load_library as load_figures
 from flowlab.language.data import Data
-from flowlab.language.load import load
+from flowlab.language.datasets import load
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state

@@ -27,7 +27,7 @@ SMALL = "gaussian?n=20&d=3&margin=0.3"
 
 def small_data(seed: int) -> "Data":
     """Twenty separable samples in three dimensions."""
-    from flowlab.language.load import load
+    from flowlab.language.datasets import load
 
     return load(SMALL, seed=seed)
 

@@ -18,7 +18,7 @@ from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
-from flowlab.language.groups import split
+from flowlab.language.norm_groups import split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.language.groups import NETWORK, scaled
+from flowlab.language.norm_groups import NETWORK, scaled
 from flowlab.language.state import State
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from flowlab.language.groups import inner, scaled
+from flowlab.language.norm_groups import inner, scaled
 
 
 class Chart(NamedTuple):

@@ -25,7 +25,7 @@ from jax.flatten_util import ravel_pytree
 from flowlab.dynamics import residuals
 from flowlab.dynamics.charts import Chart
 from flowlab.language.data import Data
-from flowlab.language.groups import inner, scaled
+from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import State
 from flowlab.lowering.field import VectorField
 

@@ -9,7 +9,7 @@ import numpy as np
 from flowlab.core.errors import LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
-from flowlab.language.groups import inner, scaled
+from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import LARGEST_NORM, SMALLEST_NORM, State, names_match, out_of_range, shapes_match
 from flowlab.lowering.field import VectorField
 

@@ -13,10 +13,10 @@ from flowlab.core.memory import require_memory
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr
+from flowlab.language.kink_slots import Slot, kinked
 from flowlab.language.operations import Piece, operations
 from flowlab.language.operations.base import Sign
 from flowlab.language.parser import parse
-from flowlab.language.slots import Slot, kinked
 from flowlab.language.types import Dim, Shapes, Type
 
 _LONG = 200

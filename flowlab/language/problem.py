@@ -11,9 +11,9 @@ from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
 from flowlab.language.expr import Expr
-from flowlab.language.groups import PER, groups
 from flowlab.language.losses import losses
 from flowlab.language.network import Network
+from flowlab.language.norm_groups import PER, groups
 from flowlab.language.schemes import schemes
 
 COORDINATES = ("polar", "weights")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import sympy as sp
 
 from flowlab.core.registry import Registry
-from flowlab.language.groups import Arrays, inner, minus, scaled
+from flowlab.language.norm_groups import Arrays, inner, minus, scaled
 
 schemes: Registry[type["Scheme"]] = Registry("scheme")
 

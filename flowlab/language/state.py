@@ -17,8 +17,8 @@ from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.arrays import numbers
 from flowlab.language.data import Data
-from flowlab.language.groups import PER, inner, scaled, split
 from flowlab.language.network import Network
+from flowlab.language.norm_groups import PER, inner, scaled, split
 
 SMALLEST_NORM, LARGEST_NORM = 1e-150, 1e150
 """Between these the square of a norm, and of every entry that counts in it, is a normal float64."""

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from flowlab.core.arguments import guarded
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
-from flowlab.language.groups import Arrays, inner, scaled, split
+from flowlab.language.norm_groups import Arrays, inner, scaled, split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.lowering.balance import Levels, balanced, levels

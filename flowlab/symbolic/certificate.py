@@ -17,7 +17,7 @@ from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.language.activations import activations
-from flowlab.language.groups import NETWORK
+from flowlab.language.norm_groups import NETWORK
 from flowlab.language.problem import Problem
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations

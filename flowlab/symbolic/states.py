@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flowlab.language.expr import Expr
-from flowlab.language.groups import inner, scaled
 from flowlab.language.network import Network
+from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.operations import operations
 from flowlab.language.problem import Problem
 

@@ -12,7 +12,7 @@ from flowlab.discrete import descend
 from flowlab.discrete.one_step import one_step
 from flowlab.discrete.sharpness import Curvature, edge, sharpness
 from flowlab.language.data import Data
-from flowlab.language.load import load
+from flowlab.language.datasets import load
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 from flowlab.language.trajectory import Trajectory

@@ -5,7 +5,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import DataError, MissingExtra
-from flowlab.language.load import BUNDLED, _from_sklearn, generators
+from flowlab.language.datasets import BUNDLED, _from_sklearn, generators
 
 SIZES = {"iris": (150, 4, 3), "wine": (178, 13, 3), "breast_cancer": (569, 30, 2), "digits": (1797, 64, 10)}
 
@@ -23,7 +23,7 @@ def test_tables_are_those_of_scikit_learn(name):
 
 
 def test_without_the_tables_its_loader_is_asked(monkeypatch):
-    from flowlab.language import load as module
+    from flowlab.language import datasets as module
 
     monkeypatch.setitem(module._TABLES, "iris", "moved.csv")
     assert _from_sklearn("iris")[0].shape == (150, 4)

@@ -8,7 +8,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import FlowlabError
-from flowlab.language.groups import scaled
+from flowlab.language.norm_groups import scaled
 from flowlab.symbolic.certificate import random_state, reference
 from flowlab.symbolic.conserved import Conserved
 

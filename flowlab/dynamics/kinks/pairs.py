@@ -15,7 +15,7 @@ from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
 from flowlab.dynamics.kinks.guard import terms
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
-from flowlab.language.slots import Slot
+from flowlab.language.kink_slots import Slot
 from flowlab.lowering.field import VectorField
 from flowlab.lowering.mode import Mode
 

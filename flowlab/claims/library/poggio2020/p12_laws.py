@@ -43,7 +43,7 @@ class ConservationLaws(Claim):
 def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
     from flowlab.claims.instances import integrated, states
     from flowlab.dynamics import norm_above, time
-    from flowlab.language.load import load
+    from flowlab.language.datasets import load
     from flowlab.language.problem import Problem
 
     # Fewer samples than features: the first layer has a part off their span.
