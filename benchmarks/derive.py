@@ -123,7 +123,7 @@ def present() -> list[str]:
     found = []
     for name in TOOLS:
         try:
-            import_module("flowlab.lowering.field" if name == "flowlab" else name)
+            import_module("flowlab.lowering.vector_field" if name == "flowlab" else name)
         except ImportError as missing:
             print(f'{name} left out: {missing}; pip install "flowlab[bench]"')
             continue

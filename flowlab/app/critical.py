@@ -17,7 +17,7 @@ from flowlab.discrete.critical import CriticalPoints, critical_points
 from flowlab.discrete.limits import approach, flow_limits
 from flowlab.figures import draw
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.field import lower
+from flowlab.lowering.vector_field import lower
 from flowlab.symbolic.derive import derive
 
 Progress = Callable[[int, int], None]

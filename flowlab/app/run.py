@@ -34,7 +34,7 @@ from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 from flowlab.language.tables import SUFFIXES
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.field import lower
+from flowlab.lowering.vector_field import lower
 from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
 

@@ -92,7 +92,7 @@ def integrated(case: Case, name: str, problem: "Problem", start: "State", data: 
     def run() -> Any:
         from flowlab.dynamics import integrate
         from flowlab.language.data import Data
-        from flowlab.lowering.field import lower
+        from flowlab.lowering.vector_field import lower
         from flowlab.symbolic.derive import derive
 
         # One derivation serves every start and every data set.

@@ -27,7 +27,7 @@ from flowlab.dynamics.charts import Chart
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import State
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 _LONGEST = 690.0
 """The logarithm of the longest time in units of the clock; e^690 is close to the largest float64."""

@@ -29,7 +29,7 @@ from flowlab.dynamics.store import Store
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome, Trajectory
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 SOLVERS: dict[str, diffrax.AbstractSolver] = {"tsit5": Explicit(diffrax.Tsit5()), "dopri8": diffrax.Dopri8(), "kvaerno5": Kvaerno5(), "rodas5p": Rodas5P()}
 _ROWS, _ROW_BYTES = 2_000, 256e6

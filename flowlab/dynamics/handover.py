@@ -12,7 +12,7 @@ from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 
 class Reached(Event):

@@ -21,7 +21,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 KINKS = ("events", "ignore")
 MOST_PAIRS = 20_000

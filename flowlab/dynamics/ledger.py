@@ -20,7 +20,7 @@ from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.store import Rows, Store
 from flowlab.language.data import Data
 from flowlab.language.state import State
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 FORMAT = 3
 _ATTEMPTS, _PART = 32, 64

@@ -46,7 +46,7 @@ def moved(found: dict[str, Any], problem: Problem, log_loss: np.ndarray, log_R: 
 
 
 def put_right(kept: float, rtol: float) -> dict[str, Any]:
-    """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.balance`): what they would have drifted by, at most."""
+    """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.unit_balance`): what they would have drifted by, at most."""
     return {"units": _verdict(kept, rtol, "sum over steps of what was put right of the balance of units, as a part of the weights")} if kept else {}
 
 

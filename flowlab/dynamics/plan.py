@@ -14,7 +14,7 @@ from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogN
 from flowlab.dynamics.handover import late_clock
 from flowlab.language.data import Data
 from flowlab.language.trajectory import Outcome
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 _FAR = 30.0
 """Ordinary time serves to this log t."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from flowlab.language.data import Data
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 _ROUND_OFF = 8.0 * 2.0**-52
 """Some units in the last place, of targets and of the parts that outputs are a sum of."""

@@ -11,7 +11,7 @@ from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import LARGEST_NORM, SMALLEST_NORM, State, names_match, out_of_range, shapes_match
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 FINEST = 1e-14
 """Some tens of units in the last place: a relative tolerance below it asks for digits that are not there."""

@@ -21,7 +21,7 @@ from flowlab.dynamics.kinks import guard
 from flowlab.dynamics.monitors import log_smoothed_margin
 from flowlab.language.data import Data
 from flowlab.language.state import State
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 RUNNING, FIRED, NONFINITE, STALLED, STIFF, BENT = range(6)
 _RESOLUTION = 64.0

@@ -93,7 +93,7 @@ def test_directions_given_too_long_are_brought_to_unit_length(field_of, data):
 
 
 def test_agrees_with_the_derived_field(field_of, data, start_at):
-    from flowlab.lowering.field import lower
+    from flowlab.lowering.vector_field import lower
     from flowlab.symbolic.derive import derive
 
     for coordinates in ("polar", "weights"):

@@ -7,7 +7,7 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.lowering.balance import balanced, laws_of_units, levels
+from flowlab.lowering.unit_balance import balanced, laws_of_units, levels
 
 
 def made(text, seed, **given):

@@ -18,7 +18,7 @@ from flowlab.dynamics.explicit import Explicit
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 _SAMPLED, _HIGHEST = 8, 12
 """Degree taken where a pre-activation is no polynomial in the state, and the highest one that is taken."""

@@ -16,8 +16,8 @@ from flowlab.dynamics.kinks.guard import terms
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.kink_slots import Slot
-from flowlab.lowering.field import VectorField
-from flowlab.lowering.mode import Mode
+from flowlab.lowering.kink_mode import Mode
+from flowlab.lowering.vector_field import VectorField
 
 _ROOM, _DEEP_ROOM, _GROWTH = 32, 16, 4
 """Least number of places for pairs that slide, and what it is multiplied by when there are more; every size is a compilation."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from flowlab.language.data import Data
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 
 @eqx.filter_jit

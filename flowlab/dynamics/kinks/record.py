@@ -8,7 +8,7 @@ import numpy as np
 from flowlab.dynamics.kinks.effort import Effort, OutOfTime
 from flowlab.dynamics.kinks.tracker import Event, Meeting, Tracker
 from flowlab.language.data import Data
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 CHATTER = 50
 """Changes of mode within a millionth of the clock from which on a run does not go on."""

@@ -14,7 +14,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.smoothed import smoothed
+from flowlab.lowering.smoothed_field import smoothed
 
 WIDTHS = (4e-5, 2e-5, 1e-5)
 

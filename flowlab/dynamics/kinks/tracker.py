@@ -16,7 +16,7 @@ from flowlab.dynamics.kinks.locating import Guess, refined
 from flowlab.dynamics.kinks.pairs import Pairs, room
 from flowlab.dynamics.kinks.rates import drifts
 from flowlab.language.data import Data
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 
 _NEAR = 1e-3
 """Part of a step by which the dense output may err about a crossing, amply."""

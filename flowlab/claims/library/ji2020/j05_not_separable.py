@@ -83,7 +83,7 @@ def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> Any:
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
-    from flowlab.lowering.field import lower
+    from flowlab.lowering.vector_field import lower
     from flowlab.symbolic.derive import derive
 
     data = Data(np.vstack([stuck, free]), np.ones(len(stuck) + len(free)), kind="binary")

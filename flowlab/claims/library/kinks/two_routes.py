@@ -42,7 +42,7 @@ class TwoRoutes(Claim):
         from flowlab.dynamics import integrate, time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
-        from flowlab.lowering.field import lower
+        from flowlab.lowering.vector_field import lower
         from flowlab.symbolic.derive import derive
 
         problem, data, start, end = _instance(case)

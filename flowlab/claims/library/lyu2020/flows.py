@@ -100,7 +100,7 @@ def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
-    from flowlab.lowering.field import lower
+    from flowlab.lowering.vector_field import lower
     from flowlab.symbolic.derive import derive
 
     p, data = case.problem, samples_for(case, separable(8, 3, case.seed))

@@ -14,8 +14,8 @@ from flowlab.language.data import Data
 from flowlab.language.norm_groups import Arrays, inner, scaled, split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
-from flowlab.lowering.balance import Levels, balanced, levels
-from flowlab.lowering.mode import Mode
+from flowlab.lowering.kink_mode import Mode
+from flowlab.lowering.unit_balance import Levels, balanced, levels
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.program import Program
@@ -37,7 +37,7 @@ class VectorField(eqx.Module):
         signature: of the flow equations (static).
         laws: conservation laws found in the derivation, for monitors (static).
         mode: on which side of its kink every pre-activation is; without one that is read off its sign.
-        kept: differences that hidden units are to keep (see `flowlab.lowering.balance`); None where a run leaves them to its accuracy.
+        kept: differences that hidden units are to keep (see `flowlab.lowering.unit_balance`); None where a run leaves them to its accuracy.
     """
 
     decay: dict[str, jax.Array]

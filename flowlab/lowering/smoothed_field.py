@@ -20,7 +20,7 @@ from flowlab.language.expr import Expr
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.language.problem import Problem
-from flowlab.lowering.field import VectorField
+from flowlab.lowering.vector_field import VectorField
 from flowlab.symbolic.program import Program
 
 
