@@ -11,7 +11,7 @@ from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
 from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, weight, x
-from flowlab.language.mistakes import foreign, unreadable
+from flowlab.language.syntax_errors import foreign, unreadable
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
