@@ -113,7 +113,7 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
     Raises:
         ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `agree`).
     """
-    from flowlab.claims.agree import contradiction
+    from flowlab.claims.evidence_consistency import contradiction
     from flowlab.discrete.max_margin import MaxMargin
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flowlab.claims import genuine
+from flowlab.claims import tamper_check
 from flowlab.claims.case import GIVEN, NAMES, Case, case_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import RUNGS, Measurement, Verdict
@@ -82,7 +82,7 @@ class Claim(ABC):
         because = "; ".join([found.because, *(str(q) for q in _telling(found)), *_aside(case, looked)])
         # Rows that are not those of their run support nothing and refute nothing.
         for name in sorted({"path", "walk"} & set(case.held)):
-            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
+            told = case.once(f"genuine {name}", lambda name=name: tamper_check.altered(getattr(case, name), case.data))
             if told is not None:
                 reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
                 return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)

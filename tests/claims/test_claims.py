@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, genuine, load_library
+from flowlab.claims import claims, load_library, tamper_check
 from flowlab.claims.claim import Case, Claim
 from flowlab.claims.verdict import Measurement, Verdict
 
@@ -68,7 +68,7 @@ def test_a_broken_path_decides_nothing(run, monkeypatch):
     (verdict,) = fl.check(["P4"], wrong)
     assert (verdict.answer, verdict.code) == ("undecided", "could not be checked"), str(verdict)
     # Control: the measurement itself sees it.
-    monkeypatch.setattr(genuine, "altered", lambda *_: None)
+    monkeypatch.setattr(tamper_check, "altered", lambda *_: None)
     (verdict,) = fl.check(["P4"], wrong)
     assert verdict.answer == "refuted"
 

@@ -3,8 +3,8 @@
 import pytest
 
 import flowlab as fl
-from flowlab.claims.genuine import TYPICAL, altered, defects
-from flowlab.claims.instances import separable
+from flowlab.claims.sample_problems import separable
+from flowlab.claims.tamper_check import TYPICAL, altered, defects
 from tests.claims.corruptions import KINDS, corrupted, made_to_fit
 
 DEEP = ("P1", "P2", "P3", "P4", "P5", "P7", "P14", "E1.8", "D1", "L1", "L2", "L3", "L4", "L5", "L9")

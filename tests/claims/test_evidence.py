@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, genuine, load_library
+from flowlab.claims import claims, load_library, tamper_check
 from flowlab.claims.case import case_of
 from flowlab.cli import main
 from flowlab.language.trajectory import Trajectory
@@ -75,7 +75,7 @@ def test_a_given_descent_is_looked_at(run, monkeypatch):
     assert fl.check(["P20"], walk)[0].answer == "holds"
     changes = (("rho", lambda v: v * np.linspace(1.0, 1.001, len(v))[:, None]), ("step_sq", lambda v: 1.01 * v))
     assert fl.check(["P20"], changed(walk, *changes[0]))[0].code == "could not be checked"
-    monkeypatch.setattr(genuine, "altered", lambda *_: None)
+    monkeypatch.setattr(tamper_check, "altered", lambda *_: None)
     for name, by in changes:
         assert fl.check(["P20"], changed(walk, name, by))[0].answer == "refuted"
 
@@ -85,7 +85,7 @@ def test_rows_that_are_no_flow_refute_nothing(run, monkeypatch):
     (verdict,) = fl.check(["D1"], wrong)
     assert (verdict.answer, verdict.code) == ("undecided", "could not be checked"), str(verdict)
     # Control: taken for a run, the same rows speak against the claim.
-    monkeypatch.setattr(genuine, "altered", lambda *_: None)
+    monkeypatch.setattr(tamper_check, "altered", lambda *_: None)
     assert fl.check(["D1"], wrong)[0].answer == "refuted"
 
 

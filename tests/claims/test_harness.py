@@ -15,7 +15,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.app.verify import packs, select, summary, verify
-from flowlab.claims import claims, genuine, load_library
+from flowlab.claims import claims, load_library, tamper_check
 from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
 from flowlab.cli import main
@@ -124,7 +124,7 @@ def made_up(margins):
 @pytest.mark.parametrize("reads", ["all rows", "the first rows"])
 def test_what_never_happens_is_not_told_from_early_rows(monkeypatch, reads):
     """A statement about all times that is measured on the first rows has no effect of the later half, and holds nowhere."""
-    monkeypatch.setattr(genuine, "altered", lambda run, data: None)
+    monkeypatch.setattr(tamper_check, "altered", lambda run, data: None)
 
     class Never(Claim):
         name, title, statement, latex, source, counter_example, mutants = "Never", "t", "s.", "l", "-", "none", ("a", "b", "c")

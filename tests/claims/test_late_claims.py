@@ -5,9 +5,9 @@ import pytest
 
 import flowlab as fl
 from flowlab.claims import claims, load_library
-from flowlab.claims.instances import separable
 from flowlab.claims.library.poggio2020 import p09_directions, p10_growth, p12_adaptive, p13_vanishing
 from flowlab.claims.library.poggio2020.p08_linear import machine
+from flowlab.claims.sample_problems import separable
 
 load_library()
 

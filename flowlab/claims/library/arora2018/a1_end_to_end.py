@@ -129,7 +129,7 @@ class Imbalance(Claim):
         )  # fmt: skip
 
     def _orders(self, case: Case) -> tuple[float, float, tuple[float, float]]:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.autodiff import velocity
         from flowlab.language.state import State

@@ -47,7 +47,7 @@ class SignIsKept(Claim):
         return about(case, DEEP)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.problem import Problem
         from flowlab.language.state import State

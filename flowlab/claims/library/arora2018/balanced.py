@@ -86,7 +86,7 @@ def horizon(data: Any) -> float:
 
 def balanced_flow(case: Case) -> tuple[Any, Any, Any]:
     """Problem, path and data of one balanced flow, shared by the claims of this pack."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.state import State
 

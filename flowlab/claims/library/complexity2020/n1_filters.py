@@ -136,7 +136,7 @@ def _grid(times: float) -> tuple[float, float]:
 
 def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """X = t s² and 1 - (residual in singular direction)/(its start) of a flow that starts at all but zero."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

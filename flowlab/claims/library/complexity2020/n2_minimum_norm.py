@@ -15,7 +15,7 @@ STARTS = ((1.2, 0.3), (0.8, 0.8), (0.2, 1.7))
 
 def _ended(case: Case, name: str, problem: Any, weights: dict[str, Any], data: Any) -> dict[str, np.ndarray]:
     """Weights after a time in which the residual falls below roundings."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.state import State
 

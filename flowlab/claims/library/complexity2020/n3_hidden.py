@@ -40,8 +40,8 @@ def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
 
 
 def _instance(case: Case) -> tuple[Any, Any]:
-    from flowlab.claims.instances import separable
     from flowlab.claims.library.poggio2020.p08_linear import machine
+    from flowlab.claims.sample_problems import separable
     from flowlab.language.state import initial_state
 
     # Samples that support nothing leave a part of their own in the weights, which no formula tells.
@@ -50,7 +50,7 @@ def _instance(case: Case) -> tuple[Any, Any]:
 
 
 def _late(case: Case) -> Any:
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
 
@@ -86,7 +86,7 @@ class HiddenRegularisation(Claim):
         return "it is about one layer on samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import norm_above
         from flowlab.language.problem import Problem
 

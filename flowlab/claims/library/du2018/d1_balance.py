@@ -83,7 +83,7 @@ class Balance(Claim):
 
     def _of_problem(self, case: Case, mutant: str | None) -> Measurement:
         """Rates of the laws at states, by autodiff, and their changes along the flow given."""
-        from flowlab.claims.instances import samples_for, small_data, visited
+        from flowlab.claims.sample_problems import samples_for, small_data, visited
         from flowlab.language.autodiff import velocity
         from flowlab.language.problem import Problem
         from flowlab.symbolic.conserved import adjacent
@@ -123,7 +123,7 @@ class Balance(Claim):
 
     @staticmethod
     def _flow(case: Case) -> tuple[Any, Any]:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.problem import Problem
         from flowlab.language.state import initial_state

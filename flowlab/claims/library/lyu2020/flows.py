@@ -20,7 +20,7 @@ NETS = {"smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}), "deep": ("W2 @ W1 @ x", {
 
 def flow(case: Case, which: str) -> tuple[Any, Any]:
     """Data and late flow of one of `NETS`; the case's own data are used where they have two classes."""
-    from flowlab.claims.instances import integrated, separable
+    from flowlab.claims.sample_problems import integrated, separable
     from flowlab.dynamics import log_time
     from flowlab.language.network import Network
     from flowlab.language.problem import Problem
@@ -95,7 +95,7 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
 
 def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
     """A flow of the given network and loss; its rows are flow wherever it ends."""
-    from flowlab.claims.instances import samples_for, separable
+    from flowlab.claims.sample_problems import samples_for, separable
     from flowlab.dynamics import integrate, log_time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

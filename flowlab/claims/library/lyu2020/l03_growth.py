@@ -4,9 +4,9 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import claim
-from flowlab.claims.instances import worst
 from flowlab.claims.library.lyu2020.flows import OnHomogeneousFlows, after, flows, tied
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import worst
 from flowlab.claims.verdict import Measurement
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, claim
-from flowlab.claims.instances import angle
 from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import angle
 from flowlab.claims.verdict import Measurement
 
 

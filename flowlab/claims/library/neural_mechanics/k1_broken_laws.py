@@ -50,7 +50,7 @@ class TranslationUnderDecay(Claim):
 
     @staticmethod
     def _runs(case: Case, decay: float, until: float) -> tuple[Any, Any, Any]:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.discrete.descend import descend
         from flowlab.dynamics import time
         from flowlab.language.data import Data

@@ -25,7 +25,7 @@ class Euler(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
-        from flowlab.claims.instances import NETS, samples_for, small_data, states, visited, worst
+        from flowlab.claims.sample_problems import NETS, samples_for, small_data, states, visited, worst
         from flowlab.language.problem import Problem
 
         data = samples_for(case, small_data(case.seed))
@@ -63,7 +63,7 @@ class Euler(Claim):
         return Measurement(worst(apart), 1e-12, because, {"networks": [str(n) for n in nets]})
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.instances import layered
+        from flowlab.claims.sample_problems import layered
 
         return layered(case)
 

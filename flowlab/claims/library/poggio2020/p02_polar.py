@@ -22,14 +22,14 @@ class PolarFlow(Claim):
     counter_example = "dropped-projection: the same equation without its tangent projection"
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.instances import layered
+        from flowlab.claims.sample_problems import layered
 
         return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
-        from flowlab.claims.instances import NETS, problem_like, worst
+        from flowlab.claims.sample_problems import NETS, problem_like, worst
         from flowlab.symbolic.certificate import random_state, residuals
         from flowlab.symbolic.derive import derive
         from flowlab.symbolic.mutants import mutants
@@ -77,7 +77,7 @@ def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
     """States of the given run, and random ones, on the given samples."""
     import numpy as np
 
-    from flowlab.claims.instances import visited
+    from flowlab.claims.sample_problems import visited
     from flowlab.symbolic.certificate import Samples, TestState
 
     samples = Samples(np.asarray(case.data.x), np.asarray(case.data.y))
@@ -104,12 +104,12 @@ class SchemesAtOneState(Claim):
     decisive = "the directions' rates at one state: apart by the factor rho_k^2, where equivalence asks for 1"
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.instances import layered
+        from flowlab.claims.sample_problems import layered
 
         return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
+        from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
         from flowlab.language.state import State
 
         data = samples_for(case, small_data(case.seed))

@@ -20,7 +20,7 @@ class EqualGrowthOnPath(Claim):
     decisive = "drift of rho_k/kappa_k - rho_j/kappa_j along the path, against that of the squares"
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.instances import layered
+        from flowlab.claims.sample_problems import layered
 
         told = layered(case)
         if told is not None or case.problem is None:
@@ -60,7 +60,7 @@ class EqualGrowthOnPath(Claim):
 
 def _own_path(case: Case) -> Any:
     """A flow of the given problem on the given data, or to R = 50 at rtol 1e-10 of a net of our own; one per seed."""
-    from flowlab.claims.instances import integrated, samples_for, small_data, states
+    from flowlab.claims.sample_problems import integrated, samples_for, small_data, states
     from flowlab.dynamics import norm_above, time
     from flowlab.language.problem import Problem
 
@@ -86,7 +86,7 @@ class EqualGrowthIdentity(Claim):
     counter_example = "weight decay: with it every block shrinks at its own rate"
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.instances import layered
+        from flowlab.claims.sample_problems import layered
 
         if case.problem is not None and any(case.problem.decay.values()):
             return "weight decay makes norms shrink at rates of their own"
@@ -97,7 +97,7 @@ class EqualGrowthIdentity(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
-        from flowlab.claims.instances import problem_like, rates, samples_for, small_data, visited, worst
+        from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
 
         data = samples_for(case, small_data(case.seed))
         # A net with unequal degrees comes last, so that ignoring them shows even on a user's net of degree 1.

@@ -3,8 +3,8 @@
 from typing import Any
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
-from flowlab.claims.instances import layered
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import layered
 from flowlab.claims.verdict import Measurement
 
 
@@ -14,7 +14,7 @@ def _flat(problem: Any, data: Any, R: float, widths: int) -> tuple[Any, Any]:
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
 
-    from flowlab.claims.instances import rates
+    from flowlab.claims.sample_problems import rates
     from flowlab.language.state import State, initial_state
 
     start = initial_state(problem.network, data, seed=0, default_width=widths)
@@ -82,7 +82,7 @@ class SameCriticalPoints(Claim):
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax.numpy as jnp
 
-        from flowlab.claims.instances import problem_like, rates, samples_for, small_data, visited, worst
+        from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
         from flowlab.language.problem import Problem
 
         data = samples_for(case, small_data(case.seed))
@@ -138,7 +138,7 @@ class ConstraintStability(Claim):
         import jax
         import jax.numpy as jnp
 
-        from flowlab.claims.instances import rates, samples_for, small_data, visited
+        from flowlab.claims.sample_problems import rates, samples_for, small_data, visited
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
         from flowlab.language.state import State

@@ -7,8 +7,8 @@ from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.instances import layered
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import layered
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
 
@@ -161,7 +161,7 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
 
     The identity is exact at every step size and, summed, between rows; the order is told by the small ones.
     """
-    from flowlab.claims.instances import samples_for, small_data, visited
+    from flowlab.claims.sample_problems import samples_for, small_data, visited
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 

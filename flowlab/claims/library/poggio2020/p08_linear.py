@@ -54,7 +54,7 @@ def linear(case: Case) -> tuple[Any, Any]:
     Raises:
         ClaimError: if the given flow ends before its transients have died out.
     """
-    from flowlab.claims.instances import integrated, separable
+    from flowlab.claims.sample_problems import integrated, separable
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

@@ -62,7 +62,7 @@ def constant(data: Any) -> float:
 
 def unequal(case: Case) -> tuple[Any, Any]:
     """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
-    from flowlab.claims.instances import integrated, separable
+    from flowlab.claims.sample_problems import integrated, separable
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
@@ -201,7 +201,7 @@ class DirectionRates(Claim):
 
 
 def _normalised(case: Case, scheme: str, data: Any, name: str = "", **settings: Any) -> Any:
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
@@ -246,7 +246,7 @@ def _descent(case: Case, data: Any, onto: np.ndarray, v: np.ndarray) -> float:
 
 def _one(case: Case) -> dict[str, float]:
     """Eight copies of one sample: the law of the angle under weight normalisation, and what gradient flow keeps."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

@@ -58,7 +58,7 @@ def chain_of(K: int) -> tuple[Any, Any]:
 
 def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Any:
     """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
 

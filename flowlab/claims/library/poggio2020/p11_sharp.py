@@ -16,7 +16,7 @@ from flowlab.claims.verdict import Measurement
 
 def deep(case: Case, K: int) -> tuple[Any, Any]:
     """Data and the late gradient flow of a linear net of K layers on them; shared by claims about it."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

@@ -79,7 +79,7 @@ class AdaptiveLoss(Claim):
 
 def adaptive(case: Case, K: int) -> Any:
     """The late flow of a linear net of K layers under exponential weight normalisation; shared by claims about it."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

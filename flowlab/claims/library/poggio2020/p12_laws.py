@@ -41,7 +41,7 @@ class ConservationLaws(Claim):
 
 
 def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
-    from flowlab.claims.instances import integrated, states
+    from flowlab.claims.sample_problems import integrated, states
     from flowlab.dynamics import norm_above, time
     from flowlab.language.datasets import load
     from flowlab.language.problem import Problem

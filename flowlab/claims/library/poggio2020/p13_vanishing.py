@@ -102,7 +102,7 @@ class VanishingRegularisation(Claim):
 
 
 def _drawn(seed: int) -> Any:
-    from flowlab.claims.instances import separable
+    from flowlab.claims.sample_problems import separable
 
     return next(d for i in range(100) if constant(d := separable(8, 3, seed + 1000 * i)) > SMALLEST)
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.instances import integrated, layered
 from flowlab.claims.library.lyu2020.flows import levels
 from flowlab.claims.library.poggio2020.p10_growth import WIDTH
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated, layered
 from flowlab.claims.verdict import Measurement
 
 NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
@@ -109,7 +109,7 @@ def _upright(start: Any, data: Any, act: Any) -> Any:
 
 
 def _separable(seed: int) -> Any:
-    from flowlab.claims.instances import separable
+    from flowlab.claims.sample_problems import separable
 
     return separable(8, 3, seed)
 

@@ -56,7 +56,7 @@ class NoZeroModes(Claim):
         return None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import separable
+        from flowlab.claims.sample_problems import separable
 
         told = []
         sets = [separable(n, d, case.seed + 10 * k) for k, (n, d) in enumerate(SIZES)]
@@ -121,8 +121,8 @@ class ZeroModes(Claim):
         return "labels are not ±1" if case.data is not None and case.data.kind != "binary" else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import separable
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import samples
+        from flowlab.claims.sample_problems import separable
 
         def wanted(count: int) -> float:
             return {USUAL: 0.0, "one zero mode for every hidden unit": count + 1.0}.get(mutant or "", float(count))

@@ -30,7 +30,7 @@ def samples() -> Any:
 
 def run(case: Case, name: str, first: Any, log_t: float) -> Any:
     """The flow from a first layer to log t, integrated once."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State

@@ -22,7 +22,7 @@ def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
 
 def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
     """Unit predictors at the last horizon from three starts."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State, initial_state
@@ -68,10 +68,10 @@ class Starts(Claim):
         return "it is about networks and samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import separable
         from flowlab.claims.library.poggio2020.p08_linear import machine
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
+        from flowlab.claims.sample_problems import separable
 
         data = separable(8, 3, case.seed)
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]

@@ -15,7 +15,7 @@ DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
 
 def _ended(case: Case, data: Any, net: str, decay: float) -> tuple[float, np.ndarray]:
     """R and the normalised margins y f(V; x), (N,), where the Lagrange flow rests."""
-    from flowlab.claims.instances import facing, integrated
+    from flowlab.claims.sample_problems import facing, integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

@@ -91,8 +91,8 @@ class ExpectedError(Claim):
         return "it is about an instance of its own, whose expected error is known in closed form" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.instances import integrated
         from flowlab.claims.library.poggio2020.p08_linear import machine
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import log_time
         from flowlab.language.problem import Problem
         from flowlab.language.state import State

@@ -28,7 +28,7 @@ def aligned(seed: int, sizes: np.ndarray, strengths: np.ndarray) -> tuple[dict[s
 
 def learned(case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float) -> tuple[np.ndarray, np.ndarray, Any]:
     """Times (T,), strengths of the modes of the product (T, 3) and the path of the flow that starts with these sizes."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State

@@ -96,7 +96,7 @@ class DegenerateData(Claim):
 
 
 def _flow(case: Case, data: Any, name: str, start: Any = None) -> Any:
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

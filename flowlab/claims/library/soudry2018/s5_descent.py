@@ -136,7 +136,7 @@ def _rises(data: Any, first: np.ndarray, step: float, count: int) -> float:
 
 def _flow(case: Case, data: Any, first: np.ndarray) -> np.ndarray:
     """Weights of gradient flow at t = `_TIME`."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State

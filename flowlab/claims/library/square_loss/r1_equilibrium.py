@@ -29,7 +29,7 @@ def ridge(z: np.ndarray, decay: float) -> np.ndarray:
 
 def rested(case: Case, rho: float, decay: float, until: float) -> Any:
     """The flow of one norm and one direction from norm `rho`; directions start the same."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

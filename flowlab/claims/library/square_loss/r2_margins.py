@@ -134,7 +134,7 @@ class DecayPerLayer(Claim):
 
     @staticmethod
     def _flow(case: Case, omega: dict[str, float]) -> tuple[np.ndarray, Any]:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
@@ -199,7 +199,7 @@ class NeuralCollapse(Claim):
 
     @staticmethod
     def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> Any:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem

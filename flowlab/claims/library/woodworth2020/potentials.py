@@ -80,7 +80,7 @@ def samples(case: Case) -> tuple[Any, Instance | None]:
 
 def limit(case: Case, data: Any, alpha: float, net: str = NET) -> np.ndarray:
     """Where the flow from w = u = α goes, (d,); integrated until the loss is 1e-19."""
-    from flowlab.claims.instances import integrated
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_loss_below, time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State

@@ -66,7 +66,7 @@ class ConvexPotential(Claim):
 
     @staticmethod
     def _limit(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from flowlab.claims.instances import integrated
+        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import log_loss_below, time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
