@@ -26,7 +26,7 @@ _HOMES = {
     "flowlab.symbolic.mutants": ("mutants",),
     "flowlab.lowering.vector_field": ("VectorField", "lower"),
     "flowlab.lowering.smoothed_field": ("smoothed",),
-    "flowlab.dynamics.kinks.rounding": ("Rounded", "rounded"),
+    "flowlab.dynamics.kinks.smoothing_limit": ("Rounded", "rounded"),
     "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
     "flowlab.discrete": ("descend",),
     "flowlab.discrete.basins": ("beside", "branches"),
@@ -45,7 +45,7 @@ _HOMES = {
     "flowlab.app.stored": ("results", "save"),
     "flowlab.app.models": ("Models", "models"),
     "flowlab.app.orders": ("StepOrder", "step_order"),
-    "flowlab.dynamics.asymptotics": ("Asymptotics", "asymptotics"),
+    "flowlab.late.asymptotics": ("Asymptotics", "asymptotics"),
     "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (

@@ -21,10 +21,10 @@ from flowlab.core.provenance import versions
 from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
 from flowlab.dynamics import conditions, integrate
-from flowlab.dynamics.archive import Archive
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import named_clock, named_kinks, named_solver
-from flowlab.dynamics.ledger import ended
+from flowlab.dynamics.storage.archive import Archive
+from flowlab.dynamics.storage.checkpoint import ended
 from flowlab.figures import draw, figures
 from flowlab.figures import load_library as load_figures
 from flowlab.language.data import Data

@@ -23,7 +23,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics import residuals
-from flowlab.dynamics.charts import Chart
+from flowlab.dynamics.steppers.gnomonic_chart import Chart
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import State

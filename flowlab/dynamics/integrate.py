@@ -12,11 +12,11 @@ from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.conditions import Condition, Event, Wall
-from flowlab.dynamics.driver import SOLVERS, Run
-from flowlab.dynamics.kinks.record import Kinks
-from flowlab.dynamics.ledger import Ledger, header
-from flowlab.dynamics.plan import Plan
-from flowlab.dynamics.start import check, fits, unit
+from flowlab.dynamics.kinks.event_log import Kinks
+from flowlab.dynamics.run.loop import SOLVERS, Run
+from flowlab.dynamics.run.stopping_plan import Plan
+from flowlab.dynamics.run.validation import check, fits, unit
+from flowlab.dynamics.storage.checkpoint import Ledger, header
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -63,7 +63,7 @@ def integrate(
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
-            flow turns stiff there (see `flowlab.dynamics.driver`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
+            flow turns stiff there (see `flowlab.dynamics.run.loop`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6, or at 1e-6/L where L is
             small already), `"auto"` switches.
         kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks and reads slopes off signs; `"auto"`
@@ -75,7 +75,7 @@ def integrate(
         wall_seconds: limit on wall-clock time, compilation included.
         progress: show a progress bar on stderr.
         seed: recorded with the result, if the start was drawn from one.
-        store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.archive`). If it holds a run that was begun
+        store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.storage.archive`). If it holds a run that was begun
             with the same arguments, that one is taken up, and ends bit for bit as if it had never been stopped; one that has ended is read back.
 
     Returns:

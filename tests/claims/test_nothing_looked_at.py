@@ -15,7 +15,7 @@ from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
 from flowlab.discrete.symmetries import Symmetries
 from flowlab.dynamics.kinks import bernstein
-from flowlab.dynamics.selftest import SelfTestFailed, self_test
+from flowlab.dynamics.steppers.solver_self_test import SelfTestFailed, self_test
 from flowlab.language.trajectory import Outcome, Trajectory
 
 load_library()
@@ -91,11 +91,11 @@ def test_a_network_that_is_zero_has_no_symmetries_by_trial():
 
 
 def test_a_solver_that_does_not_step_fails_its_test(monkeypatch):
-    from flowlab.dynamics import selftest
+    from flowlab.dynamics.steppers import solver_self_test
 
     solver: Any = None
     for answer in ((0, math.nan), (10, math.nan), (0, 0.0)):
-        monkeypatch.setattr(selftest, "attempts", lambda solver, answer=answer: answer)
+        monkeypatch.setattr(solver_self_test, "attempts", lambda solver, answer=answer: answer)
         with pytest.raises(SelfTestFailed):
             self_test("nothing", solver)
 

@@ -25,7 +25,7 @@ package.__path__ = [str(ROOT / "flowlab" / "dynamics")]
 sys.modules["flowlab.dynamics"] = package
 
 from flowlab.core.errors import OutputError
-from flowlab.dynamics.archive import Archive, ArchiveDamaged
+from flowlab.dynamics.storage.archive import Archive, ArchiveDamaged
 
 HEADER = {"network": "W2 @ relu(W1 @ x)", "rtol": 1e-6}
 

@@ -15,7 +15,7 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.dynamics.archive import Archive
+from flowlab.dynamics.storage.archive import Archive
 
 
 def problem():

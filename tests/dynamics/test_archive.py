@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from flowlab.core.errors import OutputError
-from flowlab.dynamics.archive import Archive
-from flowlab.dynamics.archive_io import pack
+from flowlab.dynamics.storage.archive import Archive
+from flowlab.dynamics.storage.codec import pack
 
 HERE = Path(__file__).resolve().parent
 HEADER = {"network": "w @ x", "rtol": 1e-6}

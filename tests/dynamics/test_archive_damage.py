@@ -14,8 +14,8 @@ import pytest
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
-from flowlab.dynamics.archive import Archive, ArchiveDamaged
-from flowlab.dynamics.archive_io import pack, sealed
+from flowlab.dynamics.storage.archive import Archive, ArchiveDamaged
+from flowlab.dynamics.storage.codec import pack, sealed
 
 HEADER = {"network": "w @ x", "rtol": 1e-6}
 

@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 
 import flowlab as fl
 from flowlab.core.errors import FlowlabError, UnknownName
-from flowlab.dynamics.asymptotics import asymptotics
-from flowlab.dynamics.extrapolate import TooEarly, correction, gap_exponent, power, richardson
+from flowlab.late.asymptotics import asymptotics
+from flowlab.late.richardson import TooEarly, correction, gap_exponent, power, richardson
 
 
 def log_time_of(z, beta):

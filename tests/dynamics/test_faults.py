@@ -8,7 +8,7 @@ import pytest
 
 from flowlab.dynamics import integrate, log_norm, time, wall
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 
 
 def rule(of):
@@ -55,7 +55,7 @@ def test_without_a_fault_the_run_is_done(field_of, data, start_at):
 
 
 def test_an_interrupt_is_an_outcome_too(field_of, data, start_at, monkeypatch):
-    real, count = host.stepping.advance, []
+    real, count = host.compiled_steps.advance, []
 
     def interrupted(*args):
         count.append(1)
@@ -63,7 +63,7 @@ def test_an_interrupt_is_an_outcome_too(field_of, data, start_at, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(host.stepping, "advance", interrupted)
+    monkeypatch.setattr(host.compiled_steps, "advance", interrupted)
     monkeypatch.setattr(host, "_COMPILED", set())
     path = integrate(field_of("weights"), start_at(1.0), data, until=time(50.0))
     assert (path.outcome.kind, path.outcome.message.split(" ")[0]) == ("budget", "interrupted")

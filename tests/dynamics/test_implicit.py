@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics import esdirk, selftest
-from flowlab.dynamics.newton import newton
+from flowlab.dynamics.steppers import kvaerno5, solver_self_test
+from flowlab.dynamics.steppers.simplified_newton import newton
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 
 
 def find(matrix, used, start, noise=0.0, strict=False, seed=0):
@@ -66,14 +66,14 @@ def counted(monkeypatch, reuse):
     """Jacobians and steps of a run."""
     field, start, data = regression()
     seen = []
-    real = esdirk.jacobian
+    real = kvaerno5.jacobian
 
     def telling(rate, y):
         jax.debug.callback(lambda: seen.append(1))
         return real(rate, y)
 
-    monkeypatch.setattr(esdirk, "jacobian", telling)
-    monkeypatch.setattr(esdirk, "_REUSE", reuse)
+    monkeypatch.setattr(kvaerno5, "jacobian", telling)
+    monkeypatch.setattr(kvaerno5, "_REUSE", reuse)
     jax.clear_caches()
     path = fl.integrate(field, start, data, until=fl.time(200.0), solver="kvaerno5", rtol=1e-6, atol=1e-8)
     jax.effects_barrier()
@@ -84,7 +84,7 @@ def counted(monkeypatch, reuse):
 
 @pytest.mark.slow
 def test_a_jacobian_is_kept_while_it_serves(monkeypatch):
-    kept, path = counted(monkeypatch, esdirk._REUSE)
+    kept, path = counted(monkeypatch, kvaerno5._REUSE)
     every, again = counted(monkeypatch, -1.0)
     assert every == again.stats["steps"] + again.stats["rejected"]
     assert kept < 0.7 * every
@@ -96,25 +96,25 @@ def test_a_jacobian_is_kept_while_it_serves(monkeypatch):
 
 @pytest.mark.parametrize("name", ["kvaerno5", "rodas5p"])
 def test_solvers_pass_the_start_up_test(name):
-    count, off = selftest.attempts(host.SOLVERS[name])
-    assert count < selftest.CEILING
+    count, off = solver_self_test.attempts(host.SOLVERS[name])
+    assert count < solver_self_test.CEILING
     assert off < 1e-6
 
 
 def test_a_root_finder_that_takes_round_off_for_divergence_is_refused():
     crippled = diffrax.Kvaerno5(root_finder=diffrax.VeryChord(rtol=1e-10, atol=1e-10))
-    with pytest.raises(selftest.SelfTestFailed, match="diffrax") as refused:
-        selftest.self_test("crippled", crippled)
+    with pytest.raises(solver_self_test.SelfTestFailed, match="diffrax") as refused:
+        solver_self_test.self_test("crippled", crippled)
     assert str(refused.value).count(". ") == 0
-    assert "crippled" not in selftest._PASSED
+    assert "crippled" not in solver_self_test._PASSED
     with pytest.raises(fl.FlowlabError, match="does not step"):
-        selftest.self_test("explicit", host.SOLVERS["tsit5"])
+        solver_self_test.self_test("explicit", host.SOLVERS["tsit5"])
 
 
 def test_a_run_asks_for_the_start_up_test_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(selftest, "attempts", lambda solver: asked.append(solver) or (1, 0.0))
-    monkeypatch.setattr(selftest, "_PASSED", set())
+    monkeypatch.setattr(solver_self_test, "attempts", lambda solver: asked.append(solver) or (1, 0.0))
+    monkeypatch.setattr(solver_self_test, "_PASSED", set())
     field, start, data = regression()
     for solver in ("rodas5p", "rodas5p", "tsit5"):
         fl.integrate(field, start, data, until=fl.time(0.01), solver=solver)

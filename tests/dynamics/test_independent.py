@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import flowlab as fl
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 REFERENCES = sorted((Path(__file__).parent / "references").glob("*.json"))
 ACTS = {
     "linear": lambda z: z, "relu2": lambda z: jnp.maximum(z, 0.0) ** 2, "tanh": jnp.tanh, "softplus": jax.nn.softplus,

@@ -6,8 +6,8 @@ from scipy.optimize import minimize, nnls
 
 import flowlab as fl
 from flowlab.dynamics.clocks import CLOCKS
-from flowlab.dynamics.driver import Run
-from flowlab.dynamics.esdirk import Kvaerno5
+from flowlab.dynamics.run.loop import Run
+from flowlab.dynamics.steppers.kvaerno5 import Kvaerno5
 
 
 def separable(n, d, seed):
@@ -159,7 +159,7 @@ def test_samples_serve_as_jacobian_for_many_unknowns():
     data = separable(15, 6, 3)
     field, start = ready("W2 @ W1 @ x", data, {"W1": 4}, coordinates="weights")
     run = [fl.integrate(field, start, data, until=fl.log_time(1e5))]
-    import flowlab.dynamics.driver as driver
+    import flowlab.dynamics.run.loop as driver
 
     kept = driver._DENSE
     try:
@@ -199,7 +199,7 @@ def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
         def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
             return super().step(terms, t0, t1, y0, args, self.init(terms, t0, t1, y0, args), made_jump)
 
-    import flowlab.dynamics.driver as driver
+    import flowlab.dynamics.run.loop as driver
 
     kept = driver.SOLVERS["kvaerno5"]
     try:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics.handover import own_time
+from flowlab.dynamics.run.clock_switch import own_time
 
 ONE = fl.Data([[2.0]], [1.0], kind="binary")
 

@@ -12,11 +12,12 @@ from jax.flatten_util import ravel_pytree
 from scipy.integrate import solve_ivp
 
 import flowlab as fl
-from flowlab.dynamics import rosenbrock, stepping
 from flowlab.dynamics.clocks import CLOCKS, Setting
-from flowlab.dynamics.explicit import Explicit
+from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.steppers import rodas5p
+from flowlab.dynamics.steppers.explicit_rk import Explicit
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 TEXT, HORIZON = "W2 @ tanh(W1 @ x)", 0.5
 ORDERS = {"tsit5": 5, "dopri8": 8, "kvaerno5": 5, "rodas5p": 5}
 STEPS = {"tsit5": (8, 16, 32), "dopri8": (2, 3, 4), "kvaerno5": (8, 16, 32), "rodas5p": (8, 16, 32)}
@@ -52,10 +53,10 @@ def stepped(solver, field, data, moved=True):
     def go(y, h, steps):
         def step(i, carry):
             y, state = carry
-            out, _, _, state, _ = solver.step(stepping.TERM, i * h, i * h + h, y, args, state, moved)
+            out, _, _, state, _ = solver.step(compiled_steps.TERM, i * h, i * h + h, y, args, state, moved)
             return clock.constrain(field, out), state
 
-        return jax.lax.fori_loop(0, steps, step, (y, solver.init(stepping.TERM, 0.0, h, y, args)))[0]
+        return jax.lax.fori_loop(0, steps, step, (y, solver.init(compiled_steps.TERM, 0.0, h, y, args)))[0]
 
     return go
 
@@ -119,10 +120,10 @@ def test_a_wrong_coefficient_loses_the_order(flow, monkeypatch):
     wrong = Explicit(diffrax.Tsit5())
     object.__setattr__(wrong, "method", type("Wrong", (), {"tableau": type("T", (), {"a_lower": rows, "b_error": tableau.b_error, "c": tableau.c})()})())
     assert order(wrong, *flow, STEPS["tsit5"]) < 4.0
-    a = np.array(rosenbrock._A)
+    a = np.array(rodas5p._A)
     a[3, 1] += 1e-3
-    monkeypatch.setattr(rosenbrock, "_A", a)
-    assert order(rosenbrock.Rodas5P(), *flow, STEPS["rodas5p"]) < 4.0
+    monkeypatch.setattr(rodas5p, "_A", a)
+    assert order(rodas5p.Rodas5P(), *flow, STEPS["rodas5p"]) < 4.0
 
 
 def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
@@ -130,7 +131,7 @@ def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
     field, start, data = made("polar")
     want = weights_at_the_end(field, start, data)
     assert order(host.SOLVERS["tsit5"], field, start, data, want, STEPS["tsit5"], moved=False) > 4.5
-    assert stepping.projects(field)
+    assert compiled_steps.projects(field)
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,12 @@ import numpy as np
 import pytest
 
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMismatch, UnknownName
-from flowlab.dynamics import (
-    conditions,
-    integrate,
-    log_loss_below,
-    log_time,
-    norm_above,
-    separated,
-    stepping,
-    time,
-    wall,
-)
+from flowlab.dynamics import conditions, integrate, log_loss_below, log_time, norm_above, separated, time, wall
+from flowlab.dynamics.run import compiled_steps
 from flowlab.language.data import Data
 from flowlab.language.state import State
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 
 
@@ -109,7 +100,7 @@ def test_blow_up_in_finite_time_is_never_called_done(field_of, data, start_at):
 
 
 def test_interrupt_keeps_everything_done(field_of, data, start_at, monkeypatch):
-    field, calls, real = field_of(), [], stepping.advance
+    field, calls, real = field_of(), [], compiled_steps.advance
 
     def advance(*args):
         calls.append(1)
@@ -117,7 +108,7 @@ def test_interrupt_keeps_everything_done(field_of, data, start_at, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(stepping, "advance", advance)
+    monkeypatch.setattr(compiled_steps, "advance", advance)
     path = integrate(field, start_at(-1.0), data, until=log_time(600.0), rtol=1e-11, atol=1e-13)
     assert path.outcome.kind == "budget"
     assert "interrupted" in path.outcome.message

@@ -6,7 +6,7 @@ import pytest
 import flowlab as fl
 from flowlab.core.errors import DataError, LanguageError
 from flowlab.dynamics.conditions import conditions
-from flowlab.dynamics.plan import Plan
+from flowlab.dynamics.run.stopping_plan import Plan
 
 PARTED = fl.Data(np.array([[1.0, 0.2], [-1.0, 0.3], [2.0, -0.4]]), np.array([1.0, -1.0, 1.0]))
 CROSSED = fl.Data(np.array([[1.0, 0.0], [-1.0, 0.0], [2.0, 0.0], [0.5, 1.0]]), np.array([1.0, 1.0, -1.0, 1.0]))

@@ -19,12 +19,12 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import OutputError
-from flowlab.dynamics.archive import Archive, ArchiveDamaged
-from flowlab.dynamics.ledger import Ledger, ended
+from flowlab.dynamics.storage.archive import Archive, ArchiveDamaged
+from flowlab.dynamics.storage.checkpoint import Ledger, ended
 
 HERE = Path(__file__).parent
-archive = import_module("flowlab.dynamics.archive")
-host = import_module("flowlab.dynamics.driver")
+archive = import_module("flowlab.dynamics.storage.archive")
+host = import_module("flowlab.dynamics.run.loop")
 
 
 def samples(n=12, d=3, seed=11):
@@ -89,7 +89,7 @@ def test_stopped_again_and_again_is_not_stopped(tmp_path, name):
 def test_an_interrupt_keeps_everything_and_is_taken_up(tmp_path, monkeypatch):
     field, start, data = made(coordinates="weights")
     plain = fl.integrate(field, start, data, until=fl.log_time(1e4))
-    real, count = host.stepping.advance, []
+    real, count = host.compiled_steps.advance, []
 
     def interrupted(*args):
         count.append(1)
@@ -97,7 +97,7 @@ def test_an_interrupt_keeps_everything_and_is_taken_up(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(host.stepping, "advance", interrupted)
+    monkeypatch.setattr(host.compiled_steps, "advance", interrupted)
     cut = fl.integrate(field, start, data, until=fl.log_time(1e4), store=tmp_path / "run")
     monkeypatch.undo()
     assert (cut.outcome.kind, len(cut) > 10) == ("budget", True)

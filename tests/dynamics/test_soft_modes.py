@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics.extrapolate import richardson
+from flowlab.late.richardson import richardson
 
 X = np.geomspace(300.0, 3e5, 120)
 LIMIT = 1.25

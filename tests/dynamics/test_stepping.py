@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, stepping, time
+from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, time
 from flowlab.dynamics.clocks import OrdinaryTime, Setting
-from flowlab.dynamics.start import unit
+from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run.validation import unit
 from flowlab.language.state import State
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 
 
 TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
@@ -22,7 +23,7 @@ TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
 def _error(field, data, start, solver, steps, exact):
     y = field.pack(start)
     for i in range(steps):
-        y, _ = stepping.restep(host.SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
+        y, _ = compiled_steps.restep(host.SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
     return float(np.abs(np.asarray(field.unpack(y).weights()["w"]) - [exact(-1.0, 1.0), 0.5]).max())
 
 
@@ -63,7 +64,7 @@ def test_one_compilation_serves_all_tolerances_horizons_levels_starts_and_data(f
 
 def test_no_array_is_captured(field_of, data, start_at):
     field = field_of("polar")
-    rate = jax.make_jaxpr(lambda y, d: stepping._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(field.pack(start_at(1.0)), data)
+    rate = jax.make_jaxpr(lambda y, d: compiled_steps._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(field.pack(start_at(1.0)), data)
     assert not rate.consts
 
 
@@ -114,9 +115,9 @@ def test_a_chunk_hands_on_what_it_was_given(solver, clock):
     far, tight = np.asarray(1e300), (np.asarray(1e-8), np.asarray(1e-10))
 
     def both():
-        entry = stepping.enter(args[1], field, data, start, np.asarray(0.0), ())
-        carry, _ = stepping.begin(*args, entry.z, entry.s, far, *tight)
-        return carry, stepping.advance(*args, carry, far, *tight, np.asarray(0), (), 8, np.asarray(5)).carry
+        entry = compiled_steps.enter(args[1], field, data, start, np.asarray(0.0), ())
+        carry, _ = compiled_steps.begin(*args, entry.z, entry.s, far, *tight)
+        return carry, compiled_steps.advance(*args, carry, far, *tight, np.asarray(0), (), 8, np.asarray(5)).carry
 
     before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree) for tree in jax.eval_shape(both))
     assert before == after

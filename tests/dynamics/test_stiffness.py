@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics import stepping
 from flowlab.dynamics.clocks import CLOCKS
+from flowlab.dynamics.run import compiled_steps
 
-host = import_module("flowlab.dynamics.driver")
+host = import_module("flowlab.dynamics.run.loop")
 
 
 def linear(rates, **settings):
@@ -33,9 +33,9 @@ def test_the_estimate_is_step_times_stiffness():
     clock, size, far = CLOCKS["time"], 64, jnp.asarray(1e300)
     tight = (jnp.asarray(1e-8), jnp.asarray(1e-10))
     args = (host.SOLVERS["tsit5"], clock, field, data)
-    carry, _ = stepping.begin(*args, field.pack(path.last), jnp.asarray(1.0), far, *tight)
+    carry, _ = compiled_steps.begin(*args, field.pack(path.last), jnp.asarray(1.0), far, *tight)
     for _ in range(8):
-        chunk = stepping.advance(*args, carry, far, *tight, jnp.asarray(32), (), size, jnp.asarray(1 << 60))
+        chunk = compiled_steps.advance(*args, carry, far, *tight, jnp.asarray(32), (), size, jnp.asarray(1 << 60))
         carry = chunk.carry
     # An explicit method at its stability limit: h λ hovers about the boundary of Tsit5 on the negative real axis, 3.3.
     h = float(carry.t_next - carry.t)

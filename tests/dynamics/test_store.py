@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowlab.dynamics.store import Store
+from flowlab.dynamics.storage.row_buffer import Store
 
 
 def block(start, stop):

@@ -9,7 +9,7 @@ jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
 from flowlab.core.errors import DataError
-from flowlab.dynamics import unreachable
+from flowlab.dynamics.run import unreachable_events
 from flowlab.language.inputs import as_function
 from flowlab.language.losses import losses
 
@@ -19,7 +19,7 @@ EVEN, ODD = "W2 @ abs(W1 @ x)", "W2 @ tanh(W1 @ x)"
 
 def asked(text, x, y, event, loss="logistic", kind=None, **given):
     data = fl.Data(np.asarray(x, dtype=float), np.asarray(y), kind=kind or losses[loss].labels)
-    unreachable.refuse(event, fl.Problem(text, loss, coordinates="weights", **given), data)
+    unreachable_events.refuse(event, fl.Problem(text, loss, coordinates="weights", **given), data)
 
 
 ONE, TWO = [1.0, 2.0], [0.5, -1.0]
@@ -161,7 +161,7 @@ def test_the_bound_of_linear_networks_is_their_least_loss(loss, seed):
         "targets": rng.normal(size=24),
     }[labels]
     data, word, width = fl.Data(x, y), losses[loss](), 3 if labels == "classes" else 1
-    found = unreachable.lowest(word, x, y, data)
+    found = unreachable_events.lowest(word, x, y, data)
     starts = [rng.normal(size=2 * width) for _ in range(3)]
     least = min(
         minimize(
@@ -171,8 +171,8 @@ def test_the_bound_of_linear_networks_is_their_least_loss(loss, seed):
     )
     assert least - 1e-5 < found < least + 1e-9
     with pytest.raises(DataError, match="no linear network has a log loss below"):
-        unreachable.refuse(fl.log_loss(least - 0.01), fl.Problem("W1 @ x", loss), data)
-    unreachable.refuse(fl.log_loss(least + 1e-4), fl.Problem("W1 @ x", loss), data)
+        unreachable_events.refuse(fl.log_loss(least - 0.01), fl.Problem("W1 @ x", loss), data)
+    unreachable_events.refuse(fl.log_loss(least + 1e-4), fl.Problem("W1 @ x", loss), data)
 
 
 def test_a_level_that_can_be_met_has_no_bound():

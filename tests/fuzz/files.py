@@ -13,7 +13,7 @@ import numpy as np
 
 import flowlab as fl
 from flowlab.core.hashing import sealed, unsealed
-from flowlab.dynamics.archive import Archive
+from flowlab.dynamics.storage.archive import Archive
 from tests.figures import instances
 from tests.fuzz.cases import Case
 

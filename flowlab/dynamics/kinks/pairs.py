@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.dynamics.kinks.blocks import Block, Kink, Span, coupled, parallel
-from flowlab.dynamics.kinks.guard import terms
+from flowlab.dynamics.kinks.crossing_guard import terms
+from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, parallel
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.kink_slots import Slot

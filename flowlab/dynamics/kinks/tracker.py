@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.dynamics.kinks import choice, guard
+from flowlab.dynamics.kinks import crossing_guard, filippov
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
-from flowlab.dynamics.kinks.blocks import LANDING, Kink, parallel
-from flowlab.dynamics.kinks.locating import Guess, refined
+from flowlab.dynamics.kinks.hyperplanes import LANDING, Kink, parallel
+from flowlab.dynamics.kinks.normal_rates import drifts
 from flowlab.dynamics.kinks.pairs import Pairs, room
-from flowlab.dynamics.kinks.rates import drifts
+from flowlab.dynamics.kinks.root_location import Guess, refined
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
@@ -172,8 +172,8 @@ class Tracker:
             look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
         """
         _, (z, multipliers, answers, slack), _ = look(1.0)
-        noise = guard.NOISE * max(float(np.abs(z).max()), self.terms)
-        points = nodes(len(z) - 1)[guard.thirds(len(z))]
+        noise = crossing_guard.NOISE * max(float(np.abs(z).max()), self.terms)
+        points = nodes(len(z) - 1)[crossing_guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
         guesses: list[Guess] = []
         for pair in np.flatnonzero((coefficients < -noise).any(axis=0)):
@@ -186,7 +186,7 @@ class Tracker:
                 guesses.append(Guess(root_in(b, low, high), low, high, int(pair), SLIDING))
         pairs, columns = self.sliders.numbers
         told, answers, slack = (each[:, columns] for each in (multipliers, answers, slack))
-        for kind, bound in ((LEFT, told + slack), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers)):
+        for kind, bound in ((LEFT, told + slack), (RIGHT, 1.0 + crossing_guard.SLACK - told), (REPELS, -answers)):
             for i in np.flatnonzero((bound < 0).any(axis=0)):
                 j = int(np.flatnonzero(bound[:, i] < 0)[0])
                 low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
@@ -217,7 +217,7 @@ class Tracker:
     def refined(self, look: Any, guess: Guess, noise: float) -> float | None:
         """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
         column = self.sliders.columns[guess.pair] if guess.kind else 0
-        small = {SLIDING: 0.01 * noise, LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * guard.SLACK, REPELS: 0.0}[guess.kind]
+        small = {SLIDING: 0.01 * noise, LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * crossing_guard.SLACK, REPELS: 0.0}[guess.kind]
 
         @cache
         def value(part: float) -> float:
@@ -275,10 +275,10 @@ class Tracker:
         try:
             if self.pairs.straight[asked].all():
                 # Linear, so it is known best where no large term has to be taken off again.
-                chosen = choice.choose(still[1][asked][heads], still[2][heads] @ turn, gross)
+                chosen = filippov.choose(still[1][asked][heads], still[2][heads] @ turn, gross)
             else:
-                chosen = choice.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]), gross)
-        except choice.Unsettled:
+                chosen = filippov.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]), gross)
+        except filippov.Unsettled:
             raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle") from None
         lam, solutions, w, A, _ = chosen
         if solutions != 1:

@@ -7,7 +7,7 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.dynamics.kinks.blocks import Block, coupled, parallel
+from flowlab.dynamics.kinks.hyperplanes import Block, coupled, parallel
 from flowlab.dynamics.kinks.tracker import Tracker
 
 

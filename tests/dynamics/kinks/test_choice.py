@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from flowlab.dynamics.kinks import choice
-from flowlab.dynamics.kinks.choice import Unsettled, attracted, choose, settle
+from flowlab.dynamics.kinks import filippov
+from flowlab.dynamics.kinks.filippov import Unsettled, attracted, choose, settle
 
 
 def attracting(seed):
@@ -19,16 +19,16 @@ def attracting(seed):
 def test_attracting_pairs_take_the_element_of_least_norm(seed):
     for each in range(seed, seed + 10):
         C, c, F = attracting(each)
-        choice = choose(C @ F, (C @ C.T) * c)
+        filippov = choose(C @ F, (C @ C.T) * c)
         best = lsq_linear(C.T * c, -F, bounds=(0, 1), method="bvls", tol=1e-14)
-        assert choice.solutions == 1
-        assert np.abs(F + C.T @ (c * choice.multipliers) - F - C.T @ (c * best.x)).max() < 1e-9
+        assert filippov.solutions == 1
+        assert np.abs(F + C.T @ (c * filippov.multipliers) - F - C.T @ (c * best.x)).max() < 1e-9
 
 
 def test_two_surfaces_at_which_sliding_on_one_pushes_off_the_other():
     w, A = np.array([1.0, 0.2]), np.array([[-2.0, 0.0], [-1.0, -1.0]])
-    choice = choose(w, A)
-    assert choice.multipliers == pytest.approx([0.5, 0.0])
+    filippov = choose(w, A)
+    assert filippov.multipliers == pytest.approx([0.5, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_two_surfaces_at_which_sliding_on_one_pushes_off_the_other():
     [(1.0, 3.0, 1, 1.0), (-1.0, 0.5, 1, 0.0), (-1.0, 3.0, 2, None), (1.0, -3.0, 1, 1 / 3), (1.0, -0.5, 1, 1.0), (-1.0, -3.0, 1, 0.0), (1.0, 0.0, 1, 1.0)],
 )
 def test_one_surface(w, push, solutions, multiplier):
-    choice = choose(np.array([w]), np.array([[push]]))
-    assert choice.solutions == solutions
+    filippov = choose(np.array([w]), np.array([[push]]))
+    assert filippov.solutions == solutions
     if multiplier is not None:
-        assert choice.multipliers[0] == pytest.approx(multiplier)
+        assert filippov.multipliers[0] == pytest.approx(multiplier)
 
 
 def test_least_norm_is_no_rule_for_the_next_mode():
@@ -53,8 +53,8 @@ def test_least_norm_is_no_rule_for_the_next_mode():
 
 def test_dependent_normals_have_one_velocity():
     C, c, F = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]), -np.array([1.0, 1.0, 1.0]), np.array([1.0, 3.0])
-    choice = choose(C @ F, (C @ C.T) * c)
-    assert F + C.T @ (c * choice.multipliers) == pytest.approx([0.0, 3.0])
+    filippov = choose(C @ F, (C @ C.T) * c)
+    assert F + C.T @ (c * filippov.multipliers) == pytest.approx([0.0, 3.0])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -64,10 +64,10 @@ def test_more_surfaces_than_dimensions(n):
         rng = np.random.default_rng(seed)
         K = int(rng.integers(6, 16))
         C, c, F = rng.normal(size=(K, n)), -rng.uniform(0.1, 2, K), rng.normal(size=n)
-        choice = choose(C @ F, (C @ C.T) * c)
+        filippov = choose(C @ F, (C @ C.T) * c)
         best = lsq_linear(C.T * c, -F, bounds=(0, 1), method="bvls", tol=1e-14)
-        assert choice.solutions == 1
-        assert np.abs(C.T @ (c * choice.multipliers) - C.T @ (c * best.x)).max() < 1e-9
+        assert filippov.solutions == 1
+        assert np.abs(C.T @ (c * filippov.multipliers) - C.T @ (c * best.x)).max() < 1e-9
 
 
 def test_a_wrong_answer_would_be_seen():
@@ -134,7 +134,7 @@ def test_kinks_that_are_one_are_at_odds_about_wrong_multipliers(monkeypatch):
     assert ((found.multipliers >= 0) & (found.multipliers <= 1)).all()
     # Control: about the first multipliers there is no solution.
     assert attracted(*about(first), 1e-11) is None
-    monkeypatch.setattr(choice, "_relaxed", lambda w, A, tiny, lam: lam)
+    monkeypatch.setattr(filippov, "_relaxed", lambda w, A, tiny, lam: lam)
     assert settle(about, first).solutions == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.dynamics.kinks import guard
+from flowlab.dynamics.kinks import crossing_guard
 
 
 def made():
@@ -23,7 +23,7 @@ def test_round_off_is_measured_by_the_terms_of_a_sum():
     field, start, data = made()
     y = {name: np.array(w) for name, w in start.weights().items()}
     y["B"] = y["A"].copy()
-    found = float(jax.jit(lambda y: guard.terms(field, data, y))(y))
+    found = float(jax.jit(lambda y: crossing_guard.terms(field, data, y))(y))
     assert found == pytest.approx(np.abs(y["A"]).max() * np.abs(np.asarray(data.x)).max(), rel=1e-15)
 
 

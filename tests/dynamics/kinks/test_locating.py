@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowlab.dynamics.kinks.locating import Guess, refined, secant
+from flowlab.dynamics.kinks.root_location import Guess, refined, secant
 
 
 class Counted:

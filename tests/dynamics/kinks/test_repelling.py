@@ -7,7 +7,8 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.dynamics.kinks import passage, record
+from flowlab.dynamics.kinks import event_log
+from flowlab.dynamics.run import kink_crossing
 
 DATA = np.array([[1.0, 0.0], [0.3, 1.0]]), np.array([1.0, -1.0])
 """A unit along (0, 1) is on the kink of the first sample, and the second one, of the other label, pulls it towards its left or right."""
@@ -83,9 +84,9 @@ def test_a_slide_whose_kink_begins_to_repel_ends():
 
 def test_chatter_does_not_go_on_in_silence(monkeypatch):
     """With next to no changes of mode allowed, an ordinary run is told to chatter, and keeps what it has."""
-    monkeypatch.setattr(record, "CHATTER", 3)
-    monkeypatch.setattr(passage, "CHATTER", 3)
-    monkeypatch.setattr(record.Kinks, "chatters", lambda self, clock, s: len(self.lately) > 3)
+    monkeypatch.setattr(event_log, "CHATTER", 3)
+    monkeypatch.setattr(kink_crossing, "CHATTER", 3)
+    monkeypatch.setattr(event_log.Kinks, "chatters", lambda self, clock, s: len(self.lately) > 3)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20, 5))
     data, net = fl.Data(x, np.sign(x[:, 0] * x[:, 1])), fl.Network("W2 @ relu(W1 @ x)")
@@ -97,9 +98,9 @@ def test_chatter_does_not_go_on_in_silence(monkeypatch):
 
 
 def test_fifty_changes_in_a_millionth_of_the_clock_are_chatter():
-    kinks = record.Kinks.__new__(record.Kinks)
-    kinks.lately = record.deque(maxlen=record.CHATTER + 1)
-    kinks.lately += [("time", 1.0 + 1e-9 * i) for i in range(record.CHATTER + 1)]
+    kinks = event_log.Kinks.__new__(event_log.Kinks)
+    kinks.lately = event_log.deque(maxlen=event_log.CHATTER + 1)
+    kinks.lately += [("time", 1.0 + 1e-9 * i) for i in range(event_log.CHATTER + 1)]
     assert kinks.chatters("time", 1.0 + 1e-7)
     assert not kinks.chatters("time", 1.1)
     assert not kinks.chatters("norm", 1.0)

@@ -83,7 +83,7 @@ _FOUND: dict[Any, Any] = {}
 def _rounded(problem: Any, data: Any, start: Any, end: float) -> Any:
     from flowlab.core.hashing import sha256_arrays
     from flowlab.dynamics import time
-    from flowlab.dynamics.kinks.rounding import rounded
+    from flowlab.dynamics.kinks.smoothing_limit import rounded
 
     key = (problem.signature, data.sha256(), sha256_arrays(start.weights()), end)
     if key not in _FOUND:

@@ -28,7 +28,7 @@ class Rates(OnHomogeneousFlows):
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.discrete.svm import hard_margin
-        from flowlab.dynamics.asymptotics import asymptotics
+        from flowlab.late.asymptotics import asymptotics
 
         found = []
         for which, data, path in flows(case, ("deep", "smooth"), HORIZON):

@@ -145,7 +145,7 @@ class DirectionRates(Claim):
         return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.dynamics.extrapolate import power, richardson
+        from flowlab.late.richardson import power, richardson
 
         data, flow = unequal(case)
         w, support, alpha, bounded = machine(data)

@@ -100,7 +100,7 @@ def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from flowlab.dynamics.asymptotics import asymptotics
+    from flowlab.late.asymptotics import asymptotics
 
     found = asymptotics(path, log_gradient=log_gradients(path, z))
     K = len(path.problem.network.weights)

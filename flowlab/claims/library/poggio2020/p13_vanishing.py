@@ -58,7 +58,7 @@ class VanishingRegularisation(Claim):
         return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.dynamics.extrapolate import richardson
+        from flowlab.late.richardson import richardson
 
         data = case.once("P13 data", lambda: case.data if case.data is not None else _drawn(case.seed))
         w, support, alpha, bounded = machine(data)

@@ -175,7 +175,7 @@ class Rates(Claim):
         return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.dynamics.asymptotics import asymptotics
+        from flowlab.late.asymptotics import asymptotics
 
         data, path = unequal(case)
         w = machine(data)[0]
@@ -205,7 +205,7 @@ class Rates(Claim):
 
 def _order(path: Any, gamma: float) -> Any:
     """The exponent of γ - margin in |w|, from the margin of the machine."""
-    from flowlab.dynamics.extrapolate import power
+    from flowlab.late.richardson import power
 
     late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
     return power(late["rho"].values[:, 0], gamma - late["min_margin"].values, drift=1e-9)

@@ -61,7 +61,7 @@ class DegenerateData(Claim):
         return "it is about data on which a multiplier vanishes, which it makes itself" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.dynamics.extrapolate import power, richardson
+        from flowlab.late.richardson import power, richardson
 
         kept = mutant == "multiplier that does not vanish"
         data, w, at, height = degenerate(case.seed, 1.0 if kept else 0.0)

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.dynamics import stepping
-from flowlab.dynamics.kinks.effort import OutOfTime, compiled
-from flowlab.dynamics.kinks.record import CHATTER
+from flowlab.dynamics.kinks.cost import OutOfTime, compiled
+from flowlab.dynamics.kinks.event_log import CHATTER
 from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
+from flowlab.dynamics.run import compiled_steps
 from flowlab.language.trajectory import Outcome
 
 if TYPE_CHECKING:
-    from flowlab.dynamics.driver import Run
+    from flowlab.dynamics.run.loop import Run
 
 
 def sided(run: "Run") -> Outcome | None:
@@ -37,7 +37,7 @@ def sided(run: "Run") -> Outcome | None:
     return None
 
 
-def bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
+def bent(run: "Run", chunk: compiled_steps.Chunk) -> compiled_steps.Chunk | Outcome | None:
     """Look closer at a step that may have met a kink, within the limit on time; see `_bent`."""
     assert run.kinks is not None
     asked, before = watch.monotonic(), compiled()
@@ -77,7 +77,7 @@ def _tick(run: "Run") -> None:
         raise OutOfTime
 
 
-def _bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
+def _bent(run: "Run", chunk: compiled_steps.Chunk) -> compiled_steps.Chunk | Outcome | None:
     """Look closer at a step that may have met a kink.
 
     Returns:
@@ -92,16 +92,16 @@ def _bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
     @cache
     def look(part: float) -> Any:
         kinks.tracker.tick()
-        run.evaluations += stepping.evaluations(run.solver, run.field)
+        run.evaluations += compiled_steps.evaluations(run.solver, run.field)
         # A Python number made an array by jax is of a weak type, and every program would be compiled twice.
-        found = stepping.look(*args, t0, np.asarray(part * span), chunk.before_y, *run.tolerance, chunk.before_state)
+        found = compiled_steps.look(*args, t0, np.asarray(part * span), chunk.before_y, *run.tolerance, chunk.before_state)
         return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
 
     none = jnp.zeros_like(chunk.accepted)
     meeting = kinks.tracker.meeting(look)
     if meeting is None:
-        status = stepping.FIRED if np.asarray(chunk.fired).any() else stepping.RUNNING
-        if status == stepping.RUNNING:
+        status = compiled_steps.FIRED if np.asarray(chunk.fired).any() else compiled_steps.RUNNING
+        if status == compiled_steps.RUNNING:
             accept(run, carry.t, carry.y)
         return chunk._replace(carry=carry._replace(status=jnp.asarray(status)), accepted=none)
     s = np.asarray(float(t0) + meeting.part * span)
@@ -109,7 +109,7 @@ def _bent(run: "Run", chunk: stepping.Chunk) -> stepping.Chunk | Outcome | None:
         over = run.observed(run.clock, s, meeting.state, run.watched)[1] > 0
         if over.any():
             # What is watched happened before the kink.
-            early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(stepping.FIRED))
+            early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(compiled_steps.FIRED))
             return chunk._replace(carry=early, fired=jnp.asarray(over), accepted=none)
     run.leave()
     y = run.clock.coordinates(run.field, meeting.state)

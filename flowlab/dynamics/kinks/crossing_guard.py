@@ -14,8 +14,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.dynamics.clocks import Clock
-from flowlab.dynamics.explicit import Explicit
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
+from flowlab.dynamics.steppers.explicit_rk import Explicit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.lowering.vector_field import VectorField

@@ -16,9 +16,9 @@ from jax.flatten_util import ravel_pytree
 from flowlab.dynamics import residuals
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
-from flowlab.dynamics.explicit import Kept
-from flowlab.dynamics.kinks import guard
-from flowlab.dynamics.monitors import log_smoothed_margin
+from flowlab.dynamics.kinks import crossing_guard
+from flowlab.dynamics.run.monitors import log_smoothed_margin
+from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
@@ -204,7 +204,7 @@ def _along(solver: Any, args: Setting, t0: Any, t1: Any, z0: Any, z1: Any, befor
     def rate(state: Any, t: Any, z: Any) -> Any:
         return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
 
-    return guard.along(solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense)
+    return crossing_guard.along(solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense)
 
 
 @eqx.filter_jit
@@ -230,7 +230,7 @@ def look(
     out, _, dense, after, _ = solver.step(TERM, t, t + h, y, args, state, moved)
     out = clock.constrain(field, out)
     states = _along(solver, args, t, t + h, y, out, state, after, dense)
-    seen = guard.looked_at(clock, field, data, states)
+    seen = crossing_guard.looked_at(clock, field, data, states)
     return out, seen, jax.tree.map(lambda each: each[-1], seen)
 
 
@@ -312,7 +312,7 @@ def advance(
         bent = jnp.asarray(False)
         if getattr(field, "mode", None) is not None:
             states = _along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
-            bent = keep & guard.suspicious(clock, field, data, states)
+            bent = keep & crossing_guard.suspicious(clock, field, data, states)
 
         def pick(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)

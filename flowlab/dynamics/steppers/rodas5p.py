@@ -15,8 +15,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
-from flowlab.dynamics.charts import Flat
-from flowlab.dynamics.newton import jacobian
+from flowlab.dynamics.steppers.gnomonic_chart import Flat
+from flowlab.dynamics.steppers.simplified_newton import jacobian
 
 GAMMA = 0.21193756319429014
 A = (

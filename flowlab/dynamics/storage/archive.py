@@ -24,7 +24,7 @@ import numpy as np
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
-from flowlab.dynamics.archive_io import Unsound, declared, pack, plain, read_whole, sealed, sweep, sync_folder, take_lock, unpack, unsealed, write_whole
+from flowlab.dynamics.storage.codec import Unsound, declared, pack, plain, read_whole, sealed, sweep, sync_folder, take_lock, unpack, unsealed, write_whole
 
 _HEADER, _MANIFEST, _LOCK = "header.json", "manifest.jsonl", "writer.lock"
 _CHUNK = re.compile(r"\d{6,}\.npz")

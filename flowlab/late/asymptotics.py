@@ -20,11 +20,11 @@ import xarray as xr
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
-from flowlab.dynamics.expansion import factor_of, powers, rising
-from flowlab.dynamics.extrapolate import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
-from flowlab.dynamics.horizons import Comparison, Limit, compare
-from flowlab.dynamics.support import joining
 from flowlab.language.trajectory import Trajectory
+from flowlab.late.expansion_powers import factor_of, powers, rising
+from flowlab.late.limit_estimate import Comparison, Limit, compare
+from flowlab.late.richardson import Estimate, TooEarly, correction, each, gap_exponent, power, richardson
+from flowlab.late.support_vectors import joining
 
 LATE, ROWS = 3.0, 8
 """Rows beyond this log t count as late, and how many of them are needed."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.dynamics.kinks.effort import Effort, OutOfTime
+from flowlab.dynamics.kinks.cost import Effort, OutOfTime
 from flowlab.dynamics.kinks.tracker import Event, Meeting, Tracker
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flowlab.dynamics.extrapolate import Estimate, each
+from flowlab.late.richardson import Estimate, each
 
 
 def powers(K: float | None, step: float) -> tuple[float, ...]:

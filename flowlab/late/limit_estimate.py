@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from flowlab.dynamics.extrapolate import Estimate
+from flowlab.late.richardson import Estimate
 
 _FAR, _FARTHER = 3.0, 10.0
 """Bars between an estimate and a value that it excludes, by a small bar and by another one."""

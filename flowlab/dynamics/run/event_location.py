@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowlab.dynamics import stepping
 from flowlab.dynamics.clocks import Clock, OrdinaryTime
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Event
-from flowlab.dynamics.handover import Reached, Separation, Vanished, vanished
-from flowlab.dynamics.plan import Plan
-from flowlab.dynamics.start import FINEST
+from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run.clock_switch import Reached, Separation, Vanished, vanished
+from flowlab.dynamics.run.stopping_plan import Plan
+from flowlab.dynamics.run.validation import FINEST
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome
 
 if TYPE_CHECKING:
-    from flowlab.dynamics.driver import Run
+    from flowlab.dynamics.run.loop import Run
 
 _ENDLESS = 1e300
 """Where ordinary time ends that has no horizon."""
@@ -51,10 +51,10 @@ def told(clock: Clock, log_t: float, digits: int) -> str:
     return f"log t = {log_t:.{digits}g}"
 
 
-def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
+def ended(run: "Run", chunk: compiled_steps.Chunk, s_end: float) -> Outcome | None:
     """The outcome, if this chunk ended the run."""
     status = int(chunk.carry.status)
-    if status == stepping.FIRED:
+    if status == compiled_steps.FIRED:
         if not any(f and not isinstance(e, Separation) for e, f in zip(run.watched, np.asarray(chunk.fired), strict=True)):
             return None
         event, log_t = locate(run, chunk)
@@ -64,9 +64,9 @@ def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
             return Outcome("stalled", vanished(run.field.problem, run.state, told(run.clock, log_t, 12)))
         where, error = placed(run, log_t)
         return Outcome("event", f"{event.name} at {where}.", event.name, error)
-    if status == stepping.NONFINITE:
+    if status == compiled_steps.NONFINITE:
         return Outcome("nonfinite", f"the rate stopped being finite beyond {run.place()}; the states up to there are kept.")
-    if status == stepping.STALLED:
+    if status == compiled_steps.STALLED:
         return Outcome("stalled", f"the step size fell below the resolution of time at {run.place()}; a kink or a stiff phase needs another method.")
     if float(chunk.carry.t) < s_end:
         return None
@@ -76,7 +76,7 @@ def ended(run: "Run", chunk: stepping.Chunk, s_end: float) -> Outcome | None:
             # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state there is the present one.
             land(run, run.plan.log_end, chunk.carry.t, chunk.carry.y)
         return Outcome("done", f"reached {run.plan.horizon}.")
-    return run.plan.ran_out(rows[0], rows[2 + len(stepping.SEEN) :])
+    return run.plan.ran_out(rows[0], rows[2 + len(compiled_steps.SEEN) :])
 
 
 def placed(run: "Run", log_t: float) -> tuple[str, float]:
@@ -139,7 +139,7 @@ def qualified(outcome: Outcome, watched: Mapping[str, Mapping[str, Any]], rtol: 
     return replace(outcome, message=f"{outcome.message.rstrip('.')}, but the monitor of {name} fails: {why}; use `{tighter(rtol, atol, factor)}`.")
 
 
-def locate(run: "Run", chunk: stepping.Chunk) -> tuple[Event, float]:
+def locate(run: "Run", chunk: compiled_steps.Chunk) -> tuple[Event, float]:
     """Find the first crossing inside the last step by re-stepping from its start, and land on it."""
     t0, y0 = chunk.before_t, chunk.before_y
     span = float(chunk.carry.t) - float(t0)
@@ -151,8 +151,8 @@ def locate(run: "Run", chunk: stepping.Chunk) -> tuple[Event, float]:
     # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
     while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
         middle = 0.5 * (low + high)
-        y, values = stepping.restep(*args, t0, np.asarray(middle * span), y0, *run.tolerance, events, chunk.before_state)
-        run.evaluations += stepping.evaluations(run.solver, run.field) + 1
+        y, values = compiled_steps.restep(*args, t0, np.asarray(middle * span), y0, *run.tolerance, events, chunk.before_state)
+        run.evaluations += compiled_steps.evaluations(run.solver, run.field) + 1
         over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
         if over:
             high, best, fired = middle, y, over

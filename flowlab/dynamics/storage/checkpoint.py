@@ -15,9 +15,9 @@ import numpy as np
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.provenance import versions
-from flowlab.dynamics.archive import Archive
 from flowlab.dynamics.conditions import Condition
-from flowlab.dynamics.store import Rows, Store
+from flowlab.dynamics.storage.archive import Archive
+from flowlab.dynamics.storage.row_buffer import Rows, Store
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField

@@ -11,21 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics import landing, monitors, stepping
 from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
-from flowlab.dynamics.esdirk import Kvaerno5
-from flowlab.dynamics.explicit import Explicit
-from flowlab.dynamics.handover import Separation, own_time, watched
-from flowlab.dynamics.kinks import passage
-from flowlab.dynamics.kinks.record import Kinks
-from flowlab.dynamics.ledger import Ledger
-from flowlab.dynamics.plan import Plan
-from flowlab.dynamics.progress import Progress
-from flowlab.dynamics.rosenbrock import Rodas5P
-from flowlab.dynamics.selftest import self_test
-from flowlab.dynamics.start import unit
-from flowlab.dynamics.store import Store
+from flowlab.dynamics.kinks.event_log import Kinks
+from flowlab.dynamics.run import compiled_steps, event_location, kink_crossing, monitors
+from flowlab.dynamics.run.clock_switch import Separation, own_time, watched
+from flowlab.dynamics.run.progress import Progress
+from flowlab.dynamics.run.stopping_plan import Plan
+from flowlab.dynamics.run.validation import unit
+from flowlab.dynamics.steppers.explicit_rk import Explicit
+from flowlab.dynamics.steppers.kvaerno5 import Kvaerno5
+from flowlab.dynamics.steppers.rodas5p import Rodas5P
+from flowlab.dynamics.steppers.solver_self_test import self_test
+from flowlab.dynamics.storage.checkpoint import Ledger
+from flowlab.dynamics.storage.row_buffer import Store
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome, Trajectory
@@ -74,7 +73,7 @@ class Run:
     ordinary: OrdinaryTime = ORDINARY
     stiff: bool = False
     handed_over: bool = False
-    carry: stepping.Carry | None = None
+    carry: compiled_steps.Carry | None = None
     kinks: Kinks | None = None
     first: float | None = None
 
@@ -108,14 +107,14 @@ class Run:
             outcome = Outcome("budget", f"interrupted at {self.place()}; everything before is kept.")
         self.leave()
         rows = self.store.close().leaves
-        states = jax.tree.unflatten(self.shape, rows[2 + len(stepping.SEEN) :])
+        states = jax.tree.unflatten(self.shape, rows[2 + len(compiled_steps.SEEN) :])
         problem = self.field.problem
-        seen = dict(zip(stepping.SEEN, rows[2 : 2 + len(stepping.SEEN)], strict=True))
+        seen = dict(zip(compiled_steps.SEEN, rows[2 : 2 + len(compiled_steps.SEEN)], strict=True))
         watched = monitors.monotone(problem, self.rise, self.fall, self.rtol)
         watched = monitors.moved(watched, problem, seen["log_loss"], seen["log_R"], self.data.n) | monitors.put_right(self.kept, self.rtol)
         watched |= monitors.conserved(problem, getattr(self.field, "laws", ()), states.rho, states.V, self.rtol)
         if not (self.ledger is not None and self.ledger.resumed and self.ledger.resumed[0]["outcome"]):
-            outcome = landing.qualified(outcome, watched, self.rtol, self.atol)
+            outcome = event_location.qualified(outcome, watched, self.rtol, self.atol)
             if self.ledger is not None and outcome.kind != "budget":
                 self.write(outcome)
         return self.finish(outcome, rows, seen, states, {"settings": settings, "switches": self.switches, "monitors": watched})
@@ -149,7 +148,7 @@ class Run:
         else:
             ended = self.begin()
             if ended is None and self.kinks is not None:
-                ended = passage.sided(self)
+                ended = kink_crossing.sided(self)
             if ended is not None:
                 return ended
         if restored is None and self.clock_name not in ("auto", "time"):
@@ -180,9 +179,9 @@ class Run:
                 return Outcome("event", f"{event.name} holds at the start.", event.name)
         return None
 
-    def first_seen(self) -> stepping.Entry:
+    def first_seen(self) -> compiled_steps.Entry:
         """The start, at t = 0."""
-        return stepping.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
+        return compiled_steps.enter(CLOCKS["time"], self.field, self.data, self.state, np.asarray(-math.inf), self.plan.events)
 
     def count_time(self, seen: dict[str, Any]) -> None:
         """Choose the unit of ordinary time by what is seen at the start."""
@@ -196,7 +195,7 @@ class Run:
 
     def entered(self, log_t: float) -> tuple[Any, Any]:
         """The value of the clock and what is integrated in it, at the present state."""
-        found = stepping.enter(self.clock, self.field, self.data, self.state, np.asarray(log_t), ())
+        found = compiled_steps.enter(self.clock, self.field, self.data, self.state, np.asarray(log_t), ())
         return found.s, found.z
 
     def restore(self, meta: dict[str, Any]) -> None:
@@ -223,12 +222,12 @@ class Run:
         self.ledger.write(self.store.fresh(), None if outcome is not None else self.carry, self.meta(outcome))
 
     def observed(self, clock: Clock, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, Any], np.ndarray]:
-        seen, values = stepping.observe(clock, self.field, self.data, s, z, events)
+        seen, values = compiled_steps.observe(clock, self.field, self.data, s, z, events)
         return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
 
     def row(self, log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
         """One row as the store takes it."""
-        head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in stepping.SEEN)]
+        head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in compiled_steps.SEEN)]
         return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
     def state_of(self, z: Any) -> State:
@@ -239,7 +238,7 @@ class Run:
         """Chunks in one clock with one solver until something ends the run, or None to go on with another."""
         plan, ordinary = self.plan, self.clock.name == "time"
         leaving = ordinary and plan.late is not None and not self.handed_over
-        s_end = landing.end_of(self.clock, plan, leaving)
+        s_end = event_location.end_of(self.clock, plan, leaving)
         self.watched = watched(self.field, plan.events, self.clock, plan.log_end, leaving)
         votes = _VOTES if ordinary and self.may_turn_stiff() else _NEVER
         args = (self.solver, self.clock, self.field, self.data)
@@ -248,53 +247,53 @@ class Run:
             name = next(name for name, known in SOLVERS.items() if type(known) is type(self.solver))
             self_test(name, SOLVERS[name])
         first = None if self.first is None else np.asarray(self.first)
-        carry, still = stepping.begin(*args, z, s, np.asarray(s_end), *self.tolerance, first)
+        carry, still = compiled_steps.begin(*args, z, s, np.asarray(s_end), *self.tolerance, first)
         if restored is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in restored])
             self.now = self.clock_log(carry.t, carry.y)
         else:
             self.evaluations += 3
         if not math.isfinite(float(carry.t_next)):
-            return Outcome("nonfinite", f"the rate at {landing.told(self.clock, self.clock_log(s, z), 6)} is not finite; {landing.beyond(self.state)}.")
+            return Outcome("nonfinite", f"the rate at {event_location.told(self.clock, self.clock_log(s, z), 6)} is not finite; {event_location.beyond(self.state)}.")
         if bool(still) and ordinary:
             seen, _ = self.observed(self.clock, s, z, ())
-            return Outcome("stalled", f"every rate is exactly zero at {self.place()}: {landing.still(self.field.problem, self.state, seen)}.")
+            return Outcome("stalled", f"every rate is exactly zero at {self.place()}: {event_location.still(self.field.problem, self.state, seen)}.")
         rest = (np.asarray(s_end), *self.tolerance)
         limits = (self.watched, self.size, np.asarray(votes))
         key = self.program(args, carry)
         if key not in _COMPILED:
             # A chunk of no attempts compiles and does nothing else.
-            jax.block_until_ready(stepping.advance(*args, carry, *rest, np.asarray(0), *limits).accepted)
+            jax.block_until_ready(compiled_steps.advance(*args, carry, *rest, np.asarray(0), *limits).accepted)
             _COMPILED.add(key)
         self.carry, pace = carry, self.pace()
         self.compile_seconds += watch.monotonic() - compiled
         while True:
             tried = self.steps + self.rejected + int(carry.steps) + int(carry.rejected)
             if tried >= self.max_steps:
-                return passage.out_of_steps(self)
+                return kink_crossing.out_of_steps(self)
             if watch.monotonic() - self.began > plan.wall:
-                return passage.out_of_time(self)
+                return kink_crossing.out_of_time(self)
             asked = watch.monotonic()
             cut = Ledger.cut(tried) if self.ledger is not None else self.max_steps
-            chunk = stepping.advance(*args, carry, *rest, np.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
+            chunk = compiled_steps.advance(*args, carry, *rest, np.asarray(min(self.max_steps - tried, cut - tried, pace)), *limits)
             self.collect(chunk)
-            passage.stepped(self, asked)
+            kink_crossing.stepped(self, asked)
             carry = self.carry = chunk.carry
-            if int(carry.status) == stepping.BENT:
-                bent = passage.bent(self, chunk)
-                if not isinstance(bent, stepping.Chunk):
+            if int(carry.status) == compiled_steps.BENT:
+                bent = kink_crossing.bent(self, chunk)
+                if not isinstance(bent, compiled_steps.Chunk):
                     return bent
                 chunk, carry, self.carry = bent, bent.carry, bent.carry
             took = watch.monotonic() - asked
             pace = max(1, pace // 2) if took > 2 * _PATIENCE else min(2 * pace, 1 << 16) if took < _PATIENCE else pace
-            ended, on = landing.ended(self, chunk, s_end), self.turned(chunk)
+            ended, on = event_location.ended(self, chunk, s_end), self.turned(chunk)
             if ended is not None or on:
                 return ended
             if self.ledger is not None and self.steps + self.rejected + int(carry.steps) + int(carry.rejected) == cut:
                 self.write()
             bar.show(self.now, self.observed(self.clock, carry.t, carry.y, ())[0] if bar.on else None)
 
-    def program(self, args: tuple[Any, ...], carry: stepping.Carry) -> tuple[Any, ...]:
+    def program(self, args: tuple[Any, ...], carry: compiled_steps.Carry) -> tuple[Any, ...]:
         """What a compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves((args, carry)) if hasattr(leaf, "shape"))
         return type(args[0]), self.solver_name, self.stiff, self.clock.name, self.field.signature, shapes, tuple(map(type, self.watched)), self.size
@@ -309,16 +308,16 @@ class Run:
         smooth = self.kinks is not None or not self.field.problem.network.slots
         return self.solver_name == "auto" and not self.stiff and self.unknowns <= _DENSE and smooth
 
-    def turned(self, chunk: stepping.Chunk) -> bool:
+    def turned(self, chunk: compiled_steps.Chunk) -> bool:
         """Whether the run goes on with another clock or another solver; `entry` is where."""
         carry, status = chunk.carry, int(chunk.carry.status)
-        if status == stepping.STIFF:
+        if status == compiled_steps.STIFF:
             self.entry, self.stiff = (carry.t, carry.y), True
             log_t, rate = self.clock_log(carry.t, carry.y), float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
             self.leave()
             self.switches.append({"clock": self.clock.name, "solver": "kvaerno5", "log_t": log_t, "stiffness": rate})
             return True
-        if status != stepping.FIRED or [type(e) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True) if f] != [Separation]:
+        if status != compiled_steps.FIRED or [type(e) for e, f in zip(self.watched, np.asarray(chunk.fired), strict=True) if f] != [Separation]:
             return False
         # No crossing is looked for: any step past separation serves, and this one is the same on every machine.
         assert self.plan.late is not None
@@ -341,7 +340,7 @@ class Run:
         if self.carry is not None:
             steps, rejected = int(self.carry.steps), int(self.carry.rejected)
             self.steps, self.rejected = self.steps + steps, self.rejected + rejected
-            self.evaluations += (steps + rejected) * stepping.evaluations(self.solver, self.field)
+            self.evaluations += (steps + rejected) * compiled_steps.evaluations(self.solver, self.field)
             self.rise = max(self.rise, float(self.carry.watch.rise))
             self.fall = max(self.fall, float(self.carry.watch.fall))
             self.kept += float(self.carry.watch.kept)
@@ -360,9 +359,9 @@ class Run:
     def place(self) -> str:
         """Where the run is, in its own clock's words."""
         log_t = self.clock_log(self.carry.t, self.carry.y) if self.clock.name == "time" and self.carry is not None else self.now
-        return landing.told(self.clock, log_t, 6)
+        return event_location.told(self.clock, log_t, 6)
 
-    def collect(self, chunk: stepping.Chunk) -> None:
+    def collect(self, chunk: compiled_steps.Chunk) -> None:
         """Offer the accepted rows of a chunk to the store."""
         count = int(chunk.accepted)
         if not count:
@@ -370,6 +369,6 @@ class Run:
         times = np.asarray(chunk.times)[:count]
         log_t = self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
         code = np.full(count, list(CLOCKS).index(self.clock.name), dtype=np.int8)
-        leaves = [np.asarray(leaf)[:count] for leaf in [*(chunk.seen[name] for name in stepping.SEEN), *jax.tree.leaves(chunk.rows)]]
+        leaves = [np.asarray(leaf)[:count] for leaf in [*(chunk.seen[name] for name in compiled_steps.SEEN), *jax.tree.leaves(chunk.rows)]]
         self.store.offer([log_t, code, *leaves])
         self.now = float(log_t[-1])

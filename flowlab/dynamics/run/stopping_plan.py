@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics import unreachable
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogNorm, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
-from flowlab.dynamics.handover import late_clock
+from flowlab.dynamics.run import unreachable_events
+from flowlab.dynamics.run.clock_switch import late_clock
 from flowlab.language.data import Data
 from flowlab.language.trajectory import Outcome
 from flowlab.lowering.vector_field import VectorField
@@ -108,4 +108,4 @@ class Plan:
                 raise LanguageError(f"`margin_gap` can never close, because the problem {reason}; use `log_time` or `log_loss_below`.")
         if isinstance(event, NormAbove | LogNorm) and problem.scheme.name == "fixed_norm":
             raise LanguageError(f'`{event.name}` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
-        unreachable.refuse(event, problem, data)
+        unreachable_events.refuse(event, problem, data)

@@ -1,0 +1,1 @@
+"""One run: from a start to its outcome, chunk by chunk."""

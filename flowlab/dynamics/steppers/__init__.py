@@ -1,0 +1,1 @@
+"""Runge-Kutta and Rosenbrock steps that diffrax takes, and the coordinates they need."""

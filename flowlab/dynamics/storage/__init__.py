@@ -1,0 +1,1 @@
+"""Rows and checkpoints of a run, in memory and on disk."""

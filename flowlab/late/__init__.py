@@ -1,0 +1,1 @@
+"""What late rows of a trajectory tell of its limits."""
