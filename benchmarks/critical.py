@@ -22,8 +22,8 @@ jax.config.update("jax_enable_x64", True)
 import complete
 
 import flowlab as fl
-from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.trust import minimize
+from flowlab.discrete.critical.constrained_problem import Constrained
+from flowlab.discrete.critical.trust_region import minimize
 
 NETS: list[tuple[str, dict[str, int], float, float, dict[str, Any]]] = [
     ("W1 @ x", {}, 8.0, 25.0, {"solver": "kvaerno5", "clock": "time"}),
@@ -157,7 +157,7 @@ def told(name: str, ratio: float, ours: np.ndarray, theirs: np.ndarray) -> str:
 
 def large() -> None:
     """Large two-layer nets; the whole, compilation included. CPU seconds tell what a busy machine's wall clock does not."""
-    from flowlab.discrete.spectrum import lowest
+    from flowlab.discrete.critical.spectrum import lowest
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1000, 784)) / np.sqrt(784)

@@ -13,7 +13,7 @@ import numpy as np
 
 import flowlab as fl
 from flowlab.app.models import models
-from flowlab.discrete.sharpness import Curvature
+from flowlab.discrete.descent.sharpness import Curvature
 
 CASES = [
     # data, every which sample, width, time before, step in units of 2/sharpness there, steps

@@ -19,7 +19,7 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.discrete.svm import hard_margin
+from flowlab.discrete.margin.svm import hard_margin
 
 
 def separable(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ import numpy as np
 from scipy.sparse import csc_matrix
 
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.discrete.sharpness import Curvature, objective_of_row
+from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 
 clarabel: Any = _clarabel  # a compiled module without type stubs
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
-from flowlab.discrete.limit import Limit, limit
+from flowlab.discrete.margin.directional_limit import Limit, limit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result

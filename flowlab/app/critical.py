@@ -13,8 +13,8 @@ from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
-from flowlab.discrete.critical import CriticalPoints, critical_points
-from flowlab.discrete.limits import approach, flow_limits
+from flowlab.discrete.critical.critical_points import CriticalPoints, critical_points
+from flowlab.discrete.critical.flow_limits import approach, flow_limits
 from flowlab.figures import draw
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.vector_field import lower

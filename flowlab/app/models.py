@@ -30,8 +30,8 @@ from flowlab.app.central import central_flow
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
-from flowlab.discrete.descend import descend
-from flowlab.discrete.sharpness import Curvature, objective_of_row
+from flowlab.discrete.descent.descend import descend
+from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match

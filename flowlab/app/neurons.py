@@ -11,7 +11,7 @@ import xarray as xr
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError
-from flowlab.discrete.max_margin import MaxMargin
+from flowlab.discrete.margin.max_margin import MaxMargin
 from flowlab.language.data import Data
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory

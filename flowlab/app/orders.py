@@ -10,7 +10,7 @@ import xarray as xr
 from flowlab.app.models import CORRECTION, RTOL, begin, descent_rows, flow_rows
 from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.discrete.descend import descend
+from flowlab.discrete.descent.descend import descend
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State

@@ -17,10 +17,10 @@ import xarray as xr
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
-from flowlab.discrete.constrained import Constrained, objective_of
-from flowlab.discrete.critical import CriticalPoint, critical_points, described, listable
-from flowlab.discrete.polish import Critical, polish
-from flowlab.discrete.spheres import blocks
+from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
+from flowlab.discrete.critical.critical_points import CriticalPoint, critical_points, described, listable
+from flowlab.discrete.critical.lagrange_newton import Critical, polish
+from flowlab.discrete.critical.sphere_product import blocks
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result

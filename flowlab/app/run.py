@@ -19,7 +19,7 @@ from flowlab.core.files import open_folder, writing
 from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
 from flowlab.discrete import descend
-from flowlab.discrete.rules import rules
+from flowlab.discrete.descent.rules import rules
 from flowlab.dynamics import conditions, integrate
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import named_clock, named_kinks, named_solver

@@ -15,7 +15,7 @@ from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
-from flowlab.discrete.critical import CriticalPoints
+from flowlab.discrete.critical.critical_points import CriticalPoints
 from flowlab.language.netcdf import kind_of
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result

@@ -114,7 +114,7 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
         ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `agree`).
     """
     from flowlab.claims.evidence_consistency import contradiction
-    from flowlab.discrete.max_margin import MaxMargin
+    from flowlab.discrete.margin.max_margin import MaxMargin
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.trajectory import Trajectory

@@ -12,7 +12,7 @@ from flowlab.app.central import _flat, _square, central_flow, complementary
 from flowlab.app.models import MODELS, _averaged, descent_rows, models
 from flowlab.app.orders import _order, fitted_order, step_order
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.discrete.sharpness import Curvature
+from flowlab.discrete.descent.sharpness import Curvature
 
 EDGE = 4.2
 SCALAR = fl.Problem("a @ (W @ x)", loss="square")

@@ -75,7 +75,7 @@ def test_a_broken_path_decides_nothing(run, monkeypatch):
 
 def test_a_broken_descent_is_refuted(monkeypatch):
     """Steps 1 % longer than they are said to be must not pass P20."""
-    from flowlab.discrete.rules import rules
+    from flowlab.discrete.descent.rules import rules
 
     monkeypatch.setattr(rules["gradient"], "update", lambda self, u, g, step: u + 1.01 * step * g)
     # A network of its own: what other tests compiled would be used again.

@@ -13,7 +13,7 @@ from derivations.notebook import Derivation
 from flowlab.claims import claims, load_library
 from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
-from flowlab.discrete.symmetries import Symmetries
+from flowlab.discrete.critical.symmetries import Symmetries
 from flowlab.dynamics.kinks import bernstein
 from flowlab.dynamics.steppers.solver_self_test import SelfTestFailed, self_test
 from flowlab.language.trajectory import Outcome, Trajectory

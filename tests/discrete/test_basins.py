@@ -5,10 +5,10 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError
-from flowlab.discrete import polish as polishing
-from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.critical import critical_points
-from flowlab.discrete.trust import minimize
+from flowlab.discrete.critical import lagrange_newton as polishing
+from flowlab.discrete.critical.constrained_problem import Constrained
+from flowlab.discrete.critical.critical_points import critical_points
+from flowlab.discrete.critical.trust_region import minimize
 
 
 def labelled(n, d, seed):

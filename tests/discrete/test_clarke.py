@@ -6,8 +6,8 @@ from scipy.optimize import nnls
 
 import flowlab as fl
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, RunFailed
-from flowlab.discrete.clarke import nearest
-from flowlab.discrete.svm import hard_margin
+from flowlab.discrete.margin.clarke_residual import nearest
+from flowlab.discrete.margin.svm import hard_margin
 from tests.discrete.cone_program import bounded_residual, counter_example
 
 NETS = {0.0: "W2 @ relu(W1 @ x)", 0.2: "W2 @ leaky_relu(W1 @ x, 0.2)", -1.0: "W2 @ abs(W1 @ x)"}

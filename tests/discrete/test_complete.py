@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.discrete import euler
-from flowlab.discrete.catalogue import Catalogue
-from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.critical import CriticalPoints, critical_points
-from flowlab.discrete.polish import polish
+from flowlab.discrete.critical import euler_characteristic
+from flowlab.discrete.critical.constrained_problem import Constrained
+from flowlab.discrete.critical.critical_points import CriticalPoints, critical_points
+from flowlab.discrete.critical.lagrange_newton import polish
+from flowlab.discrete.critical.point_catalogue import Catalogue
 
 RNG = np.random.default_rng(2)
 DATA = fl.Data(RNG.normal(size=(8, 3)), np.where(np.arange(8) % 2, 1.0, -1.0))
@@ -67,17 +67,17 @@ def test_a_point_that_is_missing_shows(products):
 )  # fmt: skip
 def test_images_of_a_point_without_symmetry_are_as_many_as_the_group(text, widths, count):
     con = con_of(text, dict.fromkeys(fl.Network(text).weights, 1.0), widths)
-    assert euler.of_images(con, con.symmetries, con.random(np.random.default_rng(0))) == count
+    assert euler_characteristic.of_images(con, con.symmetries, con.random(np.random.default_rng(0))) == count
 
 
 def test_a_point_that_symmetries_fix_has_fewer_images():
     con = con_of("(W1 @ x) * (W2 @ x)", 1.0)
     one = np.array([[0.6, 0.8, 0.0]])
-    assert euler.of_images(con, con.symmetries, con.row({"W1": one, "W2": one})) == 2
+    assert euler_characteristic.of_images(con, con.symmetries, con.row({"W1": one, "W2": one})) == 2
     # At unequal norms the factors are not exchanged.
     other = con_of("(W1 @ x) * (W2 @ x)", {"W1": 2.0, "W2": 1.0})
-    assert euler.of_images(other, other.symmetries, other.row({"W1": one, "W2": one})) == 2
-    assert euler.of_images(other, other.symmetries, other.random(np.random.default_rng(0))) == 2
+    assert euler_characteristic.of_images(other, other.symmetries, other.row({"W1": one, "W2": one})) == 2
+    assert euler_characteristic.of_images(other, other.symmetries, other.random(np.random.default_rng(0))) == 2
 
 
 @pytest.mark.parametrize(("h", "rank", "characteristic"), [(1, 1, 2), (2, 1, 0), (3, 1, 2), (3, 2, 0), (4, 1, 0), (5, 1, 2)])
@@ -86,13 +86,13 @@ def test_orbits_of_rotations_have_the_characteristic_of_frames(h, rank, characte
     con, rng = con_of("W2 @ W1 @ x", {"W1": 1.0, "W2": 1.0}, {"W1": h}), np.random.default_rng(h)
     frame = np.linalg.qr(rng.normal(size=(h, h)))[0][:, :rank]
     theta = con.row({"W1": frame @ rng.normal(size=(rank, 3)), "W2": rng.normal(size=(1, rank)) @ frame.T})
-    assert euler.of_images(con, con.symmetries, theta) == characteristic
+    assert euler_characteristic.of_images(con, con.symmetries, theta) == characteristic
 
 
 def test_products_of_spheres():
-    assert euler.of_spheres(con_of("W1 @ x", 1.0).spheres) == 2
-    assert euler.of_spheres(con_of("(W1 @ x) * (W2 @ x)", 1.0).spheres) == 4
-    assert euler.of_spheres(con_of("W2 @ W1 @ x", 1.0, {"W1": 2}).spheres) == 0
+    assert euler_characteristic.of_spheres(con_of("W1 @ x", 1.0).spheres) == 2
+    assert euler_characteristic.of_spheres(con_of("(W1 @ x) * (W2 @ x)", 1.0).spheres) == 4
+    assert euler_characteristic.of_spheres(con_of("W2 @ W1 @ x", 1.0, {"W1": 2}).spheres) == 0
 
 
 def twelve():

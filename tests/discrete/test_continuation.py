@@ -8,8 +8,8 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.discrete.continuation import _continue
-from flowlab.discrete.families import Penalties
+from flowlab.discrete.continuation.parameter_families import Penalties
+from flowlab.discrete.continuation.paths import _continue
 
 ONE = fl.Data(np.array([[1.0]]), np.array([1.0]), kind="targets")
 SCALAR = fl.Problem("W2 @ W1 @ x", loss="square")

@@ -6,12 +6,12 @@ from scipy.optimize import minimize_scalar
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError, NotHomogeneous, RunFailed, ShapeMismatch
-from flowlab.discrete import spectrum, spheres, symmetries
-from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.critical import critical_points
-from flowlab.discrete.polish import polish
-from flowlab.discrete.spectrum import lowest
-from flowlab.discrete.trust import METHODS, minimize, root
+from flowlab.discrete.critical import spectrum, sphere_product, symmetries
+from flowlab.discrete.critical.constrained_problem import Constrained
+from flowlab.discrete.critical.critical_points import critical_points
+from flowlab.discrete.critical.lagrange_newton import polish
+from flowlab.discrete.critical.spectrum import lowest
+from flowlab.discrete.critical.trust_region import METHODS, minimize, root
 
 
 def labelled(n, d, seed):
@@ -292,8 +292,8 @@ def test_compiled_spheres_are_the_spheres(per):
     norm = {"network": 4.0} if per == "network" else {"W1": 2.0, "W2": 3.0}
     con = Constrained(fl.Problem("W2 @ tanh(W1 @ x)", "logistic", per=per), labelled(6, 3, 5), norm=norm, widths={"W1": 4})
     layout, theta, v = con.spheres.layout, con.random(np.random.default_rng(1)), np.random.default_rng(2).normal(size=len(con.spheres.owner))
-    assert np.asarray(spheres.tangent(layout, per, theta, v)) == pytest.approx(con.spheres.tangent(theta, v), abs=1e-14)
-    assert np.asarray(spheres.project(layout, per, v)) == pytest.approx(con.spheres.project(v), abs=1e-14)
+    assert np.asarray(sphere_product.tangent(layout, per, theta, v)) == pytest.approx(con.spheres.tangent(theta, v), abs=1e-14)
+    assert np.asarray(sphere_product.project(layout, per, v)) == pytest.approx(con.spheres.project(v), abs=1e-14)
     end, _ = minimize(con, theta, method="lbfgs")
     assert con.residual(end) <= 1e-12
 

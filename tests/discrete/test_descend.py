@@ -15,7 +15,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 
-module = import_module("flowlab.discrete.descend")
+module = import_module("flowlab.discrete.descent.descend")
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.discrete import empty
-from flowlab.discrete import point as described
-from flowlab.discrete.critical import critical_points
-from flowlab.discrete.polish import polish
+from flowlab.discrete.critical import critical_point as described
+from flowlab.discrete.critical import zero_units
+from flowlab.discrete.critical.critical_points import critical_points
+from flowlab.discrete.critical.lagrange_newton import polish
 
 
 def labelled(n, d, seed):
@@ -27,7 +27,7 @@ def alone(text, data, widths, norm):
 
 def grown(points):
     con = points.constrained
-    return empty.growth(con, points.symmetries, polish(con, con.row(points[0].state), 1e-9))
+    return zero_units.growth(con, points.symmetries, polish(con, con.row(points[0].state), 1e-9))
 
 
 def tried(points, count, eps=1e-4, seed=0):
@@ -70,7 +70,7 @@ def test_a_unit_that_grows_from_few_directions_is_seen(monkeypatch):
     assert (points[0].index, points[0].repelling, points[0].attracting) == (0, 0, False)
     assert grown(points).largest == pytest.approx(1.0158447076, abs=1e-9)
     # Control: nobody looks.
-    monkeypatch.setattr(described, "growth", lambda *_: empty.Growth(0.0, True, grown(points).pairs))
+    monkeypatch.setattr(described, "growth", lambda *_: zero_units.Growth(0.0, True, grown(points).pairs))
     assert alone("W2 @ relu(W1 @ x)", labelled(8, 3, 1007), {"W1": 2}, 5.0)[0].attracting
 
 
@@ -93,17 +93,17 @@ def test_corners_by_rays_are_those_by_listing(monkeypatch, seed):
     rng = np.random.default_rng(seed)
     d = 2 + seed % 3
     J, w, v = rng.normal(size=(11, d)), rng.normal(size=11), rng.normal(size=d)
-    listed = empty._farthest(J, w, v, rng)[0]
-    monkeypatch.setattr(empty, "_ALL", 0)
-    assert empty._farthest(J, w, v, rng)[::2] == (pytest.approx(listed, rel=1e-12), True)
+    listed = zero_units._farthest(J, w, v, rng)[0]
+    monkeypatch.setattr(zero_units, "_ALL", 0)
+    assert zero_units._farthest(J, w, v, rng)[::2] == (pytest.approx(listed, rel=1e-12), True)
     ways = rng.normal(size=(20_000, d))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     seen = (ways @ v + np.maximum(ways @ J.T, 0.0) @ w).max()
     assert seen <= listed * (1.0 + 1e-12)
     assert seen >= 0.95 * listed
     # Drawn directions may miss, and say so.
-    monkeypatch.setattr(empty, "_CORNERS", 0)
-    drawn = empty._farthest(J, w, v, rng)
+    monkeypatch.setattr(zero_units, "_CORNERS", 0)
+    drawn = zero_units._farthest(J, w, v, rng)
     assert not drawn[2]
     assert drawn[0] <= listed * (1.0 + 1e-12)
 

@@ -9,7 +9,7 @@ jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
-from flowlab.discrete.limit import limit
+from flowlab.discrete.margin.directional_limit import limit
 from flowlab.language.trajectory import Trajectory
 
 JOINT = 0.0191320989

@@ -7,7 +7,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError, NotHomogeneous, NotSeparable, RunFailed
-from flowlab.discrete.svm import hard_margin
+from flowlab.discrete.margin.svm import hard_margin
 
 TWO = fl.Data(np.array([[1.0, 0.25], [-1.0, 0.25]]), np.ones(2), kind="binary")
 

@@ -9,8 +9,8 @@ jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, RunFailed, UnknownName
 from flowlab.discrete import descend
-from flowlab.discrete.one_step import one_step
-from flowlab.discrete.sharpness import Curvature, edge, sharpness
+from flowlab.discrete.descent.one_step import one_step
+from flowlab.discrete.descent.sharpness import Curvature, edge, sharpness
 from flowlab.language.data import Data
 from flowlab.language.datasets import load
 from flowlab.language.problem import Problem

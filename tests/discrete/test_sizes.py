@@ -5,7 +5,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core import memory
-from flowlab.discrete.kkt import affordable
+from flowlab.discrete.margin.kkt import affordable
 
 NET, SMOOTH = "W2 @ relu(W1 @ x)", "W2 @ W1 @ x"
 DATA = fl.Data(np.random.default_rng(0).normal(size=(20, 4)), np.array([1.0, -1.0] * 10))
@@ -82,8 +82,8 @@ def test_gradients_of_linear_networks_need_no_square_of_their_weights(monkeypatc
 
 def test_degree_one_is_not_linear():
     """q = θ·∂q holds for both; only one has the same ∂q everywhere."""
-    from flowlab.discrete.constraints import System
-    from flowlab.discrete.max_margin import _features
+    from flowlab.discrete.margin.margin_constraints import System
+    from flowlab.discrete.margin.max_margin import _features
 
     data = fl.Data(np.random.default_rng(0).normal(size=(4, 3)), np.array([1.0, -1.0, 1.0, -1.0]))
     linear, bent = (System(fl.Problem(net, "exponential"), data, {"W1": (1, 3)}) for net in ("W1 @ x", "abs(W1 @ x)"))

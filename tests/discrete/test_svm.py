@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 
 import flowlab as fl
 from flowlab.core.errors import NotSeparable
-from flowlab.discrete.rational import solve, vanishing_combination
-from flowlab.discrete.svm import Certificate, certify_separable, hard_margin, residuals
+from flowlab.discrete.margin.exact_separability import solve, vanishing_combination
+from flowlab.discrete.margin.svm import Certificate, certify_separable, hard_margin, residuals
 
 
 def with_margin(n, d, margin, seed):

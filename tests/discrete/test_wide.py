@@ -5,7 +5,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import DataError, UnknownName
-from flowlab.discrete.wide import _price, arc_cosine, wide_margin
+from flowlab.discrete.margin.infinite_width import _price, arc_cosine, wide_margin
 
 
 def labelled(seed, n, d):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.critical import critical_points
+from flowlab.discrete.critical.constrained_problem import Constrained
+from flowlab.discrete.critical.critical_points import critical_points
 from flowlab.dynamics.clocks import OrdinaryTime
 
 

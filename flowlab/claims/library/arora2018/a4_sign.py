@@ -136,7 +136,7 @@ class LinearRate(Claim):
 
     @staticmethod
     def _descent(case: Case, name: str, start: np.ndarray, phi: np.ndarray, step: float, count: int) -> np.ndarray:
-        from flowlab.discrete.descend import descend
+        from flowlab.discrete.descent.descend import descend
         from flowlab.language.problem import Problem
         from flowlab.language.state import State
 

@@ -107,7 +107,7 @@ class PredictorIsTheMachine(OnLateFlows):
     counter_example = "least squares: the direction of another rule, which the square loss would take"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.discrete.svm import hard_margin
+        from flowlab.discrete.margin.svm import hard_margin
 
         data, path = flow(case, "three layers")
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]

@@ -47,7 +47,7 @@ class NotSeparable(Claim):
         from scipy.optimize import minimize
 
         from flowlab.core.errors import NotSeparable as CannotBeSeparated
-        from flowlab.discrete.svm import hard_margin
+        from flowlab.discrete.margin.svm import hard_margin
 
         stuck, free = mixed(case.seed)
         path = case.once("ji mixed", lambda: _flow(stuck, free, case.seed))

@@ -39,7 +39,7 @@ class OnLateFlows(Claim):
     nets: ClassVar[tuple[str, ...]] = ("smooth", "deep")
 
     def hypotheses(self, case: Case) -> str | None:
-        from flowlab.discrete.svm import certify_separable
+        from flowlab.discrete.margin.svm import certify_separable
 
         p, texts = case.problem, [NETS[name][0] for name in self.nets]
         if p is not None and p.network.text not in texts:
@@ -61,7 +61,7 @@ class OnHomogeneousFlows(Claim):
 
     def hypotheses(self, case: Case) -> str | None:
         from flowlab.claims.hypotheses import exponential_tail, homogeneous, labels_fit, plain_flow, subject
-        from flowlab.discrete.svm import certify_separable
+        from flowlab.discrete.margin.svm import certify_separable
 
         p = subject(case)
         if p is not None:

@@ -27,7 +27,7 @@ class Rates(OnHomogeneousFlows):
     counter_example = "exponent 2/K: the growth of a net of half the degree"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.discrete.svm import hard_margin
+        from flowlab.discrete.margin.svm import hard_margin
         from flowlab.late.asymptotics import asymptotics
 
         found = []

@@ -14,7 +14,7 @@ from flowlab.claims.verdict import Measurement
 
 def best(case: Case, which: str) -> Any:
     """The KKT point beside the end of a flow."""
-    from flowlab.discrete.max_margin import max_margin
+    from flowlab.discrete.margin.max_margin import max_margin
 
     data, path = flow(case, which)
     return case.once(f"lyu best {which}", lambda: max_margin(path.problem, data, near=path.last))
@@ -43,7 +43,7 @@ class LimitsAreKKT(OnLateFlows):
     decisive = "the exponents of epsilon, -1/2 for two layers and -1/3 for three"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.discrete.max_margin import lyu_li
+        from flowlab.discrete.margin.max_margin import lyu_li
         from flowlab.language.state import State
 
         found = []
@@ -70,7 +70,7 @@ class LimitsAreKKT(OnLateFlows):
 
 def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
     """Exponents in log t of ε by NNLS and of δ of multipliers as the softmax gives them, each with a bar."""
-    from flowlab.discrete.max_margin import lyu_li
+    from flowlab.discrete.margin.max_margin import lyu_li
 
     log_t, K = path.dataset["log_t"].values, float(path.problem.network.symmetry.joint_degree)
     rows = [int(np.argmin(np.abs(np.log(np.maximum(log_t, 1.0)) - np.log(h)))) for h in (1e4, 1e5, 1e6)]
@@ -154,7 +154,7 @@ class TangentMachine(OnLateFlows):
         from jax.flatten_util import ravel_pytree
 
         from flowlab.core.errors import NotSeparable
-        from flowlab.discrete.svm import hard_margin
+        from flowlab.discrete.margin.svm import hard_margin
 
         data, path = flow(case, which)
         flat, unravel = ravel_pytree({k: jnp.asarray(v) for k, v in best(case, which).weights.items()})

@@ -51,7 +51,7 @@ class TranslationUnderDecay(Claim):
     @staticmethod
     def _runs(case: Case, decay: float, until: float) -> tuple[Any, Any, Any]:
         from flowlab.claims.sample_problems import integrated
-        from flowlab.discrete.descend import descend
+        from flowlab.discrete.descent.descend import descend
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem

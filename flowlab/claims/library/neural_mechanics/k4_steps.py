@@ -56,7 +56,7 @@ class ExactStep(Claim):
 
     @staticmethod
     def _step(seed: int, step: float, decay: float) -> dict[str, dict[str, float]]:
-        from flowlab.discrete.one_step import one_step
+        from flowlab.discrete.descent.one_step import one_step
 
         problem, data, start = normalised(seed)
         found = one_step(problem, start, data, step, decay={"V_W1": decay}).dataset

@@ -50,7 +50,7 @@ class RuleOrders(Claim):
         import jax.numpy as jnp
         import numpy as np
 
-        from flowlab.discrete.rules import rules
+        from flowlab.discrete.descent.rules import rules
 
         rng = np.random.default_rng(case.seed)
         matrix = rng.normal(size=(8, 8))

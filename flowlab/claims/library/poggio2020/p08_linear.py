@@ -27,7 +27,7 @@ def only_block(path: Any) -> str:
 
 def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al. (2018): x_n w~ = -log α_n on the support, in its span."""
-    from flowlab.discrete.svm import hard_margin
+    from flowlab.discrete.margin.svm import hard_margin
 
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     found = hard_margin(z, np.ones(len(z)))

@@ -25,7 +25,7 @@ _SETTLED = 40.0
 
 def one_layer(case: Case, nets: tuple[str, ...] = ()) -> str | None:
     """Why statements about gradient flow of a linear layer, or of these linear nets, under exponential loss on separable data do not apply, or None."""
-    from flowlab.discrete.svm import certify_separable
+    from flowlab.discrete.margin.svm import certify_separable
 
     p = subject(case)
     if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
@@ -232,7 +232,7 @@ def _far(data: Any, v: np.ndarray, onto: np.ndarray, seed: int) -> float:
 
 def _descent(case: Case, data: Any, onto: np.ndarray, v: np.ndarray) -> float:
     """ρ|v - v*| at the end of descent with steps η/L."""
-    from flowlab.discrete.descend import descend
+    from flowlab.discrete.descent.descend import descend
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 

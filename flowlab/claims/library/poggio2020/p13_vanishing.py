@@ -109,7 +109,7 @@ def _drawn(seed: int) -> Any:
 
 def _curve(data: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
     """V_R at `NORMS` from the continuation in R."""
-    from flowlab.discrete.continuation import norm_path
+    from flowlab.discrete.continuation.paths import norm_path
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
 

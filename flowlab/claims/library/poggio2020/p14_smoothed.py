@@ -132,7 +132,7 @@ def _by_hand(path: Any, act: Any) -> np.ndarray:
 
 def _long_steps(case: Case) -> float:
     """The largest fall along descents with steps of some size over the loss, from where the first flow has L < 1."""
-    from flowlab.discrete.descend import descend
+    from flowlab.discrete.descent.descend import descend
     from flowlab.language.problem import Problem
 
     def make() -> float:

@@ -15,7 +15,7 @@ LINEAR, RELU = "W2 @ W1 @ x", "W2 @ relu(W1 @ x)"
 
 
 def _points(case: Case, net: str, data: Any, name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM) -> Any:
-    from flowlab.discrete.critical import critical_points
+    from flowlab.discrete.critical.critical_points import critical_points
     from flowlab.language.problem import Problem
 
     told = f"critical points of {net} {widths} on {name}"

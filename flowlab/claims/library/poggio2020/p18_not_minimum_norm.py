@@ -154,14 +154,14 @@ class NotMinimumNorm(Claim):
 
 
 def _best() -> float:
-    from flowlab.discrete.max_margin import max_margin
+    from flowlab.discrete.margin.max_margin import max_margin
 
     return max_margin(NET, samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
 
 
 def _kkt() -> float:
     """The joint margin of the KKT point (0, 1), 1: nearest to a start on it, with the second unit all but gone."""
-    from flowlab.discrete.max_margin import max_margin
+    from flowlab.discrete.margin.max_margin import max_margin
     from flowlab.language.state import State
 
     near = State.from_weights({"W1": 30 * np.array([[0.0, 1.0], [0.0, -1e-9]]), "W2": 30 * np.array([[1.0, 1e-9]])})

@@ -104,7 +104,7 @@ def _start(seed: int) -> np.ndarray:
 
 
 def _descend(data: Any, first: np.ndarray, step: float, count: int, every: int) -> Any:
-    from flowlab.discrete.descend import descend
+    from flowlab.discrete.descent.descend import descend
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
 

@@ -63,7 +63,7 @@ class NoiseShrinksTheStart(Claim):
 
     @staticmethod
     def _walk(case: Case, data: Any, batch: int) -> Any:
-        from flowlab.discrete.descend import descend
+        from flowlab.discrete.descent.descend import descend
         from flowlab.language.problem import Problem
         from flowlab.language.state import State
 

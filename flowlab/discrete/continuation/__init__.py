@@ -1,0 +1,1 @@
+"""Curves of critical points as a norm or a penalty changes."""

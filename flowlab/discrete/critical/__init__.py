@@ -1,0 +1,1 @@
+"""Critical points of the constrained problem, and how stable they are."""

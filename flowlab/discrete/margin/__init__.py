@@ -1,0 +1,1 @@
+"""Largest margins, KKT points and the limit of a direction."""
