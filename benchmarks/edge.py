@@ -12,8 +12,8 @@ jax.config.update("jax_enable_x64", True)
 import numpy as np
 
 import flowlab as fl
-from flowlab.app.models import models
 from flowlab.discrete.descent.sharpness import Curvature
+from flowlab.studies.descent_models import models
 
 CASES = [
     # data, every which sample, width, time before, step in units of 2/sharpness there, steps

@@ -30,7 +30,7 @@ def _float64() -> None:
     """A process of our own: float64, and compiled programs kept for the next one."""
     import jax
 
-    from flowlab.app.compiled import keep_compiled
+    from flowlab.app.compile_cache import keep_compiled
 
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
@@ -281,7 +281,7 @@ def figure(
     load_library()
     picture = figures[name]
     _float64()
-    from flowlab.app.stored import results
+    from flowlab.studies.storage import results
 
     _print(f"written to {draw(name, *results(source or [Path()], of=picture.of)).save(out)}")
 

@@ -16,7 +16,7 @@ if "FLOWLAB_CACHE" not in os.environ:
 
 import jax
 
-from flowlab.app.compiled import keep_compiled
+from flowlab.app.compile_cache import keep_compiled
 
 jax.config.update("jax_enable_x64", True)
 keep_compiled()

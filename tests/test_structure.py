@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "dynamics": {"core", "language", "lowering"},
     "late": {"core", "language"},
     "discrete": {"core", "language"},
-    "claims": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete"},
+    "studies": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete"},
+    "claims": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies"},
     "figures": {"core", "language", "claims"},
-    "app": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "claims", "figures"},
+    "app": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies", "claims", "figures"},
 }
 NEVER = {"language": {"diffrax"}, "dynamics": {"sympy"}, "figures": {"diffrax", "optimistix"}, "discrete": {"diffrax", "sympy"}}
 """Libraries a room must not use."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from flowlab.app.run import beside_its_specification, read_as, ready
 from flowlab.app.spec import read_spec
-from flowlab.app.stored import points_record, save
 from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.hashing import sealed, unsealed
@@ -18,6 +17,7 @@ from flowlab.discrete.critical.flow_limits import approach, flow_limits
 from flowlab.figures import draw
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.vector_field import lower
+from flowlab.studies.storage import points_record, save
 from flowlab.symbolic.derive import derive
 
 Progress = Callable[[int, int], None]

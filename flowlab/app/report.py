@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.app import page as html
-from flowlab.app.page import Markup
+from flowlab.app import html as html
+from flowlab.app.html import Markup
 from flowlab.claims.claim import claims
 from flowlab.claims.verdict import RUNGS, Verdict
 

@@ -154,7 +154,7 @@ def _begin(files: tuple[str, ...], seed: int) -> None:
     """What a process does first: float64, the library, the user's files."""
     import jax
 
-    from flowlab.app.compiled import keep_compiled
+    from flowlab.app.compile_cache import keep_compiled
 
     jax.config.update("jax_enable_x64", True)
     keep_compiled()

@@ -8,11 +8,11 @@ from scipy.integrate import solve_ivp
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.app.central import _flat, _square, central_flow, complementary
-from flowlab.app.models import MODELS, _averaged, descent_rows, models
-from flowlab.app.orders import _order, fitted_order, step_order
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.sharpness import Curvature
+from flowlab.studies.central_flow import _flat, _square, central_flow, complementary
+from flowlab.studies.descent_models import MODELS, _averaged, descent_rows, models
+from flowlab.studies.step_order import _order, fitted_order, step_order
 
 EDGE = 4.2
 SCALAR = fl.Problem("a @ (W @ x)", loss="square")

@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 
 import flowlab as fl
-from flowlab.app import page
+from flowlab.app import html
 from flowlab.app.spec import read_spec
 from flowlab.cli import main
 from flowlab.core.errors import LONGEST, FlowlabError, sentence
@@ -113,20 +113,20 @@ ATTACKS = [
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
 def test_text_of_users_stays_text(attack):
-    shown = page.page(attack, page.Markup().join([
-        page.math(attack), page.prose(f"a ${attack}$ `{attack}` {attack}"), page.tex(rf"\[{attack}\]"), page.table([attack], [[attack]], attack),
-        page.unfolding(attack, attack, attack), page.answer(attack, attack),
+    shown = html.page(attack, html.Markup().join([
+        html.math(attack), html.prose(f"a ${attack}$ `{attack}` {attack}"), html.tex(rf"\[{attack}\]"), html.table([attack], [[attack]], attack),
+        html.unfolding(attack, attack, attack), html.answer(attack, attack),
     ]))  # fmt: skip
     outside = shown.split("</style>")[1]
     for tag in ("<script", "<img", "href=\"java", " style=", " onmouseover=\"", " onerror=\""):
         assert tag not in outside, tag
     # The same page, with one piece wrongly taken for markup, is caught.
-    assert "<script" in page.page("", page.Markup("<script>alert(9)</script>"))
+    assert "<script" in html.page("", html.Markup("<script>alert(9)</script>"))
 
 
 def test_a_page_allows_nothing_to_run(tmp_path):
-    assert "default-src 'none'" in page.page("t", "b").replace("&#39;", "'")
-    assert "script-src" not in page.page("t", "b")
+    assert "default-src 'none'" in html.page("t", "b").replace("&#39;", "'")
+    assert "script-src" not in html.page("t", "b")
 
 
 def test_settings_of_matplotlib_do_not_change_a_figure(tmp_path):

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import flowlab as fl
-from flowlab.app import page
+from flowlab.app import html
 from flowlab.app.report import pack_report
 from flowlab.app.verify import Selection, packs, refutations, summary
 from flowlab.claims import claims, load_library
@@ -78,7 +78,7 @@ def test_a_broken_page_is_noticed():
 @pytest.mark.parametrize("depth", ["structural", "matrix"])
 @pytest.mark.parametrize("net", ["W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x)) + W4 @ x", "a @ relu(W @ x + b)**2"])
 def test_every_printed_equation_is_shown_as_a_formula(net, depth):
-    text = page.tex(fl.derive(fl.Problem(net)).latex(depth))
+    text = html.tex(fl.derive(fl.Problem(net)).latex(depth))
     whole(f"<div>{text}</div>")
     outside = re.sub(r"<math.*?</math>|<code>.*?</code>", "", text, flags=re.DOTALL)
     assert "$" not in outside
@@ -90,14 +90,14 @@ def test_every_printed_equation_is_shown_as_a_formula(net, depth):
 
 @pytest.mark.parametrize("name", [name for ids in packs().values() for name in ids])
 def test_every_statement_is_shown_as_a_formula(name):
-    made = page.math(claims[name].latex, display=True)
+    made = html.math(claims[name].latex, display=True)
     assert made.startswith("<math ")
     assert not re.search(r"<m[ion]>(\\|&(?![#a-z]))", made)
 
 
 def test_formulas_that_cannot_be_read_are_shown_as_they_stand():
-    assert page.math(r"\frac") == r"<code>\frac</code>"
-    assert page.prose("a $x$ and `b_c` & d") .endswith("and <code>b_c</code> &amp; d")
+    assert html.math(r"\frac") == r"<code>\frac</code>"
+    assert html.prose("a $x$ and `b_c` & d") .endswith("and <code>b_c</code> &amp; d")
 
 
 def test_the_table_of_usual_statements(monkeypatch):
@@ -136,7 +136,7 @@ def browser(tmp_path):
 def test_in_a_browser(browser, tmp_path):
     from selenium.webdriver.common.keys import Keys
 
-    body = page.tex(fl.derive(fl.Problem("W2 @ relu(W1 @ x)")).latex("structural"))
+    body = html.tex(fl.derive(fl.Problem("W2 @ relu(W1 @ x)")).latex("structural"))
     file = tmp_path / "report.html"
     file.write_text(report(told(), told()).replace("</main>", f"{body}</main>"), encoding="utf-8")
     browser.get(file.as_uri())

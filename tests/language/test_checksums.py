@@ -18,10 +18,10 @@ import xarray as xr
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.app import stored
 from flowlab.core import memory
 from flowlab.language import netcdf
 from flowlab.language.state import State
+from flowlab.studies import storage
 
 PROBLEM = fl.Problem("W2 @ relu(W1 @ x)", decay={"W1": 0.1})
 
@@ -71,7 +71,7 @@ def damage_does(make: Any, folder: Path, count: int, seed: int) -> dict[str, int
         with warnings.catch_warnings(record=True):
             warnings.simplefilter("always")
             try:
-                back = stored.load(file)
+                back = storage.load(file)
                 found["same" if netcdf.contents(back.dataset) == wanted else "different"] += 1
             except fl.FlowlabError as error:
                 found["refused"] += 1
@@ -178,7 +178,7 @@ def test_a_damaged_zarr_store_is_refused_before_it_is_decoded(tmp_path, capfd):
     pytest.importorskip("zarr")
     store = _path().save(tmp_path / "a.zarr")
     assert fl.Trajectory.load(store).dataset.equals(_path().dataset)
-    assert [r.kind for r in stored.results(store)] == ["flow"]
+    assert [r.kind for r in storage.results(store)] == ["flow"]
     rng = np.random.default_rng(0)
     for file in sorted(p for p in store.rglob("*") if p.is_file()):
         raw = file.read_bytes()

@@ -4,7 +4,7 @@ For a step η, in the time t = η k:
 
     flow       dw/dt = -∇L                     gradient flow; descent leaves it by O(η)
     modified   dw/dt = -∇(L + (η/4) ‖∇L‖²)     the flow of backward error analysis; descent leaves it by O(η²)
-    central    the time-averaged descent at the edge of stability; the gradient flow while the sharpness is below 2/η (`flowlab.app.central`)
+    central    the time-averaged descent at the edge of stability; the gradient flow while the sharpness is below 2/η (`flowlab.studies.central_flow`)
     discrete   w⁺ = w - η ∇L                   `descend` itself
 
 (D. G. T. Barrett, B. Dherin, "Implicit gradient regularization", ICLR 2021; J. Cohen et al., "Understanding optimization in deep learning with
@@ -26,7 +26,6 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.app.central import central_flow
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
@@ -36,6 +35,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory
+from flowlab.studies.central_flow import central_flow
 
 MODELS = ("flow", "modified", "central", "discrete")
 CORRECTION = 0.25

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from flowlab.app.models import CORRECTION, RTOL, begin, descent_rows, flow_rows
 from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.descend import descend
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.studies.descent_models import CORRECTION, RTOL, begin, descent_rows, flow_rows
 
 _KEPT = 1e3
 

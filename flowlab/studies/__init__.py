@@ -1,0 +1,1 @@
+"""Results that join the flow and the discrete witness."""
