@@ -34,7 +34,7 @@ _VANISHED = 1e-13
 _UNDERFLOW = float(np.sqrt(np.finfo(float).tiny))
 """Size up to which a number may be what is left of a product that underflows."""
 _NUDGE = 1e-8
-"""Relative change of operands that shows how large the terms of a rate are: far above roundings, far below the distance to a kink."""
+"""Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings, far below the distance to a kink."""
 _CONDITION = 1e4
 """Of a rate that tests its equation; at a larger one its own roundings pass the bound."""
 _NOISE = 10.0
