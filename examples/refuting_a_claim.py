@@ -1,9 +1,10 @@
-"""What the three answers look like: a path that holds, the same path tampered with, and a claim that does not apply.
+"""What the three answers look like: a claim that a path supports, one that it refutes, and two that nothing decides.
 
 python examples/refuting_a_claim.py
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 
@@ -14,8 +15,15 @@ import numpy as np
 import flowlab as fl
 
 
+@fl.claim("example.frozen", statement="Gradient flow keeps the norms of the blocks.", source="nobody: it is false")
+def frozen(case: Any) -> fl.Quantity:
+    """The largest change of a norm along the flow, relative."""
+    rho = case.path.dataset["rho"].values
+    return fl.Quantity("change of a norm", float(np.abs(rho / rho[0] - 1.0).max()), 0.0, 1e-3, relation="<=")
+
+
 def main(small: bool = False) -> list[fl.Verdict]:
-    """An honest path, the same path with one norm tampered with, and a check that does not apply; returns the verdicts."""
+    """P4 on an honest path, a false statement on it, the path with one norm tampered with, and a network P1 is not about; returns the verdicts."""
     data = fl.load("iris:setosa", standardize=True)
     problem = fl.Problem("a @ relu(W @ x)**2")
     start = fl.initial_state(problem.network, data, widths={"W": 4}, seed=0, scale=0.5)
@@ -24,7 +32,8 @@ def main(small: bool = False) -> list[fl.Verdict]:
     broken = path.dataset.copy(deep=True)
     broken["rho"][:, 0] = broken["rho"][:, 0] * np.linspace(1.0, 1.001, broken.sizes["step"])
     biased = fl.Problem("W2 @ relu(W1 @ x + b)")
-    verdicts = [*fl.check(["P4"], path), *fl.check(["P4"], dataclasses.replace(path, dataset=broken)), *fl.check(["P1"], biased)]
+    altered = dataclasses.replace(path, dataset=broken)
+    verdicts = [*fl.check(["P4", "example.frozen"], path), *fl.check(["P4"], altered), *fl.check(["P1"], biased)]
     for verdict in verdicts:
         print(verdict)
     return verdicts

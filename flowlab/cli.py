@@ -12,16 +12,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.errors import FlowlabError, LanguageError, sentence
 from flowlab.core.seeds import checked_seed
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.",
 )
 _state = {"debug": False}
+# The package click, or typer's own copy of it, by its version.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
-DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT = 0, 1, 2, 3, 70
+DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 
 def _float64() -> None:
@@ -351,6 +353,12 @@ def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KIND
         Console().print(table)
 
 
+def _usage(error: Any) -> str:
+    """What is wrong with the words of a command, as one sentence."""
+    told = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", "; did you")
+    return sentence(told if told.endswith("?") else f"{told}; see `{error.ctx.command_path if error.ctx else 'flowlab'} --help`.")
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point: errors are one sentence on stderr and an exit code; tracebacks only with `--debug`."""
     # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs seconds.
@@ -364,7 +372,13 @@ def main(argv: list[str] | None = None) -> None:
         # Wherever it stands: it is typed after the command that has just failed.
         words = ["--debug", *(word for word in words if word != "--debug")]
     try:
-        app(words, prog_name="flowlab")
+        code = app(words or ["--help"], prog_name="flowlab", standalone_mode=False)
+        sys.exit((code or DONE) if words else BAD_INPUT)
+    except _UsageError as error:
+        _say(_usage(error))
+        sys.exit(BAD_INPUT)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except FlowlabError as error:
         if _state["debug"]:
             traceback.print_exc()

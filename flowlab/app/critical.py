@@ -6,17 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flowlab.app.run import ready
+from flowlab.app.run import beside_its_specification, read_as, ready
 from flowlab.app.spec import read_spec
 from flowlab.app.stored import points_record, save
 from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
-from flowlab.core.hashing import sealed
+from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
 from flowlab.discrete.critical import CriticalPoints, critical_points
 from flowlab.discrete.limits import approach, flow_limits
 from flowlab.figures import draw
-from flowlab.language.load import load
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.field import lower
 from flowlab.symbolic.derive import derive
@@ -61,15 +60,16 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         OutputError: if the folder holds no run; DataError: for other data than those of the run; others as for `critical_points`.
     """
     try:
-        spec = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["spec"]["data"]
-        named, standardize, drawn = source or str(spec["source"]), spec.get("standardize", False), spec.get("seed", 0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise OutputError(f"`{folder}` holds no run ({type(error).__name__}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
+        spec = dict(unsealed((folder / "summary.json").read_text(encoding="utf-8"))["spec"]["data"])
+        named = source or str(spec["source"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"`{folder}` holds no run ({type(error).__name__}: {reason}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
     open_folder(folder)
     path = Trajectory.load(folder / "trajectory.nc")
-    if source is None and named.lower().endswith((".npz", ".csv", ".tsv")) and not Path(named).is_absolute():
+    if source is None and beside_its_specification(named):
         raise DataError(f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`.")
-    data = load(named, standardize=standardize, seed=drawn)
+    data = read_as(spec, named)
     if data.sha256() != path.provenance["data"]["sha256"]:
         raise DataError(f"`{named}` holds other samples than the run was made from; give those by `--data`.")
     ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]

@@ -18,7 +18,7 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.constrained import Constrained, objective_of
-from flowlab.discrete.critical import CriticalPoint, critical_points, described
+from flowlab.discrete.critical import CriticalPoint, critical_points, described, listable
 from flowlab.discrete.polish import Critical, polish
 from flowlab.discrete.spheres import blocks
 from flowlab.language.data import Data
@@ -105,7 +105,7 @@ def portrait(
     """
     if isinstance(grid, bool) or not isinstance(grid, int) or not 4 <= grid <= 1000:
         raise LanguageError(f"`grid={grid!r}` is no number of cells; use an integer between 4 and 1000, such as 64.")
-    con = Constrained(problem, data, norm=norm, widths=widths)
+    con = listable(problem, data, norm, widths)
     Chart(con, con.random(np.random.default_rng(0)))
     points = critical_points(problem, data, norm=norm, widths=widths, starts=starts, seed=checked_seed(seed))
     chart = Chart(con, con.row(points[0].state))

@@ -16,6 +16,7 @@ from flowlab.claims import check, claims
 from flowlab.claims import load_library as load_claims
 from flowlab.core.errors import OutputError, SpecError
 from flowlab.core.files import open_folder, writing
+from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
 from flowlab.discrete import descend
 from flowlab.discrete.rules import rules
@@ -31,6 +32,7 @@ from flowlab.language.load import load
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
+from flowlab.language.tables import SUFFIXES
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.field import lower
 from flowlab.symbolic.derive import derive
@@ -112,13 +114,23 @@ def ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, 
     network = Network(net["expression"], shapes={k: tuple(v) for k, v in net.get("shapes", {}).items()})
     problem = Problem(network, **told)
     source = spec["data"]["source"]
-    if source.endswith((".npz", ".csv")) and not Path(source).is_absolute():
+    if beside_its_specification(source):
         source = str(spec_path.parent / source)
-    data = load(source, standardize=spec["data"].get("standardize", False), seed=spec["data"].get("seed", 0))
+    data = read_as(spec["data"], source)
     problem.loss.check_labels(data)
     begin = spec.get("start", {})
     seed = begin.get("seed", 0)
     return problem, data, initial_state(network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per), seed
+
+
+def beside_its_specification(source: str) -> bool:
+    """Whether the data are a file whose path begins at the folder of the specification."""
+    return source.lower().endswith(SUFFIXES) and not Path(source).is_absolute()
+
+
+def read_as(told: dict[str, Any], source: str) -> Data:
+    """Data of a source, read as the table `[data]` of a specification says."""
+    return load(source, **{key: told[key] for key in ("standardize", "seed", "label") if key in told})
 
 
 def horizons(spec: dict[str, Any]) -> list[Condition]:
@@ -227,7 +239,7 @@ def _write(
             drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
             (made / "report.html").write_text(run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8")
             summary["wall_seconds"] = round(clock.monotonic() - began, 2)
-            (made / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+            (made / "summary.json").write_text(json.dumps(sealed(summary), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
             (out / "figures").mkdir(parents=True, exist_ok=True)
             for old in known_outputs(out):
                 old.unlink(missing_ok=True)

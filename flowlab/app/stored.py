@@ -125,7 +125,7 @@ def results(places: str | Path | Sequence[str | Path], of: str | None = None) ->
     listed = [places] if isinstance(places, str | Path) else list(places)
     found: list[Any] = []
     for place in map(Path, listed):
-        if place.is_dir():
+        if place.is_dir() and place.suffix != ".zarr":
             names = [p.name for p in place.glob("*.nc") if not p.name.startswith(".")] + ([POINTS] if (place / POINTS).is_file() else [])
             files = [place / name for name in sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))]
         else:

@@ -80,6 +80,12 @@ class Claim(ABC):
         evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in found.quantities], **found.details}
         numbers: dict[str, Any] = {"measured": found.value, "bound": found.bound, "evidence": evidence, "error": found.error, "rung": self.rung}
         because = "; ".join([found.because, *(str(q) for q in _telling(found)), *_aside(case, looked)])
+        # Rows that are not those of their run support nothing and refute nothing.
+        for name in sorted({"path", "walk"} & set(case.held)):
+            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
+            if told is not None:
+                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
+                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
         strays = [q for q in found.quantities if not q.routes_agree]
         if strays:
             q = strays[0]
@@ -91,11 +97,6 @@ class Claim(ABC):
             code = "imprecise" if found.value == found.value and found.error == found.error and found.bound == found.bound else "not a number"
             told = "the error bar reaches across the bound" if code == "imprecise" else "the measurement is not a number"
             return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
-        for name in sorted({"path", "walk"} & set(case.held)):
-            told = case.once(f"genuine {name}", lambda name=name: genuine.altered(getattr(case, name), case.data))
-            if told is not None:
-                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
-                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
         trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
         evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
         if USUAL in trials:

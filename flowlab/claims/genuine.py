@@ -23,8 +23,6 @@ FLOOR = 1e-7
 def altered(run: Any, data: Any) -> str | None:
     """Why a trajectory is not as it came from its run, or None.
 
-    It is asked where a claim would hold; what was altered may well refute one.
-
     Args:
         run: a flow or a descent.
         data: its samples, or None where they are not to be had: then rows are compared with the record alone.

@@ -1,4 +1,4 @@
-"""Memory is computed before it is asked for: what does not fit is refused with its number, not by a kill."""
+"""Memory and time are computed before they are asked for: what does not fit is refused with its number, not by a kill or a hang."""
 
 import os
 from contextlib import suppress
@@ -10,6 +10,8 @@ from flowlab.core.errors import TooLarge
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LOG10_2 = 0.30103
+_DAY = 86_400
+"""Seconds that one call may need: beyond it a call that says nothing on the way cannot be told from one that hangs."""
 
 
 def require_memory(needed: int, what: str, remedy: str = "use smaller widths or fewer samples") -> None:
@@ -30,6 +32,26 @@ def require_memory(needed: int, what: str, remedy: str = "use smaller widths or 
     have = machine_memory()
     if have is not None and needed > have:
         raise TooLarge(f"{what} needs {shown_bytes(needed)} of memory, but this machine has {shown_bytes(have)}; {remedy}.")
+
+
+def require_time(seconds: float, what: str, remedy: str = "use smaller widths or fewer samples") -> None:
+    """Ask that something ends within a day.
+
+    Args:
+        seconds: that it takes on one core of a usual machine.
+        what: what it is, as it begins the sentence.
+        remedy: what to do instead.
+
+    Raises:
+        TooLarge: with the time needed and the time there is.
+
+    Example:
+        >>> require_time(3.2e8, "a descent of 10^15 steps", "use fewer steps")
+        Traceback (most recent call last):
+        flowlab.core.errors.TooLarge: a descent of 10^15 steps needs about 89000 hours, but a call may take 24; use fewer steps.
+    """
+    if seconds > _DAY:
+        raise TooLarge(f"{what} needs about {float(f'{seconds / 3600:.2g}'):g} hours, but a call may take {_DAY // 3600}; {remedy}.")
 
 
 @cache

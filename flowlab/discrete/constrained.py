@@ -5,6 +5,7 @@ directions are its critical points: ∂L/∂V_k = λ_k V_k (Poggio, Banburski an
 logarithm of the loss has the same critical points, index and nullity, and is still a number where the loss has underflowed.
 """
 
+import math
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
@@ -31,6 +32,12 @@ Args = tuple[Any, Any, Any, Any, Any, Any]
 RESIDUAL = 1e-10
 """Ends of a search with a larger residual are not called critical points."""
 _SHARP, _RUNGS = 100.0, 60
+
+
+def weight_count(problem: Problem, data: Data, widths: Mapping[str, int] | None) -> int:
+    """How many weights a problem has, P, before any is drawn."""
+    problem.loss.check_labels(data)
+    return sum(map(math.prod, problem.network.resolve(data.d, data.outputs, widths).values()))
 
 
 class Constrained:

@@ -19,8 +19,15 @@ from flowlab.language.problem import Problem
 
 KINK = 1e-8
 """A pre-activation below this part of the largest one rests on its kink: runs that follow kinks hold them to 1e-12."""
+STEPS = 200
+"""Newton steps from one start: a path that is too early must not be searched for long."""
 _PLAIN = 26
 """Inputs between 2^-26 and 2^26 are taken as they are: products of a few of them keep far from the ends of float64."""
+
+
+def margin_count(data: Any) -> int:
+    """How many margins samples have, M: one each, or one for every wrong class."""
+    return data.n * max(data.outputs - 1, 1)
 
 
 class System:
@@ -36,7 +43,7 @@ class System:
         samples, units: sample (-1: all of them) and unit of every pair, (B,).
         low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the network it belongs to.
         bends: number B of pairs.
-        budget: Newton steps left; a path that is too early must not be searched for long.
+        budget: Newton steps left.
         found: what was worked out once about the network.
     """
 
@@ -58,7 +65,7 @@ class System:
             self.spheres = np.zeros(sum(sizes), dtype=int)
             self.kappa = np.full(sum(sizes), float(symmetry.joint_degree or 0))
         self._count(np.ones(len(self.kappa)))
-        self.budget = 200
+        self.budget = STEPS
         self.found: dict[str, Any] = {}
 
     def _count(self, theta: np.ndarray) -> None:

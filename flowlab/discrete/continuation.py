@@ -23,7 +23,7 @@ from flowlab.discrete.arclength import Crossing, Spot, at_parameter, spot
 from flowlab.discrete.branching import Departure, departures, kind, same
 from flowlab.discrete.constrained import Constrained
 from flowlab.discrete.critical import CriticalPoint
-from flowlab.discrete.families import Family, Norms, Penalties
+from flowlab.discrete.families import Family, Norms, Penalties, require_curvature
 from flowlab.discrete.tracing import on, section, trace
 from flowlab.discrete.trust import minimize
 from flowlab.language.data import Data
@@ -198,12 +198,13 @@ def norm_path(
 
     Raises:
         LanguageError: for bad input, and for activations with a kink; NotHomogeneous, DataError, ShapeMismatch: see `Constrained`;
-            RunFailed: if there is no critical point near the start.
+            RunFailed: if there is no critical point near the start; TooLarge: where second derivatives do not fit into memory.
     """
     low, high = _range("norms", norms, positive=True)
     if start is not None:
         start = start.state if isinstance(start, CriticalPoint) else start
         widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
+    require_curvature(problem, data, widths)
     con = Constrained(problem, data, norm=low, widths=widths)
     if con.bends:
         raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")

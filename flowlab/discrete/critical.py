@@ -14,7 +14,7 @@ from flowlab.core.arguments import count, expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.catalogue import Catalogue
-from flowlab.discrete.constrained import Constrained
+from flowlab.discrete.constrained import Constrained, weight_count
 from flowlab.discrete.point import NULL as NULL
 from flowlab.discrete.point import CriticalPoint, Told, pointed
 from flowlab.discrete.point import described as described
@@ -137,9 +137,7 @@ def critical_points(
     starts, seed = count("starts", starts, 0 if near else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):
         raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
-    con = Constrained(problem, data, norm=norm, widths=widths)
-    if len(con.spheres.owner) > DENSE:
-        raise LanguageError(f"{len(con.spheres.owner)} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
+    con = listable(problem, data, norm, widths)
     rng, found = np.random.default_rng(seed), Catalogue(con, con.symmetries)
     listed: Any = [near] if isinstance(near, State | Mapping) else near
     given = [con.row(start) for start in listed]
@@ -154,6 +152,14 @@ def critical_points(
     found.describe()
     more, missed, quiet = (0, 0, False) if con.bends or not starts else _rounds(found, starts, rng)
     return CriticalPoints(found, total + more, lost + missed, quiet)
+
+
+def listable(problem: Problem, data: Data, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None) -> Constrained:
+    """The constrained problem, if its weights are few enough to look for all critical points; LanguageError before any is drawn."""
+    weights = weight_count(problem, data, widths)
+    if weights > DENSE:
+        raise LanguageError(f"{weights} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
+    return Constrained(problem, data, norm=norm, widths=widths)
 
 
 def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int, int, bool]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
+from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.rules import Momentum, Rule, rules
@@ -23,6 +24,8 @@ from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectory import Outcome, Trajectory
 
 _ROWS, _BATCH = 2_000, 64
+_LEAST = 1e-7
+"""Seconds that no step of a compiled program stays below, however few the weights."""
 
 
 class _Samples(NamedTuple):
@@ -85,6 +88,7 @@ def descend(
 
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
+        TooLarge: if the stored rows do not fit into memory, or so many steps take more than a day.
     """
     require_x64("descend")
     how: Rule = rules[rule]()
@@ -94,6 +98,10 @@ def descend(
     _check(problem, start, step, count, how, loss_scaled, freeze_norm, record_every)
     beta, drawn = _variant(data, how, loss_scaled, batch, momentum, nesterov, seed)
     every = record_every or max(1, math.ceil(count / _ROWS))
+    require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
+    rows_kept, size = 1 - (-count // every), sum(int(np.size(leaf)) for leaf in jax.tree.leaves(start))
+    # A row in the list, in the stack, as norms and directions, and in the data set.
+    require_memory(4 * 8 * size * rows_kept, f"a descent that stores {rows_kept} states of {size} numbers", "use a larger `record_every`, or smaller widths")
     began = watch.monotonic()
     # The last stored row may be fewer than `every` steps after the one before.
     lengths = np.full(-(-count // every), every)

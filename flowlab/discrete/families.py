@@ -4,7 +4,6 @@ Both are zeros of the gradient of F(u, p) in u, on a product of spheres or in fl
 moves u are no unknowns: they are left out of the basis, so that what is singular is singular for a reason of the problem.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -17,7 +16,7 @@ from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
-from flowlab.discrete.constrained import RESIDUAL, Constrained
+from flowlab.discrete.constrained import RESIDUAL, Constrained, weight_count
 from flowlab.discrete.sharpness import Curvature
 from flowlab.discrete.spheres import Layout, blocks
 from flowlab.discrete.symmetries import Symmetries
@@ -114,6 +113,13 @@ class Family(ABC):
         return float(np.min(np.asarray(self.problem.margins(W, self.data, np)))) * float(np.exp(-log_R))
 
 
+def require_curvature(problem: Problem, data: Data, widths: Mapping[str, int] | None) -> None:
+    """Refuse a path whose second derivatives do not fit into memory; TooLarge before any weight is drawn."""
+    weights = weight_count(problem, data, widths)
+    # The Hessian, a basis, and their product.
+    require_memory(3 * 8 * weights**2, f"the curvature of a path in {weights} weights", "use smaller widths")
+
+
 class Norms(Family):
     """Directions, with p = log R: all norms grow in proportion."""
 
@@ -186,11 +192,9 @@ class Penalties(Family):
             raise LanguageError(f"the problem has the decay {problem.decay}, which is what the path varies; give a problem without `decay`.")
         self.problem, self.data, self.logarithmic = problem.objective_only, data, logarithmic
         self.name = "log_decay" if logarithmic else "decay"
+        require_curvature(problem, data, widths)
         like = initial_state(problem.network, data, widths=widths, seed=0)
         self.layout = tuple((name, tuple(np.shape(v))) for name, v in like.V.items())
-        weights = sum(math.prod(shape) for _, shape in self.layout)
-        # The Hessian, a basis, and their product.
-        require_memory(3 * 8 * weights**2, f"the curvature of a path in {weights} weights", "use smaller widths")
         self.symmetries = Symmetries(problem.network, self.layout, data.d)
         self.loss = Curvature(self.problem, data, like.weights())
         if self.loss.layout != self.layout:

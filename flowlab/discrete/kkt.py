@@ -6,20 +6,45 @@ which is the case of one block). Where a unit rests on the kink of its activatio
 slope lies anywhere between the two one-sided ones.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import nnls
 
+from flowlab.core.memory import require_memory, require_time
 from flowlab.discrete.cells import idle
 from flowlab.discrete.clarke import nearest
-from flowlab.discrete.constraints import System
+from flowlab.discrete.constraints import STEPS, System, margin_count
+from flowlab.language.data import Data
 
 TOLERANCE = 1e-12
 _SIGN = 1e-9
 _NEWTON, _ROUNDS = 30, 20
 _INT = np.zeros(0, dtype=int)
+_SOLVE = 8e-10
+"""Seconds per cube of unknowns of a least-squares solution with damping: 3 s at 1,500."""
+
+
+def affordable(shapes: Mapping[str, tuple[int, ...]], data: Data, starts: int) -> None:
+    """Refuse a search for KKT points that needs more memory than there is, or more than a day: a lower bound on one and a mean of the other.
+
+    Args:
+        shapes: of the weights by block.
+        data: the samples, which tell how many margins there are.
+        starts: number of starts.
+
+    Raises:
+        TooLarge: with what it needs.
+    """
+    weights, constraints = sum(map(math.prod, shapes.values())), margin_count(data)
+    units = sum(shape[0] for shape in shapes.values() if len(shape) > 1)
+    what = f"the search for KKT points with {weights} weights and {constraints} margins"
+    # Of second derivatives, tangents of all units at all margins, twice; then the equations of two points, damped ones, and their copy.
+    require_memory(8 * (2 * weights * constraints * units + 7 * weights**2), what)
+    require_time(starts * STEPS * _SOLVE * float(weights) ** 3, f"{what} from {starts} starts", "use smaller widths or fewer starts")
 
 
 @dataclass(frozen=True)

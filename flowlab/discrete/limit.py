@@ -16,7 +16,7 @@ from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFai
 from flowlab.core.precision import require_x64
 from flowlab.discrete.clarke import Stationarity, stationarity
 from flowlab.discrete.constraints import System
-from flowlab.discrete.kkt import Point, certify, curvature
+from flowlab.discrete.kkt import Point, affordable, certify, curvature
 from flowlab.discrete.search import SADDLE, candidates, uphill
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -26,6 +26,8 @@ _APART = 10.0
 """Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
 _SHRINKING = 0.12
 """A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
+_RESTS = 1e-6
+"""A smallest margin that moved by less than this part of its largest size while log t doubled is at rest."""
 _FAR, _CONCENTRATED, _SHARP = 0.3, 0.9, 1e-10
 _NONE = np.zeros(0, dtype=int)
 
@@ -184,7 +186,9 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     thetas, log_R, system = _rows(path, data)
     q = system.margins(thetas[-1])
     if not q.min() > 0:
-        raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; run longer, `until=fl.separated()` and beyond.")
+        since = _resting(path)
+        remedy = "run longer, `until=fl.separated()` and beyond" if since is None else f"that margin is at rest{since}; start from other weights"
+        raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; {remedy}.")
     units = system.beyond(log_R[-1], q - q.min())
     shares = np.exp(-units) / np.exp(-units).sum()
     weights = path.last.weights()
@@ -242,12 +246,26 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     for column, label in enumerate(stored["block"].values.tolist()):
         rho.setdefault(label.partition("[")[0], []).append((stored["rho"].values[:, column], "[" in label))
     V = {name: stored[f"V_{name}"].values for name in problem.network.weights}
-    system = System(problem, data, {name: v.shape[1:] for name, v in V.items()})
+    shapes = {name: v.shape[1:] for name, v in V.items()}
+    affordable(shapes, data, 1)
+    system = System(problem, data, shapes)
     thetas = []
     for i in range(len(path)):
         norms = {k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()}
         thetas.append(system.flat(problem.scheme.weights(np, norms, {k: v[i] for k, v in V.items()}, problem.per)))
     return np.array(thetas), stored["log_R"].values, system
+
+
+def _resting(path: Trajectory) -> str | None:
+    """Since when the smallest margin has stopped moving, in words; None where it moves, or nothing tells."""
+    log_t, lowest = (path.dataset[name].values for name in ("log_t", "min_margin"))
+    if len(path) == 1:
+        return "" if path.outcome.kind == "stalled" else None
+    if not log_t[-1] > 0:
+        return None
+    half = int(np.searchsorted(log_t, 0.5 * log_t[-1]))
+    moved = float(np.ptp(lowest[half:]))
+    return f" since log t = {log_t[half]:.4g}" if moved <= _RESTS * float(np.abs(lowest).max()) else None
 
 
 def _rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:

@@ -12,12 +12,13 @@ import numpy as np
 
 from flowlab.core.arguments import count, expects, guarded
 from flowlab.core.errors import RunFailed
+from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.clarke import stationarity
 from flowlab.discrete.constrained import Constrained
-from flowlab.discrete.constraints import System
-from flowlab.discrete.kkt import Point, curvature
+from flowlab.discrete.constraints import STEPS, System, margin_count
+from flowlab.discrete.kkt import Point, affordable, curvature
 from flowlab.discrete.limit import Label, admit, balance, labels
 from flowlab.discrete.search import SADDLE, candidates, same
 from flowlab.discrete.svm import Certificate, hard_margin
@@ -107,7 +108,8 @@ def max_margin(
 
     Raises:
         NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated the data;
-            NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without float64.
+            NotHomogeneous, DataError, LanguageError: for what has no margin; TooLarge: for what needs more memory than there is, or more than a day;
+            PrecisionTooLow: without float64.
     """
     require_x64("max_margin")
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
@@ -123,12 +125,16 @@ def max_margin(
         shapes = {k: tuple(int(n) for n in np.shape(v)) for k, v in near.V.items()}
     else:
         shapes = problem.network.resolve(data.d, (data.n_classes or 1) if data.kind == "classes" else 1, widths)
+    tried = 1 if near is not None else starts
+    if len(shapes) > 1:
+        affordable(shapes, data, tried)
     system = System(problem, data, shapes)
     if (features := _features(system)) is not None:
         return _machine(system, features)
+    affordable(shapes, data, tried)
     found: list[tuple[Point, int]] = []
     rng = np.random.default_rng(seed)
-    for _ in range(1 if near is not None else starts):
+    for _ in range(tried):
         if near is not None:
             theta = system.flat(near.weights())
             log_R = float(np.asarray(problem.log_product({k: np.asarray(v) for k, v in near.weights().items()}, np)))
@@ -137,7 +143,7 @@ def max_margin(
         q = system.margins(theta)
         if not q.min() > 0:
             continue
-        system.budget = 200
+        system.budget = STEPS
         for point in candidates(system, theta, system.beyond(log_R, q - q.min()))[:1]:
             at = next((k for k, (known, _) in enumerate(found) if same(system, point, known)), None)
             if at is None:
@@ -145,7 +151,7 @@ def max_margin(
             else:
                 found[at] = (found[at][0], found[at][1] + 1)
     if not found:
-        raise RunFailed(f"none of {starts if near is None else 1} starts came to a KKT point of positive margin; use more `starts` or wider layers.")
+        raise RunFailed(f"none of {tried} starts came to a KKT point of positive margin; use more `starts` or wider layers.")
     first, *others = sorted((_told(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
     return MaxMargin(**{**first.__dict__, "others": tuple(others)})
 
@@ -171,8 +177,9 @@ def _features(system: System) -> np.ndarray | None:
     if len(system.layout) > 1 or system.bends:
         return None
     rng = np.random.default_rng(0)
+    # By Euler's identity J θ = q at the θ of J itself for any degree one: another θ tells.
+    J = system.pieces(rng.normal(size=len(system.kappa)), np.zeros((len(system.pairs), 0)))
     theta = rng.normal(size=len(system.kappa))
-    J = np.stack([system.margins(e) for e in np.eye(len(theta))], axis=1)
     return J if np.allclose(J @ theta, system.margins(theta), rtol=1e-12, atol=1e-13 * float(np.abs(J).max())) else None
 
 
@@ -238,6 +245,9 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     names_match(state, problem.network)
     shapes_match(state, problem.network, data)
     weights = {k: np.asarray(v) for k, v in state.weights().items()}
+    size, margins = sum(v.size for v in weights.values()), margin_count(data)
+    # The gradients of all margins: as they are made, with one more entry, those that are kept, of length one, and twice within the least squares.
+    require_memory(6 * 8 * size * margins, f"the matrix of {margins} gradients in {size} weights")
     system = System(problem, data, {k: v.shape for k, v in weights.items()})
     theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])
     found = stationarity(system, theta)

@@ -18,6 +18,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError, RunFailed, UnknownName
+from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.core.seeds import checked_seed
@@ -72,7 +73,8 @@ class Curvature:
         return np.asarray(_gradient(*self.args, row))
 
     def hessian(self, row: np.ndarray) -> np.ndarray:
-        """Its Hessian, (P, P)."""
+        """Its Hessian, (P, P); TooLarge where it, its eigenvectors and their work do not fit into memory."""
+        require_memory(3 * 8 * self.size**2, f"the Hessian in {self.size} weights", 'use smaller widths, or method="lanczos"')
         return np.asarray(_hessian(*self.args, row))
 
     def times(self, row: np.ndarray, v: np.ndarray) -> np.ndarray:

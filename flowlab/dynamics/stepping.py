@@ -219,7 +219,7 @@ def look(
     rtol: Any,
     atol: Any,
     state: Any,
-) -> tuple[Any, tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
+) -> tuple[Any, tuple[jax.Array, ...], tuple[jax.Array, ...]]:
     """One step of size h from a state and what the solver kept; pre-activations and multipliers along its dense output, and at the end that it leads to.
 
     Returns:

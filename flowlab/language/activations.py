@@ -35,7 +35,8 @@ class Activation(ABC):
 
     def __init__(self, *params: Fraction) -> None:
         if len(params) > self.parameters:
-            raise LanguageError(f"`{self.name}` takes {self.parameters} numbers besides its argument, not {len(params)}.")
+            most = "at most one number" if self.parameters else "no number"
+            raise LanguageError(f"`{self.name}` takes {most} besides its argument, got {len(params)}; leave the others out.")
         self.params = params
 
     @property

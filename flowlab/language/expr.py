@@ -71,7 +71,7 @@ class Expr:
         return Expr("power", (self,), (exact(exponent),))
 
     def _refuse(self, other: object) -> "Expr":
-        raise LanguageError("only `number * expression` has a number on its left; constants are weights of their own.")
+        raise LanguageError("only `number * expression` has a number on its left; write a weight block for a constant.")
 
     __radd__ = __rsub__ = __rmatmul__ = __rtruediv__ = __rpow__ = _refuse
 
@@ -125,10 +125,9 @@ def exact(number: Number) -> Fraction:
         LanguageError: if it is not a finite real number.
     """
     if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
-        told = f"`{short(number)}` is not a number"
-        raise LanguageError(f"{told}; numbers, weights and the input `x` make an expression.")
+        raise LanguageError(f"`{short(number)}` is not a real number; write one such as 0.5.")
     if isinstance(number, float) and not abs(number) < float("inf"):
-        raise LanguageError(f"`{number}` is not finite; use a finite number.")
+        raise LanguageError(f"`{number}` is not finite; write a finite number.")
     found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
     if max(found.numerator.bit_length(), found.denominator.bit_length()) > MOST_BITS:
         raise LanguageError("a number has more digits, or more zeros, than the language keeps exactly (19 of them); scale the weights instead.")
@@ -138,7 +137,7 @@ def exact(number: Number) -> Fraction:
 def _operand(value: object, sign: str) -> Expr:
     if not isinstance(value, Expr):
         told = f"`{sign}` needs an expression on both sides, not `{short(value)}`"
-        raise LanguageError(f"{told}; a constant is a weight of its own.")
+        raise LanguageError(f"{told}; write a weight block in its place.")
     return value
 
 

@@ -24,7 +24,7 @@ BUNDLED = tuple(_TABLES)
 """Data sets that come with scikit-learn; nothing is downloaded."""
 
 
-def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0, kind: str | None = None) -> Data:
+def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0, kind: str | None = None, label: str | None = None) -> Data:
     """A data set by name.
 
     Args:
@@ -35,9 +35,10 @@ def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0,
         standardize: shift and scale every feature to mean 0 and standard deviation 1; constant features become 0.
         seed: of the generators.
         kind: force `"binary"`, `"classes"` or `"targets"` for files.
+        label: name of the column that holds the labels of a `.csv` or `.tsv` file with a header; by default the last column.
 
     Raises:
-        UnknownName: for an unknown data set, class or generator, with the nearest known one.
+        UnknownName: for an unknown data set, class, generator or label, with the nearest known one.
         DataError: for files that cannot be read or values that cannot be used.
         TooLarge: for what does not fit into memory.
         LanguageError: for a seed that is not an integer from 0 on.
@@ -45,15 +46,18 @@ def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0,
     """
     seed = checked_seed(seed)
     expects("standardize", standardize, (bool, np.bool_), "True or False")
+    expects("label", label, (str, type(None)), "the name of a column, such as 'species'")
     named = fspath(spec) if isinstance(spec, PathLike) else spec
     if not isinstance(named, str) or not named:
         raise DataError(f"`{short(spec)}` names no data set; use for example 'iris:setosa' or a path to .npz, .csv or .tsv.")
     path, names = Path(named), None
     if path.suffix.lower() in SUFFIXES:
-        x, y = read_table(path)
+        x, y = read_table(path, label)
         # Text has no integer type: whole numbers other than ±1 alone are taken as classes.
         if path.suffix.lower() != ".npz" and kind is None and y.dtype.kind == "f" and not (y % 1).any() and not np.isin(y, (-1, 1)).all():
             kind = "classes"
+    elif label is not None:
+        raise DataError(f"`{line(named)}` has no columns with names; leave out `label`, which is for .csv and .tsv files.")
     elif named is not spec or sep in named:
         raise DataError(f"`{tail(named)}` has no known format; give a path to .npz, .csv or .tsv.")
     elif "?" in named or named in generators:

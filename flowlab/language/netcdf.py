@@ -22,6 +22,8 @@ _RECORD, _SUM = "flowlab", "contents_sha256"
 """The attribute that holds the record of a result, and the entry of that record which holds the hash."""
 _SEAL = b"\nflowlab sha256 %s\n"
 """The end of a file, which HDF5 does not read: the hash of all bytes before it. Damage is seen by it before HDF5, which it can send around in circles."""
+_FILES = "files_sha256"
+"""The attribute of a Zarr store that holds the hash of all its other files, which is compared before any is decoded."""
 _SEALED = re.compile(re.escape(_SEAL % b"*").replace(rb"\*", rb"([0-9a-f]{64})"))
 
 
@@ -50,6 +52,9 @@ def write(dataset: xr.Dataset, path: str | Path, suffixes: tuple[str, ...]) -> P
         if path.suffix == ".zarr":
             _need_zarr(path)
             sealed.to_zarr(part, mode="w", consolidated=False, zarr_format=2)
+            attributes = part / ".zattrs"
+            told = json.loads(attributes.read_text(encoding="utf-8")) | {_FILES: _hashed_files(part)}
+            attributes.write_text(json.dumps(told), encoding="utf-8")
             if path.is_dir():
                 shutil.rmtree(path)
         else:
@@ -69,8 +74,7 @@ def write(dataset: xr.Dataset, path: str | Path, suffixes: tuple[str, ...]) -> P
 def kind_of(path: str | Path, what: str) -> str:
     """The kind of a stored result, without its numbers; errors as of `read`."""
     try:
-        _check_seal(Path(path))
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
+        with _opened(Path(path)) as opened:
             return str(opened.attrs["kind"])
     except FlowlabError:
         raise
@@ -87,18 +91,13 @@ def read(path: str | Path, what: str) -> xr.Dataset:
     """
     path = Path(path)
     try:
-        given: dict[str, Any] = {"engine": "h5netcdf"}
-        if path.suffix == ".zarr":
-            _need_zarr(path)
-            given = {"engine": "zarr", "consolidated": False}
-        else:
-            _check_seal(path)
-        with xr.open_dataset(path, **given) as opened:
+        with _opened(path) as opened:
             # Damage can make a file claim any shape.
             require_memory(opened.nbytes, f"`{tail(path)}`", "read it on a larger machine")
             if path.suffix != ".zarr" and opened.nbytes > path.stat().st_size:
                 raise ValueError(f"it declares {opened.nbytes} bytes of numbers, more than the file has")
             dataset = opened.load()
+        dataset.attrs.pop(_FILES, None)
         record = json.loads(dataset.attrs[_RECORD])
         found = record.pop(_SUM, None)
         dataset.attrs[_RECORD] = json.dumps(record, sort_keys=True)
@@ -112,6 +111,18 @@ def read(path: str | Path, what: str) -> xr.Dataset:
     except Exception as error:
         # Damage can make the libraries below raise anything.
         raise not_one(path, what, error) from None
+
+
+def _opened(path: Path) -> xr.Dataset:
+    """A stored data set, whose bytes are those that were written, before its numbers are read."""
+    if path.suffix != ".zarr":
+        _check_seal(path)
+        return xr.open_dataset(path, engine="h5netcdf")
+    _need_zarr(path)
+    seal = json.loads((path / ".zattrs").read_text(encoding="utf-8")).get(_FILES)
+    if seal is not None and seal != _hashed_files(path):
+        raise _damaged(path)
+    return xr.open_dataset(path, engine="zarr", consolidated=False)
 
 
 def _check_seal(path: Path) -> None:
@@ -142,6 +153,15 @@ def _hashed(path: Path, size: int) -> bytes:
             digest.update(part)
             size -= len(part)
     return digest.hexdigest().encode()
+
+
+def _hashed_files(store: Path) -> str:
+    """SHA-256 over all files of a Zarr store but the attributes of its root, and but hidden ones that are not Zarr's."""
+    digest = hashlib.sha256()
+    files = (file for file in store.rglob("*") if file.is_file() and file != store / ".zattrs" and not re.match(r"\.[^z]", file.name))
+    for name, file in sorted((file.relative_to(store).as_posix(), file) for file in files):
+        digest.update(f"{json.dumps(name)}{_hashed(file, size := file.stat().st_size).decode()}{size};".encode())
+    return digest.hexdigest()
 
 
 def _damaged(path: Path) -> OutputError:

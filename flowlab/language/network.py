@@ -1,5 +1,6 @@
 """A network: an expression with its shapes inferred and its scaling degrees solved for."""
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 
 from flowlab.core.arguments import expects, short, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
+from flowlab.core.memory import require_memory
 from flowlab.core.registry import nearest
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr
@@ -59,7 +61,7 @@ class Network:
             raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
         if not any(node.op == "input" for node in self.nodes):
             read = shown(", ".join(f"`{name}`" for name in order), 120)
-            told = f"a network has one input, which is named `x`, but {read} are read as weight blocks"
+            told = f"a network has one input, which is named `x`, but the expression has only the weight block{'s' if len(order) > 1 else ''} {read}"
             raise LanguageError(f"{told}; write `x` for the input.")
         for name in declared:
             if name not in order:
@@ -212,9 +214,8 @@ class Network:
         expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
         for name, size in (widths or {}).items():
             expects("widths", name, str, "names of blocks as keys")
-            if isinstance(size, bool) or not isinstance(size, Integral) or not 1 <= size < 2**31:
-                told = f"`widths[{short(name)}] = {short(size)}` is no width"
-                raise ShapeMismatch(f"{told}; use a positive integer.")
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+                raise ShapeMismatch(f"`widths[{short(name)}]` must be a positive integer, got {short(size)}; give the rows of the block.")
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
             elif name in names:
@@ -231,7 +232,11 @@ class Network:
                         told = f"the width `{shown(dim)}` of `{block}` is not known"
                         raise ShapeMismatch(f"{told}; give it with `widths={{{block!r}: 16}}`.")
                     sizes[dim] = default_width
-        return {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
+        found = {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
+        largest = max(found, key=lambda name: math.prod(found[name]))
+        # The draw of a state, the weights, and their directions.
+        require_memory(24 * sum(map(math.prod, found.values())), f"a state whose block `{largest}` has the shape {short(found[largest])}")
+        return found
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:

@@ -11,6 +11,7 @@ from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
 from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, weight, x
+from flowlab.language.mistakes import foreign, unreadable
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
@@ -28,27 +29,26 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         UnknownName: if an unknown function is called; the nearest known one is offered.
     """
     if not isinstance(text, str) or not text.strip():
-        raise LanguageError(f"`{short(text)}` is no expression; write for example 'W2 @ relu(W1 @ x)'.")
+        raise LanguageError(f"`{short(text)}` is not an expression; write for example 'W2 @ relu(W1 @ x)'.")
     if len(text) > LONGEST:
-        raise LanguageError(f"the expression has {len(text)} characters; at most {LONGEST} are read.")
+        raise LanguageError(f"the expression has {len(text)} characters, more than {LONGEST}; build it with operators.")
     if not text.isascii():
         odd = next(c for c in text if not c.isascii())
-        names = "names are plain letters, digits and `_`, Greek ones spelt out (`alpha`)"
-        raise LanguageError(f"the expression has the character {odd!r}; {names}.")
+        remedy = "write names in plain letters, digits and `_`, Greek ones spelt out (`alpha`), and products with `@` or `*`"
+        raise LanguageError(f"the expression has the character {odd!r}; {remedy}.")
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
     if deepest > DEEPEST:
-        raise LanguageError(f"the expression nests {deepest} brackets; at most {DEEPEST} are read.")
+        raise LanguageError(f"the expression nests {deepest} brackets, more than {DEEPEST}; build it with operators.")
     text = text.strip()
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         text, tree = _with_keywords(text)
         if tree is None:
-            why = shown(getattr(error, "msg", None) or type(error).__name__)
-            raise LanguageError(f"`{shown(text, 80)}` is not an expression ({why}).") from None
+            raise LanguageError(f"`{shown(text, 80)}` {unreadable(text, error)}.") from None
     return _Reader(text, dict(shapes or {})).read(tree.body)
 
 
@@ -99,7 +99,7 @@ class _Reader:
             stack.extend((child, False) for child in children)
         made = done[id(root)]
         if not isinstance(made, Expr):
-            raise LanguageError(f"`{shown(self.text)}` is a number; a network has weights and the input `x`.")
+            raise LanguageError(f"`{shown(self.text)}` is a number; write a network, for example 'W @ x'.")
         return made
 
     def children(self, node: ast.expr) -> list[ast.expr]:
@@ -115,19 +115,16 @@ class _Reader:
                 return [value]
             case ast.Name() | ast.Constant():
                 return []
-            case ast.BinOp(op=ast.BitXor()):
-                told = f"`^` in `{self.quote(node)}` is no operator of the language"
-                raise LanguageError(f"{told}; write powers with `**`, as in `W**2`.")
-        raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
+        raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
     def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
         match node:
             case ast.Constant(value=value):
-                return exact(value)  # type: ignore[arg-type]
+                return self.number(node, value)
             case ast.Name(id=name):
                 return self.name(name)
             case ast.Attribute():
-                return self.expression(node, parts[0]).T
+                return self.expression(node, parts[0], "leave `.T` out").T
             case ast.UnaryOp(op=ast.USub()):
                 return -parts[0]
             case ast.UnaryOp(op=ast.UAdd()):
@@ -136,7 +133,7 @@ class _Reader:
                 return self.binary(node, _BINARY[type(op)], *parts)
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(node, name, parts)
-        raise LanguageError(f"`{self.quote(node)}` is not part of the language: operators @ + - * / **, calls, names, numbers and .T are.")
+        raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
     def name(self, name: str) -> Expr:
         if name == "x":
@@ -147,29 +144,37 @@ class _Reader:
             self.weights[name] = weight(name, self.shapes.get(name))
         return self.weights[name]
 
-    def expression(self, node: ast.AST, part: Expr | Number) -> Expr:
+    def number(self, node: ast.AST, value: object) -> Number:
+        if isinstance(value, str | bytes):
+            raise LanguageError(f"`{self.quote(node)}` is in quotes; write names without them.")
+        if not value and re.search("[1-9]", self.quote(node).lower().partition("e")[0]):
+            raise LanguageError(f"`{self.quote(node)}` is nearer to zero than float64 tells apart; write a larger number or 0.")
+        return exact(value)  # type: ignore[arg-type]
+
+    def expression(self, node: ast.AST, part: Expr | Number, remedy: str) -> Expr:
         if not isinstance(part, Expr):
-            raise LanguageError(f"`{self.quote(node)}` uses a number where an expression is needed.")
+            raise LanguageError(f"`{self.quote(node)}` has the number {shown(str(part), 40)} where an expression is needed; {remedy}.")
         return part
 
     def binary(self, node: ast.BinOp, op: str, left: Expr | Number, right: Expr | Number) -> Expr | Number:
         both_numbers = not isinstance(left, Expr) and not isinstance(right, Expr)
         if op == "pow":
             if isinstance(right, Expr):
-                raise LanguageError(f"`{self.quote(node)}` has an expression as exponent; exponents are numbers.")
+                raise LanguageError(f"`{self.quote(node)}` has an expression as exponent; write a number there.")
             if not isinstance(left, Expr):
                 # A power of numbers could be made arbitrarily large by a short text.
                 raise LanguageError(f"`{self.quote(node)}` is a power of a number; write the number itself.")
             return left**right
         if op == "div":
             if isinstance(right, Expr) or right == 0:
-                raise LanguageError(f"`{self.quote(node)}` divides by an expression or by zero; only division by a number is defined.")
+                raise LanguageError(f"`{self.quote(node)}` divides by an expression or by zero; divide by another number.")
             return _kept(left / right)
         if op == "mul":
             return _kept(left * right)
         if both_numbers and op != "matmul":
             return _kept(left + right if op == "add" else left - right)  # type: ignore[operator]
-        a, b = self.expression(node, left), self.expression(node, right)
+        remedy = "multiply by numbers with `*`" if op == "matmul" else "write a weight block in its place"
+        a, b = self.expression(node, left, remedy), self.expression(node, right, remedy)
         return a @ b if op == "matmul" else a + b if op == "add" else a - b
 
     def known(self, node: ast.Call, name: str) -> None:
@@ -177,19 +182,21 @@ class _Reader:
         if name not in activations and name not in FUNCTIONS:
             known = sorted([*activations.names(), *FUNCTIONS])
             guess = nearest(name, known)
-            hint = f" did you mean `{guess}`?" if guess else ""
+            hint = f"did you mean `{guess}`? Known" if guess else "multiply by a block with `@`, or use one of"
             told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
-            raise UnknownName(f"{told};{hint} Known: {shown(', '.join(known), 130)}.")
+            raise UnknownName(f"{told}; {hint}: {shown(', '.join(known), 130)}.")
 
     def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
         if not parts:
-            raise LanguageError(f"`{self.quote(node)}` needs an argument.")
+            raise LanguageError(f"`{self.quote(node)}` has no argument; write for example `{name}(W @ x)`.")
         if name == LARGEST_OF:
-            return maximum(*(self.expression(arg, part) for arg, part in zip(node.args, parts, strict=True)))
+            remedy = "write `relu(z)` for the larger of z and 0"
+            return maximum(*(self.expression(node, part, remedy) for part in parts))
         for part, arg in zip(parts[1:], node.args[1:], strict=True):
             if isinstance(part, Expr):
-                raise LanguageError(f"`{self.quote(arg)}` in `{self.quote(node)}` is not a number; `{name}` takes one expression.")
-        return apply(name, self.expression(node, parts[0]), *parts[1:])
+                told = f"`{self.quote(arg)}` in `{self.quote(node)}` is not a number"
+                raise LanguageError(f"{told}; give `{name}` one expression, in front of its numbers.")
+        return apply(name, self.expression(node, parts[0], f"write for example `{name}(W @ x)`"), *parts[1:])
 
 
 def maximum(*parts: Expr) -> Expr:
@@ -204,7 +211,7 @@ def maximum(*parts: Expr) -> Expr:
         if not isinstance(part, Expr):
             raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{shown(part)}`.")
     if len(parts) < 2:
-        raise LanguageError(f"`{LARGEST_OF}` compares expressions and needs two or more of them.")
+        raise LanguageError(f"`{LARGEST_OF}` compares expressions, got one; write for example `{LARGEST_OF}(W1 @ x, W2 @ x)`.")
     largest = parts[0]
     for part in parts[1:]:
         largest = part + Expr("activation", (largest - part,), ("relu",))
@@ -222,7 +229,7 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
     if name in FEATURES:
         if exacts:
-            raise LanguageError(f"`{name}` takes one argument, not {1 + len(exacts)}.")
+            raise LanguageError(f"`{name}` takes one argument, got {1 + len(exacts)}; leave the others out.")
         return Expr(name, (argument,))
     activations[name](*exacts)
     return Expr("activation", (argument,), (name, *exacts))

@@ -1,6 +1,5 @@
 """Norms and directions of all weight blocks at one moment."""
 
-import math
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
@@ -150,9 +149,6 @@ def initial_state(
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= sys.float_info.max:
         raise FlowlabError(f"`scale={short(scale)}` is no scale; use a finite number above zero.")
     shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
-    largest = max(shapes, key=lambda name: math.prod(shapes[name]))
-    # The draw, the weights, and their directions.
-    require_memory(24 * sum(map(math.prod, shapes.values())), f"a state whose block `{largest}` has the shape {shapes[largest]}")
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         # What is too large is refused below, in one sentence.

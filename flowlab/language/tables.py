@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from flowlab.core.arguments import short, tail
-from flowlab.core.errors import DataError, FlowlabError
+from flowlab.core.errors import DataError, FlowlabError, UnknownName
 from flowlab.core.memory import require_memory
+from flowlab.core.registry import nearest
 from flowlab.language.arrays import MISSING, is_value
 from flowlab.language.data import fitting
 
@@ -32,19 +33,25 @@ _SEPARATORS = (";", "\t", ",")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _LOOKED_AT = 20
 """Rows by which a separator is chosen."""
-_ROW_NUMBER = ("", "unnamed: 0")
-"""Names of the column in which pandas and R write the number of a row: no name, and what pandas makes of that when it reads it."""
+_LABEL = ("y", "label", "labels", "target", "targets", "class", "classes")
+"""Names, in lower case, that headers give to the label."""
+_NAMELESS = re.compile(r"(unnamed: .*)?", re.IGNORECASE)
+"""The column in which pandas and R write the number of a row has no name, or what pandas makes of that when it reads it."""
+_IDENTIFIER = re.compile(r"(?i:id|idx|index|rownames)|.*([^A-Za-z][Ii][Dd]|[a-z]I[Dd])")
+"""Names of a column that tells rows apart, with those that end in the word id, such as `sample_id` and `PassengerId`."""
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, label: str | None = None) -> Table:
     """Samples and labels of a file, by its suffix.
 
-    A table of text has one sample per line and the label, a number or a class name, last. Cells are separated by commas, semicolons or tabs. A first
-    row without any number is the header. A first column without a name in it that holds 0..N-1 or 1..N is the number of the row and is left out.
+    A table of text has one sample per line. Cells are separated by commas, semicolons or tabs. A first row without any number is the header.
+    The label, a number or a class name, is in the last column, or in the one that `label` names in the header. A column without a name, or called
+    id, index or the like, that holds 0..N-1 or 1..N is the number of the row and is left out.
     Blank lines and lines that begin with `#` are left out.
 
     Raises:
         DataError: for a file that cannot be read, or a value that cannot be used, with its place counted from 1.
+        UnknownName: for a label that the header does not have.
         TooLarge: if it does not fit into memory.
     """
     told = f"`{tail(path)}`"
@@ -54,16 +61,18 @@ def read_table(path: Path) -> Table:
         if not stat.S_ISREG(about.st_mode):
             raise DataError(f"{told} is not a regular file; give one that is.")
         if path.suffix.lower() == ".npz":
+            if label is not None:
+                raise DataError(f"{told} has no columns with names; leave out `label`, an archive has its labels in y.")
             return _npz(path, told)
         # A cell of two characters becomes a number of eight bytes.
         require_memory(4 * about.st_size, told)
-        return _text(path, told)
+        return _text(path, told, label)
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or short(str(error), 80)
         raise DataError(f"{told} cannot be read ({reason}); give an existing file, with a table as UTF-8 text.") from None
 
 
-def _text(path: Path, told: str) -> Table:
+def _text(path: Path, told: str, label: str | None) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         between = "\t" if path.suffix.lower() == ".tsv" else _separator(lines)
     with path.open(encoding="utf-8-sig", newline="") as lines:
@@ -74,9 +83,12 @@ def _text(path: Path, told: str) -> Table:
         cells = first[1]
         # A row of nothing but marks of missing values before its label is a sample, not a header.
         header = not any(cell and is_value(cell) for cell in cells) and not all(cell.lower() in MISSING for cell in cells[:-1])
-        x, y = _parsed(told, rows if header else chain([first], rows), len(cells), between)
+        if label is not None and not header:
+            raise DataError(f"{told} has no header to find the label {short(label)} in; put names above the columns.")
+        at = _label_column(told, cells, label) if header else len(cells) - 1
+        x, y = _parsed(told, rows if header else chain([first], rows), len(cells), between, at)
     if header:
-        return _without_row_numbers(told, cells, x), y
+        return x[:, _features(told, cells, at, x)], y
     counted = [str(i) for i in range(len(cells))]
     if cells == counted or (cells[:-1] == counted[:-1] and y.dtype.kind == "U" and (y == cells[-1]).sum() == 1):
         start = ",".join(cells) if len(cells) < 5 else "0,1,2,…"
@@ -106,8 +118,22 @@ def _rows(lines: Iterable[str], between: str) -> Iterator[Row]:
             yield reader.line_num, cells
 
 
-def _parsed(told: str, rows: Iterable[Row], columns: int, between: str) -> Table:
-    """Numbers of all rows, and labels: numbers, or class names."""
+def _label_column(told: str, header: list[str], label: str | None) -> int:
+    """Where the label is: in the last column, or in the one that is named; an error where the header names it elsewhere."""
+    if label is None:
+        called = [name for name in header if name.lower() in _LABEL]
+        if called and header[-1] not in called:
+            raise DataError(f"{told} has the column {short(called[0])} before the last one; give `label=` with the name of the label, or move the label last.")
+        return len(header) - 1
+    if header.count(label) != 1:
+        guess = nearest(label, header)
+        hint = f"did you mean `{guess}`?" if guess and guess != label else f"its columns are {', '.join(header)}."
+        raise UnknownName(f"{told} has {header.count(label)} columns called {short(label)}, but the label is one; {hint}")
+    return header.index(label)
+
+
+def _parsed(told: str, rows: Iterable[Row], columns: int, between: str, at: int) -> Table:
+    """Numbers of all rows, and labels: numbers, or class names; the label is in column `at`, counted from 0."""
     values, names, n = array("d"), [], 0
     for n, (line, cells) in enumerate(rows, 1):
         where = f"in row {n} (line {line})"
@@ -115,16 +141,16 @@ def _parsed(told: str, rows: Iterable[Row], columns: int, between: str) -> Table
             raise DataError(f"{told} has {len(cells)} columns {where} but {columns} before it; every row needs the features and a label.")
         if columns < 2:
             raise DataError(f"{told} has one column {where}, {short(cells[0])}; separate the features and the label by {_NAMES[between]}.")
-        named = not is_value(cells[-1]) and cells[-1].lower() not in MISSING
+        named = not is_value(cells[at]) and cells[at].lower() not in MISSING
         if named and (names or n == 1):
-            names.append(cells[-1])
+            names.append(cells[at])
         elif names:
-            raise DataError(f"{told} has {short(cells[-1])} {where}, column {columns}, among class names; give names alone, or numbers alone.")
-        values.extend(_number(told, cell, f"{where}, column {j}") for j, cell in enumerate(cells[:-1] if names else cells, 1))
+            raise DataError(f"{told} has {short(cells[at])} {where}, column {at + 1}, among class names; give names alone, or numbers alone.")
+        values.extend(_number(told, cell, f"{where}, column {j + 1}") for j, cell in enumerate(cells) if not (names and j == at))
     if not n:
         raise DataError(f"{told} has a header but no rows of numbers; put one sample per line, the label last.")
     table = np.frombuffer(values, dtype=np.float64).reshape(n, -1)
-    return (table, np.array(names)) if names else (table[:, :-1], table[:, -1])
+    return (table, np.array(names)) if names else (np.delete(table, at, axis=1), table[:, at])
 
 
 def numeral(text: str) -> float:
@@ -145,13 +171,19 @@ def _number(told: str, cell: str, where: str) -> float:
     raise DataError(f"{told} has {short(cell)} {where}; {need}.")
 
 
-def _without_row_numbers(told: str, header: list[str], x: np.ndarray) -> np.ndarray:
-    for j, name in enumerate(header[:-1], 1):
-        if name.lower() in _ROW_NUMBER:
-            count = np.arange(len(x))
-            if j > 1 or not (np.array_equal(x[:, 0], count) or np.array_equal(x[:, 0], count + 1)):
-                raise DataError(f"{told} has no name over column {j}, which does not count the rows; name it in the header, or remove it.")
-    return x[:, 1:] if header[0].lower() in _ROW_NUMBER else x
+def _features(told: str, header: list[str], at: int, x: np.ndarray) -> list[int]:
+    """Columns of x that are features: those that only number the rows are left out; the header has the label at `at`."""
+    count, kept = np.arange(len(x)), []
+    for j, (place, name) in enumerate((place, name) for place, name in enumerate(header, 1) if place != at + 1):
+        nameless, column = _NAMELESS.fullmatch(name), x[:, j]
+        if not nameless and not (_IDENTIFIER.fullmatch(name) and (column % 1 == 0).all()):
+            kept.append(j)
+        elif not (np.array_equal(column, count) or np.array_equal(column, count + 1)):
+            what = f"no name over column {place}, which" if nameless else f"a column {short(name)} that"
+            raise DataError(f"{told} has {what} does not count the rows; {'' if nameless else 're'}name it in the header if it is a feature, or remove it.")
+    if not kept:
+        raise DataError(f"{told} has no feature beside the number of the row; rename that in the header if it is one.")
+    return kept
 
 
 def _npz(path: Path, told: str) -> Table:

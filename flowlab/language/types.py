@@ -90,8 +90,12 @@ class Shapes:
 
     def clash(self, a: Type, b: Type, told: str, operands: Sequence[str]) -> None:
         """Raise the one sentence every shape error is told in."""
-        first, second = (shown(str(self.settle(kind)), 36) for kind in (a, b))
+        first, second = (self.told(kind) for kind in (a, b))
         raise ShapeMismatch(
             f"{told}: `{operands[0]}` has shape {first} but `{operands[1]}` has shape {second}; "
             f"change one of them or declare `shapes`."
         )
+
+    def told(self, kind: Type) -> str:
+        """A shape as messages have it."""
+        return shown(str(self.settle(kind)), 36)

@@ -168,24 +168,43 @@ class VectorField(eqx.Module):
         values = network.node_values(self.weights(y), data.x, jnp, self.mode.pieces(slopes))
         return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
 
-    def multipliers(self, y: Any, data: Data) -> tuple[jax.Array, jax.Array]:
+    def multipliers(self, y: Any, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
         """How the pairs that slide do, those of the first layer and then the deeper ones.
 
         Returns:
-            Multipliers (K + D,): where between both sides their slopes are, in [0, 1] as long as they slide; and how the rates of their pre-activations
-            answer to them (K + D,), below zero as long as their kinks attract.
+            Multipliers (K + D,): where between both sides their slopes are, in [0, 1] as long as they slide; how the rates of their pre-activations
+            answer to them (K + D,), below zero as long as their kinks attract; and sizes of the terms that multipliers are sums of (K + D,).
         """
         mode = self.mode
         assert mode is not None
         scaled = self.own_scale(data)
         deep, held = mode.deep_answer(self._drift(y, data, scaled)) if mode.deep.size else (mode.deep_start, mode.deep_start)
-        slopes = mode.with_deep(deep)
-        left, right = (ravel_pytree(self.raw_rate(y, data, at, scaled))[0] for at in (slopes, slopes + mode.jump))
-        push = mode.dual @ (right - left)
-        flat = -(mode.dual @ left) / jnp.where(push == 0, 1.0, push)
-        found, answers = jnp.concatenate([flat, deep]), jnp.concatenate([push, held])
+        # Slopes grow in inverse proportion to the pulls of their samples: else the push of one with loss 1e-16 is lost in the round-off of another's.
+        size = jnp.zeros(len(mode.dual)).at[mode.kink].max(jnp.where(mode.jump != 0, self._pulls(y, data, scaled), 0.0))
+        size = jnp.where(size > 0, size, 1.0)
+
+        def rate(slopes: jax.Array) -> jax.Array:
+            return ravel_pytree(self.raw_rate(y, data, slopes, scaled))[0]
+
+        left, gain = jax.jvp(rate, (mode.with_deep(deep),), (mode.jump / (size[mode.kink] if size.size else 1.0),))
+        push = size * (mode.dual @ gain)
+        per = jnp.where(push == 0, 1.0, push)
+        found, answers = jnp.concatenate([-(mode.dual @ left) / per, deep]), jnp.concatenate([push, held])
+        terms = jnp.concatenate([jnp.abs(mode.dual) @ jnp.abs(left) / jnp.abs(per), jnp.ones_like(deep)])
         live = jnp.concatenate([mode.normal, mode.deep_live])
-        return jnp.where(live, found, 0.5), jnp.where(live, answers, -1.0)
+        return jnp.where(live, found, 0.5), jnp.where(live, answers, -1.0), terms
+
+    def _pulls(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None) -> jax.Array:
+        """How hard the sample of every pair pulls, (P,); for kinks of weights the hardest of all."""
+        assert self.mode is not None
+        outputs = self.outputs(self.weights(y), data.x)
+        pulls = jnp.max(jnp.abs(self.problem.loss.pull(jnp, outputs, data.y) if scaled is None else scaled(outputs)), axis=1)
+        parts = [jnp.zeros(0)]
+        for slot, shape in zip(self.problem.network.slots, self.mode.shapes, strict=True):
+            if shape is not None:
+                each = pulls.reshape(-1, *[1] * (len(shape) - 1)) if slot.sampled else jnp.max(pulls)
+                parts.append(jnp.broadcast_to(each, shape).ravel())
+        return jnp.concatenate(parts)
 
     def outputs(self, weights: dict[str, Any], x: Any) -> jax.Array:
         """Outputs (N, C) of the piece that the mode is on."""

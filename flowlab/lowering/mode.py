@@ -31,6 +31,7 @@ class Mode(eqx.Module):
         slopes: (P,); of pairs that slide in the first layer that on the left, of deeper ones zero.
         side: (P,); -1 or 1, and 0 for pairs that slide.
         jump: (P,); by how much the slope of a pair grows with the multiplier of its kink, else 0.
+        kink: (P,); which of the K kinks that is.
         basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first layer.
         dual: (K, n); its rows applied to a rate give the coefficients of its normal part by the normals.
         normal: (K,) whether a row of `dual` is one.
@@ -46,6 +47,7 @@ class Mode(eqx.Module):
     slopes: jax.Array
     side: jax.Array
     jump: jax.Array
+    kink: jax.Array
     basis: jax.Array
     dual: jax.Array
     normal: jax.Array

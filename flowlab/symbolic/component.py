@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
+from flowlab.core.arguments import short
 from flowlab.core.errors import LanguageError
 from flowlab.language.losses import losses
 from flowlab.language.operations import operations
@@ -22,7 +23,8 @@ from flowlab.symbolic.program import INPUTS
 if TYPE_CHECKING:
     from flowlab.symbolic.equations import FlowEquations
 
-MOST_WEIGHTS = 24
+MOST_WEIGHTS, MOST_TERMS = 24, 500
+"""Weights, and weights times samples, that are written out: 600 terms fill a megabyte and take ten seconds."""
 MOVED = {"rho": "norm", "V": "direction", "W": "weight"}
 """The input that each kind of rate moves."""
 
@@ -77,6 +79,9 @@ def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int
     count = sum(int(np.prod(s)) for s in shapes.values())
     if count > MOST_WEIGHTS:
         raise LanguageError(f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller widths.")
+    if count * samples > MOST_TERMS:
+        told = f"component depth would write out {short(samples)} samples for each of {count} weights"
+        raise LanguageError(f"{told}; at most {MOST_TERMS // count}, use matrix depth or fewer samples.")
     symbols, named = _symbols(flow, shapes, d, samples, outputs)
     env: list[Any] = []
     for value in flow.program.values:

@@ -4,7 +4,7 @@ A law is found by matching; whether it holds is measured: its rate, worked out f
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 
 from flowlab.language.expr import Expr
+from flowlab.language.network import Network
 from flowlab.language.operations.nonlinear import degree_of
 from flowlab.language.problem import Problem
 from flowlab.symbolic.assemble import Equation
@@ -194,7 +195,7 @@ def _factor(growth: tuple[Fraction, Fraction]) -> sp.Expr:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Two blocks of which `outer` acts on `inner`'s product alone, behind an elementwise function of degree `degree` if `diagonal`."""
+    """Two blocks of which `outer` acts on `inner`'s product alone, behind functions and factors of joint degree `degree`, entry by entry if `diagonal`."""
 
     inner: str
     outer: str
@@ -210,11 +211,15 @@ def adjacent(problem: Problem) -> list[Neighbours]:
     above = {id(arg): node.op for node in network.nodes for arg in node.args}
 
     def factors(node: Expr) -> list[Expr]:
-        """A product's factors from left to right, however it was bracketed."""
+        """A product's factors from left to right, however it was bracketed and whatever numbers it is multiplied by."""
         out, stack = [], [node]
         while stack:
             here = stack.pop()
-            if here.op == "matmul" and (here is node or parents[id(here)] == 1):
+            alone = here is node or parents[id(here)] == 1
+            part = _multiplied(network, here) if alone else None
+            if part is not None:
+                stack.append(part)
+            elif here.op == "matmul" and alone:
                 stack += here.args[::-1]
             else:
                 out.append(here)
@@ -226,29 +231,46 @@ def adjacent(problem: Problem) -> list[Neighbours]:
             continue
         chain = factors(node)
         for place, (outer, below) in enumerate(pairwise(chain), 1):
-            inner, diagonal, degree = _behind(below, parents)
-            if (inner is below and place == len(chain) - 1) or (inner is not below and inner.op != "matmul"):
-                # A weight at the end of a product, or alone behind a function, acts on nothing.
-                continue
-            inner = factors(inner)[0]
-            if degree is not None and outer.op == inner.op == "weight":
-                a, b = inner.params[0], outer.params[0]
-                if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
-                    found.append(Neighbours(a, b, diagonal, degree))
+            for inner, diagonal, degree in _behind(network, below, parents):
+                if (inner is below and place == len(chain) - 1) or (inner is not below and inner.op != "matmul"):
+                    # A weight at the end of a product, or alone behind a function, acts on nothing.
+                    continue
+                first = factors(inner)[0]
+                if outer.op == first.op == "weight":
+                    a, b = first.params[0], outer.params[0]
+                    if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
+                        found.append(Neighbours(a, b, diagonal, degree))
     place = {w: i for i, w in enumerate(network.weights)}
-    return sorted(found, key=lambda n: place[n.inner])
+    # A product multiplied by a number is met by itself as well as in the product around it.
+    return sorted(dict.fromkeys(found), key=lambda n: place[n.inner])
 
 
-def _behind(node: Expr, parents: Counter[int]) -> tuple[Expr, bool, Fraction | None]:
-    """What stands behind the elementwise functions at a node, whether there are any but the identity, and their joint degree."""
-    degree, diagonal = Fraction(1), False
-    while node.op in ("activation", "power"):
-        step = node.params[0] if node.op == "power" else degree_of(node.params)
-        if not step or parents[id(node)] != 1:
-            return node, True, None
-        degree, diagonal = degree * step, diagonal or node.params[0] != "identity"
-        node = node.args[0]
-    return node, diagonal, degree if parents[id(node)] == 1 or node.op == "weight" else None
+def _multiplied(network: Network, node: Expr) -> Expr | None:
+    """What a constant, or one number of the network, multiplies as a whole; None where there is neither."""
+    if node.op == "scale":
+        return node.args[0]
+    ranked = [arg for arg in node.args if network.type_of(arg).rank]
+    return ranked[0] if node.op == "hadamard" and len(ranked) == 1 else None
+
+
+def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tuple[Expr, bool, Fraction]]:
+    """What stands behind the elementwise functions and factors at a node, whether it passes them entry by entry alone, and their joint degree in it."""
+    stack = [(node, False, Fraction(1))]
+    while stack:
+        node, diagonal, degree = stack.pop()
+        if parents[id(node)] != 1 and node.op != "weight":
+            continue
+        part = _multiplied(network, node)
+        if part is not None:
+            stack.append((part, diagonal, degree))
+        elif node.op == "hadamard":
+            stack += [(arg, True, degree) for arg in node.args[::-1]]
+        elif node.op in ("activation", "power"):
+            step = node.params[0] if node.op == "power" else degree_of(node.params)
+            if step:
+                stack.append((node.args[0], diagonal or node.params[0] != "identity", degree * step))
+        else:
+            yield node, diagonal, degree
 
 
 def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fraction]) -> Conserved:

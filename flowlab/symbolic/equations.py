@@ -63,7 +63,7 @@ class FlowEquations:
             outputs: number of outputs.
 
         Raises:
-            LanguageError: above 24 weights.
+            LanguageError: above 24 weights, or 500 weights times samples.
         """
         from flowlab.symbolic.component import expand
 

@@ -136,6 +136,9 @@ def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
         values = ", ".join(rf"$\omega_{{{index(g)}}} = {c!r}$" if tex else f"omega_{g} = {c!r}" for g, c in of.items())
         penalty = r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2"
         told.append(f"{penalty} belongs to the loss with {values}")
+    made = flow.program.values
+    if any(v.op in ("add", "sub") and len({made[i].type.sampled for i in v.args}) > 1 for v in made):
+        told.append(r"a column times $\mathbf 1^{\top}$ is repeated for every sample" if tex else "+ and - repeat a single column for every sample")
     told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
     return "; ".join(told) + "." if tex else "\n".join(told)
 

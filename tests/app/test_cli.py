@@ -156,6 +156,44 @@ def test_bad_data(tmp_path, rows, word):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["derive", "W1 @ x", "--lss", "e"], "No such option"),
+        (["derive"], "Missing argument"),
+        (["run", "spec.toml"], "Missing option"),
+        (["derive", "W1 @ x", "--decay", "much"], "--decay"),
+        (["derive", "W1 @ x", "--decay"], "--decay"),
+        (["derive", "W1 @ x", "more"], "(more)"),
+        (["derivee", "W1 @ x"], "did you mean 'derive'?"),
+        (["nothing\nof the kind"], "No such command"),
+        (["--debug"], "Missing command"),
+    ],
+)
+def test_words_that_no_command_has(words, told):
+    refused(inside(*words), told)
+
+
+def test_without_words_the_help_is_shown():
+    done, asked = inside(), inside("--help")
+    assert (done.returncode, asked.returncode) == (2, 0)
+    assert done.stdout == asked.stdout
+    assert "derive" in done.stdout
+
+
+def test_tables_lie_beside_the_specification_and_name_their_label(tmp_path):
+    from flowlab.app.run import ready
+    from flowlab.app.spec import read_spec
+
+    path = spec(tmp_path, source="points.TSV")
+    (tmp_path / "points.TSV").write_text("kind\ta\tb\nyes\t5\t2\nno\t6\t3\n")
+    refused(inside("run", path, "--out", tmp_path / "out", "--quiet"), "points.TSV", "'yes'")
+    path.write_text(path.read_text().replace("[data]", '[data]\nlabel = "kind"'))
+    _, data, _, _ = ready(read_spec(path), path)
+    assert data.class_names == ("no", "yes")
+    assert data.x.tolist() == [[5, 2], [6, 3]]
+
+
 def test_bad_output_folders(tmp_path):
     path = spec(tmp_path)
     (tmp_path / "file").write_text("kept")

@@ -44,6 +44,14 @@ def test_a_run_is_held_against_its_critical_points(tmp_path):
     other = tmp_path / "other.csv"
     other.write_text("1,2,3,1\n2,1,0,-1\n")
     refused(inside("compare", out, "--data", other), "other.csv", "other samples")
+    summary = (out / "summary.json").read_text()
+    assert '"log_t": ' in summary
+    (out / "summary.json").write_text(summary.replace('"log_t": ', '"log_t": 1', 1))
+    refused(inside("compare", out), "does not match its SHA-256")
+    unsealed = json.loads(summary)
+    unsealed.pop("sha256")
+    (out / "summary.json").write_text(json.dumps(unsealed))
+    refused(inside("compare", out, "--data", other), "other samples")
 
 
 @pytest.mark.parametrize(

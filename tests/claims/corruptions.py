@@ -1,4 +1,4 @@
-"""Twelve ways in which a trajectory stops being that of its run, and the same rows with columns and record made to fit them."""
+"""Fourteen ways in which a trajectory stops being that of its run, and the same rows with columns and record made to fit them."""
 
 import dataclasses
 
@@ -43,6 +43,10 @@ def corrupted(run, kind, other):
         V[names[0]][half] = np.nan
     elif kind == "blocks swapped":
         rho = dict(zip(rho, list(rho.values())[::-1], strict=True)) if len(rho) > 1 else {k: 1.0 / r for k, r in rho.items()}
+    elif kind == "later half reversed":
+        V[names[0]][half:] = V[names[0]][half:][::-1]
+    elif kind == "norms off by 2 %":
+        rho = {k: 1.02 * r for k, r in rho.items()}
     elif kind == "other samples":
         return dataclasses.replace(run, data=fl.Data(np.asarray(run.data.x) + 0.1, run.data.y, kind=run.data.kind))
     elif kind == "another problem":
@@ -51,7 +55,7 @@ def corrupted(run, kind, other):
 
 
 KINDS = ("noise", "rescaled norms", "rows of another seed", "shifted in time", "truncated", "shuffled", "constant", "sign flipped", "a row that is no number",
-         "blocks swapped", "other samples", "another problem")  # fmt: skip
+         "blocks swapped", "later half reversed", "norms off by 2 %", "other samples", "another problem")  # fmt: skip
 
 
 def with_rows(run, log_t, rho, V):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library
+from flowlab.claims import claims, genuine, load_library
 from flowlab.claims.claim import Case, Claim
 from flowlab.claims.verdict import Measurement, Verdict
 
@@ -59,12 +59,17 @@ def test_verdicts_on_a_users_own_run(run):
         assert verdict.answer == "holds", (verdict.id, verdict.measured, verdict.bound, verdict.reason)
 
 
-def test_a_broken_path_is_refuted(run):
-    """A path whose norms were tampered with must not pass P4."""
+def test_a_broken_path_decides_nothing(run, monkeypatch):
+    """A path whose norms were tampered with neither supports P4 nor refutes it."""
     path, _ = run
     broken = path.dataset.copy(deep=True)
     broken["rho"][:, 0] = broken["rho"][:, 0] * np.linspace(1.0, 1.02, broken.sizes["step"])
-    (verdict,) = fl.check(["P4"], fl.Trajectory(broken, path.outcome, path.last, path.stats, path.problem, path.data))
+    wrong = fl.Trajectory(broken, path.outcome, path.last, path.stats, path.problem, path.data)
+    (verdict,) = fl.check(["P4"], wrong)
+    assert (verdict.answer, verdict.code) == ("undecided", "could not be checked"), str(verdict)
+    # Control: the measurement itself sees it.
+    monkeypatch.setattr(genuine, "altered", lambda *_: None)
+    (verdict,) = fl.check(["P4"], wrong)
     assert verdict.answer == "refuted"
 
 

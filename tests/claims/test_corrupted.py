@@ -33,8 +33,7 @@ def walks():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_descent_that_was_altered_supports_nothing(walks, kind):
     (verdict,) = fl.check(["P20"], corrupted(walks[0], kind, walks[1]))
-    assert verdict.answer != "holds", str(verdict)
-    assert verdict.code in ("", "could not be checked", "not a number", "no power")
+    assert verdict.code in ("could not be checked", "not a number", "no power"), str(verdict)
 
 
 def test_a_clean_descent_is_taken(walks):
@@ -70,10 +69,10 @@ def test_clean_runs_support_at_least_eighteen_of_twenty(late, walks):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_claim_holds_on_a_corrupted_run(late, walks, kind):
+def test_no_claim_is_decided_on_a_corrupted_run(late, walks, kind):
     for names, (run, other) in ((DEEP, late["deep"]), (LINEAR, late["linear"]), (WALK, walks)):
         for verdict in fl.check(names, corrupted(run, kind, other)):
-            assert verdict.answer != "holds", str(verdict)
+            assert verdict.answer == "undecided", str(verdict)
 
 
 @pytest.mark.slow

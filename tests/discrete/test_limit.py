@@ -183,3 +183,25 @@ def test_what_has_no_limit_is_refused(squared, tmp_path):
         limit(path("W2 @ tanh(W1 @ x)"))
     with pytest.raises(RunFailed, match="run longer"):
         limit(path())
+
+
+@pytest.fixture(scope="module")
+def opposed():
+    """Two equal samples of opposite labels beside one that is fitted: weights rest where no sample of the two is on its right side."""
+    problem, data = fl.Problem("W2 @ W1 @ x", "logistic"), fl.Data([[1.0, 0.0], [1.0, 0.0]], [1.0, -1.0])
+    return fl.lower(fl.derive(problem)), fl.State.from_weights({"W1": [[0.5, 0.3]], "W2": [[1.0]]}), data
+
+
+@pytest.mark.parametrize(("until", "told"), [(1e4, r"at rest since log t = .*; start from other weights"), (1.0, "run longer")])
+def test_a_path_at_rest_is_not_told_to_run_longer(opposed, until, told):
+    path = fl.integrate(*opposed, until=fl.time(until))
+    with pytest.raises(RunFailed, match=told):
+        limit(path)
+
+
+def test_a_path_that_never_moved_is_at_rest(opposed):
+    field, _, data = opposed
+    path = fl.integrate(field, fl.State.from_weights({"W1": [[0.0, 0.3]], "W2": [[1.0]]}), data, until=fl.time(1.0))
+    assert path.outcome.kind == "stalled"
+    with pytest.raises(RunFailed, match="at rest; start from other weights"):
+        limit(path)

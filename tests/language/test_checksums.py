@@ -172,3 +172,39 @@ def test_a_result_comes_back_whatever_its_attributes_are(tmp_path):
     assert back.provenance == result.provenance
     again = fl.Result.load(back.save(tmp_path / "b.nc"))
     assert again.dataset.identical(back.dataset)
+
+
+def test_a_damaged_zarr_store_is_refused_before_it_is_decoded(tmp_path, capfd):
+    pytest.importorskip("zarr")
+    store = _path().save(tmp_path / "a.zarr")
+    assert fl.Trajectory.load(store).dataset.equals(_path().dataset)
+    assert [r.kind for r in stored.results(store)] == ["flow"]
+    rng = np.random.default_rng(0)
+    for file in sorted(p for p in store.rglob("*") if p.is_file()):
+        raw = file.read_bytes()
+        flipped = bytearray(raw)
+        flipped[rng.integers(len(raw))] ^= 1
+        for damage in (flipped, raw[:-1], None):
+            file.write_bytes(damage) if damage is not None else file.unlink()
+            with pytest.raises(fl.OutputError, match=r"a\.zarr` is (damaged|no stored trajectory)"):
+                fl.Trajectory.load(store)
+            file.write_bytes(raw)
+    assert capfd.readouterr().err == ""
+    (store / ".DS_Store").write_bytes(b"of a file manager")
+    with warnings.catch_warnings():
+        # Zarr tells of files that are not its own.
+        warnings.simplefilter("ignore")
+        assert fl.Trajectory.load(store).dataset.equals(_path().dataset)
+
+
+def test_a_zarr_store_from_before_its_files_had_a_hash(tmp_path):
+    pytest.importorskip("zarr")
+    store = _path().save(tmp_path / "a.zarr")
+    attributes = json.loads((store / ".zattrs").read_text())
+    del attributes["files_sha256"]
+    (store / ".zattrs").write_text(json.dumps(attributes))
+    assert fl.Trajectory.load(store).dataset.equals(_path().dataset)
+    attributes["kind"] = "descent"
+    (store / ".zattrs").write_text(json.dumps(attributes))
+    with pytest.raises(fl.OutputError, match="does not match its SHA-256"):
+        fl.Trajectory.load(store)

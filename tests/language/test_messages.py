@@ -29,6 +29,38 @@ REFUSED = (
     ("relu(" + "W @ x, " * 100 + ")", {}, ["one expression"]),
     ("(" + " + ".join(["W @ x"] * 50) + ")**1.5", {}, ["1.5"]),
     (5.0, {}, ["neither text"]),
+    ("W @ x + 1", {}, ["the number 1", "write a weight block"]),
+    ("3 - 2*sigmoid(w @ x)", {}, ["the number 3", "write a weight block"]),
+    ("W @ 3", {}, ["the number 3", "`*`"]),
+    ("relu(3)", {}, ["the number 3", "write for example `relu(W @ x)`"]),
+    ("maximum(W @ x, 0)", {}, ["the number 0", "`relu(z)`"]),
+    ("W2 relu(W1 @ x)", {}, ["between `W2` and `relu`", "`@`"]),
+    ("2W @ x", {}, ["between `2` and `W`"]),
+    ("relu(W @ x) V", {}, ["between `)` and `V`"]),
+    ("W2 @@ x", {}, ["between `@` and `@`"]),
+    ("W @", {}, ["after `@`"]),
+    ("* x", {}, ["before `*`"]),
+    ("07 * W @ x", {}, ["`07`", "without zeros"]),
+    ("relu(W @ x", {}, ["not closed", "add `)`"]),
+    ("relu(W @ x))", {}, ["close every bracket"]),
+    ("y = W @ x", {}, ["has `=`", "left of it"]),
+    ("W' @ x", {}, ["has `'`", "`W.T`"]),
+    ("|W @ x|", {}, ["`abs(z)`"]),
+    ("W @\n x", {}, ["a line break", "one line"]),
+    ("W_{1} @ x", {}, ["round brackets"]),
+    ("$W @ x$", {}, ["has `$`", "leave it out"]),
+    ("W @ x ?", {}, ["has `?`", "leave it out"]),
+    ('"W" @ x', {}, ["in quotes"]),
+    ("W[0] @ x", {}, ["`W[0]`", "blocks of their own"]),
+    ("0,5 * (W @ x)", {}, ["decimals with a point"]),
+    ("np.tanh(W @ x)", {}, ["name alone"]),
+    ("leaky_relu(W @ x, leak=0.1)", {}, ["by their place"]),
+    ("3(W @ x)", {}, ["operator", "in front of the bracket"]),
+    ("W(x)", {}, ["not a known function", "`@`"]),
+    ("x.T @ W", {}, ["not a matrix", "leave `.T` out"]),
+    ("relu(W @ x, 2)", {}, ["no number", "leave the others out"]),
+    ("1e-400 * W @ x", {}, ["`1e-400`", "write a larger number"]),
+    ("(" * 150 + "-" * 9000 + "W @ x" + ")" * 150, {}, ["too deeply"]),
     ("", {}, ["write for example"]),
 )
 
@@ -42,6 +74,15 @@ def test_a_refusal_is_one_short_line_that_says_what_to_do(text, shapes, named):
     assert message.isprintable()
     for part in named:
         assert part in message
+
+
+def test_no_refusal_repeats_python():
+    """What Python says of a syntax error names nothing of the language."""
+    for text, shapes, _ in REFUSED:
+        with pytest.raises(fl.FlowlabError) as caught:
+            fl.Network(text, shapes=shapes)
+        assert "syntax" not in str(caught.value)
+        assert "Fraction(" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["lambda", "in", "is", "class", "not", "alpha", "None_", "If"])

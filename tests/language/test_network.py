@@ -50,7 +50,7 @@ def test_text_and_operators_mean_the_same(text, expression):
         ("", ["expression"]),
         ("W1 @ W2", ["`x`"]),
         ("x", ["weight"]),
-        ("relu(W1 @ x, 2)", ["relu", "0 numbers"]),
+        ("relu(W1 @ x, 2)", ["relu", "no number"]),
         ("sum(W1 @ x, 2)", ["sum", "one argument"]),
         ("W1**W2 @ x", ["exponent"]),
         ("W1 / x", ["divides"]),

@@ -17,6 +17,7 @@ from flowlab.core import memory
 X = np.array([[1.5, 2.0], [2.5, -3.0], [0.25, 4.0]])
 ROWS = ["1.5,2,1", "2.5,-3,-1", ".25,4e0,1"]
 PLAIN = "\n".join(ROWS)
+COUNTERS = ("id", "Id", "ID", "index", "rownames", "PassengerId", "customerID", "sample_id")
 MEANT = {
     "plain": PLAIN,
     "header": "a,b,label\n" + PLAIN,
@@ -38,6 +39,9 @@ MEANT = {
     "index of R": '"","a","b","label"\n' + "\n".join(f'"{i}",{row}' for i, row in enumerate(ROWS, 1)),
     "index read and written": "Unnamed: 0,a,b,label\n" + "\n".join(f"{i},{row}" for i, row in enumerate(ROWS)),
     "column of names with digits": "x1,2nd,label\n" + PLAIN,
+    "index read and written twice": "Unnamed: 0.1,Unnamed: 0,a,b,label\n" + "\n".join(f"{i},{i},{row}" for i, row in enumerate(ROWS)),
+    "a label beside a coordinate": "x,y,label\n" + PLAIN,
+    **{f"counter {name}": f"{name},a,b,label\n" + "\n".join(f"{i},{row}" for i, row in enumerate(ROWS, 1)) for name in COUNTERS},
 }  # fmt: skip
 
 
@@ -75,6 +79,12 @@ REFUSED = {
     "numeric header with class names": ("0,1,species\n1.5,2,a\n1,2,b\n2,2,a", "begins with 0,1,species"),
     "header with a number": ("a,2,label\n1,2,1\n1,2,-1", "'a' in row 1"),
     "row number without its rows": (",a,label\n7,1,1\n3,2,-1", "no name over column 1"),
+    "row numbers in another order": ("Id,a,y\n2,5,1\n1,6,-1", "'Id' that does not count the rows; rename"),
+    "identifiers": ("id,a,y\n842302,5,1\n842517,6,-1", "'id' that does not count the rows; rename"),
+    "nothing but the row number": ("index,y\n0,1\n1,-1", "no feature beside the number of the row"),
+    **{f"label first: {name}": (f"{name},a,b\n1,5,2\n-1,6,3", f"'{name}' before the last one; give `label=`") for name in ("y", "label", "Class", "target")},
+    "label first, class names": ("class;a;b\nyes;5;2\nno;6;3", "'class' before the last one"),
+    "label in the middle": ("a,target,id\n5,1,1\n6,-1,2", "'target' before the last one"),
     "column without a name": ("a,,label\n1,2,1\n1,3,-1", "no name over column 2"),
     "index alone": (",label\n0,1\n1,-1", "'' in row 1"),
     "fewer names than columns": ("a,label\n1,2,1\n1,2,-1", "3 columns in row 1 .line 2. but 2 before"),
@@ -207,3 +217,42 @@ def test_whole_numbers_that_float64_holds_are_taken(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("9007199254740994,2,1\n100000000000000000000,2,-1\n", encoding="utf-8")
     assert fl.load(file).x[:, 0].tolist() == [9007199254740994.0, 1e20]
+
+
+def test_features_that_count_or_sound_like_labels_stay(tmp_path):
+    file = tmp_path / "a.csv"
+    for header, rows, kept in (
+        ("time,a,label", "0,5,1\n1,6,-1", [[0, 5], [1, 6]]),
+        ("index,a,label", "1.5,5,1\n1.25,6,-1", [[1.5, 5], [1.25, 6]]),
+        ("grid,acid,class", "0,5,1\n1,6,-1", [[0, 5], [1, 6]]),
+        ("label,class,target", "0,5,1\n1,6,-1", [[0, 5], [1, 6]]),
+    ):
+        file.write_text(f"{header}\n{rows}")
+        assert fl.load(file).x.tolist() == kept
+
+
+def test_the_label_is_found_by_its_name(tmp_path):
+    file = tmp_path / "a.csv"
+    for header, rows in (
+        ("label,a,b", "1,5,2\n-1,6,3"), ("a,label,b", "5,1,2\n6,-1,3"), ("a,b,label", "5,2,1\n6,3,-1"), ("id,label,a,b", "1,1,5,2\n2,-1,6,3"),
+        ("label,a,b", "yes,5,2\nno,6,3"), ("y,label,a,b,id", "5,yes,2,7,0\n6,no,3,8,1"),
+    ):  # fmt: skip
+        file.write_text(f"{header}\n{rows}")
+        data = fl.load(file, label="label")
+        assert data.y.tolist() == [1, -1]
+        assert data.x[:, :2].tolist() == [[5, 2], [6, 3]]
+    with pytest.raises(fl.UnknownName, match=r"0 columns called 'lable'.* did you mean `label`"):
+        fl.load(file, label="lable")
+    file.write_text("label,a,b\nyes,5,2\n1,6,3")
+    with pytest.raises(fl.DataError, match=r"'1' in row 2 \(line 3\), column 1, among class names"):
+        fl.load(file, label="label")
+    file.write_text("a,a,b\n1,5,2\n-1,6,3")
+    with pytest.raises(fl.UnknownName, match="2 columns called 'a'"):
+        fl.load(file, label="a")
+    file.write_text(PLAIN)
+    with pytest.raises(fl.DataError, match="no header to find the label 'label' in"):
+        fl.load(file, label="label")
+    with pytest.raises(fl.DataError, match="leave out `label`"):
+        fl.load("iris", label="species")
+    with pytest.raises(fl.DataError, match="leave out `label`"):
+        fl.load(_archive(tmp_path / "a.npz", x=_npy(X), y=_npy(np.array([1, -1, 1]))), label="y")

@@ -90,6 +90,8 @@ def test_scalars_agree_with_scalar_differentiation(text, settings):
 def test_large_networks_are_refused():
     with pytest.raises(LanguageError, match="24"):
         fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False).component(10, 2, {"W1": 10})
+    with pytest.raises(LanguageError, match="1000000000 samples for each of 6 weights; at most 83"):
+        fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False).component(2, 10**9)
 
 
 def test_component_text_has_one_line_per_scalar():

@@ -219,6 +219,8 @@ BALANCED = (
     ("W3 @ W2 @ W1 @ x", 2), ("W3 @ (W2 @ (W1 @ x))", 2), ("A @ relu(W @ x)**2", 1), ("a @ (W @ x)**3", 1), ("W3 @ relu(W2 @ W1 @ x)", 2),
     ("W2 @ leaky_relu(W1 @ x, 0.2) + W3 @ x", 1), ("W3 @ abs(W2 @ relu(W1 @ x)**1.5)", 2), ("V @ relu(W @ relu(W @ x))", 0), ("W2 @ tanh(W1 @ x)", 0),
     ("W2 @ relu(W1 @ x) + U @ relu(W1 @ x)", 0), ("(W2 @ W1) @ x + W3 @ x", 1), ("sum(relu(W1 @ x))", 0), ("W2 @ relu(W1 @ x + b)", 0),
+    ("W2 @ (3 * W1 @ x)", 1), ("-W2 @ (W1 @ x / 2)", 1), ("2 * (W3 @ W2 @ -W1) @ x", 2), ("W2 @ relu(-2 * (W1 @ x))**2", 1), ("W2 @ (u * (W1 @ x))", 1),
+    ("W2 @ ((w @ x) * (W1 @ x))", 1), ("W3 @ relu((W1 @ x) * (W2 @ x))", 2), ("W2 @ ((W1 @ x) * relu(W1 @ x))", 0), ("W2 @ (0.5 * (W1 @ x + b))", 0),
 )  # fmt: skip
 
 

@@ -118,6 +118,7 @@ def test_the_reader_sees_a_false_law():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_printed_laws_of_two_hundred_networks():
     networks, laws = sweep(range(200))
     assert networks == 200

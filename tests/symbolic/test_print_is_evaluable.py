@@ -114,7 +114,22 @@ def test_printed_lines_are_the_gradient(text, settings):
         assert size <= BOUND
 
 
+@pytest.mark.parametrize(("text", "repeats"), [("W2 @ relu(W1 @ x + b)", True), ("w @ x - c", True), ("W2 @ relu(W1 @ x) + W3 @ x", False)])
+def test_the_header_says_where_sums_repeat_a_column(text, repeats, monkeypatch):
+    """Where it does not, terms of a sum have one size."""
+    seen = []
+    add = reader.Text.add
+    monkeypatch.setattr(reader.Text, "add", lambda self, a, b, sign: seen.append(a.shape != b.shape) or add(self, a, b, sign))
+    problem = fl.Problem(text, coordinates="weights")
+    assert max(differs(problem).values()) <= BOUND
+    assert any(seen) == repeats
+    flow = fl.derive(problem, verify=False)
+    assert ("+ and - repeat a single column for every sample" in flow.text("matrix")) == repeats
+    assert (r"a column times $\mathbf 1^{\top}$ is repeated for every sample" in flow.latex("matrix")) == repeats
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("odd", [False, True])
 def test_sixty_random_networks(odd):
     problems = distinct(60, 1000 * odd, odd)

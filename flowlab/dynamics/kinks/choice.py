@@ -18,7 +18,9 @@ _ROUNDS, _SWEEPS = 500, 200
 _SETTLING, _SETTLED = 20, 1e-9
 """Rounds after which multipliers of several layers must have settled, to this; those of one layer do in the second."""
 TINY = 1e-11
-"""Rates below this part of the largest are zero."""
+"""Rates below this part of the terms that they are sums of are zero."""
+_OUTSIDE = 1e-2
+"""Multipliers that are outside their range by this part of `TINY`, in the same terms, are at its end."""
 
 
 About = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -32,29 +34,47 @@ class Choice(NamedTuple):
         multipliers: (K,), of the first solution found; all of them give attracting pairs one and the same velocity.
         solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision, -1 means too many to try.
         w: rates with every multiplier 0, (K,), and `A`, what multipliers add, (K, K), as they are about the solution.
+        gross: sizes of the terms that w are sums of, (K,).
     """
 
     multipliers: np.ndarray
     solutions: int
     w: np.ndarray
     A: np.ndarray
+    gross: np.ndarray
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Of the pre-activations at the multipliers, (K,)."""
+        return self.w + self.A @ self.multipliers
+
+    @property
+    def zero(self) -> np.ndarray:
+        """Rates of this size are zero, (K,)."""
+        return _zero(self.gross, self.A, self.multipliers)
+
+    @property
+    def attracts(self) -> np.ndarray:
+        """Whether a pair's own multiplier takes from its rate, (K,)."""
+        return np.diag(self.A) < -_idle(self.w, self.A)
 
 
 class Unsettled(Exception):
     """Multipliers of several layers that did not settle."""
 
 
-def choose(w: np.ndarray, A: np.ndarray) -> Choice:
+def choose(w: np.ndarray, A: np.ndarray, gross: np.ndarray | None = None) -> Choice:
     """Solve the complementarity problem.
 
     Args:
         w: rates (K,) with every multiplier 0.
         A: what multipliers add to them, (K, K).
+        gross: as for `settle`.
     """
-    return settle(lambda _: (w, A), np.full(len(w), 0.5))
+    return settle(lambda _: (w, A), np.full(len(w), 0.5), gross)
 
 
-def settle(about: About, first: np.ndarray) -> Choice:
+def settle(about: About, first: np.ndarray, gross: np.ndarray | None = None) -> Choice:
     """Solve the complementarity problem where what multipliers add depends on them, as it does when pairs of several layers are on their kinks.
 
     For every combination of sides of repelling pairs the others settle, and only then it is asked whether the combination stands: about other
@@ -63,28 +83,35 @@ def settle(about: About, first: np.ndarray) -> Choice:
     Args:
         about: answers (w, A), the problem linearised about multipliers (K,).
         first: multipliers to begin with.
+        gross: sizes of the terms that w are sums of, (K,); at least those of w. A unit may be held by samples whose loss is 1e-16 of another's, so
+            what is zero is told row by row.
 
     Raises:
         Unsettled: if multipliers do not settle for some combination.
     """
     w, A = about(first)
-    repels = np.flatnonzero(np.diag(A) > _zero(w, A))
-    rest = np.flatnonzero(np.diag(A) <= _zero(w, A))
+    gross = np.abs(w) if gross is None else np.maximum(gross, np.abs(w))
+    pushes = np.diag(A) > _idle(w, A)
+    repels, rest = np.flatnonzero(pushes), np.flatnonzero(~pushes)
     if len(repels) > _MOST:
-        return Choice(np.zeros(len(w)), -1, w, A)
+        return Choice(np.zeros(len(w)), -1, w, A, gross)
     found: list[Choice] = []
     for sides in product((0.0, 1.0), repeat=len(repels)):
-        one = _with_sides(about, first, repels, rest, np.array(sides))
+        one = _with_sides(about, first, repels, rest, np.array(sides), gross)
         # Other multipliers with the same rates are another way to write the same flow.
-        if one is not None and not any(np.abs(_rate(one) - _rate(other)).max() <= _zero(w, A) for other in found):
+        if one is not None and not any(_alike(one, other) for other in found):
             found.append(one)
     if not found:
-        return Choice(np.zeros(len(w)), 0, w, A)
+        return Choice(np.zeros(len(w)), 0, w, A, gross)
     middle = _centred(found[0])
-    w, A = about(middle)
+    other = Choice(middle, len(found), *about(middle), gross)
     # Where what multipliers add depends on them, the same rates may be had in the linearised problem alone.
-    same = np.abs(w + A @ middle - _rate(found[0])).max(initial=0.0) <= _zero(w, A)
-    return Choice(middle, len(found), w, A) if same else found[0]._replace(solutions=len(found))
+    return other if _alike(other, found[0]) else found[0]._replace(solutions=len(found))
+
+
+def _alike(one: Choice, other: Choice) -> bool:
+    """Whether the rates are the same."""
+    return bool((np.abs(one.rates - other.rates) <= np.maximum(one.zero, other.zero)).all())
 
 
 def _centred(choice: Choice) -> np.ndarray:
@@ -93,12 +120,14 @@ def _centred(choice: Choice) -> np.ndarray:
     Where more surfaces meet than their normals have dimensions many will do. At an end of them a pair would leave while others hold what it lets go;
     and of two mirrored ways to leave neither is to be preferred.
     """
-    w, A, lam = choice.w, choice.A, choice.multipliers
-    slides = (np.abs(_rate(choice)) <= _zero(w, A)) & (np.diag(A) < -_zero(w, A))
+    A, lam = choice.A, choice.multipliers
+    slides = (np.abs(choice.rates) <= choice.zero) & choice.attracts
     if slides.sum() < 2:
         return lam
-    _, sizes, rows = np.linalg.svd(A[:, slides])
-    free = rows[int((sizes > 1e-9 * max(float(sizes[0]), 1e-300)).sum()) :]
+    rows, columns = _sizes(A[:, slides])
+    _, sizes, across = np.linalg.svd(A[:, slides] / rows[:, None] / columns)
+    free = across[int((sizes > 1e-9 * float(sizes[0])).sum()) :] / columns
+    free = np.linalg.qr((free / np.linalg.norm(free, axis=1, keepdims=True)).T)[0].T
     step = free.T @ (free @ (0.5 - lam[slides]))
     reach = np.where(step > 0, 1.0 - lam[slides], lam[slides]) / np.maximum(np.abs(step), 1e-300)
     out = lam.copy()
@@ -106,46 +135,57 @@ def _centred(choice: Choice) -> np.ndarray:
     return np.clip(out, 0.0, 1.0)
 
 
-def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray) -> Choice | None:
+def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray, gross: np.ndarray) -> Choice | None:
     """The solution with these sides of repelling pairs; None if there is none."""
     lam = first.copy()
     lam[repels] = sides
     for _ in range(_SETTLING):
         w, A = about(lam)
-        tiny = _zero(w, A)
-        start, inner = w[rest] + A[np.ix_(rest, repels)] @ sides, A[np.ix_(rest, rest)]
-        part = attracted(start, inner, tiny)
+        given = A[np.ix_(rest, repels)]
+        start, inner = w[rest] + given @ sides, A[np.ix_(rest, rest)]
+        part = attracted(start, inner, TINY, gross[rest] + np.abs(given) @ sides)
         if part is None:
             # Kinks that are one another's multiples may look independent and at odds about multipliers that do not solve the problem: nearer first.
-            lam[rest] = _relaxed(start, inner, tiny, lam[rest])
+            lam[rest] = _relaxed(start, inner, TINY, lam[rest])
             continue
         change, lam = np.abs(lam[rest] - part).max(initial=0.0), lam.copy()
         lam[rest] = part
         if change < _SETTLED:
-            rate = (w + A @ lam)[repels]
-            stands = all(r >= -tiny if side else r <= tiny for r, side in zip(rate, sides, strict=True))
-            return Choice(lam, 1, w, A) if stands else None
+            one = Choice(lam, 1, w, A, gross)
+            stands = np.where(sides > 0, one.rates[repels] >= -one.zero[repels], one.rates[repels] <= one.zero[repels])
+            return one if stands.all() else None
     if part is None:
         return None
     raise Unsettled
 
 
-def _zero(w: np.ndarray, A: np.ndarray) -> float:
-    return TINY * max(float(np.max(np.abs(w), initial=0.0)), float(np.max(np.abs(A), initial=0.0)), 1e-300)
+def _zero(gross: np.ndarray, A: np.ndarray, lam: np.ndarray, tiny: float = TINY) -> np.ndarray:
+    """Rates of this size are zero, (K,)."""
+    return tiny * (gross + np.abs(A) @ np.abs(lam)) + np.finfo(float).tiny
 
 
-def _rate(choice: Choice) -> np.ndarray:
-    return choice.w + choice.A @ choice.multipliers
+def _idle(w: np.ndarray, A: np.ndarray, tiny: float = TINY) -> np.ndarray:
+    """A pair's own multiplier that adds no more than this to its rate changes nothing, (K,)."""
+    return tiny * np.maximum(np.abs(w), np.abs(A).max(axis=0, initial=0.0)) + np.finfo(float).tiny
 
 
-def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
+def _sizes(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What to divide rows and columns by so that the largest entry of each is about one: samples may differ by any power of ten in their loss."""
+    columns = np.abs(A).max(axis=0, initial=0.0)
+    columns = np.where(columns > 0, columns, 1.0)
+    rows = np.abs(A / columns).max(axis=1, initial=0.0)
+    return np.where(rows > 0, rows, 1.0), columns
+
+
+def attracted(w: np.ndarray, A: np.ndarray, tiny: float = TINY, gross: np.ndarray | None = None) -> np.ndarray | None:
     """Multipliers (K,) of pairs none of which repels; None if none are found.
 
     Where more surfaces meet than their normals have dimensions A is singular, and pivots may cycle among multipliers of one velocity. A shift of
     the diagonal makes them end; one of a tenth of what counts as zero changes no answer, and more is tried only if that is not enough.
     """
+    gross, idle = np.abs(w) if gross is None else gross, _idle(w, A, tiny)
     for shift in (0.0, 0.1, 10.0, 1000.0):
-        found = _pivoted(w, A - shift * tiny * np.diag(np.diag(A) < -tiny), tiny)
+        found = _pivoted(w, A - shift * tiny * np.diag((np.diag(A) < -idle) * np.abs(A).max(axis=0, initial=0.0)), tiny, gross)
         if found is not None:
             return found
     return None
@@ -153,30 +193,33 @@ def attracted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
 
 def _relaxed(w: np.ndarray, A: np.ndarray, tiny: float, lam: np.ndarray) -> np.ndarray:
     """Multipliers nearer to a solution than `lam`, (K,): one at a time is put where its own rate vanishes, or on the side to which it goes."""
-    lam = lam.copy()
+    lam, idle = lam.copy(), _idle(w, A, tiny)
     for _ in range(_SWEEPS):
         for i, own in enumerate(np.diag(A)):
             rate = w[i] + A[i] @ lam
-            lam[i] = np.clip(lam[i] - rate / own, 0.0, 1.0) if own < -tiny else float(rate > 0)
+            lam[i] = np.clip(lam[i] - rate / own, 0.0, 1.0) if own < -idle[i] else float(rate > 0)
     return lam
 
 
-def _pivoted(w: np.ndarray, A: np.ndarray, tiny: float) -> np.ndarray | None:
+def _pivoted(w: np.ndarray, A: np.ndarray, tiny: float, gross: np.ndarray) -> np.ndarray | None:
     """Principal pivoting; None if that does not end."""
-    place = np.zeros(len(w), dtype=int)
-    place[np.diag(A) >= -tiny] = -1
     # Where a slope changes nothing, the rate alone says which side it is.
-    fixed = place == -1
+    own = np.diag(A)
+    fixed = own >= -_idle(w, A, tiny)
+    place = np.where(fixed, -1, 0)
     lam = np.zeros(len(w))
     for round_ in range(_ROUNDS):
         inside = place == 0
         lam = np.where(place == 1, 1.0, 0.0)
         if inside.any():
-            lam[inside] = np.linalg.lstsq(A[np.ix_(inside, inside)], -(w + A @ lam)[inside], rcond=1e-12)[0]
-        rate = w + A @ lam
-        wrong = inside & ((lam < -1e-13) | (lam > 1 + 1e-13))
-        wrong |= (place == -1) & (rate > tiny)
-        wrong |= (place == 1) & (rate < -tiny)
+            block = A[np.ix_(inside, inside)]
+            rows, columns = _sizes(block)
+            lam[inside] = np.linalg.lstsq(block / rows[:, None] / columns, -(w + A @ lam)[inside] / rows, rcond=1e-12)[0] / columns
+        rate, zero = w + A @ lam, _zero(gross, A, lam, tiny)
+        off = _OUTSIDE * np.minimum(TINY, zero / np.where(fixed, np.inf, -own))
+        wrong = inside & ((lam < -off) | (lam > 1 + off))
+        wrong |= (place == -1) & (rate > zero)
+        wrong |= (place == 1) & (rate < -zero)
         if not wrong.any():
             return np.clip(lam, 0.0, 1.0)
         # All at once is fast, one at a time cannot cycle (K. G. Murty, Linear Algebra Appl. 9, 1974).

@@ -25,7 +25,7 @@ _SAMPLED, _HIGHEST = 8, 12
 NOISE = 2e-14
 """Pre-activations on the wrong side by this part of the largest one, or of what they are sums of, are round-off."""
 SLACK = 1e-11
-"""How far a multiplier may be beyond 0 or 1 before its pair leaves."""
+"""How far a multiplier may be beyond 1, or beyond 0 in units of the terms that it is a sum of, before its pair leaves."""
 
 
 def certified(problem: Problem) -> bool:
@@ -67,16 +67,16 @@ def along(solver: diffrax.AbstractSolver, problem: Problem, h: Any, z0: Any, z1:
     return jax.vmap(restore)(states.at[-1].set(last))
 
 
-def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Pre-activations (nodes, P) along a step; multipliers and answers to them (3, K + D) at its `thirds`."""
+def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Pre-activations (nodes, P) along a step; multipliers, answers to them, and how far below 0 is round-off, (3, K + D) each at its `thirds`."""
     mode = field.mode
     assert mode is not None
     slopes = mode.with_deep(mode.deep_start)
     z = jax.vmap(lambda z: field.preactivations(clock.coordinates(field, z), data, slopes))(states)
     some = jax.tree.map(lambda leaf: leaf[jnp.asarray(thirds(len(z)))], states)
     # Not all at once: this is compiled once instead of once per node, and there is little to gain from more at a time.
-    multipliers, answers = jax.lax.map(lambda z: field.multipliers(clock.coordinates(field, z), data), some)
-    return z, multipliers, answers
+    multipliers, answers, terms = jax.lax.map(lambda z: field.multipliers(clock.coordinates(field, z), data), some)
+    return z, multipliers, answers, SLACK * jnp.minimum(terms, 1.0)
 
 
 def terms(field: VectorField, data: Data, y: Any) -> jax.Array:
@@ -102,9 +102,9 @@ def suspicious(clock: Clock, field: VectorField, data: Data, states: Any) -> jax
     """Whether a step may have met a kink, or the end of a slide."""
     mode = field.mode
     assert mode is not None
-    z, multipliers, answers = looked_at(clock, field, data, states)
+    z, multipliers, answers, slack = looked_at(clock, field, data, states)
     coefficients = jnp.asarray(from_values(z.shape[0] - 1)) @ z
     start = clock.coordinates(field, jax.tree.map(lambda leaf: leaf[0], states))
     met = jnp.any(mode.side * coefficients < -NOISE * jnp.maximum(jnp.max(jnp.abs(z)), terms(field, data, start)))
-    beyond = (multipliers < -SLACK) | (multipliers > 1 + SLACK)
+    beyond = (multipliers < -slack) | (multipliers > 1 + SLACK)
     return met | jnp.any(beyond | (answers > 0))

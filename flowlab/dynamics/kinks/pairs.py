@@ -132,7 +132,7 @@ class Pairs:
         """
         slopes = np.where(side > 0, self.right, self.left)
         signs = np.where(side > 0, 1.0, -1.0)
-        jump, growth = np.zeros(self.count), self.right - self.left
+        jump, number, growth = np.zeros(self.count), np.zeros(self.count, dtype=np.int64), self.right - self.left
         names = sorted(sliding)
         signs[names] = 0.0
         size = int(ravel_pytree(y)[0].size)
@@ -147,8 +147,9 @@ class Pairs:
                 slopes[pair] = 0.0 if kink in deep else (self.left if sign > 0 else self.right)[pair]
         live = [kinks[i] for kinks, span in parts for i in span.live]
         held = [kinks[i] for kinks, span in parts for i in span.held]
-        for kink in live:
+        for i, kink in enumerate(live):
             jump[list(kink.pairs)] = np.array(kink.turned) * growth[list(kink.pairs)]
+            number[list(kink.pairs)] = i
         for kink in held:
             for pair in kink.pairs:
                 slopes[pair] = self.left[pair] + sliding[pair] * growth[pair]
@@ -169,8 +170,9 @@ class Pairs:
         for at, (pair, i, sign) in enumerate(told):
             echo[at], of[at] = pair, i
             bottom[at], growing[at] = (self.left if sign > 0 else self.right)[pair], sign * growth[pair]
-        arrays = (slopes, signs, jump, basis, dual, np.arange(places) < len(live), ahead, np.arange(deeper) < len(deep), starts, echo, of, bottom, growing)
-        mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
+        first = (slopes, signs, jump, number, basis, dual, np.arange(places) < len(live))
+        deep_ones = (ahead, np.arange(deeper) < len(deep), starts, echo, of, bottom, growing)
+        mode = Mode(*(jnp.asarray(each) for each in (*first, *deep_ones)), shapes=self.shapes)
         return mode, Sliders(tuple(live), tuple(deep), tuple(held), places)
 
     @cached_property
@@ -178,7 +180,8 @@ class Pairs:
         """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
         none, index = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64)
         zero, empty = jnp.zeros(self.count), jnp.zeros((0, 0))
-        return self.within(Mode(zero, zero, zero, empty, empty, index > 0, index, index > 0, none, index, index, none, none, self.shapes))
+        number = jnp.zeros(self.count, dtype=jnp.int64)
+        return self.within(Mode(zero, zero, zero, number, empty, empty, index > 0, index, index > 0, none, index, index, none, none, self.shapes))
 
     def slopes(self, side: np.ndarray, sliding: dict[int, float]) -> np.ndarray:
         """Slopes of all pairs, (P,), with multipliers for those that slide."""

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from flowlab.language.data import Data
 from flowlab.lowering.field import VectorField
@@ -13,7 +14,7 @@ from flowlab.lowering.field import VectorField
 @eqx.filter_jit
 def drifts(
     field: VectorField, data: Data, y: Any, slopes: jax.Array, pairs: jax.Array, live: jax.Array, jump: jax.Array, multipliers: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Rates of pre-activations in units of the loss where the problem has that scale, else of time.
 
     Args:
@@ -27,14 +28,14 @@ def drifts(
         multipliers: (K,).
 
     Returns:
-        Pre-activations (P,), their rates (P,), and the derivatives of the rates of `pairs` by the multipliers (K, K).
+        Pre-activations (P,), their rates (P,), the derivatives of the rates of `pairs` by the multipliers (K, K), and the rate of the state (n,).
     """
 
-    def moving(multipliers: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def moving(multipliers: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         told = slopes.at[pairs].add(jnp.where(live, multipliers * jump, 0.0))
         rate = field.raw_rate(y, data, told, field.own_scale(data))
-        return jax.jvp(lambda v: field.preactivations(v, data, told), (y,), (rate,))
+        return *jax.jvp(lambda v: field.preactivations(v, data, told), (y,), (rate,)), ravel_pytree(rate)[0]
 
-    z, rates = moving(multipliers)
+    z, rates, moved = moving(multipliers)
     answer = jax.jacfwd(lambda m: moving(m)[1][pairs])(multipliers)
-    return z, rates, jnp.where(live[:, None] & live[None, :], answer, 0.0)
+    return z, rates, jnp.where(live[:, None] & live[None, :], answer, 0.0), moved

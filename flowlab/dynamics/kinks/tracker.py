@@ -148,8 +148,10 @@ class Tracker:
             y = moved(y, -np.linalg.lstsq(normals, z, rcond=LANDING)[0])
         return y
 
-    def measured(self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pre-activations, their rates, and how those of `pairs` answer to multipliers; `slopes` has those of `pairs` on their left."""
+    def measured(
+        self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `drifts`, of `pairs`; `slopes` has those of `pairs` on their left."""
         self.tick()
         count, places = len(pairs), room(len(pairs))
         padded = np.zeros(places, dtype=np.int64)
@@ -160,8 +162,8 @@ class Tracker:
             jump[:count] = (self.pairs.right - self.pairs.left)[pairs]
         arrays = (jnp.asarray(each) for each in (slopes, padded, np.arange(places) < count, jump, lam))
         found = drifts(self.pairs.bare, self.data, y, *arrays)
-        z, rates, answer = (np.asarray(each) for each in found)
-        return z, rates, answer[:count, :count]
+        z, rates, answer, moved = (np.asarray(each) for each in found)
+        return z, rates, answer[:count, :count], moved
 
     def meeting(self, look: Any) -> Meeting | None:
         """The first kink in a step, or None if there is none after all.
@@ -169,7 +171,7 @@ class Tracker:
         Args:
             look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
         """
-        _, (z, multipliers, answers), _ = look(1.0)
+        _, (z, multipliers, answers, slack), _ = look(1.0)
         noise = guard.NOISE * max(float(np.abs(z).max()), self.terms)
         points = nodes(len(z) - 1)[guard.thirds(len(z))]
         coefficients = (from_values(len(z) - 1) @ z) * self.side
@@ -183,8 +185,8 @@ class Tracker:
             for low, high in found[: 1 if b[0] >= 0 else 2]:
                 guesses.append(Guess(root_in(b, low, high), low, high, int(pair), SLIDING))
         pairs, columns = self.sliders.numbers
-        told, answers = multipliers[:, columns], answers[:, columns]
-        for kind, bound in ((LEFT, told + guard.SLACK), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers)):
+        told, answers, slack = (each[:, columns] for each in (multipliers, answers, slack))
+        for kind, bound in ((LEFT, told + slack), (RIGHT, 1.0 + guard.SLACK - told), (REPELS, -answers)):
             for i in np.flatnonzero((bound < 0).any(axis=0)):
                 j = int(np.flatnonzero(bound[:, i] < 0)[0])
                 low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
@@ -206,7 +208,7 @@ class Tracker:
                 hits.append(guess.pair)
         if best > 1.0:
             return None
-        state, _, (z_end, now, _) = look(best)
+        state, _, (z_end, now, *_) = look(best)
         sliding = {int(pair): float(now[column]) for pair, column in zip(pairs, columns, strict=True)}
         # Whatever else has arrived with them.
         also = np.flatnonzero((np.asarray(z_end) * self.side < -noise) & (self.side != 0))
@@ -215,16 +217,17 @@ class Tracker:
     def refined(self, look: Any, guess: Guess, noise: float) -> float | None:
         """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
         column = self.sliders.columns[guess.pair] if guess.kind else 0
+        small = {SLIDING: 0.01 * noise, LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * guard.SLACK, REPELS: 0.0}[guess.kind]
 
         @cache
         def value(part: float) -> float:
-            z, multipliers, answers = look(part)[2]
+            z, multipliers, answers, _ = look(part)[2]
             if guess.kind == SLIDING:
                 return float(z[guess.pair]) * self.side[guess.pair]
             told = float(multipliers[column])
             return told if guess.kind == LEFT else 1.0 - told if guess.kind == RIGHT else -float(answers[column])
 
-        return refined(value, guess, {SLIDING: 0.01 * noise, REPELS: 0.0}.get(guess.kind, guard.SLACK * 1e-3))
+        return refined(value, guess, small)
 
     def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
@@ -252,7 +255,8 @@ class Tracker:
             if before.get(pair) == LEFT and not self.pairs.straight.all():
                 self.waken(y, pair, asked)
         slopes = self.pairs.slopes(self.side, self.sliding)
-        kinks = [Kink(tuple(asked[i] for i in rows), turned) for rows, turned in parallel(self.pairs.normals(y, asked, slopes))]
+        normals = self.pairs.normals(y, asked, slopes)
+        kinks = [Kink(tuple(asked[i] for i in rows), turned) for rows, turned in parallel(normals)]
         slopes[asked] = self.pairs.left[asked]
         # Multipliers of pairs as those of kinks: λ of the pair, or 1 - λ where it is turned round.
         place = {pair: i for i, pair in enumerate(asked)}
@@ -262,23 +266,29 @@ class Tracker:
                 turn[place[pair], j], base[place[pair]] = sign, 0.0 if sign > 0 else 1.0
 
         def about(lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            _, rates, answer = self.measured(y, slopes, asked, base + turn @ lam)
+            _, rates, answer, _ = self.measured(y, slopes, asked, base + turn @ lam)
             A = answer[heads] @ turn
             return rates[asked][heads] - A @ lam, A
 
+        still = self.measured(y, slopes, asked, base)
+        gross = np.abs(normals[heads]) @ np.abs(still[3])
         try:
-            lam, solutions, w, A = choice.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]))
+            if self.pairs.straight[asked].all():
+                # Linear, so it is known best where no large term has to be taken off again.
+                chosen = choice.choose(still[1][asked][heads], still[2][heads] @ turn, gross)
+            else:
+                chosen = choice.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]), gross)
         except choice.Unsettled:
             raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle") from None
+        lam, solutions, w, A, _ = chosen
         if solutions != 1:
             self.give_up([kink.first for kink in kinks], w, A, solutions)
         rates = self.measured(y, slopes, asked, base + turn @ lam)[1][asked][heads]
-        tiny = choice.TINY * max(float(np.abs(w).max()), float(np.abs(A).max()), 1e-300)
         events = []
         self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in place}
         for j, kink in enumerate(kinks):
             # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been pushed to.
-            rests = abs(rates[j]) <= tiny and A[j, j] < -tiny
+            rests = abs(rates[j]) <= chosen.zero[j] and chosen.attracts[j]
             after = SLIDING if 0.0 < lam[j] < 1.0 or rests else LEFT if lam[j] <= 0 else RIGHT
             left, right = float(rates[j] - A[j, j] * lam[j]), float(rates[j] + A[j, j] * (1 - lam[j]))
             multipliers = kink.multipliers(float(lam[j]))
@@ -309,7 +319,7 @@ class Tracker:
         """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
         slopes = self.pairs.slopes(self.side, self.sliding)
         slopes[pair] = self.pairs.right[pair]
-        z, rates, _ = self.measured(y, slopes, [pair])
+        z, rates, *_ = self.measured(y, slopes, [pair])
         asleep = (np.abs(z) <= _LANDED * max(float(np.abs(z).max()), 1e-300)) & (rates != 0)
         asleep[asked] = False
         if rates[pair] != 0:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.errors import LanguageError, ShapeMismatch
 from flowlab.language.expr import Expr
 from flowlab.language.operations.base import (
     ATOM,
@@ -46,7 +46,8 @@ class MatMul(Product):
         a, b = args
         sampled = a.sampled or b.sampled
         if not a.rank or not b.rank:
-            shapes.clash(a, b, f"`{told}` multiplies a scalar with `@` (use `*`)", operands)
+            both = " by ".join(f"`{name}` of shape {shapes.told(kind)}" for name, kind in zip(operands, args, strict=True))
+            raise ShapeMismatch(f"`{told}` multiplies {both} with `@`; use `*` where one side is a number.")
         if not shapes.unify(a.shape[-1], b.shape[0]):
             shapes.clash(a, b, f"`{told}` does not fit", operands)
         return Type(a.shape[:-1] + b.shape[1:], sampled)
@@ -233,7 +234,7 @@ class Transpose(Operation):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         if args[0].rank != 2:
-            shapes.clash(args[0], Type(("m", "n")), f"`{told}` transposes what is not a matrix", (operands[0], "a matrix"))
+            raise ShapeMismatch(f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix; leave `.T` out.")
         return Type(args[0].shape[::-1], args[0].sampled)
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
@@ -262,7 +263,8 @@ class _Reduction(Operation):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         if args[0].rank != 1:
-            shapes.clash(args[0], Type(("n",)), f"`{told}` reduces what is not a vector", (operands[0], "a vector"))
+            what = f"`{operands[0]}`, which has shape {shapes.told(args[0])} and is not a vector"
+            raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
         return Type((), args[0].sampled)
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
@@ -300,11 +302,11 @@ class Power(Operation):
     def admit(self, told: str, args: Sequence[Expr], params: tuple) -> None:
         exponent, base = params[0], args[0]
         if not 1 <= exponent <= 64:
-            raise LanguageError(f"`{told}` has the exponent {exponent}; exponents from 1 to 64 are part of the language.")
+            raise LanguageError(f"`{told}` has the exponent {exponent}; write one from 1 to 64.")
         while base.op == "power":
             base = base.args[0]
         if exponent.denominator != 1 and not (base.op == "activation" and base.params[0] in ("relu", "abs")):
-            raise LanguageError(f"`{told}` takes a broken power of what may be negative; only relu(z) and abs(z) have one.")
+            raise LanguageError(f"`{told}` takes a broken power of what may be negative; write relu(z) or abs(z) below it.")
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]

@@ -148,3 +148,30 @@ def test_of_many_multipliers_the_middle_ones_are_taken():
     assert found.solutions == 1
     assert found.multipliers == pytest.approx(np.full(4, 0.5))
     assert np.abs(C @ F + A @ found.multipliers).max() < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(0, 300, 30))
+def test_pairs_of_samples_with_hardly_any_loss_are_decided_as_those_of_others(seed):
+    """A unit held by samples whose losses are powers of ten apart: pushes shrink with the loss, and so does what they have to hold."""
+    for each in range(seed, seed + 30):
+        C, c, F = attracting(each)
+        rng = np.random.default_rng(each)
+        K = len(c)
+        # Forces up to 1e-20 of the largest push; the multipliers of strong pairs are that small.
+        faint = 10.0 ** -rng.integers(0, 21, K)
+        faint[0] = 1.0
+        small = faint.min()
+        one = choose(C @ F * small, (C @ C.T) * (c * faint))
+        # Exact: the force of a pair is its multiplier times its push, so a strong pair is one whose force has no upper end in reach.
+        best = lsq_linear(C.T, -F, bounds=(np.minimum(c * faint / small, -1e-300), 0.0), method="bvls", tol=1e-14)
+        force = one.multipliers * c * faint / small
+        assert one.solutions == 1
+        assert np.abs(C.T @ (force - best.x)).max() < 1e-8
+
+
+def test_rates_that_cancel_are_zero_by_their_terms():
+    """Two terms of order one leave 1e-13: round-off, so the pair rests; the same number alone is a rate."""
+    w, A = np.array([-1e-13]), np.array([[-1e-14]])
+    assert choose(w, A, np.array([1.0])).multipliers[0] == 0.0
+    assert abs(choose(w, A, np.array([1.0])).rates[0]) <= choose(w, A, np.array([1.0])).zero[0]
+    assert abs(choose(w, A).rates[0]) > choose(w, A).zero[0]

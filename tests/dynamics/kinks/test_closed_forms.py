@@ -188,7 +188,7 @@ def test_velocities_and_multipliers_while_sliding(k, i):
         mode, sliders = pairs.mode(side, dict.fromkeys(model.sliding, 0.5), {"w": here})
         inside = pairs.within(mode)
         assert np.abs(np.asarray(inside.rate(0.0, {"w": here}, data)["w"]) - model.rate(here)).max() < 1e-12 * max(1.0, np.abs(model.rate(here)).max())
-        found, answers = (np.asarray(each)[: len(sliders.flat)] for each in inside.multipliers({"w": here}, data))
+        found, answers, _ = (np.asarray(each)[: len(sliders.flat)] for each in inside.multipliers({"w": here}, data))
         assert np.abs(found - model.multipliers(here)).max() < 1e-12 * max(1.0, 1.0 / np.abs(y[list(model.sliding)]).min())
         assert (answers < 0).all()
         seen += 1
