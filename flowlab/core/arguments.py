@@ -111,10 +111,15 @@ def _is(value: Any, kind: Any) -> bool:
     if origin in (Mapping, dict):
         return isinstance(value, Mapping) and (not inner or all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items()))
     try:
-        return isinstance(value, origin)
+        return _instance(value, origin)
     except TypeError:
         # Protocols are of what can be called.
         return callable(value)
+
+
+def _instance(value: Any, kind: Any) -> bool:
+    """As `isinstance`, but an array without dimensions is not iterable: its class has the method, which then raises."""
+    return isinstance(value, kind) and (kind is not Iterable or getattr(value, "ndim", 1) != 0)
 
 
 def _held(value: Any) -> bool:
@@ -137,7 +142,7 @@ def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> 
     Raises:
         LanguageError: if it is not.
     """
-    if not isinstance(value, kind):
+    if not _instance(value, kind):
         raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
 
 

@@ -6,7 +6,6 @@ tests nothing. Every unit with a kink is seen on both sides of it.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ _VANISHED = 1e-13
 _UNDERFLOW = float(np.sqrt(np.finfo(float).tiny))
 """Size up to which a number may be what is left of a product that underflows."""
 _NUDGE = 1e-8
-"""Relative change of operands that shows how large the terms of a rate are: far above roundings, far below the distance to a kink."""
+"""Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings, far below the distance to a kink."""
 _CONDITION = 1e4
 """Of a rate that tests its equation; at a larger one its own roundings pass the bound."""
 _NOISE = 10.0
@@ -110,56 +109,41 @@ def residuals(flow: FlowEquations, state: TestState) -> dict[Key, float] | None:
 
 
 def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) -> dict[Key, Compared] | None:
-    given = inputs_of(flow.problem, state)
     with np.errstate(all="ignore"):
         truth = _rates(flow.problem, state, g)
-        derived = flow.program.evaluate(np, given)
-        shaken = flow.program.evaluate(np, given, read=_shake())
+        derived = flow.program.evaluate(np, inputs_of(flow.problem, state))
     sizes = {key: _length(want) for key, want in truth.items()}
     if not all(np.isfinite(size) for size in sizes.values()):
         return None
-    if not any(sizes.values()) and all(_length(derived[key]) <= _UNDERFLOW for key in truth):
+    if not any(sizes.values()):
         # What underflows in one order of multiplication may not in another.
-        return None
+        dead = all(_length(derived[key]) <= _UNDERFLOW for key in truth)
+        return None if dead else {key: Compared(float("inf"), False) for key in truth}
     # Where only roundings are left of every rate (one weight per block at fixed norms), the velocity gives the scale.
     largest = max(*sizes.values(), *(_length(v) for v in g.values()))
-    out, doubtful = {}, []
+    nudged = _nudged(state)
     with np.errstate(all="ignore"):
+        moved = flow.program.evaluate(np, inputs_of(flow.problem, nudged))
+        out, doubtful = {}, []
         for key, want in truth.items():
-            size, gap = sizes[key], _length(np.asarray(derived[key]) - want)
-            change = _length(shaken[key] - derived[key])
-            # What overflows when it is shaken has no bound.
-            change = change if np.isfinite(change) else np.inf
+            gap = _length(np.asarray(derived[key]) - want)
             # A rate that vanishes identically (the direction of a block of one weight) is roundings only: no measure of its own.
-            residual = gap / np.float64(size if size > _VANISHED * largest else largest) if gap else 0.0
-            if gap <= BOUND * size:
-                out[key] = Compared(float(residual), _conditioned(size, change))
-            elif gap <= BOUND / _NUDGE * change and not _conditioned(size, change):
-                # Roundings of terms that cancel.
-                out[key] = Compared(0.0, False)
-            else:
-                out[key] = Compared(float(residual) if np.isfinite(residual) else float("inf"), False)
-                doubtful += [key] if size else []
-    if doubtful:
-        # Wrong, or roundings within one operation? The derived rate cannot bear witness for itself here.
-        again = reference(flow.problem, _nudged(state))
-        for key in doubtful:
-            gap, change = _length(np.asarray(derived[key]) - truth[key]), _length(again[key] - truth[key])
-            if _conditioned(sizes[key], change):
-                out[key] = Compared(gap / sizes[key] if np.isfinite(gap) else float("inf"), True)
-            elif gap <= _NOISE * change:
-                # Two roundings of one number: neither right nor wrong.
-                out[key] = Compared(0.0, False)
+            residual = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
+            agrees = gap <= BOUND * sizes[key]
+            out[key] = Compared(residual if np.isfinite(residual) else float("inf"), agrees and _conditioned(sizes[key], _length(moved[key] - derived[key])))
+            if not agrees and sizes[key]:
+                doubtful.append(key)
+        if doubtful:
+            # Wrong, or nothing but roundings? The derived rate cannot bear witness for itself here.
+            again = reference(flow.problem, nudged)
+            for key in doubtful:
+                gap, change = _length(np.asarray(derived[key]) - truth[key]), _length(again[key] - truth[key])
+                if _conditioned(sizes[key], change):
+                    out[key] = Compared(gap / sizes[key] if np.isfinite(gap) else float("inf"), True)
+                elif gap <= _NOISE * change:
+                    # Two roundings of one number: neither right nor wrong.
+                    out[key] = Compared(0.0, False)
     return out
-
-
-def _shake() -> Callable[[Any], Any]:
-    """Changes every operand a little, so that a rate moves by as much as the terms that make it up, however well they cancel.
-
-    Two uses of one value are changed by different amounts, or nothing would be seen of a difference of equal terms.
-    """
-    rng = np.random.default_rng(0)
-    return lambda value: value * (1.0 + _NUDGE * rng.uniform(-1.0, 1.0, size=np.shape(value)))
 
 
 def _length(array: Any) -> float:
@@ -171,7 +155,11 @@ def _length(array: Any) -> float:
 
 def _nudged(state: TestState) -> TestState:
     """The same state with inputs and weights a little elsewhere."""
-    near = _shake()
+    rng = np.random.default_rng(0)
+
+    def near(value: np.ndarray) -> np.ndarray:
+        return value * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value)))
+
     V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}
     return TestState(state.rho, V, W, Samples(near(state.samples.x), state.samples.y))
 

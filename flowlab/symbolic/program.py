@@ -54,7 +54,6 @@ class Program:
         inputs: Mapping[tuple[str, str], Any],
         scaled: Callable[[Any], Any] | None = None,
         pieces: Sequence[Any] | None = None,
-        read: Callable[[Any], Any] | None = None,
     ) -> dict[tuple[str, str], Any]:
         """The rates, with `xp` either numpy or jax.numpy.
 
@@ -64,12 +63,11 @@ class Program:
             scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place; rates
                 are linear in Ψ and the coefficients of decay.
             pieces: a slope per unit and sample for every slot of the network, or None for a slot that follows its sign (see `Network.outputs`).
-            read: what an operation makes of an operand before it uses it, as often as it is used.
 
         Raises:
             UnloweredNode: if an operation has no numeric meaning.
         """
-        values = self.run(xp, inputs, scaled, pieces, read)
+        values = self.run(xp, inputs, scaled, pieces)
         return {key: values[i] for key, i in self.rates}
 
     def run(
@@ -78,13 +76,12 @@ class Program:
         inputs: Mapping[tuple[str, str], Any],
         scaled: Callable[[Any], Any] | None = None,
         pieces: Sequence[Any] | None = None,
-        read: Callable[[Any], Any] | None = None,
     ) -> list[Any]:
         """Every line's value."""
         env: list[Any] = []
         held = {} if pieces is None else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
         for value in self.values:
-            args = [env[i] if read is None else read(env[i]) for i in value.args]
+            args = [env[i] for i in value.args]
             if value.op in ("activation", "slope") and (value.args, value.params) in held:
                 piece = held[value.args, value.params]
                 env.append(piece * args[0] if value.op == "activation" else piece)

@@ -6,6 +6,7 @@ import pytest
 import flowlab as fl
 from flowlab.app.verify import packs
 from flowlab.claims.library.lyu2020.l01_margins import largest_fall
+from flowlab.claims.library.lyu2020.l05_rates import remainder
 
 LYU, JI = packs()["lyu2020"], packs()["ji2020"]
 
@@ -16,6 +17,16 @@ def test_falls_are_seen():
     assert largest_fall(np.array([1.0, 2.0, 1.9, 3.0]), np.zeros(4)) == pytest.approx(np.log(2 / 1.9))
     assert largest_fall(np.array([1.0, 2.0, -1.0, 3.0]), np.zeros(4)) == np.inf
     assert np.isnan(largest_fall(np.array([-1.0, -2.0]), np.zeros(2)))
+
+
+def test_what_is_left_to_gain():
+    """Of 1 - t^-p while t doubles twice it is t^-p; of log t no limit is in sight; roundings are no gain."""
+    for power in (0.3, 1.0, 2.0):
+        margins = [1 - (t / 1e3) ** -power for t in (2.5e5, 5e5, 1e6)]
+        assert remainder(margins[1] - margins[0], margins[2] - margins[1]) == pytest.approx(1 - margins[2], rel=1e-9)
+    assert np.isnan(remainder(0.1, 0.1))
+    assert np.isnan(remainder(0.0, 0.1))
+    assert remainder(0.0, 1e-10) == 1e-10
 
 
 @pytest.mark.parametrize("name", ["L1", "L6", "J1", "J3"])

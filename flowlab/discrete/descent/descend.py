@@ -101,7 +101,8 @@ def descend(
     require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
     rows_kept, size = 1 - (-count // every), sum(int(np.size(leaf)) for leaf in jax.tree.leaves(start))
     # A row in the list, in the stack, as norms and directions, and in the data set.
-    require_memory(4 * 8 * size * rows_kept, f"a descent that stores {rows_kept} states of {size} numbers", "use a larger `record_every`, or smaller widths")
+    what = f"a descent that stores {rows_kept} states of {size} numbers"
+    require_memory(4 * 8 * size * rows_kept, what, "use a larger `record_every`, or smaller widths")
     began = watch.monotonic()
     # The last stored row may be fewer than `every` steps after the one before.
     lengths = np.full(-(-count // every), every)

@@ -74,7 +74,8 @@ class Curvature:
 
     def hessian(self, row: np.ndarray) -> np.ndarray:
         """Its Hessian, (P, P); TooLarge where it, its eigenvectors and their work do not fit into memory."""
-        require_memory(3 * 8 * self.size**2, f"the Hessian in {self.size} weights", 'use smaller widths, or method="lanczos"')
+        remedy = 'use smaller widths, or method="lanczos"'
+        require_memory(3 * 8 * self.size**2, f"the Hessian in {self.size} weights", remedy)
         return np.asarray(_hessian(*self.args, row))
 
     def times(self, row: np.ndarray, v: np.ndarray) -> np.ndarray:

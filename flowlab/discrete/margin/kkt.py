@@ -29,7 +29,9 @@ _SOLVE = 8e-10
 
 
 def affordable(shapes: Mapping[str, tuple[int, ...]], data: Data, starts: int) -> None:
-    """Refuse a search for KKT points that needs more memory than there is, or more than a day: a lower bound on one and a mean of the other.
+    """Refuse a search for KKT points that needs more memory than there is, or more than a day.
+
+    The memory is a lower bound, the time a mean.
 
     Args:
         shapes: of the weights by block.
@@ -42,9 +44,11 @@ def affordable(shapes: Mapping[str, tuple[int, ...]], data: Data, starts: int) -
     weights, constraints = sum(map(math.prod, shapes.values())), margin_count(data)
     units = sum(shape[0] for shape in shapes.values() if len(shape) > 1)
     what = f"the search for KKT points with {weights} weights and {constraints} margins"
-    # Of second derivatives, tangents of all units at all margins, twice; then the equations of two points, damped ones, and their copy.
+    # Of second derivatives, tangents of all units at all margins, twice.
+    # Then the equations of two points, damped ones, and their copy.
     require_memory(8 * (2 * weights * constraints * units + 7 * weights**2), what)
-    require_time(starts * STEPS * _SOLVE * float(weights) ** 3, f"{what} from {starts} starts", "use smaller widths or fewer starts")
+    seconds = starts * STEPS * _SOLVE * float(weights) ** 3
+    require_time(seconds, f"{what} from {starts} starts", "use smaller widths or fewer starts")
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,8 @@ def max_margin(
 
     Raises:
         NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated the data;
-            NotHomogeneous, DataError, LanguageError: for what has no margin; TooLarge: for what needs more memory than there is, or more than a day;
-            PrecisionTooLow: without float64.
+            NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without float64;
+            TooLarge: for what needs more memory than there is, or more than a day.
     """
     require_x64("max_margin")
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
@@ -151,7 +151,8 @@ def max_margin(
             else:
                 found[at] = (found[at][0], found[at][1] + 1)
     if not found:
-        raise RunFailed(f"none of {tried} starts came to a KKT point of positive margin; use more `starts` or wider layers.")
+        told = f"none of {tried} starts came to a KKT point of positive margin"
+        raise RunFailed(f"{told}; use more `starts` or wider layers.")
     first, *others = sorted((_told(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
     return MaxMargin(**{**first.__dict__, "others": tuple(others)})
 
@@ -246,7 +247,8 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     shapes_match(state, problem.network, data)
     weights = {k: np.asarray(v) for k, v in state.weights().items()}
     size, margins = sum(v.size for v in weights.values()), margin_count(data)
-    # The gradients of all margins: as they are made, with one more entry, those that are kept, of length one, and twice within the least squares.
+    # The gradients of all margins: as they are made, with one more entry, those that are kept, of length one,
+    # and twice within the least squares.
     require_memory(6 * 8 * size * margins, f"the matrix of {margins} gradients in {size} weights")
     system = System(problem, data, {k: v.shape for k, v in weights.items()})
     theta = np.concatenate([weights[name].ravel() for name, _ in system.layout])

@@ -83,8 +83,8 @@ def settle(about: About, first: np.ndarray, gross: np.ndarray | None = None) -> 
     Args:
         about: answers (w, A), the problem linearised about multipliers (K,).
         first: multipliers to begin with.
-        gross: sizes of the terms that w are sums of, (K,); at least those of w. A unit may be held by samples whose loss is 1e-16 of another's, so
-            what is zero is told row by row.
+        gross: sizes of the terms that w are sums of, (K,); at least those of w. They decide row by row what counts as zero:
+            samples whose loss is 1e-16 of another's may hold a unit.
 
     Raises:
         Unsettled: if multipliers do not settle for some combination.

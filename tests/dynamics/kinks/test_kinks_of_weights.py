@@ -112,8 +112,8 @@ def compared(text, seed, coordinates="weights"):
     path = ran(text, x, y, start, 5.0, coordinates)
     reference = Piecewise(text, x, y)
     theta, log, repels = reference.run(np.concatenate(list(start.values())), 5.0)
-    # Of relu(w) all entries may die.
-    rests = not reference.jacobian(reference.slopes(np.where(reference.kink(theta) > 0, 1, -1))).any()
+    # Of relu(w) all entries may die; one that came to rest on its kink is there up to a rounding of the closed form.
+    rests = not reference.jacobian(reference.slopes(np.where(reference.kink(theta) > 1e-12, 1, -1))).any()
     assert path.outcome.kind == ("nonunique" if repels else "stalled" if rests else "done"), path.outcome
     ds, met = path.dataset, [event for event in log if event[2] != 2]
     assert ds["kink_unit"].values.tolist() == [i for _, i, _ in met]

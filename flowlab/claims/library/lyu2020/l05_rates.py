@@ -38,20 +38,46 @@ class Rates(OnHomogeneousFlows):
             if not {f"exponent rho_{first}", "q"} <= set(told.limits):
                 raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
             late = told[f"exponent rho_{first}"].late
+            moving, lacks = _unsettled(path)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
             power = 2.0 / K if mutant == "exponent 2/K" else 1.0 / K
-            found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar, route="extrapolated along log 1/L"))
+            found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar + moving / K, route="extrapolated along log 1/L"))
             q = told["q"].late
-            g, lacks = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0 if which == "deep" else None, 0.0
-            if g is None:
-                # No closed form: the margin of the last row lacks as much of its limit as it gained since log t was half as large.
-                g, before = (_margin(path, i) for i in (-1, int(np.argmax(path.dataset["log_t"].values >= 0.5 * path.dataset["log_t"].values[-1]))))
-                lacks = abs(g - before) * 2.0 / K / g
+            if which == "deep":
+                # The limit has a closed form.
+                g, lacks = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0, 0.0
+            else:
+                g = _margin(path, -1)
             constant = ((K + 1.0) ** 2 if mutant == "(K + 1)^2 for K^2" else K**2) * g ** (2.0 / K)
             value, bar = (np.exp(q.value), np.exp(q.value) * q.error) if q else (np.nan, np.nan)
-            found.append(Quantity(f"L t (log t)^(2 - 2/K), {which}", value, 1.0 / constant, 4e-3 / constant, bar + lacks / constant,
+            found.append(Quantity(f"L t (log t)^(2 - 2/K), {which}", value, 1.0 / constant, 4e-3 / constant, bar + 2.0 / K * lacks / constant,
                                   route="extrapolated along log 1/L"))  # fmt: skip
         return Measurement.of(found, "less than half a per cent; limits are extrapolated and carry their bars")
+
+
+def _unsettled(path: Any) -> tuple[float, float]:
+    """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last row.
+
+    The rate goes into the exponent of the norm, since ‖θ‖^K is log(1/L) over γ.
+    """
+    log_t = path.dataset["log_t"].values
+    last, half, quarter = (np.log(_margin(path, int(np.argmax(log_t >= part * log_t[-1])))) for part in (1.0, 0.5, 0.25))
+    return abs(last - half) / np.log(2.0), remainder(abs(half - quarter), abs(last - half))
+
+
+def remainder(before: float, gain: float) -> float:
+    """What two gains leave to gain if they go on as a geometric series; NaN where the second is not the smaller one: no limit is in sight.
+
+    >>> remainder(0.5, 0.25)
+    0.25
+    """
+    if gain <= _STILL:
+        return gain
+    return gain / (before / gain - 1.0) if gain < before else np.nan
+
+
+_STILL = 1e-8
+"""Gains of the logarithm of the margin that may be errors of the steps, by the tolerance of `integrate`."""
 
 
 def _margin(path: Any, i: int) -> float:
