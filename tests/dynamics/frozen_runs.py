@@ -1,6 +1,6 @@
 """More than sixty runs and how they ended, written down so that a change of the code that drives runs can be held against them.
 
-    python -m tests.dynamics.frozen_runs        # writes references/runs.json from the code as it is
+    python -m tests.dynamics.frozen_runs        # writes frozen_runs.json from the code as it is
 
 A run belongs here for what it passes through: schemes, clocks, losses, kinks, norms per unit, events, and halves that are resumed.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 import flowlab as fl
 
-STORED = Path(__file__).parent / "references" / "runs.json"
+STORED = Path(__file__).with_name("frozen_runs.json")
 SMOOTH = ("W1 @ x", "W2 @ W1 @ x", "W2 @ relu(W1 @ x)**2")
 SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
 KINK = ("kink_slot", "kink_unit", "kink_sample", "kink_before", "kink_after")
@@ -125,8 +125,5 @@ if __name__ == "__main__":
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    found = {}
-    for name, run in runs().items():
-        found[name] = ended(run)
-        print(f"{name}: {found[name]['outcome']} at log t = {found[name]['log_t']:.6g}, {len(found[name]['kinks'])} kinks", flush=True)
+    found = {name: ended(run) for name, run in runs().items()}
     STORED.write_text(json.dumps(found, indent=1) + "\n")

@@ -254,7 +254,8 @@ class Run:
         else:
             self.evaluations += 3
         if not math.isfinite(float(carry.t_next)):
-            return Outcome("nonfinite", f"the rate at {event_location.told(self.clock, self.clock_log(s, z), 6)} is not finite; {event_location.beyond(self.state)}.")
+            where = event_location.told(self.clock, self.clock_log(s, z), 6)
+            return Outcome("nonfinite", f"the rate at {where} is not finite; {event_location.beyond(self.state)}.")
         if bool(still) and ordinary:
             seen, _ = self.observed(self.clock, s, z, ())
             return Outcome("stalled", f"every rate is exactly zero at {self.place()}: {event_location.still(self.field.problem, self.state, seen)}.")

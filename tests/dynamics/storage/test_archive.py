@@ -54,7 +54,7 @@ def same(read, appended) -> bool:
 
 
 def run(folder: Path, mode: str, *args: str) -> dict:
-    env = {"PYTHONPATH": str(HERE.parents[1]), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    env = {"PYTHONPATH": str(HERE.parents[2]), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, str(HERE / "archive_run.py"), mode, str(folder), *args], capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)

@@ -7,7 +7,7 @@ import flowlab as fl
 from flowlab.discrete.margin.activation_cells import climb, layer_of
 from flowlab.discrete.margin.directional_limit import limit
 from flowlab.discrete.margin.margin_constraints import System
-from tests.discrete.cone_program import bounded_residual
+from tests.discrete.margin.cone_program import bounded_residual
 
 NETS = {0.0: "W2 @ relu(W1 @ x)", 0.2: "W2 @ leaky_relu(W1 @ x, 0.2)", -1.0: "W2 @ abs(W1 @ x)"}
 NOISE = 1e-5

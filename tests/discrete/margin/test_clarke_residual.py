@@ -8,7 +8,7 @@ import flowlab as fl
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, RunFailed
 from flowlab.discrete.margin.clarke_residual import nearest
 from flowlab.discrete.margin.svm import hard_margin
-from tests.discrete.cone_program import bounded_residual, counter_example
+from tests.discrete.margin.cone_program import bounded_residual, counter_example
 
 NETS = {0.0: "W2 @ relu(W1 @ x)", 0.2: "W2 @ leaky_relu(W1 @ x, 0.2)", -1.0: "W2 @ abs(W1 @ x)"}
 FAR = [(0.0, -2.0, 2.9, -1.35), (0.0, -3.0, 3.0, -1.45), (0.0, -8.0, 3.0, -1.5), (0.2, -2.0, 0.76, -0.9), (0.2, -3.0, 2.3, -1.4), (0.2, -8.0, 2.5, -1.5)]

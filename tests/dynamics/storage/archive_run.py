@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 # The package imports jax, which takes seconds and must not be forked; archives themselves need numpy alone.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 package = types.ModuleType("flowlab.dynamics")
 package.__path__ = [str(ROOT / "flowlab" / "dynamics")]
 sys.modules["flowlab.dynamics"] = package

@@ -96,7 +96,7 @@ def test_products_of_spheres():
 
 
 def twelve():
-    spec = importlib.util.spec_from_file_location("complete", Path(__file__).parents[2] / "benchmarks" / "complete.py")
+    spec = importlib.util.spec_from_file_location("complete", Path(__file__).parents[3] / "benchmarks" / "complete.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
