@@ -13,9 +13,12 @@ from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.conditions import Condition, Event, Wall
 from flowlab.dynamics.kinks.event_log import Kinks
-from flowlab.dynamics.run.loop import SOLVERS, Run
+from flowlab.dynamics.kinks.tracker import Tracker
+from flowlab.dynamics.run.loop import run
+from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.stopping_plan import Plan
 from flowlab.dynamics.run.validation import check, fits, unit
+from flowlab.dynamics.steppers.solvers import SOLVERS
 from flowlab.dynamics.storage.checkpoint import Ledger, header
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -63,7 +66,7 @@ def integrate(
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
-            flow turns stiff there (see `flowlab.dynamics.run.loop`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
+            flow turns stiff there (see `flowlab.dynamics.run.transitions`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6, or at 1e-6/L where L is
             small already), `"auto"` switches.
         kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks and reads slopes off signs; `"auto"`
@@ -112,8 +115,9 @@ def integrate(
     if store is not None:
         ledger = Ledger(store, header(field, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
     try:
-        run = Run(field, data, plan, name, clock, rtol, atol, max_steps, ledger, kinks=followed(field, data, start, kinks))
-        return run.go(start, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
+        tracked = followed(field, data, start, kinks)
+        setup = Setup.of(field, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
+        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
     finally:
         if ledger is not None:
             ledger.close()
@@ -125,7 +129,7 @@ def followed(field: VectorField, data: Data, start: State, kinks: str) -> Kinks 
     if kinks == "ignore" or type(field) is not VectorField or not any(slot.tracked for slot in field.problem.network.slots):
         return None
     y = field.pack(unit(field, start))
-    found = Kinks(field.keeping(y), data, y)
+    found = Kinks(Tracker(field.keeping(y), data, y))
     return found if kinks == "events" or found.tracker.pairs.count <= MOST_PAIRS else None
 
 

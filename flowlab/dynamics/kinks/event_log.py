@@ -1,67 +1,56 @@
-"""Kinks during a run: the tracker, what happened when, and how that is written down and shown."""
+"""The kinks of a run: sides of all pairs, the log of events, and both as JSON and as columns of a data set."""
 
-from collections import deque
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from flowlab.dynamics.kinks.cost import Effort, OutOfTime
-from flowlab.dynamics.kinks.tracker import Event, Meeting, Tracker
-from flowlab.language.data import Data
-from flowlab.lowering.vector_field import VectorField
+from flowlab.dynamics.kinks.tracker import SIGNS, Event, Meeting, Tracker
 
 CHATTER = 50
 """Changes of mode within a millionth of the clock from which on a run does not go on."""
-_SIGNS = {-1: "-", 0: "0", 1: "+"}
-_SIDES = {sign: side for side, sign in _SIGNS.items()}
+_SIDES = {sign: side for side, sign in SIGNS.items()}
 
 
+@dataclasses.dataclass(frozen=True)
 class Kinks:
-    """All that a run knows of its kinks.
+    """All that a run knows of its kinks at one place; a change of mode gives another value.
 
     Attributes:
-        tracker: sides of all pairs now.
-        start: sides at the start.
+        tracker: sides of all pairs.
+        start: sides at the start, a character each.
         events: (log t, event) in order.
-        effort: what following them has cost.
+        lately: clock and its value at the latest changes of mode, at most `CHATTER` + 1.
     """
 
-    def __init__(self, field: VectorField, data: Data, y: Any) -> None:
-        self.tracker = Tracker(field, data, y)
-        self.start = ""
-        self.events: list[tuple[float, Event]] = []
-        self.effort = Effort()
-        self.written = 0
-        self.lately: deque[tuple[str, float]] = deque(maxlen=CHATTER + 1)
+    tracker: Tracker
+    start: str = ""
+    events: tuple[tuple[float, Event], ...] = ()
+    lately: tuple[tuple[str, float], ...] = ()
 
-    def begin(self, y: Any, log_t: float) -> Any:
-        """Sides at the start; answers with the state, on the kinks that slide from the start.
+    def begin(self, y: Any, log_t: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
+        """Kinks with sides at the start; and the state, on the kinks that slide from the start.
 
         Raises:
             NotUnique: if the start does not determine the flow.
+            OutOfTime: raised by `tick`.
         """
-        y, events = self.tracker.begin(y)
-        self.start = self.now()
-        self.events += [(log_t, event) for event in events]
-        return y
+        tracker = self.tracker.copy(tick)
+        y, events = tracker.begin(y)
+        return Kinks(tracker, tracker.signs(), tuple((log_t, event) for event in events)), y
 
-    def follow(self, meeting: Meeting, y: Any, log_t: float, clock: str, s: float) -> Any:
-        """Change the mode at a kink; answers with the state on it.
+    def follow(self, meeting: Meeting, y: Any, log_t: float, clock: str, s: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
+        """Kinks in the mode beyond a kink; and the state on it.
 
         Raises:
             NotUnique: if what follows is not determined.
-            OutOfTime: if the limit on time is reached before that is known; the mode stays as it was.
+            OutOfTime: raised by `tick`.
         """
-        before = self.tracker.side.copy(), dict(self.tracker.sliding)
-        try:
-            y, events = self.tracker.follow(meeting, y)
-        except OutOfTime:
-            self.tracker.side, self.tracker.sliding = before
-            raise
-        self.effort.met += 1
-        self.events += [(log_t, event) for event in events]
-        self.lately += [(clock, s)] * len(events)
-        return y
+        tracker = self.tracker.copy(tick)
+        y, events = tracker.follow(meeting, y)
+        lately = (*self.lately, *[(clock, s)] * len(events))[-CHATTER - 1 :]
+        return Kinks(tracker, self.start, (*self.events, *((log_t, event) for event in events)), lately), y
 
     def chatters(self, clock: str, s: float) -> bool:
         """Whether modes change without end."""
@@ -70,28 +59,21 @@ class Kinks:
         before, first = self.lately[0]
         return before == clock and s - first < 1e-6 * max(abs(s), 1e-300)
 
-    def now(self) -> str:
-        """Sides of all pairs, a character each."""
-        return "".join(_SIGNS[int(side)] for side in self.tracker.side)
-
-    def meta(self) -> dict[str, Any]:
-        """What a chunk of the store says: sides and multipliers now, and the events since the last one."""
-        fresh = self.events[self.written :]
-        self.written = len(self.events)
-        rows = [[log_t if np.isfinite(log_t) else None, *vars(event).values()] for log_t, event in fresh]
+    def record(self, since: int) -> dict[str, Any]:
+        """Sides and multipliers as JSON, and the events from number `since` on."""
+        rows = [[log_t if np.isfinite(log_t) else None, *vars(event).values()] for log_t, event in self.events[since:]]
+        tracker = self.tracker
         return {
-            "start": self.start, "side": self.now(), "sliding": sorted(self.tracker.sliding.items()), "places": self.tracker.places, "at": self.tracker.at,
+            "start": self.start, "side": tracker.signs(), "sliding": sorted(tracker.sliding.items()), "places": tracker.places, "at": tracker.at,
             "events": rows, "lately": list(self.lately),
         }  # fmt: skip
 
-    def restore(self, y: Any, meta: dict[str, Any], all_of_them: list[dict[str, Any]]) -> None:
-        """Stand where the last chunk was written."""
-        self.tracker.restore(y, [_SIDES[sign] for sign in meta["side"]], meta["sliding"], tuple(meta["places"]), meta["at"])
-        self.start = meta["start"]
-        self.lately.extend((clock, s) for clock, s in meta["lately"])
-        for each in all_of_them:
-            self.events += [(-np.inf if log_t is None else log_t, Event(*told)) for log_t, *told in each["events"]]
-        self.written = len(self.events)
+    def restored(self, y: Any, records: Sequence[dict[str, Any]]) -> "Kinks":
+        """Kinks as the last of all records of a run tells; y has the form of the integrated coordinates."""
+        last, tracker = records[-1], self.tracker.copy(self.tracker.tick)
+        tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], tuple(last["places"]), last["at"])
+        events = tuple((-np.inf if log_t is None else log_t, Event(*columns)) for each in records for log_t, *columns in each["events"])
+        return Kinks(tracker, last["start"], events, tuple((clock, s) for clock, s in last["lately"]))
 
     def variables(self) -> dict[str, tuple[tuple[str, ...], np.ndarray, str]]:
         """The events as columns of a labelled data set, over the dimension `kink`; and sides at the start and the end over `pair`."""
@@ -117,7 +99,7 @@ class Kinks:
             "pair_slot": (("pair",), np.array([w.slot for w in names], dtype=int), "number of the activation with a kink"),
             "pair_unit": (("pair",), np.array([w.unit for w in names], dtype=int), "unit within it, or entry of weights"),
             "pair_sample": (("pair",), np.array([w.sample for w in names], dtype=int), "sample; -1 for a kink of weights"),
-            "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start or self.now()], dtype=np.int8), "side at the start"),
+            "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start or self.tracker.signs()], dtype=np.int8), "side at the start"),
             "pair_last": (("pair",), last, "side at the end"),
             "pair_multiplier": (("pair",), multipliers, "multiplier at the latest change of mode of pairs that slide at the end"),
         }  # fmt: skip

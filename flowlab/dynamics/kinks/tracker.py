@@ -1,5 +1,6 @@
 """The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from functools import cache
@@ -25,6 +26,7 @@ _TOGETHER = 1e-12
 _LANDED = 1e-12
 """Pre-activations that small, as a part of the largest, lie on their kink at the start."""
 LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
+SIGNS = {LEFT: "-", SLIDING: "0", RIGHT: "+"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Tracker:
         side: (P,) -1, 0 or 1.
         sliding: multipliers by pair, of the latest change of mode.
         places: room in the mode for pairs that slide.
+        field: the field in the present mode.
         tick: called before whatever takes a while; may raise to stop there.
     """
 
@@ -96,10 +99,15 @@ class Tracker:
         self.places = 0, 0
         self.tick: Callable[[], None] = lambda: None
 
-    @property
-    def field(self) -> VectorField:
-        """The field in the present mode."""
-        return self.pairs.within(self.mode)
+    def copy(self, tick: Callable[[], None]) -> "Tracker":
+        """Another tracker in the same mode, whose changes leave this one as it is."""
+        other = copy.copy(self)
+        other.side, other.sliding, other.tick = self.side.copy(), dict(self.sliding), tick
+        return other
+
+    def signs(self) -> str:
+        """Sides of all pairs, a character each."""
+        return "".join(SIGNS[int(side)] for side in self.side)
 
     def begin(self, y: Any) -> tuple[Any, list[Event]]:
         """Sides at the start; pairs that start on their kink are decided on.
@@ -127,9 +135,10 @@ class Tracker:
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
         self.terms = self.pairs.terms(y)
-        self.mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
+        mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
+        self.field = self.pairs.within(mode)
         # Room once made stays: a mode of another size is another compilation.
-        self.places = len(self.mode.normal), len(self.mode.deep)
+        self.places = len(mode.normal), len(mode.deep)
         return y
 
     def landed(self, y: Any, pairs: list[int]) -> Any:

@@ -1,0 +1,183 @@
+"""A stretch of a run with one clock, one solver and one kink mode: what its compiled steps take, and what they say of a place."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
+from flowlab.dynamics.conditions import Event
+from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run.clock_switch import watched
+from flowlab.dynamics.run.cursor import Cursor
+from flowlab.dynamics.run.setup import Setup
+from flowlab.dynamics.run.stopping_plan import Plan
+from flowlab.dynamics.run.wording import beyond, still, told
+from flowlab.dynamics.steppers.solver_self_test import self_test
+from flowlab.dynamics.steppers.solvers import SOLVERS, is_explicit
+from flowlab.language.data import Data
+from flowlab.language.state import State
+from flowlab.language.trajectory import Outcome
+from flowlab.lowering.vector_field import VectorField
+
+PATIENCE = 0.5
+"""Seconds a chunk should take, so that limits, progress and Ctrl-C are heard."""
+_VOTES, _NEVER = 25, 1 << 60
+"""Accepted steps, net of others, that must look stiff before an implicit method takes over."""
+ENDLESS = 1e300
+"""Where a clock ends that has no horizon."""
+_COMPILED: set[tuple[Any, ...]] = set()
+"""Programs that this process has compiled; without it every run would have to ask."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One clock, one solver and one kink mode of a run.
+
+    Attributes:
+        setup: the run.
+        clock, solver, field: what steps are made of; the field is in its kink mode.
+        solver_name: of `solver`.
+        s_end: value of the clock at which steps end.
+        watched: events that end a chunk.
+        votes: votes for stiffness that end an explicit chunk.
+    """
+
+    setup: Setup
+    clock: Clock
+    solver: diffrax.AbstractSolver
+    solver_name: str
+    field: VectorField
+    s_end: float
+    watched: tuple[Event, ...]
+    votes: int
+
+    @classmethod
+    def of(cls, setup: Setup, cursor: Cursor) -> "Segment":
+        """The segment that begins at a cursor."""
+        clock, plan, ordinary = cursor.clock, setup.plan, isinstance(cursor.clock, OrdinaryTime)
+        name, solver = setup.solver(clock, cursor.stiff)
+        field = setup.field if cursor.kinks is None else cursor.kinks.tracker.field
+        leaving = ordinary and plan.late is not None and not cursor.handed_over
+        votes = _VOTES if ordinary and setup.may_turn_stiff(cursor.stiff) else _NEVER
+        events = watched(field, plan.events, clock, plan.log_end, leaving)
+        return cls(setup, clock, solver, name, field, end_of(clock, plan, leaving), events, votes)
+
+    @property
+    def args(self) -> tuple[diffrax.AbstractSolver, Clock, VectorField, Data]:
+        """What every compiled program takes first."""
+        return self.solver, self.clock, self.field, self.setup.data
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the rate in one attempted step."""
+        return compiled_steps.evaluations(self.solver, self.field)
+
+    def begin(self, cursor: Cursor, leaves: list[np.ndarray] | None) -> Cursor | Outcome:
+        """The cursor with what compiled steps go on with; an outcome where no step can be taken.
+
+        Args:
+            cursor: where the segment begins.
+            leaves: the arrays of a carry that was written down, which goes on instead.
+        """
+        if not is_explicit(self.solver):
+            self_test(self.solver_name, SOLVERS[self.solver_name])
+        first = None if cursor.first_step is None else np.asarray(cursor.first_step)
+        carry, still_everywhere = compiled_steps.begin(*self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first)
+        if leaves is not None:
+            carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in leaves])
+            cursor = replace(cursor, log_t=self.log_t(carry.t, carry.y))
+        else:
+            cursor = cursor.counted(3)
+        if not math.isfinite(float(carry.t_next)):
+            where = self.words(self.log_t(cursor.s, cursor.z))
+            return Outcome("nonfinite", f"the rate at {where} is not finite; {beyond(self.state(cursor.z))}.")
+        if bool(still_everywhere) and isinstance(self.clock, OrdinaryTime):
+            why = still(self.field.problem, self.state(cursor.z), self.observed(cursor.s, cursor.z)[0])
+            return Outcome("stalled", f"every rate is exactly zero at {self.words(cursor.log_t)}: {why}.")
+        cursor = replace(cursor, carry=carry)
+        key = self.program(carry)
+        if key not in _COMPILED:
+            # A chunk of no attempts compiles and does nothing else.
+            jax.block_until_ready(self.advance(cursor, 0)[1].accepted)
+            _COMPILED.add(key)
+        return cursor
+
+    def advance(self, cursor: Cursor, attempts: int) -> tuple[Cursor, compiled_steps.Chunk]:
+        """Attempt up to so many steps; the cursor after them, and the rows they leave."""
+        rest = (np.asarray(self.s_end), *self.setup.tolerance, np.asarray(attempts), self.watched, self.setup.chunk_rows, np.asarray(self.votes))
+        assert cursor.carry is not None
+        chunk = compiled_steps.advance(*self.args, cursor.carry, *rest)
+        count = int(chunk.accepted)
+        log_t = float(self.log_times(np.asarray(chunk.times[count - 1]))) if count else cursor.log_t
+        return replace(cursor, carry=chunk.carry, log_t=log_t), chunk
+
+    def log_times(self, times: np.ndarray) -> np.ndarray:
+        """Log t of the times that a chunk keeps."""
+        return self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
+
+    def observed(self, s: Any, z: Any, events: tuple[Event, ...] = ()) -> tuple[dict[str, Any], np.ndarray]:
+        """Observations and values of events at a place."""
+        seen, values = compiled_steps.observe(self.clock, self.field, self.setup.data, s, z, events)
+        return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
+
+    def log_t(self, s: Any, z: Any) -> float:
+        """Log t at a value of the clock."""
+        if isinstance(self.clock, OrdinaryTime):
+            return float(self.clock.log_times(np.asarray(s)))
+        return float(self.observed(s, z)[0]["log_t"])
+
+    def state(self, z: Any) -> State:
+        """Norms and directions of what is integrated."""
+        return self.field.unpack(self.clock.coordinates(self.field, z))
+
+    def row(self, log_t: float, s: Any, z: Any) -> list[np.ndarray]:
+        """A row as the recorder takes it."""
+        return row(log_t, self.clock, self.state(z), self.observed(s, z)[0])
+
+    def words(self, log_t: float, digits: int = 6) -> str:
+        """A time in the words of the clock."""
+        return told(self.clock, log_t, digits)
+
+    def program(self, carry: compiled_steps.Carry) -> tuple[Any, ...]:
+        """What the compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves((self.args, carry)) if hasattr(leaf, "shape"))
+        kinds = tuple(map(type, self.watched))
+        return type(self.solver), self.solver_name, self.clock.name, self.field.signature, shapes, kinds, self.setup.chunk_rows
+
+    def pace(self) -> int:
+        """Attempts of the first chunk, by a guess at what they cost."""
+        work = 1e-8 * self.setup.data.n * self.setup.unknowns * (1 if is_explicit(self.solver) else self.setup.unknowns)
+        return int(max(4, min(4096, PATIENCE / (2 * work))))
+
+
+def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
+    """The value of a clock at which steps end: that of the horizon where the clock knows it."""
+    if not isinstance(clock, OrdinaryTime):
+        return ENDLESS
+    if clock.log_unit is not None:
+        return clock.value(plan.log_end) if math.isfinite(plan.log_end) else ENDLESS
+    return ENDLESS if leaving else plan.t_end
+
+
+def row(log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
+    """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
+    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in compiled_steps.SEEN)]
+    return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
+
+
+def faster_or_slower(pace: int, seconds: float) -> int:
+    """Attempts of the next chunk, after one that took so long."""
+    if seconds > 2 * PATIENCE:
+        return max(1, pace // 2)
+    return min(2 * pace, 1 << 16) if seconds < PATIENCE else pace
+
+
+def now() -> float:
+    """Seconds on the clock that limits and costs go by."""
+    return time.monotonic()
