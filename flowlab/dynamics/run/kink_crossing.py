@@ -16,7 +16,7 @@ from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing
 from flowlab.dynamics.run.segment import Segment
 from flowlab.dynamics.run.setup import Setup
-from flowlab.dynamics.run.transitions import Rows, Turn, left
+from flowlab.dynamics.run.transitions import Turn, left
 from flowlab.language.trajectory import Outcome
 
 
@@ -36,7 +36,7 @@ def sided(setup: Setup, cursor: Cursor) -> Cursor | Outcome:
     return replace(cursor, kinks=kinks, z=y)
 
 
-def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Look closer at a step that may have met a kink, and go on beyond it in another mode.
 
     Raises:

@@ -18,12 +18,12 @@ from flowlab.dynamics.run.progress import Progress
 from flowlab.dynamics.run.recorder import Recorder
 from flowlab.dynamics.run.segment import Segment, faster_or_slower, now, row
 from flowlab.dynamics.run.setup import Setup
-from flowlab.dynamics.run.transitions import Rows, Turn, at_event, go_on, not_finite, stalled, turn_implicit
+from flowlab.dynamics.run.transitions import Turn, at_event, go_on, not_finite, stalled, turn_implicit
 from flowlab.dynamics.run.wording import told
 from flowlab.dynamics.storage.checkpoint import Ledger
 from flowlab.language.trajectory import Outcome, Trajectory
 
-TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk, Rows], Turn]] = {
+TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk], Turn]] = {
     compiled_steps.RUNNING: go_on,
     compiled_steps.FIRED: at_event,
     compiled_steps.NONFINITE: not_finite,
@@ -149,7 +149,7 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
     asked, compiling = now(), compiled()
     status = int(chunk.carry.status)
     try:
-        turn = TRANSITIONS[status](segment, cursor, chunk, recorder.rows)
+        turn = TRANSITIONS[status](segment, cursor, chunk)
     except OutOfTime:
         return None
     finally:
@@ -159,6 +159,9 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
         recorder.effort.met += 1
     if turn.row is not None:
         (recorder.store.land if turn.lands else recorder.store.offer)(turn.row)
+    if turn.ran_out:
+        rows = recorder.rows()
+        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(compiled_steps.SEEN) :]))
     if turn.chunk is not None:
         return turned(segment, turn.cursor, turn.chunk, recorder)
     return turn

@@ -1,6 +1,5 @@
 """What follows a chunk, by its status: the run goes on, changes its clock, solver or kink mode, or ends."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from flowlab.dynamics.run.event_location import landing, located, placed
 from flowlab.dynamics.run.segment import ENDLESS, Segment
 from flowlab.language.trajectory import Outcome
 
-Rows = Callable[[], list[np.ndarray]]
-"""All rows that a run keeps so far."""
 _SAME = 1e-12
 """Relative difference of two values of log t that are one."""
 
@@ -31,6 +28,7 @@ class Turn:
         row: a row to keep that no chunk has kept.
         lands: whether `row` is the last one and no full step.
         chunk: another chunk to look at in place of this one.
+        ran_out: whether ordinary time came to its end; the rows so far tell the outcome.
     """
 
     cursor: Cursor
@@ -38,6 +36,7 @@ class Turn:
     row: list[np.ndarray] | None = None
     lands: bool = False
     chunk: Chunk | None = None
+    ran_out: bool = False
 
 
 def ended(cursor: Cursor, kind: str, message: str) -> Turn:
@@ -52,7 +51,7 @@ def left(segment: Segment, cursor: Cursor, s: Any, z: Any) -> Cursor:
     return replace(cursor, tally=tally, s=s, z=z, carry=None, first_step=None)
 
 
-def go_on(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def go_on(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Go on, unless the clock has come to its end."""
     plan, clock = segment.setup.plan, segment.clock
     if float(chunk.carry.t) < segment.s_end:
@@ -63,11 +62,10 @@ def go_on(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
             # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state there is the present one.
             cursor, row = landing(segment, cursor, plan.log_end, chunk.carry.t, chunk.carry.y)
         return Turn(cursor, Outcome("done", f"reached {plan.horizon}."), row, lands=True)
-    stored = rows()
-    return Turn(cursor, plan.ran_out(stored[0], stored[2 + len(compiled_steps.SEEN) :]))
+    return Turn(cursor, ran_out=True)
 
 
-def at_event(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def at_event(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """End at the first event, or change the clock where samples have been separated."""
     fired = [e for e, over in zip(segment.watched, np.asarray(chunk.fired), strict=True) if over]
     if all(isinstance(e, Separation) for e in fired):
@@ -99,22 +97,22 @@ def change_clock(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     return Turn(replace(cursor, clock=late, handed_over=True, log_t=log_t, tally=tally, switches=switches), row=row)
 
 
-def turn_implicit(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def turn_implicit(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Go on with an implicit solver, unless the clock has come to its end."""
-    turn, carry = go_on(segment, cursor, chunk, rows), chunk.carry
-    if turn.outcome is not None:
+    turn, carry = go_on(segment, cursor, chunk), chunk.carry
+    if turn.outcome is not None or turn.ran_out:
         return turn
     rate = float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
     switch = {"clock": segment.clock.name, "solver": "kvaerno5", "log_t": segment.log_t(carry.t, carry.y), "stiffness": rate}
     return Turn(replace(left(segment, cursor, carry.t, carry.y), stiff=True, switches=(*cursor.switches, switch)))
 
 
-def not_finite(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def not_finite(segment: Segment, cursor: Cursor, _chunk: Chunk) -> Turn:
     """End where the rate is not finite."""
     return ended(cursor, "nonfinite", f"the rate stopped being finite beyond {segment.words(cursor.log_t)}; the states up to there are kept.")
 
 
-def stalled(segment: Segment, cursor: Cursor, chunk: Chunk, rows: Rows) -> Turn:
+def stalled(segment: Segment, cursor: Cursor, _chunk: Chunk) -> Turn:
     """End where steps are too short to be told from none."""
     where = segment.words(cursor.log_t)
     return ended(cursor, "stalled", f"the step size fell below the resolution of time at {where}; a kink or a stiff phase needs another method.")

@@ -10,7 +10,7 @@ jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
 from flowlab.dynamics.kinks.cost import Effort, OutOfTime
-from flowlab.dynamics.run import kink_crossing
+from flowlab.dynamics.run.setup import Setup
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, m
     assert told["looked"] >= met
     assert told["at_kinks"] > 0 < told["compiling"]
 
-    calls, tick = [], kink_crossing._tick
+    calls, tick = [], Setup.tick
 
     def late(run):
         calls.append(run)
@@ -51,7 +51,7 @@ def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, m
             raise OutOfTime
         tick(run)
 
-    monkeypatch.setattr(kink_crossing, "_tick", late)
+    monkeypatch.setattr(Setup, "tick", late)
     cut = fl.integrate(*made, until=[fl.time(3.0), fl.wall(1e4)], solver="tsit5")
     assert cut.outcome.kind == "budget"
     assert "the wall limit of 10000 s was reached at t = " in cut.outcome.message
@@ -68,7 +68,7 @@ def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, m
     last = cut.dataset["pair_last"].values.reshape(z.shape)
     assert (np.sign(z)[last != 0] == last[last != 0]).all()
 
-    monkeypatch.setattr(kink_crossing, "_tick", tick)
+    monkeypatch.setattr(Setup, "tick", tick)
     short = fl.integrate(*made, until=fl.time(3.0), solver="tsit5", max_steps=5)
     assert short.outcome.kind == "budget"
     assert "% of the time" in short.outcome.message

@@ -98,9 +98,7 @@ def test_chatter_does_not_go_on_in_silence(monkeypatch):
 
 
 def test_fifty_changes_in_a_millionth_of_the_clock_are_chatter():
-    kinks = event_log.Kinks.__new__(event_log.Kinks)
-    kinks.lately = event_log.deque(maxlen=event_log.CHATTER + 1)
-    kinks.lately += [("time", 1.0 + 1e-9 * i) for i in range(event_log.CHATTER + 1)]
+    kinks = event_log.Kinks(None, lately=tuple(("time", 1.0 + 1e-9 * i) for i in range(event_log.CHATTER + 1)))
     assert kinks.chatters("time", 1.0 + 1e-7)
     assert not kinks.chatters("time", 1.1)
     assert not kinks.chatters("norm", 1.0)

@@ -9,13 +9,11 @@ import pytest
 
 import flowlab as fl
 from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, time
-from flowlab.dynamics.clocks import OrdinaryTime, Setting
+from flowlab.dynamics.clocks import CLOCKS, OrdinaryTime, Setting
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.validation import unit
+from flowlab.dynamics.steppers.solvers import SOLVERS
 from flowlab.language.state import State
-
-host = import_module("flowlab.dynamics.run.loop")
-
 
 TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
 
@@ -23,7 +21,7 @@ TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
 def _error(field, data, start, solver, steps, exact):
     y = field.pack(start)
     for i in range(steps):
-        y, _ = compiled_steps.restep(host.SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
+        y, _ = compiled_steps.restep(SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
     return float(np.abs(np.asarray(field.unpack(y).weights()["w"]) - [exact(-1.0, 1.0), 0.5]).max())
 
 
@@ -72,7 +70,7 @@ def test_repeats_bit_for_bit_however_it_is_chunked(field_of, data, start_at, mon
     field = field_of("polar")
     paths = [integrate(field, start_at(-1.0), data, until=norm_above(9.0), rtol=1e-9)]
     paths.append(integrate(field, start_at(-1.0), data, until=norm_above(9.0), rtol=1e-9))
-    monkeypatch.setattr(host, "_PATIENCE", 0.0)
+    monkeypatch.setattr(import_module("flowlab.dynamics.run.segment"), "PATIENCE", 0.0)
     paths.append(integrate(field, start_at(-1.0), data, until=norm_above(9.0), rtol=1e-9))
     for path in paths[1:]:
         assert path.stats["steps"] == paths[0].stats["steps"]
@@ -111,7 +109,7 @@ def test_a_chunk_hands_on_what_it_was_given(solver, clock):
     data = fl.Data(np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]]), np.array([1.0, 1.0, -1.0]))
     field = fl.lower(fl.derive(fl.Problem("W1 @ x", coordinates="weights")))
     start = fl.initial_state("W1 @ x", data, seed=0)
-    args = (host.SOLVERS[solver], host.CLOCKS[clock], field, data)
+    args = (SOLVERS[solver], CLOCKS[clock], field, data)
     far, tight = np.asarray(1e300), (np.asarray(1e-8), np.asarray(1e-10))
 
     def both():

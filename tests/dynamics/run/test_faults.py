@@ -64,6 +64,6 @@ def test_an_interrupt_is_an_outcome_too(field_of, data, start_at, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(host.compiled_steps, "advance", interrupted)
-    monkeypatch.setattr(host, "_COMPILED", set())
+    monkeypatch.setattr(import_module("flowlab.dynamics.run.segment"), "_COMPILED", set())
     path = integrate(field_of("weights"), start_at(1.0), data, until=time(50.0))
     assert (path.outcome.kind, path.outcome.message.split(" ")[0]) == ("budget", "interrupted")

@@ -6,8 +6,9 @@ from scipy.optimize import minimize, nnls
 
 import flowlab as fl
 from flowlab.dynamics.clocks import CLOCKS
-from flowlab.dynamics.run.loop import Run
+from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.steppers.kvaerno5 import Kvaerno5
+from flowlab.dynamics.steppers.solvers import SOLVERS
 
 
 def separable(n, d, seed):
@@ -199,17 +200,15 @@ def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
         def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
             return super().step(terms, t0, t1, y0, args, self.init(terms, t0, t1, y0, args), made_jump)
 
-    import flowlab.dynamics.run.loop as driver
-
-    kept = driver.SOLVERS["kvaerno5"]
+    kept = SOLVERS["kvaerno5"]
     try:
-        driver.SOLVERS["kvaerno5"] = Anew()
+        SOLVERS["kvaerno5"] = Anew()
         path = fl.integrate(field, start, data, until=fl.log_time(1e9), max_steps=1500)
     finally:
-        driver.SOLVERS["kvaerno5"] = kept
+        SOLVERS["kvaerno5"] = kept
     assert path.outcome.kind == "budget"
 
 
 def test_every_clock_is_known():
     assert list(CLOCKS) == ["time", "loss", "norm"]
-    assert Run.__doc__
+    assert Cursor.__doc__

@@ -12,7 +12,6 @@ from flowlab.dynamics.run import compiled_steps
 from flowlab.language.data import Data
 from flowlab.language.state import State
 
-host = import_module("flowlab.dynamics.run.loop")
 TIGHT = {"rtol": 1e-11, "atol": 1e-13}
 
 
@@ -50,7 +49,7 @@ def test_an_event_that_holds_already_ends_the_run_at_once(field_of, data, start_
 
 
 def test_step_limit_is_a_budget_and_keeps_the_last_state(field_of, data, start_at, monkeypatch):
-    monkeypatch.setattr(host, "_ROW_BYTES", 1)
+    monkeypatch.setattr(import_module("flowlab.dynamics.run.setup"), "_ROW_BYTES", 1)
     path = integrate(field_of("polar"), start_at(-1.0), data, until=log_time(500.0), max_steps=333, rtol=1e-11, atol=1e-13)
     assert path.outcome.kind == "budget"
     assert not path.outcome.ok

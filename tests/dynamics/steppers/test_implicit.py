@@ -1,6 +1,5 @@
 """Implicit steps: what the Newton iteration calls converged, when a Jacobian is kept, and the start-up test that guards both."""
 
-from importlib import import_module
 
 import diffrax
 import jax
@@ -11,8 +10,7 @@ import pytest
 import flowlab as fl
 from flowlab.dynamics.steppers import kvaerno5, solver_self_test
 from flowlab.dynamics.steppers.simplified_newton import newton
-
-host = import_module("flowlab.dynamics.run.loop")
+from flowlab.dynamics.steppers.solvers import SOLVERS
 
 
 def find(matrix, used, start, noise=0.0, strict=False, seed=0):
@@ -96,7 +94,7 @@ def test_a_jacobian_is_kept_while_it_serves(monkeypatch):
 
 @pytest.mark.parametrize("name", ["kvaerno5", "rodas5p"])
 def test_solvers_pass_the_start_up_test(name):
-    count, off = solver_self_test.attempts(host.SOLVERS[name])
+    count, off = solver_self_test.attempts(SOLVERS[name])
     assert count < solver_self_test.CEILING
     assert off < 1e-6
 
@@ -108,7 +106,7 @@ def test_a_root_finder_that_takes_round_off_for_divergence_is_refused():
     assert str(refused.value).count(". ") == 0
     assert "crippled" not in solver_self_test._PASSED
     with pytest.raises(fl.FlowlabError, match="does not step"):
-        solver_self_test.self_test("explicit", host.SOLVERS["tsit5"])
+        solver_self_test.self_test("explicit", SOLVERS["tsit5"])
 
 
 def test_a_run_asks_for_the_start_up_test_once(monkeypatch):

@@ -1,6 +1,5 @@
 """Solvers keep their order in both coordinates, projection included; and a wrong coefficient or projection loses it."""
 
-from importlib import import_module
 
 import diffrax
 import equinox as eqx
@@ -16,8 +15,8 @@ from flowlab.dynamics.clocks import CLOCKS, Setting
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.steppers import rodas5p
 from flowlab.dynamics.steppers.explicit_rk import Explicit
+from flowlab.dynamics.steppers.solvers import SOLVERS
 
-host = import_module("flowlab.dynamics.run.loop")
 TEXT, HORIZON = "W2 @ tanh(W1 @ x)", 0.5
 ORDERS = {"tsit5": 5, "dopri8": 8, "kvaerno5": 5, "rodas5p": 5}
 STEPS = {"tsit5": (8, 16, 32), "dopri8": (2, 3, 4), "kvaerno5": (8, 16, 32), "rodas5p": (8, 16, 32)}
@@ -83,7 +82,7 @@ def flow(request):
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_the_order_is_kept(flow, name):
-    assert order(host.SOLVERS[name], *flow, STEPS[name]) > ORDERS[name] - 0.2
+    assert order(SOLVERS[name], *flow, STEPS[name]) > ORDERS[name] - 0.2
 
 
 class Radius(eqx.Module):
@@ -106,7 +105,7 @@ class Radius(eqx.Module):
 def test_a_projection_that_moves_the_state_loses_the_order(kind):
     field, start, data = made("polar")
     want = weights_at_the_end(field, start, data)
-    solver = host.SOLVERS["tsit5"]
+    solver = SOLVERS["tsit5"]
     assert error(stepped(solver, field, data), field, start, want, 32) < 1e-8
     # A direction that is off by 1e-6 after every step; the network does not see its length, so that shows in the rates alone.
     moved = Radius(field, kind)
@@ -130,7 +129,7 @@ def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
     """The last stage of a step belongs to the point before projection; that the driver computes it anew shows in the constant, not in the order."""
     field, start, data = made("polar")
     want = weights_at_the_end(field, start, data)
-    assert order(host.SOLVERS["tsit5"], field, start, data, want, STEPS["tsit5"], moved=False) > 4.5
+    assert order(SOLVERS["tsit5"], field, start, data, want, STEPS["tsit5"], moved=False) > 4.5
     assert compiled_steps.projects(field)
 
 

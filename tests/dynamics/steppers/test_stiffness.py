@@ -1,6 +1,5 @@
 """An explicit run that turns stiff goes on with an implicit method, and says so; one that does not, does not."""
 
-from importlib import import_module
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +8,8 @@ import pytest
 import flowlab as fl
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.run import compiled_steps
-
-host = import_module("flowlab.dynamics.run.loop")
+from flowlab.dynamics.run.setup import Setup
+from flowlab.dynamics.steppers.solvers import SOLVERS
 
 
 def linear(rates, **settings):
@@ -32,7 +31,7 @@ def test_the_estimate_is_step_times_stiffness():
     assert path.outcome.ok
     clock, size, far = CLOCKS["time"], 64, jnp.asarray(1e300)
     tight = (jnp.asarray(1e-8), jnp.asarray(1e-10))
-    args = (host.SOLVERS["tsit5"], clock, field, data)
+    args = (SOLVERS["tsit5"], clock, field, data)
     carry, _ = compiled_steps.begin(*args, field.pack(path.last), jnp.asarray(1.0), far, *tight)
     for _ in range(8):
         chunk = compiled_steps.advance(*args, carry, far, *tight, jnp.asarray(32), (), size, jnp.asarray(1 << 60))
@@ -73,12 +72,10 @@ def test_a_flow_that_is_not_stiff_keeps_its_method(text):
 def test_slopes_that_jump_and_systems_too_large_to_factorise_stay_explicit():
     """No vote is taken there: an implicit step over a kink is no better, and one of many unknowns costs more."""
     field, start, data = linear([1.0])
-    plan = host.Plan.of(field, data, [fl.time(1.0)], [], None, "auto")
 
     def may(field, unknowns, solver="auto"):
-        run = host.Run(field, data, plan, solver, "auto", 1e-8, 1e-10, 10)
-        run.unknowns = unknowns
-        return run.may_turn_stiff()
+        large = fl.State(rho={"w": 1.0}, V={"w": np.zeros(unknowns - 1)})
+        return Setup(field, data, large, None, solver, "auto", 1e-8, 1e-10, 10, None, 0.0).may_turn_stiff(stiff=False)
 
     kinked = fl.lower(fl.derive(fl.Problem("W2 @ relu(W1 @ x)")))
     assert (may(field, 10), may(field, 10_000), may(kinked, 10), may(field, 10, "tsit5")) == (True, False, False, False)
