@@ -6,7 +6,7 @@ by component. No matrix symbol is ever differentiated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -17,11 +17,9 @@ from flowlab.language.losses import losses
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.symbolic import scalars
+from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.names import index, labels
 from flowlab.symbolic.program import INPUTS
-
-if TYPE_CHECKING:
-    from flowlab.symbolic.equations import FlowEquations
 
 MOST_WEIGHTS, MOST_TERMS = 24, 500
 """Weights, and weights times samples, that are written out: 600 terms fill a megabyte and take ten seconds."""
@@ -73,7 +71,7 @@ class SymbolArrays:
         return np.full(shape, sp.Integer(1), dtype=object)
 
 
-def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
+def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
     """Run the program on symbols."""
     shapes = flow.problem.network.resolve(d, outputs, widths, default_width=2)
     count = sum(int(np.prod(s)) for s in shapes.values())
@@ -99,7 +97,7 @@ def expand(flow: "FlowEquations", d: int, samples: int, widths: Mapping[str, int
 
 
 def _symbols(
-    flow: "FlowEquations", shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int
+    flow: DerivationRecord, shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int
 ) -> tuple[dict[tuple[str, str], np.ndarray], dict[sp.Symbol, str]]:
     """The inputs entry by entry, `V_W1[1,2]`, and their LaTeX. One symbol for two things would make the equations wrong."""
     named: dict[sp.Symbol, str] = {}

@@ -5,55 +5,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowlab.core.errors import LanguageError
 from flowlab.core.hashing import sha256_json
 from flowlab.language.problem import Problem
 from flowlab.symbolic import printing, scalars
-from flowlab.symbolic.assemble import Equation, assemble
+from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Step
+from flowlab.symbolic.component import Component, expand
 from flowlab.symbolic.conserved import Conserved
-from flowlab.symbolic.program import Program
-
-if TYPE_CHECKING:
-    from flowlab.symbolic.component import Component
+from flowlab.symbolic.derivation_record import DerivationRecord
 
 DEPTHS = ("structural", "matrix", "component")
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class FlowEquations:
-    """The flow of a problem.
+class FlowEquations(DerivationRecord):
+    """The flow of a problem, which can be printed at three depths and stored; see `DerivationRecord` for its attributes."""
 
-    Attributes:
-        problem: what was derived.
-        equations: rates per norm, with coefficients in ρ_k, κ_k, R, s.
-        steps: the derivation, each step with its rule and reason.
-        conserved: quantities the flow keeps.
-        omit: a sample left out (mutants only).
-        residual: largest relative disagreement with autodiff when the equations were checked; None if they were not.
-    """
-
-    problem: Problem
-    equations: tuple[Equation, ...]
-    steps: tuple[Step, ...]
-    conserved: tuple[Conserved, ...]
-    omit: int | None = None
-    residual: float | None = None
-
-    @property
-    def structural(self) -> tuple[Equation, ...]:
-        """The equations at structural depth: ρ̇_k, V̇_k in terms of f_n and ∂f_n/∂V_k."""
-        return self.equations
-
-    @cached_property
-    def program(self) -> Program:
-        """The equations at matrix depth: a straight-line program; this is what is lowered."""
-        return assemble(self.problem, self.equations, self.omit)
-
-    def component(self, d: int, samples: int, widths: Mapping[str, int] | None = None, outputs: int = 1) -> "Component":
+    def component(self, d: int, samples: int, widths: Mapping[str, int] | None = None, outputs: int = 1) -> Component:
         """The equations at component depth, every scalar written out, for at most 24 weights.
 
         Args:
@@ -65,8 +37,6 @@ class FlowEquations:
         Raises:
             LanguageError: above 24 weights, or 500 weights times samples.
         """
-        from flowlab.symbolic.component import expand
-
         return expand(self, d, samples, widths, outputs)
 
     @cached_property

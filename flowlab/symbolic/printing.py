@@ -1,18 +1,17 @@
 """Derivations as text and LaTeX: the steps in order, then the equations of every block, then the program."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowlab.language.operations import Piece, operations
 from flowlab.language.operations.base import PRODUCT, SUM
 from flowlab.symbolic import scalars
+from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, Vec, scalar_text
+from flowlab.symbolic.component import expand
+from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.names import Labels, index, label_all, labels, symbol
 from flowlab.symbolic.program import INPUTS, Program, Value
-
-if TYPE_CHECKING:
-    from flowlab.symbolic.assemble import Equation
-    from flowlab.symbolic.equations import FlowEquations
 
 _GREEK = {"rho": r"\rho", "nu": r"\nu", "omega": r"\omega", "D": r"\Delta", "Psi": r"\Psi"}
 
@@ -44,7 +43,7 @@ _READING_TEX = (
 )
 
 
-def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> str:
+def document(flow: DerivationRecord, depth: str, *, tex: bool, steps: bool) -> str:
     """The whole derivation at one depth."""
     parts: list[str] = []
     problem = flow.problem
@@ -71,7 +70,7 @@ def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> st
             parts[0] += "\n" + _reading(flow, lines, tex)
         parts.append(lines)
     else:
-        small = flow.component(2, 2, None)
+        small = expand(flow, 2, 2, None, 1)
         parts.append(small.latex() if tex else small.text())
     if flow.conserved and flow.residual is not None:
         parts.append(_conserved(flow, tex))
@@ -80,7 +79,7 @@ def document(flow: "FlowEquations", depth: str, *, tex: bool, steps: bool) -> st
     return "\n\n".join(parts) + "\n"
 
 
-def _steps(flow: "FlowEquations", tex: bool) -> str:
+def _steps(flow: DerivationRecord, tex: bool) -> str:
     if not tex:
         return "\n".join(f"({i}) {s.rule}: {s.reason}.\n      {s.text}" for i, s in enumerate(flow.steps, 1))
     lines = []
@@ -95,11 +94,11 @@ def _sentence(text: str) -> str:
     return text if text.startswith("$") else text[0].upper() + text[1:]
 
 
-def _book(flow: "FlowEquations") -> Book:
+def _book(flow: DerivationRecord) -> Book:
     return Book(flow.problem.coordinates == "polar" and flow.problem.is_homogeneous, True, flow.problem.loss.labels == "binary", False)
 
 
-def _structural(flow: "FlowEquations", tex: bool) -> str:
+def _structural(flow: DerivationRecord, tex: bool) -> str:
     book = _book(flow)
     lines: list[tuple[str, str]] = []
     for e in flow.equations:
@@ -109,7 +108,7 @@ def _structural(flow: "FlowEquations", tex: bool) -> str:
     return "\n".join(f"{a} = {b}" for a, b in lines)
 
 
-def _reading(flow: "FlowEquations", lines: str, tex: bool) -> str:
+def _reading(flow: DerivationRecord, lines: str, tex: bool) -> str:
     """How the lines of matrix depth are read, so that they can be evaluated."""
     problem = flow.problem
     loss = problem.loss
@@ -148,7 +147,7 @@ def _verbatim(name: str) -> str:
     return r"$\mathrm{" + name.replace("_", r"\_") + "}$"
 
 
-def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool) -> list[tuple[str, str]]:
+def _equation_lines(flow: DerivationRecord, e: Equation, book: Book, tex: bool) -> list[tuple[str, str]]:
     polar = flow.problem.coordinates == "polar"
     kappa = {} if e.kappa is None else {scalars.SYMBOLS["kappa_k"]: scalars.from_tree(e.kappa)}
 
@@ -166,12 +165,12 @@ def _equation_lines(flow: "FlowEquations", e: "Equation", book: Book, tex: bool)
     return [(left_rho, _for_block(rho, flow, e, tex)), (left_v, _for_block(rate, flow, e, tex))]
 
 
-def _dot(flow: "FlowEquations", block: str, tex: bool) -> str:
+def _dot(flow: DerivationRecord, block: str, tex: bool) -> str:
     known = labels(flow.problem)
     return rf"\dot {{{known.tex.get(block, symbol(block))}}}" if tex else f"d {known.text.get(block, block)}/dt"
 
 
-def _for_block(text: str, flow: "FlowEquations", e: "Equation", tex: bool) -> str:
+def _for_block(text: str, flow: DerivationRecord, e: Equation, tex: bool) -> str:
     """The generic index k replaced by the block's name, all at once: a block may itself be called `a_k`."""
     named = labels(flow.problem)
     if tex:
@@ -339,7 +338,7 @@ def _is_inverse(tree: Any) -> bool:
     return isinstance(tree, tuple) and tree[0] == "^" and not isinstance(tree[2], str) and tree[2] < 0
 
 
-def _conserved(flow: "FlowEquations", tex: bool) -> str:
+def _conserved(flow: DerivationRecord, tex: bool) -> str:
     if not tex:
         return "conserved along the flow:\n" + "\n".join(f"  {c.text}{c.where[0]}" for c in flow.conserved)
     lines = " \\\\\n".join(f"  {c.latex} &= \\text{{const}}{c.where[1]}" for c in flow.conserved)
