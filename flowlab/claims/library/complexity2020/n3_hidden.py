@@ -40,7 +40,7 @@ def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
 
 
 def _instance(case: Case) -> tuple[Any, Any]:
-    from flowlab.claims.library.poggio2020.p08_linear import machine
+    from flowlab.claims.library.poggio2020.linear_flows import machine
     from flowlab.claims.sample_problems import separable
     from flowlab.language.state import initial_state
 
@@ -135,7 +135,7 @@ class NormAndErrors(Claim):
         return "it is about one layer on samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.p08_linear import machine
+        from flowlab.claims.library.poggio2020.linear_flows import machine
 
         path, (data, _) = _late(case), _instance(case)
         gamma = 1.0 / float(np.linalg.norm(machine(data)[0]))

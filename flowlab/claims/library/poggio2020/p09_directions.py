@@ -1,86 +1,19 @@
 """P9: how fast directions converge under gradient flow and its normalised relatives, one layer."""
 
-import re
 from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.hypotheses import subject
-from flowlab.claims.library.poggio2020.p08_linear import HORIZON, linear, machine, slowest
+from flowlab.claims.library.poggio2020.linear_flows import HORIZON, across, machine, unequal, unequal_duals
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
-SMALLEST = 0.1
-"""C* of an instance of our own; below, the term of the next order hides it."""
 _WN_HORIZON = 1e4
 """Log t of runs with normalised weights, whose directions settle ρ² times as fast as the norm grows: they are stiff."""
 _STEPS = 40_000
 """Of normalised descent."""
-
-_SETTLED = 40.0
-"""Transients have died out where their exponent has grown to this."""
-
-
-def one_layer(case: Case, nets: tuple[str, ...] = ()) -> str | None:
-    """Why statements about gradient flow of a linear layer, or of these linear nets, under exponential loss on separable data do not apply, or None."""
-    from flowlab.discrete.margin.svm import certify_separable
-
-    p = subject(case)
-    if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
-        return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
-    if p is not None and p.loss.name != "exponential":
-        return f"it is about the exponential loss, and the loss is {p.loss.name}"
-    if p is not None and any(p.decay.values()):
-        return "weight decay keeps the norm finite"
-    if p is not None and not nets and p.scheme.name != "gradient_flow":
-        return f"it is about gradient flow, and the scheme is {p.scheme.name}"
-    if case.data is None:
-        return None
-    if case.data.kind != "binary":
-        return "labels are not ±1"
-    if not certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
-        return "no hyperplane through 0 separates the data"
-    rate = slowest(case.data)
-    if rate * HORIZON < _SETTLED:
-        told = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t), too slowly for log t = {HORIZON:g}"
-        return f"{told}: a multiplier, or what a sample lacks to support, all but vanishes"
-    return None
-
-
-def across(w: np.ndarray, v: np.ndarray) -> float:
-    """|P_perp w| for the unit vector v."""
-    return float(np.linalg.norm(w - v * (v @ w)))
-
-
-def constant(data: Any) -> float:
-    """C* = |P_perp w~| inside the span of the support vectors."""
-    w, _, _, bounded = machine(data)
-    return across(bounded, w / np.linalg.norm(w))
-
-
-def unequal(case: Case) -> tuple[Any, Any]:
-    """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
-    from flowlab.claims.sample_problems import integrated, separable
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
-    if case.data is not None or constant(separable(8, 3, case.seed)) > SMALLEST:
-        return linear(case)
-    seed = next(s for s in range(case.seed + 1000, case.seed + 100_000, 1000) if constant(separable(8, 3, s)) > SMALLEST)
-    problem, data = Problem("W1 @ x", coordinates="weights"), separable(8, 3, seed)
-    start = initial_state(problem.network, data, seed=seed)
-    return data, integrated(case, f"linear {seed}", problem, start, data, log_time(HORIZON))
-
-
-def unequal_duals(case: Case) -> str | None:
-    """`one_layer`, and two support vectors of unequal multipliers."""
-    told = one_layer(case, ("W1 @ x",))
-    if told is None and case.data is not None and not constant(case.data) > SMALLEST:
-        return f"C* = {constant(case.data):.2g} of these data is too small to be seen: one support vector, or multipliers that are all but equal"
-    return told
 
 
 def gaps(path: Any, v: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

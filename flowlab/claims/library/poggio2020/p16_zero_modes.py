@@ -47,7 +47,7 @@ class NoZeroModes(Claim):
             return None
         if case.data.kind != "binary":
             return "labels are not ±1"
-        from flowlab.claims.library.poggio2020.p08_linear import machine
+        from flowlab.claims.library.poggio2020.linear_flows import machine
 
         try:
             machine(case.data)

@@ -68,7 +68,7 @@ class Starts(Claim):
         return "it is about networks and samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.p08_linear import machine
+        from flowlab.claims.library.poggio2020.linear_flows import machine
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
         from flowlab.claims.sample_problems import separable

@@ -7,8 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.p08_linear import linear, machine, only_block, slowest
-from flowlab.claims.library.poggio2020.p09_directions import one_layer, unequal, unequal_duals
+from flowlab.claims.library.poggio2020.linear_flows import linear, machine, one_layer, only_block, slowest, unequal, unequal_duals
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

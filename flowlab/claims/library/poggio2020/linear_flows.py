@@ -1,0 +1,129 @@
+"""Late flows of one linear layer on separable data, which several claims are about: which problems they take, the flow, and its constants."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.hypotheses import subject
+from flowlab.core.errors import ClaimError
+
+HORIZON = 1e6
+"""log t to which linear nets are run: what is of order 1/log t has fallen to 1e-6 there."""
+EARLIEST = 2e4
+"""log t from which on a given flow may show limits to the half per cent that errors of one per cent need."""
+SMALLEST = 0.1
+"""C* of an instance of our own; below, the term of the next order hides it."""
+_SETTLED = 40.0
+"""Transients have died out where their exponent has grown to this."""
+
+
+def only_block(path: Any) -> str:
+    """The name of the single layer."""
+    return path.problem.network.weights[0]
+
+
+def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al. (2018): x_n w~ = -log α_n on the support, in its span."""
+    from flowlab.discrete.margin.svm import hard_margin
+
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    found = hard_margin(z, np.ones(len(z)))
+    support = np.flatnonzero(found.alpha > 0)
+    return found.w, support, found.alpha[support], np.linalg.lstsq(z[support], -np.log(found.alpha[support]), rcond=None)[0]
+
+
+def slowest(data: Any) -> float:
+    """The rate λ of the slowest transient, which falls like exp(-λ log t).
+
+    On the support it is the least eigenvalue of Σ α_n x_n x_n^T in its span, off it the least x_n·w_svm - 1.
+    """
+    z = np.asarray(data.x) * np.asarray(data.y)[:, None]
+    w, support, alpha, _ = machine(data)
+    rows = np.sqrt(alpha)[:, None] * z[support]
+    on = np.linalg.svd(rows, compute_uv=False)[: np.linalg.matrix_rank(z[support])] ** 2
+    off = np.delete(z @ w - 1.0, support)
+    return float(min(on.min(), off.min(initial=np.inf)))
+
+
+def linear(case: Case) -> tuple[Any, Any]:
+    """The data and the late flow of one linear layer, the given one where there is one; shared by the claims about it.
+
+    Raises:
+        ClaimError: if the given flow ends before its transients have died out.
+    """
+    from flowlab.claims.sample_problems import integrated, separable
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import initial_state
+
+    if case.path is not None:
+        end, needed = float(case.path.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
+        if end < needed:
+            raise ClaimError(f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further.")
+        return case.data, case.path
+    data = case.data if case.data is not None else separable(8, 3, case.seed)
+    problem = Problem("W1 @ x" if case.problem is None else case.problem.network, coordinates="weights")
+    start = initial_state(problem.network, data, seed=case.seed)
+    return data, integrated(case, "linear", problem, start, data, log_time(HORIZON))
+
+
+def one_layer(case: Case, nets: tuple[str, ...] = ()) -> str | None:
+    """Why statements about gradient flow of a linear layer, or of these linear nets, under exponential loss on separable data do not apply, or None."""
+    from flowlab.discrete.margin.svm import certify_separable
+
+    p = subject(case)
+    if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
+        return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
+    if p is not None and p.loss.name != "exponential":
+        return f"it is about the exponential loss, and the loss is {p.loss.name}"
+    if p is not None and any(p.decay.values()):
+        return "weight decay keeps the norm finite"
+    if p is not None and not nets and p.scheme.name != "gradient_flow":
+        return f"it is about gradient flow, and the scheme is {p.scheme.name}"
+    if case.data is None:
+        return None
+    if case.data.kind != "binary":
+        return "labels are not ±1"
+    if not certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
+        return "no hyperplane through 0 separates the data"
+    rate = slowest(case.data)
+    if rate * HORIZON < _SETTLED:
+        told = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t), too slowly for log t = {HORIZON:g}"
+        return f"{told}: a multiplier, or what a sample lacks to support, all but vanishes"
+    return None
+
+
+def across(w: np.ndarray, v: np.ndarray) -> float:
+    """|P_perp w| for the unit vector v."""
+    return float(np.linalg.norm(w - v * (v @ w)))
+
+
+def constant(data: Any) -> float:
+    """C* = |P_perp w~| inside the span of the support vectors."""
+    w, _, _, bounded = machine(data)
+    return across(bounded, w / np.linalg.norm(w))
+
+
+def unequal(case: Case) -> tuple[Any, Any]:
+    """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
+    from flowlab.claims.sample_problems import integrated, separable
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import initial_state
+
+    if case.data is not None or constant(separable(8, 3, case.seed)) > SMALLEST:
+        return linear(case)
+    seed = next(s for s in range(case.seed + 1000, case.seed + 100_000, 1000) if constant(separable(8, 3, s)) > SMALLEST)
+    problem, data = Problem("W1 @ x", coordinates="weights"), separable(8, 3, seed)
+    start = initial_state(problem.network, data, seed=seed)
+    return data, integrated(case, f"linear {seed}", problem, start, data, log_time(HORIZON))
+
+
+def unequal_duals(case: Case) -> str | None:
+    """`one_layer`, and two support vectors of unequal multipliers."""
+    told = one_layer(case, ("W1 @ x",))
+    if told is None and case.data is not None and not constant(case.data) > SMALLEST:
+        return f"C* = {constant(case.data):.2g} of these data is too small to be seen: one support vector, or multipliers that are all but equal"
+    return told
