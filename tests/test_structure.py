@@ -34,16 +34,9 @@ def room(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Every module a file imports, inside functions too; only what type checkers alone see is left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            skipped |= {inner for body in node.body for inner in ast.walk(body)}
+    """Every module a file imports, for type checkers alone and inside functions too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -59,6 +52,48 @@ def test_imports_point_down(path):
     assert rooms & MAY_IMPORT.keys() <= MAY_IMPORT[home] | {home}
     libraries = {name.split(".")[0] for name in imported(path)}
     assert not libraries & NEVER.get(home, set())
+
+
+def edges(sources: list[Path], package: Path = PACKAGE) -> dict[str, set[str]]:
+    """Module to the modules that it imports, for type checkers alone and inside functions too."""
+    modules = {".".join(p.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in sources}
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            wanted = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                full = [f"{node.module}.{alias.name}" for alias in node.names]
+                wanted = [each if each in modules else node.module for each in full]
+            found[name] |= (set(wanted) & modules.keys()) - {name}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other, or []."""
+    graph = {name: set(others) for name, others in graph.items()}
+    while ends := [name for name, others in graph.items() if not others & graph.keys()]:
+        for name in ends:
+            del graph[name]
+    return sorted(graph)
+
+
+def test_no_imports_run_in_circles():
+    assert circle(edges(SOURCES)) == []
+
+
+def test_a_circle_is_noticed(tmp_path):
+    package = tmp_path / "made"
+    package.mkdir()
+    bodies = {
+        "a": "from made.b import x", "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from made.c import y",
+        "c": "def f():\n    import made.a", "d": "from made import a",
+    }  # fmt: skip
+    for name, body in bodies.items():
+        (package / f"{name}.py").write_text(body)
+    # `d` only leads into the circle, but it cannot be taken away before it.
+    assert circle(edges(sorted(package.glob("*.py")), package)) == ["made.a", "made.b", "made.c", "made.d"]
+    (package / "c.py").write_text("")
+    assert circle(edges(sorted(package.glob("*.py")), package)) == []
 
 
 def test_every_room_has_a_rule():

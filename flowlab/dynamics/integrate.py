@@ -66,7 +66,8 @@ def integrate(
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`: tsit5 in ordinary time until the
-            flow turns stiff there (see `flowlab.dynamics.run.transitions`), kvaerno5 from then on and in the late clocks; `path.provenance["switches"]` says when.
+            flow turns stiff there (see `flowlab.dynamics.run.transitions`), kvaerno5 from then on and in the late clocks;
+            `path.provenance["switches"]` says when.
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6, or at 1e-6/L where L is
             small already), `"auto"` switches.
         kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks and reads slopes off signs; `"auto"`

@@ -97,7 +97,7 @@ def ended(run: Run) -> dict[str, Any]:
     data = samples(run.samples, run.seed)
     problem = fl.Problem(run.text, **run.problem)
     widths = {"W1": 4, "W2": 3} if "W3" in run.text else {"W1": 4} if "W2" in run.text else None
-    start = fl.initial_state(problem.network, data, widths=widths, seed=run.seed)
+    start = fl.initial_state(problem.network, data, widths=widths, per=problem.per, seed=run.seed)
     if run.settings.get("clock") == "norm":
         # That clock begins where every sample is on its right side.
         start = fl.State.from_weights({"W1": (np.asarray(data.y) @ np.asarray(data.x))[None]})
