@@ -8,7 +8,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.dynamics import residuals
-from flowlab.dynamics.run import event_location
+from flowlab.dynamics.run import wording
 from flowlab.language.losses import losses
 from flowlab.language.trajectory import Outcome
 
@@ -68,15 +68,15 @@ def test_an_outcome_tells_of_the_monitor_that_fails_most():
         "loss": {"worst": 0.5, "bound": 1e-6, "holds": False, "what": "rise of b"},
     }
     done = Outcome("done", "reached t = 1.")
-    assert event_location.qualified(done, fine, 1e-8, 1e-10) is done
-    told = event_location.qualified(done, off, 1e-8, 1e-10)
+    assert wording.qualified(done, fine, 1e-8, 1e-10) is done
+    told = wording.qualified(done, off, 1e-8, 1e-10)
     assert told.kind == "done"
     assert told.message.startswith("reached t = 1, but the monitor of loss fails: rise of b is 5.0e-01, above 1e-06; use `rtol=")
     assert len(told.message) <= 300
     stopped = replace(done, kind="budget")
-    assert event_location.qualified(stopped, off, 1e-8, 1e-10) is stopped
+    assert wording.qualified(stopped, off, 1e-8, 1e-10) is stopped
     nothing = {"loss": {"worst": float("nan"), "bound": 1e-6, "holds": False, "what": "rise of b"}}
-    assert "nan" in event_location.qualified(done, nothing, 1e-8, 1e-10).message
+    assert "nan" in wording.qualified(done, nothing, 1e-8, 1e-10).message
 
 
 def test_round_off_of_a_difference_is_seen():

@@ -5,7 +5,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import ShapeMismatch
-from flowlab.dynamics.run import event_location
+from flowlab.dynamics.run import wording
 
 DATA = fl.Data([[1.0, 0.2], [-1.0, 0.3], [0.4, -1.0]], [1.0, -1.0, 0.5])
 INNER = np.array([[1.0, 0.5], [-0.3, 0.8]])
@@ -79,12 +79,12 @@ def test_norms_whose_squares_leave_float64_are_told_which_way_to_go(field, size,
 def test_why_nothing_moves_is_told(problem):
     state = start()
     seen = {"log_loss": 0.3, "log_R": 1.0}
-    assert "dead units" in event_location.still(problem, state, seen)
-    assert "start from larger weights" in event_location.still(problem, state, seen | {"log_R": -921.0})
-    assert "the loss is zero" in event_location.still(problem, state, seen | {"log_loss": -np.inf})
-    assert "all weights are zero" in event_location.still(problem, fl.State.from_weights({"W1": 0 * INNER, "W2": np.zeros((1, 2))}), seen)
-    assert "start from larger weights" in event_location.beyond(fl.State(rho={"w": 1e-120}, V={"w": [1.0]}))
-    assert "start from smaller weights" in event_location.beyond(fl.State(rho={"w": 1e30, "a": 0.0}, V={"w": [1.0], "a": [1.0]}))
+    assert "dead units" in wording.still(problem, state, seen)
+    assert "start from larger weights" in wording.still(problem, state, seen | {"log_R": -921.0})
+    assert "the loss is zero" in wording.still(problem, state, seen | {"log_loss": -np.inf})
+    assert "all weights are zero" in wording.still(problem, fl.State.from_weights({"W1": 0 * INNER, "W2": np.zeros((1, 2))}), seen)
+    assert "start from larger weights" in wording.beyond(fl.State(rho={"w": 1e-120}, V={"w": [1.0]}))
+    assert "start from smaller weights" in wording.beyond(fl.State(rho={"w": 1e30, "a": 0.0}, V={"w": [1.0], "a": [1.0]}))
 
 
 @pytest.mark.slow
