@@ -150,12 +150,14 @@ class StepsThatAreTooLong(OnLateFlows):
     )
     latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
     source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
-    mutants = ("long steps never fall", "short steps fall")
+    mutants = ("long steps never fall", "short steps fall", "norm left out")
     counter_example = "long steps: the condition on the step is needed"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         short, long, step = case.once("lyu steps", lambda: _walks(case))
-        falls = [largest_fall(seen["level"], seen["K"] * np.log(seen["theta"])) for seen in (short, long)]
+        # Without the norm only the loss is watched, which long steps may lower all the time.
+        part = 0.0 if mutant == "norm left out" else 1.0
+        falls = [largest_fall(seen["level"], part * seen["K"] * np.log(seen["theta"])) for seen in (short, long)]
         short_rule = ">=" if mutant == "short steps fall" else "<="
         long_rule = "<=" if mutant == "long steps never fall" else ">="
         found = [

@@ -9,7 +9,7 @@ from flowlab.claims.claim import claim
 from flowlab.claims.library.lyu2020.flows import HORIZON, OnHomogeneousFlows, flows
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError
+from flowlab.core.errors import ClaimError, FlowlabError
 
 
 @claim("L5")
@@ -38,21 +38,28 @@ class Rates(OnHomogeneousFlows):
             if not {f"exponent rho_{first}", "q"} <= set(told.limits):
                 raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
             late = told[f"exponent rho_{first}"].late
-            moving, lacks = _unsettled(path)
+            known = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0 if which == "deep" else _limit(case, which, path)
+            g, moving, lacks = (_margin(path, -1), *_unsettled(path)) if known is None else (known, 0.0, 0.0)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
             power = 2.0 / K if mutant == "exponent 2/K" else 1.0 / K
             found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar + moving / K, route="extrapolated along log 1/L"))
             q = told["q"].late
-            if which == "deep":
-                # The limit has a closed form.
-                g, lacks = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0, 0.0
-            else:
-                g = _margin(path, -1)
             constant = ((K + 1.0) ** 2 if mutant == "(K + 1)^2 for K^2" else K**2) * g ** (2.0 / K)
             value, bar = (np.exp(q.value), np.exp(q.value) * q.error) if q else (np.nan, np.nan)
             found.append(Quantity(f"L t (log t)^(2 - 2/K), {which}", value, 1.0 / constant, 4e-3 / constant, bar + 2.0 / K * lacks / constant,
                                   route="extrapolated along log 1/L"))  # fmt: skip
         return Measurement.of(found, "less than half a per cent; limits are extrapolated and carry their bars")
+
+
+def _limit(case: Case, which: str, path: Any) -> float | None:
+    """The limit of min q/‖θ‖^K by Newton's method on the KKT conditions, where the flow settles which point it goes to; else None."""
+    from flowlab.discrete.margin.directional_limit import limit
+
+    try:
+        found = case.once(f"lyu direction {which}", lambda: limit(path))
+    except FlowlabError:
+        return None
+    return found.joint_margin if found.decided else None
 
 
 def _unsettled(path: Any) -> tuple[float, float]:
