@@ -46,6 +46,7 @@ class TwoRoutes(Claim):
         from flowlab.symbolic.derive import derive
 
         problem, data, start, end = _instance(case)
+        end = case.once("T3 end", lambda: _determined(problem, data, start, end))
         found = _rounded(problem, data, start, end)
         used = problem
         if mutant == "one label flipped":
@@ -61,6 +62,23 @@ class TwoRoutes(Claim):
         details = {"until": end, "widths": list(found.widths), "bar": found.error, "order": found.order, "kinks met": path.dataset.sizes.get("kink", 0)}
         because = f"largest difference of a weight over the largest weight at t = {end:.3g}; the bar of the extrapolation is {found.error / size:.1e}"
         return Measurement(apart, max(_BOUND, _BARS * found.error / size), because, details)
+
+
+def _determined(problem: Any, data: Any, start: Any, end: float) -> float:
+    """Time up to which both routes run: where the flow is not determined any more, rounded flows tend to one of several, and halfway there is compared."""
+    import numpy as np
+
+    from flowlab.core.errors import ClaimError
+    from flowlab.dynamics import integrate, time
+    from flowlab.lowering.vector_field import lower
+    from flowlab.symbolic.derive import derive
+
+    path = integrate(lower(derive(problem)), start, data, until=time(end), kinks="events")
+    if path.outcome.kind == "nonunique" and len(path) > 1:
+        return 0.5 * float(np.exp(path.dataset["log_t"].values[-1]))
+    if not path.outcome.ok:
+        raise ClaimError(f"the flow along kinks ended early ({path.outcome}).")
+    return end
 
 
 def _with_leak(text: str) -> str:

@@ -41,7 +41,7 @@ class ConservationLaws(Claim):
 
 
 def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
-    from flowlab.claims.sample_problems import integrated, states
+    from flowlab.claims.sample_problems import facing, integrated, states
     from flowlab.dynamics import norm_above, time
     from flowlab.language.datasets import load
     from flowlab.language.problem import Problem
@@ -49,7 +49,7 @@ def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
     # Fewer samples than features: the first layer has a part off their span.
     data = load("gaussian?n=4&d=6&margin=0.3", seed=case.seed)
     problem = Problem(net, "logistic", scheme)
-    start = next(iter(states(problem, data, case.seed, 1, widths=3)))
+    start = facing(problem, next(iter(states(problem, data, case.seed, 1, widths=3))), data)
     ends = [norm_above(3.0), time(10.0)]
     return integrated(case, f"E1.12 {net} {scheme}", problem, start, data, ends, rtol=rtol, atol=rtol * 1e-2, max_steps=20_000)
 
