@@ -19,6 +19,9 @@ from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.transitions import Turn, left
 from flowlab.language.trajectory import Outcome
 
+_NONE = np.asarray(0)
+"""Rows that a chunk keeps once they are with the recorder."""
+
 
 def sided(setup: Setup, cursor: Cursor) -> Cursor | Outcome:
     """The cursor with sides of all pre-activations at the start; an outcome where more than one flow leaves it.
@@ -54,7 +57,6 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         found = compiled_steps.look(*segment.args, t0, np.asarray(part * span), chunk.before_y, *setup.tolerance, chunk.before_state)
         return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
 
-    none = jnp.zeros_like(chunk.accepted)
     meeting = tracker.meeting(look)
     cursor = cursor.counted(len(looks) * segment.evaluations)
     if meeting is None:
@@ -62,14 +64,14 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         carry = carry._replace(status=jnp.asarray(status))
         if status == compiled_steps.RUNNING:
             cursor, row = landing(segment, cursor, segment.log_t(carry.t, carry.y), carry.t, carry.y)
-        return Turn(replace(cursor, carry=carry), row=row, chunk=chunk._replace(carry=carry, accepted=none))
+        return Turn(replace(cursor, carry=carry), row=row, chunk=chunk._replace(carry=carry, accepted=_NONE))
     s = np.asarray(float(t0) + meeting.part * span)
     if segment.watched:
         over = segment.observed(s, meeting.state, segment.watched)[1] > 0
         if over.any():
             # What is watched happened before the kink.
             early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(compiled_steps.FIRED))
-            return Turn(replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=none))
+            return Turn(replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=_NONE))
     log_t, y = segment.log_t(s, meeting.state), segment.clock.coordinates(segment.field, meeting.state)
     try:
         after, moved = kinks.follow(meeting, y, log_t, segment.clock.name, float(s), setup.tick)
