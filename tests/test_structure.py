@@ -164,3 +164,34 @@ def test_every_public_name_is_there():
         assert getattr(flowlab, name) is not None
     with pytest.raises(AttributeError, match="did you mean `derive`"):
         flowlab.derivee  # noqa: B018
+
+
+WORDS = {"scheme", "clock", "late", "loss"}
+"""What a word is called where it is used."""
+
+
+def name_tests(source: str) -> list[str]:
+    """Comparisons of the name of a scheme, clock or loss, or of a loss's kind of labels: what to do is for the word to say."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        for side in (node.left, *node.comparators) if isinstance(node, ast.Compare) else ():
+            if isinstance(side, ast.Attribute) and side.attr in ("name", "labels"):
+                owner = side.value
+                called = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
+                if called in WORDS:
+                    found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+# Hypotheses of claims name the scheme and the loss that a statement is about.
+@pytest.mark.parametrize("path", [p for p in SOURCES if room(p) != "claims"], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_words_are_asked_for_capabilities(path):
+    assert not name_tests(path.read_text(encoding="utf-8"))
+
+
+def test_a_test_of_a_name_is_noticed():
+    assert name_tests('if problem.scheme.name == "gradient_flow": pass')
+    assert name_tests('late.name != "norm"')
+    assert name_tests('problem.loss.labels in ("binary",)')
+    assert name_tests('"time" == segment.clock.name')
+    assert not name_tests("scheme.moves_norms == True; data.name == 'a'; told = f'{loss.name}'")

@@ -185,7 +185,7 @@ def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: 
     end = path.dataset.isel(step=-1)
     margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
     apart = np.flatnonzero(margins > 0)
-    separated = None if not len(apart) or path.problem.loss.labels == "targets" else _number(log_t[apart[0]])
+    separated = None if not len(apart) or not path.problem.loss.classifies else _number(log_t[apart[0]])
     return {
         "equations_signature": flow.signature,
         "derivation_residual": flow.residual,

@@ -52,11 +52,11 @@ def samples_for(case: Case, otherwise: "Data") -> "Data":
 
     if case.data is not None:
         return case.data
-    if case.problem is None or case.problem.loss.labels == "binary":
+    if case.problem is None or case.problem.loss.has_one_output:
         return otherwise
     rng = np.random.default_rng(case.seed)
     x = rng.normal(size=(9, 3))
-    if case.problem.loss.labels == "classes":
+    if case.problem.loss.compares_outputs:
         # Three directions that a linear net tells apart.
         y = np.arange(9) % 3
         return Data(0.4 * x + 2.0 * np.eye(3)[y], y, name=f"three classes seed={case.seed}", kind="classes")

@@ -37,9 +37,16 @@ _ROUND_OFF = 32.0 * 2.0**-52
 
 
 class Clock(eqx.Module):
-    """Base of all clocks. The stepping loop knows of time only what is said here; z is what is integrated."""
+    """Base of all clocks. The stepping loop knows of time only what is said here; z is what is integrated.
+
+    Attributes:
+        scales_loss: whether rates are those over the loss, so that s goes on where t overflows.
+        logs_norms: whether logarithms of norms are integrated, so that no norm reaches zero.
+    """
 
     name: ClassVar[str]
+    scales_loss: ClassVar[bool] = True
+    logs_norms: ClassVar[bool] = False
 
     @abstractmethod
     def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
@@ -83,6 +90,7 @@ class OrdinaryTime(Clock):
     """s = t, or t in units of e^{log_unit}; z is the field's own coordinates."""
 
     name = "time"
+    scales_loss = False
     log_unit: jax.Array | None = None
 
     def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
@@ -178,6 +186,7 @@ class NormTime(_Scaled):
     """s = log R; norms are integrated as logarithms where the problem is polar."""
 
     name = "norm"
+    logs_norms = True
 
     def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
         seen, q = self._start(field, state, log_t, data)

@@ -31,6 +31,21 @@ class Loss(ABC):
     labels: ClassVar[str]
     has_residual: ClassVar[bool] = False
 
+    @property
+    def classifies(self) -> bool:
+        """Whether a positive margin classifies a sample, so that the loss falls to zero as margins grow; a loss of targets is met at finite outputs."""
+        return self.labels != "targets"
+
+    @property
+    def has_one_output(self) -> bool:
+        """Whether the loss is a function of y f, with one output f and y = ±1."""
+        return self.labels == "binary"
+
+    @property
+    def compares_outputs(self) -> bool:
+        """Whether the loss is a function of the differences f_y - f_j, with one output per class."""
+        return self.labels == "classes"
+
     @abstractmethod
     def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
         """Log ℓ of every sample, (N,), from outputs (N, C) and labels."""

@@ -58,7 +58,7 @@ class Problem:
         self.reduction = _one_of("reduction", reduction, REDUCTIONS)
         if coordinates == "weights" and scheme != "gradient_flow":
             raise LanguageError(f"`coordinates=\"weights\"` is defined for scheme \"gradient_flow\", not {scheme!r}; use \"polar\".")
-        if self.loss.labels == "classes" and not self.network.output_shape:
+        if self.loss.compares_outputs and not self.network.output_shape:
             raise LanguageError(
                 f"the loss {loss!r} needs one output per class, but `{shown(self.network.text)}` has a single one; "
                 'end it with a matrix block (capital name), declare `shapes`, or use "logistic" or "exponential".'

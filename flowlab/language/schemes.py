@@ -45,6 +45,8 @@ class Scheme(ABC):
     Attributes:
         normalises: True if the network sees v/‖v‖, so that directions need not have unit length.
         unit: True if ‖V_k‖ = 1 is part of the scheme, and integration keeps it.
+        is_gradient_flow: True if the weights themselves follow -∂L/∂W, so that the flow is defined at zero blocks too.
+        any_length: True if the equations keep ‖V_k‖ in them, so that they hold at directions of any length.
         moves_norms: False if norms stay where they are.
         conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None.
     """
@@ -52,6 +54,8 @@ class Scheme(ABC):
     name: ClassVar[str]
     normalises: ClassVar[bool] = False
     unit: ClassVar[bool] = True
+    is_gradient_flow: ClassVar[bool] = False
+    any_length: ClassVar[bool] = False
     moves_norms: ClassVar[bool] = True
     conserved_norm: ClassVar[str | None] = "square"
 
@@ -87,6 +91,8 @@ def _radial(book: Book, reason: str, *, moves: bool = True) -> sp.Expr:
 @schemes.register("gradient_flow")
 class GradientFlow(Scheme):
     """W' = -∂L/∂W, split into norm and direction (Poggio, Banburski and Liao 2020; claim P2)."""
+
+    is_gradient_flow = True
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         book.record("polar split", "$W_k = rho_k V_k$ with $|V_k| = 1$ follows $dW_k/dt = -dL/dW_k$; differentiate both sides in time",
@@ -161,6 +167,8 @@ class FixedNorm(_Constrained):
 @schemes.register("tangent")
 class Tangent(Scheme):
     """Tangent gradient: V̇ = S ρ g with S = I - VV^T/‖V‖², which keeps any length of V (Douglas, Amari and Kung 2000)."""
+
+    any_length = True
 
     def balance_log_factor(self, xp: Any, rho: Any) -> Any:
         return rho**2

@@ -45,9 +45,6 @@ _VAGUE = 0.3
 _SAFE = ("exponent rho", "log(1/L)")
 """Limits that are the same whichever samples support the margin."""
 
-_GROWING = ("gradient_flow", "lagrange", "tangent", "weight_normalization")
-"""Schemes with dρ_k/dt = -∂L/∂ρ_k, for which the law of log t above holds; others move the norms at another pace."""
-
 
 @dataclass(frozen=True)
 class Asymptotics:
@@ -156,12 +153,13 @@ class _Reader:
             # There an error of a direction counts by what it does to weights of the size R^{1/K}.
             self.drift = _STEPS * self.rtol * float(np.exp(-self.rows["log_R"].values[-1] / K))
         grows = homogeneous and bool(np.isfinite(self.R).all()) and self.R[-1] > 1.5 * self.R[0]
-        tail = self.problem.loss.labels != "targets" and not any(self.problem.decay.values())
+        tail = self.problem.loss.classifies and not any(self.problem.decay.values())
         tiny = tail and self.loss[-1] > LATE
         self.pace_of_norms(tiny, grows)
         if tiny:
             self.add("log(1/L) / log_t", "log_t", self.log_t, self.loss / self.log_t, self.rtol)
-            if K is not None and self.problem.scheme.name in _GROWING and grows:
+            # The law of log t needs dρ_k/dt = -∂L/∂ρ_k, which is what ties the squares of norms.
+            if K is not None and self.problem.scheme.conserved_norm == "square" and grows:
                 self.pace(K, log_gradient)
             else:
                 self.skipped["q"] = "its law needs a homogeneous network whose norms follow the gradient."

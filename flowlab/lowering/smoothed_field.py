@@ -101,7 +101,7 @@ def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
         LanguageError: for another scheme, a width that is none, or a pre-activation that has no such scale.
     """
     require_x64("smoothed")
-    if problem.scheme.name != "gradient_flow":
+    if not problem.scheme.is_gradient_flow:
         raise LanguageError(f'kinks are rounded off for the scheme "gradient_flow", not "{problem.scheme.name}".')
     if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
         raise LanguageError(f"`epsilon={epsilon!r}` is no width; use a number between 0 and 1.")

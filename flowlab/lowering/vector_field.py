@@ -129,7 +129,7 @@ class VectorField(eqx.Module):
 
     def own_scale(self, data: Data) -> Callable[[Any], Any] | None:
         """`scaling` where all of the rate has the scale of the loss, or None."""
-        return None if any(self.problem.decay.values()) or self.problem.loss.labels == "targets" else self.scaling(data, [])
+        return None if any(self.problem.decay.values()) or not self.problem.loss.classifies else self.scaling(data, [])
 
     def _evaluate(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None = None) -> Any:
         """The program, in the mode if there is one; its last pass is the one whose scale counts."""
@@ -271,7 +271,7 @@ class VectorField(eqx.Module):
         log_loss, slope = jax.value_and_grad(lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.x), data.y, problem.reduction))(weights)
         if self.mode is not None and problem.coordinates == "weights":
             slope = self.scaled_rate(y, data)[0]
-        pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.labels == "classes" else 1.0)
+        pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.compares_outputs else 1.0)
         share = pull / data.n if problem.reduction == "mean" else pull
         lowest = jnp.min(problem.loss.margins(jnp, outputs, data.y))
         size = {w: jnp.sum(weights[w] ** 2) for w in weights}

@@ -57,7 +57,7 @@ def convergence(path: Trajectory, data: Data | None = None) -> Result:
         rate = np.where(log_loss < 0, slope / (-log_loss) ** power, np.nan)
         late = np.exp(log_loss + log_t + power * np.log(log_t))
         late = np.where((log_t > 0) & (log_loss < 0), late, np.nan)
-    plain = problem.scheme.name == "gradient_flow"
+    plain = problem.scheme.is_gradient_flow
     target = K * K * found.joint_margin ** (2.0 / K) if plain or K == 1 else np.nan
     columns = {
         "log_t": (log_t, "log of flow time t"),
@@ -84,7 +84,7 @@ def _across(path: Trajectory, data: Data, found: Limit) -> tuple[float, np.ndarr
     nan where the network is not linear in x, or its limit is not the hard-margin vector of its support (that of diagonal networks is not).
     """
     none = (float("nan"), np.full(len(path), np.nan), np.full(len(path), np.nan), False)
-    if path.problem.loss.labels != "binary" or not all(isinstance(n, int) for n in found.support):
+    if not path.problem.loss.has_one_output or not all(isinstance(n, int) for n in found.support):
         return none
     beta = _predictors(path, data)
     star = _predictor(path.problem, found.V, data)

@@ -254,7 +254,7 @@ def _result(
         du, dv = turn(u1 - u0) / (2 * small[..., 0]), turn(v1 - v0) / (2 * small[..., 0])
     log_loss = values.reshape(shape) if con.is_logarithm else np.log(values.reshape(shape))
     margins = np.full(shape, np.nan)
-    if problem.loss.labels != "targets":
+    if problem.loss.classifies:
         for k in np.argwhere(inside):
             V = {name: np.asarray(v) for name, v in blocks(con.spheres.layout, rows[tuple(k)]).items()}
             margins[tuple(k)] = np.min(np.asarray(problem.margins(V, con.data, np)))

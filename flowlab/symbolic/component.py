@@ -115,7 +115,7 @@ def _symbols(
     known = labels(problem)
     letter = "v" if problem.scheme.normalises else "V"
     given = {("x", ""): array("x", "x", (n, d)), ("y", ""): array("y", "y", (n,))}
-    if problem.loss.labels == "classes":
+    if problem.loss.compares_outputs:
         given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
     for w, shape in shapes.items():
         given["direction", w] = array(f"{letter}_{w}", f"{letter}_{{{index(w)}}}", shape)

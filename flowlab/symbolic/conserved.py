@@ -133,7 +133,7 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     if growth is None:
         return tuple(laws)
     # Behind a function of another degree the imbalance of directions has no equation of its own.
-    laws += [_balance_law(problem, pair, growth) for pair in adjacent(problem) if pair.degree == 1 or scheme.name == "gradient_flow"]
+    laws += [_balance_law(problem, pair, growth) for pair in adjacent(problem) if pair.degree == 1 or scheme.is_gradient_flow]
     return tuple(laws)
 
 
@@ -173,7 +173,7 @@ def _norm_law(kind: str, a: Equation, b: Equation) -> Conserved:
 
 def _balance_growth(problem: Problem, book: Book, equations: Sequence[Equation]) -> tuple[Fraction, Fraction] | None:
     """(c, p) with μ'/μ = c ρ^p and μ(ρ_k) (V_k V_k^T - V_{k+1}^T V_{k+1}) constant; c = 0 with W in place of V for gradient flow."""
-    if problem.scheme.name == "gradient_flow":
+    if problem.scheme.is_gradient_flow:
         return _NONE
     if not book.homogeneous or problem.scheme.conserved_norm is None or equations[0].rho is None:
         return None
@@ -275,7 +275,7 @@ def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tup
 
 def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fraction]) -> Conserved:
     rho, a, b, factor = SYMBOLS["rho_k"], pair.inner, pair.outer, _factor(growth)
-    letter = "" if problem.scheme.name == "gradient_flow" else "V_"
+    letter = "" if problem.scheme.is_gradient_flow else "V_"
     vector = len(problem.network.shapes[b]) == 1
     called = labels(problem)
     first, second = (f"V_{a}", f"V_{b}") if letter else (called.text[a], called.text[b])

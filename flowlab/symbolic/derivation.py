@@ -22,8 +22,8 @@ def derive_equations(problem: Problem) -> tuple[Book, tuple[Equation, ...]]:
     """
     polar = problem.coordinates == "polar"
     _check_decay(problem)
-    book = Book(homogeneous=polar and problem.is_homogeneous, unit=problem.scheme.name != "tangent",
-                binary=problem.loss.labels == "binary", decayed=any(problem.decay.values()))  # fmt: skip
+    book = Book(homogeneous=polar and problem.is_homogeneous, unit=not problem.scheme.any_length,
+                binary=problem.loss.has_one_output, decayed=any(problem.decay.values()))  # fmt: skip
     _objective(problem, book)
     _chain_rule(book)
     if not polar:

@@ -95,7 +95,7 @@ def _sentence(text: str) -> str:
 
 
 def _book(flow: DerivationRecord) -> Book:
-    return Book(flow.problem.coordinates == "polar" and flow.problem.is_homogeneous, True, flow.problem.loss.labels == "binary", False)
+    return Book(flow.problem.coordinates == "polar" and flow.problem.is_homogeneous, True, flow.problem.loss.has_one_output, False)
 
 
 def _structural(flow: DerivationRecord, tex: bool) -> str:

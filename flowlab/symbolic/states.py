@@ -55,7 +55,7 @@ def random_state(
     network = problem.network
     if isinstance(network.input_dim, int):
         d = network.input_dim
-    elif problem.loss.labels == "binary" and network.output_shape == (network.input_dim,):
+    elif problem.loss.has_one_output and network.output_shape == (network.input_dim,):
         # One output per input feature: a binary loss has one output, so the input is one number.
         d = 1
     outputs = _output_count(problem, d)
@@ -69,17 +69,16 @@ def random_state(
     if levelled:
         weights = _Levels(network, weights, x, np.random.default_rng([seed, 1])).weights
     weights = _tamed(network, weights, x)
-    labels = problem.loss.labels
-    if labels == "classes":
+    if problem.loss.compares_outputs:
         y = np.concatenate([np.arange(outputs), rng.integers(0, outputs, size=n - min(n, outputs))])[:n]
-    elif labels == "binary":
+    elif problem.loss.has_one_output:
         y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     else:
         y = rng.normal(size=(n,) if outputs == 1 else (n, outputs))
     with np.errstate(all="ignore"):
         lengths_of = {k: np.sqrt(v) for k, v in inner(weights, weights, problem.per).items()}
         V = scaled({k: 1.0 / v for k, v in lengths_of.items()}, weights, problem.per)
-        if lengths and (problem.scheme.normalises or problem.scheme.name == "tangent"):
+        if lengths and (problem.scheme.normalises or problem.scheme.any_length):
             V = scaled({k: np.exp(rng.uniform(-0.4, 0.4, size=v.shape)) for k, v in lengths_of.items()}, V, problem.per)
         seen = problem.scheme.weights(np, lengths_of, V, problem.per)
     return TestState(lengths_of, V, seen, Samples(x, y))
@@ -99,7 +98,7 @@ def _tamed(network: Network, weights: dict[str, np.ndarray], x: np.ndarray) -> d
 
 def _output_count(problem: Problem, d: int) -> int:
     shape = problem.network.output_shape
-    if not shape or problem.loss.labels == "binary":
+    if not shape or problem.loss.has_one_output:
         return 1
     if isinstance(shape[0], int):
         return shape[0]

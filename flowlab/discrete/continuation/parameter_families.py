@@ -106,7 +106,7 @@ class Family(ABC):
 
     def margin(self, u: np.ndarray, p: float) -> float:
         """Smallest margin of the normalised directions; nan for losses of targets, and without weights."""
-        if self.problem.loss.labels == "targets":
+        if not self.problem.loss.classifies:
             return float("nan")
         W = self.weights(u, p)
         log_R = float(np.asarray(self.problem.log_product(W, np))) if all(np.any(w) for w in W.values()) else float("nan")

@@ -247,7 +247,7 @@ def _balanced(problem: Problem, norm: Any) -> dict[str, np.ndarray]:
 
 
 def _logarithmic(problem: Problem) -> bool:
-    return problem.loss.labels != "targets"
+    return problem.loss.classifies
 
 
 def objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:

@@ -118,7 +118,7 @@ def pointed(con: Constrained, end: Critical, values: np.ndarray, told: Told, fou
     """A point with its state, loss and margin, from what was told of it."""
     state = con.spheres.state(end.theta)
     # Adding zero turns -0, of a unit that is off and a label of -1, into 0.
-    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0 if con.problem.loss.labels != "targets" else float("nan")
+    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0 if con.problem.loss.classifies else float("nan")
     value = con.value(end.theta)
     return CriticalPoint(
         state=state,

@@ -96,7 +96,7 @@ class Catalogue:
         weights = self.con.spheres.state(theta).weights()
         f = np.asarray(self.con.problem.network.outputs({k: np.asarray(w) for k, w in weights.items()}, np.asarray(self.con.data.x), np))
         # What all logits share is nothing to the loss.
-        return f - f.mean(axis=1, keepdims=True) if self.con.problem.loss.labels == "classes" else f
+        return f - f.mean(axis=1, keepdims=True) if self.con.problem.loss.compares_outputs else f
 
     @property
     def points(self) -> list[CriticalPoint]:

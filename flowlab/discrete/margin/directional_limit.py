@@ -223,14 +223,14 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
 
 def admit(problem: Problem, data: Data | None) -> Data:
     """The data, if the problem has a max-margin limit on them."""
-    if problem.loss.labels == "targets":
+    if not problem.loss.classifies:
         raise LanguageError(f"the loss \"{problem.loss.name}\" has no exponential tail, so no max-margin limit; use \"exponential\" or \"cross_entropy\".")
     if not problem.network.symmetry.joint_degree:
         raise NotHomogeneous(
             f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights together; "
             "its flow has no max-margin limit, drop what breaks the scaling."
         )
-    if any(problem.decay.values()) or problem.scheme.name == "fixed_norm":
+    if any(problem.decay.values()) or not problem.scheme.moves_norms:
         why = "weight decay" if any(problem.decay.values()) else 'the scheme "fixed_norm"'
         raise LanguageError(f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it.")
     if data is None:

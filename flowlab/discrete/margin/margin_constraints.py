@@ -51,7 +51,7 @@ class System:
         self.problem, self.layout = problem.objective_only, tuple(shapes.items())
         self.data, self.log2 = self._scaled(data)
         y = np.asarray(data.y)
-        if problem.loss.labels == "classes":
+        if problem.loss.compares_outputs:
             n, j = np.nonzero(np.arange(data.n_classes)[None, :] != y[:, None])
             self.pairs = np.stack([n, j], axis=1)
         else:
@@ -275,7 +275,7 @@ def _bends(problem: Problem, layout: Any, theta: Any, x: Any, units: Any, slopes
 def _own_margin(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None) -> Any:
     """The margin of one constraint, with slopes (U,) of its own."""
     f, _ = _outputs(problem.network, _blocks(layout, theta), x[None], slopes, push)
-    return f[0, y] - f[0, j] if problem.loss.labels == "classes" else y * f[0, 0]
+    return f[0, y] - f[0, j] if problem.loss.compares_outputs else y * f[0, 0]
 
 
 @eqx.filter_jit

@@ -59,10 +59,10 @@ def watched(field: VectorField, events: Sequence[Event], clock: Clock, log_end: 
     found = list(events)
     if leaving:
         found.append(Separation())
-    elif clock.name != "time" and math.isfinite(log_end):
+    elif clock.scales_loss and math.isfinite(log_end):
         found.append(Reached(log_end))
     # The clock log R integrates logarithms of norms.
-    if field.problem.coordinates == "polar" and field.problem.scheme.name != "fixed_norm" and clock.name != "norm" and hasattr(field, "smallest_norm"):
+    if field.problem.coordinates == "polar" and field.problem.scheme.moves_norms and not clock.logs_norms and hasattr(field, "smallest_norm"):
         found.append(Vanished())
     return tuple(found)
 
@@ -70,14 +70,14 @@ def watched(field: VectorField, events: Sequence[Event], clock: Clock, log_end: 
 def vanished(problem: Problem, state: State, where: str) -> str:
     """A sentence on the norm that vanishes beyond a state."""
     lowest = min(state.rho, key=lambda k: float(np.min(np.asarray(state.rho[k]))))
-    way = 'use `coordinates="weights"`' if problem.scheme.name == "gradient_flow" else "start from other weights"
+    way = 'use `coordinates="weights"`' if problem.scheme.is_gradient_flow else "start from other weights"
     return f"the norm of {lowest} falls to zero at {where}, where its direction is not defined; the states up to there are kept; {way}."
 
 
 def tailed(field: VectorField) -> bool:
     """Whether all of the rate has the scale of the loss, which may be any number."""
     problem = field.problem
-    return problem.loss.labels != "targets" and not any(problem.decay.values()) and hasattr(field, "scaled_rate")
+    return problem.loss.classifies and not any(problem.decay.values()) and hasattr(field, "scaled_rate")
 
 
 def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
@@ -90,7 +90,7 @@ def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
 def late_clock(field: VectorField) -> Clock | None:
     """The clock of late times for a problem; None where there is none (a loss without tail, weight decay, fixed norms)."""
     problem = field.problem
-    if problem.scheme.name == "fixed_norm" or not tailed(field):
+    if not problem.scheme.moves_norms or not tailed(field):
         return None
     symmetry = problem.network.symmetry
     homogeneous = symmetry.is_multihomogeneous or symmetry.joint_degree is not None

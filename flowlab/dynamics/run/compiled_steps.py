@@ -148,7 +148,7 @@ def begin(
     args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
-    if first is None and clock.name != "time":
+    if first is None and clock.scales_loss:
         first = jnp.asarray(1e-3)
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
@@ -333,7 +333,7 @@ def advance(
         row = chunk.accepted
         # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
         # A row that is not counted is overwritten by the next one, so nothing has to be selected here.
-        times = chunk.times.at[row].set(t_to if clock.name == "time" else seen["log_t"])
+        times = chunk.times.at[row].set(seen["log_t"] if clock.scales_loss else t_to)
         state = field.unpack(clock.coordinates(field, y1))
         kept = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
         told = {name: chunk.seen[name].at[row].set(seen[name]) for name in SEEN}

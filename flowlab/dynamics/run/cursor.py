@@ -32,7 +32,7 @@ class Tally:
     def plus(self, carry: Carry, clock: Clock, evaluations: int) -> "Tally":
         """With the steps of a carry, each of so many evaluations."""
         steps, rejected, watch = int(carry.steps), int(carry.rejected), carry.watch
-        slip = "slip" if clock.name == "time" else "slip_log"
+        slip = "slip_log" if clock.scales_loss else "slip"
         return replace(
             self,
             steps=self.steps + steps,

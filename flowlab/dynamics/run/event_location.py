@@ -61,7 +61,7 @@ def placed(segment: Segment, cursor: Cursor, log_t: float) -> tuple[str, float]:
     """The place of an event in words, with its error; and the error of log t."""
     carry, clock, setup = cursor.carry, segment.clock, segment.setup
     assert carry is not None
-    s, slip, ordinary = float(carry.t), float(carry.watch.slip), clock.name == "time"
+    s, slip, ordinary = float(carry.t), float(carry.watch.slip), not clock.scales_loss
     error = (cursor.tally.slip + slip) / s if ordinary else cursor.tally.slip_log + slip
     plain = ordinary and log_t <= LONGEST_LOG_TIME
     # Of t itself the relative error is that of log t.

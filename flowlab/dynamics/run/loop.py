@@ -59,7 +59,7 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
         # Before that norms may shrink, and log R runs backwards.
         raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
     recorder.store.offer(row(-math.inf, clock, found.state, found.seen))
-    if not math.isfinite(log_loss) and field.problem.loss.labels != "targets":
+    if not math.isfinite(log_loss) and field.problem.loss.classifies:
         why = f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features."
         return cursor, Outcome("nonfinite", why)
     for event, value in zip(setup.plan.events, np.asarray(found.values), strict=True):

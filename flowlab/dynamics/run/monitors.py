@@ -88,7 +88,7 @@ def _norm(problem: Problem, kind: str, block: str, rho: np.ndarray) -> np.ndarra
 
 
 def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np.ndarray]) -> np.ndarray | None:
-    weights = problem.scheme.name == "gradient_flow"
+    weights = problem.scheme.is_gradient_flow
     if not weights and not problem.scheme.unit and max(float(np.abs((v**2).reshape(len(v), -1).sum(axis=1) - 1.0).max()) for v in V) > 2e-9:
         return None
     log_factor = np.zeros(len(rho[0])) if weights else problem.scheme.balance_log_factor(np, rho[0])

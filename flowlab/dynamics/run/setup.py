@@ -92,7 +92,7 @@ class Setup:
 
     def solver(self, clock: Clock, stiff: bool) -> tuple[str, diffrax.AbstractSolver]:
         """The solver in a clock, and its name."""
-        return chosen(self.solver_name, clock.name != "time", stiff, self.unknowns)
+        return chosen(self.solver_name, clock.scales_loss, stiff, self.unknowns)
 
     def may_turn_stiff(self, stiff: bool) -> bool:
         """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be small enough to be factorised."""

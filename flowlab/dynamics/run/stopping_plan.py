@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics.clocks import Clock
+from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogNorm, LogTime, MarginGap, NormAbove, Separated, Time, Wall, conditions
 from flowlab.dynamics.run import unreachable_events
 from flowlab.dynamics.run.clock_switch import late_clock
@@ -83,7 +83,7 @@ class Plan:
 
     def _refuse(self, field: VectorField, data: Data, clock: str) -> None:
         late, problem = late_clock(field), field.problem
-        if clock not in ("auto", "time") and (late is None or (clock == "norm" and late.name != "norm")):
+        if clock not in ("auto", "time") and (late is None or (CLOCKS[clock].logs_norms and not late.logs_norms)):
             raise LanguageError(
                 f"`clock={clock!r}` needs a loss with an exponential tail, no weight decay"
                 f'{" and growing norms of a homogeneous network" if clock == "norm" else ""}; use `clock="time"`.'
@@ -96,16 +96,16 @@ class Plan:
     def _meetable(self, event: Event, problem: Any, data: Data) -> None:
         """Refuse an event that this problem, or these data, can never meet."""
         loss = problem.loss
-        if isinstance(event, Separated) and loss.labels == "targets":
+        if isinstance(event, Separated) and not loss.classifies:
             raise LanguageError(f'`separated()` needs classes, but the loss "{loss.name}" fits targets; use `log_loss_below`.')
         if isinstance(event, MarginGap):
-            reason = "fits targets" if loss.labels == "targets" else None
+            reason = "fits targets" if not loss.classifies else None
             reason = reason or ("has weight decay" if any(problem.decay.values()) else None)
-            reason = reason or ("keeps its norms" if problem.scheme.name == "fixed_norm" else None)
+            reason = reason or ("keeps its norms" if not problem.scheme.moves_norms else None)
             symmetry = problem.network.symmetry
             reason = reason or (None if symmetry.is_multihomogeneous or symmetry.joint_degree is not None else "has a network without scaling")
             if reason:
                 raise LanguageError(f"`margin_gap` can never close, because the problem {reason}; use `log_time` or `log_loss_below`.")
-        if isinstance(event, NormAbove | LogNorm) and problem.scheme.name == "fixed_norm":
+        if isinstance(event, NormAbove | LogNorm) and not problem.scheme.moves_norms:
             raise LanguageError(f'`{event.name}` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or `log_loss_below`.')
         unreachable_events.refuse(event, problem, data)

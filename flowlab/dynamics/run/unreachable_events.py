@@ -240,7 +240,7 @@ def _bounded(
             )
     if features is None or facts.monomials is None:
         return
-    if problem.loss.labels != "targets" and certificate(features, data)[0] >= _TOUCHING:
+    if problem.loss.classifies and certificate(features, data)[0] >= _TOUCHING:
         return
     bound = lowest(problem.loss, features, y, data) - off
     if level < bound - _GRANTED:
@@ -260,7 +260,7 @@ def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
         y: labels of the samples.
         data: for the number of classes.
     """
-    if loss.labels == "targets":
+    if not loss.classifies:
         targets = y if y.ndim == 2 else y[:, None]
         rest = targets - basis @ np.linalg.lstsq(basis, targets, rcond=None)[0]
         rest = rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]

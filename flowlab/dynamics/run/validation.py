@@ -45,7 +45,7 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
             odd = float(size[~(np.isfinite(size) & (size >= 0))].flat[0])
             raise ShapeMismatch(f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights.")
         if problem.coordinates == "polar" and not (size > 0).all():
-            way = 'use `coordinates="weights"`' if problem.scheme.name == "gradient_flow" else "start from other weights"
+            way = 'use `coordinates="weights"`' if problem.scheme.is_gradient_flow else "start from other weights"
             raise ShapeMismatch(f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got 0; {way}.")
         for each in (float(size[size > 0].min(initial=1.0)), float(size.max(initial=1.0))):
             if not SMALLEST_NORM <= each <= LARGEST_NORM:

@@ -26,7 +26,7 @@ _TINY = 650.0
 
 def told(clock: Clock, log_t: float, digits: int) -> str:
     """A time in the words of a clock."""
-    if clock.name == "time" and log_t <= LONGEST_LOG_TIME:
+    if not clock.scales_loss and log_t <= LONGEST_LOG_TIME:
         return f"t = {math.exp(log_t):.{digits}g}"
     return f"log t = {log_t:.{digits}g}"
 
