@@ -126,6 +126,10 @@ class MissingExtra(FlowlabError):
     """An optional dependency is not installed."""
 
 
+class MissingRule(FlowlabError):
+    """An operation lacks the rule that a question about an expression needs."""
+
+
 class UnloweredNode(FlowlabError):
     """A node without a numeric meaning reached the lowering."""
 

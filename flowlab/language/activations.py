@@ -56,6 +56,11 @@ class Activation(ABC):
     def slope(self, xp: Any, z: Any) -> Any:
         """σ'(z), elementwise, any shape."""
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether the function is linear between its kinks; one without kinks says so itself."""
+        return bool(self.kinks)
+
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
         """Whether a value may be positive, and whether it may be negative, where the argument may be."""
         return True, True
@@ -75,6 +80,10 @@ class Identity(Activation):
 
     parity = -1
     symbol = r"\operatorname{id}"
+
+    @property
+    def piecewise_linear(self) -> bool:
+        return True
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
         return positive, negative

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowlab.language.expr import Expr
+from flowlab.language.operations import Operation
 from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.traversal import fold
 from flowlab.language.types import Type
 
 
@@ -49,17 +51,14 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
     keys: dict[int, int] = {}
     number: dict[Any, int] = {}
     users: dict[int, list[Expr]] = {}
-    degree: dict[int, int | None] = {}
-    blocks: dict[int, frozenset[str]] = {}
+    degree: dict[int, int | None] = fold(nodes, lambda: 0, lambda _: 1, _degree)
+    blocks: dict[int, frozenset[str]] = fold(nodes, frozenset, lambda name: frozenset({name}), lambda _, parts, __: frozenset().union(*parts))
     found: dict[int, list[Expr]] = {}
     for node in nodes:
         key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.params[:1] if node.op == "weight" else node.params)
         keys[id(node)] = number.setdefault(key, len(number))
         for arg in node.args:
             users.setdefault(keys[id(arg)], []).append(node)
-        degree[id(node)] = _degree(node, [degree[id(arg)] for arg in node.args])
-        own = frozenset({node.params[0]}) if node.op == "weight" else frozenset()
-        blocks[id(node)] = own.union(*(blocks[id(arg)] for arg in node.args))
         if node.op == "activation" and activation_of(node.params).kinks:
             found.setdefault(keys[id(node)], []).append(node)
     slots = []
@@ -75,22 +74,6 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
     return tuple(slots)
 
 
-def _degree(node: Expr, parts: list[int | None]) -> int | None:
-    """Degree of a node as a polynomial in the weights, between kinks."""
-    if node.op in ("input", "weight"):
-        return int(node.op == "weight")
+def _degree(word: Operation, parts: Sequence[int | None], params: tuple) -> int | None:
     known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
-        return None
-    if node.op in ("matmul", "hadamard"):
-        return sum(known)
-    if node.op in ("add", "sub"):
-        return max(known)
-    if node.op in ("scale", "transpose", "sum", "mean"):
-        return known[0]
-    if node.op == "activation":
-        piecewise = node.params[0] == "identity" or bool(activation_of(node.params).kinks)
-        return known[0] if piecewise else None
-    if node.op == "power" and node.params[0].denominator == 1 and node.params[0] > 0:
-        return known[0] * int(node.params[0])
-    return None if any(known) else 0
+    return word.polynomial_degree(known, params) if len(known) == len(parts) else None

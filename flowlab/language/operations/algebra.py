@@ -114,6 +114,9 @@ class _Addition(Operation):
         exps.require_equal(args[0], args[1], "both terms of the sum must scale alike")
         return args[0]
 
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return max(parts)
+
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
         return p or q, n or m
@@ -160,6 +163,9 @@ class Scale(Operation):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
+
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return parts[0]
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         p, n = args[0]
@@ -237,6 +243,9 @@ class Transpose(Operation):
             raise ShapeMismatch(f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix; leave `.T` out.")
         return Type(args[0].shape[::-1], args[0].sampled)
 
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return parts[0]
+
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return args[0]
 
@@ -266,6 +275,9 @@ class _Reduction(Operation):
             what = f"`{operands[0]}`, which has shape {shapes.told(args[0])} and is not a vector"
             raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
         return Type((), args[0].sampled)
+
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return parts[0]
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return args[0]
@@ -310,6 +322,10 @@ class Power(Operation):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
+
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        whole = params[0].denominator == 1 and params[0] > 0
+        return parts[0] * int(params[0]) if whole else None if parts[0] else 0
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         p, n = args[0]

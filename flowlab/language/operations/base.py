@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol
 
+from flowlab.core.errors import MissingRule
 from flowlab.core.registry import Registry
 from flowlab.language.expr import Expr
 from flowlab.language.types import Shapes, Type
@@ -117,6 +118,14 @@ class Operation(ABC):
         """The scaling exponent of the result, with the relations it needs added to `exps`."""
         return args[0]
 
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where it is no polynomial.
+
+        Raises:
+            MissingRule: if the operation does not define it.
+        """
+        raise MissingRule(f"the operation `{self.name}` has no rule `polynomial_degree`; define it on the class of the operation.")
+
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
         return True, True
@@ -144,6 +153,9 @@ class Operation(ABC):
 
 class Product(Operation):
     """An operation that is linear in either of two operands."""
+
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return sum(parts)
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         (p, n), (q, m) = args

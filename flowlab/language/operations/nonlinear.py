@@ -36,6 +36,9 @@ class Activate(Operation):
             return exps.zero()
         return exps.times(degree, args[0])
 
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return parts[0] if activation_of(params).piecewise_linear else None
+
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return activation_of(params).signs(*args[0])
 
