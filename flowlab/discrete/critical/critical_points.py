@@ -191,7 +191,13 @@ def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int
 
 @guarded
 def constrained_minimum(
-    problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 50.0, widths: Mapping[str, int] | None = None, seed: int = 0, start: Any = None
+    problem: Problem,
+    data: Data,
+    *,
+    norm: float | Mapping[str, Any] = 50.0,
+    widths: Mapping[str, int] | None = None,
+    seed: int = 0,
+    start: State | Mapping[str, Any] | None = None,
 ) -> CriticalPoint:
     """The critical point that a descent from one start ends at; arguments as for `critical_points`.
 
