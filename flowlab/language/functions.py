@@ -21,6 +21,11 @@ class Word:
         return f"flowlab.{self.name}"
 
 
+def names() -> tuple[str, ...]:
+    """All function words, sorted: what is registered as an activation, and what acts over features."""
+    return tuple(sorted({*activations.names(), *FEATURES}))
+
+
 def __getattr__(name: str) -> Word:
     # Every registered activation is a word; adding one touches its own file alone.
     if name in activations or name in FEATURES:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,25 @@ class Outcome:
         return f"{self.kind}: {self.message}"
 
 
+class _Rows:
+    """A field that holds a labelled data set, or the function that builds it when it is first read.
+
+    Labels cost more than a short run does, and many runs are asked for their last state alone.
+    """
+
+    def __get__(self, path: "Trajectory | None", owner: type) -> "xr.Dataset | _Rows":
+        if path is None:
+            return self
+        held = vars(path)
+        if "dataset" not in held:
+            held["dataset"] = held["_build"]()
+            del held["_build"]
+        return held["dataset"]
+
+    def __set__(self, path: "Trajectory", value: xr.Dataset | Callable[[], xr.Dataset]) -> None:
+        vars(path)["_build" if callable(value) else "dataset"] = value
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """States over time.
@@ -108,25 +127,14 @@ class Trajectory:
             variables: further variables, name: (dims, values, long name).
             seen: `log_loss`, `min_margin` and `log_R` of every row, where they are known; else computed here.
         """
-        path = object.__new__(cls)
-        last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
-        for name, value in (("outcome", outcome), ("last", last), ("stats", dict(stats)), ("problem", problem), ("data", data)):
-            object.__setattr__(path, name, value)
+        counts = dict(stats)
 
         def build() -> xr.Dataset:
             more = extra() if callable(extra) else extra or {}
-            return _table(problem, data, log_t, states, outcome, path.stats, kind, more, variables or {}, seen)
+            return _table(problem, data, log_t, states, outcome, counts, kind, more, variables or {}, seen)
 
-        # Labels cost more than a short run does, and many runs are asked for their last state alone.
-        object.__setattr__(path, "_build", build)
-        return path
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "dataset" and "_build" in self.__dict__:
-            object.__setattr__(self, "dataset", self.__dict__["_build"]())
-            object.__delattr__(self, "_build")
-            return self.__dict__["dataset"]
-        raise AttributeError(f"a trajectory has no `{name}`.")
+        last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
+        return cls(cast(xr.Dataset, build), outcome, last, counts, problem, data)
 
     def __getstate__(self) -> dict[str, Any]:
         # A trajectory is copied with its data set, which replaces what builds it.
@@ -209,6 +217,10 @@ class Trajectory:
         end = self.dataset.isel(step=-1)
         numbers = ", ".join(f"{name}={float(end[name]):.4g}" for name in ("log_t", "log_loss", "min_margin"))
         return f"Trajectory({self.kind}, {len(self)} rows, {numbers}, {self.outcome.kind})"
+
+
+# Set here: in the body of the class it would be a default, after which every field needs one.
+Trajectory.dataset = _Rows()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _table(

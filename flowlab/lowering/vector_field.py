@@ -53,7 +53,7 @@ class VectorField(eqx.Module):
         found = levels(self.problem, self.laws, y) if self.problem.coordinates == "weights" else ()
         return VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found) if found else self
 
-    def __call__(self, t: Any, state: State, data: Data) -> State:
+    def __call__(self, t: float | jax.Array, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
 
         Args:
@@ -98,11 +98,11 @@ class VectorField(eqx.Module):
             return self.problem.scheme.weights(jnp, y[0], y[1], self.problem.per)
         return y
 
-    def rate(self, t: Any, y: Any, data: Data) -> Any:
+    def rate(self, t: float | jax.Array, y: Any, data: Data) -> Any:
         """The time derivative of integrated coordinates; the program, line by line."""
         return self._evaluate(y, data)
 
-    def scaled_rate(self, y: Any, data: Data, shift: Any = None) -> tuple[Any, jax.Array]:
+    def scaled_rate(self, y: Any, data: Data, shift: jax.Array | None = None) -> tuple[Any, jax.Array]:
         """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
 
         Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number at
@@ -117,7 +117,7 @@ class VectorField(eqx.Module):
         found: list[jax.Array] = []
         return self._evaluate(y, data, self.scaling(data, found, shift)), found[-1]
 
-    def scaling(self, data: Data, found: list[jax.Array], shift: Any = None) -> Callable[[Any], Any]:
+    def scaling(self, data: Data, found: list[jax.Array], shift: jax.Array | None = None) -> Callable[[Any], Any]:
         """What takes outputs to the pull in units of the loss, leaving log L behind."""
 
         def scaled(outputs: jax.Array) -> jax.Array:

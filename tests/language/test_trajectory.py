@@ -1,7 +1,10 @@
 """The result of a run: variables, units, provenance, and the way to disk and back."""
 
+import copy
+import dataclasses
 import json
 import os
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -158,3 +161,12 @@ def test_the_labelled_data_set_is_built_when_it_is_asked_for():
     assert path.last.V["W1"].shape == (1, 2)
     assert path.dataset is path.dataset
     assert not hasattr(path, "nothing")
+    assert "__getattr__" not in vars(fl.Trajectory), "type checkers accept every misspelt name behind it"
+
+
+@pytest.mark.parametrize("twin", [copy.copy, dataclasses.replace, lambda path: pickle.loads(pickle.dumps(path))])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_copy_has_the_labelled_data_set(twin, built):
+    path = small_run()
+    assert not built or len(path)
+    assert twin(path).dataset.identical(path.dataset)

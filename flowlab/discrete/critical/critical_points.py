@@ -134,12 +134,12 @@ def critical_points(
         LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a critical point.
     """
     expects("near", near, Iterable, "a list of states")
-    starts, seed = count("starts", starts, 0 if near else 1, 64), checked_seed(seed)
+    listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)
+    starts, seed = count("starts", starts, 0 if listed else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):
         raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
     con = listable(problem, data, norm, widths)
     rng, found = np.random.default_rng(seed), Catalogue(con, con.symmetries)
-    listed: Any = [near] if isinstance(near, State | Mapping) else near
     given = [con.row(start) for start in listed]
     total, lost = starts + len(given), 0
     for k in range(total):
@@ -191,7 +191,13 @@ def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int
 
 @guarded
 def constrained_minimum(
-    problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 50.0, widths: Mapping[str, int] | None = None, seed: int = 0, start: Any = None
+    problem: Problem,
+    data: Data,
+    *,
+    norm: float | Mapping[str, Any] = 50.0,
+    widths: Mapping[str, int] | None = None,
+    seed: int = 0,
+    start: State | Mapping[str, Any] | None = None,
 ) -> CriticalPoint:
     """The critical point that a descent from one start ends at; arguments as for `critical_points`.
 
