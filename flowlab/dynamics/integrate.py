@@ -79,7 +79,7 @@ def integrate(
         wall_seconds: limit on wall-clock time, compilation included.
         progress: show a progress bar on stderr.
         seed: recorded with the result, if the start was drawn from one.
-        store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.storage.archive`). If it holds a run that was begun
+        store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.storage.archive`). If it holds a run that was started
             with the same arguments, that one is taken up, and ends bit for bit as if it had never been stopped; one that has ended is read back.
 
     Returns:

@@ -19,6 +19,7 @@ from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.kinks import crossing_guard
 from flowlab.dynamics.run.monitors import log_smoothed_margin
 from flowlab.dynamics.steppers.explicit_rk import Kept
+from flowlab.dynamics.steppers.solvers import is_explicit
 from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
@@ -115,7 +116,7 @@ def projects(field: VectorField) -> bool:
 
 def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
     """Evaluations of the rate in one attempted step; of implicit solvers the stages, not what their iterations and Jacobians cost."""
-    if not hasattr(solver, "tableau"):
+    if not is_explicit(solver):
         return STAGES_OF_STIFF
     tableau = solver.tableau  # type: ignore[attr-defined]
     return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)

@@ -41,8 +41,8 @@ def run(setup: Setup, ledger: Ledger | None, progress: bool, settings: dict[str,
         with Progress(progress, setup.plan.log_end, setup.plan.horizon) as bar:
             cursor, outcome = follow(setup, cursor, recorder, bar)
     if cursor.carry is not None:
-        segment = Segment.of(setup, cursor)
-        cursor = replace(cursor, tally=cursor.tally.plus(cursor.carry, segment.clock, segment.evaluations), carry=None)
+        evaluations = compiled_steps.evaluations(setup.solver(cursor.clock, cursor.stiff)[1], setup.field)
+        cursor = replace(cursor, tally=cursor.tally.plus(cursor.carry, cursor.clock, evaluations), carry=None)
     return recorder.trajectory(cursor, outcome, settings)
 
 
@@ -110,10 +110,10 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
         while True:
             if segment is None:
                 compiling, segment = now(), Segment.of(setup, cursor)
-                begun = segment.begin(cursor, leaves)
-                if isinstance(begun, Outcome):
-                    return cursor, begun
-                cursor, leaves, pace = begun, None, segment.pace()
+                after = segment.begin(cursor, leaves)
+                if isinstance(after, Outcome):
+                    return cursor, after
+                cursor, leaves, pace = after, None, segment.pace()
                 recorder.compile_seconds += now() - compiling
             tried = cursor.attempts
             if tried >= setup.max_steps:

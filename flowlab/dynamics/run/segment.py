@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import diffrax
@@ -73,7 +74,7 @@ class Segment:
         """What every compiled program takes first."""
         return self.solver, self.clock, self.field, self.setup.data
 
-    @property
+    @cached_property
     def evaluations(self) -> int:
         """Evaluations of the rate in one attempted step."""
         return compiled_steps.evaluations(self.solver, self.field)
@@ -114,7 +115,7 @@ class Segment:
         assert cursor.carry is not None
         chunk = compiled_steps.advance(*self.args, cursor.carry, *rest)
         count = int(chunk.accepted)
-        log_t = float(self.log_times(np.asarray(chunk.times[count - 1]))) if count else cursor.log_t
+        log_t = float(self.log_times(np.asarray(chunk.times)[count - 1])) if count else cursor.log_t
         return replace(cursor, carry=chunk.carry, log_t=log_t), chunk
 
     def log_times(self, times: np.ndarray) -> np.ndarray:

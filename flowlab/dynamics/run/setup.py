@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import diffrax
 import jax
@@ -60,12 +61,12 @@ class Setup:
         start = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), unit(field, start))
         return cls(field, data, start, plan, solver, clock, rtol, atol, max_steps, kinks, time.monotonic())
 
-    @property
+    @cached_property
     def unknowns(self) -> int:
         """Numbers of a state."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.start))
 
-    @property
+    @cached_property
     def tolerance(self) -> tuple[np.ndarray, np.ndarray]:
         """Tolerances as arguments of compiled programs."""
         return np.asarray(self.rtol), np.asarray(self.atol)
