@@ -9,12 +9,14 @@ from typing import Any
 from flowlab.core.public import HOME, listed, words
 
 __version__ = "0.1.0"
-__all__ = listed()  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in HOME:
         return getattr(import_module(HOME[name]), name)
+    if name == "__all__":
+        # Asked for by `from flowlab import *` alone; a plain import reads no file.
+        return listed()
     # The import system asks for names such as `__path__`; no word starts with an underscore.
     known = () if name.startswith("_") else words()
     if name in known:
