@@ -46,7 +46,7 @@ class TwoRoutes(Claim):
         from flowlab.symbolic.derive import derive
 
         problem, data, start, end = _instance(case)
-        end = case.once("T3 end", lambda: _determined(problem, data, start, end))
+        end, path = case.once("T3 flow", lambda: _determined(problem, data, start, end))
         found = _rounded(problem, data, start, end)
         used = problem
         if mutant == "one label flipped":
@@ -56,7 +56,9 @@ class TwoRoutes(Claim):
         if mutant == "slopes of the left a tenth too large":
             text = problem.network.text.replace("leaky_relu(", "relu(").replace("relu(", "leaky_relu(").replace("abs(", "leaky_relu(")
             used = Problem(_with_leak(text), problem.loss.name, coordinates="weights", reduction=problem.reduction, decay=problem.decay)
-        path = integrate(lower(derive(used)), start, data, until=time(end * (1.01 if mutant == "one per cent more time" else 1.0)), kinks="events")
+        if mutant is not None:
+            until = time(end * (1.01 if mutant == "one per cent more time" else 1.0))
+            path = integrate(lower(derive(used)), start, data, until=until, kinks="events")
         apart = found.distance(path)
         size = max(float(np.abs(w).max()) for w in found.weights.values())
         details = {"until": end, "widths": list(found.widths), "bar": found.error, "order": found.order, "kinks met": path.dataset.sizes.get("kink", 0)}
@@ -64,8 +66,11 @@ class TwoRoutes(Claim):
         return Measurement(apart, max(_BOUND, _BARS * found.error / size), because, details)
 
 
-def _determined(problem: Any, data: Any, start: Any, end: float) -> float:
-    """Time up to which both routes run: where the flow is not determined any more, rounded flows tend to one of several, and halfway there is compared."""
+def _determined(problem: Any, data: Any, start: Any, end: float) -> tuple[float, Any]:
+    """The time up to which both routes run, and the flow along kinks up to it.
+
+    Where that flow stops being determined, rounded flows tend to one of several: then both run halfway there.
+    """
     import numpy as np
 
     from flowlab.core.errors import ClaimError
@@ -73,12 +78,14 @@ def _determined(problem: Any, data: Any, start: Any, end: float) -> float:
     from flowlab.lowering.vector_field import lower
     from flowlab.symbolic.derive import derive
 
-    path = integrate(lower(derive(problem)), start, data, until=time(end), kinks="events")
+    field = lower(derive(problem))
+    path = integrate(field, start, data, until=time(end), kinks="events")
     if path.outcome.kind == "nonunique" and len(path) > 1:
-        return 0.5 * float(np.exp(path.dataset["log_t"].values[-1]))
+        end = 0.5 * float(np.exp(path.dataset["log_t"].values[-1]))
+        path = integrate(field, start, data, until=time(end), kinks="events")
     if not path.outcome.ok:
         raise ClaimError(f"the flow along kinks ended early ({path.outcome}).")
-    return end
+    return end, path
 
 
 def _with_leak(text: str) -> str:

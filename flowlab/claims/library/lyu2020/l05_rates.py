@@ -6,7 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import claim
-from flowlab.claims.library.lyu2020.flows import HORIZON, OnHomogeneousFlows, flows
+from flowlab.claims.library.lyu2020.flows import HORIZON, OnHomogeneousFlows, flows, levels
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError, FlowlabError
@@ -27,7 +27,6 @@ class Rates(OnHomogeneousFlows):
     counter_example = "exponent 2/K: the growth of a net of half the degree"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.discrete.margin.svm import hard_margin
         from flowlab.late.asymptotics import asymptotics
 
         found = []
@@ -38,8 +37,8 @@ class Rates(OnHomogeneousFlows):
             if not {f"exponent rho_{first}", "q"} <= set(told.limits):
                 raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
             late = told[f"exponent rho_{first}"].late
-            known = 1.0 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w)) / 2.0 if which == "deep" else _limit(case, which, path)
-            g, moving, lacks = (_margin(path, -1), *_unsettled(path)) if known is None else (known, 0.0, 0.0)
+            known = _limit(case, which, data, path)
+            g, moving, lacks = (_margins(path)[-1], *_unsettled(path)) if known is None else (known, 0.0, 0.0)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
             power = 2.0 / K if mutant == "exponent 2/K" else 1.0 / K
             found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar + moving / K, route="extrapolated along log 1/L"))
@@ -51,10 +50,13 @@ class Rates(OnHomogeneousFlows):
         return Measurement.of(found, "less than half a per cent; limits are extrapolated and carry their bars")
 
 
-def _limit(case: Case, which: str, path: Any) -> float | None:
-    """The limit of min q/‖θ‖^K by Newton's method on the KKT conditions, where the flow settles which point it goes to; else None."""
+def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
+    """The limit of min q/‖θ‖^K: in closed form for the deep net, else at the KKT point that the flow settles on; None where it does not."""
     from flowlab.discrete.margin.directional_limit import limit
+    from flowlab.discrete.margin.svm import hard_margin
 
+    if which == "deep":
+        return 0.5 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w))
     try:
         found = case.once(f"lyu direction {which}", lambda: limit(path))
     except FlowlabError:
@@ -62,13 +64,19 @@ def _limit(case: Case, which: str, path: Any) -> float | None:
     return found.joint_margin if found.decided else None
 
 
+def _margins(path: Any) -> np.ndarray:
+    """The least q over ‖θ‖^K at every row; negative before the samples are separated."""
+    seen = levels(path)
+    return seen["q"] / seen["theta"] ** seen["K"]
+
+
 def _unsettled(path: Any) -> tuple[float, float]:
     """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last row.
 
     The rate goes into the exponent of the norm, since ‖θ‖^K is log(1/L) over γ.
     """
-    log_t = path.dataset["log_t"].values
-    last, half, quarter = (np.log(_margin(path, int(np.argmax(log_t >= part * log_t[-1])))) for part in (1.0, 0.5, 0.25))
+    log_t, margins = path.dataset["log_t"].values, _margins(path)
+    last, half, quarter = (np.log(margins[np.argmax(log_t >= part * log_t[-1])]) for part in (1.0, 0.5, 0.25))
     return abs(last - half) / np.log(2.0), remainder(abs(half - quarter), abs(last - half))
 
 
@@ -85,9 +93,3 @@ def remainder(before: float, gain: float) -> float:
 
 _STILL = 1e-8
 """Gains of the logarithm of the margin that may be errors of the steps, by the tolerance of `integrate`."""
-
-
-def _margin(path: Any, i: int) -> float:
-    """The least q over ‖θ‖^K at a row."""
-    row, degree = path.dataset.isel(step=i), float(path.problem.network.symmetry.joint_degree)
-    return float(row["min_margin"]) * float(np.exp(row["log_R"])) / float(np.sqrt((row["rho"].values ** 2).sum())) ** degree
