@@ -16,35 +16,9 @@ from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
 from flowlab.dynamics.storage.archive import Archive, ArchiveDamaged
 from flowlab.dynamics.storage.codec import pack, sealed
+from tests.dynamics.storage.archives import HEADER, chunk, made, same, tree
 
-HEADER = {"network": "w @ x", "rtol": 1e-6}
-
-
-@pytest.fixture(autouse=True)
-def _unsynced(monkeypatch):
-    """No test can cut the power, and waiting for the disk is most of the time these tests would take."""
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
-
-
-def chunk(i: int) -> tuple[dict, dict]:
-    rng = np.random.default_rng(i)
-    return {"V_W1": rng.normal(size=(3, i + 1)), "rho": rng.normal(size=2), "on": rng.normal(size=4) > 0}, {"t": float(rng.normal()), "i": i}
-
-
-def made(folder: Path, count: int = 4) -> Path:
-    with Archive.create(folder, HEADER) as kept:
-        for i in range(count):
-            kept.append(*chunk(i))
-    return folder
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def same(read, appended) -> bool:
-    (arrays, meta), (given, told) = read, appended
-    return meta == told and arrays.keys() == given.keys() and all(np.array_equal(arrays[n], given[n]) and arrays[n].dtype == given[n].dtype for n in given)
+pytestmark = pytest.mark.usefixtures("unsynced")
 
 
 def files(folder: Path) -> list[str]:
