@@ -62,7 +62,9 @@ def plain_flow(problem: "Problem") -> str | None:
     """Why a flow is not gradient flow without weight decay, or None."""
     if any(problem.decay.values()):
         return "it is about flows without weight decay"
-    return None if problem.scheme.is_gradient_flow else f"it is about gradient flow, and the scheme is {problem.scheme.name}"
+    if problem.scheme.is_gradient_flow:
+        return None
+    return f"it is about gradient flow, and the scheme is {problem.scheme.name}"
 
 
 def labels_fit(case: Case, problem: "Problem | None" = None) -> str | None:

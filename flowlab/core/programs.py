@@ -1,4 +1,4 @@
-"""Compiled programs are let go before the system refuses more of them: beyond its limit it stops a process without a word."""
+"""Compiled programs are released before the system refuses more of them, which would end the process at once."""
 
 import time
 from pathlib import Path

@@ -33,7 +33,7 @@ class Loss(ABC):
 
     @property
     def classifies(self) -> bool:
-        """Whether a positive margin classifies a sample, so that the loss falls to zero as margins grow; a loss of targets is met at finite outputs."""
+        """Whether a positive margin classifies a sample: the loss falls to zero as margins grow, not at finite outputs."""
         return self.labels != "targets"
 
     @property

@@ -1,4 +1,4 @@
-"""What a derivation leaves behind: the problem, its equations, the steps to them and what they conserve. Printing and expansion read it."""
+"""The record of a derivation, which printing and expansion read: problem, equations, steps and conservation laws."""
 
 from dataclasses import dataclass
 from functools import cached_property

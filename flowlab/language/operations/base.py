@@ -119,7 +119,7 @@ class Operation(ABC):
         return args[0]
 
     def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where it is no polynomial.
+        """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where it is not one.
 
         Raises:
             MissingRule: if the operation does not define it.

@@ -192,13 +192,13 @@ def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
     data = separable(20, 5, 1)
     field, start = ready("W1 @ x", data, coordinates="weights", seed=1)
 
-    class Anew(Kvaerno5):
+    class Recomputed(Kvaerno5):
         def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
             return super().step(terms, t0, t1, y0, args, self.init(terms, t0, t1, y0, args), made_jump)
 
     kept = SOLVERS["kvaerno5"]
     try:
-        SOLVERS["kvaerno5"] = Anew()
+        SOLVERS["kvaerno5"] = Recomputed()
         path = fl.integrate(field, start, data, until=fl.log_time(1e9), max_steps=1500)
     finally:
         SOLVERS["kvaerno5"] = kept
