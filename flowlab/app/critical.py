@@ -12,6 +12,7 @@ from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.critical_points import CriticalPoints, critical_points
 from flowlab.discrete.critical.flow_limits import approach, flow_limits
 from flowlab.figures import draw
@@ -86,7 +87,7 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
     return found
 
 
-def _write(out: Path, name: str, record: dict[str, Any], pictures: dict[str, Any]) -> None:
+def _write(out: Path, name: str, record: Record, pictures: Record) -> None:
     """Figures, then the record, which is put in place in one move."""
     with writing(out, "--out "):
         (out / "figures").mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from flowlab.core.errors import OutputError, SpecError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
+from flowlab.core.typing import Record
 from flowlab.discrete import descend
 from flowlab.discrete.descent.rules import rules
 from flowlab.dynamics import conditions, integrate
@@ -64,7 +65,7 @@ def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
 
 def run(
     spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None], resume: bool = False, restart: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Do everything a specification asks for; returns the summary that is also written.
 
     The flow is written down on the way in `out/store`, so that a run that was killed, interrupted or ran into a limit can be taken up.
@@ -90,7 +91,7 @@ def run(
     say(f"deriving the flow of {problem.network.text}")
     flow = derive(problem)
     say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
-    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in SETTINGS if k in wanted}
+    settings: Record = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in SETTINGS if k in wanted}
     if discard:
         Archive.remove(out / STORE)
     path = integrate(lower(flow), start, data, until=ends, progress=progress, seed=seed, store=out / STORE, **settings)
@@ -108,7 +109,7 @@ def run(
     return summary
 
 
-def ready(spec: dict[str, Any], spec_path: Path) -> tuple[Problem, Data, State, int]:
+def ready(spec: Record, spec_path: Path) -> tuple[Problem, Data, State, int]:
     """Problem, data, start and seed of a specification."""
     net, told = spec["network"], spec.get("problem", {})
     network = Network(net["expression"], shapes={k: tuple(v) for k, v in net.get("shapes", {}).items()})
@@ -128,18 +129,18 @@ def beside_its_specification(source: str) -> bool:
     return source.lower().endswith(SUFFIXES) and not Path(source).is_absolute()
 
 
-def read_as(told: dict[str, Any], source: str) -> Data:
+def read_as(told: Record, source: str) -> Data:
     """Data of a source, read as the table `[data]` of a specification says."""
     return load(source, **{key: told[key] for key in ("standardize", "seed", "label") if key in told})
 
 
-def horizons(spec: dict[str, Any]) -> list[Condition]:
+def horizons(spec: Record) -> list[Condition]:
     """What ends the run of a specification."""
     told = spec.get("integrate", {}).get("until", {"log_time": 5.0})
     return [conditions[name](*([] if name == "separated" else [value])) for name, value in told.items() if value is not False]
 
 
-def wanted_words(spec: dict[str, Any], problem: Problem) -> tuple[list[str], list[str]]:
+def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
     """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and kinks."""
     follows = spec.get("integrate", {}).get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots)
     load_claims()
@@ -181,7 +182,7 @@ def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _summary(spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int) -> dict[str, Any]:
+def _summary(spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int) -> Record:
     end = path.dataset.isel(step=-1)
     margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
     apart = np.flatnonzero(margins > 0)
@@ -216,7 +217,7 @@ def known_outputs(out: Path) -> list[Path]:
 
 
 def _write(
-    out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: dict[str, Any], pictures: list[str], verdicts: list[Any], began: float
+    out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: Record, pictures: list[str], verdicts: list[Any], began: float
 ) -> None:
     """Write everything into a folder inside `out`, then move it in place of an earlier run's, file by file, the summary last."""
     # One name, so that the next run clears what a killed one left there.

@@ -12,6 +12,7 @@ import jsonschema
 
 from flowlab.core.errors import SpecError
 from flowlab.core.registry import nearest
+from flowlab.core.typing import Record
 
 _LONGEST = 1_000_000
 """Bytes of a specification; beyond that it is another file, or a device that never ends."""
@@ -19,12 +20,12 @@ _LONGEST = 1_000_000
 _TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a table", "array": "a list"}
 
 
-def schema() -> dict[str, Any]:
+def schema() -> Record:
     """The JSON schema of run specifications."""
     return json.loads(files("flowlab.app").joinpath("spec.schema.json").read_text(encoding="utf-8"))
 
 
-def read_spec(path: Path) -> dict[str, Any]:
+def read_spec(path: Path) -> Record:
     """Read and check a specification.
 
     Raises:

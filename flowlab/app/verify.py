@@ -18,6 +18,7 @@ from flowlab.claims.verdict import Verdict
 from flowlab.core.errors import LanguageError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.registry import nearest
+from flowlab.core.typing import Record
 
 LIBRARY = "flowlab.claims.library."
 ALL = "all"
@@ -187,7 +188,7 @@ def _file(name: str) -> str:
     return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
 
 
-def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> dict[str, Any]:
+def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Record:
     """What is written as summary.json: counts, the table of refuted statements, and what was left out."""
     counts = {answer: sum(v.answer == answer for v in verdicts) for answer in ("holds", "refuted", "undecided")}
     rows = [{name: told[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")} for told in (v.to_dict() for v in verdicts)]

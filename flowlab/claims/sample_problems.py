@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.case import Case
 from flowlab.core.errors import ClaimError
+from flowlab.core.typing import Namespace
 
 if TYPE_CHECKING:
     from flowlab.language.data import Data
@@ -175,7 +176,7 @@ def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, A
     from flowlab.language.autodiff import velocity
 
     traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(state))
-    xp: Any = jnp if traced else np
+    xp: Namespace = jnp if traced else np
     rho, V = jax.tree.map(xp.asarray, (state.rho, state.V))
     g = jax.tree.map(xp.asarray, velocity(problem, problem.scheme.weights(xp, rho, V, problem.per), data))
     return problem.scheme.numeric(xp, rho, V, g, problem.per)

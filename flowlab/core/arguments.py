@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_typ
 import numpy as np
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +46,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     told = inspect.signature(function)
 
     @cache
-    def kinds() -> dict[str, Any]:
+    def kinds() -> Record:
         # When first called: annotations may name classes that are defined further down.
         return get_type_hints(function)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import Record
+
 
 def canonical_json(obj: Any) -> str:
     """The one JSON text of an object: sorted keys, no white space, floats in shortest form."""
@@ -21,13 +23,13 @@ def sha256_json(obj: Any) -> str:
 _SEAL = "sha256"
 
 
-def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(record: Mapping[str, Any]) -> Record:
     """A record that JSON holds, with the hash of the rest of it under `sha256`."""
     rest = {key: value for key, value in record.items() if key != _SEAL}
     return rest | {_SEAL: sha256_json(rest)}
 
 
-def unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: str) -> Record:
     """The record of a JSON text, without its seal; one that has none is from before there were seals.
 
     Raises:

@@ -6,6 +6,8 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from flowlab.core.typing import Record
+
 _PACKAGES = ("flowlab", "jax", "jaxlib", "diffrax", "equinox", "optimistix", "sympy", "numpy", "scipy", "xarray")
 
 
@@ -29,7 +31,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def provenance(**extra: Any) -> dict[str, Any]:
+def provenance(**extra: Any) -> Record:
     """A JSON-able record to travel with a result; `extra` takes seeds, tolerances and hashes."""
     return {
         "versions": versions(),

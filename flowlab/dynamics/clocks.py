@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.steppers.gnomonic_chart import Chart
 from flowlab.language.data import Data
@@ -49,40 +50,40 @@ class Clock(eqx.Module):
     logs_norms: ClassVar[bool] = False
 
     @abstractmethod
-    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+    def enter(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[Array, PyTree]:
         """The value of the clock and z at a state and a time."""
 
     @abstractmethod
-    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
         """dz/ds; `shift` is added to the outputs the loss sees, for the Jacobian with respect to them."""
 
-    def coordinates(self, field: VectorField, z: Any) -> Any:
+    def coordinates(self, field: VectorField, z: PyTree) -> PyTree:
         """The field's own coordinates, which it can observe and unpack."""
         return z[0]
 
-    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+    def replaced(self, z: PyTree, before: PyTree, after: PyTree) -> PyTree:
         """What is integrated once directions or weights, and no norm, have changed from those of the coordinates `before` to those of `after`."""
         flat, restore = ravel_pytree(z[0])
         return restore(flat + ravel_pytree(after)[0] - ravel_pytree(before)[0]), z[1]
 
-    def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
+    def log_t(self, s: Scalar, z: PyTree, log_loss: Array) -> Array:
         """Log t at a value of the clock."""
         return z[1] - log_loss
 
-    def constrain(self, field: VectorField, z: Any) -> Any:
+    def constrain(self, field: VectorField, z: PyTree) -> PyTree:
         """`z` with unit directions where the scheme has them so."""
         return field.constrain(z[0]), z[1]
 
-    def chart(self, field: VectorField, z: Any) -> Chart | None:
+    def chart(self, field: VectorField, z: PyTree) -> Chart | None:
         """The plane in which implicit steps from z take directions; None where they take z as it stands."""
         return None
 
     @abstractmethod
-    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
     @abstractmethod
-    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
         """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in the others."""
 
 
@@ -93,10 +94,10 @@ class OrdinaryTime(Clock):
     scales_loss = False
     log_unit: jax.Array | None = None
 
-    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+    def enter(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[Array, PyTree]:
         return jnp.exp(log_t if self.log_unit is None else log_t - self.log_unit), field.pack(state)
 
-    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
         unit = self.log_unit
         if unit is None:
             return field.rate(s, z, data)
@@ -104,13 +105,13 @@ class OrdinaryTime(Clock):
         # Both logarithms may be large, but only their sum is exponentiated.
         return jax.tree.map(lambda r: jnp.exp(log_loss + unit) * r, rate)
 
-    def coordinates(self, field: VectorField, z: Any) -> Any:
+    def coordinates(self, field: VectorField, z: PyTree) -> PyTree:
         return z
 
-    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+    def replaced(self, z: PyTree, before: PyTree, after: PyTree) -> PyTree:
         return after
 
-    def log_t(self, s: Any, z: Any, log_loss: Any) -> Any:
+    def log_t(self, s: Scalar, z: PyTree, log_loss: Array) -> Array:
         return jnp.log(s) if self.log_unit is None else jnp.log(s) + self.log_unit
 
     def value(self, log_t: float) -> float:
@@ -123,20 +124,20 @@ class OrdinaryTime(Clock):
         with np.errstate(divide="ignore"):
             return np.log(s) if self.log_unit is None else np.log(s) + float(self.log_unit)
 
-    def constrain(self, field: VectorField, z: Any) -> Any:
+    def constrain(self, field: VectorField, z: PyTree) -> PyTree:
         return field.constrain(z)
 
-    def chart(self, field: VectorField, z: Any) -> Chart | None:
+    def chart(self, field: VectorField, z: PyTree) -> Chart | None:
         if field.problem.coordinates != "polar" or not field.problem.scheme.unit:
             return None
         return Chart(z[1], field.problem.per)
 
-    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
         error = _tangent(field, z1, error)
         amount = _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
         return jnp.maximum(amount, residuals.share(field, z1, error, data, rtol)) if residuals.has_residual(field) else amount
 
-    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
         # An error along the flow is a shift of time for good; one across it is taken to be no better.
         error, moved = _length(_tangent(field, z1, error)), _length(jax.tree.map(jnp.subtract, z1, z0))
         return jnp.where(moved > 0, error * (s1 - s0) / jnp.where(moved > 0, moved, 1.0), 0.0)
@@ -145,18 +146,18 @@ class OrdinaryTime(Clock):
 class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
-    def size(self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any) -> jax.Array:
+    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
 
-    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
         # Log t is q - log L. What moves a state along the flow moves both, and leaves log t what it is there.
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         _, across = _split(field, weights, moved)
         _, of_margins, p = _in_margins(field, weights, across, data)
         return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
-    def _start(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[dict[str, jax.Array], jax.Array]:
+    def _start(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[dict[str, Array], Array]:
         seen = field.observe(field.pack(state), data)
         return seen, log_t + seen["log_loss"]
 
@@ -166,11 +167,11 @@ class LossTime(_Scaled):
 
     name = "loss"
 
-    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+    def enter(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[Array, PyTree]:
         _, q = self._start(field, state, log_t, data)
         return jnp.zeros(()), (field.pack(state), q)
 
-    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
         y, q = z
         rate, _ = field.scaled_rate(y, data, shift)
         _, slope = jax.jvp(lambda y: field.observe(y, data)["log_loss"], (y,), (rate,))
@@ -188,18 +189,18 @@ class NormTime(_Scaled):
     name = "norm"
     logs_norms = True
 
-    def enter(self, field: VectorField, state: State, log_t: jax.Array, data: Data) -> tuple[jax.Array, Any]:
+    def enter(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[Array, PyTree]:
         seen, q = self._start(field, state, log_t, data)
-        y: Any = field.pack(state)
+        y: PyTree = field.pack(state)
         if field.problem.coordinates == "polar":
             y = {k: jnp.log(r) for k, r in y[0].items()}, y[1]
         return seen["log_R"], (y, q)
 
-    def rate(self, field: VectorField, s: Any, z: Any, data: Data, shift: Any = None) -> Any:
+    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
         y = self.coordinates(field, z)
         rate, _ = field.scaled_rate(y, data, shift)
 
-        def seen(y: Any) -> tuple[jax.Array, jax.Array]:
+        def seen(y: PyTree) -> tuple[Array, Array]:
             found = field.observe(y, data)
             return found["log_R"], found["log_loss"]
 
@@ -208,7 +209,7 @@ class NormTime(_Scaled):
             rate = {k: r / y[0][k] for k, r in rate[0].items()}, rate[1]
         return jax.tree.map(lambda r: r / speed, (rate, jnp.exp(-z[1]) + slope))
 
-    def coordinates(self, field: VectorField, z: Any) -> Any:
+    def coordinates(self, field: VectorField, z: PyTree) -> PyTree:
         if field.problem.coordinates == "polar":
             return {k: jnp.exp(r) for k, r in z[0][0].items()}, z[0][1]
         return z[0]
@@ -224,18 +225,18 @@ class Setting(eqx.Module):
     clock: Clock
     field: VectorField
     data: Data
-    rtol: jax.Array
-    atol: jax.Array
+    rtol: Scalar
+    atol: Scalar
 
-    def size(self, s: Any, z: Any, error: Any) -> jax.Array:
+    def size(self, s: Scalar, z: PyTree, error: PyTree) -> jax.Array:
         """An error in units of what is allowed at z."""
         return self.clock.size(self.field, s, z, z, error, self.data, self.rtol, self.atol)
 
-    def chart(self, z: Any) -> Chart | None:
+    def chart(self, z: PyTree) -> Chart | None:
         """The plane in which an implicit step from z takes directions, if any."""
         return self.clock.chart(self.field, z)
 
-    def by_samples(self, s: Any, z: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def by_samples(self, s: Scalar, z: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The stiff part U B of the Jacobian, through the samples' outputs, and its diagonal entry of q.
 
         Returns:
@@ -243,7 +244,7 @@ class Setting(eqx.Module):
         """
         flat, restore = ravel_pytree(z)
 
-        def outputs(v: jax.Array) -> jax.Array:
+        def outputs(v: jax.Array) -> Array:
             y = self.clock.coordinates(self.field, restore(v))
             return self.field.outputs(self.field.weights(y), self.data.x)
 
@@ -258,7 +259,7 @@ class Setting(eqx.Module):
         return ahead, back, entry
 
 
-def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tolerance: Any) -> jax.Array:
+def _weighed(field: VectorField, W: PyTree, error: PyTree, of_q: PyTree, data: Data, tolerance: Scalar) -> jax.Array:
     """An error by what it does: to norms (relative), to directions (in units of the weights), to the softmax, to q."""
     radial, across = _split(field, W, error)
     margins, moved, p = _in_margins(field, W, across, data)
@@ -274,7 +275,7 @@ def _weighed(field: VectorField, W: Any, error: Any, of_q: Any, data: Data, tole
     return jnp.max(jnp.stack(parts))
 
 
-def _split(field: VectorField, W: Any, error: Any) -> tuple[Any, Any]:
+def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Any, Any]:
     """An error of weights as relative errors of norms, and what is across."""
     per = field.problem.per
     squares, along = inner(W, W, per), inner(W, error, per)
@@ -283,22 +284,22 @@ def _split(field: VectorField, W: Any, error: Any) -> tuple[Any, Any]:
     return radial, {w: error[w] - part for w, part in scaled(radial, W, per).items()}
 
 
-def _in_margins(field: VectorField, W: Any, change: Any, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _in_margins(field: VectorField, W: PyTree, change: PyTree, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Margins (N,), what a change of the weights does to them, and the parts of the samples."""
     margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,))
     return margins, moved, jax.nn.softmax(-margins)
 
 
-def _length(tree: Any) -> jax.Array:
+def _length(tree: PyTree) -> jax.Array:
     return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
-def _rms(tree: Any) -> jax.Array:
+def _rms(tree: PyTree) -> jax.Array:
     flat = ravel_pytree(tree)[0]
     return jnp.sqrt(jnp.mean(flat * flat))
 
 
-def _tangent(field: VectorField, y: Any, error: Any) -> Any:
+def _tangent(field: VectorField, y: PyTree, error: PyTree) -> PyTree:
     """The error without what bringing directions back to unit length removes."""
     if field.problem.coordinates != "polar" or not field.problem.scheme.unit:
         return error

@@ -15,6 +15,7 @@ import numpy as np
 from flowlab.core.arguments import finite, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Blocks
 
 conditions: Registry[type["Condition"]] = Registry("condition")
 
@@ -43,7 +44,7 @@ class Event(Condition):
     def __init__(self, level: float) -> None:
         self.level = jnp.asarray(_finite(self.name, level))
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         """Positive once the event has happened; scalar."""
         raise TypeError(f"the event `{self.name}` gives no value; define `value` in its class.")
 
@@ -94,7 +95,7 @@ class LogTime(Condition):
 class LogLossBelow(Event):
     """The logarithm of the data loss falls below a level."""
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return self.level - seen["log_loss"]
 
 
@@ -107,7 +108,7 @@ class NormAbove(Event):
             raise LanguageError(f"`norm_above({level})` needs a norm above zero.")
         self.level = jnp.asarray(float(level))
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return seen["log_R"] - jnp.log(self.level)
 
 
@@ -120,7 +121,7 @@ class LogLoss(LogLossBelow):
 class LogNorm(Event):
     """log R rises to a level."""
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return seen["log_R"] - self.level
 
 
@@ -131,7 +132,7 @@ class Separated(Event):
     def __init__(self) -> None:
         self.level = jnp.asarray(0.0)
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return seen["raw_margin"] - self.level
 
 
@@ -146,7 +147,7 @@ class MarginGap(Event):
             raise LanguageError(f"`margin_gap({level})` is no gap that float64 can certify; use a number from {SMALLEST_GAP:g} to 1.")
         self.level = jnp.asarray(float(level))
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return jnp.where(seen["raw_margin"] > 0, self.level - seen["margin_gap"], -1.0)
 
 

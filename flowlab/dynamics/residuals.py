@@ -6,12 +6,11 @@ relative tolerance of the squares that r is a difference of, a step's error coun
 against the relative tolerance of |r|, down to what round-off leaves of r.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
@@ -25,7 +24,7 @@ def has_residual(field: VectorField) -> bool:
     return field.problem.loss.has_residual
 
 
-def share(field: VectorField, y: Any, error: Any, data: Data, rtol: Any) -> jax.Array:
+def share(field: VectorField, y: PyTree, error: PyTree, data: Data, rtol: Scalar) -> jax.Array:
     """An error of coordinates by what it does to the residual, in units of what is allowed; scalar."""
     r, moved = jax.jvp(lambda v: _residual(field, v, data), (y,), (error,))
     left, parts = jnp.linalg.norm(r), scale(field, y, data)
@@ -35,12 +34,12 @@ def share(field: VectorField, y: Any, error: Any, data: Data, rtol: Any) -> jax.
     return jnp.where(small, jnp.linalg.norm(moved) / jnp.where(allowed > 0, allowed, 1.0), 0.0)
 
 
-def noise(field: VectorField, y: Any, data: Data) -> jax.Array:
+def noise(field: VectorField, y: PyTree, data: Data) -> jax.Array:
     """What round-off makes of the residual; scalar."""
     return _ROUND_OFF * scale(field, y, data)
 
 
-def scale(field: VectorField, y: Any, data: Data) -> jax.Array:
+def scale(field: VectorField, y: PyTree, data: Data) -> jax.Array:
     """The size of targets, and of the parts that outputs are a sum of; scalar.
 
     Coordinates are known to their last places. Changes of them by parts that do not agree in sign show what outputs are a difference of.
@@ -51,11 +50,11 @@ def scale(field: VectorField, y: Any, data: Data) -> jax.Array:
     return jnp.linalg.norm(moved) + jnp.linalg.norm(data.y)
 
 
-def unresolved(field: VectorField, y: Any, data: Data) -> jax.Array:
+def unresolved(field: VectorField, y: PyTree, data: Data) -> jax.Array:
     """By how much round-off may change log L; scalar, infinite where nothing of the residual is known."""
     size = jnp.linalg.norm(_residual(field, y, data))
     return jnp.where(size > 0, 2.0 * noise(field, y, data) / jnp.where(size > 0, size, 1.0), jnp.inf)
 
 
-def _residual(field: VectorField, y: Any, data: Data) -> jax.Array:
+def _residual(field: VectorField, y: PyTree, data: Data) -> Array:
     return field.problem.loss.residual(jnp, field.outputs(field.weights(y), data.x), data.y).ravel()

@@ -13,6 +13,7 @@ import numpy as np
 from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Record
 from flowlab.figures.record import Drawn, source
 from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
 from flowlab.language.problem import Problem
@@ -146,7 +147,7 @@ def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
             labels.append(c.label)
         # A colour of its own for every label: where a descent follows its flow, the dashes must still be seen.
         place = labels.index(c.label)
-        look: dict[str, Any] = {"color": c.colour or COLOURS[place % len(COLOURS)]}
+        look: Record = {"color": c.colour or COLOURS[place % len(COLOURS)]}
         if c.marker:
             look |= {"linestyle": "", "marker": c.marker, "markersize": 4}
         elif descents:
@@ -159,7 +160,7 @@ def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     return found
 
 
-def stroke(ax: Any, curve: Curve, look: dict[str, Any]) -> None:
+def stroke(ax: Any, curve: Curve, look: Record) -> None:
     """Draw one curve."""
     label = shown(curve.label)
     if curve.look == "arrows":
@@ -198,7 +199,7 @@ def late(ax: Any) -> None:
 
 def legend(canvas: Any, axes: Sequence[Any]) -> None:
     """One legend for all axes: inside where there is one pair and few lines, else above, for which the page grows."""
-    entries: dict[str, Any] = {}
+    entries: Record = {}
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
         entries |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in entries}

@@ -19,6 +19,7 @@ from flowlab.core.errors import MissingExtra, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sha256_arrays, sha256_json
 from flowlab.core.provenance import versions
+from flowlab.core.typing import Record
 from flowlab.figures.style import STYLE
 
 FORMATS = (".pdf", ".svg", ".png", ".pgf")
@@ -61,7 +62,7 @@ class Drawn:
             raise OutputError(f"`{path.name}` has no known picture format; use .pdf, .svg, .png or .pgf.")
         maker = f"flowlab {versions()['flowlab']}"
         # Dates would make equal pictures differ.
-        told: dict[str, Any] = {
+        told: Record = {
             ".pdf": {"CreationDate": None, "Title": self.name, "Subject": self.subject, "Creator": maker},
             ".svg": {"Date": None, "Title": self.name, "Description": self.subject, "Creator": maker},
             ".png": {"Title": self.name, "Description": self.subject, "Software": maker},
@@ -96,7 +97,7 @@ class Drawn:
                 out.writerow([c.label, *map(repr, row), *([c.panel] if panels else [])])
         return text.getvalue()
 
-    def record(self, table: str) -> dict[str, Any]:
+    def record(self, table: str) -> Record:
         """Where the numbers are from."""
         return {
             "figure": self.name, "title": self.title, "versions": versions() | {"matplotlib": metadata.version("matplotlib")},
@@ -105,7 +106,7 @@ class Drawn:
         }  # fmt: skip
 
 
-def source(result: Any) -> dict[str, Any]:
+def source(result: Any) -> Record:
     """Kind, problem, data, seeds and settings of a result, and a hash of its numbers."""
     told = {k: v for k, v in (getattr(result, "provenance", None) or {}).items() if k not in _MACHINE}
     told |= {"kind": result.kind, "problem": result.problem.describe()}

@@ -4,15 +4,17 @@ Every activation states its slope at its kinks; both meanings and autodiff of th
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from math import pi, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sympy as sp
 
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Namespace
 
 activations: Registry[type["Activation"]] = Registry("activation")
 
@@ -49,11 +51,11 @@ class Activation(ABC):
         """σ(z) as a SymPy expression; its derivative is the symbolic slope."""
 
     @abstractmethod
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         """σ(z), elementwise, any shape."""
 
     @abstractmethod
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         """σ'(z), elementwise, any shape."""
 
     @property
@@ -91,10 +93,10 @@ class Identity(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return z
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         return z
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return xp.ones_like(z)
 
 
@@ -119,11 +121,11 @@ class Relu(Activation):
         # Piecewise, not Max: Max differentiates to Heaviside, whose value at 0 is 1/2.
         return sp.Piecewise((z, z > 0), (0, True))
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         # where, not maximum: the gradient of jnp.maximum(z, 0) at 0 is 1/2.
         return xp.where(z > 0, z, xp.zeros_like(z))
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return (z > 0).astype(z.dtype)
 
 
@@ -153,10 +155,10 @@ class LeakyRelu(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (sp.Rational(self.leak.numerator, self.leak.denominator) * z, True))
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         return xp.where(z > 0, z, float(self.leak) * z)
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return xp.where(z > 0, xp.ones_like(z), xp.full_like(z, float(self.leak)))
 
 
@@ -178,10 +180,10 @@ class Abs(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.Piecewise((z, z > 0), (-z, True))
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         return xp.where(z > 0, z, -z)
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return xp.where(z > 0, xp.ones_like(z), xp.full_like(z, -1.0))
 
 
@@ -199,27 +201,27 @@ class Tanh(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.tanh(z)
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         return xp.tanh(z) if xp.__name__ == "numpy" else _tanh_of_jax()(z)
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         # sech², not 1 - tanh²: the difference loses all digits once tanh rounds to 1.
         e = xp.exp(-2.0 * xp.abs(z))
         return 4.0 * e / (1.0 + e) ** 2
 
 
 @cache
-def _tanh_of_jax() -> Any:
+def _tanh_of_jax() -> Callable[[Array], Array]:
     """The hyperbolic tangent for compiled programs: jax differentiates it to 1 - tanh², which is roundings once tanh rounds to 1."""
     import jax
     import jax.numpy as jnp
 
     @jax.custom_jvp
-    def tanh(z: Any) -> Any:
+    def tanh(z: Array) -> Array:
         return jnp.tanh(z)
 
     @tanh.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
         (z,), (dz,) = primals, tangents
         return tanh(z), Tanh().slope(jnp, z) * dz
 
@@ -239,11 +241,11 @@ class Sigmoid(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return 1 / (1 + sp.exp(-z))
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         e = xp.exp(-xp.abs(z))
         return xp.where(z >= 0, 1.0 / (1.0 + e), e / (1.0 + e))
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         e = xp.exp(-xp.abs(z))
         return e / (1.0 + e) ** 2
 
@@ -261,23 +263,23 @@ class Softplus(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return sp.log(1 + sp.exp(z))
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         if xp.__name__ == "numpy":
             return xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
         return _softplus_of_jax()(z)
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return Sigmoid().numeric(xp, z)
 
 
 @cache
-def _softplus_of_jax() -> Any:
+def _softplus_of_jax() -> Callable[[Array], Array]:
     """Softplus for compiled programs, where log1p takes six times as long as e^z; jax is imported when it is needed."""
     import jax
     import jax.numpy as jnp
 
     @jax.custom_jvp
-    def softplus(z: Any) -> Any:
+    def softplus(z: Array) -> Array:
         # log(1 + u) = 2 artanh(s) with s = u/(2 + u) ≤ 1/3: 18 terms of the series are 1e-18 exact, and e^{-|z|} is shared with the slope.
         u = jnp.exp(-jnp.abs(z))
         s = u / (2.0 + u)
@@ -287,7 +289,7 @@ def _softplus_of_jax() -> Any:
         return jnp.maximum(z, jnp.zeros_like(z)) + 2.0 * s * series
 
     @softplus.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
         (z,), (dz,) = primals, tangents
         return softplus(z), Sigmoid().numeric(jnp, z) * dz
 
@@ -307,14 +309,14 @@ class Gelu(Activation):
     def symbolic(self, z: sp.Expr) -> sp.Expr:
         return z * (1 + sp.erf(z / sp.sqrt(2))) / 2
 
-    def numeric(self, xp: Any, z: Any) -> Any:
+    def numeric(self, xp: Namespace, z: Array) -> Array:
         return z * _normal_cdf(xp, z)
 
-    def slope(self, xp: Any, z: Any) -> Any:
+    def slope(self, xp: Namespace, z: Array) -> Array:
         return _normal_cdf(xp, z) + z * xp.exp(-z * z / 2.0) / sqrt(2.0 * pi)
 
 
-def _normal_cdf(xp: Any, z: Any) -> Any:
+def _normal_cdf(xp: Namespace, z: Array) -> Array:
     # Neither numpy nor jax.numpy has erf; each namespace has its own special functions beside it.
     if xp.__name__ == "numpy":
         from scipy.special import erfc

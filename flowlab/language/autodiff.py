@@ -1,12 +1,12 @@
 """The independent word on every derivative: reverse-mode autodiff of the objective."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from flowlab.core.typing import Blocks
 from flowlab.language.problem import Problem
 
 _LONGEST_COMPILED = 60
@@ -14,7 +14,7 @@ _LONGEST_COMPILED = 60
 evaluating one operation after another, each of which is compiled once for its shape."""
 
 
-def velocity(problem: Problem, weights: Mapping[str, Any], data: Any) -> dict[str, jax.Array]:
+def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, jax.Array]:
     """-∂L/∂W by `jax.vjp` of the objective, block by block.
 
     The pull-back starts from the outputs' own loss terms; nothing of the symbolic derivation is used.
@@ -33,7 +33,7 @@ class _Labelled(NamedTuple):
     y: Any
 
 
-def _velocity(problem: Problem, weights: dict[str, Any], x: Any, y: Any) -> dict[str, jax.Array]:
+def _velocity(problem: Problem, weights: Blocks, x: Any, y: Any) -> dict[str, jax.Array]:
     value, pull = jax.vjp(lambda w: problem.objective(w, _Labelled(x, y), jnp), weights)
     (gradient,) = pull(jnp.ones_like(value))
     return {name: -g for name, g in gradient.items()}

@@ -12,6 +12,7 @@ import sympy as sp
 
 from flowlab.core.errors import DataError
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Namespace, Scalar
 
 losses: Registry[type["Loss"]] = Registry("loss")
 
@@ -47,22 +48,22 @@ class Loss(ABC):
         return self.labels == "classes"
 
     @abstractmethod
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         """Log ℓ of every sample, (N,), from outputs (N, C) and labels."""
 
     @abstractmethod
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
 
-    def residual(self, xp: Any, f: Any, y: Any) -> Any:
+    def residual(self, xp: Namespace, f: Array, y: Array) -> Array:
         """What the loss vanishes with, (N, C), for a loss that says so by `has_residual`."""
         raise TypeError(f'the loss "{self.name}" has no residual.')
 
-    def level(self, xp: Any, log_loss: Any) -> Any:
+    def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L); None for losses without a tail."""
         return None
 
-    def dual(self, shares: Any) -> Any:
+    def dual(self, shares: Array) -> Array | None:
         """d(α) with ℓ ≥ d(α) - Σ_j α_j m_j for margins m and every α ≥ 0 (Fenchel and Young); None if not known.
 
         Args:
@@ -74,18 +75,18 @@ class Loss(ABC):
         return None
 
     @abstractmethod
-    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
 
     @abstractmethod
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         """ℓ as a SymPy expression of the outputs of one sample."""
 
     @abstractmethod
     def latex(self) -> str:
         """ℓ as LaTeX."""
 
-    def log_loss(self, xp: Any, f: Any, y: Any, reduction: str = "sum") -> Any:
+    def log_loss(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
         """Logarithm of the loss summed (or averaged) over samples; scalar."""
         terms = self.log_terms(xp, f, y)
         top = xp.max(terms)
@@ -96,7 +97,7 @@ class Loss(ABC):
             total = shift + xp.log(xp.exp(terms - shift).sum())
         return total - np.log(terms.shape[0]) if reduction == "mean" else total
 
-    def total(self, xp: Any, f: Any, y: Any, reduction: str = "sum") -> Any:
+    def total(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
         """The loss itself, summed (or averaged) over samples, to be differentiated any number of times; scalar."""
         return xp.exp(self.log_loss(xp, f, y, reduction))
 
@@ -122,7 +123,7 @@ class Loss(ABC):
         raise DataError(f'the loss "{self.name}" needs {wanted}, but the labels are {labels}; {other}.')
 
 
-def _no_gradient(value: Any) -> Any:
+def _no_gradient(value: Array) -> Array:
     from jax import lax
 
     return lax.stop_gradient(value)
@@ -133,7 +134,7 @@ class _Binary(Loss):
 
     labels = "binary"
 
-    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
         return y * f[:, 0]
 
 
@@ -141,19 +142,19 @@ class _Binary(Loss):
 class Exponential(_Binary):
     """e^{-y f}."""
 
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         return -self.margins(xp, f, y)
 
-    def level(self, xp: Any, log_loss: Any) -> Any:
+    def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return -log_loss
 
-    def dual(self, shares: Any) -> Any:
+    def dual(self, shares: Array) -> Array | None:
         return (shares + _entropy(shares)).sum(axis=1)
 
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.exp(-y * f[0])
 
     def latex(self) -> str:
@@ -164,36 +165,36 @@ class Exponential(_Binary):
 class Logistic(_Binary):
     """log(1 + e^{-y f})."""
 
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         return _log_softplus(xp, -self.margins(xp, f, y))
 
-    def level(self, xp: Any, log_loss: Any) -> Any:
+    def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return _softplus_level(xp, log_loss)
 
-    def dual(self, shares: Any) -> Any:
+    def dual(self, shares: Array) -> Array | None:
         return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
 
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.log(1 + sp.exp(-y * f[0]))
 
     def latex(self) -> str:
         return r"\log(1 + e^{-y f})"
 
 
-def _entropy(shares: Any) -> Any:
+def _entropy(shares: Array) -> Array:
     """-α log α, elementwise; minus infinity below zero."""
     positive = np.where(shares > 0, shares, 1.0)
     return np.where(shares < 0, -np.inf, -shares * np.log(positive))
 
 
-def _log_sigmoid(xp: Any, z: Any) -> Any:
+def _log_sigmoid(xp: Namespace, z: Array) -> Array:
     return -xp.logaddexp(xp.zeros_like(z), -z)
 
 
-def _log_softplus(xp: Any, z: Any) -> Any:
+def _log_softplus(xp: Namespace, z: Array) -> Array:
     """Log log(1 + e^z), for z far below zero too."""
     low = z < -_TAIL
     # Both branches are finite everywhere, so that the unused one sends no NaN back.
@@ -202,7 +203,7 @@ def _log_softplus(xp: Any, z: Any) -> Any:
     return xp.where(low, far - xp.exp(far) / 2.0, xp.log(xp.logaddexp(xp.zeros_like(near), near)))
 
 
-def _softplus_level(xp: Any, log_loss: Any) -> Any:
+def _softplus_level(xp: Namespace, log_loss: Array) -> Array:
     """-log(e^L - 1) from log L; the two tails keep their digits."""
     near = xp.exp(xp.minimum(log_loss, xp.full_like(log_loss, 3.0)))
     high = xp.exp(xp.maximum(log_loss, xp.full_like(log_loss, 3.0)))
@@ -218,27 +219,27 @@ class Square(Loss):
     labels = "targets"
     has_residual = True
 
-    def residual(self, xp: Any, f: Any, y: Any) -> Any:
+    def residual(self, xp: Namespace, f: Array, y: Array) -> Array:
         return f - (y if y.ndim == 2 else y[:, None])
 
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         square = (self.residual(xp, f, y) ** 2).sum(axis=1) / 2.0
         # A test that NaN passes: what is no number is not fitted exactly.
         safe = xp.where(square == 0, xp.ones_like(square), square)
         return xp.where(square == 0, xp.full_like(square, -np.inf), xp.log(safe))
 
-    def total(self, xp: Any, f: Any, y: Any, reduction: str = "sum") -> Any:
+    def total(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
         # Through logarithms a sample that is fitted exactly would lose its second derivative.
         gap = self.residual(xp, f, y)
         return 0.5 * (gap * gap).sum() / (gap.shape[0] if reduction == "mean" else 1)
 
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         return -self.residual(xp, f, y) * xp.exp(-xp.asarray(log_scale))
 
-    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
         return -xp.abs(self.residual(xp, f, y)).max(axis=1)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         targets = list(y) if hasattr(y, "__len__") else [y] * len(f)
         return sp.Add(*((a - b) ** 2 for a, b in zip(f, targets, strict=True))) / 2
 
@@ -251,12 +252,12 @@ class _Classes(Loss):
 
     labels = "classes"
 
-    def _gaps(self, xp: Any, f: Any, y: Any) -> tuple[Any, Any]:
+    def _gaps(self, xp: Namespace, f: Array, y: Array) -> tuple[Array, Array]:
         """f_j - f_y, (N, C), and the mask of the label's own column."""
         own = xp.arange(f.shape[1])[None, :] == y[:, None]
         return f - xp.where(own, f, xp.zeros_like(f)).sum(axis=1, keepdims=True), own
 
-    def _log_others(self, xp: Any, f: Any, y: Any) -> Any:
+    def _log_others(self, xp: Namespace, f: Array, y: Array) -> Array:
         """Log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
         gaps, own = self._gaps(xp, f, y)
         masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
@@ -265,11 +266,11 @@ class _Classes(Loss):
         terms = xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - top)))
         return top[:, 0] + xp.log(terms.sum(axis=1))
 
-    def margins(self, xp: Any, f: Any, y: Any) -> Any:
+    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
         gaps, own = self._gaps(xp, f, y)
         return -xp.where(own, xp.full_like(gaps, -np.inf), gaps).max(axis=1)
 
-    def _toward(self, xp: Any, weights: Any, own: Any) -> Any:
+    def _toward(self, xp: Namespace, weights: Array, own: Array) -> Array:
         """Pull each wrong class down by its weight and the right one up by their sum."""
         return xp.where(own, weights.sum(axis=1, keepdims=True), -weights)
 
@@ -278,23 +279,23 @@ class _Classes(Loss):
 class CrossEntropy(_Classes):
     """-log softmax(f)_y."""
 
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         return _log_softplus(xp, self._log_others(xp, f, y))
 
-    def level(self, xp: Any, log_loss: Any) -> Any:
+    def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return _softplus_level(xp, log_loss)
 
-    def dual(self, shares: Any) -> Any:
+    def dual(self, shares: Array) -> Array | None:
         return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
 
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         gaps, own = self._gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
         top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
         log_total = top + xp.log(xp.exp(gaps - top).sum(axis=1, keepdims=True))
         return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.log(sp.Add(*(sp.exp(a) for a in f))) - f[int(y)]
 
     def latex(self) -> str:
@@ -305,20 +306,20 @@ class CrossEntropy(_Classes):
 class MulticlassExponential(_Classes):
     """sum_{j != y} e^{-(f_y - f_j)}."""
 
-    def log_terms(self, xp: Any, f: Any, y: Any) -> Any:
+    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
         return self._log_others(xp, f, y)
 
-    def level(self, xp: Any, log_loss: Any) -> Any:
+    def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return -log_loss
 
-    def dual(self, shares: Any) -> Any:
+    def dual(self, shares: Array) -> Array | None:
         return (shares + _entropy(shares)).sum(axis=1)
 
-    def pull(self, xp: Any, f: Any, y: Any, log_scale: Any = 0.0) -> Any:
+    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
         gaps, own = self._gaps(xp, f, y)
         return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))
 
     def latex(self) -> str:

@@ -1,7 +1,7 @@
 """A network: an expression with its shapes inferred and its scaling degrees solved for."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Integral
@@ -11,6 +11,7 @@ from flowlab.core.arguments import expects, short, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import nearest
+from flowlab.core.typing import Array, Blocks, Namespace, Pieces, Record
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr
 from flowlab.language.kink_slots import Slot, kinked
@@ -257,7 +258,7 @@ class Network:
                 reached.update(id(arg) for arg, open_ in zip(node.args, through, strict=True) if open_)
         return frozenset(node.params[0] for node in self.nodes if node.op == "weight" and id(node) in reached)
 
-    def outputs(self, weights: Mapping[str, Any], x: Any, xp: Any = None, pieces: Sequence[Any] | None = None) -> Any:
+    def outputs(self, weights: Blocks, x: Array, xp: Namespace | None = None, pieces: Pieces | None = None) -> Array:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
 
         Args:
@@ -273,11 +274,11 @@ class Network:
         out = self.node_values(weights, x, xp, pieces)[id(self.expression)]
         return out if self.output_shape else out[:, None]
 
-    def node_values(self, weights: Mapping[str, Any], x: Any, xp: Any = None, pieces: Sequence[Any] | None = None) -> dict[int, Any]:
+    def node_values(self, weights: Blocks, x: Array, xp: Namespace | None = None, pieces: Pieces | None = None) -> dict[int, Array]:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp
-        values: dict[int, Any] = {}
+        values: dict[int, Array] = {}
         held = {} if pieces is None else {i: piece for slot, piece in zip(self.slots, pieces, strict=True) if piece is not None for i in slot.nodes}
         for node in self.nodes:
             if node.op == "input":
@@ -293,7 +294,7 @@ class Network:
                 values[id(node)] = operations[node.op]().numeric(xp, args, types, self._types[id(node)], node.params)
         return values
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Record:
         """What rebuilds this network: text and declared shapes."""
         return {"expression": self.text, "shapes": {k: list(v) for k, v in sorted(self.declared.items())}}
 

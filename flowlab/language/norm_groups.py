@@ -4,8 +4,10 @@ A grouping splits the weights into parts that each carry one norm ρ and one dir
 so that everything here is plain linear algebra on dictionaries, for numpy and jax.numpy alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from flowlab.core.typing import Blocks, Namespace
 
 PER = ("layer", "neuron", "network")
 NETWORK = "network"
@@ -19,7 +21,7 @@ def groups(weights: Sequence[str], per: str) -> dict[str, tuple[str, ...]]:
     return {NETWORK: tuple(weights)} if per == NETWORK else {w: (w,) for w in weights}
 
 
-def inner(a: Mapping[str, Any], b: Mapping[str, Any], per: str) -> Arrays:
+def inner(a: Blocks, b: Blocks, per: str) -> Arrays:
     """⟨a, b⟩ of every group: scalars, or one value per row for the matrices of `per="neuron"`."""
     products = {w: a[w] * b[w] for w in a}
     if per == NETWORK:
@@ -27,7 +29,7 @@ def inner(a: Mapping[str, Any], b: Mapping[str, Any], per: str) -> Arrays:
     return {w: p.sum(axis=-1) if per == "neuron" and p.ndim == 2 else p.sum() for w, p in products.items()}
 
 
-def scaled(factors: Mapping[str, Any], arrays: Mapping[str, Any], per: str) -> Arrays:
+def scaled(factors: Blocks, arrays: Blocks, per: str) -> Arrays:
     """Every block times the factor of its group."""
     out = {}
     for w, array in arrays.items():
@@ -36,7 +38,7 @@ def scaled(factors: Mapping[str, Any], arrays: Mapping[str, Any], per: str) -> A
     return out
 
 
-def split(xp: Any, W: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+def split(xp: Namespace, W: Blocks, per: str) -> tuple[Arrays, Arrays]:
     """Norms and unit directions of weights, by group.
 
     A zero block has the norm 0 and no direction; the one with equal entries stands in, so that W = ρ V holds and nothing is NaN.
@@ -49,6 +51,6 @@ def split(xp: Any, W: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
     return rho, {w: along[w] + instead[w] for w in W}
 
 
-def minus(a: Mapping[str, Any], b: Mapping[str, Any]) -> Arrays:
+def minus(a: Blocks, b: Blocks) -> Arrays:
     """A - b, block by block."""
     return {w: a[w] - b[w] for w in a}

@@ -10,6 +10,7 @@ from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
+from flowlab.core.typing import Array, Blocks, Namespace, Record
 from flowlab.language.expr import Expr
 from flowlab.language.losses import losses
 from flowlab.language.network import Network
@@ -103,37 +104,40 @@ class Problem:
         """Whether every norm has a degree, so that f(W; x) = R f(V; x) with R = Π ρ_k^κ_k."""
         return all(kappa is not None for kappa in self.degrees.values())
 
-    def log_loss(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+    def log_loss(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
         """Logarithm of the data loss (without weight decay); scalar."""
-        xp = xp if xp is not None else _jnp()
+        xp = xp or _jnp()
         return self.loss.log_loss(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction)
 
-    def objective(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+    def objective(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
         """The function whose gradient flow this is, weight decay included; scalar, differentiable by jax."""
-        xp = xp if xp is not None else _jnp()
+        xp = xp or _jnp()
         decay = sum(c * (weights[w] * weights[w]).sum() for w, c in self.decay.items() if c)
         return self.loss.total(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction) + decay
 
-    def margins(self, weights: Mapping[str, Any], data: Any, xp: Any = None) -> Any:
+    def margins(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
         """Margins of all samples at these weights, (N,)."""
-        xp = xp if xp is not None else _jnp()
+        xp = xp or _jnp()
         return self.loss.margins(xp, self.network.outputs(weights, data.x, xp), data.y)
 
-    def log_product(self, weights: Mapping[str, Any], xp: Any = None) -> Any:
+    def log_product(self, weights: Blocks, xp: Namespace | None = None) -> Array:
         """Logarithm of the factor that normalised outputs are divided by; scalar.
 
         Σ κ_k log ‖W_k‖ over blocks where every block scales alone; K log ‖θ‖ where only all weights together do; else 0.
         """
-        xp = xp if xp is not None else _jnp()
+        xp = xp or _jnp()
         symmetry = self.network.symmetry
         squares = {w: (weights[w] * weights[w]).sum() for w in self.network.weights}
         if symmetry.is_multihomogeneous:
-            return sum(0.5 * float(symmetry.degree(w) or 0) * xp.log(square) for w, square in squares.items())
+            logs: Array = xp.zeros(())
+            for w, square in squares.items():
+                logs = logs + 0.5 * float(symmetry.degree(w) or 0) * xp.log(square)
+            return logs
         if symmetry.joint_degree is not None:
             return 0.5 * float(symmetry.joint_degree) * xp.log(sum(squares.values()))
         return xp.zeros(())
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Record:
         """Everything that rebuilds this problem, JSON-able."""
         return {
             "network": self.network.describe(),
@@ -176,7 +180,7 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _jnp() -> Any:
+def _jnp() -> Namespace:
     import jax.numpy as jnp
 
     return jnp

@@ -9,6 +9,7 @@ import xarray as xr
 
 from flowlab.core.arguments import guarded
 from flowlab.core.provenance import provenance
+from flowlab.core.typing import Record
 from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -28,7 +29,7 @@ class Result:
     kind: str
     dataset: xr.Dataset
     problem: Problem
-    provenance: dict[str, Any]
+    provenance: Record
 
     @classmethod
     @guarded

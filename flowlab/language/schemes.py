@@ -7,12 +7,12 @@ derivation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import sympy as sp
 
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Blocks, Namespace
 from flowlab.language.norm_groups import Arrays, inner, minus, scaled
 
 schemes: Registry[type["Scheme"]] = Registry("scheme")
@@ -64,14 +64,14 @@ class Scheme(ABC):
         """(ρ̇_k, V̇_k), derived step by step on the book."""
 
     @abstractmethod
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         """(ρ̇, V̇) from g = -∂L/∂W at the state's weights, by group."""
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         """Log μ(ρ), with μ(ρ_1)(V_1 V_1^T - V_2^T V_2) kept by the flow at unit directions (eq. 1.12); None where there is no such law."""
         return None
 
-    def weights(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], per: str) -> Arrays:
+    def weights(self, xp: Namespace, rho: Blocks, V: Blocks, per: str) -> Arrays:
         """The weight blocks the network sees at a state."""
         if self.normalises:
             lengths = inner(V, V, per)
@@ -105,7 +105,7 @@ class GradientFlow(Scheme):
                     rf"\dot V_k = \tfrac{{1}}{{\rho_k}}\bigl(\dot W_k - \dot\rho_k V_k\bigr) = {book.show(V_rate, True)}")  # fmt: skip
         return rho_rate, V_rate
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         radial = inner(V, g, per)
         return radial, scaled({k: 1.0 / r for k, r in rho.items()}, minus(g, scaled(radial, V, per)), per)
 
@@ -136,14 +136,14 @@ class _Constrained(Scheme):
 class Lagrange(_Constrained):
     """Gradient flow of the Lagrangian in (ρ, V) (Poggio, Banburski and Liao 2020; claim P3)."""
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         rho_rate = _radial(book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule; the constraint does not contain $rho_k$")
         return rho_rate, self.multiplier(book)
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         radial = inner(V, g, per)
         return radial, scaled(rho, minus(g, scaled(radial, V, per)), per)
 
@@ -159,7 +159,7 @@ class FixedNorm(_Constrained):
         book.record("fixed norm", "the norms are data of the problem", "d rho_k/dt = 0", r"\dot\rho_k = 0")
         return sp.Integer(0), self.multiplier(book)
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         _, rate = Lagrange().numeric(xp, rho, V, g, per)
         return {k: 0.0 * r for k, r in rho.items()}, rate
 
@@ -170,7 +170,7 @@ class Tangent(Scheme):
 
     any_length = True
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -184,7 +184,7 @@ class Tangent(Scheme):
                     + book.show(V_rate, True))  # fmt: skip
         return rho_rate, V_rate
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         radial, lengths = inner(V, g, per), inner(V, V, per)
         along = scaled({k: radial[k] / lengths[k] for k in radial}, V, per)
         return radial, scaled(rho, minus(g, along), per)
@@ -210,7 +210,7 @@ class _Normalised(Scheme):
                     f"d nu_k^2/dt = 2 <v_k, dv_k/dt> = {growth}", rf"\tfrac{{d}}{{dt}}\nu_k^2 = 2\langle v_k, \dot v_k\rangle = {growth}")  # fmt: skip
         return rate
 
-    def across(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def across(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         lengths = {k: xp.sqrt(n) for k, n in inner(V, V, per).items()}
         unit = scaled({k: 1.0 / n for k, n in lengths.items()}, V, per)
         radial = inner(unit, g, per)
@@ -221,14 +221,14 @@ class _Normalised(Scheme):
 class WeightNormalization(_Normalised):
     """Gradient flow in (ρ, v) with W = ρ v/‖v‖ (Salimans and Kingma 2016; claim P3)."""
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         rho_rate = _radial(book, "$dL/d rho_k = <u_k, dL/dW_k>$ by the chain rule; $V_k$ stands for $u_k = v_k/|v_k|$")
         return rho_rate, self.direction(book)
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         return self.across(xp, rho, V, g, per)
 
 
@@ -238,7 +238,7 @@ class ExponentialWeightNormalization(_Normalised):
 
     conserved_norm = "log"
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return 2.0 * xp.log(rho)
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -254,6 +254,6 @@ class ExponentialWeightNormalization(_Normalised):
                     + book.show(rho_rate, True))  # fmt: skip
         return rho_rate, self.direction(book)
 
-    def numeric(self, xp: Any, rho: Mapping[str, Any], V: Mapping[str, Any], g: Mapping[str, Any], per: str) -> tuple[Arrays, Arrays]:
+    def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
         radial, rate = self.across(xp, rho, V, g, per)
         return {k: rho[k] ** 2 * radial[k] for k in radial}, rate

@@ -15,6 +15,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.provenance import provenance
+from flowlab.core.typing import Record
 from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -94,7 +95,7 @@ class Trajectory:
     dataset: xr.Dataset
     outcome: Outcome
     last: State
-    stats: dict[str, Any]
+    stats: Record
     problem: Problem
     data: Data | None
 
@@ -136,7 +137,7 @@ class Trajectory:
         last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
         return cls(cast(xr.Dataset, build), outcome, last, counts, problem, data)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Record:
         # A trajectory is copied with its data set, which replaces what builds it.
         return {"dataset": self.dataset} | self.__dict__
 
@@ -146,7 +147,7 @@ class Trajectory:
         return str(self.dataset.attrs["kind"])
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Record:
         """Versions, seeds, tolerances and hashes of this run."""
         return json.loads(self.dataset.attrs["flowlab"])
 
@@ -241,7 +242,7 @@ def _table(
         "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
         "log_R": "log of the product of norms R",
     }  # fmt: skip
-    entries: dict[str, Any] = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
+    entries: Record = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
     entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
     labels, columns = _norm_columns(states)
     entries["rho"] = (("step", "block"), columns, _attrs("norm of each group of weights"))
@@ -260,7 +261,7 @@ def _table(
     return rows.assign_attrs(flowlab=json.dumps(record, sort_keys=True), kind=kind)
 
 
-def rows_digest(dataset: xr.Dataset) -> dict[str, Any]:
+def rows_digest(dataset: xr.Dataset) -> Record:
     """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them; kept with a run, it tells what was altered."""
     told = hashlib.sha256()
     for name in ("log_t", "log_loss", "min_margin", "log_R", "rho", *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_"))):

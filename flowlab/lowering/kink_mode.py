@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, Coordinates, Pieces
+
 _RIDGE = 1e-13
 _ROUNDS = 2
 """Newton iterations for deep slopes before the one that is differentiated; they enter linearly unless several layers slide at once."""
@@ -60,7 +62,7 @@ class Mode(eqx.Module):
     echo_jump: jax.Array
     shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
 
-    def pieces(self, slopes: jax.Array) -> list[Any]:
+    def pieces(self, slopes: Array) -> Pieces:
         """Slopes of all pairs (P,) as the network takes them, slot by slot."""
         out, at = [], 0
         for shape in self.shapes:
@@ -71,20 +73,20 @@ class Mode(eqx.Module):
             at += prod(shape)
         return out
 
-    def with_deep(self, multipliers: jax.Array) -> jax.Array:
+    def with_deep(self, multipliers: Array) -> jax.Array:
         """Slopes of all pairs (P,) at multipliers (D,) of the deeper ones that slide."""
         if not self.deep.size:
             return self.slopes
         return self.slopes.at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
 
-    def tangent(self, rate: Any) -> Any:
+    def tangent(self, rate: Coordinates) -> Coordinates:
         """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
         if not self.basis.shape[1]:
             return rate
         flat, restore = ravel_pytree(rate)
         return restore(flat - self.basis @ (self.basis.T @ flat))
 
-    def deep_multipliers(self, drift: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    def deep_multipliers(self, drift: Callable[[Array], Array]) -> jax.Array:
         """Multipliers (D,) at which deeper pairs stay on their kinks, differentiable.
 
         Args:
@@ -99,7 +101,7 @@ class Mode(eqx.Module):
             found = found - _solved(slope, value if last else jax.lax.stop_gradient(value))
         return found
 
-    def deep_answer(self, drift: Callable[[jax.Array], jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def deep_answer(self, drift: Callable[[Array], Array]) -> tuple[jax.Array, jax.Array]:
         """The same multipliers (D,), in a form that compiles faster and is not to be differentiated; and how each drift answers to its own, (D,)."""
         residual = self._live(drift)
 
@@ -109,10 +111,10 @@ class Mode(eqx.Module):
 
         return jax.lax.fori_loop(0, _ROUNDS + 1, newton, (self.deep_start, self.deep_start))
 
-    def _live(self, drift: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    def _live(self, drift: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return lambda multipliers: jnp.where(self.deep_live, drift(multipliers), multipliers)
 
-    def without_normals(self, rate: Any, y: Any, deep: Callable[[Any], jax.Array]) -> Any:
+    def without_normals(self, rate: Coordinates, y: Coordinates, deep: Callable[[Any], jax.Array]) -> Coordinates:
         """A rate without its part normal to the kinks that deeper pairs slide on.
 
         Args:
@@ -127,7 +129,7 @@ class Mode(eqx.Module):
 
         _, pull = jax.vjp(masked, flat)
 
-        def without(push: jax.Array) -> Any:
+        def without(push: jax.Array) -> Coordinates:
             return self.tangent(restore(ravel_pytree(rate)[0] - pull(push)[0]))
 
         def residual(push: jax.Array) -> jax.Array:
@@ -144,7 +146,7 @@ class Mode(eqx.Module):
         return without(push - _solved(gram, residual(push)))
 
 
-def _solved(matrix: jax.Array, b: jax.Array) -> jax.Array:
+def _solved(matrix: jax.Array, b: Array) -> jax.Array:
     """A solution also where normals are dependent, so that the matrix is singular: one of many multipliers, and the one velocity.
 
     What is added is of the size of round-off, on the side of kinks that attract; the next iteration takes back what it does.

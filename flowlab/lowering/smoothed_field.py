@@ -6,8 +6,6 @@ A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, 
 Nothing of the derivation is used: the rate is the gradient of the loss.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ import jax.numpy as jnp
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Array, Blocks, Coordinates
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.operations import operations
@@ -33,21 +32,21 @@ class SmoothedField(VectorField):
 
     epsilon: jax.Array = eqx.field(kw_only=True)
 
-    def rate(self, t: Any, y: Any, data: Data) -> Any:
+    def rate(self, t: Array, y: Coordinates, data: Data) -> Coordinates:
         """The time derivative of the weights."""
         decay = {w: 2.0 * c for w, c in self.problem.decay.items()}
         log_loss, slope = jax.value_and_grad(self._log_loss)(y, data, None)
         return {w: -jnp.exp(log_loss) * slope[w] - decay[w] * y[w] for w in y}
 
-    def scaled_rate(self, y: Any, data: Data, shift: Any = None) -> tuple[Any, jax.Array]:
+    def scaled_rate(self, y: Coordinates, data: Data, shift: Array | None = None) -> tuple[Coordinates, Array]:
         """The rate over the loss, and log L; as for `VectorField`."""
         log_loss, slope = jax.value_and_grad(self._log_loss)(y, data, shift)
         return {w: -slope[w] for w in y}, log_loss
 
-    def outputs(self, weights: dict[str, Any], x: Any) -> jax.Array:
+    def outputs(self, weights: Blocks, x: Array) -> Array:
         """Outputs (N, C) of the rounded network."""
         network = self.problem.network
-        values: dict[int, Any] = {}
+        values: dict[int, Array] = {}
         rounded = {i: slot for slot in network.slots if slot.tracked for i in slot.nodes}
         for node in network.nodes:
             if node.op in ("input", "weight"):
@@ -66,12 +65,12 @@ class SmoothedField(VectorField):
         out = values[id(network.expression)]
         return out if network.output_shape else out[:, None]
 
-    def _log_loss(self, weights: Any, data: Data, shift: Any) -> jax.Array:
+    def _log_loss(self, weights: Blocks, data: Data, shift: Array | None) -> Array:
         outputs = self.outputs(weights, data.x)
         return self.problem.loss.log_loss(jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction)
 
 
-def _scale(node: Expr, values: dict[int, Any]) -> Any:
+def _scale(node: Expr, values: dict[int, Array]) -> Array:
     """The square s² of what a pre-activation is measured by, in its own shape."""
     if node.op == "matmul" and node.args[0].op == "weight":
         W, a = (values[id(arg)] for arg in node.args)

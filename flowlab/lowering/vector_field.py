@@ -1,7 +1,6 @@
 """A vector field as an `equinox.Module`: the program is static, every number is an argument."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,8 +9,9 @@ from jax.flatten_util import ravel_pytree
 
 from flowlab.core.arguments import guarded
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Array, Blocks, Coordinates, Scalar
 from flowlab.language.data import Data
-from flowlab.language.norm_groups import Arrays, inner, scaled, split
+from flowlab.language.norm_groups import inner, scaled, split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.lowering.kink_mode import Mode
@@ -19,9 +19,6 @@ from flowlab.lowering.unit_balance import Levels, balanced, levels
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.program import Program
-
-Coordinates = tuple[Arrays, Arrays] | Arrays
-"""What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates."""
 
 
 class VectorField(eqx.Module):
@@ -48,12 +45,12 @@ class VectorField(eqx.Module):
     mode: Mode | None = None
     kept: Levels | None = None
 
-    def keeping(self, y: Any) -> "VectorField":
+    def keeping(self, y: Coordinates) -> "VectorField":
         """The field that keeps what hidden units have at a state, in weight coordinates; elsewhere itself."""
         found = levels(self.problem, self.laws, y) if self.problem.coordinates == "weights" else ()
         return VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found) if found else self
 
-    def __call__(self, t: float | jax.Array, state: State, data: Data) -> State:
+    def __call__(self, t: Scalar, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
 
         Args:
@@ -67,7 +64,7 @@ class VectorField(eqx.Module):
         y = self.pack(state)
         return self.split(state, self.rate(t, y, data))
 
-    def split(self, state: State, rate: Any) -> State:
+    def split(self, state: State, rate: Coordinates) -> State:
         """A rate of the integrated coordinates as rates of norms and directions."""
         if self.problem.coordinates == "polar":
             rho, V = rate
@@ -84,7 +81,7 @@ class VectorField(eqx.Module):
             return dict(state.rho), dict(state.V)
         return self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
 
-    def unpack(self, y: Any) -> State:
+    def unpack(self, y: Coordinates) -> State:
         """The state of integrated coordinates."""
         if self.problem.coordinates == "polar":
             rho, V = y
@@ -92,17 +89,17 @@ class VectorField(eqx.Module):
         rho, V = split(jnp, y, self.problem.per)
         return State(rho=rho, V=V, per=self.problem.per)
 
-    def weights(self, y: Any) -> dict[str, jax.Array]:
+    def weights(self, y: Coordinates) -> dict[str, jax.Array]:
         """The weight blocks that the network sees."""
         if self.problem.coordinates == "polar":
             return self.problem.scheme.weights(jnp, y[0], y[1], self.problem.per)
         return y
 
-    def rate(self, t: float | jax.Array, y: Any, data: Data) -> Any:
+    def rate(self, t: Scalar, y: Coordinates, data: Data) -> Coordinates:
         """The time derivative of integrated coordinates; the program, line by line."""
         return self._evaluate(y, data)
 
-    def scaled_rate(self, y: Any, data: Data, shift: jax.Array | None = None) -> tuple[Any, jax.Array]:
+    def scaled_rate(self, y: Coordinates, data: Data, shift: Array | None = None) -> tuple[Coordinates, Array]:
         """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
 
         Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number at
@@ -114,24 +111,24 @@ class VectorField(eqx.Module):
             data: samples.
             shift: (N, C), added to the outputs that the pull sees; its derivative is how the rate answers to the outputs.
         """
-        found: list[jax.Array] = []
+        found: list[Array] = []
         return self._evaluate(y, data, self.scaling(data, found, shift)), found[-1]
 
-    def scaling(self, data: Data, found: list[jax.Array], shift: jax.Array | None = None) -> Callable[[Any], Any]:
+    def scaling(self, data: Data, found: list[Array], shift: Array | None = None) -> Callable[[Array], Array]:
         """What takes outputs to the pull in units of the loss, leaving log L behind."""
 
-        def scaled(outputs: jax.Array) -> jax.Array:
+        def scaled(outputs: Array) -> Array:
             outputs = outputs if shift is None else outputs + shift
             found.append(self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction))
             return self.problem.loss.pull(jnp, outputs, data.y, found[-1])
 
         return scaled
 
-    def own_scale(self, data: Data) -> Callable[[Any], Any] | None:
+    def own_scale(self, data: Data) -> Callable[[Array], Array] | None:
         """`scaling` where all of the rate has the scale of the loss, or None."""
         return None if any(self.problem.decay.values()) or not self.problem.loss.classifies else self.scaling(data, [])
 
-    def _evaluate(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None = None) -> Any:
+    def _evaluate(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None = None) -> Coordinates:
         """The program, in the mode if there is one; its last pass is the one whose scale counts."""
         if self.mode is None:
             return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled))
@@ -144,31 +141,31 @@ class VectorField(eqx.Module):
         deep = mode.deep_multipliers(self._drift(y, data, scaled)) if mode.deep.size else mode.deep_start
         return mode.tangent(self.raw_rate(y, data, mode.with_deep(deep), scaled))
 
-    def raw_rate(self, y: Any, data: Data, slopes: jax.Array, scaled: Callable[[Any], Any] | None) -> Any:
+    def raw_rate(self, y: Coordinates, data: Data, slopes: jax.Array, scaled: Callable[[Array], Array] | None) -> Coordinates:
         """The rate at given slopes (P,), normal part and all; `scaled` as for `Program.evaluate`."""
         assert self.mode is not None
         return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled, self.mode.pieces(slopes)))
 
-    def _drift(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None) -> Callable[[jax.Array], jax.Array]:
+    def _drift(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None) -> Callable[[Array], Array]:
         """Rates of the pre-activations of deeper pairs that slide, as a function of their multipliers (D,)."""
         mode = self.mode
         assert mode is not None
 
-        def drift(multipliers: jax.Array) -> jax.Array:
+        def drift(multipliers: Array) -> jax.Array:
             slopes = mode.with_deep(multipliers)
             rate = mode.tangent(self.raw_rate(y, data, slopes, scaled))
             return jax.jvp(lambda v: self.preactivations(v, data, slopes), (y,), (rate,))[1][mode.deep]
 
         return drift
 
-    def preactivations(self, y: Any, data: Data, slopes: jax.Array) -> jax.Array:
+    def preactivations(self, y: Coordinates, data: Data, slopes: jax.Array) -> jax.Array:
         """Arguments of the tracked kinks, (P,), at slopes (P,)."""
         assert self.mode is not None
         network = self.problem.network
         values = network.node_values(self.weights(y), data.x, jnp, self.mode.pieces(slopes))
         return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
 
-    def multipliers(self, y: Any, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def multipliers(self, y: Coordinates, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
         """How the pairs that slide do, those of the first layer and then the deeper ones.
 
         Returns:
@@ -194,7 +191,7 @@ class VectorField(eqx.Module):
         live = jnp.concatenate([mode.normal, mode.deep_live])
         return jnp.where(live, found, 0.5), jnp.where(live, answers, -1.0), terms
 
-    def _pulls(self, y: Any, data: Data, scaled: Callable[[Any], Any] | None) -> jax.Array:
+    def _pulls(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None) -> jax.Array:
         """How hard the sample of every pair pulls, (P,); for kinks of weights the hardest of all."""
         assert self.mode is not None
         outputs = self.outputs(self.weights(y), data.x)
@@ -206,12 +203,12 @@ class VectorField(eqx.Module):
                 parts.append(jnp.broadcast_to(each, shape).ravel())
         return jnp.concatenate(parts)
 
-    def outputs(self, weights: dict[str, Any], x: Any) -> jax.Array:
+    def outputs(self, weights: Blocks, x: Array) -> Array:
         """Outputs (N, C) of the piece that the mode is on."""
         return self.problem.network.outputs(weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes))
 
-    def _given(self, y: Any, data: Data) -> dict[tuple[str, str], Any]:
-        given: dict[tuple[str, str], Any] = {("x", ""): data.x, ("y", ""): data.y}
+    def _given(self, y: Coordinates, data: Data) -> dict[tuple[str, str], Array]:
+        given: dict[tuple[str, str], Array] = {("x", ""): data.x, ("y", ""): data.y}
         if self.problem.coordinates == "polar":
             rho, V = y
             given |= {("norm", k): v for k, v in rho.items()} | {("direction", w): v for w, v in V.items()}
@@ -219,12 +216,12 @@ class VectorField(eqx.Module):
             given |= {("weight", w): v for w, v in y.items()}
         return given | {("decay", w): v for w, v in self.decay.items()}
 
-    def _sorted(self, y: Any, rates: dict[tuple[str, str], Any]) -> Any:
+    def _sorted(self, y: Coordinates, rates: dict[tuple[str, str], Array]) -> Coordinates:
         if self.problem.coordinates == "polar":
             return {k: rates["rho", k] for k in y[0]}, {w: rates["V", w] for w in y[1]}
         return {w: rates["W", w] for w in y}
 
-    def constrain(self, y: Any) -> Any:
+    def constrain(self, y: Coordinates) -> Coordinates:
         """Directions brought back to unit length where the scheme has them so, units to what they keep; else `y` itself."""
         if self.kept is not None:
             return balanced(self.problem, self.laws, y, self.kept)
@@ -234,7 +231,7 @@ class VectorField(eqx.Module):
         lengths = inner(V, V, self.problem.per)
         return rho, scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, V, self.problem.per)
 
-    def observe(self, y: Any, data: Data) -> dict[str, jax.Array]:
+    def observe(self, y: Coordinates, data: Data) -> dict[str, Array]:
         """What events and monitors look at.
 
         Returns:
@@ -253,11 +250,11 @@ class VectorField(eqx.Module):
             "log_R": log_R,
         }
 
-    def smallest_norm(self, y: Any, data: Data) -> jax.Array:
+    def smallest_norm(self, y: Coordinates, data: Data) -> jax.Array:
         """The smallest norm of a group of weights; scalar."""
         return jnp.min(jnp.stack([jnp.min(r) for r in self.unpack(y).rho.values()]))
 
-    def margin_gap(self, y: Any, data: Data) -> jax.Array:
+    def margin_gap(self, y: Coordinates, data: Data) -> jax.Array:
         """Relative gap between the normalised margin and its bound from duality, and what round-off may hide of it; scalar.
 
         Without round-off it is 0 exactly at KKT points of the max-margin problem.

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
+from flowlab.core.typing import Record
 from flowlab.discrete.margin.directional_limit import Limit, limit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -72,7 +73,7 @@ def convergence(path: Trajectory, data: Data | None = None) -> Result:
         "constant": constant, "spans": spans, "rate_limit": target, "loss_limit": 1.0 / target if plain else np.nan, "margin": found.joint_margin,
         "degree": K, "decided": found.decided,
     }  # fmt: skip
-    entries: dict[str, Any] = {k: ("step", np.asarray(v), {"units": "dimensionless", "long_name": told}) for k, (v, told) in columns.items()}
+    entries: Record = {k: ("step", np.asarray(v), {"units": "dimensionless", "long_name": told}) for k, (v, told) in columns.items()}
     dataset = xr.Dataset(entries | {k: ((), np.asarray(v)) for k, v in numbers.items()})
     own = {k: path.provenance[k] for k in ("seed", "rtol", "atol", "settings") if k in path.provenance}
     return Result.of("convergence", dataset, problem, data, path=own, reason=found.reason)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError
+from flowlab.core.typing import Record
 from flowlab.discrete.margin.max_margin import MaxMargin
 from flowlab.language.data import Data
 from flowlab.language.result import Result
@@ -46,7 +47,7 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
     # Two layers of degree one: R = ρ_1 ρ_2.
     with np.errstate(over="ignore"):
         margin = ds["min_margin"].values * np.exp(ds["log_R"].values - np.log(squares))
-    entries: dict[str, Any] = {
+    entries: Record = {
         "neuron": (("step", "unit", "axis"), units), "sign": ("unit", np.sign(np.ravel(weights[-1][outer]))), "log_t": ("step", ds["log_t"].values),
         "margin": ("step", margin), "x": (("sample", "axis"), np.asarray(data.x)), "y": ("sample", np.asarray(data.y, dtype=np.float64)),
     }  # fmt: skip

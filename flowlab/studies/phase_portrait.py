@@ -17,6 +17,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
 from flowlab.discrete.critical.critical_points import CriticalPoint, critical_points, described, listable
 from flowlab.discrete.critical.lagrange_newton import Critical, polish
@@ -260,7 +261,7 @@ def _result(
             margins[tuple(k)] = np.min(np.asarray(problem.margins(V, con.data, np)))
     charts, pu, pv = chart.place(at)
     cells = {"field_u": du, "field_v": dv, "log_loss": log_loss, "margin": margins}
-    entries: dict[str, Any] = {name: (("chart", "i", "j"), np.where(inside, a, np.nan)) for name, a in cells.items()}
+    entries: Record = {name: (("chart", "i", "j"), np.where(inside, a, np.nan)) for name, a in cells.items()}
     entries["basin"] = (("chart", "i", "j"), np.where(inside, basin.reshape(shape), -2))
     columns = {
         "chart": charts, "u": pu, "v": pv, "kind": np.array([p.kind for p in told]), "index": np.array([p.index for p in told]),

@@ -15,6 +15,7 @@ from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.critical_points import CriticalPoints
 from flowlab.language.netcdf import kind_of
 from flowlab.language.problem import Problem
@@ -30,13 +31,13 @@ class StoredPoints(list[SimpleNamespace]):
 
     kind = "critical points"
 
-    def __init__(self, record: dict[str, Any]) -> None:
+    def __init__(self, record: Record) -> None:
         super().__init__(_point(p) for p in record["points"])
         self.problem = Problem.from_description(record["problem"])
         self.provenance = {k: record[k] for k in ("versions", "seed", "norm", "rho", "starts", "lost", "data") if k in record}
 
 
-def _point(told: dict[str, Any]) -> SimpleNamespace:
+def _point(told: Record) -> SimpleNamespace:
     lists = {"eigenvalues": np.array(told["eigenvalues"], dtype=np.float64), "multipliers": np.array(told["multipliers"], dtype=np.float64)}
     return SimpleNamespace(**(told | lists), to_dict=lambda: told)
 
@@ -75,7 +76,7 @@ def _labelled(result: Any) -> bool:
         return False
 
 
-def points_record(points: CriticalPoints, **more: Any) -> dict[str, Any]:
+def points_record(points: CriticalPoints, **more: Any) -> Record:
     """Critical points and where they are from, for JSON."""
     rho = {k: np.asarray(r).tolist() for k, r in points.constrained.spheres.rho.items()}
     data = {"name": points.data.name, "sha256": points.data.sha256()}
@@ -85,7 +86,7 @@ def points_record(points: CriticalPoints, **more: Any) -> dict[str, Any]:
     return {**told, **count, "versions": versions(), **more}
 
 
-def _json(record: dict[str, Any], path: Path) -> Path:
+def _json(record: Record, path: Path) -> Path:
     if path.suffix != ".json":
         raise OutputError(f"`{path.name}` has no known format; use a name that ends in .json for critical points.")
     part = path.with_name(f".{path.name}.unfinished")

@@ -291,7 +291,7 @@ class _Kept:
         problem, W = self.flow.problem, state.weights
         if not self.flow.conserved or problem.per != "layer":
             return
-        rho = {w: np.float64(_length(v)) for w, v in W.items()}
+        rho = {w: np.asarray(_length(v)) for w, v in W.items()}
         V = {w: v / rho[w] for w, v in W.items()}
         rate = problem.scheme.numeric(np, rho, V, g, problem.per)
         known = {block for _, block in tested}

@@ -6,13 +6,14 @@ by component. No matrix symbol is ever differentiated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy as sp
 
 from flowlab.core.arguments import short
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Namespace
 from flowlab.language.losses import losses
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
@@ -159,7 +160,7 @@ def _apply(op: str, args: list[Any], types: list[Any], out: Any, params: tuple) 
         return args[0].sum(axis=-1) / sp.Integer(args[0].shape[-1])
     if op == "over_count":
         return args[0] / sp.Integer(args[0].shape[0])
-    return operations[op]().numeric(SymbolArrays, args, types, out, params)
+    return operations[op]().numeric(cast(Namespace, SymbolArrays), args, types, out, params)
 
 
 def _pull(name: str, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

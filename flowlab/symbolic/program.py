@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowlab.core.errors import UnloweredNode
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.language.types import Shapes, Type
@@ -50,11 +51,11 @@ class Program:
 
     def evaluate(
         self,
-        xp: Any,
-        inputs: Mapping[tuple[str, str], Any],
-        scaled: Callable[[Any], Any] | None = None,
-        pieces: Sequence[Any] | None = None,
-    ) -> dict[tuple[str, str], Any]:
+        xp: Namespace,
+        inputs: Mapping[tuple[str, str], Array],
+        scaled: Callable[[Array], Array] | None = None,
+        pieces: Sequence[Array | None] | None = None,
+    ) -> dict[tuple[str, str], Array]:
         """The rates, with `xp` either numpy or jax.numpy.
 
         Args:
@@ -72,13 +73,13 @@ class Program:
 
     def run(
         self,
-        xp: Any,
-        inputs: Mapping[tuple[str, str], Any],
-        scaled: Callable[[Any], Any] | None = None,
-        pieces: Sequence[Any] | None = None,
-    ) -> list[Any]:
+        xp: Namespace,
+        inputs: Mapping[tuple[str, str], Array],
+        scaled: Callable[[Array], Array] | None = None,
+        pieces: Sequence[Array | None] | None = None,
+    ) -> list[Array]:
         """Every line's value."""
-        env: list[Any] = []
+        env: list[Array] = []
         held = {} if pieces is None else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
         for value in self.values:
             args = [env[i] for i in value.args]

@@ -12,6 +12,7 @@ from typing import Any
 import sympy as sp
 
 from flowlab.core.errors import LanguageError, UnloweredNode
+from flowlab.core.typing import Namespace
 
 Tree = str | Fraction | tuple
 
@@ -88,7 +89,7 @@ def names(tree: Tree) -> tuple[str, ...]:
     return tuple(sorted({name for part in tree[1:] for name in names(part)}))
 
 
-def evaluate(xp: Any, tree: Tree, values: Mapping[str, Any]) -> Any:
+def evaluate(xp: Namespace, tree: Tree, values: Mapping[str, Any]) -> Any:
     """The value of a tree; constants are correctly rounded fractions."""
     if isinstance(tree, str):
         return values[tree]

@@ -141,7 +141,7 @@ class _Levels:
         if node.op == "weight":
             return self.weights[node.params[0]]
         types = [self.network.type_of(arg) for arg in node.args]
-        return operations[node.op]().numeric(np, [self.values[id(arg)] for arg in node.args], types, self.network.type_of(node), node.params)
+        return np.asarray(operations[node.op]().numeric(np, [self.values[id(arg)] for arg in node.args], types, self.network.type_of(node), node.params))
 
     def size(self, node: Expr) -> np.float64:
         """Of the largest entry; a numpy number, whose quotients may be infinite."""

@@ -19,6 +19,7 @@ from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Record
 from flowlab.discrete.continuation.arclength import Crossing, Spot, at_parameter, spot
 from flowlab.discrete.continuation.bifurcations import Departure, departures, kind, same
 from flowlab.discrete.continuation.curve_tracing import on, section, trace
@@ -94,7 +95,7 @@ class Continuation:
     dataset: xr.Dataset
     name: str
     family: Family
-    provenance: dict[str, Any]
+    provenance: Record
     kind = "continuation"
 
     @property
@@ -350,7 +351,7 @@ def _dataset(family: Family, branches: list[Branch]) -> xr.Dataset:
         "least": ([float(s.eigenvalues.min(initial=np.inf)) for s in spots], "smallest eigenvalue, directions of symmetry apart"),
         "residual": ([s.residual for s in spots], "of the gradient, relative"),
     }
-    variables: dict[str, Any] = {k: ("point", np.array(v), {"units": plain, "long_name": told}) for k, (v, told) in columns.items()}
+    variables: Record = {k: ("point", np.array(v), {"units": plain, "long_name": told}) for k, (v, told) in columns.items()}
     variables["row"] = (("point", "coordinate"), np.array([s.u for s in spots]), {"units": plain, "long_name": "unknowns"})
     names = [f"{name}[{','.join(map(str, np.array(i) + 1))}]" for name, shape in family.layout for i in np.ndindex(*shape)]
     return xr.Dataset(variables, coords={"coordinate": names})

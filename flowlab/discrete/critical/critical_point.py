@@ -1,10 +1,11 @@
 """A critical point of the constrained problem, and what its spectrum, kinks and symmetries say of it."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.constrained_problem import Constrained
 from flowlab.discrete.critical.lagrange_newton import Critical, kink_sides
 from flowlab.discrete.critical.stability_probe import is_left
@@ -60,7 +61,7 @@ class CriticalPoint:
         """Zero modes that no symmetry of the network explains."""
         return self.nullity - self.explained
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Everything but the state, for JSON."""
         numbers = {k: getattr(self, k) for k in ("residual", "log_loss", "margin", "index", "nullity", "explained", "gap", "kinks", "repelling", "kind")}
         numbers = {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in numbers.items()}

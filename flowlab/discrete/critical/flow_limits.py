@@ -15,6 +15,7 @@ import xarray as xr
 
 from flowlab.core.arguments import expects, guarded
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.critical_points import CriticalPoints, settle
 from flowlab.language.data import Data
 from flowlab.language.state import State
@@ -53,7 +54,7 @@ class FlowLimits:
         ds = self.dataset
         return [int(i) for i in np.flatnonzero(ds["attracting"].values & (ds["reached"].values == 0))]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Tables as lists, for JSON; what is not a number is None."""
 
         def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.language.norm_groups import NETWORK, scaled
 from flowlab.language.state import State
 
@@ -93,7 +94,7 @@ class Spheres:
         return found
 
 
-def blocks(layout: Layout, theta: Any) -> dict[str, Any]:
+def blocks(layout: Layout, theta: Any) -> Record:
     """A row as arrays by block; for numpy and jax.numpy alike."""
     out, at = {}, 0
     for name, shape in layout:

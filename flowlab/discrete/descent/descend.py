@@ -16,6 +16,7 @@ from flowlab.core.errors import LanguageError
 from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Array
 from flowlab.discrete.descent.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import split
@@ -213,7 +214,7 @@ def _weights(how: Rule, position: Any) -> Any:
     return {w: rho[w] * V[w] for w in V}
 
 
-def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> jax.Array:
+def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> Array:
     """What is differentiated: the objective, or the logarithm of the loss."""
     weights = _weights(how, position)
     return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
@@ -251,7 +252,7 @@ class _Memory(eqx.Module):
         return _Memory(self.u, (order, taken + 1, key)), _Samples(data.x[chosen], data.y[chosen])
 
 
-def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: _Samples) -> jax.Array:
+def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: _Samples) -> Array:
     """The objective on a batch, of which the mean over batches is the objective."""
     weights = _weights(how, position)
     value = problem.objective(weights, samples, jnp)

@@ -26,6 +26,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Record
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
@@ -121,7 +122,7 @@ _LONG = {
 }  # fmt: skip
 
 
-def _identities(theta: np.ndarray, g: np.ndarray, step: float, lam: float, kappa: float, pull: float) -> dict[str, Any]:
+def _identities(theta: np.ndarray, g: np.ndarray, step: float, lam: float, kappa: float, pull: float) -> Record:
     """All columns for one part; sums are correctly rounded, so that what differs is not the order of adding up."""
     moved = (1.0 - step * lam) * theta - step * g
     square, gradient_square, product, left = (math.fsum((a * b).tolist()) for a, b in ((theta, theta), (g, g), (theta, g), (moved, moved)))
@@ -144,10 +145,10 @@ def _identities(theta: np.ndarray, g: np.ndarray, step: float, lam: float, kappa
 def _parts(problem: Problem, per: str, normalised: bool, values: Any, slopes: Any) -> tuple[dict[str, Any], ...]:
     """Parameters and gradients as rows by part, their degrees, and the blocks that ω of a part belongs to (none for directions)."""
     symmetry, blocks = problem.network.symmetry, problem.network.weights
-    thetas: dict[str, Any] = {}
-    gradients: dict[str, Any] = {}
-    degrees: dict[str, Any] = {}
-    weighed: dict[str, Any] = {}
+    thetas: Record = {}
+    gradients: Record = {}
+    degrees: Record = {}
+    weighed: Record = {}
     W, gW = (values[1], slopes[1]) if normalised else (values, slopes)
 
     def add(name: str, theta: Any, g: Any, kappa: Any, of: Any) -> None:
@@ -170,7 +171,7 @@ def _parts(problem: Problem, per: str, normalised: bool, values: Any, slopes: An
     return thetas, gradients, degrees, weighed
 
 
-def _decays(problem: Problem, per: str, names: list[str], weighed: dict[str, Any], decay: float | Mapping[str, float] | None) -> dict[str, float]:
+def _decays(problem: Problem, per: str, names: list[str], weighed: Record, decay: float | Mapping[str, float] | None) -> dict[str, float]:
     if decay is None:
         found = {}
         for name in names:

@@ -22,6 +22,7 @@ from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Record
 from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -201,7 +202,7 @@ def edge(path: Trajectory, step: float | None = None) -> float:
     return 2.0 * (1.0 + beta) / (float(eta) * (1.0 + 2.0 * beta if settings.get("nesterov") else 1.0))
 
 
-def _weights(path: Trajectory, place: int) -> dict[str, Any]:
+def _weights(path: Trajectory, place: int) -> Record:
     state = path.state(place)
     rho, V = ({k: np.asarray(v) for k, v in each.items()} for each in (state.rho, state.V))
     return path.problem.scheme.weights(np, rho, V, path.problem.per)

@@ -7,13 +7,13 @@ Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits 
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Record
 from flowlab.discrete.margin.clarke_residual import Stationarity, stationarity
 from flowlab.discrete.margin.kkt import Point, affordable, certify, curvature
 from flowlab.discrete.margin.kkt_search import SADDLE, candidates, uphill
@@ -119,7 +119,7 @@ class Limit:
         """The directions, as weights that a network can be evaluated at."""
         return dict(self.V)
 
-    def check(self, V: dict[str, Any], support: tuple[Label, ...] | None = None) -> float:
+    def check(self, V: Record, support: tuple[Label, ...] | None = None) -> float:
         """The KKT residual of other directions, or of another support, with the best multipliers there are.
 
         Args:
@@ -242,7 +242,7 @@ def admit(problem: Problem, data: Data | None) -> Data:
 def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]:
     """Unit directions of all rows, (rows, P), log R of all rows, (rows,), and the constraints."""
     problem, stored = path.problem, path.dataset
-    rho: dict[str, Any] = {}
+    rho: Record = {}
     for column, label in enumerate(stored["block"].values.tolist()):
         rho.setdefault(label.partition("[")[0], []).append((stored["rho"].values[:, column], "[" in label))
     V = {name: stored[f"V_{name}"].values for name in problem.network.weights}

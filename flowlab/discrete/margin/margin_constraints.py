@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import DataError
+from flowlab.core.typing import Record
 from flowlab.language.operations import operations
 from flowlab.language.operations.nonlinear import activation_of
 from flowlab.language.problem import Problem
@@ -66,7 +67,7 @@ class System:
             self.kappa = np.full(sum(sizes), float(symmetry.joint_degree or 0))
         self._count(np.ones(len(self.kappa)))
         self.budget = STEPS
-        self.found: dict[str, Any] = {}
+        self.found: Record = {}
 
     def _count(self, theta: np.ndarray) -> None:
         network, samples, units, sides, slot = self.problem.network, [], [], [], []
@@ -133,7 +134,7 @@ class System:
 
     def margins(self, theta: np.ndarray) -> np.ndarray:
         """Margins q of every constraint, (M,), without compiling."""
-        outputs = self.problem.network.outputs(self.blocks(theta), np.asarray(self.data.x), np)
+        outputs = np.asarray(self.problem.network.outputs(self.blocks(theta), np.asarray(self.data.x), np))
         n, j = self.pairs.T
         y = np.asarray(self.data.y)
         return outputs[n, y[n]] - outputs[n, j] if j[0] >= 0 else y * outputs[:, 0]
@@ -208,7 +209,7 @@ class System:
         return (np.asarray(self.data.x)[n], np.asarray(self.data.y)[n], j), n
 
 
-def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> dict[str, Any]:
+def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> Record:
     out, at = {}, 0
     for name, shape in layout:
         size = int(np.prod(shape))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree, Record, Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
 from flowlab.dynamics.steppers.explicit_rk import Explicit
@@ -42,7 +43,7 @@ def degree(problem: Problem) -> int:
     return min(_HIGHEST, max([factor * max(known, default=1), _SAMPLED if len(known) < len(each) else 0]))
 
 
-def along(solver: diffrax.AbstractSolver, problem: Problem, h: Any, z0: Any, z1: Any, ends: tuple[Any, Any], dense: dict[str, Any]) -> Any:
+def along(solver: diffrax.AbstractSolver, problem: Problem, h: Scalar, z0: PyTree, z1: PyTree, ends: tuple[Any, Any], dense: Record) -> Any:
     """What is integrated at the nodes of a step, with a leading axis (degree + 1,).
 
     Args:
@@ -67,7 +68,7 @@ def along(solver: diffrax.AbstractSolver, problem: Problem, h: Any, z0: Any, z1:
     return jax.vmap(restore)(states.at[-1].set(last))
 
 
-def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def looked_at(clock: Clock, field: VectorField, data: Data, states: PyTree) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Pre-activations (nodes, P) along a step; multipliers, answers to them, and how far below 0 is round-off, (3, K + D) each at its `thirds`."""
     mode = field.mode
     assert mode is not None
@@ -79,7 +80,7 @@ def looked_at(clock: Clock, field: VectorField, data: Data, states: Any) -> tupl
     return z, multipliers, answers, SLACK * jnp.minimum(terms, 1.0)
 
 
-def terms(field: VectorField, data: Data, y: Any) -> jax.Array:
+def terms(field: VectorField, data: Data, y: PyTree) -> jax.Array:
     """The largest product of a weight and a feature in pre-activations that are linear in both; scalar.
 
     Where all units have come to their kinks every pre-activation is round-off, of the size of this one.
@@ -98,7 +99,7 @@ def thirds(count: int) -> list[int]:
     return [0, count // 2, count - 1]
 
 
-def suspicious(clock: Clock, field: VectorField, data: Data, states: Any) -> jax.Array:
+def suspicious(clock: Clock, field: VectorField, data: Data, states: PyTree) -> jax.Array:
     """Whether a step may have met a kink, or the end of a slide."""
     mode = field.mode
     assert mode is not None

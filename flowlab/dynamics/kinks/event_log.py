@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import PyTree, Record
 from flowlab.dynamics.kinks.tracker import SIGNS, Event, Meeting, Tracker
 
 CHATTER = 50
@@ -29,7 +30,7 @@ class Kinks:
     events: tuple[tuple[float, Event], ...] = ()
     lately: tuple[tuple[str, float], ...] = ()
 
-    def begin(self, y: Any, log_t: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
+    def begin(self, y: PyTree, log_t: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
         """Kinks with sides at the start; and the state, on the kinks that slide from the start.
 
         Raises:
@@ -40,7 +41,7 @@ class Kinks:
         y, events = tracker.begin(y)
         return Kinks(tracker, tracker.signs(), tuple((log_t, event) for event in events)), y
 
-    def follow(self, meeting: Meeting, y: Any, log_t: float, clock: str, s: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
+    def follow(self, meeting: Meeting, y: PyTree, log_t: float, clock: str, s: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
         """Kinks in the mode beyond a kink; and the state on it.
 
         Raises:
@@ -59,7 +60,7 @@ class Kinks:
         before, first = self.lately[0]
         return before == clock and s - first < 1e-6 * max(abs(s), 1e-300)
 
-    def record(self, since: int) -> dict[str, Any]:
+    def record(self, since: int) -> Record:
         """Sides and multipliers as JSON, and the events from number `since` on."""
         rows = [[log_t if np.isfinite(log_t) else None, *vars(event).values()] for log_t, event in self.events[since:]]
         tracker = self.tracker
@@ -68,7 +69,7 @@ class Kinks:
             "events": rows, "lately": list(self.lately),
         }  # fmt: skip
 
-    def restored(self, y: Any, records: Sequence[dict[str, Any]]) -> "Kinks":
+    def restored(self, y: PyTree, records: Sequence[dict[str, Any]]) -> "Kinks":
         """Kinks as the last of all records of a run tells; y has the form of the integrated coordinates."""
         last, tracker = records[-1], self.tracker.copy(self.tracker.tick)
         tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], tuple(last["places"]), last["at"])

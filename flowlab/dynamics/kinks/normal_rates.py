@@ -1,19 +1,18 @@
 """How fast pre-activations on their kinks move, and what multipliers do to that; compiled once per shape."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
 
 @eqx.filter_jit
 def drifts(
-    field: VectorField, data: Data, y: Any, slopes: jax.Array, pairs: jax.Array, live: jax.Array, jump: jax.Array, multipliers: jax.Array
+    field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array, live: jax.Array, jump: jax.Array, multipliers: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Rates of pre-activations in units of the loss where the problem has that scale, else of time.
 

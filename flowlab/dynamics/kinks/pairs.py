@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks.crossing_guard import terms
 from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, parallel
 from flowlab.language.data import Data
@@ -56,7 +56,7 @@ class Pairs:
     shapes: tuple[tuple[int, ...] | None, ...]
 
     @classmethod
-    def of(cls, field: VectorField, data: Data, y: Any) -> "Pairs":
+    def of(cls, field: VectorField, data: Data, y: PyTree) -> "Pairs":
         """Numbered for the integrated coordinates y of a state."""
         network = field.problem.network
         found = jax.eval_shape(lambda y, x: [network.node_values(field.weights(y), x)[id(slot.argument)] for slot in network.slots], y, data.x)
@@ -121,7 +121,7 @@ class Pairs:
             at -= prod(shape)
         raise IndexError(pair)
 
-    def mode(self, side: np.ndarray, sliding: dict[int, float], y: Any, least: tuple[int, int] = (0, 0)) -> tuple[Mode, "Sliders"]:
+    def mode(self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: tuple[int, int] = (0, 0)) -> tuple[Mode, "Sliders"]:
         """The mode in which pairs are on their sides, and those of `sliding` slide.
 
         Args:
@@ -190,7 +190,7 @@ class Pairs:
             slopes[pair] = self.left[pair] + multiplier * (self.right - self.left)[pair]
         return slopes
 
-    def blocks(self, y: Any, names: list[int]) -> list[Block]:
+    def blocks(self, y: PyTree, names: list[int]) -> list[Block]:
         """Kinks of pairs by what they know of one another, where normals are fixed: each is worked out once and serves from then on."""
         found = []
         for together in self.together(y, names):
@@ -200,7 +200,7 @@ class Pairs:
             found.append(self._blocks[key])
         return found
 
-    def whole(self, y: Any, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
+    def whole(self, y: PyTree, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
         """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend on the state."""
         normals = self.normals(y, names, slopes)
         kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
@@ -209,13 +209,13 @@ class Pairs:
         span = Span.of(np.array([row[kink.first] for kink in flat]).reshape(len(flat), normals.shape[1]))
         return flat, [kink for kink in kinks if not self.straight[kink.first]], span
 
-    def together(self, y: Any, names: list[int]) -> list[list[int]]:
+    def together(self, y: PyTree, names: list[int]) -> list[list[int]]:
         """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the others, and nobody else."""
         self._learn(y, names)
         groups = coupled([self._rows[name][0] for name in names], int(ravel_pytree(y)[0].size))
         return [[names[i] for i in group] for group in groups]
 
-    def normals(self, y: Any, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
+    def normals(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
         """Normals of kinks by row, (len(pairs), n), at a state; without what they have along norms."""
         rows = np.zeros((len(pairs), ravel_pytree(y)[0].size))
         if not pairs:
@@ -228,7 +228,7 @@ class Pairs:
             return rows
         return self._computed(y, pairs, slopes)
 
-    def _learn(self, y: Any, pairs: list[int]) -> None:
+    def _learn(self, y: PyTree, pairs: list[int]) -> None:
         """Keep the fixed normals of pairs."""
         fresh = [pair for pair in pairs if pair not in self._rows]
         if fresh:
@@ -236,7 +236,7 @@ class Pairs:
                 where = np.flatnonzero(row)
                 self._rows[pair] = where, row[where]
 
-    def _computed(self, y: Any, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
+    def _computed(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
         padded = np.zeros(room(len(pairs)), dtype=np.int64)
         padded[: len(pairs)] = pairs
         return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
@@ -249,11 +249,11 @@ class Pairs:
     def _blocks(self) -> dict[tuple[int, ...], Block]:
         return {}
 
-    def current(self, y: Any) -> np.ndarray:
+    def current(self, y: PyTree) -> np.ndarray:
         """Pre-activations at a state by their own signs, (P,)."""
         return np.asarray(_present(self.field, self.data, y))
 
-    def terms(self, y: Any) -> float:
+    def terms(self, y: PyTree) -> float:
         """What round-off of pre-activations is measured by at a state (see `guard.terms`)."""
         return float(_terms(self.field, self.data, y))
 
@@ -313,7 +313,7 @@ def room(count: int, least: int = _ROOM) -> int:
 
 
 @eqx.filter_jit
-def _present(field: VectorField, data: Data, y: Any) -> jax.Array:
+def _present(field: VectorField, data: Data, y: PyTree) -> jax.Array:
     network = field.problem.network
     values = network.node_values(field.weights(y), data.x)
     return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
@@ -323,7 +323,7 @@ _terms = eqx.filter_jit(terms)
 
 
 @eqx.filter_jit
-def _normals(field: VectorField, data: Data, y: Any, slopes: jax.Array, pairs: jax.Array) -> jax.Array:
+def _normals(field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array) -> jax.Array:
     flat, restore = ravel_pytree(y)
     rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, slopes)[pairs])(flat)
     if field.problem.coordinates != "polar":

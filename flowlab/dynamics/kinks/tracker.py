@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks import crossing_guard, filippov
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
 from flowlab.dynamics.kinks.hyperplanes import LANDING, Kink, parallel
@@ -61,7 +62,7 @@ class Meeting:
     """
 
     part: float
-    state: Any
+    state: PyTree
     hits: tuple[int, ...]
     leaves: dict[int, int]
     sliding: dict[int, float]
@@ -91,7 +92,7 @@ class Tracker:
         tick: called before whatever takes a while; may raise to stop there.
     """
 
-    def __init__(self, field: VectorField, data: Data, y: Any) -> None:
+    def __init__(self, field: VectorField, data: Data, y: PyTree) -> None:
         self.pairs = Pairs.of(field, data, y)
         self.data = data
         self.side = np.ones(self.pairs.count, dtype=int)
@@ -109,7 +110,7 @@ class Tracker:
         """Sides of all pairs, a character each."""
         return "".join(SIGNS[int(side)] for side in self.side)
 
-    def begin(self, y: Any) -> tuple[Any, list[Event]]:
+    def begin(self, y: PyTree) -> tuple[PyTree, list[Event]]:
         """Sides at the start; pairs that start on their kink are decided on.
 
         Raises:
@@ -123,14 +124,14 @@ class Tracker:
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
-    def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
+    def restore(self, y: PyTree, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = places
         y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
         self.side, self.sliding = np.asarray(side, dtype=int), {int(p): float(m) for p, m in sliding}
         self.settle(y)
 
-    def settle(self, y: Any) -> Any:
+    def settle(self, y: PyTree) -> PyTree:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
@@ -141,7 +142,7 @@ class Tracker:
         self.places = len(mode.normal), len(mode.deep)
         return y
 
-    def landed(self, y: Any, pairs: list[int]) -> Any:
+    def landed(self, y: PyTree, pairs: list[int]) -> PyTree:
         """The nearest state at which pre-activations of `pairs` are zero."""
         if not pairs:
             return y
@@ -158,7 +159,7 @@ class Tracker:
         return y
 
     def measured(
-        self, y: Any, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None
+        self, y: PyTree, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As `drifts`, of `pairs`; `slopes` has those of `pairs` on their left."""
         self.tick()
@@ -238,7 +239,7 @@ class Tracker:
 
         return refined(value, guess, small)
 
-    def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
+    def decide(self, y: PyTree, candidates: list[int], gone: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
 
         Args:
@@ -310,7 +311,7 @@ class Tracker:
                     events.append(Event(pair, before[pair], sign * after, *sides, multipliers[pair]))
         return events
 
-    def reached(self, y: Any, asked: list[int]) -> list[int]:
+    def reached(self, y: PyTree, asked: list[int]) -> list[int]:
         """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with what is below it, and keeps its side."""
         deep = [p for p in asked if not self.pairs.straight[p]]
         if not deep or len(deep) == len(asked):
@@ -324,7 +325,7 @@ class Tracker:
             del self.sliding[pair]
         return [p for p in asked if p not in cut]
 
-    def waken(self, y: Any, pair: int, asked: list[int]) -> None:
+    def waken(self, y: PyTree, pair: int, asked: list[int]) -> None:
         """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
         slopes = self.pairs.slopes(self.side, self.sliding)
         slopes[pair] = self.pairs.right[pair]
@@ -350,7 +351,7 @@ class Tracker:
         sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
         raise NotUnique(f"{where.words}, which repels: {sides}, so {solutions} different flows leave it")
 
-    def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
+    def follow(self, meeting: Meeting, y: PyTree) -> tuple[PyTree, list[Event]]:
         """Change the mode at a kink.
 
         Returns:
@@ -383,7 +384,7 @@ class Tracker:
         return self.settle(y), events
 
 
-def moved(y: Any, by: np.ndarray) -> Any:
+def moved(y: PyTree, by: np.ndarray) -> PyTree:
     """Integrated coordinates, moved."""
     flat, restore = ravel_pytree(y)
     return restore(flat + jnp.asarray(by))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
@@ -42,12 +43,12 @@ SEEN: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
 class Watch(NamedTuple):
     """Monitors over every accepted step, whether or not its row is kept."""
 
-    log_loss: jax.Array
-    log_margin: jax.Array
-    rise: jax.Array
-    fall: jax.Array
-    kept: jax.Array
-    slip: Any = 0.0
+    log_loss: Array
+    log_margin: Array
+    rise: Array
+    fall: Array
+    kept: Array
+    slip: Scalar = 0.0
 
 
 class Stiffness(NamedTuple):
@@ -60,11 +61,11 @@ class Stiffness(NamedTuple):
 class Carry(NamedTuple):
     """Everything a run needs to go on."""
 
-    t: jax.Array
+    t: Scalar
     t_next: jax.Array
-    y: Any
-    solver_state: Any
-    control_state: Any
+    y: PyTree
+    solver_state: PyTree
+    control_state: PyTree
     steps: jax.Array
     rejected: jax.Array
     in_a_row: jax.Array
@@ -81,30 +82,30 @@ class Chunk(NamedTuple):
     rows: Any
     seen: dict[str, jax.Array]
     accepted: jax.Array
-    before_t: jax.Array
-    before_y: Any
-    before_state: Any
+    before_t: Scalar
+    before_y: PyTree
+    before_state: PyTree
     fired: jax.Array
 
 
 class Entry(NamedTuple):
     """A state as a clock sees it: the value of the clock, what is integrated, norms and directions, observations and event values."""
 
-    s: jax.Array
-    z: Any
+    s: Scalar
+    z: PyTree
     state: State
-    seen: dict[str, jax.Array]
-    values: jax.Array
+    seen: dict[str, Array]
+    values: Array
 
 
-def _rate(t: Any, y: Any, args: Setting) -> Any:
+def _rate(t: Scalar, y: PyTree, args: Setting) -> PyTree:
     return args.clock.rate(args.field, t, y, args.data)
 
 
 TERM = diffrax.ODETerm(_rate)
 
 
-def controller(rtol: Any, atol: Any) -> diffrax.PIDController:
+def controller(rtol: Scalar, atol: Scalar) -> diffrax.PIDController:
     """Proportional-integral control of the local error."""
     return diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.3, icoeff=0.4, error_order=None)
 
@@ -122,13 +123,13 @@ def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
     return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)
 
 
-def _share(a: Any, b: Any) -> jax.Array:
+def _share(a: Scalar, b: Scalar) -> jax.Array:
     """The largest change of an entry, as a part of the largest entry."""
     (a, _), (b, _) = ravel_pytree(a), ravel_pytree(b)
     return jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))
 
 
-def _finite(tree: Any) -> jax.Array:
+def _finite(tree: PyTree) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
@@ -138,16 +139,16 @@ def begin(
     clock: Clock,
     field: VectorField,
     data: Data,
-    y: Any,
-    t: Any,
-    t_end: Any,
-    rtol: Any,
-    atol: Any,
-    first: Any = None,
+    y: PyTree,
+    t: Scalar,
+    t_end: Scalar,
+    rtol: Scalar,
+    atol: Scalar,
+    first: Scalar | None = None,
 ) -> tuple[Carry, jax.Array]:
     """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether every rate is exactly zero."""
     args = Setting(clock, field, data, rtol, atol)
-    order: Any = solver.error_order(TERM)
+    order: PyTree = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
     if first is None and clock.scales_loss:
         first = jnp.asarray(1e-3)
@@ -159,7 +160,7 @@ def begin(
     return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)), still
 
 
-def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...] = ()) -> dict[str, jax.Array]:
+def _seen(clock: Clock, field: VectorField, data: Data, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()) -> dict[str, Array]:
     y = clock.coordinates(field, z)
     seen = field.observe(y, data)
     more = {name: getattr(field, name)(y, data) for name in sorted({name for event in events for name in event.needs})}
@@ -168,7 +169,7 @@ def _seen(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: 
     return seen | more | blur | {"log_t": clock.log_t(s, z, seen["log_loss"])}
 
 
-def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0, slip: Any = 0.0) -> Watch:
+def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, Array], kept: Scalar = 0.0, slip: Scalar = 0.0) -> Watch:
     """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was put right of units so far, and
     by how much errors so far move the place of an event.
     """
@@ -181,7 +182,7 @@ def _watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.
 
 
 @eqx.filter_jit
-def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Any, events: tuple[Event, ...]) -> Entry:
+def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Array, events: tuple[Event, ...]) -> Entry:
     """Begin in a clock, at a state and a time."""
     s, z = clock.enter(field, state, log_t, data)
     seen = _seen(clock, field, data, s, z, events)
@@ -189,20 +190,20 @@ def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Any
 
 
 @eqx.filter_jit
-def observe(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
+def observe(clock: Clock, field: VectorField, data: Data, s: Scalar, z: PyTree, events: tuple[Event, ...]) -> tuple[dict[str, Array], jax.Array]:
     """Observations and event values at a state."""
     seen = _seen(clock, field, data, s, z, events)
     return seen, _values(events, seen)
 
 
-def _values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
+def _values(events: tuple[Event, ...], seen: dict[str, Array]) -> jax.Array:
     return jnp.stack([event.value(seen) for event in events]) if events else jnp.zeros((0,))
 
 
-def _along(solver: Any, args: Setting, t0: Any, t1: Any, z0: Any, z1: Any, before: Any, after: Any, dense: Any) -> Any:
+def _along(solver: Any, args: Setting, t0: Scalar, t1: Scalar, z0: PyTree, z1: PyTree, before: PyTree, after: PyTree, dense: PyTree) -> PyTree:
     """What is integrated at the nodes of a step."""
 
-    def rate(state: Any, t: Any, z: Any) -> Any:
+    def rate(state: PyTree, t: Scalar, z: PyTree) -> PyTree:
         return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
 
     return crossing_guard.along(solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense)
@@ -214,12 +215,12 @@ def look(
     clock: Clock,
     field: VectorField,
     data: Data,
-    t: Any,
-    h: Any,
-    y: Any,
-    rtol: Any,
-    atol: Any,
-    state: Any,
+    t: Scalar,
+    h: Scalar,
+    y: PyTree,
+    rtol: Scalar,
+    atol: Scalar,
+    state: PyTree,
 ) -> tuple[Any, tuple[jax.Array, ...], tuple[jax.Array, ...]]:
     """One step of size h from a state and what the solver kept; pre-activations and multipliers along its dense output, and at the end that it leads to.
 
@@ -227,7 +228,7 @@ def look(
         The state after the step; what `guard.looked_at` gives at the nodes; the same at the end, without an axis of nodes.
     """
     args = Setting(clock, field, data, rtol, atol)
-    moved: Any = projects(field)
+    moved = projects(field)
     out, _, dense, after, _ = solver.step(TERM, t, t + h, y, args, state, moved)
     out = clock.constrain(field, out)
     states = _along(solver, args, t, t + h, y, out, state, after, dense)
@@ -241,13 +242,13 @@ def restep(
     clock: Clock,
     field: VectorField,
     data: Data,
-    t: Any,
-    h: Any,
-    y: Any,
-    rtol: Any,
-    atol: Any,
+    t: Scalar,
+    h: Scalar,
+    y: PyTree,
+    rtol: Scalar,
+    atol: Scalar,
     events: tuple[Event, ...],
-    state: Any = None,
+    state: PyTree = None,
 ) -> tuple[Any, jax.Array]:
     """One step of size h from a state (and what the solver kept from the step before it), projected; with the event values after it."""
     args = Setting(clock, field, data, rtol, atol)
@@ -264,20 +265,20 @@ def advance(
     field: VectorField,
     data: Data,
     carry: Carry,
-    t_end: Any,
-    rtol: Any,
-    atol: Any,
-    attempts: Any,
+    t_end: Scalar,
+    rtol: Scalar,
+    atol: Scalar,
+    attempts: Scalar,
     events: tuple[Event, ...],
     size: int,
-    patience: Any,
+    patience: Scalar,
 ) -> Chunk:
     """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result.
 
     `patience` is how many votes for stiffness end an explicit chunk.
     """
     args = Setting(clock, field, data, rtol, atol)
-    order: Any = solver.error_order(TERM)
+    order: PyTree = solver.error_order(TERM)
     # The error arrives in units of what is allowed, so the control itself has tolerance one.
     control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
     shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
@@ -285,7 +286,7 @@ def advance(
     seen = {name: jnp.zeros((size,)) for name in SEEN}
     start = Chunk(carry, jnp.zeros((size,)), rows, seen, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
-    moved: Any = projects(field)
+    moved = projects(field)
 
     def unfinished(loop: tuple[Chunk, jax.Array]) -> jax.Array:
         chunk, tried = loop
@@ -315,7 +316,7 @@ def advance(
             states = _along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
             bent = keep & crossing_guard.suspicious(clock, field, data, states)
 
-        def pick(new: Any, old: Any) -> Any:
+        def pick(new: PyTree, old: PyTree) -> PyTree:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
         t1 = jnp.where(keep, t_to, c.t)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from flowlab.core.typing import PyTree, Record, Scalar
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.kinks.event_log import Kinks
 from flowlab.dynamics.run.compiled_steps import Carry
@@ -63,8 +64,8 @@ class Cursor:
     """
 
     clock: Clock
-    s: Any
-    z: Any
+    s: Scalar
+    z: PyTree
     log_t: float
     stiff: bool = False
     handed_over: bool = False
@@ -84,7 +85,7 @@ class Cursor:
         """With so many more evaluations of the rate."""
         return replace(self, tally=replace(self.tally, evaluations=self.tally.evaluations + evaluations))
 
-    def record(self, outcome: Outcome | None, events_since: int) -> dict[str, Any]:
+    def record(self, outcome: Outcome | None, events_since: int) -> Record:
         """The cursor as JSON, but for the arrays of its carry; with the outcome, if the run has ended."""
         return {
             "clock": self.clock.name,
@@ -95,12 +96,12 @@ class Cursor:
         }
 
     @classmethod
-    def restored(cls, record: dict[str, Any], ordinary: Clock, kinks: Kinks | None) -> "Cursor":
+    def restored(cls, record: Record, ordinary: Clock, kinks: Kinks | None) -> "Cursor":
         """The cursor of a record; its place is that of the carry, which is stored beside it."""
         clock = ordinary if record["clock"] == ordinary.name else CLOCKS[record["clock"]]
         tally = Tally(**{field.name: record[field.name] for field in fields(Tally)})
-        plain: dict[str, Any] = {name: tuple(record[name]) if isinstance(record[name], list) else record[name] for name in _PLAIN}
-        return cls(clock, None, None, float("-inf"), tally=tally, kinks=kinks, **plain)
+        plain: Record = {name: tuple(record[name]) if isinstance(record[name], list) else record[name] for name in _PLAIN}
+        return cls(clock, float("nan"), None, float("-inf"), tally=tally, kinks=kinks, **plain)
 
 
 _PLAIN = tuple(field.name for field in fields(Cursor) if field.type in (bool, tuple[dict[str, Any], ...]))

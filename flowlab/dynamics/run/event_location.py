@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Event
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import Separation, Vanished
@@ -26,8 +26,8 @@ class Location:
     """
 
     event: Event
-    s: Any
-    z: Any
+    s: Scalar
+    z: PyTree
     log_t: float
     evaluations: int
 
@@ -78,7 +78,7 @@ def placed(segment: Segment, cursor: Cursor, log_t: float) -> tuple[str, float]:
     return f"{where}: these tolerances do not tell the place better; use `{advice}`", error
 
 
-def landing(segment: Segment, cursor: Cursor, log_t: float, s: Any, z: Any) -> tuple[Cursor, list[np.ndarray] | None]:
+def landing(segment: Segment, cursor: Cursor, log_t: float, s: Scalar, z: PyTree) -> tuple[Cursor, list[np.ndarray] | None]:
     """The row of a place that is no full step, if it is ahead of the rows so far; and the cursor at it."""
     if log_t <= cursor.log_t:
         return cursor, None

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 from flowlab.dynamics.clocks import CLOCKS, OrdinaryTime
 from flowlab.dynamics.kinks.cost import OutOfTime, compiled
 from flowlab.dynamics.run import compiled_steps
@@ -33,7 +33,7 @@ TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk], Turn]] 
 }
 
 
-def run(setup: Setup, ledger: Ledger | None, progress: bool, settings: dict[str, Any]) -> Trajectory:
+def run(setup: Setup, ledger: Ledger | None, progress: bool, settings: Record) -> Trajectory:
     """The trajectory of a run, whatever its outcome."""
     recorder = Recorder(setup, ledger)
     cursor, outcome = start(setup, recorder)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import Array, Namespace, Record
 from flowlab.language.problem import Problem
 
 _ROWS = 200
@@ -20,7 +21,7 @@ _PROBES = 32
 """Vectors that a balance of layers is looked at through; all signs of one row cancel for all of them by chance in one of 2^32 cases."""
 
 
-def log_smoothed_margin(xp: Any, problem: Problem, log_loss: Any, log_R: Any, n: int) -> Any:
+def log_smoothed_margin(xp: Namespace, problem: Problem, log_loss: Array, log_R: Array, n: int) -> Array:
     """Log of ℓ^{-1}(L)/R with L the summed loss; -inf as long as it is not positive. It never falls once it is there (Lyu and Li 2020; claim P14)."""
     level = problem.loss.level(xp, log_loss + (np.log(n) if problem.reduction == "mean" else 0.0))
     if level is None:
@@ -29,7 +30,7 @@ def log_smoothed_margin(xp: Any, problem: Problem, log_loss: Any, log_R: Any, n:
     return xp.where(positive, xp.log(xp.where(positive, level, xp.ones_like(level))) - log_R, -np.inf)
 
 
-def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> dict[str, Any]:
+def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> Record:
     """Verdicts on the loss and the smoothed margin, from the largest steps in the wrong direction."""
     found = {}
     if not any(problem.decay.values()):
@@ -39,18 +40,18 @@ def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> dict[st
     return found
 
 
-def moved(found: dict[str, Any], problem: Problem, log_loss: np.ndarray, log_R: np.ndarray, n: int) -> dict[str, Any]:
+def moved(found: Record, problem: Problem, log_loss: np.ndarray, log_R: np.ndarray, n: int) -> Record:
     """The verdicts of `monotone` that some step could have broken: rows (S,) of a run of n samples say whether there was one."""
     rows = {"loss": len(log_loss), "smoothed_margin": int(np.isfinite(log_smoothed_margin(np, problem, log_loss, log_R, n)).sum())}
     return {name: verdict for name, verdict in found.items() if rows[name] > 1}
 
 
-def put_right(kept: float, rtol: float) -> dict[str, Any]:
+def put_right(kept: float, rtol: float) -> Record:
     """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.unit_balance`): what they would have drifted by, at most."""
     return {"units": _verdict(kept, rtol, "sum over steps of what was put right of the balance of units, as a part of the weights")} if kept else {}
 
 
-def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float) -> dict[str, Any]:
+def conserved(problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float) -> Record:
     """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
 
     Args:
@@ -119,6 +120,6 @@ def _probes(width: int) -> np.ndarray:
     return np.eye(width) if width <= _PROBES else np.random.default_rng(0).choice([-1.0, 1.0], size=(width, _PROBES))
 
 
-def _verdict(worst: float, rtol: float, told: str) -> dict[str, Any]:
+def _verdict(worst: float, rtol: float, told: str) -> Record:
     bound = _ALLOWED * rtol
     return {"worst": worst, "bound": bound, "holds": bool(worst <= bound), "what": told}

@@ -1,10 +1,9 @@
 """Rows, checkpoints and costs of a run: the one part of it that changes as the run goes on, and that writes."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.kinks.cost import Effort
 from flowlab.dynamics.run import compiled_steps, monitors
@@ -58,7 +57,7 @@ class Recorder:
         self.ledger.write(self.store.fresh(), None if outcome is not None else cursor.carry, cursor.record(outcome, self.events))
         self.events = 0 if cursor.kinks is None else len(cursor.kinks.events)
 
-    def trajectory(self, cursor: Cursor, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
+    def trajectory(self, cursor: Cursor, outcome: Outcome, settings: Record) -> Trajectory:
         """The trajectory of what is kept; its outcome names a monitor that fails."""
         setup, rows, tally = self.setup, self.rows(), cursor.tally
         problem, first = setup.field.problem, 2 + len(compiled_steps.SEEN)

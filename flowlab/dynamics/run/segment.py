@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import PyTree, Record, Scalar
 from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
@@ -122,22 +123,22 @@ class Segment:
         """Log t of the times that a chunk keeps."""
         return self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
 
-    def observed(self, s: Any, z: Any, events: tuple[Event, ...] = ()) -> tuple[dict[str, Any], np.ndarray]:
+    def observed(self, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()) -> tuple[dict[str, Any], np.ndarray]:
         """Observations and values of events at a place."""
         seen, values = compiled_steps.observe(self.clock, self.field, self.setup.data, s, z, events)
         return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
 
-    def log_t(self, s: Any, z: Any) -> float:
+    def log_t(self, s: Scalar, z: PyTree) -> float:
         """Log t at a value of the clock."""
         if isinstance(self.clock, OrdinaryTime):
             return float(self.clock.log_times(np.asarray(s)))
         return float(self.observed(s, z)[0]["log_t"])
 
-    def state(self, z: Any) -> State:
+    def state(self, z: PyTree) -> State:
         """Norms and directions of what is integrated."""
         return self.field.unpack(self.clock.coordinates(self.field, z))
 
-    def row(self, log_t: float, s: Any, z: Any) -> list[np.ndarray]:
+    def row(self, log_t: float, s: Scalar, z: PyTree) -> list[np.ndarray]:
         """A row as the recorder takes it."""
         return row(log_t, self.clock, self.state(z), self.observed(s, z)[0])
 
@@ -166,7 +167,7 @@ def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
     return ENDLESS if leaving else plan.t_end
 
 
-def row(log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
+def row(log_t: float, clock: Clock, state: State, seen: Record) -> list[np.ndarray]:
     """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
     head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in compiled_steps.SEEN)]
     return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]

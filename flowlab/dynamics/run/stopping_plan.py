@@ -13,6 +13,7 @@ from flowlab.dynamics.conditions import LONGEST_LOG_TIME, Condition, Event, LogN
 from flowlab.dynamics.run import unreachable_events
 from flowlab.dynamics.run.clock_switch import late_clock
 from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Outcome
 from flowlab.lowering.vector_field import VectorField
 
@@ -93,7 +94,7 @@ class Plan:
         for event in self.events:
             self._meetable(event, problem, data)
 
-    def _meetable(self, event: Event, problem: Any, data: Data) -> None:
+    def _meetable(self, event: Event, problem: Problem, data: Data) -> None:
         """Refuse an event that this problem, or these data, can never meet."""
         loss = problem.loss
         if isinstance(event, Separated) and not loss.classifies:

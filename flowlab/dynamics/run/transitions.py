@@ -1,10 +1,10 @@
 """What follows a chunk, by its status: the run goes on, changes its clock, solver or kink mode, or ends."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.clocks import OrdinaryTime
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import Reached, Separation, Vanished, vanished
@@ -44,7 +44,7 @@ def ended(cursor: Cursor, kind: str, message: str) -> Turn:
     return Turn(cursor, Outcome(kind, message))
 
 
-def left(segment: Segment, cursor: Cursor, s: Any, z: Any) -> Cursor:
+def left(segment: Segment, cursor: Cursor, s: Scalar, z: PyTree) -> Cursor:
     """The cursor at a place where the segment ends, with its steps counted."""
     assert cursor.carry is not None
     tally = cursor.tally.plus(cursor.carry, segment.clock, segment.evaluations)

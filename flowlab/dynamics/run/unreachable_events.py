@@ -18,6 +18,7 @@ from flowlab.core.errors import DataError
 from flowlab.dynamics.conditions import Event, LogLossBelow, MarginGap, Separated
 from flowlab.language.data import Data
 from flowlab.language.inputs import AsFunction, as_function
+from flowlab.language.problem import Problem
 
 _TOUCHING = 1e-13
 """A convex combination of samples of length one that is this close to zero is not told from zero."""
@@ -55,7 +56,7 @@ class Tie:
         return self.why == "equal"
 
 
-def refuse(event: Event, problem: Any, data: Data) -> None:
+def refuse(event: Event, problem: Problem, data: Data) -> None:
     """Refuse an event that is shown to be out of reach.
 
     Raises:
@@ -217,7 +218,7 @@ def certificate(features: np.ndarray, data: Data) -> tuple[float, int]:
 
 
 def _bounded(
-    event: LogLossBelow, problem: Any, data: Data, groups: list[Tie], features: np.ndarray | None, facts: AsFunction
+    event: LogLossBelow, problem: Problem, data: Data, groups: list[Tie], features: np.ndarray | None, facts: AsFunction
 ) -> None:
     """Refuse a level of the loss below a bound.
 

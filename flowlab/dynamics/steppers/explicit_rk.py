@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, PyTree, Scalar
+
 
 class Kept(NamedTuple):
     """What a step leaves for the next one.
@@ -53,16 +55,16 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
         """The coefficients."""
         return self.method.tableau
 
-    def order(self, terms: Any) -> int | None:
+    def order(self, terms: diffrax.AbstractTerm) -> int | None:
         return self.method.order(terms)
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Kept:
+    def init(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree) -> Kept:
         return Kept(ravel_pytree(terms.vf(t0, y0, args))[0], jnp.zeros(()))
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
 
-    def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Kept, made_jump: Any) -> tuple:
+    def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: Kept, made_jump: PyTree) -> tuple:
         flat, restore = ravel_pytree(y0)
         h, tableau = t1 - t0, self.tableau
 
@@ -97,7 +99,7 @@ def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> n
     return np.stack(rows)
 
 
-def _sum(row: Any, k: list[jax.Array]) -> jax.Array:
+def _sum(row: np.ndarray, k: list[Array]) -> Array:
     total = jnp.zeros_like(k[0])
     for weight, each in zip(row, k, strict=True):
         if float(weight) != 0.0:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree
 from flowlab.language.norm_groups import inner, scaled
 
 
@@ -26,7 +27,7 @@ class Chart(NamedTuple):
     base: Any
     per: str
 
-    def rate(self, field: Callable[[Any], Any], y: Any) -> Any:
+    def rate(self, field: Callable[[PyTree], PyTree], y: PyTree) -> PyTree:
         """The rate of (ρ, y) of a field of (ρ, V)."""
         rho, V = y
         lengths = self._lengths(V)
@@ -34,7 +35,7 @@ class Chart(NamedTuple):
         lost = scaled(inner(d_V, self.base, self.per), V, self.per)
         return d_rho, scaled(lengths, {w: d_V[w] - lost[w] for w in d_V}, self.per)
 
-    def left(self, y: Any, rate: Any) -> Any:
+    def left(self, y: PyTree, rate: PyTree) -> PyTree:
         """The rate of (ρ, V) of a rate of (ρ, y) at y."""
         V, d_V = y[1], rate[1]
         lengths = self._lengths(V)
@@ -42,14 +43,14 @@ class Chart(NamedTuple):
         radial = scaled(along, V, self.per)
         return rate[0], scaled({k: 1.0 / n for k, n in lengths.items()}, {w: d_V[w] - radial[w] for w in d_V}, self.per)
 
-    def within(self, rate: Any) -> Any:
+    def within(self, rate: PyTree) -> PyTree:
         """What of a change of (ρ, y) is in the plane."""
         squares = inner(self.base, self.base, self.per)
         out = {k: a / squares[k] for k, a in inner(self.base, rate[1], self.per).items()}
         lost = scaled(out, self.base, self.per)
         return rate[0], {w: rate[1][w] - lost[w] for w in rate[1]}
 
-    def _lengths(self, V: Any) -> Any:
+    def _lengths(self, V: Any) -> PyTree:
         return {k: jnp.sqrt(n) for k, n in inner(V, V, self.per).items()}
 
 
@@ -63,12 +64,12 @@ class Flat(NamedTuple):
         left: from a state and the rate there to the rate of the state that it stands for.
     """
 
-    rate: Callable[[Any], Any]
-    within: Callable[[Any], Any]
+    rate: Callable[[PyTree], PyTree]
+    within: Callable[[PyTree], PyTree]
     left: Callable[[Any, Any], Any]
 
     @classmethod
-    def of(cls, args: Any, field: Callable[[Any], Any], y0: Any) -> "Flat":
+    def of(cls, args: PyTree, field: Callable[[PyTree], PyTree], y0: PyTree) -> "Flat":
         """For a step that begins at y0; `args.chart` says whether there is a plane."""
         restore = ravel_pytree(y0)[1]
         chart = args.chart(y0)

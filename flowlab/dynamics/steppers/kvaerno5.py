@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.steppers.gnomonic_chart import Flat
 from flowlab.dynamics.steppers.simplified_newton import jacobian, newton
 
@@ -68,18 +69,18 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = diffrax.LocalLinearInterpolation
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: diffrax.AbstractTerm) -> int:
         return 5
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Kept:
+    def init(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree) -> Kept:
         rate = ravel_pytree(terms.vf(t0, y0, args))[0]
         size = rate.size if self.dense else 0
         return Kept(rate, jnp.zeros((size, size)), jnp.ones(()))
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
 
-    def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Kept, made_jump: Any) -> tuple:
+    def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: Kept, made_jump: PyTree) -> tuple:
         flat, restore = ravel_pytree(y0)
         h = t1 - t0
         a, p = jnp.asarray(_A), jnp.asarray(_P)
@@ -95,7 +96,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
             def solve(b: jax.Array) -> jax.Array:
                 return plane.within(factorised(plane.within(b)))
 
-            def stage(i: Any, done: _Pass) -> _Pass:
+            def stage(i: Scalar, done: _Pass) -> _Pass:
                 def residual(d: jax.Array) -> jax.Array:
                     return h * rate(flat + a[i] @ done.k + GAMMA * d) - d
 
@@ -133,12 +134,12 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         return y1, error, {"y0": y0, "y1": y1}, kept, diffrax.RESULTS.successful
 
 
-def _factorised(jacobian: jax.Array, h: Any) -> Callable[[jax.Array], jax.Array]:
+def _factorised(jacobian: jax.Array, h: Scalar) -> Callable[[jax.Array], jax.Array]:
     factors = lu_factor(jnp.eye(len(jacobian)) - h * GAMMA * jacobian)
     return lambda b: lu_solve(factors, b)
 
 
-def _by_samples(args: Any, s: Any, y: Any, h: Any) -> Callable[[jax.Array], jax.Array]:
+def _by_samples(args: PyTree, s: Scalar, y: PyTree, h: Scalar) -> Callable[[jax.Array], jax.Array]:
     """(I - hγ(U B + diagonal of q))^{-1}, by a system of the size of the samples."""
     ahead, back, entry = args.by_samples(s, y)
     size = ravel_pytree(y)[0].size

@@ -15,6 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.steppers.gnomonic_chart import Flat
 from flowlab.dynamics.steppers.simplified_newton import jacobian
 
@@ -54,16 +55,16 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., Any]] = diffrax.LocalLinearInterpolation
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: diffrax.AbstractTerm) -> int:
         return 5
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> None:
+    def init(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree) -> None:
         return None
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
 
-    def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> tuple:
+    def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: PyTree, made_jump: PyTree) -> tuple:
         flat, restore = ravel_pytree(y0)
         h = t1 - t0
 
@@ -72,7 +73,7 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
         solve = self.factorised(rate, flat, h)
         a, c = jnp.asarray(_A), jnp.asarray(_C)
 
-        def stage(i: Any, u: jax.Array) -> jax.Array:
+        def stage(i: Scalar, u: jax.Array) -> jax.Array:
             f = rate(flat + a[i] @ u)
             return u.at[i].set(plane.within(solve(plane.within(f + (c[i] @ u) / h))))
 
@@ -80,7 +81,7 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
         y1, error = restore(flat + a[-1] @ u + u[-1]), restore(u[-1])
         return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
 
-    def factorised(self, rate: Callable, y: jax.Array, h: Any) -> Callable[[jax.Array], jax.Array]:
+    def factorised(self, rate: Callable, y: jax.Array, h: Scalar) -> Callable[[jax.Array], jax.Array]:
         """Solves with 1/(hγ) - J."""
         matrix = jnp.eye(y.size) / (h * GAMMA) - jacobian(rate, y)
         factors = lu_factor(matrix)

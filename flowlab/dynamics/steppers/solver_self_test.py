@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from flowlab.core.errors import FlowlabError
 from flowlab.core.provenance import versions
+from flowlab.core.typing import PyTree, Scalar
 
 STIFFNESS, HORIZON, TOLERANCE = 1e9, 10.0, 1e-6
 CEILING = 150
@@ -28,10 +29,10 @@ class SelfTestFailed(FlowlabError):
 class _Probe(NamedTuple):
     """What implicit steps ask of their setting."""
 
-    def size(self, s: Any, z: Any, error: Any) -> jax.Array:
+    def size(self, s: Scalar, z: PyTree, error: PyTree) -> jax.Array:
         return jnp.max(jnp.abs(error)) / TOLERANCE
 
-    def chart(self, z: Any) -> None:
+    def chart(self, z: PyTree) -> None:
         return None
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
+from flowlab.core.typing import Record
 from flowlab.dynamics.storage.codec import Unsound, declared, pack, plain, read_whole, sealed, sweep, sync_folder, take_lock, unpack, unsealed, write_whole
 
 _HEADER, _MANIFEST, _LOCK = "header.json", "manifest.jsonl", "writer.lock"
@@ -51,7 +52,7 @@ class _Row(NamedTuple):
     """A chunk as the manifest tells it: its line, the body of that, and the hash that the next line repeats."""
 
     line: bytes
-    body: dict[str, Any]
+    body: Record
     tip: str
 
 
@@ -64,7 +65,7 @@ class Archive:
         damage: what `open(…, intact_only=True)` found, or None.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], rows: tuple[_Row, ...], lock: int | None = None, damage: ArchiveDamaged | None = None) -> None:
+    def __init__(self, folder: Path, header: Record, rows: tuple[_Row, ...], lock: int | None = None, damage: ArchiveDamaged | None = None) -> None:
         self.folder, self.header, self.damage = folder, header, damage
         self._rows, self._root, self._lock, self._pid = rows, sha256_json(header), lock, os.getpid()
         self._release = weakref.finalize(self, os.close, lock) if lock is not None else None
@@ -331,7 +332,7 @@ def _validated(root: Path) -> tuple[dict[str, Any], tuple[_Row, ...], ArchiveDam
     """Header, rows before any damage, and the first damage found."""
     faults: list[tuple[str, str]] = []
     rows: list[_Row] = []
-    header: dict[str, Any] = {}
+    header: Record = {}
     tip: str | None = None
     # Before the manifest, so that a chunk which is added meanwhile is not one the manifest has lost.
     try:

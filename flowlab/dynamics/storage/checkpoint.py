@@ -15,6 +15,7 @@ import numpy as np
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.provenance import versions
+from flowlab.core.typing import Record
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.storage.archive import Archive
 from flowlab.dynamics.storage.row_buffer import Rows, Store
@@ -28,13 +29,13 @@ _BITWISE = ("flowlab", "jax", "jaxlib", "diffrax", "equinox", "numpy")
 """Packages on which the bits of a run depend."""
 
 
-def described(condition: Condition) -> dict[str, Any]:
+def described(condition: Condition) -> Record:
     """A condition as JSON: its class and the numbers it was made with."""
     values = {name: np.asarray(value).tolist() for name, value in sorted(vars(condition).items())}
     return {"name": condition.name, "type": type(condition).__qualname__, "values": values}
 
 
-def header(field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: dict[str, Any]) -> dict[str, Any]:
+def header(field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: Record) -> Record:
     """Everything that the bits of a run depend on. Limits on steps and seconds are not among it: a run may be taken up with others."""
     arrays = {f"rho {k}": np.asarray(v) for k, v in start.rho.items()} | {f"V {k}": np.asarray(v) for k, v in start.V.items()}
     found = versions()
@@ -65,7 +66,7 @@ class Ledger:
         kinks: what the chunks of earlier sessions say of kinks, in order.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], told: dict[str, Any]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], told: Record) -> None:
         self.resumed: tuple[dict[str, Any], list[np.ndarray]] | None = None
         self.kinks: list[dict[str, Any]] = []
         if not Archive.exists(folder):
@@ -99,7 +100,7 @@ class Ledger:
             at += max(_ATTEMPTS, at // _PART)
         return at
 
-    def write(self, rows: Rows, carry: Any, meta: dict[str, Any]) -> None:
+    def write(self, rows: Rows, carry: Any, meta: Record) -> None:
         """Append a chunk; it is on the disk when this returns."""
         arrays = {"index": rows.index} | {f"row_{i}": leaf for i, leaf in enumerate(rows.leaves)}
         if carry is not None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import canonical_json, sha256_json
+from flowlab.core.typing import Record
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _TEMP = re.compile(r"\..+\.\d+\.[0-9a-f]{16}\.tmp")
@@ -50,7 +51,7 @@ def sealed(kind: str, body: Any) -> bytes:
     return canonical_json({kind: body, "sha256": sha256_json(body)}).encode() + b"\n"
 
 
-def unsealed(kind: str, line: bytes) -> dict[str, Any]:
+def unsealed(kind: str, line: bytes) -> Record:
     """The body of a sealed line; Unsound if any bit of it is not as `sealed` writes it."""
     try:
         body = json.loads(line.decode("ascii"))[kind]
@@ -71,7 +72,7 @@ def _head(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 def pack(arrays: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """The bytes of an .npz file, equal for equal arrays, and the dtype and shape of each array."""
-    told: dict[str, Any] = {}
+    told: Record = {}
     for name in arrays:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise OutputError(f"{name!r} is no name of an array; use at most 128 of the characters A-Z a-z 0-9 _ . - and begin with a letter or _.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.figures.figure import LOG_T, TRUE_LENGTH, Curve, Panel, Picture, above, figures, late
 from flowlab.figures.style import COLOURS, DASHES, GUIDE, MARKS, PAGE
 
@@ -47,7 +48,7 @@ class Neurons(Picture):
 
     def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
         plane, right = axes
-        entries: dict[str, Any] = {}
+        entries: Record = {}
         reach = max(float(np.abs(np.r_[c.x, c.y]).max()) for c in curves if c.panel == 0) * 1.12
         for c in curves:
             if c.look == "samples":

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.figures.figure import TRUE_LENGTH, Curve, Panel, Picture, above, figures
 from flowlab.figures.style import COLOURS, COLUMN, PAGE
 
@@ -61,7 +62,7 @@ class Portrait(Picture):
         from matplotlib.patches import Circle
 
         sphere = len(axes) > 1
-        entries: dict[str, Any] = {}
+        entries: Record = {}
         for frame, ax in zip(self.frames(curves), axes, strict=True):
             own = [c for c in curves if c.panel == axes.index(ax)]
             rim = Circle((0.0, 0.0), _RIM, transform=ax.transData, facecolor="none", edgecolor="#000000", linewidth=0.8, zorder=5) if sphere else None

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.expr import Expr
 from flowlab.language.operations.base import (
     ATOM,
@@ -55,7 +56,7 @@ class MatMul(Product):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.add(args[0], args[1])
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         (a, b), (ta, tb) = args, types
         if ta.sampled and tb.sampled:
             return (a * b).sum(axis=-1)
@@ -121,7 +122,7 @@ class _Addition(Operation):
         (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
         return p or q, n or m
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
 
@@ -174,7 +175,7 @@ class Scale(Operation):
     def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
         return [params[0] != 0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return float(params[0]) * args[0]
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -203,7 +204,7 @@ class Hadamard(Product):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.add(args[0], args[1])
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
@@ -249,7 +250,7 @@ class Transpose(Operation):
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].T
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -282,7 +283,7 @@ class _Reduction(Operation):
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=-1)
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -303,7 +304,7 @@ class MeanFeatures(_Reduction):
 
     shown = "mean"
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=-1) / args[0].shape[-1]
 
 
@@ -337,7 +338,7 @@ class Power(Operation):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.times(params[0], args[0])
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         z, exponent = args[0], params[0]
         if exponent.denominator == 1:
             return z ** int(exponent)

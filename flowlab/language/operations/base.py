@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from flowlab.core.errors import MissingRule
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.expr import Expr
 from flowlab.language.types import Shapes, Type
 
@@ -135,7 +136,7 @@ class Operation(ABC):
         return [True] * len(args)
 
     @abstractmethod
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         """The value, with `xp` either numpy or jax.numpy."""
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -165,7 +166,7 @@ class Product(Operation):
         return [any(args[1]), any(args[0])]
 
 
-def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:
+def lift(array: Array, kind: Type, sampled: bool, rank: int) -> Array:
     """Give a value the axes it needs to meet a sampled value or one of higher rank by broadcasting."""
     if kind.rank < rank:
         array = array.reshape(array.shape + (1,) * (rank - kind.rank))

@@ -1,8 +1,8 @@
 """Operations that only derived equations use: contractions over samples, norms, and scalar coefficients."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.operations.base import (
     POWER,
     PRODUCT,
@@ -32,7 +32,7 @@ class Outer(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type(args[0].shape + args[1].shape)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         (a, b), (ta, tb) = args, types
         if not (ta.sampled or tb.sampled):
             return a[:, None] * b[None, :] if ta.rank and tb.rank else a * b
@@ -65,7 +65,7 @@ class Contract(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type(args[0].shape)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=0)
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -79,7 +79,7 @@ class Total(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type((), args[0].sampled)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=tuple(range(1 if out.sampled else 0, args[0].ndim)))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -96,7 +96,7 @@ class Spread(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type(args[1].shape, args[0].sampled)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         width = args[1].shape[-1]
         share = args[0] / width if params[0] == "mean" else args[0]
         return share[..., None] * xp.ones((width,), dtype=args[1].dtype)
@@ -120,7 +120,7 @@ class Inner(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         product = args[0] * args[1]
         return product.sum(axis=-1) if out.rank else product.sum()
 
@@ -137,7 +137,7 @@ class Norm(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         if out.rank:
             return xp.sqrt((args[0] * args[0]).sum(axis=-1))
         return xp.sqrt(sum((a * a).sum() for a in args))
@@ -156,7 +156,7 @@ class RowScale(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[1]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return lift(args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -175,7 +175,7 @@ class OverCount(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0] / args[0].shape[0]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -192,7 +192,7 @@ class OmitSample(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         keep = (xp.arange(args[0].shape[0]) != int(params[0])).astype(args[0].dtype)
         return args[0] * keep.reshape((-1,) + (1,) * (args[0].ndim - 1))
 

@@ -1,8 +1,8 @@
 """The loss as operations of derived equations: kept whole, never expanded, so that its tails stay exact."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.losses import losses
 from flowlab.language.operations.base import POWER, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
@@ -16,7 +16,7 @@ class LossPull(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         outputs = args[0] if out.rank else args[0][:, None]
         pulled = losses[params[0]]().pull(xp, outputs, args[1])
         return pulled if out.rank else pulled[:, 0]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.activations import Activation, activations
 from flowlab.language.expr import exact
 from flowlab.language.operations.base import Exponents, Handle, Operation, Piece, Sign, Tape, operations
@@ -45,7 +46,7 @@ class Activate(Operation):
     def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
         return [activation_of(params).reaches(*args[0])]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return activation_of(params).numeric(xp, args[0])
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -64,7 +65,7 @@ class Slope(Operation):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return activation_of(params).slope(xp, args[0])
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
