@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -55,8 +55,12 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in told.bind(*args, **kwargs).arguments.items():
             kind = kinds().get(name, Any)
             spread = told.parameters[name].kind
-            listed = value if spread is spread.VAR_POSITIONAL else value.values() if spread is spread.VAR_KEYWORD else (value,)
-            for one in listed:
+            if spread is spread.VAR_KEYWORD:
+                each = get_type_hints(get_args(kind)[0]) if get_origin(kind) is Unpack else dict.fromkeys(value, kind)
+                listed = [(key, one, each.get(key, Any)) for key, one in value.items()]
+            else:
+                listed = [(name, one, kind) for one in (value if spread is spread.VAR_POSITIONAL else (value,))]
+            for name, one, kind in listed:
                 if not _is(one, kind):
                     remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
                     what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))

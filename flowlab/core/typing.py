@@ -1,12 +1,12 @@
-"""Types that annotations share: arrays with their shapes, weights by block, records that JSON stores.
+"""Types that annotations share: arrays with their shapes, weights by block, what JSON stores.
 
-A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs, `p` weights in one row; `...` is any number of axes.
-Type checkers see the array alone. With FLOWLAB_SHAPES=1 in the environment, `import flowlab` checks shapes at every call, by beartype.
+A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs, `p` weights in one row. Type checkers see the array alone. With
+FLOWLAB_SHAPES=1 in the environment, `import flowlab` has beartype check kinds and shapes at every call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from jaxtyping import Float, Num
 
@@ -14,28 +14,63 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
     from jaxtyping import PyTree
+    from numpy.typing import ArrayLike as _NumpyLike
 
     Array: TypeAlias = np.ndarray | jax.Array
     Scalar: TypeAlias = float | np.ndarray | jax.Array
+    ArrayLike: TypeAlias = _NumpyLike | jax.Array
 else:
-    # jaxtyping reads shape and dtype off the value; the classes of jax would load jax.
-    Array = Any
-    Scalar = Any
+    # The classes of jax would load jax, so a value is known by what it has.
+    class _Kind(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return (hasattr(value, "shape") and hasattr(value, "dtype")) or isinstance(value, cls.others)
+
+    class Array(metaclass=_Kind):
+        """An array of numpy or jax, or one that jax traces."""
+
+        others = ()
+
+    class Scalar(metaclass=_Kind):
+        """A number, or an array of one."""
+
+        others = (int, float)
+
+    class ArrayLike(metaclass=_Kind):
+        """What numpy makes an array of."""
+
+        others = (int, float, list, tuple)
+
     PyTree = Any
 
-Pieces: TypeAlias = Sequence[Array | Callable[[Array], Array] | None]
-"""What is used in place of each kink: its slopes, a function of the pre-activation, or the activation itself (None)."""
+
+class Samples(Protocol):
+    """Inputs (n, d) and labels of samples, as `Data` and batches of it have them."""
+
+    @property
+    def x(self) -> Array: ...
+
+    @property
+    def y(self) -> Array: ...
+
+
 Namespace: TypeAlias = ModuleType
 """Where the functions of arrays come from: numpy or jax.numpy."""
 Blocks: TypeAlias = Mapping[str, Array]
 """Arrays by name of their weight block."""
-Record: TypeAlias = dict[str, Any]
-"""An object of JSON."""
+Pieces: TypeAlias = Sequence[Array | Callable[[Array], Array] | None]
+"""What is used in place of each kink: its slopes, a function of the pre-activation, or the activation itself (None)."""
 Coordinates: TypeAlias = PyTree
 """What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates; a clock may put its own beside them."""
+Params: TypeAlias = tuple[Any, ...]
+"""What an operation is one of a family by: names, numbers, shapes."""
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON stores."""
+Record: TypeAlias = dict[str, Any]
+"""An object of JSON, to be read."""
 
-Samples: TypeAlias = Float[Array, "n d"]
-Labels: TypeAlias = Num[Array, "n"] | Float[Array, "n c"]
+Inputs: TypeAlias = Float[Array, "n d"]
 Outputs: TypeAlias = Float[Array, "n c"]
+Labels: TypeAlias = Num[Array, "n"] | Float[Array, "n c"]
 PerSample: TypeAlias = Float[Array, "n"]
+Number: TypeAlias = Float[Array, ""]
 Row: TypeAlias = Float[Array, "p"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any
+from typing import TypedDict, cast
 
 import equinox as eqx
 
@@ -26,6 +26,23 @@ from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.vector_field import VectorField
 
+
+class Settings(TypedDict, total=False):
+    """Arguments of `integrate` beside field, start, data and `until`, for functions that pass them on."""
+
+    events: Event | Sequence[Event]
+    solver: str
+    clock: str
+    kinks: str
+    rtol: float
+    atol: float
+    max_steps: int
+    wall_seconds: float | None
+    progress: bool
+    seed: int | None
+    store: str | PathLike[str] | None
+
+
 KINKS = ("events", "ignore")
 MOST_PAIRS = 20_000
 """Pairs of a unit and a sample up to which a run follows kinks unless it is told otherwise: a wide net on many samples meets one at every step."""
@@ -33,7 +50,7 @@ MOST_PAIRS = 20_000
 
 @guarded
 def integrate(
-    field: VectorField | Any,
+    field: VectorField | eqx.Module,
     start: State,
     data: Data,
     *,
@@ -96,6 +113,7 @@ def integrate(
     require_x64("integrate")
     expects("field", field, eqx.Module, "a vector field such as `fl.lower(fl.derive(problem))`")
     expects("field.problem", getattr(field, "problem", None), Problem, "a vector field such as `fl.lower(fl.derive(problem))`")
+    flow = cast(VectorField, field)
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)
@@ -107,18 +125,18 @@ def integrate(
         raise OutputError(f"`store={store!r}` is no folder; give its path.")
     ends = [until] if isinstance(until, Condition) else list(until)
     events = [events] if isinstance(events, Condition) else list(events)
-    check(field, start, data, rtol, atol, max_steps)
+    check(flow, start, data, rtol, atol, max_steps)
     # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of unknowns only.
     fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
-    plan = Plan.of(field, data, ends, events, wall_seconds, clock)
+    plan = Plan.of(flow, data, ends, events, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
     ledger = None
     if store is not None:
-        ledger = Ledger(store, header(field, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
+        ledger = Ledger(store, header(flow, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
     try:
-        tracked = followed(field, data, start, kinks)
-        setup = Setup.of(field, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
-        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
+        tracked = followed(flow, data, start, kinks)
+        setup = Setup.of(flow, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
+        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": flow.signature})
     finally:
         if ledger is not None:
             ledger.close()

@@ -17,6 +17,7 @@ from flowlab.core.typing import Record
 from flowlab.figures.record import Drawn, source
 from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
 from flowlab.language.problem import Problem
+from flowlab.language.result import ResultLike
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
@@ -242,7 +243,7 @@ def sort(path: Any) -> str:
 
 
 @guarded
-def draw(name: str, *paths: Any) -> Drawn:
+def draw(name: str, *paths: ResultLike) -> Drawn:
     """Draw a registered figure of one or more trajectories, or of what else it is a figure of.
 
     Args:

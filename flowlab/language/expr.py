@@ -15,6 +15,7 @@ from typing import Any
 
 from flowlab.core.arguments import short, shown
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Params
 
 MOST_LETTERS = 32
 """Of a block's name: enough for any word, and few enough for a message that quotes several."""
@@ -38,7 +39,7 @@ class Expr:
 
     op: str
     args: tuple["Expr", ...] = ()
-    params: tuple[Any, ...] = ()
+    params: Params = ()
 
     # numpy scalars must not swallow `2.0 * expr` into an object array.
     __array_ufunc__ = None

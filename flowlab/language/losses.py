@@ -12,7 +12,7 @@ import sympy as sp
 
 from flowlab.core.errors import DataError
 from flowlab.core.registry import Registry
-from flowlab.core.typing import Array, Namespace, Scalar
+from flowlab.core.typing import Array, Labels, Namespace, Number, Outputs, PerSample, Scalar
 
 losses: Registry[type["Loss"]] = Registry("loss")
 
@@ -48,14 +48,14 @@ class Loss(ABC):
         return self.labels == "classes"
 
     @abstractmethod
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         """Log ℓ of every sample, (N,), from outputs (N, C) and labels."""
 
     @abstractmethod
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
 
-    def residual(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def residual(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         """What the loss vanishes with, (N, C), for a loss that says so by `has_residual`."""
         raise TypeError(f'the loss "{self.name}" has no residual.')
 
@@ -75,7 +75,7 @@ class Loss(ABC):
         return None
 
     @abstractmethod
-    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
 
     @abstractmethod
@@ -86,7 +86,7 @@ class Loss(ABC):
     def latex(self) -> str:
         """ℓ as LaTeX."""
 
-    def log_loss(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
+    def log_loss(self, xp: Namespace, f: Outputs, y: Labels, reduction: str = "sum") -> Number:
         """Logarithm of the loss summed (or averaged) over samples; scalar."""
         terms = self.log_terms(xp, f, y)
         top = xp.max(terms)
@@ -97,7 +97,7 @@ class Loss(ABC):
             total = shift + xp.log(xp.exp(terms - shift).sum())
         return total - np.log(terms.shape[0]) if reduction == "mean" else total
 
-    def total(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
+    def total(self, xp: Namespace, f: Outputs, y: Labels, reduction: str = "sum") -> Number:
         """The loss itself, summed (or averaged) over samples, to be differentiated any number of times; scalar."""
         return xp.exp(self.log_loss(xp, f, y, reduction))
 
@@ -134,7 +134,7 @@ class _Binary(Loss):
 
     labels = "binary"
 
-    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return y * f[:, 0]
 
 
@@ -142,7 +142,7 @@ class _Binary(Loss):
 class Exponential(_Binary):
     """e^{-y f}."""
 
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return -self.margins(xp, f, y)
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
@@ -151,7 +151,7 @@ class Exponential(_Binary):
     def dual(self, shares: Array) -> Array | None:
         return (shares + _entropy(shares)).sum(axis=1)
 
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
     def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
@@ -165,7 +165,7 @@ class Exponential(_Binary):
 class Logistic(_Binary):
     """log(1 + e^{-y f})."""
 
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return _log_softplus(xp, -self.margins(xp, f, y))
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
@@ -174,7 +174,7 @@ class Logistic(_Binary):
     def dual(self, shares: Array) -> Array | None:
         return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
 
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
     def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
@@ -219,24 +219,24 @@ class Square(Loss):
     labels = "targets"
     has_residual = True
 
-    def residual(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def residual(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         return f - (y if y.ndim == 2 else y[:, None])
 
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         square = (self.residual(xp, f, y) ** 2).sum(axis=1) / 2.0
         # A test that NaN passes: what is no number is not fitted exactly.
         safe = xp.where(square == 0, xp.ones_like(square), square)
         return xp.where(square == 0, xp.full_like(square, -np.inf), xp.log(safe))
 
-    def total(self, xp: Namespace, f: Array, y: Array, reduction: str = "sum") -> Array:
+    def total(self, xp: Namespace, f: Outputs, y: Labels, reduction: str = "sum") -> Number:
         # Through logarithms a sample that is fitted exactly would lose its second derivative.
         gap = self.residual(xp, f, y)
         return 0.5 * (gap * gap).sum() / (gap.shape[0] if reduction == "mean" else 1)
 
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return -self.residual(xp, f, y) * xp.exp(-xp.asarray(log_scale))
 
-    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return -xp.abs(self.residual(xp, f, y)).max(axis=1)
 
     def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
@@ -252,12 +252,12 @@ class _Classes(Loss):
 
     labels = "classes"
 
-    def _gaps(self, xp: Namespace, f: Array, y: Array) -> tuple[Array, Array]:
+    def _gaps(self, xp: Namespace, f: Outputs, y: Labels) -> tuple[Array, Array]:
         """f_j - f_y, (N, C), and the mask of the label's own column."""
         own = xp.arange(f.shape[1])[None, :] == y[:, None]
         return f - xp.where(own, f, xp.zeros_like(f)).sum(axis=1, keepdims=True), own
 
-    def _log_others(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def _log_others(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         """Log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
         gaps, own = self._gaps(xp, f, y)
         masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
@@ -266,7 +266,7 @@ class _Classes(Loss):
         terms = xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - top)))
         return top[:, 0] + xp.log(terms.sum(axis=1))
 
-    def margins(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         gaps, own = self._gaps(xp, f, y)
         return -xp.where(own, xp.full_like(gaps, -np.inf), gaps).max(axis=1)
 
@@ -279,7 +279,7 @@ class _Classes(Loss):
 class CrossEntropy(_Classes):
     """-log softmax(f)_y."""
 
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return _log_softplus(xp, self._log_others(xp, f, y))
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
@@ -288,7 +288,7 @@ class CrossEntropy(_Classes):
     def dual(self, shares: Array) -> Array | None:
         return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
 
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         gaps, own = self._gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
         top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
@@ -306,7 +306,7 @@ class CrossEntropy(_Classes):
 class MulticlassExponential(_Classes):
     """sum_{j != y} e^{-(f_y - f_j)}."""
 
-    def log_terms(self, xp: Namespace, f: Array, y: Array) -> Array:
+    def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return self._log_others(xp, f, y)
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
@@ -315,7 +315,7 @@ class MulticlassExponential(_Classes):
     def dual(self, shares: Array) -> Array | None:
         return (shares + _entropy(shares)).sum(axis=1)
 
-    def pull(self, xp: Namespace, f: Array, y: Array, log_scale: Scalar = 0.0) -> Array:
+    def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         gaps, own = self._gaps(xp, f, y)
         return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own)
 

@@ -11,7 +11,7 @@ from flowlab.core.arguments import expects, short, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import nearest
-from flowlab.core.typing import Array, Blocks, Namespace, Pieces, Record
+from flowlab.core.typing import Array, Blocks, Inputs, Namespace, Outputs, Pieces, Record
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr
 from flowlab.language.kink_slots import Slot, kinked
@@ -258,7 +258,7 @@ class Network:
                 reached.update(id(arg) for arg, open_ in zip(node.args, through, strict=True) if open_)
         return frozenset(node.params[0] for node in self.nodes if node.op == "weight" and id(node) in reached)
 
-    def outputs(self, weights: Blocks, x: Array, xp: Namespace | None = None, pieces: Pieces | None = None) -> Array:
+    def outputs(self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None) -> Outputs:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
 
         Args:
@@ -274,7 +274,7 @@ class Network:
         out = self.node_values(weights, x, xp, pieces)[id(self.expression)]
         return out if self.output_shape else out[:, None]
 
-    def node_values(self, weights: Blocks, x: Array, xp: Namespace | None = None, pieces: Pieces | None = None) -> dict[int, Array]:
+    def node_values(self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None) -> dict[int, Array]:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
-from typing import Any
 
 from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
-from flowlab.core.typing import Array, Blocks, Namespace, Record
+from flowlab.core.typing import Blocks, Namespace, Number, PerSample, Record, Samples
 from flowlab.language.expr import Expr
 from flowlab.language.losses import losses
 from flowlab.language.network import Network
@@ -104,23 +103,23 @@ class Problem:
         """Whether every norm has a degree, so that f(W; x) = R f(V; x) with R = Π ρ_k^κ_k."""
         return all(kappa is not None for kappa in self.degrees.values())
 
-    def log_loss(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
+    def log_loss(self, weights: Blocks, data: Samples, xp: Namespace | None = None) -> Number:
         """Logarithm of the data loss (without weight decay); scalar."""
         xp = xp or _jnp()
         return self.loss.log_loss(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction)
 
-    def objective(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
+    def objective(self, weights: Blocks, data: Samples, xp: Namespace | None = None) -> Number:
         """The function whose gradient flow this is, weight decay included; scalar, differentiable by jax."""
         xp = xp or _jnp()
         decay = sum(c * (weights[w] * weights[w]).sum() for w, c in self.decay.items() if c)
         return self.loss.total(xp, self.network.outputs(weights, data.x, xp), data.y, self.reduction) + decay
 
-    def margins(self, weights: Blocks, data: Any, xp: Namespace | None = None) -> Array:
+    def margins(self, weights: Blocks, data: Samples, xp: Namespace | None = None) -> PerSample:
         """Margins of all samples at these weights, (N,)."""
         xp = xp or _jnp()
         return self.loss.margins(xp, self.network.outputs(weights, data.x, xp), data.y)
 
-    def log_product(self, weights: Blocks, xp: Namespace | None = None) -> Array:
+    def log_product(self, weights: Blocks, xp: Namespace | None = None) -> Number:
         """Logarithm of the factor that normalised outputs are divided by; scalar.
 
         Σ κ_k log ‖W_k‖ over blocks where every block scales alone; K log ‖θ‖ where only all weights together do; else 0.
@@ -129,7 +128,7 @@ class Problem:
         symmetry = self.network.symmetry
         squares = {w: (weights[w] * weights[w]).sum() for w in self.network.weights}
         if symmetry.is_multihomogeneous:
-            logs: Array = xp.zeros(())
+            logs: Number = xp.zeros(())
             for w, square in squares.items():
                 logs = logs + 0.5 * float(symmetry.degree(w) or 0) * xp.log(square)
             return logs
@@ -150,7 +149,7 @@ class Problem:
         }
 
     @classmethod
-    def from_description(cls, told: Mapping[str, Any]) -> "Problem":
+    def from_description(cls, told: Record) -> "Problem":
         """The problem of a `describe()`."""
         shapes = {name: tuple(shape) for name, shape in told["network"]["shapes"].items()}
         network = Network(told["network"]["expression"], shapes=shapes)

@@ -3,16 +3,27 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import xarray as xr
 
 from flowlab.core.arguments import guarded
 from flowlab.core.provenance import provenance
-from flowlab.core.typing import Record
+from flowlab.core.typing import Json, Record
 from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
+
+
+@runtime_checkable
+class ResultLike(Protocol):
+    """Anything with numbers of a problem that a figure may be of."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def problem(self) -> Problem: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Result:
 
     @classmethod
     @guarded
-    def of(cls, kind: str, dataset: xr.Dataset, problem: Problem, data: Data | None, **settings: Any) -> "Result":
+    def of(cls, kind: str, dataset: xr.Dataset, problem: Problem, data: Data | None, **settings: Json) -> "Result":
         """A new result, with a record of versions, data and settings."""
         record = provenance(kind=kind, problem=problem.describe(), settings=settings)
         if data is not None:

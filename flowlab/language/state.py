@@ -15,7 +15,7 @@ from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMis
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Blocks
+from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import numbers
 from flowlab.language.data import Data
 from flowlab.language.network import Network
@@ -65,7 +65,7 @@ class State(eqx.Module):
 
     @classmethod
     @guarded
-    def from_weights(cls, weights: Blocks, *, per: str = "layer") -> "State":
+    def from_weights(cls, weights: Mapping[str, ArrayLike], *, per: str = "layer") -> "State":
         """Split weights into norms and directions.
 
         A block of zeros has the norm 0 and a direction that stands for none; flows in weight coordinates start from it.

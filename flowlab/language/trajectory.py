@@ -15,7 +15,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.provenance import provenance
-from flowlab.core.typing import Record
+from flowlab.core.typing import Json, Record
 from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -107,10 +107,10 @@ class Trajectory:
         log_t: np.ndarray,
         states: State,
         outcome: Outcome,
-        stats: Mapping[str, Any],
+        stats: Mapping[str, Json],
         *,
         kind: str,
-        extra: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        extra: Mapping[str, Json] | Callable[[], Mapping[str, Json]] | None = None,
         variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]] | None = None,
         seen: Mapping[str, np.ndarray] | None = None,
     ) -> "Trajectory":

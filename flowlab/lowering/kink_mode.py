@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, Coordinates, Pieces
+from flowlab.core.typing import Array, Coordinates
 
 _RIDGE = 1e-13
 _ROUNDS = 2
@@ -62,9 +62,10 @@ class Mode(eqx.Module):
     echo_jump: jax.Array
     shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
 
-    def pieces(self, slopes: Array) -> Pieces:
+    def pieces(self, slopes: Array) -> list[Array | None]:
         """Slopes of all pairs (P,) as the network takes them, slot by slot."""
-        out, at = [], 0
+        out: list[Array | None] = []
+        at = 0
         for shape in self.shapes:
             if shape is None:
                 out.append(None)

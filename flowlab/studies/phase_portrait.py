@@ -17,7 +17,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Record
+from flowlab.core.typing import ArrayLike, Record
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
 from flowlab.discrete.critical.critical_points import CriticalPoint, critical_points, described, listable
 from flowlab.discrete.critical.lagrange_newton import Critical, polish
@@ -76,7 +76,7 @@ class Chart:
 
 @guarded
 def portrait(
-    problem: Problem, data: Data, *, norm: float | Mapping[str, Any] = 20.0, widths: Mapping[str, int] | None = None, grid: int = 64,
+    problem: Problem, data: Data, *, norm: float | Mapping[str, ArrayLike] = 20.0, widths: Mapping[str, int] | None = None, grid: int = 64,
     starts: int = 24, seed: int = 0,
 ) -> Result:  # fmt: skip
     """Field, critical points and basins of the direction at fixed norms, as a result that the figure `portrait` draws.

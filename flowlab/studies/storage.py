@@ -19,7 +19,7 @@ from flowlab.core.typing import Record
 from flowlab.discrete.critical.critical_points import CriticalPoints
 from flowlab.language.netcdf import kind_of
 from flowlab.language.problem import Problem
-from flowlab.language.result import Result
+from flowlab.language.result import Result, ResultLike
 from flowlab.language.trajectory import Trajectory
 
 _FIRST = ("trajectory.nc", "witness.nc")
@@ -43,7 +43,7 @@ def _point(told: Record) -> SimpleNamespace:
 
 
 @guarded
-def save(result: Any, path: str | Path) -> Path:
+def save(result: ResultLike, path: str | Path) -> Path:
     """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models, distances as tables.
 
     Args:
@@ -59,7 +59,7 @@ def save(result: Any, path: str | Path) -> Path:
         return _json(points_record(result), Path(path))
     if not _labelled(result):
         raise LanguageError(f"`save({type(result).__name__})` needs a result with labelled numbers, such as a trajectory, a portrait or a continuation.")
-    dataset = result.dataset
+    dataset = getattr(result, "dataset")  # noqa: B009 (`_labelled` has seen it)
     events = getattr(result, "events", ())
     if events:
         # Folds and branch points, one row each.

@@ -16,6 +16,7 @@ from flowlab.core.arguments import array
 from flowlab.core.errors import LanguageError, NotHomogeneous
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.critical.constrained_problem import RESIDUAL, Constrained, weight_count
 from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.discrete.critical.symmetries import Symmetries
@@ -88,7 +89,7 @@ class Family(ABC):
         """Weights by block."""
 
     @abstractmethod
-    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         """The row of a state, or of weights by block, (P,)."""
 
     def basis(self, u: np.ndarray) -> np.ndarray:
@@ -178,7 +179,7 @@ class Norms(Family):
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u * self.at(p).spheres.radii)
 
-    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         return self.con.row(start)
 
 
@@ -270,7 +271,7 @@ class Penalties(Family):
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u)
 
-    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         W = start.weights() if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
         for name, shape in self.layout:
             if name not in W or np.shape(W[name]) != shape:

@@ -19,7 +19,7 @@ from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Record
+from flowlab.core.typing import ArrayLike, Record
 from flowlab.discrete.continuation.arclength import Crossing, Spot, at_parameter, spot
 from flowlab.discrete.continuation.bifurcations import Departure, departures, kind, same
 from flowlab.discrete.continuation.curve_tracing import on, section, trace
@@ -180,7 +180,7 @@ class Continuation:
 
 @guarded
 def norm_path(
-    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
+    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, ArrayLike] | None = None,
     widths: Mapping[str, int] | None = None, starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
@@ -222,7 +222,7 @@ def norm_path(
 
 @guarded
 def penalty_path(
-    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
+    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, ArrayLike] | None = None,
     widths: Mapping[str, int] | None = None, logarithmic: bool = False, starts: int = 16,
     seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
 ) -> Continuation:  # fmt: skip
@@ -262,7 +262,7 @@ def penalty_path(
     return _continue(family, *first, q if first[1] == p else p, seed, switch, longest, points, others=others)
 
 
-def _widths(problem: Problem, start: Mapping[str, Any]) -> dict[str, int]:
+def _widths(problem: Problem, start: Mapping[str, ArrayLike]) -> dict[str, int]:
     """Rows of the hidden blocks of a start."""
     expects("start", start, Mapping, "a state, a critical point, or weights by block")
     network = problem.network

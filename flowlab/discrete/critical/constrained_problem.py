@@ -19,6 +19,7 @@ import numpy as np
 from flowlab.core.arguments import array, expects
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.critical.sphere_product import Layout, Spheres, blocks
 from flowlab.discrete.critical.symmetries import Symmetries
 from flowlab.language.data import Data
@@ -56,7 +57,7 @@ class Constrained:
         NotHomogeneous: for one number where the network has no R; LanguageError, ShapeMismatch, DataError: for bad input.
     """
 
-    def __init__(self, problem: Problem, data: Data, *, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None = None) -> None:
+    def __init__(self, problem: Problem, data: Data, *, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None = None) -> None:
         require_x64("Constrained")
         expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')
         expects("data", data, Data, "samples such as `fl.Data(x, y)`")
@@ -136,7 +137,7 @@ class Constrained:
         """A direction drawn uniformly from the spheres, (P,)."""
         return self.spheres.project(rng.normal(size=len(self.spheres.owner)))
 
-    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         """The directions of a state, or of weights by block, as a row, (P,)."""
         expects("start", start, (State, Mapping), "a state, or directions by block")
         if isinstance(start, State):

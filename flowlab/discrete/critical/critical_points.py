@@ -13,6 +13,7 @@ import numpy as np
 from flowlab.core.arguments import count, expects, guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.critical.constrained_problem import Constrained, weight_count
 from flowlab.discrete.critical.critical_point import NULL as NULL
 from flowlab.discrete.critical.critical_point import CriticalPoint, Told, pointed
@@ -106,11 +107,11 @@ def critical_points(
     problem: Problem,
     data: Data,
     *,
-    norm: float | Mapping[str, Any] = 50.0,
+    norm: float | Mapping[str, ArrayLike] = 50.0,
     widths: Mapping[str, int] | None = None,
     starts: int = 64,
     seed: int = 0,
-    near: Iterable[State | Mapping[str, Any]] = (),
+    near: Iterable[State | Mapping[str, ArrayLike]] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> CriticalPoints:
     """Critical points of the loss over unit directions at fixed norms, distinct modulo the symmetries of the network.
@@ -154,7 +155,7 @@ def critical_points(
     return CriticalPoints(found, total + more, lost + missed, quiet)
 
 
-def listable(problem: Problem, data: Data, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None) -> Constrained:
+def listable(problem: Problem, data: Data, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None) -> Constrained:
     """The constrained problem, if its weights are few enough to look for all critical points; LanguageError before any is drawn."""
     weights = weight_count(problem, data, widths)
     if weights > DENSE:
@@ -194,10 +195,10 @@ def constrained_minimum(
     problem: Problem,
     data: Data,
     *,
-    norm: float | Mapping[str, Any] = 50.0,
+    norm: float | Mapping[str, ArrayLike] = 50.0,
     widths: Mapping[str, int] | None = None,
     seed: int = 0,
-    start: State | Mapping[str, Any] | None = None,
+    start: State | Mapping[str, ArrayLike] | None = None,
 ) -> CriticalPoint:
     """The critical point that a descent from one start ends at; arguments as for `critical_points`.
 

@@ -21,7 +21,7 @@ from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 
-Field = Callable[[Any, State, Data], Any]
+Field = Callable[[float, State, Data], State]
 TOLERANCE = 1e-8
 
 

@@ -6,6 +6,7 @@ min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 202
 Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's method on these equations.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import Record
+from flowlab.core.typing import ArrayLike, Record
 from flowlab.discrete.margin.clarke_residual import Stationarity, stationarity
 from flowlab.discrete.margin.kkt import Point, affordable, certify, curvature
 from flowlab.discrete.margin.kkt_search import SADDLE, candidates, uphill
@@ -119,7 +120,7 @@ class Limit:
         """The directions, as weights that a network can be evaluated at."""
         return dict(self.V)
 
-    def check(self, V: Record, support: tuple[Label, ...] | None = None) -> float:
+    def check(self, V: Mapping[str, ArrayLike], support: tuple[Label, ...] | None = None) -> float:
         """The KKT residual of other directions, or of another support, with the best multipliers there are.
 
         Args:

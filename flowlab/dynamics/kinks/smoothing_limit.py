@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.dynamics.conditions import Condition
-from flowlab.dynamics.integrate import integrate
+from flowlab.dynamics.integrate import Settings, integrate
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -46,7 +46,7 @@ class Rounded:
 
 @guarded
 def rounded(
-    problem: Problem, start: State, data: Data, *, until: Condition | Sequence[Condition], widths: Sequence[float] = WIDTHS, **settings: Any
+    problem: Problem, start: State, data: Data, *, until: Condition | Sequence[Condition], widths: Sequence[float] = WIDTHS, **settings: Unpack[Settings]
 ) -> Rounded:
     """Run a problem with its kinks rounded off at several widths, and extrapolate to none.
 
@@ -70,10 +70,10 @@ def rounded(
         steps = np.zeros(0)
     if steps.ndim != 1 or len(steps) < 3 or not (steps[1:] < steps[:-1]).all() or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6):
         raise LanguageError(f"`widths={widths!r}` must be three or more numbers, each the same part of the one before, such as (4e-5, 2e-5, 1e-5).")
-    settings = {"solver": "kvaerno5"} | settings
+    implicit: Settings = {"solver": "kvaerno5", **settings}
     paths = []
     for width in steps:
-        path = integrate(smoothed(problem, float(width)), start, data, until=until, **settings)
+        path = integrate(smoothed(problem, float(width)), start, data, until=until, **implicit)
         if path.outcome.kind not in ("done", "event"):
             raise RunFailed(f"the run with kinks rounded off at {width:g} ended as {path.outcome.kind}: {path.outcome.message}")
         paths.append(path)

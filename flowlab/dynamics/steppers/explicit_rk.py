@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, PyTree, Scalar
+from flowlab.core.typing import PyTree, Scalar
 
 
 class Kept(NamedTuple):
@@ -68,7 +68,7 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
         flat, restore = ravel_pytree(y0)
         h, tableau = t1 - t0, self.tableau
 
-        def rate(c: float, y: jax.Array) -> jax.Array:
+        def rate(c: float, y: Array) -> jax.Array:
             return ravel_pytree(terms.vf(t0 + c * h, restore(y), args))[0]
 
         if isinstance(made_jump, bool):
@@ -99,7 +99,7 @@ def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> n
     return np.stack(rows)
 
 
-def _sum(row: np.ndarray, k: list[Array]) -> Array:
+def _sum(row: np.ndarray, k: list[jax.Array]) -> jax.Array:
     total = jnp.zeros_like(k[0])
     for weight, each in zip(row, k, strict=True):
         if float(weight) != 0.0:
