@@ -3,12 +3,19 @@
 Names are loaded when first used, so that `import flowlab` costs nothing and does not import jax.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 from flowlab.core.public import HOME, listed, words
 
 __version__ = "0.1.0"
+
+if os.environ.get("FLOWLAB_SHAPES") == "1":
+    # For tests: every call is checked against its annotations, shapes of arrays included.
+    from jaxtyping import install_import_hook
+
+    install_import_hook("flowlab", "flowlab.core.typing.checked")
 
 
 def __getattr__(name: str) -> Any:

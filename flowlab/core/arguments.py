@@ -1,8 +1,9 @@
 """What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
 
+from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -10,8 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin,
 
 import numpy as np
 
-from flowlab.core.errors import LanguageError
-from flowlab.core.typing import Record
+from flowlab.core.errors import FlowlabError, LanguageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,6 +19,7 @@ R = TypeVar("R")
 _WHAT = {
     bool: "True or False", int: "an integer", float: "a number", str: "a text", NoneType: "None", Mapping: "a mapping", dict: "a mapping",
     Sequence: "a list", tuple: "a list", list: "a list", Iterable: "a list", Callable: "a function",
+    Array: "an array", ArrayLike: "an array", Scalar: "a number",
 }  # fmt: skip
 _PASS = {
     "Network": '`fl.Network("W2 @ relu(W1 @ x)")`', "Problem": '`fl.Problem("W2 @ relu(W1 @ x)")`', "Data": "`fl.Data(x, y)`",
@@ -26,6 +27,8 @@ _PASS = {
     "FlowEquations": "`fl.derive(problem)`", "VectorField": "`fl.lower(fl.derive(problem))`", "Trajectory": "what `fl.integrate` returns",
     "CriticalPoints": "what `fl.critical_points` returns", "Constrained": "`fl.critical_points(…).constrained`",
     "Continuation": "what `fl.norm_path` returns", "MaxMargin": "what `fl.max_margin` returns", "Verdict": "what `fl.check` returns",
+    "ResultLike": "what `fl.integrate` returns",
+    "Expr": "`fl.x` or `fl.weight(\"W\")`",
 }  # fmt: skip
 """How to get what the house makes itself."""
 
@@ -43,7 +46,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         >>> fl.lower(3)
         LanguageError: `flow=3` must be FlowEquations, got a value of type int; pass `fl.derive(problem)`.
     """
-    told = inspect.signature(function)
+    signature = inspect.signature(function)
 
     @cache
     def kinds() -> Record:
@@ -52,24 +55,34 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def entry(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name, value in told.bind(*args, **kwargs).arguments.items():
-            kind = kinds().get(name, Any)
-            spread = told.parameters[name].kind
-            if spread is spread.VAR_KEYWORD:
-                each = get_type_hints(get_args(kind)[0]) if get_origin(kind) is Unpack else dict.fromkeys(value, kind)
-                listed = [(key, one, each.get(key, Any)) for key, one in value.items()]
-            else:
-                listed = [(name, one, kind) for one in (value if spread is spread.VAR_POSITIONAL else (value,))]
-            for name, one, kind in listed:
-                if not _is(one, kind):
-                    remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
-                    what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))
-                    fits = not isinstance(one, Real) or isinstance(one, bool) or _held(one)
-                    told_type = f"a value of type {type(one).__name__}" if fits else "one that float64 does not hold"
-                    raise LanguageError(f"`{name}={short(one, 40)}` must be {what}, got {told_type}{remedy and f'; pass {remedy}'}.")
+        for name, value, kind in _values(signature, kinds(), signature.bind(*args, **kwargs)):
+            if not _is(value, kind):
+                raise _refusal(name, value, kind)
         return function(*args, **kwargs)
 
     return entry
+
+
+def _values(signature: inspect.Signature, kinds: Mapping[str, Any], call: inspect.BoundArguments) -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and kind of all that a call passes, spread arguments one by one."""
+    for name, value in call.arguments.items():
+        kind, spread = kinds.get(name, Any), signature.parameters[name].kind
+        if spread is inspect.Parameter.VAR_POSITIONAL:
+            yield from ((name, each, kind) for each in value)
+        elif spread is inspect.Parameter.VAR_KEYWORD:
+            # Of a dictionary whose keys have kinds of their own, or one kind for all.
+            own = get_type_hints(get_args(kind)[0]) if get_origin(kind) is Unpack else {}
+            yield from ((key, each, own.get(key, Any if own else kind)) for key, each in value.items())
+        else:
+            yield name, value, kind
+
+
+def _refusal(name: str, value: Any, kind: Any) -> LanguageError:
+    remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
+    what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))
+    fits = not isinstance(value, Real) or isinstance(value, bool) or _held(value)
+    given = f"a value of type {type(value).__name__}" if fits else "one that float64 does not hold"
+    return LanguageError(f"`{name}={short(value, 40)}` must be {what}, got {given}{remedy and f'; pass {remedy}'}.")
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
@@ -118,8 +131,11 @@ def _is(value: Any, kind: Any) -> bool:
     try:
         return _instance(value, origin)
     except TypeError:
-        # Protocols are of what can be called.
+        # Protocols without a class to ask are of what can be called.
         return callable(value)
+    except Exception:
+        # Attributes of a foreign class may raise anything.
+        return False
 
 
 def _instance(value: Any, kind: Any) -> bool:
@@ -151,6 +167,23 @@ def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> 
         raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
 
 
+def must_be(name: str, value: Any, what: str, remedy: str, error: type[FlowlabError] = LanguageError) -> FlowlabError:
+    """The error of an argument whose kind is right and whose value is not.
+
+    Args:
+        name: of the argument.
+        value: what was passed.
+        what: the values that it may have.
+        remedy: what to pass, as it ends the message.
+        error: the class of the error.
+
+    Example:
+        >>> raise must_be("step", -1.0, "a finite number above 0", "for example 0.1")
+        LanguageError: `step` must be a finite number above 0, got -1.0; pass for example 0.1.
+    """
+    return error(f"`{name}` must be {what}, got {short(value, 40)}; pass {remedy}.")
+
+
 def array(name: str, value: Any) -> np.ndarray:
     """Real numbers as an array of float64.
 
@@ -173,7 +206,7 @@ def count(name: str, value: Any, least: int, such: int) -> int:
         LanguageError: if it is none.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise LanguageError(f"`{name}={value!r}` is no number of {name}; use an integer from {least} on, such as {such}.")
+        raise must_be(name, value, f"an integer from {least} on", f"for example {such}")
     return int(value)
 
 

@@ -43,6 +43,13 @@ else:
     PyTree = Any
 
 
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that beartype holds against its annotations; an int is a float there, as for type checkers."""
+    from beartype import BeartypeConf, beartype
+
+    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+
+
 class Samples(Protocol):
     """Inputs (n, d) and labels of samples, as `Data` and batches of it have them."""
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import finite, short
+from flowlab.core.arguments import finite, guarded, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.registry import Registry
 from flowlab.core.typing import Array, Blocks
@@ -170,46 +170,55 @@ def _finite(name: str, value: float) -> float:
     return float(value)
 
 
+@guarded
 def time(t: float) -> Time:
     """Run until ordinary time t (dimensionless; steps times step size of gradient descent)."""
     return Time(t)
 
 
+@guarded
 def log_time(log_t: float) -> LogTime:
     """Run until log t reaches a value; beyond 690, where t leaves float64, only late clocks can."""
     return LogTime(log_t)
 
 
+@guarded
 def log_loss_below(level: float) -> LogLossBelow:
     """Run until the logarithm of the data loss is below a level."""
     return LogLossBelow(level)
 
 
+@guarded
 def log_loss(level: float) -> LogLoss:
     """Run until the logarithm of the data loss reaches a level."""
     return LogLoss(level)
 
 
+@guarded
 def log_norm(level: float) -> LogNorm:
     """Run until log R, R the product of norms, reaches a level."""
     return LogNorm(level)
 
 
+@guarded
 def norm_above(level: float) -> NormAbove:
     """Run until the product of norms R is above a level."""
     return NormAbove(level)
 
 
+@guarded
 def separated() -> Separated:
     """Run until every sample is classified correctly."""
     return Separated()
 
 
+@guarded
 def margin_gap(level: float) -> MarginGap:
     """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their weights that certifies the distance."""
     return MarginGap(level)
 
 
+@guarded
 def wall(seconds: float) -> Wall:
     """Stop after some seconds of wall-clock time."""
     return Wall(seconds)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flowlab.core.arguments import short, shown
+from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError
 from flowlab.core.typing import Params
 
@@ -142,6 +142,7 @@ def _operand(value: object, sign: str) -> Expr:
     return value
 
 
+@guarded
 def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
     """A weight block. Without `shape`, a capital first letter means a matrix and a small one a vector.
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from flowlab.core.arguments import short, shown
+from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
@@ -199,6 +199,7 @@ class _Reader:
         return apply(name, self.expression(node, parts[0], f"write for example `{name}(W @ x)`"), *parts[1:])
 
 
+@guarded
 def maximum(*parts: Expr) -> Expr:
     """The entrywise largest of several expressions, as a maxout unit or max-pooling has it (Goodfellow et al. 2013).
 

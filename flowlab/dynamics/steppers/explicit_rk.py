@@ -6,7 +6,7 @@ than on the rates. Here the state is one vector, the tableau is part of the prog
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import diffrax
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree, Scalar
+from flowlab.core.typing import Array, PyTree, Scalar
 
 
 class Kept(NamedTuple):
@@ -66,9 +66,10 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
 
     def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: Kept, made_jump: PyTree) -> tuple:
         flat, restore = ravel_pytree(y0)
-        h, tableau = t1 - t0, self.tableau
+        h: jax.Array = cast(jax.Array, t1) - t0
+        tableau = self.tableau
 
-        def rate(c: float, y: Array) -> jax.Array:
+        def rate(c: float, y: jax.Array) -> jax.Array:
             return ravel_pytree(terms.vf(t0 + c * h, restore(y), args))[0]
 
         if isinstance(made_jump, bool):
