@@ -11,11 +11,13 @@ from flowlab.core.public import HOME, listed, words
 
 __version__ = "0.1.0"
 
+_CHECKED = ("language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies")
+
 if os.environ.get("FLOWLAB_SHAPES") == "1":
-    # For tests: every call is checked against its annotations, shapes of arrays included.
+    # For tests: every call is checked against its annotations, shapes of arrays included. The checker itself lies in core.
     from jaxtyping import install_import_hook
 
-    install_import_hook("flowlab", "flowlab.core.typing.checked")
+    install_import_hook([f"flowlab.{room}" for room in _CHECKED], "flowlab.core.typing.checked")
 
 
 def __getattr__(name: str) -> Any:

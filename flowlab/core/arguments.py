@@ -1,6 +1,5 @@
 """What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
 
-from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin,
 import numpy as np
 
 from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 
 P = ParamSpec("P")
 R = TypeVar("R")

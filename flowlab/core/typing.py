@@ -5,8 +5,8 @@ FLOWLAB_SHAPES=1 in the environment, `import flowlab` has beartype check kinds a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from types import ModuleType, NoneType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Num
 
@@ -16,31 +16,46 @@ if TYPE_CHECKING:
     from jaxtyping import PyTree
     from numpy.typing import ArrayLike as _NumpyLike
 
+    Namespace: TypeAlias = ModuleType
     Array: TypeAlias = np.ndarray | jax.Array
     Scalar: TypeAlias = float | np.ndarray | jax.Array
     ArrayLike: TypeAlias = _NumpyLike | jax.Array
+    Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 else:
     # The classes of jax would load jax, so a value is known by what it has.
     class _Kind(type):
         def __instancecheck__(cls, value: object) -> bool:
-            return (hasattr(value, "shape") and hasattr(value, "dtype")) or isinstance(value, cls.others)
+            return all(hasattr(value, name) for name in cls.names) or isinstance(value, cls.others)
 
     class Array(metaclass=_Kind):
         """An array of numpy or jax, or one that jax traces."""
 
-        others = ()
+        names, others = ("shape", "dtype"), ()
 
     class Scalar(metaclass=_Kind):
         """A number, or an array of one."""
 
-        others = (int, float)
+        names, others = Array.names, (int, float)
 
     class ArrayLike(metaclass=_Kind):
         """What numpy makes an array of."""
 
-        others = (int, float, list, tuple)
+        names, others = Array.names, (int, float, list, tuple)
 
-    PyTree = Any
+    class Namespace(metaclass=_Kind):
+        """Where the functions of arrays come from: numpy, jax.numpy, or what stands in for them on symbols."""
+
+        names, others = ("exp", "sqrt"), ()
+
+    class PyTree(metaclass=_Kind):
+        """Arrays in containers that jax knows, of any form."""
+
+        names, others = (), ()
+
+    class Json(metaclass=_Kind):
+        """What JSON stores."""
+
+        names, others = ("__json__",), (str, int, float, bool, Sequence, Mapping, NoneType)
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +65,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Inputs (n, d) and labels of samples, as `Data` and batches of it have them."""
 
@@ -60,8 +76,6 @@ class Samples(Protocol):
     def y(self) -> Array: ...
 
 
-Namespace: TypeAlias = ModuleType
-"""Where the functions of arrays come from: numpy or jax.numpy."""
 Blocks: TypeAlias = Mapping[str, Array]
 """Arrays by name of their weight block."""
 Pieces: TypeAlias = Sequence[Array | Callable[[Array], Array] | None]
@@ -70,8 +84,6 @@ Coordinates: TypeAlias = PyTree
 """What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates; a clock may put its own beside them."""
 Params: TypeAlias = tuple[Any, ...]
 """What an operation is one of a family by: names, numbers, shapes."""
-Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
-"""What JSON stores."""
 Record: TypeAlias = dict[str, Any]
 """An object of JSON, to be read."""
 

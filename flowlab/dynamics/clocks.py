@@ -119,7 +119,7 @@ class OrdinaryTime(Clock):
         shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
         return math.exp(min(shifted, _LONGEST)) if shifted > _STILL else 0.0
 
-    def log_times(self, s: np.ndarray) -> np.ndarray:
+    def log_times(self, s: Array) -> Array:
         """Log t at values of s; -inf at s = 0."""
         with np.errstate(divide="ignore"):
             return np.log(s) if self.log_unit is None else np.log(s) + float(self.log_unit)

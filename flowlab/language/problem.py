@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
 from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.hashing import sha256_json
 from flowlab.core.registry import nearest
-from flowlab.core.typing import Blocks, Namespace, Number, PerSample, Record, Samples
+from flowlab.core.typing import Blocks, Json, Namespace, Number, PerSample, Record, Samples
 from flowlab.language.expr import Expr
 from flowlab.language.losses import losses
 from flowlab.language.network import Network
@@ -149,8 +150,10 @@ class Problem:
         }
 
     @classmethod
-    def from_description(cls, told: Record) -> "Problem":
+    def from_description(cls, description: Mapping[str, Json]) -> "Problem":
         """The problem of a `describe()`."""
+        # What stands under a name is known to those who wrote it, and checked by what is made of it.
+        told: Any = description
         shapes = {name: tuple(shape) for name, shape in told["network"]["shapes"].items()}
         network = Network(told["network"]["expression"], shapes=shapes)
         rest = {key: told[key] for key in ("per", "coordinates", "reduction", "decay")}

@@ -7,7 +7,7 @@ derivation.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import sympy as sp
 
@@ -18,6 +18,7 @@ from flowlab.language.norm_groups import Arrays, inner, minus, scaled
 schemes: Registry[type["Scheme"]] = Registry("scheme")
 
 
+@runtime_checkable
 class Vector(Protocol):
     """A structural vector: a linear combination of G_k and V_k with scalar coefficients."""
 
@@ -26,6 +27,7 @@ class Vector(Protocol):
     def __rmul__(self, factor: Any) -> Any: ...
 
 
+@runtime_checkable
 class Book(Protocol):
     """Where a scheme writes its derivation (symbols are those of one generic block k)."""
 

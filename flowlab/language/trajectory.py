@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +76,7 @@ class _Rows:
         return held["dataset"]
 
     def __set__(self, path: "Trajectory", value: xr.Dataset | Callable[[], xr.Dataset]) -> None:
-        vars(path)["_build" if callable(value) else "dataset"] = value
+        vars(path)["dataset"] = value
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ class Trajectory:
             return _table(problem, data, log_t, states, outcome, counts, kind, more, variables or {}, seen)
 
         last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
-        return cls(cast(xr.Dataset, build), outcome, last, counts, problem, data)
+        path = cls.__new__(cls)
+        vars(path).update(_build=build, outcome=outcome, last=last, stats=counts, problem=problem, data=data)
+        return path
 
     def __getstate__(self) -> Record:
         # A trajectory is copied with its data set, which replaces what builds it.

@@ -6,12 +6,13 @@ step adds up to what is large against it. It is put right along the symmetry tha
 and takes no pre-activation across its kink.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Array, Blocks
 from flowlab.language.problem import Problem
 from flowlab.symbolic.conserved import Conserved
 
@@ -24,12 +25,12 @@ def laws_of_units(problem: Problem, laws: Sequence[Conserved]) -> list[Conserved
     return [law for law in laws if law.kind == "balance-diagonal" and problem.coordinates == "weights"]
 
 
-def levels(problem: Problem, laws: Sequence[Conserved], W: Mapping[str, jax.Array]) -> Levels:
+def levels(problem: Problem, laws: Sequence[Conserved], W: Blocks) -> Levels:
     """The differences at a state's weights."""
     return tuple(into / float(law.degree) - out for law in laws_of_units(problem, laws) for into, out in [_squares(law, W)])
 
 
-def balanced(problem: Problem, laws: Sequence[Conserved], W: Mapping[str, jax.Array], kept: Levels) -> dict[str, jax.Array]:
+def balanced(problem: Problem, laws: Sequence[Conserved], W: Blocks, kept: Levels) -> dict[str, Array]:
     """Weights nearby whose differences are `kept`; units that nothing leads into and out of stay as they are."""
     units = laws_of_units(problem, laws)
     cuts = np.cumsum([len(level) for level in kept])[:-1]
@@ -49,7 +50,7 @@ def balanced(problem: Problem, laws: Sequence[Conserved], W: Mapping[str, jax.Ar
     return _scaled(units, W, jnp.split(log_s, cuts))
 
 
-def _scaled(units: Sequence[Conserved], W: Mapping[str, jax.Array], log_s: Sequence[jax.Array]) -> dict[str, jax.Array]:
+def _scaled(units: Sequence[Conserved], W: Blocks, log_s: Sequence[jax.Array]) -> dict[str, Array]:
     """Weights into every unit times s, those out of it times s^-m."""
     W = dict(W)
     for law, each in zip(units, log_s, strict=True):
@@ -58,7 +59,7 @@ def _scaled(units: Sequence[Conserved], W: Mapping[str, jax.Array], log_s: Seque
     return W
 
 
-def _squares(law: Conserved, W: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+def _squares(law: Conserved, W: Blocks) -> tuple[jax.Array, jax.Array]:
     """|w_j|² and |a_j|², (width,) each."""
     a, b = (W[name] for name in law.blocks)
     return jnp.sum(a * a, axis=1), jnp.sum(jnp.atleast_2d(b * b), axis=0)

@@ -15,6 +15,7 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Array
 from flowlab.language.activations import activations
 from flowlab.language.norm_groups import NETWORK
 from flowlab.language.problem import Problem
@@ -84,7 +85,7 @@ def inputs_of(problem: Problem, state: TestState) -> dict[tuple[str, str], Any]:
     return given
 
 
-def reference(problem: Problem, state: TestState) -> dict[Key, np.ndarray]:
+def reference(problem: Problem, state: TestState) -> dict[Key, Array]:
     """The rates by autodiff and the scheme's numeric meaning."""
     return _rates(problem, state, _velocity(problem, state))
 
@@ -95,7 +96,7 @@ def _velocity(problem: Problem, state: TestState) -> dict[str, np.ndarray]:
     return {w: np.asarray(v) for w, v in velocity(problem, state.weights, state.samples).items()}
 
 
-def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict[tuple[str, str], Array]:
     if problem.coordinates == "weights":
         return {("W", w): v for w, v in g.items()}
     rho_rate, V_rate = problem.scheme.numeric(np, state.rho, state.V, g, problem.per)
@@ -157,7 +158,7 @@ def _nudged(state: TestState) -> TestState:
     """The same state with inputs and weights a little elsewhere."""
     rng = np.random.default_rng(0)
 
-    def near(value: np.ndarray) -> np.ndarray:
+    def near(value: Array) -> Array:
         return value * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value)))
 
     V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from flowlab.core.typing import Blocks, Record
+from flowlab.core.typing import Array, Blocks, Record
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
 from flowlab.language.operations.nonlinear import degree_of
@@ -67,7 +67,7 @@ class Conserved:
         rest = {key: stored[key] for key in ("kind", "text", "latex", "of_weights")}
         return cls(blocks=tuple(stored["blocks"]), degree=Fraction(stored["degree"]), where=tuple(stored["where"]), **rest, **pairs)
 
-    def terms(self, rho: Blocks, V: Blocks, W: Blocks) -> tuple[np.ndarray, np.ndarray]:
+    def terms(self, rho: Blocks, V: Blocks, W: Blocks) -> tuple[Array, Array]:
         """The two terms whose difference it is, of norms (scalars), directions and weights (in their shapes); complex numbers are allowed.
 
         Returns:

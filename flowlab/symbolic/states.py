@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowlab.core.typing import Array, Blocks
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
 from flowlab.language.norm_groups import inner, scaled
@@ -31,7 +32,7 @@ class Samples(NamedTuple):
 class TestState:
     """A random state with its data."""
 
-    rho: dict[str, np.ndarray]
+    rho: Blocks
     V: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     samples: Samples
@@ -84,7 +85,7 @@ def random_state(
     return TestState(lengths_of, V, seen, Samples(x, y))
 
 
-def _tamed(network: Network, weights: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
+def _tamed(network: Network, weights: dict[str, Array], x: np.ndarray) -> dict[str, Array]:
     """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none. Unchanged where that does not help."""
     given = weights
     for _ in range(200):

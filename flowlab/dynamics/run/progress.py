@@ -2,7 +2,7 @@
 
 import math
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -18,7 +18,7 @@ class Progress:
         self.bar: Bar | None = None
         self.horizon = horizon or "an event"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         if self.on:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
             bar = self.bar = Bar(*columns, console=Console(stderr=True), transient=True)

@@ -38,7 +38,7 @@ class Recorder:
         count = int(chunk.accepted)
         if not count:
             return
-        log_t = segment.log_times(np.asarray(chunk.times)[:count])
+        log_t = np.asarray(segment.log_times(np.asarray(chunk.times)[:count]))
         code = np.full(count, list(CLOCKS).index(segment.clock.name), dtype=np.int8)
         leaves = [*(chunk.seen[name] for name in compiled_steps.SEEN), *jax.tree.leaves(chunk.rows)]
         self.store.offer([log_t, code, *(np.asarray(leaf)[:count] for leaf in leaves)])

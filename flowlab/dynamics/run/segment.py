@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.typing import PyTree, Record, Scalar
+from flowlab.core.typing import Array, PyTree, Record, Scalar
 from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
@@ -119,7 +119,7 @@ class Segment:
         log_t = float(self.log_times(np.asarray(chunk.times)[count - 1])) if count else cursor.log_t
         return replace(cursor, carry=chunk.carry, log_t=log_t), chunk
 
-    def log_times(self, times: np.ndarray) -> np.ndarray:
+    def log_times(self, times: Array) -> Array:
         """Log t of the times that a chunk keeps."""
         return self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, PyTree, Scalar
+from flowlab.core.typing import PyTree, Scalar
 
 
 class Kept(NamedTuple):

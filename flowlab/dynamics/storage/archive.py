@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Archive:
             return False
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], header: Mapping[str, Any]) -> Self:
+    def create(cls, folder: str | os.PathLike[str], header: Mapping[str, Any]) -> "Archive":
         """Begin an empty archive and hold its lock.
 
         Args:
@@ -114,7 +114,7 @@ class Archive:
             raise
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], *, write: bool = False, intact_only: bool = False) -> Self:
+    def open(cls, folder: str | os.PathLike[str], *, write: bool = False, intact_only: bool = False) -> "Archive":
         """Read every byte of an archive against its hashes and give access to it.
 
         Args:
@@ -249,7 +249,7 @@ class Archive:
         if self._release is not None:
             self._release()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Archive":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

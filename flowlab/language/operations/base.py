@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flowlab.core.errors import MissingRule
 from flowlab.core.registry import Registry
@@ -70,6 +70,7 @@ Sign = tuple[bool, bool]
 """Whether an entry of a value may be positive, and whether one may be negative; (False, False) is zero."""
 
 
+@runtime_checkable
 class Handle(Protocol):
     """A value on the tape of a derivation: known by its type alone."""
 
@@ -77,12 +78,14 @@ class Handle(Protocol):
     def type(self) -> Type: ...
 
 
+@runtime_checkable
 class Tape(Protocol):
     """Where pull-backs write: calling it applies an operation word to values and returns the new value."""
 
     def __call__(self, op: str, *args: Any, params: tuple[Any, ...] = ()) -> Any: ...
 
 
+@runtime_checkable
 class Exponents(Protocol):
     """Linear relations between the scaling exponents of the weight blocks (see `degrees.py`)."""
 

@@ -1,0 +1,96 @@
+"""Annotations say what a value is: no public parameter is of any kind, and shapes hold at every call of a run."""
+
+import inspect
+import os
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import flowlab as fl
+from flowlab.core.public import HOME
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _open(function):
+    """Parameters whose annotation is missing, or says nothing: Any, object or an unbounded variable."""
+    hints = typing.get_type_hints(inspect.unwrap(function))
+    found = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = hints.get(name, parameter.annotation)
+        unbound = isinstance(kind, typing.TypeVar) and not kind.__bound__ and not kind.__constraints__
+        if name not in ("self", "cls") and (kind in (typing.Any, object, inspect.Parameter.empty) or unbound or typing.Any in typing.get_args(kind)):
+            found.append(name)
+    return found
+
+
+def _faces():
+    for name in sorted(HOME):
+        value = getattr(fl, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value):
+            for method, function in inspect.getmembers(value, inspect.isroutine):
+                own = not method.startswith("_") and getattr(function, "__module__", "").startswith("flowlab")
+                if own:
+                    yield f"{name}.{method}", function
+
+
+def test_no_public_parameter_is_of_any_kind():
+    faces = dict(_faces())
+    assert len(faces) > 100
+    found = {name: names for name, function in faces.items() if (names := _open(function))}
+    assert not found
+
+
+@pytest.mark.parametrize("kind", [typing.Any, object, typing.TypeVar("T"), typing.Any | None])
+def test_an_open_parameter_is_found(kind):
+    def function(first: int, second: kind) -> None: ...
+
+    assert _open(function) == ["second"]
+
+
+_RUN = """
+import numpy as np
+import flowlab as fl
+data = fl.Data([[1.0, 0.5, 0.1], [-1.0, 0.2, 0.3], [0.3, 1.0, -0.4], [0.1, -1.0, 0.7]], [1.0, -1.0, 1.0, -1.0])
+for text, options in [("W2 @ relu(W1 @ x)", {}), ("W2 @ tanh(W1 @ x)", {"coordinates": "weights"}), ("W2 @ (W1 @ x)", {"scheme": "lagrange"})]:
+    problem = fl.Problem(text, "logistic", **options)
+    start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(4.0))
+    assert path.outcome.kind == "done", path.outcome
+    fl.descend(problem, start, data, step=0.01, count=3)
+"""
+
+
+def _checked(script):
+    environment = os.environ | {"FLOWLAB_SHAPES": "1", "JAX_ENABLE_X64": "1"}
+    return subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_shapes_hold_on_the_main_road():
+    done = _checked(_RUN)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_wrong_shape_is_named():
+    script = _RUN.split("for text")[0] + """
+problem = fl.Problem('W2 @ relu(W1 @ x)', 'logistic')
+start = fl.initial_state(problem.network, data, widths={'W1': 3}, seed=0)
+assert problem.margins(start.weights(), data).shape == (4,)
+for wrong in (
+    lambda: problem.loss.margins(np, np.ones((4, 1)), np.ones(5)),
+    lambda: problem.network.outputs(start.weights(), np.ones(3)),
+    lambda: problem.network.outputs([1.0], data.x),
+):
+    try:
+        wrong()
+    except Exception as error:
+        print(type(error).__name__)
+"""
+    done = _checked(script)
+    assert done.stdout.split() == ["TypeCheckError"] * 3, done.stderr[-2000:]
