@@ -6,7 +6,8 @@ A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, 
 Nothing of the derivation is used: the rate is the gradient of the loss.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax
@@ -17,11 +18,22 @@ from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
-from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.operations import Operation
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import fold
 from flowlab.lowering.vector_field import VectorField
 from flowlab.symbolic.program import Program
+
+
+class _Measured(NamedTuple):
+    """A value, and the square s² of what it is measured by as a pre-activation, in its own shape, worked out when it is asked for."""
+
+    value: Any
+    square: Callable[[], Any]
+
+
+def _unmeasured() -> NoReturn:
+    raise LanguageError("a kink of an argument that is not a sum of products `W @ a` and biases cannot be rounded off (here `x` itself).")
 
 
 class SmoothedField(VectorField):
@@ -47,45 +59,31 @@ class SmoothedField(VectorField):
     def outputs(self, weights: dict[str, Any], x: Any) -> jax.Array:
         """Outputs (N, C) of the rounded network."""
         network = self.problem.network
-        values: dict[int, Any] = {}
+        plain = network.meaning(jnp)
         rounded = {i: slot for slot in network.slots if slot.tracked for i in slot.nodes}
-        for node in network.nodes:
-            if node.op in ("input", "weight"):
-                values[id(node)] = x if node.op == "input" else weights[node.params[0]]
-                continue
-            args = [values[id(arg)] for arg in node.args]
-            slot = rounded.get(id(node))
+
+        def apply(word: Operation, parts: Sequence[_Measured], node: Expr) -> _Measured:
+            values, slot = [part.value for part in parts], rounded.get(id(node))
+
+            def square() -> Any:
+                return word.scale_square(jnp, [part.square for part in parts], values, node.args, node.params)
+
             if slot is None:
-                types = [network.type_of(arg) for arg in node.args]
-                values[id(node)] = operations[node.op]().numeric(jnp, args, types, network.type_of(node), node.params)
-            else:
-                z = args[0]
-                # A kink of weights themselves has nothing to be measured by, so its width is absolute.
-                width = self.epsilon**2 * (_scale(node.args[0], values) if slot.sampled else 1.0)
-                values[id(node)] = 0.5 * (slot.left + slot.right) * z + 0.5 * (slot.right - slot.left) * jnp.sqrt(z * z + width)
-        out = values[id(network.expression)]
+                return _Measured(plain(word, values, node), square)
+            z = values[0]
+            # A kink of weights themselves has nothing to be measured by, so its width is absolute.
+            width = self.epsilon**2 * (parts[0].square() if slot.sampled else 1.0)
+            return _Measured(0.5 * (slot.left + slot.right) * z + 0.5 * (slot.right - slot.left) * jnp.sqrt(z * z + width), square)
+
+        def weigh(name: str) -> _Measured:
+            return _Measured(weights[name], lambda: weights[name] ** 2)
+
+        out = fold(network.nodes, lambda: _Measured(x, _unmeasured), weigh, apply)[id(network.expression)].value
         return out if network.output_shape else out[:, None]
 
     def _log_loss(self, weights: Any, data: Data, shift: Any) -> jax.Array:
         outputs = self.outputs(weights, data.x)
         return self.problem.loss.log_loss(jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction)
-
-
-def _scale(node: Expr, values: dict[int, Any]) -> Any:
-    """The square s² of what a pre-activation is measured by, in its own shape."""
-    if node.op == "matmul" and node.args[0].op == "weight":
-        W, a = (values[id(arg)] for arg in node.args)
-        squares = jnp.sum(W * W, axis=-1)
-        return jnp.sum(a * a, axis=-1)[:, None] * squares if W.ndim == 2 else jnp.sum(a * a, axis=-1) * squares
-    if node.op in ("add", "sub"):
-        return _scale(node.args[0], values) + _scale(node.args[1], values)
-    if node.op == "scale":
-        return float(node.params[0]) ** 2 * _scale(node.args[0], values)
-    if node.op == "weight":
-        return values[id(node)] ** 2
-    if node.op == "activation" and activation_of(node.params).degree == 1:
-        return _scale(node.args[0], values)
-    raise LanguageError(f"a kink of an argument that is not a sum of products `W @ a` and biases cannot be rounded off (here `{node.op}`).")
 
 
 @guarded
