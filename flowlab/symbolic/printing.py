@@ -135,7 +135,8 @@ def _reading(flow: DerivationRecord, lines: str, tex: bool) -> str:
         penalty = r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2"
         told.append(f"{penalty} belongs to the loss with {values}")
     made = flow.program.values
-    if any(v.given is None and operations[v.op].repeats and len({made[i].type.sampled for i in v.args}) > 1 for v in made):
+    sums = (value for value in made if value.word is not None and value.word.repeats)
+    if any(len({made[i].type.sampled for i in value.args}) > 1 for value in sums):
         told.append(r"a column times $\mathbf 1^{\top}$ is repeated for every sample" if tex else "+ and - repeat a single column for every sample")
     told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
     return "; ".join(told) + "." if tex else "\n".join(told)
@@ -269,7 +270,7 @@ def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[i
         name = value.name
         if name is None:
             continue
-        made = value.given is None and operations[value.op].lengthens and program.values[value.args[0]].given == "norm"
+        made = (word := value.word) is not None and word.lengthens and program.values[value.args[0]].given == "norm"
         whole = made or value.given == "weight"
         if whole and name in known:
             shown = known[name]

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowlab.core.errors import UnloweredNode
 from flowlab.language.activations import Activation
-from flowlab.language.operations import operations
+from flowlab.language.operations import Operation, operations
 from flowlab.language.types import Shapes, Type
 from flowlab.symbolic import coefficient as _coefficient
 from flowlab.symbolic import scalars
@@ -39,9 +39,15 @@ class Value:
         """The kind of input that it is; None for what is computed."""
         return self.op if self.op in INPUTS else None
 
+    @property
     def function(self) -> Activation | None:
         """The elementwise function that it applies; None where it is none."""
-        return operations[self.op]().function(self.params) if self.op in operations else None
+        return self.word.function(self.params) if self.word is not None else None
+
+    @property
+    def word(self) -> Operation | None:
+        """The operation that computes it; None for an input, and for what is not registered."""
+        return operations[self.op]() if self.op in operations else None
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,10 @@ class Program:
             if value.given is not None:
                 env.append(inputs[value.given, value.params[0]])
                 continue
-            if value.op not in operations:
-                raise UnloweredNode(f"`{value.op}` in line {value.index} has no numeric meaning; give it a `numeric` in its operation class.")
-            word = operations[value.op]()
+            word = value.word
+            if word is None:
+                told = f"`{value.op}` in line {value.index} has no numeric meaning"
+                raise UnloweredNode(f"{told}; give it a `numeric` in its operation class.")
             if word.bent and (value.args, value.params) in held:
                 env.append(word.with_slope(held[value.args, value.params], args[0]))
             elif word.pulls and scaled is not None:
@@ -110,7 +117,7 @@ class Program:
     @property
     def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
         """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines follow its nodes, equal ones made once."""
-        return tuple((v.args, v.params) for v in self.values if (word := v.function()) is not None and word.kinks)
+        return tuple((v.args, v.params) for v in self.values if (function := v.function) is not None and function.kinks)
 
     def __len__(self) -> int:
         return len(self.values)
