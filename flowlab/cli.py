@@ -56,7 +56,7 @@ def _say(text: str) -> None:
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    words: Annotated[list[Path] | None, typer.Option("--words", help="A Python file that registers words of your own; may be given again.")] = None,
+    words: Annotated[list[Path] | None, typer.Option("--words", help="A Python file of words of your own.")] = None,
 ) -> None:
     _state["debug"] = debug
     for file in words or []:
@@ -312,7 +312,9 @@ def _words(kind: str) -> dict[str, str]:
     home = import_module(f"flowlab.{'' if kind in ('claims', 'figures') else 'language.'}{kind}")
     getattr(home, "load_library", lambda: None)()
     registry = getattr(home, kind)
-    return {name: (getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]) for name in registry}
+    words = {name: registry[name] for name in registry}
+    told = {name: getattr(word, "title", None) or (word.__doc__ or "").strip() for name, word in words.items()}
+    return {name: text.split("\n")[0] for name, text in told.items()}
 
 
 KINDS = ("networks", "activations", "losses", "schemes", "packs", "claims", "figures")

@@ -37,7 +37,8 @@ def load_words(path: Path) -> None:
     except FlowlabError:
         raise
     except (Exception, SystemExit) as error:
-        raise LanguageError(f"`--words {path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again.") from error
+        told = f"`--words {path}` breaks while it is read ({type(error).__name__}: {error})"
+        raise LanguageError(f"{told}; mend it and try again.") from error
     _LOADED[found] = name
 
 

@@ -60,7 +60,7 @@ class Activation(ABC):
 
     @property
     def piecewise_linear(self) -> bool:
-        """Whether σ is linear between its kinks, as every function of degree one is; one of another degree says so itself."""
+        """Whether σ is linear between its kinks, as functions of degree one are; others say so themselves."""
         return self.degree == 1
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:

@@ -22,5 +22,6 @@ def exact(number: Number) -> Fraction:
         raise LanguageError(f"`{number}` is not finite; write a finite number.")
     found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
     if max(found.numerator.bit_length(), found.denominator.bit_length()) > MOST_BITS:
-        raise LanguageError("a number has more digits, or more zeros, than the language keeps exactly (19 of them); scale the weights instead.")
+        told = "a number has more digits, or more zeros, than the language keeps exactly (19 of them)"
+        raise LanguageError(f"{told}; scale the weights instead.")
     return found

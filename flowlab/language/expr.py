@@ -111,7 +111,7 @@ class Expr:
             elif id(node) not in seen:
                 seen.add(id(node))
                 stack.append((node, True))
-                # What is applied to another value is met after it: in `W2 @ relu(W1 @ x)` the layer next to the input comes first.
+                # What is applied to a value is met after it: in `W2 @ relu(W1 @ x)` the inner layer is first.
                 last_first = node.args if node.args and operations[node.op].composes else node.args[::-1]
                 stack.extend((arg, False) for arg in last_first if id(arg) not in seen)
 

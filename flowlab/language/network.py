@@ -27,7 +27,7 @@ _OPERAND = 40
 
 
 class _Inferred(NamedTuple):
-    """What is known of a node: its text, its type (None for a weight, which its users settle), its scaling exponent and its signs."""
+    """What is known of a node: text, type (None for a weight, which its users settle), scaling exponent and signs."""
 
     text: Piece
     type: Type | None
@@ -124,7 +124,9 @@ class Network:
         self._texts = {key: part.text for key, part in found.items()}
         self._signs = {key: part.sign for key, part in found.items()}
         types = {key: part.type for key, part in found.items()}
-        types |= {id(n): known.get(n.block, Type(self.declared.get(n.block, ()))) for n in self.nodes if n.block is not None}
+        for node in self.nodes:
+            if node.block is not None:
+                types[id(node)] = known.get(node.block, Type(self.declared.get(node.block, ())))
         self._types = {key: shapes.settle(kind) for key, kind in types.items() if kind is not None}
         self.input_dim: Dim = shapes.find("d")
         self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(known[w]).shape for w in self.weights if w in known}
@@ -134,7 +136,9 @@ class Network:
         self.output_shape = out.shape
         self.symmetry: Symmetry = solve(self.weights, found[id(self.expression)].degree, relations.breaks)
 
-    def _operand_types(self, word: Operation, parts: Sequence["_Inferred"], node: Expr, known: dict[str, Type], shapes: Shapes) -> list[Type]:
+    def _operand_types(
+        self, word: Operation, parts: Sequence[_Inferred], node: Expr, known: dict[str, Type], shapes: Shapes
+    ) -> list[Type]:
         """Operand types, settling the shape of weights that are met for the first time."""
         types: list[Type | None] = []
         for arg, part in zip(node.args, parts, strict=True):
@@ -294,7 +298,8 @@ class Network:
         """What `fold` applies to evaluate nodes of this network, with `xp` numpy or jax.numpy."""
 
         def apply(word: Operation, args: Sequence[Any], node: Expr) -> Any:
-            return word.numeric(xp, args, [self._types[id(arg)] for arg in node.args], self._types[id(node)], node.params)
+            types = [self._types[id(arg)] for arg in node.args]
+            return word.numeric(xp, args, types, self._types[id(node)], node.params)
 
         return apply
 

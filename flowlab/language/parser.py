@@ -231,7 +231,8 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
     if name not in activations and name in function_words():
         if len(exacts) != operations[name].parameters:
-            wanted = "one argument" if not operations[name].parameters else f"an expression and {operations[name].parameters} numbers"
+            count = operations[name].parameters
+            wanted = f"an expression and {count} numbers" if count else "one argument"
             raise LanguageError(f"`{name}` takes {wanted}, got {1 + len(exacts)}; leave the others out.")
         return Expr(name, (argument,), exacts)
     activations[name](*exacts)

@@ -49,7 +49,7 @@ class Scheme(ABC):
         any_length: True if the equations keep ‖V_k‖ in them, so that they hold at directions of any length.
         moves_norms: False if norms stay where they are.
         norms_descend: True if dρ_k/dt = -∂L/∂ρ_k, on which the late law of log t rests.
-        conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None, where nothing is known.
+        conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None.
         abbreviation: what legends of figures say in place of the name, if anything.
     """
 

@@ -1,6 +1,6 @@
 """One fold over an expression: a value for every node, from the values of its operands and the rule of its operation.
 
-    degrees = fold(f, read=lambda: 0, weigh=lambda _: 1, apply=lambda word, parts, node: word.polynomial_degree(parts, node.params))
+    degrees = fold(f, lambda: 0, lambda _: 1, lambda word, parts, node: word.polynomial_degree(parts, node.params))
 
 The fold is a loop over nodes, each of them met once, so neither long chains nor shared parts cost recursion or time. A rule is a
 method of the operation's class, and an operation without it raises `MissingRule`: no walker falls back to a weaker answer.
@@ -29,7 +29,7 @@ def fold(
         expression: an expression, or its nodes with operands before the nodes that use them.
         read: the value of the input.
         weigh: the value of the weight block of a name.
-        apply: the value of an operation, from its word, the values of its operands and its node, which has the parameters.
+        apply: the value of an operation, from its word, the values of its operands and its node (for parameters).
         known: values of nodes that are met outside the expression; those inside it are written there too.
 
     Raises:

@@ -6,8 +6,8 @@ A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, 
 Nothing of the derivation is used: the rate is the gradient of the loss.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -19,21 +19,16 @@ from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.operations import Operation
+from flowlab.language.operations.base import Measured
 from flowlab.language.problem import Problem
 from flowlab.language.traversal import fold
 from flowlab.lowering.vector_field import VectorField
 from flowlab.symbolic.program import Program
 
 
-class _Measured(NamedTuple):
-    """A value, and the square s² of what it is measured by as a pre-activation, in its own shape, worked out when it is asked for."""
-
-    value: Any
-    square: Callable[[], Any]
-
-
 def _unmeasured() -> NoReturn:
-    raise LanguageError("a kink of an argument that is not a sum of products `W @ a` and biases cannot be rounded off (here `x` itself).")
+    what = "a kink of an argument that is not a sum of products `W @ a` and biases"
+    raise LanguageError(f"{what} cannot be rounded off (here `x` itself).")
 
 
 class SmoothedField(VectorField):
@@ -62,23 +57,24 @@ class SmoothedField(VectorField):
         plain = network.meaning(jnp)
         rounded = {i: slot for slot in network.slots if slot.tracked for i in slot.nodes}
 
-        def apply(word: Operation, parts: Sequence[_Measured], node: Expr) -> _Measured:
-            values, slot = [part.value for part in parts], rounded.get(id(node))
+        def apply(word: Operation, parts: Sequence[Measured], node: Expr) -> Measured:
+            slot = rounded.get(id(node))
 
             def square() -> Any:
-                return word.scale_square(jnp, [part.square for part in parts], values, node.args, node.params)
+                return word.scale_square(jnp, parts, node.params)
 
             if slot is None:
-                return _Measured(plain(word, values, node), square)
-            z = values[0]
+                return Measured(plain(word, [part.value for part in parts], node), square)
+            z = parts[0].value
             # A kink of weights themselves has nothing to be measured by, so its width is absolute.
             width = self.epsilon**2 * (parts[0].square() if slot.sampled else 1.0)
-            return _Measured(0.5 * (slot.left + slot.right) * z + 0.5 * (slot.right - slot.left) * jnp.sqrt(z * z + width), square)
+            mean, half = 0.5 * (slot.left + slot.right), 0.5 * (slot.right - slot.left)
+            return Measured(mean * z + half * jnp.sqrt(z * z + width), square)
 
-        def weigh(name: str) -> _Measured:
-            return _Measured(weights[name], lambda: weights[name] ** 2)
+        def weigh(name: str) -> Measured:
+            return Measured(weights[name], lambda: weights[name] ** 2, name)
 
-        out = fold(network.nodes, lambda: _Measured(x, _unmeasured), weigh, apply)[id(network.expression)].value
+        out = fold(network.nodes, lambda: Measured(x, _unmeasured), weigh, apply)[id(network.expression)].value
         return out if network.output_shape else out[:, None]
 
     def _log_loss(self, weights: Any, data: Data, shift: Any) -> jax.Array:

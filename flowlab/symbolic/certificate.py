@@ -314,7 +314,8 @@ class _Coverage:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         network = problem.network
-        self.kinked = [n for n in network.nodes if (word := function_of(n)) is not None and word.kinks and network.type_of(n).sampled]
+        functions = ((node, function_of(node)) for node in network.nodes if network.type_of(node).sampled)
+        self.kinked = [node for node, function in functions if function is not None and function.kinks]
         self.seen: dict[int, np.ndarray] = {}
 
     def note(self, state: TestState) -> bool:

@@ -1,4 +1,4 @@
-"""Scalar coefficients of derived equations as an operation: its parameter is a tree, its operands are the scalars of the tree, sorted by name."""
+"""Scalar coefficients as an operation: its parameter is a tree, its operands are the scalars of the tree by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -73,7 +73,8 @@ class _SymbolArrays:
         return sp.Rational(number.numerator, number.denominator)
 
     def __getattr__(self, name: str) -> Any:
-        raise MissingRule(f"the function `{name}` has no symbolic meaning at component depth; define `symbolic` on the class of the operation.")
+        told = f"the function `{name}` has no symbolic meaning at component depth"
+        raise MissingRule(f"{told}; define `symbolic` on the class of the operation.")
 
 
 SYMBOLIC = _SymbolArrays()

@@ -1,4 +1,4 @@
-"""One word of every kind in a user's own file: read, printed, derived, integrated and checked with no other file touched."""
+"""One word of every kind in a user's own file: read, printed, derived, integrated and checked with no other file."""
 
 import subprocess
 import sys
@@ -10,10 +10,13 @@ import pytest
 import flowlab as fl
 from flowlab.app import words
 from flowlab.claims import claims
+from flowlab.claims import load_library as load_claims
 from flowlab.core.errors import MissingRule
 from flowlab.discrete.descent.rules import rules
+from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.conditions import conditions
-from flowlab.figures import figures, load_library
+from flowlab.figures import figures
+from flowlab.figures import load_library as load_figures
 from flowlab.language.activations import activations
 from flowlab.language.datasets import generators
 from flowlab.language.expr import Expr
@@ -24,11 +27,13 @@ from flowlab.language.schemes import schemes
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRIES = (activations, claims, conditions, figures, generators, losses, operations, rules, schemes)
 FILE = '''
+import jax
 import numpy as np
 import sympy as sp
 
 import flowlab as fl
 from flowlab.discrete.descent.rules import Rule, rules
+from flowlab.dynamics.clocks import CLOCKS, LossTime
 from flowlab.dynamics.conditions import Event, conditions
 from flowlab.figures.figure import Curve, Picture, figures, started
 from flowlab.language.activations import Activation, activations
@@ -164,6 +169,19 @@ def pair(rng, n=4, d=2):
     return rng.normal(size=(int(n), int(d))) + 3.0 * y[:, None], y
 
 
+class Slow(LossTime):
+    """The clock of the loss at half its pace."""
+
+    name = "slow"
+
+    def rate(self, field, s, z, data, shift=None):
+        y, q = super().rate(field, s, z, data, shift)
+        return jax.tree.map(lambda r: 0.5 * r, (y, q))
+
+
+CLOCKS["slow"] = Slow()
+
+
 @conditions.register("fallen")
 class Fallen(Event):
     """log L falls to a level."""
@@ -188,7 +206,8 @@ class Fall(Picture):
 def falls(case, mutant):
     log_loss = case.path.dataset["log_loss"].values
     change = float(log_loss[-1] - log_loss[len(log_loss) // 2])
-    return fl.Quantity("change of log L, per its size", change / abs(change) * (-1 if mutant else 1), -1.0, tolerance=1e-3)
+    sign = change / abs(change) * (-1 if mutant else 1)
+    return fl.Quantity("sign of the change of log L", sign, -1.0, tolerance=1e-3)
 '''
 X, Y = np.array([[1.0, 0.5], [-0.8, 0.3], [0.4, -1.0], [-0.3, -0.9]]), np.array([1.0, -1.0, 1.0, -1.0])
 
@@ -203,21 +222,26 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registered(file):
     """The words, for this module alone."""
-    load_library()
-    with pytest.MonkeyPatch.context() as patch:
-        for registry in REGISTRIES:
-            patch.setattr(registry, "_words", dict(registry._words))
-        patch.setattr(words, "_LOADED", {})
-        words.load_words(file)
-        yield
+    load_claims()
+    load_figures()
+    kept = [(registry, set(registry)) for registry in (*(r._words for r in REGISTRIES), CLOCKS, words._LOADED)]
+    words.load_words(file)
+    # What others register later stays: only what the file brought is taken away again.
+    brought = [(registry, set(registry) - before) for registry, before in kept]
+    assert all(names for _, names in brought)
+    yield
+    for registry, names in brought:
+        for name in names:
+            del registry[name]
 
 
-def flow_of(text, **settings):
+def flow_of(text, *, until=None, clock="auto", **settings):
     """A certified derivation and a short flow of it."""
     problem, data = fl.Problem(text, **settings), fl.Data(X, Y)
     flow = fl.derive(problem)
     start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
-    return flow, fl.integrate(fl.lower(flow), start, data, until=fl.time(0.2), rtol=1e-6, atol=1e-8)
+    until = until or fl.time(0.2)
+    return flow, fl.integrate(fl.lower(flow), start, data, until=until, clock=clock, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(("text", "settings", "told", "tex"), [
@@ -274,7 +298,8 @@ def test_what_is_made_of_runs_knows_new_words(registered, tmp_path):
     problem = fl.Problem("W2 @ relu(W1 @ x)")
     data = fl.load("pair?n=4&d=2", seed=1)
     start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
-    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=conditions["fallen"](-1.0), rtol=1e-6, atol=1e-8)
+    until = conditions["fallen"](-1.0)
+    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=until, rtol=1e-6, atol=1e-8)
     assert path.outcome.kind == "event"
     assert path.dataset.log_loss[-1] == pytest.approx(-1.0, abs=1e-5)
     (verdict,) = fl.check(["new.falls"], path)
@@ -285,12 +310,22 @@ def test_what_is_made_of_runs_knows_new_words(registered, tmp_path):
     assert walk.dataset.log_loss[-1] < walk.dataset.log_loss[0]
 
 
+def test_a_new_clock_carries_a_run_to_late_times(registered):
+    _, path = flow_of("W2 @ relu(W1 @ x)", until=fl.log_time(30.0), clock="slow")
+    _, same = flow_of("W2 @ relu(W1 @ x)", until=fl.log_time(30.0), clock="loss")
+    assert str(path.dataset.clock.values[-1]) == "slow"
+    assert float(path.dataset.log_t[-1]) == pytest.approx(30.0)
+    assert float(path.dataset.log_loss[-1]) == pytest.approx(float(same.dataset.log_loss[-1]), rel=1e-5)
+
+
 def flowlab(*args):
-    return subprocess.run([sys.executable, "-m", "flowlab.cli", *map(str, args)], capture_output=True, text=True, cwd=ROOT, check=False)
+    command = [sys.executable, "-m", "flowlab.cli", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def test_the_command_line_reads_words(file):
-    done = flowlab("--words", file, "derive", "W2 @ silu(W1 @ x)", "--coordinates", "weights", "--depth", "matrix", "--format", "latex")
+    chosen = ("--coordinates", "weights", "--depth", "matrix", "--format", "latex")
+    done = flowlab("--words", file, "derive", "W2 @ silu(W1 @ x)", *chosen)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"\operatorname{silu}(Z_{1})" in done.stdout
     listed = flowlab("--words", file, "list", "figures")
@@ -298,8 +333,9 @@ def test_the_command_line_reads_words(file):
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    (None, "there is none"), ("1 / 0", "ZeroDivisionError"), ("raise SystemExit", "SystemExit"), ("def (", "SyntaxError"),
-    ("from flowlab.language.activations import Relu, activations\nactivations.register('relu')(Relu)", "registered twice"),
+    (None, "there is none"), ("1 / 0", "ZeroDivisionError"), ("raise SystemExit", "SystemExit"),
+    ("def (", "SyntaxError"),
+    ("from flowlab.language.losses import Square, losses\nlosses.register('square')(Square)", "registered twice"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_read_is_told_in_one_sentence(tmp_path, text, told):
     path = tmp_path / "my_words.py"

@@ -119,7 +119,8 @@ REFUSED = [
     ("relu()", "relu()"), ("sum @ x", "`sum`"), ("relu @ x", "`relu`"), ("sum(W @ x, 2)", "`sum`"), ("relu(W @ x, 2)", "`relu`"),
     ("leaky_relu(W @ x, 1, 2)", "leaky_relu"), ("leaky_relu(W @ x, V)", "`V`"), ("_W @ x", "_W"), ("W\u0435 @ x", "\u0435"), ("rellu(W @ x)", "relu"),
     ("open('a')", "open"), ("(W @ x)**0", "(W @ x)**0"), ("(W @ x)**-1", "-1"), ("(W @ x)**65", "65"), ("(W @ x)**0.5", "0.5"), ("(W @ x)**1.5", "1.5"),
-    ("(relu(W @ x) - V @ x)**1.5", "1.5"), ("(2 * tanh(W @ x))**1.5", "1.5"), ("W @ V", "`x`"), ("x", "weight"), ("7", "`7`"), ("", "expression"),
+    ("(relu(W @ x) - V @ x)**1.5", "1.5"), ("(2 * tanh(W @ x))**1.5", "1.5"),
+    ("W @ V", "`x`"), ("x", "weight"), ("7", "`7`"), ("", "expression"),
 ]  # fmt: skip
 
 

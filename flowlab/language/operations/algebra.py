@@ -1,6 +1,6 @@
 """Sums, products and transposes: the operations a network is written with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from flowlab.language.operations.base import (
     Exponents,
     Handle,
     Linear,
-    Operand,
+    Measured,
     Operation,
     Piece,
     Product,
@@ -63,10 +63,10 @@ class MatMul(Product):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Any, scales: Sequence[Callable[[], Any]], values: Sequence[Any], operands: Sequence[Operand], params: tuple) -> Any:
-        if operands[0].block is None:
-            return super().scale_square(xp, scales, values, operands, params)
-        W, a = values
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        if parts[0].block is None:
+            return super().scale_square(xp, parts, params)
+        W, a = (part.value for part in parts)
         squares, size = xp.sum(W * W, axis=-1), xp.sum(a * a, axis=-1)
         return size[:, None] * squares if W.ndim == 2 else size * squares
 
@@ -140,8 +140,8 @@ class _Addition(Operation):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Any, scales: Sequence[Callable[[], Any]], values: Sequence[Any], operands: Sequence[Operand], params: tuple) -> Any:
-        return scales[0]() + scales[1]()
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        return parts[0].square() + parts[1].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
@@ -195,8 +195,8 @@ class Scale(Linear):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return (Channel(0),)
 
-    def scale_square(self, xp: Any, scales: Sequence[Callable[[], Any]], values: Sequence[Any], operands: Sequence[Operand], params: tuple) -> Any:
-        return float(params[0]) ** 2 * scales[0]()
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        return float(params[0]) ** 2 * parts[0].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         p, n = args[0]

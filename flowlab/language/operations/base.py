@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from flowlab.core.errors import LanguageError, MissingRule
 from flowlab.core.registry import Registry
@@ -85,11 +85,12 @@ class Channel:
     degree: Fraction = Fraction(1)
 
 
-class Operand(Protocol):
-    """An operand as it was written: known by whether it is a weight block."""
+class Measured(NamedTuple):
+    """A value, the square s² of what it is measured by as a pre-activation, and the weight block that it is, if any."""
 
-    @property
-    def block(self) -> str | None: ...
+    value: Any
+    square: Callable[[], Any]
+    block: str | None = None
 
 
 class Handle(Protocol):
@@ -132,7 +133,7 @@ class Operation(ABC):
     """Whether it is written as a function, `name(z)`, with as many numbers behind z as it has `parameters`."""
     parameters: ClassVar[int] = 0
     composes: ClassVar[bool] = False
-    """Whether it applies its left operand to its right one as the matrix product does; chains of it need no brackets."""
+    """Whether it applies its left operand to its right one, as the matrix product does, and needs no brackets."""
     multiplies: ClassVar[bool] = False
     """Whether it is linear in each of several operands."""
     bends: ClassVar[bool] = False
@@ -155,11 +156,15 @@ class Operation(ABC):
         """The type of the result; raises ShapeMismatch naming both operands and both shapes."""
 
     def admit(self, told: str, signs: Sequence[Sign], params: tuple) -> None:
-        """Refuse what a user may not write though derived equations may, from the signs of operands; raises LanguageError."""
+        """Refuse, by the signs of operands, what a user may not write though derived equations may.
+
+        Raises:
+            LanguageError: with what to write instead.
+        """
         return
 
     def function(self, params: tuple) -> Activation | None:
-        """The elementwise function that a unit applies, whose kinks a flow is followed across; None for an operation that is none."""
+        """The elementwise function that it is, whose kinks a flow is followed across; None for any other operation."""
         return None
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
@@ -175,7 +180,7 @@ class Operation(ABC):
         raise self.missing("polynomial_degree")
 
     def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
-        """What is known of the result as a function of the input, from what is known of the operands, not all of them constant.
+        """What is known of the result as a function of the input, from what is known of the operands.
 
         Raises:
             MissingRule: if the operation does not define it.
@@ -194,15 +199,8 @@ class Operation(ABC):
         """Whether the result has no kink where its operand is an activation at its kink."""
         return False
 
-    def scale_square(self, xp: Any, scales: Sequence[Callable[[], Any]], values: Sequence[Any], operands: Sequence[Operand], params: tuple) -> Any:
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
         """s² of the result as a pre-activation, in its shape: the size by which the rounding of a kink is measured.
-
-        Args:
-            xp: array namespace.
-            scales: the same of each operand, worked out when it is called.
-            values: of the operands.
-            operands: as they were written.
-            params: of the operation.
 
         Raises:
             LanguageError: if it has none.
@@ -212,7 +210,8 @@ class Operation(ABC):
 
     def missing(self, rule: str) -> MissingRule:
         """The error that names a rule which this operation lacks."""
-        return MissingRule(f"the operation `{self.name}` has no rule `{rule}`; define it on the class of the operation.")
+        told = f"the operation `{self.name}` has no rule `{rule}`"
+        return MissingRule(f"{told}; define it on the class of the operation.")
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
@@ -227,7 +226,7 @@ class Operation(ABC):
         """The value, with `xp` either numpy or jax.numpy."""
 
     def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
-        """The value on arrays of SymPy expressions, with `xp` their namespace: the numeric meaning, where that is exact."""
+        """The value on arrays of SymPy expressions, with namespace `xp`: the numeric meaning, where that is exact."""
         return self.numeric(xp, args, types, out, params)
 
     def with_slope(self, slope: Any, z: Any) -> Any:

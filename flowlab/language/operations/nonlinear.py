@@ -1,6 +1,6 @@
 """Powers, activations and the slopes of activations as operations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,19 @@ from flowlab.core.errors import LanguageError
 from flowlab.language.activations import Activation, activations
 from flowlab.language.exact_numbers import exact
 from flowlab.language.input_facts import AsFunction
-from flowlab.language.operations.base import ATOM, POWER, Channel, Exponents, Handle, Operand, Operation, Piece, Sign, Tape, operations
+from flowlab.language.operations.base import (
+    ATOM,
+    POWER,
+    Channel,
+    Exponents,
+    Handle,
+    Measured,
+    Operation,
+    Piece,
+    Sign,
+    Tape,
+    operations,
+)
 from flowlab.language.types import Shapes, Type
 
 
@@ -28,7 +40,7 @@ def degree_of(params: tuple) -> Fraction | None:
 
 @operations.register("power")
 class Power(Operation):
-    """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative, such as relu(z)."""
+    """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative (relu, abs)."""
 
     bends = True
 
@@ -37,7 +49,8 @@ class Power(Operation):
         if not 1 <= exponent <= 64:
             raise LanguageError(f"`{told}` has the exponent {exponent}; write one from 1 to 64.")
         if exponent.denominator != 1 and negative:
-            raise LanguageError(f"`{told}` takes a broken power of what may be negative; write relu(z) or abs(z) below it.")
+            what = f"`{told}` takes a broken power of what may be negative"
+            raise LanguageError(f"{what}; write relu(z) or abs(z) below it.")
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
@@ -76,7 +89,9 @@ class Power(Operation):
     def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0] ** xp.exact(params[0])
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         exponent = params[0]
         if exponent == 1:
             return [cot]
@@ -128,10 +143,10 @@ class Activate(Operation):
         degree = degree_of(params)
         return (Channel(0, not activation_of(params).linear, degree),) if degree else ()
 
-    def scale_square(self, xp: Any, scales: Sequence[Callable[[], Any]], values: Sequence[Any], operands: Sequence[Operand], params: tuple) -> Any:
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
         if activation_of(params).degree != 1:
-            return super().scale_square(xp, scales, values, operands, params)
-        return scales[0]()
+            return super().scale_square(xp, parts, params)
+        return parts[0].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         return activation_of(params).signs(*args[0])
