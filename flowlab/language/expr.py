@@ -16,7 +16,7 @@ from typing import Any
 from flowlab.core.arguments import short, shown
 from flowlab.core.errors import LanguageError
 from flowlab.language.exact_numbers import Number, exact
-from flowlab.language.operations import function_words, operations
+from flowlab.language.operations import is_function, operations
 
 MOST_LETTERS = 32
 """Of a block's name: enough for any word, and few enough for a message that quotes several."""
@@ -140,7 +140,7 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
     if not isinstance(name, str) or not NAME.match(name) or name in ("x", "True", "False", "None"):
         remedy = f"use letters, digits and `_`, at most {MOST_LETTERS}, and not `x`, `True`, `False` or `None`"
         raise LanguageError(f"`{shown(name)}` cannot name a weight; {remedy}.")
-    if name in function_words() or name == LARGEST_OF:
+    if is_function(name) or name == LARGEST_OF:
         # Its print would be read as the function.
         raise LanguageError(f"`{name}` is a function and cannot name a weight; choose another name.")
     return Expr("weight", (), (name, shape))

@@ -3,7 +3,7 @@
 from flowlab.language.activations import activations
 from flowlab.language.exact_numbers import Number
 from flowlab.language.expr import Expr
-from flowlab.language.operations import function_words, operations
+from flowlab.language.operations import function_words, is_function, operations
 from flowlab.language.parser import apply, maximum
 
 __all__ = ["Word", "maximum"]
@@ -30,6 +30,6 @@ def names() -> tuple[str, ...]:
 
 def __getattr__(name: str) -> Word:
     # Every registered word is one from then on; adding one touches its own file alone.
-    if name in function_words():
+    if is_function(name):
         return Word(name)
     raise AttributeError(f"`{name}` is not a function word")

@@ -12,7 +12,7 @@ from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
 from flowlab.language.exact_numbers import Number, exact
 from flowlab.language.expr import LARGEST_OF, Expr, weight, x
-from flowlab.language.operations import function_words, operations
+from flowlab.language.operations import function_words, is_function, operations
 from flowlab.language.syntax_errors import foreign, unreadable
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
@@ -140,7 +140,7 @@ class _Reader:
     def name(self, name: str) -> Expr:
         if name == "x":
             return x
-        if name in function_words() or name == LARGEST_OF:
+        if is_function(name) or name == LARGEST_OF:
             raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
         if name not in self.weights:
             self.weights[name] = weight(name, self.shapes.get(name))
@@ -181,8 +181,8 @@ class _Reader:
 
     def known(self, node: ast.Call, name: str) -> None:
         """Refuse a function that is no word, before its arguments are looked at."""
-        known = sorted([*function_words(), LARGEST_OF])
-        if name not in known:
+        if not is_function(name) and name != LARGEST_OF:
+            known = sorted([*function_words(), LARGEST_OF])
             guess = nearest(name, known)
             hint = f"did you mean `{guess}`? Known" if guess else "multiply by a block with `@`, or use one of"
             told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
@@ -229,7 +229,7 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
     if not isinstance(argument, Expr):
         raise LanguageError(f"`{name}` needs an expression, not `{shown(argument)}`.")
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
-    if name not in activations and name in function_words():
+    if name not in activations and is_function(name):
         if len(exacts) != operations[name].parameters:
             count = operations[name].parameters
             wanted = f"an expression and {count} numbers" if count else "one argument"

@@ -294,6 +294,11 @@ def lift(array: Any, kind: Type, sampled: bool, rank: int) -> Any:
     return array
 
 
+def is_function(name: str) -> bool:
+    """Whether a name is written as a function: that of an activation, or of an operation that says so."""
+    return name in activations or (name in operations and operations[name].called)
+
+
 def function_words() -> tuple[str, ...]:
-    """Names that are written as functions, sorted: activations, and operations that say so."""
-    return tuple(sorted({*activations, *(name for name in operations if operations[name].called)}))
+    """All names that are written as functions, sorted."""
+    return tuple(sorted(filter(is_function, {*activations, *operations})))
