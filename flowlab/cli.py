@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flowlab.app.words import load_words
 from flowlab.core.errors import FlowlabError, LanguageError, sentence
 from flowlab.core.seeds import checked_seed
 
@@ -52,8 +54,13 @@ def _say(text: str) -> None:
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    words: Annotated[list[Path] | None, typer.Option("--words", help="A Python file of words of your own.")] = None,
+) -> None:
     _state["debug"] = debug
+    for file in words or []:
+        load_words(file)
 
 
 @app.command()
@@ -296,38 +303,18 @@ def _networks() -> dict[str, str]:
 
 def _words(kind: str) -> dict[str, str]:
     """Names and one-line descriptions, without importing jax."""
-
-    def described(registry: Any) -> dict[str, str]:
-        return {name: (getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]) for name in registry}
-
     if kind == "networks":
         return _networks()
-    if kind == "losses":
-        from flowlab.language.losses import losses
-
-        return described(losses)
-    if kind == "schemes":
-        from flowlab.language.schemes import schemes
-
-        return described(schemes)
-    if kind == "activations":
-        from flowlab.language.activations import activations
-
-        return described(activations)
-    if kind == "claims":
-        from flowlab.claims import claims, load_library
-
-        load_library()
-        return described(claims)
     if kind == "packs":
         from flowlab.app.verify import packs, paper
 
         return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
-    from flowlab.figures import figures
-    from flowlab.figures import load_library as load_figures
-
-    load_figures()
-    return described(figures)
+    home = import_module(f"flowlab.{'' if kind in ('claims', 'figures') else 'language.'}{kind}")
+    getattr(home, "load_library", lambda: None)()
+    registry = getattr(home, kind)
+    words = {name: registry[name] for name in registry}
+    told = {name: getattr(word, "title", None) or (word.__doc__ or "").strip() for name, word in words.items()}
+    return {name: text.split("\n")[0] for name, text in told.items()}
 
 
 KINDS = ("networks", "activations", "losses", "schemes", "packs", "claims", "figures")

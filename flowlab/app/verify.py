@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from flowlab.app.words import load_words, loaded
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, checked, claims, load_library
 from flowlab.claims.replay import load_file
@@ -135,7 +136,8 @@ def _here(selection: Selection, seed: int, out: Path | None) -> Iterator[Verdict
 
 def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> Iterator[Verdict]:
     # Fresh interpreters: a fork of a process whose jax has started its threads may hang.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(selection.files, seed))
+    fresh = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed))
     # Long ones first, so that no process is left alone with one at the end; neighbours share instances.
     order = sorted(selection.ids, key=lambda name: claims[name].quick)
     with pool:
@@ -151,8 +153,8 @@ def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> 
 _CASE: list[Case] = []
 
 
-def _begin(files: tuple[str, ...], seed: int) -> None:
-    """What a process does first: float64, the library, the user's files."""
+def _begin(words: tuple[Path, ...], files: tuple[str, ...], seed: int) -> None:
+    """What a process does first: float64, the library, the user's words and files."""
     import jax
 
     from flowlab.app.compile_cache import keep_compiled
@@ -160,6 +162,8 @@ def _begin(files: tuple[str, ...], seed: int) -> None:
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
     load_library()
+    for file in words:
+        load_words(file)
     for file in files:
         load_file(file)
     _CASE[:] = [Case(seed=seed)]

@@ -29,10 +29,6 @@ TRUE_LENGTH: Any = {"angles": "xy", "scale_units": "xy", "scale": 1.0}
 """Of arrows that end where their curve says."""
 _LATE = 100.0
 """Beyond this log t the axis of log t is itself logarithmic, but around zero."""
-SHORT = {
-    "gradient_flow": "GF", "lagrange": "LM", "weight_normalization": "WN", "exponential_weight_normalization": "EWN", "tangent": "tangent",
-    "fixed_norm": "fixed norm",
-}  # fmt: skip
 
 
 @dataclass
@@ -310,7 +306,7 @@ def _suffixes(paths: Sequence[Any]) -> list[str]:
         return [""]
     if len({p.kind for p in paths}) == len(paths):
         return [f", {p.kind}" for p in paths]
-    schemes = [SHORT.get(p.problem.scheme.name, p.problem.scheme.name) for p in paths]
+    schemes = [p.problem.scheme.short_name for p in paths]
     for told in (schemes, [p.problem.network.text for p in paths]):
         if len(set(told)) == len(paths):
             return [f", {words}" for words in told]

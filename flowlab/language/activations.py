@@ -24,12 +24,14 @@ class Activation(ABC):
 
     Attributes:
         degree: k with σ(c z) = c^k σ(z) for c > 0, or None when there is none.
+        linear: whether σ is the identity.
         kinks: points where the slope jumps; the slope *at* a kink is part of each docstring.
         parity: 1 where σ is even, -1 where it is odd, None where it is neither or that is not known.
     """
 
     name: ClassVar[str]
     degree: ClassVar[int | float | Fraction | None] = 1
+    linear: ClassVar[bool] = False
     kinks: ClassVar[tuple[float, ...]] = ()
     parity: ClassVar[int | None] = None
     symbol: ClassVar[str] = r"\sigma"
@@ -60,8 +62,8 @@ class Activation(ABC):
 
     @property
     def piecewise_linear(self) -> bool:
-        """Whether the function is linear between its kinks; one without kinks says so itself."""
-        return bool(self.kinks)
+        """Whether σ is linear between its kinks, as functions of degree one are; others say so themselves."""
+        return self.degree == 1
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
         """Whether a value may be positive, and whether it may be negative, where the argument may be."""
@@ -82,10 +84,7 @@ class Identity(Activation):
 
     parity = -1
     symbol = r"\operatorname{id}"
-
-    @property
-    def piecewise_linear(self) -> bool:
-        return True
+    linear = True
 
     def signs(self, positive: bool, negative: bool) -> tuple[bool, bool]:
         return positive, negative

@@ -15,19 +15,14 @@ from typing import Any
 
 from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError
-from flowlab.core.typing import Params
+from flowlab.language.exact_numbers import Number, exact
+from flowlab.language.operations import is_function, operations
 
 MOST_LETTERS = 32
 """Of a block's name: enough for any word, and few enough for a message that quotes several."""
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MOST_LETTERS - 1}}}\Z")
-FEATURES = ("sum", "mean", "transpose")
-"""Functions besides the activations."""
 LARGEST_OF = "maximum"
 """The function of several expressions: maxout, or max-pooling over them. It is no operation of its own but b + relu(a - b)."""
-FUNCTIONS = (*FEATURES, LARGEST_OF)
-Number = int | float | Fraction
-MOST_BITS = 64
-"""Of the numerator and denominator of a number: every float that a user would type, and none that costs time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +86,16 @@ class Expr:
         return _joined, (listed,)
 
     @property
+    def is_input(self) -> bool:
+        """Whether it is the input `x`."""
+        return self.op == "input"
+
+    @property
+    def block(self) -> str | None:
+        """The name of the weight block that it is; None for anything else."""
+        return self.params[0] if self.op == "weight" else None
+
+    @property
     def T(self) -> "Expr":
         """The transpose of a matrix."""
         return Expr("transpose", (self,))
@@ -106,8 +111,8 @@ class Expr:
             elif id(node) not in seen:
                 seen.add(id(node))
                 stack.append((node, True))
-                # Of a product the right factor first: in `W2 @ relu(W1 @ x)` the layer next to the input is met first.
-                last_first = node.args if node.op == "matmul" else node.args[::-1]
+                # What is applied to a value is met after it: in `W2 @ relu(W1 @ x)` the inner layer is first.
+                last_first = node.args if node.args and operations[node.op].composes else node.args[::-1]
                 stack.extend((arg, False) for arg in last_first if id(arg) not in seen)
 
 
@@ -117,22 +122,6 @@ def _joined(listed: list[tuple[str, tuple[int, ...], tuple[Any, ...]]]) -> Expr:
     for op, places, params in listed:
         nodes.append(Expr(op, tuple(nodes[i] for i in places), params))
     return nodes[-1]
-
-
-def exact(number: Number) -> Fraction:
-    """A number as an exact fraction of the decimal the user wrote.
-
-    Raises:
-        LanguageError: if it is not a finite real number.
-    """
-    if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
-        raise LanguageError(f"`{short(number)}` is not a real number; write one such as 0.5.")
-    if isinstance(number, float) and not abs(number) < float("inf"):
-        raise LanguageError(f"`{number}` is not finite; write a finite number.")
-    found = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
-    if max(found.numerator.bit_length(), found.denominator.bit_length()) > MOST_BITS:
-        raise LanguageError("a number has more digits, or more zeros, than the language keeps exactly (19 of them); scale the weights instead.")
-    return found
 
 
 def _operand(value: object, sign: str) -> Expr:
@@ -149,12 +138,10 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
     Raises:
         LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x` or a function's.
     """
-    from flowlab.language.activations import activations
-
     if not isinstance(name, str) or not NAME.match(name) or name in ("x", "True", "False", "None"):
         remedy = f"use letters, digits and `_`, at most {MOST_LETTERS}, and not `x`, `True`, `False` or `None`"
         raise LanguageError(f"`{shown(name)}` cannot name a weight; {remedy}.")
-    if name in activations or name in FUNCTIONS:
+    if is_function(name) or name == LARGEST_OF:
         # Its print would be read as the function.
         raise LanguageError(f"`{name}` is a function and cannot name a weight; choose another name.")
     return Expr("weight", (), (name, shape))

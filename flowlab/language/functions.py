@@ -1,7 +1,9 @@
 """Function words for expressions written with Python operators: `W2 @ relu(W1 @ x)`."""
 
 from flowlab.language.activations import activations
-from flowlab.language.expr import FEATURES, Expr, Number
+from flowlab.language.exact_numbers import Number
+from flowlab.language.expr import Expr
+from flowlab.language.operations import function_words, is_function, operations
 from flowlab.language.parser import apply, maximum
 
 __all__ = ["Word", "maximum"]
@@ -12,7 +14,7 @@ class Word:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.__doc__ = (activations[name].__doc__ or "") if name in activations else f"The {name} over features."
+        self.__doc__ = (activations if name in activations else operations)[name].__doc__ or ""
 
     def __call__(self, z: Expr, *numbers: Number) -> Expr:
         return apply(self.name, z, *numbers)
@@ -22,12 +24,12 @@ class Word:
 
 
 def names() -> tuple[str, ...]:
-    """All function words, sorted: what is registered as an activation, and what acts over features."""
-    return tuple(sorted({*activations.names(), *FEATURES}))
+    """All function words, sorted: the registered activations, and the operations that are written as functions."""
+    return function_words()
 
 
 def __getattr__(name: str) -> Word:
-    # Every registered activation is a word; adding one touches its own file alone.
-    if name in activations or name in FEATURES:
+    # Every registered word is one from then on; adding one touches its own file alone.
+    if is_function(name):
         return Word(name)
     raise AttributeError(f"`{name}` is not a function word")

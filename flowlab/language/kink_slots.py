@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowlab.language.activations import Activation
 from flowlab.language.expr import Expr
-from flowlab.language.operations import Operation
-from flowlab.language.operations.nonlinear import activation_of
-from flowlab.language.traversal import fold
+from flowlab.language.operations import Operation, operations
+from flowlab.language.traversal import fold, function_of
 from flowlab.language.types import Type
 
 
@@ -53,19 +53,20 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
     users: dict[int, list[Expr]] = {}
     degree: dict[int, int | None] = fold(nodes, lambda: 0, lambda _: 1, _degree)
     blocks: dict[int, frozenset[str]] = fold(nodes, frozenset, lambda name: frozenset({name}), lambda _, parts, __: frozenset().union(*parts))
-    found: dict[int, list[Expr]] = {}
+    found: dict[int, tuple[Activation, list[Expr]]] = {}
     for node in nodes:
-        key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.params[:1] if node.op == "weight" else node.params)
+        key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.block or node.params)
         keys[id(node)] = number.setdefault(key, len(number))
         for arg in node.args:
             users.setdefault(keys[id(arg)], []).append(node)
-        if node.op == "activation" and activation_of(node.params).kinks:
-            found.setdefault(keys[id(node)], []).append(node)
+        word = function_of(node)
+        if word is not None and word.kinks:
+            found.setdefault(keys[id(node)], (word, []))[1].append(node)
     slots = []
-    for key, same in found.items():
-        activation, argument = activation_of(same[0].params), same[0].args[0]
+    for key, (activation, same) in found.items():
+        argument = same[0].args[0]
         use = users.get(key, [])
-        smooth = bool(use) and all(user.op == "power" and user.params[0] > 1 for user in use)
+        smooth = bool(use) and all(operations[user.op]().smooths_kinks(user.params) for user in use)
         known = activation.kinks == (0.0,) and activation.degree == 1 and bool(blocks[id(argument)])
         left, right = activation.sides[0]
         tracked, sampled, own = known and not smooth, type_of(argument).sampled, id(argument)
@@ -74,6 +75,6 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
     return tuple(slots)
 
 
-def _degree(word: Operation, parts: Sequence[int | None], params: tuple) -> int | None:
+def _degree(word: Operation, parts: Sequence[int | None], node: Expr) -> int | None:
     known = [part for part in parts if part is not None]
-    return word.polynomial_degree(known, params) if len(known) == len(parts) else None
+    return word.polynomial_degree(known, node.params) if len(known) == len(parts) else None

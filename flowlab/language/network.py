@@ -1,11 +1,11 @@
 """A network: an expression with its shapes inferred and its scaling degrees solved for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowlab.core.arguments import expects, short, shown
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
@@ -15,15 +15,25 @@ from flowlab.core.typing import Array, Blocks, Inputs, Namespace, Outputs, Piece
 from flowlab.language.degrees import Form, Relations, Symmetry, solve
 from flowlab.language.expr import NAME, Expr
 from flowlab.language.kink_slots import Slot, kinked
-from flowlab.language.operations import Piece, operations
+from flowlab.language.operations import Operation, Piece, operations
 from flowlab.language.operations.base import Sign
 from flowlab.language.parser import parse
+from flowlab.language.traversal import fold
 from flowlab.language.types import Dim, Shapes, Type
 
 _LONG = 200
 """Characters of a node where it is named in print."""
 _OPERAND = 40
 """Characters of an operand in a message, which names up to three of them with their shapes."""
+
+
+class _Inferred(NamedTuple):
+    """What is known of a node: text, type (None for a weight, which its users settle), scaling exponent and signs."""
+
+    text: Piece
+    type: Type | None
+    degree: Form
+    sign: Sign = (True, True)
 
 
 class Network:
@@ -55,12 +65,12 @@ class Network:
         order: dict[str, None] = {}
         for node in self.nodes:
             for arg in (*node.args, node):
-                if arg.op == "weight":
-                    order.setdefault(arg.params[0])
+                if arg.block is not None:
+                    order.setdefault(arg.block)
         self.weights: tuple[str, ...] = tuple(order)
         if not order:
             raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
-        if not any(node.op == "input" for node in self.nodes):
+        if not any(node.is_input for node in self.nodes):
             read = shown(", ".join(f"`{name}`" for name in order), 120)
             told = f"a network has one input, which is named `x`, but the expression has only the weight block{'s' if len(order) > 1 else ''} {read}"
             raise LanguageError(f"{told}; write `x` for the input.")
@@ -71,11 +81,11 @@ class Network:
                 told = f"`shapes` names `{shown(name)}`, which the network does not have"
                 raise UnknownName(f"{told}; did you mean `{known}`?")
         for node in self.nodes:
-            if node.op == "weight" and node.params[1] is not None:
-                given = _declared({node.params[0]: node.params[1]})[node.params[0]]
-                if declared.setdefault(node.params[0], given) != given:
-                    both = f"{shown(declared[node.params[0]])} and {shown(given)}"
-                    told = f"the block `{node.params[0]}` is declared with the shapes {both}"
+            name = node.block
+            if name is not None and node.params[1] is not None:
+                given = _declared({name: node.params[1]})[name]
+                if declared.setdefault(name, given) != given:
+                    told = f"the block `{name}` is declared with the shapes {shown(declared[name])} and {shown(given)}"
                     raise ShapeMismatch(f"{told}; declare it once.")
         for name, shape in declared.items():
             fits = (NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape)
@@ -87,71 +97,71 @@ class Network:
     def _infer(self) -> None:
         shapes, relations = Shapes(), Relations()
         shapes.find("d")
-        self._texts: dict[int, Piece] = {}
-        self._types: dict[int, Type] = {}
-        weight_types: dict[str, Type] = {}
-        degrees: dict[int, Form] = {}
-        for node in self.nodes:
-            key = id(node)
-            if node.op == "input":
-                self._types[key], degrees[key] = Type(("d",), True), {}
-                self._texts[key] = Piece("x")
-                continue
-            if node.op == "weight":
-                name = node.params[0]
-                degrees[key] = {name: Fraction(1)}
-                self._texts[key] = Piece(name)
-                continue
-            texts = [self._texts[id(arg)] for arg in node.args]
+        known: dict[str, Type] = {}
+
+        def apply(word: Operation, parts: Sequence[_Inferred], node: Expr) -> _Inferred:
+            texts = [part.text for part in parts]
             told = [_short(t.text) for t in texts]
-            word = operations[node.op]()
-            types = self._weight_types(node, weight_types, shapes)
+            types = self._operand_types(word, parts, node, known, shapes)
             made = word.render(False, texts, types, node.params)
-            word.admit(_short(made.text), node.args, node.params)
+            signs = [part.sign for part in parts]
+            word.admit(_short(made.text), signs, node.params)
             kind = word.shape(shapes, types, _short(made.text), told, node.params)
             if kind.sampled and kind.rank > 1:
                 told = f"`{_short(made.text)}` is a matrix of its own for every sample"
                 raise ShapeMismatch(f"{told}; multiply what stands behind it instead, `s * (W @ x)`.")
-            self._types[key] = kind
-            # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
-            self._texts[key] = made if len(made.text) <= 20_000 else Piece(made.text[:100] + "...")
             relations.node = shown(made.text, _LONG)
-            degrees[key] = word.degree(relations, [degrees[id(arg)] for arg in node.args], node.params)
+            degree = word.degree(relations, [part.degree for part in parts], node.params)
+            # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
+            text = made if len(made.text) <= 20_000 else Piece(made.text[:100] + "...")
+            return _Inferred(text, kind, degree, word.signs(signs, node.params))
+
+        found = fold(
+            self.nodes,
+            lambda: _Inferred(Piece("x"), Type(("d",), True), {}),
+            lambda name: _Inferred(Piece(name), None, {name: Fraction(1)}),
+            apply,
+        )
+        self._texts = {key: part.text for key, part in found.items()}
+        self._signs = {key: part.sign for key, part in found.items()}
+        types = {key: part.type for key, part in found.items()}
         for node in self.nodes:
-            if node.op == "weight":
-                self._types[id(node)] = weight_types.get(node.params[0], Type(self.declared.get(node.params[0], ())))
-        self._types = {key: shapes.settle(kind) for key, kind in self._types.items()}
+            if node.block is not None:
+                types[id(node)] = known.get(node.block, Type(self.declared.get(node.block, ())))
+        self._types = {key: shapes.settle(kind) for key, kind in types.items() if kind is not None}
         self.input_dim: Dim = shapes.find("d")
-        self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(weight_types[w]).shape for w in self.weights if w in weight_types}
+        self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(known[w]).shape for w in self.weights if w in known}
         out = self._types[id(self.expression)]
         if not out.sampled or out.rank > 1:
             raise ShapeMismatch(f"`{_short(self.text)}` has shape {out}; a network's output is a scalar or a vector per sample.")
         self.output_shape = out.shape
-        self.symmetry: Symmetry = solve(self.weights, degrees[id(self.expression)], relations.breaks)
+        self.symmetry: Symmetry = solve(self.weights, found[id(self.expression)].degree, relations.breaks)
 
-    def _weight_types(self, node: Expr, known: dict[str, Type], shapes: Shapes) -> list[Type]:
+    def _operand_types(
+        self, word: Operation, parts: Sequence[_Inferred], node: Expr, known: dict[str, Type], shapes: Shapes
+    ) -> list[Type]:
         """Operand types, settling the shape of weights that are met for the first time."""
         types: list[Type | None] = []
-        for arg in node.args:
-            name = arg.params[0] if arg.op == "weight" else None
+        for arg, part in zip(node.args, parts, strict=True):
+            name = arg.block
             if name is None:
-                types.append(self._types[id(arg)])
+                types.append(part.type)
                 continue
             if name not in known:
                 if name in self.declared:
                     known[name] = Type(self.declared[name])
                 elif name[0].isupper():
                     known[name] = Type((shapes.fresh(f"h_{name}"), shapes.fresh(f"n_{name}")))
-                elif node.op not in ("add", "sub", "hadamard"):
+                elif not word.alike:
                     known[name] = Type((shapes.fresh(f"n_{name}"),))
             types.append(known.get(name))
         if None in types:
             partner = next((t for t in types if t is not None), Type((shapes.fresh("n"),)))
             for i, arg in enumerate(node.args):
-                if types[i] is None:
+                if types[i] is None and arg.block is not None:
                     # A vector next to a matrix is a clash the operation will tell; here it stays a vector.
-                    shape = partner.shape if partner.rank < 2 else (shapes.fresh(f"n_{arg.params[0]}"),)
-                    types[i] = known.setdefault(arg.params[0], Type(shape))
+                    shape = partner.shape if partner.rank < 2 else (shapes.fresh(f"n_{arg.block}"),)
+                    types[i] = known.setdefault(arg.block, Type(shape))
         return [t for t in types if t is not None]
 
     def type_of(self, node: Expr) -> Type:
@@ -247,16 +257,12 @@ class Network:
     @cached_property
     def moved(self) -> frozenset[str]:
         """The blocks that the output may depend on: not those behind what is zero for all weights, as relu(-relu(z)) is."""
-        signs: dict[int, Sign] = {}
-        for node in self.nodes:
-            known = node.op not in ("input", "weight")
-            signs[id(node)] = operations[node.op]().signs([signs[id(arg)] for arg in node.args], node.params) if known else (True, True)
         reached = {id(self.expression)}
         for node in reversed(self.nodes):
             if node.args and id(node) in reached:
-                through = operations[node.op]().reaches([signs[id(arg)] for arg in node.args], node.params)
+                through = operations[node.op]().reaches([self._signs[id(arg)] for arg in node.args], node.params)
                 reached.update(id(arg) for arg, open_ in zip(node.args, through, strict=True) if open_)
-        return frozenset(node.params[0] for node in self.nodes if node.op == "weight" and id(node) in reached)
+        return frozenset(node.block for node in self.nodes if node.block is not None and id(node) in reached)
 
     def outputs(self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None) -> Outputs:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
@@ -278,21 +284,25 @@ class Network:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp
-        values: dict[int, Array] = {}
         held = {} if pieces is None else {i: piece for slot, piece in zip(self.slots, pieces, strict=True) if piece is not None for i in slot.nodes}
-        for node in self.nodes:
-            if node.op == "input":
-                values[id(node)] = x
-            elif node.op == "weight":
-                values[id(node)] = weights[node.params[0]]
-            elif id(node) in held:
-                piece, argument = held[id(node)], values[id(node.args[0])]
-                values[id(node)] = piece(argument) if callable(piece) else piece * argument
-            else:
-                types = [self._types[id(arg)] for arg in node.args]
-                args = [values[id(arg)] for arg in node.args]
-                values[id(node)] = operations[node.op]().numeric(xp, args, types, self._types[id(node)], node.params)
-        return values
+        plain = self.meaning(xp)
+
+        def apply(word: Operation, args: Sequence[Any], node: Expr) -> Any:
+            if id(node) not in held:
+                return plain(word, args, node)
+            piece = held[id(node)]
+            return piece(args[0]) if callable(piece) else piece * args[0]
+
+        return fold(self.nodes, lambda: x, weights.__getitem__, apply)
+
+    def meaning(self, xp: Any) -> Callable[[Operation, Sequence[Any], Expr], Any]:
+        """What `fold` applies to evaluate nodes of this network, with `xp` numpy or jax.numpy."""
+
+        def apply(word: Operation, args: Sequence[Any], node: Expr) -> Any:
+            types = [self._types[id(arg)] for arg in node.args]
+            return word.numeric(xp, args, types, self._types[id(node)], node.params)
+
+        return apply
 
     def describe(self) -> Record:
         """What rebuilds this network: text and declared shapes."""

@@ -10,7 +10,9 @@ from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.activations import activations
-from flowlab.language.expr import FEATURES, FUNCTIONS, LARGEST_OF, Expr, Number, exact, weight, x
+from flowlab.language.exact_numbers import Number, exact
+from flowlab.language.expr import LARGEST_OF, Expr, weight, x
+from flowlab.language.operations import function_words, is_function, operations
 from flowlab.language.syntax_errors import foreign, unreadable
 
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
@@ -138,7 +140,7 @@ class _Reader:
     def name(self, name: str) -> Expr:
         if name == "x":
             return x
-        if name in activations or name in FUNCTIONS:
+        if is_function(name) or name == LARGEST_OF:
             raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
         if name not in self.weights:
             self.weights[name] = weight(name, self.shapes.get(name))
@@ -179,8 +181,8 @@ class _Reader:
 
     def known(self, node: ast.Call, name: str) -> None:
         """Refuse a function that is no word, before its arguments are looked at."""
-        if name not in activations and name not in FUNCTIONS:
-            known = sorted([*activations.names(), *FUNCTIONS])
+        if not is_function(name) and name != LARGEST_OF:
+            known = sorted([*function_words(), LARGEST_OF])
             guess = nearest(name, known)
             hint = f"did you mean `{guess}`? Known" if guess else "multiply by a block with `@`, or use one of"
             told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
@@ -228,9 +230,11 @@ def apply(name: str, argument: Expr, *numbers: object) -> Expr:
     if not isinstance(argument, Expr):
         raise LanguageError(f"`{name}` needs an expression, not `{shown(argument)}`.")
     exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
-    if name in FEATURES:
-        if exacts:
-            raise LanguageError(f"`{name}` takes one argument, got {1 + len(exacts)}; leave the others out.")
-        return Expr(name, (argument,))
+    if name not in activations and is_function(name):
+        if len(exacts) != operations[name].parameters:
+            count = operations[name].parameters
+            wanted = f"an expression and {count} numbers" if count else "one argument"
+            raise LanguageError(f"`{name}` takes {wanted}, got {1 + len(exacts)}; leave the others out.")
+        return Expr(name, (argument,), exacts)
     activations[name](*exacts)
     return Expr("activation", (argument,), (name, *exacts))

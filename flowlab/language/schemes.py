@@ -50,7 +50,9 @@ class Scheme(ABC):
         is_gradient_flow: True if the weights themselves follow -∂L/∂W, so that the flow is defined at zero blocks too.
         any_length: True if the equations keep ‖V_k‖ in them, so that they hold at directions of any length.
         moves_norms: False if norms stay where they are.
+        norms_descend: True if dρ_k/dt = -∂L/∂ρ_k, on which the late law of log t rests.
         conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None.
+        abbreviation: what legends of figures say in place of the name, if anything.
     """
 
     name: ClassVar[str]
@@ -59,7 +61,14 @@ class Scheme(ABC):
     is_gradient_flow: ClassVar[bool] = False
     any_length: ClassVar[bool] = False
     moves_norms: ClassVar[bool] = True
-    conserved_norm: ClassVar[str | None] = "square"
+    norms_descend: ClassVar[bool] = False
+    conserved_norm: ClassVar[str | None] = None
+    abbreviation: ClassVar[str] = ""
+
+    @property
+    def short_name(self) -> str:
+        """What legends of figures call it."""
+        return self.abbreviation or self.name.replace("_", " ")
 
     @abstractmethod
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -95,6 +104,9 @@ class GradientFlow(Scheme):
     """W' = -∂L/∂W, split into norm and direction (Poggio, Banburski and Liao 2020; claim P2)."""
 
     is_gradient_flow = True
+    norms_descend = True
+    conserved_norm = "square"
+    abbreviation = "GF"
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         book.record("polar split", "$W_k = rho_k V_k$ with $|V_k| = 1$ follows $dW_k/dt = -dL/dW_k$; differentiate both sides in time",
@@ -138,7 +150,11 @@ class _Constrained(Scheme):
 class Lagrange(_Constrained):
     """Gradient flow of the Lagrangian in (ρ, V) (Poggio, Banburski and Liao 2020; claim P3)."""
 
-    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
+    norms_descend = True
+    conserved_norm = "square"
+    abbreviation = "LM"
+
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -155,7 +171,6 @@ class FixedNorm(_Constrained):
     """The directions alone, at norms that are given and stay (the constrained problem at fixed R; claims P5, P13)."""
 
     moves_norms = False
-    conserved_norm = None
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
         book.record("fixed norm", "the norms are data of the problem", "d rho_k/dt = 0", r"\dot\rho_k = 0")
@@ -171,6 +186,8 @@ class Tangent(Scheme):
     """Tangent gradient: V̇ = S ρ g with S = I - VV^T/‖V‖², which keeps any length of V (Douglas, Amari and Kung 2000)."""
 
     any_length = True
+    norms_descend = True
+    conserved_norm = "square"
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
@@ -223,7 +240,11 @@ class _Normalised(Scheme):
 class WeightNormalization(_Normalised):
     """Gradient flow in (ρ, v) with W = ρ v/‖v‖ (Salimans and Kingma 2016; claim P3)."""
 
-    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
+    norms_descend = True
+    conserved_norm = "square"
+    abbreviation = "WN"
+
+    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -239,6 +260,7 @@ class ExponentialWeightNormalization(_Normalised):
     """Gradient flow in (a, v) with W = e^a v/‖v‖ (Morwani and Ramaswamy 2022; claim P12)."""
 
     conserved_norm = "log"
+    abbreviation = "EWN"
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return 2.0 * xp.log(rho)

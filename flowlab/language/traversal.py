@@ -1,6 +1,6 @@
 """One fold over an expression: a value for every node, from the values of its operands and the rule of its operation.
 
-    degrees = fold(f, read=lambda: 0, weigh=lambda _: 1, apply=lambda word, parts, params: word.polynomial_degree(parts, params))
+    degrees = fold(f, lambda: 0, lambda _: 1, lambda word, parts, node: word.polynomial_degree(parts, node.params))
 
 The fold is a loop over nodes, each of them met once, so neither long chains nor shared parts cost recursion or time. A rule is a
 method of the operation's class, and an operation without it raises `MissingRule`: no walker falls back to a weaker answer.
@@ -9,6 +9,7 @@ method of the operation's class, and an operation without it raises `MissingRule
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from flowlab.language.activations import Activation
 from flowlab.language.expr import Expr
 from flowlab.language.operations.base import Operation, operations
 
@@ -19,7 +20,8 @@ def fold(
     expression: Expr | Iterable[Expr],
     read: Callable[[], T],
     weigh: Callable[[str], T],
-    apply: Callable[[Operation, Sequence[T], tuple], T],
+    apply: Callable[[Operation, Sequence[T], Expr], T],
+    known: dict[int, T] | None = None,
 ) -> dict[int, T]:
     """The value of every node, by its identity.
 
@@ -27,18 +29,30 @@ def fold(
         expression: an expression, or its nodes with operands before the nodes that use them.
         read: the value of the input.
         weigh: the value of the weight block of a name.
-        apply: the value of an operation, from its word, the values of its operands and its parameters.
+        apply: the value of an operation, from its word, the values of its operands and its node (for parameters).
+        known: values of nodes that are met outside the expression; those inside it are written there too.
 
     Raises:
         UnknownName: if a node's operation is not registered.
         MissingRule: if an operation has no rule of the kind that `apply` asks for.
     """
-    values: dict[int, T] = {}
+    values: dict[int, T] = {} if known is None else known
     for node in expression.nodes() if isinstance(expression, Expr) else expression:
-        if node.op == "input":
+        if node.is_input:
             values[id(node)] = read()
-        elif node.op == "weight":
-            values[id(node)] = weigh(node.params[0])
+        elif node.block is not None:
+            values[id(node)] = weigh(node.block)
         else:
-            values[id(node)] = apply(operations[node.op](), [values[id(arg)] for arg in node.args], node.params)
+            values[id(node)] = apply(operations[node.op](), [values[id(arg)] for arg in node.args], node)
     return values
+
+
+def word_of(node: Expr) -> Operation | None:
+    """The operation of a node; None at the input and at weights."""
+    return operations[node.op]() if node.args else None
+
+
+def function_of(node: Expr) -> Activation | None:
+    """The elementwise function that a node applies; None where it is none."""
+    word = word_of(node)
+    return word.function(node.params) if word is not None else None

@@ -158,8 +158,7 @@ class _Reader:
         self.pace_of_norms(tiny, grows)
         if tiny:
             self.add("log(1/L) / log_t", "log_t", self.log_t, self.loss / self.log_t, self.rtol)
-            # The law of log t needs dρ_k/dt = -∂L/∂ρ_k, which is what ties the squares of norms.
-            if K is not None and self.problem.scheme.conserved_norm == "square" and grows:
+            if K is not None and self.problem.scheme.norms_descend and grows:
                 self.pace(K, log_gradient)
             else:
                 self.skipped["q"] = "its law needs a homogeneous network whose norms follow the gradient."

@@ -6,6 +6,9 @@ A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, 
 Nothing of the derivation is used: the rate is the gradient of the loss.
 """
 
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,11 +19,17 @@ from flowlab.core.precision import require_x64
 from flowlab.core.typing import Array, Blocks, Coordinates
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
-from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.operations import Operation
+from flowlab.language.operations.base import Measured
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import fold
 from flowlab.lowering.vector_field import VectorField
 from flowlab.symbolic.program import Program
+
+
+def _unmeasured() -> NoReturn:
+    what = "a kink of an argument that is not a sum of products `W @ a` and biases"
+    raise LanguageError(f"{what} cannot be rounded off (here `x` itself).")
 
 
 class SmoothedField(VectorField):
@@ -46,45 +55,32 @@ class SmoothedField(VectorField):
     def outputs(self, weights: Blocks, x: Array) -> Array:
         """Outputs (N, C) of the rounded network."""
         network = self.problem.network
-        values: dict[int, Array] = {}
+        plain = network.meaning(jnp)
         rounded = {i: slot for slot in network.slots if slot.tracked for i in slot.nodes}
-        for node in network.nodes:
-            if node.op in ("input", "weight"):
-                values[id(node)] = x if node.op == "input" else weights[node.params[0]]
-                continue
-            args = [values[id(arg)] for arg in node.args]
+
+        def apply(word: Operation, parts: Sequence[Measured], node: Expr) -> Measured:
             slot = rounded.get(id(node))
+
+            def square() -> Any:
+                return word.scale_square(jnp, parts, node.params)
+
             if slot is None:
-                types = [network.type_of(arg) for arg in node.args]
-                values[id(node)] = operations[node.op]().numeric(jnp, args, types, network.type_of(node), node.params)
-            else:
-                z = args[0]
-                # A kink of weights themselves has nothing to be measured by, so its width is absolute.
-                width = self.epsilon**2 * (_scale(node.args[0], values) if slot.sampled else 1.0)
-                values[id(node)] = 0.5 * (slot.left + slot.right) * z + 0.5 * (slot.right - slot.left) * jnp.sqrt(z * z + width)
-        out = values[id(network.expression)]
+                return Measured(plain(word, [part.value for part in parts], node), square)
+            z = parts[0].value
+            # A kink of weights themselves has nothing to be measured by, so its width is absolute.
+            width = self.epsilon**2 * (parts[0].square() if slot.sampled else 1.0)
+            mean, half = 0.5 * (slot.left + slot.right), 0.5 * (slot.right - slot.left)
+            return Measured(mean * z + half * jnp.sqrt(z * z + width), square)
+
+        def weigh(name: str) -> Measured:
+            return Measured(weights[name], lambda: weights[name] ** 2, name)
+
+        out = fold(network.nodes, lambda: Measured(x, _unmeasured), weigh, apply)[id(network.expression)].value
         return out if network.output_shape else out[:, None]
 
     def _log_loss(self, weights: Blocks, data: Data, shift: Array | None) -> Array:
         outputs = self.outputs(weights, data.x)
         return self.problem.loss.log_loss(jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction)
-
-
-def _scale(node: Expr, values: dict[int, Array]) -> Array:
-    """The square s² of what a pre-activation is measured by, in its own shape."""
-    if node.op == "matmul" and node.args[0].op == "weight":
-        W, a = (values[id(arg)] for arg in node.args)
-        squares = jnp.sum(W * W, axis=-1)
-        return jnp.sum(a * a, axis=-1)[:, None] * squares if W.ndim == 2 else jnp.sum(a * a, axis=-1) * squares
-    if node.op in ("add", "sub"):
-        return _scale(node.args[0], values) + _scale(node.args[1], values)
-    if node.op == "scale":
-        return float(node.params[0]) ** 2 * _scale(node.args[0], values)
-    if node.op == "weight":
-        return values[id(node)] ** 2
-    if node.op == "activation" and activation_of(node.params).degree == 1:
-        return _scale(node.args[0], values)
-    raise LanguageError(f"a kink of an argument that is not a sum of products `W @ a` and biases cannot be rounded off (here `{node.op}`).")
 
 
 @guarded

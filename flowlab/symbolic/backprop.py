@@ -1,32 +1,32 @@
 """Forward and backward pass of a network on the tape, by the operations' own pull-backs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
+from flowlab.language.expr import Expr
 from flowlab.language.network import Network
-from flowlab.language.operations import operations
+from flowlab.language.operations import Operation, operations
+from flowlab.language.traversal import fold
 from flowlab.symbolic.program import Tape, Value
 
 
 def forward(tape: Tape, network: Network, blocks: Mapping[str, Value], inputs: Value) -> dict[int, Value]:
     """The value of every node; pre-activations are named Z_i, activations A_i, the output F."""
-    values: dict[int, Value] = {}
-    layer = 0
-    for node in network.nodes:
-        if node.op == "input":
-            values[id(node)] = inputs
-        elif node.op == "weight":
-            values[id(node)] = blocks[node.params[0]]
-        else:
-            args = tuple(values[id(a)] for a in node.args)
-            if node.op == "activation" and args[0].type.sampled and args[0].name is None:
-                layer += 1
-                args = (tape.call_it(args[0], f"Z_{layer}"),)
-            made = tape.put(node.op, args, node.params, network.type_of(node))
-            if node.op == "activation" and args[0].type.sampled:
-                below = args[0].name or ""
-                made = tape.call_it(made, f"A_{below[2:]}" if below.startswith("Z_") else f"A_{made.index}")
-            values[id(node)] = made
+    layer = count(1)
+
+    def apply(word: Operation, parts: Sequence[Value], node: Expr) -> Value:
+        args = tuple(parts)
+        unit = word.function(node.params) is not None and args[0].type.sampled
+        if unit and args[0].name is None:
+            args = (tape.call_it(args[0], f"Z_{next(layer)}"),)
+        made = tape.put(node.op, args, node.params, network.type_of(node))
+        if not unit:
+            return made
+        below = args[0].name or ""
+        return tape.call_it(made, f"A_{below[2:]}" if below.startswith("Z_") else f"A_{made.index}")
+
+    values = fold(network.nodes, lambda: inputs, blocks.__getitem__, apply)
     values[id(network.expression)] = tape.call_it(values[id(network.expression)], "F")
     return values
 
@@ -38,16 +38,14 @@ def backward(tape: Tape, network: Network, values: Mapping[int, Value], seed: Va
     """
     cotangents: dict[int, Value] = {id(network.expression): seed}
     weights: dict[str, Value] = {}
-    needed = _depends_on_weights(network)
+    needed = fold(network.nodes, lambda: False, lambda _: True, lambda _, parts, __: any(parts))
     for node in reversed(network.nodes):
         cot = cotangents.get(id(node))
-        if cot is None or id(node) not in needed:
+        if cot is None or not needed[id(node)]:
             continue
-        if node.op == "weight":
-            name = node.params[0]
+        name = node.block
+        if name is not None:
             weights[name] = tape("add", weights[name], cot) if name in weights else cot
-            continue
-        if node.op == "input":
             continue
         here = tape.values[values[id(node)].index]
         if (here.name or "").startswith("Z_") and cot.name is None:
@@ -55,19 +53,9 @@ def backward(tape: Tape, network: Network, values: Mapping[int, Value], seed: Va
         args = [tape.values[values[id(a)].index] for a in node.args]
         pulled: list[Any] = operations[node.op]().pullback(tape, args, here, cot, node.params)
         for child, arg, back in zip(node.args, args, pulled, strict=True):
-            if back is None or id(child) not in needed:
+            if back is None or not needed[id(child)]:
                 continue
             fitted = tape.fit(back, arg.type)
             before = cotangents.get(id(child))
             cotangents[id(child)] = tape("add", before, fitted) if before is not None else fitted
     return weights
-
-
-def _depends_on_weights(network: Network) -> set[int]:
-    found: set[int] = set()
-    for node in network.nodes:
-        if node.op == "weight" or any(id(a) in found for a in node.args):
-            found.add(id(node))
-    return found
-
-

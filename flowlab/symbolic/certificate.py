@@ -15,10 +15,9 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Array
-from flowlab.language.activations import activations
 from flowlab.language.norm_groups import NETWORK
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import function_of
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.states import Samples, TestState, random_state
@@ -314,7 +313,9 @@ class _Coverage:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.kinked = [n for n in problem.network.nodes if n.op == "activation" and activations[n.params[0]].kinks and problem.network.type_of(n).sampled]
+        network = problem.network
+        functions = ((node, function_of(node)) for node in network.nodes if network.type_of(node).sampled)
+        self.kinked = [node for node, function in functions if function is not None and function.kinks]
         self.seen: dict[int, np.ndarray] = {}
 
     def note(self, state: TestState) -> bool:

@@ -6,21 +6,17 @@ by component. No matrix symbol is ever differentiated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from flowlab.core.arguments import short
-from flowlab.core.errors import LanguageError
-from flowlab.core.typing import Namespace
-from flowlab.language.losses import losses
+from flowlab.core.errors import LanguageError, MissingRule
 from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
-from flowlab.symbolic import scalars
 from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.names import index, labels
-from flowlab.symbolic.program import INPUTS
 
 MOST_WEIGHTS, MOST_TERMS = 24, 500
 """Weights, and weights times samples, that are written out: 600 terms fill a megabyte and take ten seconds."""
@@ -59,8 +55,8 @@ class Component:
         return "\\begin{align}\n" + " \\\\\n".join(f"  {a} &= {b}" for a, b in self.lines(True)) + "\n\\end{align}"
 
 
-class SymbolArrays:
-    """The part of an array namespace that derived operations need, on object arrays of SymPy expressions."""
+class _SymbolArrays:
+    """The part of an array namespace that operations need, on object arrays of SymPy expressions."""
 
     __name__ = "sympy"
     sqrt = staticmethod(np.vectorize(sp.sqrt, otypes=[object]))
@@ -70,6 +66,19 @@ class SymbolArrays:
     def ones(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:  # noqa: ARG004 (the signature of numpy.ones)
         """Exact ones."""
         return np.full(shape, sp.Integer(1), dtype=object)
+
+    @staticmethod
+    def exact(number: Fraction) -> sp.Expr:
+        """A fraction without roundings."""
+        return sp.Rational(number.numerator, number.denominator)
+
+    def __getattr__(self, name: str) -> Any:
+        told = f"the function `{name}` has no symbolic meaning at component depth"
+        raise MissingRule(f"{told}; define `symbolic` on the class of the operation.")
+
+
+SYMBOLIC = _SymbolArrays()
+"""What operations get in place of numpy to be written out in symbols."""
 
 
 def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
@@ -84,15 +93,12 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
     symbols, named = _symbols(flow, shapes, d, samples, outputs)
     env: list[Any] = []
     for value in flow.program.values:
-        args = [env[i] for i in value.args]
-        if value.op in INPUTS:
-            env.append(symbols[value.op, value.params[0]])
-        elif value.op == "coefficient":
-            tree = value.params[0]
-            env.append(_exact(tree, dict(zip(scalars.names(tree), args, strict=True))))
+        args = [np.asarray(env[i], dtype=object) for i in value.args]
+        if value.given is not None:
+            env.append(symbols[value.given, value.params[0]])
         else:
             types = [flow.program.values[i].type for i in value.args]
-            env.append(_apply(value.op, args, types, value.type, value.params))
+            env.append(operations[value.op]().symbolic(SYMBOLIC, args, types, value.type, value.params))
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
     return Component(rates, symbols, named)
 
@@ -129,48 +135,3 @@ def _symbols(
             f"rho_{group}", rf"\rho_{{{index(group)}}}", shape[:1] if problem.per == "neuron" and len(shape) == 2 else (), positive=True
         )
     return given, named
-
-
-def _exact(tree: scalars.Tree, values: Mapping[str, Any]) -> Any:
-    if isinstance(tree, str):
-        return values[tree]
-    if not isinstance(tree, tuple):
-        return sp.Rational(tree.numerator, tree.denominator)
-    parts = [_exact(part, values) for part in tree[1:]]
-    if tree[0] == "^":
-        return parts[0] ** parts[1]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part if tree[0] == "+" else total * part
-    return total
-
-
-def _apply(op: str, args: list[Any], types: list[Any], out: Any, params: tuple) -> Any:
-    args = [np.asarray(a, dtype=object) for a in args]
-    if op in ("activation", "slope"):
-        sigma, z = activation_of(params), sp.Symbol("z", real=True)
-        meaning = sigma.symbolic(z) if op == "activation" else sp.diff(sigma.symbolic(z), z)
-        return np.vectorize(lambda v: meaning.subs(z, v), otypes=[object])(args[0])
-    if op in ("scale", "power"):
-        number = sp.Rational(params[0].numerator, params[0].denominator)
-        return args[0] * number if op == "scale" else args[0] ** number
-    if op == "loss_pull":
-        return _pull(params[0], args[0], args[1])
-    if op == "mean":
-        return args[0].sum(axis=-1) / sp.Integer(args[0].shape[-1])
-    if op == "over_count":
-        return args[0] / sp.Integer(args[0].shape[0])
-    return operations[op]().numeric(cast(Namespace, SymbolArrays), args, types, out, params)
-
-
-def _pull(name: str, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    table = outputs if outputs.ndim == 2 else outputs[:, None]
-    loss = losses[name]()
-    f = [sp.Symbol(f"f_{j}", real=True) for j in range(table.shape[1])]
-    out = np.empty(table.shape, dtype=object)
-    for n in range(table.shape[0]):
-        ell = loss.symbolic(f, labels[n])
-        for j in range(table.shape[1]):
-            slope: Any = sp.diff(ell, f[j])
-            out[n, j] = -slope.xreplace(dict(zip(f, table[n], strict=True)))
-    return out if outputs.ndim == 2 else out[:, 0]

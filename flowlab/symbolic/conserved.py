@@ -16,8 +16,9 @@ import sympy as sp
 from flowlab.core.typing import Array, Blocks, Record
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
-from flowlab.language.operations.nonlinear import degree_of
+from flowlab.language.operations.base import Channel
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import word_of
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, scalar_text
 from flowlab.symbolic.names import index, labels
@@ -207,9 +208,9 @@ class Neighbours:
 def adjacent(problem: Problem) -> list[Neighbours]:
     """All neighbouring blocks that are used once each."""
     network = problem.network
-    uses = Counter(arg.params[0] for node in network.nodes for arg in node.args if arg.op == "weight")
+    uses = Counter(arg.block for node in network.nodes for arg in node.args if arg.block is not None)
     parents = Counter(id(arg) for node in network.nodes for arg in node.args)
-    above = {id(arg): node.op for node in network.nodes for arg in node.args}
+    chained = {id(arg) for node in network.nodes for arg in node.args if _is_product(node) and parents[id(arg)] == 1}
 
     def factors(node: Expr) -> list[Expr]:
         """A product's factors from left to right, however it was bracketed and whatever numbers it is multiplied by."""
@@ -220,7 +221,7 @@ def adjacent(problem: Problem) -> list[Neighbours]:
             part = _multiplied(network, here) if alone else None
             if part is not None:
                 stack.append(part)
-            elif here.op == "matmul" and alone:
+            elif _is_product(here) and alone:
                 stack += here.args[::-1]
             else:
                 out.append(here)
@@ -228,30 +229,38 @@ def adjacent(problem: Problem) -> list[Neighbours]:
 
     found = []
     for node in network.nodes:
-        if node.op != "matmul" or (parents[id(node)] == 1 and above[id(node)] == "matmul"):
+        if not _is_product(node) or id(node) in chained:
             continue
         chain = factors(node)
         for place, (outer, below) in enumerate(pairwise(chain), 1):
             for inner, diagonal, degree in _behind(network, below, parents):
-                if (inner is below and place == len(chain) - 1) or (inner is not below and inner.op != "matmul"):
+                if (inner is below and place == len(chain) - 1) or (inner is not below and not _is_product(inner)):
                     # A weight at the end of a product, or alone behind a function, acts on nothing.
                     continue
-                first = factors(inner)[0]
-                if outer.op == first.op == "weight":
-                    a, b = first.params[0], outer.params[0]
-                    if uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
-                        found.append(Neighbours(a, b, diagonal, degree))
+                a, b = factors(inner)[0].block, outer.block
+                if a is not None and b is not None and uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
+                    found.append(Neighbours(a, b, diagonal, degree))
     place = {w: i for i, w in enumerate(network.weights)}
     # A product multiplied by a number is met by itself as well as in the product around it.
     return sorted(dict.fromkeys(found), key=lambda n: place[n.inner])
 
 
+def _is_product(node: Expr) -> bool:
+    word = word_of(node)
+    return word is not None and word.composes
+
+
+def _channels(network: Network, node: Expr) -> tuple[Channel, ...]:
+    """The operands that a balance passes to at a node; none at a leaf."""
+    word = word_of(node)
+    return word.channels([network.type_of(arg) for arg in node.args], node.params) if word is not None else ()
+
+
 def _multiplied(network: Network, node: Expr) -> Expr | None:
     """What a constant, or one number of the network, multiplies as a whole; None where there is neither."""
-    if node.op == "scale":
-        return node.args[0]
-    ranked = [arg for arg in node.args if network.type_of(arg).rank]
-    return ranked[0] if node.op == "hadamard" and len(ranked) == 1 else None
+    passed = _channels(network, node)
+    whole = len(passed) == 1 and not passed[0].entrywise and passed[0].degree == 1
+    return node.args[passed[0].operand] if whole else None
 
 
 def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tuple[Expr, bool, Fraction]]:
@@ -259,18 +268,11 @@ def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tup
     stack = [(node, False, Fraction(1))]
     while stack:
         node, diagonal, degree = stack.pop()
-        if parents[id(node)] != 1 and node.op != "weight":
+        if parents[id(node)] != 1 and node.block is None:
             continue
-        part = _multiplied(network, node)
-        if part is not None:
-            stack.append((part, diagonal, degree))
-        elif node.op == "hadamard":
-            stack += [(arg, True, degree) for arg in node.args[::-1]]
-        elif node.op in ("activation", "power"):
-            step = node.params[0] if node.op == "power" else degree_of(node.params)
-            if step:
-                stack.append((node.args[0], diagonal or node.params[0] != "identity", degree * step))
-        else:
+        passed = _channels(network, node)
+        stack += [(node.args[c.operand], diagonal or c.entrywise, degree * c.degree) for c in passed[::-1]]
+        if not passed:
             yield node, diagonal, degree
 
 

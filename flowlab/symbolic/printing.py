@@ -4,14 +4,13 @@ import re
 from typing import Any
 
 from flowlab.language.operations import Piece, operations
-from flowlab.language.operations.base import PRODUCT, SUM
 from flowlab.symbolic import scalars
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, Vec, scalar_text
 from flowlab.symbolic.component import expand
 from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.names import Labels, index, label_all, labels, symbol
-from flowlab.symbolic.program import INPUTS, Program, Value
+from flowlab.symbolic.program import Program, Value
 
 _GREEK = {"rho": r"\rho", "nu": r"\nu", "omega": r"\omega", "D": r"\Delta", "Psi": r"\Psi"}
 
@@ -136,7 +135,8 @@ def _reading(flow: DerivationRecord, lines: str, tex: bool) -> str:
         penalty = r"$\omega_k \lVert W_k\rVert^2$" if tex else "omega_k |W_k|^2"
         told.append(f"{penalty} belongs to the loss with {values}")
     made = flow.program.values
-    if any(v.op in ("add", "sub") and len({made[i].type.sampled for i in v.args}) > 1 for v in made):
+    sums = (value for value in made if value.word is not None and value.word.repeats)
+    if any(len({made[i].type.sampled for i in value.args}) > 1 for value in sums):
         told.append(r"a column times $\mathbf 1^{\top}$ is repeated for every sample" if tex else "+ and - repeat a single column for every sample")
     told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
     return "; ".join(told) + "." if tex else "\n".join(told)
@@ -221,12 +221,11 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
     extra = 0
     for value in program.values:
         name = called.get(value.index)
-        if value.op in INPUTS:
-            pieces[value.index] = Piece(name or value.op)
+        if value.given is not None:
+            pieces[value.index] = Piece(name or value.given)
             continue
         piece = _render(program, value, pieces, tex)
-        simple = value.op in ("transpose", "slope", "scale", "coefficient")
-        if name is None and uses.get(value.index, 0) > 1 and not simple:
+        if name is None and uses.get(value.index, 0) > 1 and not operations[value.op].inlined:
             extra += 1
             name = named(f"T_{extra}") if tex else f"T_{extra}"
         if name is None:
@@ -243,7 +242,7 @@ def program_lines(program: Program, tex: bool) -> list[tuple[str, str]]:
 def _rates(program: Program, tex: bool) -> list[tuple[str, int]]:
     """What every rate is called, a block's own name with a prime or a dot, and its line."""
     known = _labels(program).tex if tex else _labels(program).text
-    direction = next((v.name or "V" for v in program.values if v.op == "direction"), "V")[0]
+    direction = next((v.name or "V" for v in program.values if v.given == "direction"), "V")[0]
     out = []
     for (kind, block), i in program.rates:
         name = f"{'rho' if kind == 'rho' else direction}_{block}'"
@@ -256,9 +255,9 @@ def _rates(program: Program, tex: bool) -> list[tuple[str, int]]:
 
 def _labels(program: Program) -> Labels:
     """What blocks are called beside the program's own names."""
-    blocks = dict.fromkeys(v.params[0] for v in program.values if v.op in ("weight", "direction"))
-    ops = {v.op for v in program.values}
-    return label_all(tuple(blocks), "direction" in ops, "R" in dict(program.marks), "decay" in ops)
+    blocks = dict.fromkeys(v.params[0] for v in program.values if v.given in ("weight", "direction"))
+    given = {v.given for v in program.values}
+    return label_all(tuple(blocks), "direction" in given, "R" in dict(program.marks), "decay" in given)
 
 
 def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[int, str]:
@@ -271,7 +270,8 @@ def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[i
         name = value.name
         if name is None:
             continue
-        whole = value.op == "weight" or (value.op == "row_scale" and program.values[value.args[0]].op == "norm")
+        made = (word := value.word) is not None and word.lengthens and program.values[value.args[0]].given == "norm"
+        whole = made or value.given == "weight"
         if whole and name in known:
             shown = known[name]
         elif name.endswith("'"):
@@ -285,57 +285,8 @@ def _called(program: Program, rates: list[tuple[str, int]], tex: bool) -> dict[i
 
 
 def _render(program: Program, value: Value, pieces: dict[int, Piece], tex: bool) -> Piece:
-    parts = [pieces[i] for i in value.args]
-    if value.op == "coefficient":
-        tree = value.params[0]
-        names = scalars.names(tree)
-        columns = frozenset(name for name, i in zip(names, value.args, strict=True) if program.values[i].type.rank)
-        return coefficient_piece(tree, dict(zip(names, parts, strict=True)), tex, columns)
     types = [program.values[i].type for i in value.args]
-    return operations[value.op]().columns(tex, parts, types, value.params)
-
-
-def coefficient_piece(tree: Any, parts: dict[str, Piece], tex: bool, columns: frozenset[str] = frozenset()) -> Piece:
-    """A coefficient with the names of its values put in; `columns` are the names that have an entry for every row."""
-    if isinstance(tree, str):
-        return parts[tree]
-    if not isinstance(tree, tuple):
-        from flowlab.language.operations.algebra import fraction_text
-
-        return Piece(fraction_text(tree, tex), SUM if tree < 0 else PRODUCT if tree.denominator != 1 else 4)
-    head, *rest = tree
-    if head == "+":
-        return Piece(" + ".join(coefficient_piece(t, parts, tex, columns).text for t in rest).replace("+ -", "- "), SUM)
-    if head == "^":
-        base = coefficient_piece(rest[0], parts, tex, columns).within(4, tex)
-        power = str(rest[1]) if tex or rest[1].denominator == 1 else f"({rest[1]})"
-        return Piece(rf"{base}^{{{power}}}" if tex else f"{base}^{power}", 3)
-
-    def product(factors: list[Any], binds: int) -> str:
-        text, tall = "", False
-        for factor in factors:
-            column = not columns.isdisjoint(scalars.names(factor))
-            # Two columns have no matrix product.
-            sign = " * " if not tex else r" \odot " if tall and column else " "
-            text += (sign if text else "") + coefficient_piece(factor, parts, tex, columns).within(binds, tex)
-            tall |= column
-        return text
-
-    sign = ""
-    if rest and rest[0] == -1:
-        sign, rest = "-", rest[1:]
-    top = product([t for t in rest if not _is_inverse(t)], PRODUCT) or "1"
-    below = [("^", t[1], -t[2]) if t[2] != -1 else t[1] for t in rest if _is_inverse(t)]
-    if not below:
-        return Piece(sign + top, SUM if sign else PRODUCT)
-    bottom = product(below, PRODUCT if tex else 3)
-    if tex:
-        return Piece(rf"{sign}\frac{{{top}}}{{{bottom}}}", SUM if sign else PRODUCT)
-    return Piece(f"{sign}{top} / {bottom if len(below) == 1 else f'({bottom})'}", SUM if sign else PRODUCT)
-
-
-def _is_inverse(tree: Any) -> bool:
-    return isinstance(tree, tuple) and tree[0] == "^" and not isinstance(tree[2], str) and tree[2] < 0
+    return operations[value.op]().columns(tex, [pieces[i] for i in value.args], types, value.params)
 
 
 def _conserved(flow: DerivationRecord, tex: bool) -> str:

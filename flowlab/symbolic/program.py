@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowlab.core.errors import UnloweredNode
-from flowlab.core.typing import Array, Namespace
-from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.activations import Activation
+from flowlab.language.operations import Operation, operations
 from flowlab.language.types import Shapes, Type
+from flowlab.symbolic import coefficient as _coefficient
 from flowlab.symbolic import scalars
 
+_REGISTERS = (_coefficient,)
 INPUTS = ("x", "y", "direction", "norm", "weight", "decay")
 """What a program is given: inputs, labels, and by block directions, norms, whole weights and decay coefficients."""
 
@@ -23,8 +24,7 @@ INPUTS = ("x", "y", "direction", "norm", "weight", "decay")
 class Value:
     """One line of a program.
 
-    `op` is an input kind, `"coefficient"` (params: a scalar tree; operands in the order of its sorted names) or an
-    operation word. `name` is what the value is called in print, if it is called anything.
+    `op` is an input kind or an operation word. `name` is what the value is called in print, if it is called anything.
     """
 
     index: int
@@ -33,6 +33,21 @@ class Value:
     params: tuple[Any, ...]
     type: Type
     name: str | None = None
+
+    @property
+    def given(self) -> str | None:
+        """The kind of input that it is; None for what is computed."""
+        return self.op if self.op in INPUTS else None
+
+    @property
+    def function(self) -> Activation | None:
+        """The elementwise function that it applies; None where it is none."""
+        return self.word.function(self.params) if self.word is not None else None
+
+    @property
+    def word(self) -> Operation | None:
+        """The operation that computes it; None for an input, and for what is not registered."""
+        return operations[self.op]() if self.op in operations else None
 
 
 @dataclass(frozen=True)
@@ -83,28 +98,26 @@ class Program:
         held = {} if pieces is None else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
         for value in self.values:
             args = [env[i] for i in value.args]
-            if value.op in ("activation", "slope") and (value.args, value.params) in held:
-                piece = held[value.args, value.params]
-                env.append(piece * args[0] if value.op == "activation" else piece)
-            elif value.op in INPUTS:
-                env.append(inputs[value.op, value.params[0]])
-            elif value.op == "coefficient":
-                tree = value.params[0]
-                env.append(xp.asarray(scalars.evaluate(xp, tree, dict(zip(scalars.names(tree), args, strict=True)))))
-            elif value.op == "loss_pull" and scaled is not None:
+            if value.given is not None:
+                env.append(inputs[value.given, value.params[0]])
+                continue
+            word = value.word
+            if word is None:
+                told = f"`{value.op}` in line {value.index} has no numeric meaning"
+                raise UnloweredNode(f"{told}; give it a `numeric` in its operation class.")
+            if word.bent and (value.args, value.params) in held:
+                env.append(word.with_slope(held[value.args, value.params], args[0]))
+            elif word.pulls and scaled is not None:
                 outputs = args[0] if value.type.rank else args[0][:, None]
                 env.append(scaled(outputs) if value.type.rank else scaled(outputs)[:, 0])
-            elif value.op in operations:
-                types = [self.values[i].type for i in value.args]
-                env.append(operations[value.op]().numeric(xp, args, types, value.type, value.params))
             else:
-                raise UnloweredNode(f"`{value.op}` in line {value.index} has no numeric meaning; give it a `numeric` in its operation class.")
+                env.append(word.numeric(xp, args, [self.values[i].type for i in value.args], value.type, value.params))
         return env
 
     @property
     def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
         """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines follow its nodes, equal ones made once."""
-        return tuple((v.args, v.params) for v in self.values if v.op == "activation" and activation_of(v.params).kinks)
+        return tuple((v.args, v.params) for v in self.values if (function := v.function) is not None and function.kinks)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -139,9 +152,7 @@ class Tape:
 
     def coefficient(self, tree: scalars.Tree, known: Mapping[str, Value]) -> Value:
         """A scalar (one per row where a norm is) computed from named scalars."""
-        args = tuple(known[name] for name in scalars.names(tree))
-        rows = next((a.type for a in args if a.type.rank), Type(()))
-        return self.put("coefficient", args, (tree,), rows)
+        return self("coefficient", *(known[name] for name in scalars.names(tree)), params=(tree,))
 
     def call_it(self, value: Value, name: str) -> Value:
         """Give a value the name it is printed under; the first name stays."""

@@ -1,8 +1,12 @@
 """Reasons of steps: one text, read plainly or as LaTeX. What stands between dollar signs is a formula in plain notation."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flowlab.language.expr import Expr
+from flowlab.language.operations import Operation, Piece
+from flowlab.language.traversal import fold
 from flowlab.symbolic.names import labels, symbol
 
 if TYPE_CHECKING:
@@ -72,18 +76,11 @@ def network_text(problem: "Problem") -> str:
 
 
 def _network(problem: "Problem", tex: bool) -> str:
-    from flowlab.language.operations import Piece, operations
-
     network, known = problem.network, labels(problem).tex if tex else labels(problem).text
-    pieces: dict[int, Piece] = {}
-    for node in network.nodes:
-        if node.op == "input":
-            pieces[id(node)] = Piece("x")
-        elif node.op == "weight":
-            pieces[id(node)] = Piece(known[node.params[0]])
-        else:
-            types = [network.type_of(arg) for arg in node.args]
-            made = operations[node.op]().render(tex, [pieces[id(arg)] for arg in node.args], types, node.params)
-            # Shared parts can make the text exponentially longer than the network.
-            pieces[id(node)] = made if len(made.text) <= LONGEST else Piece(r"\dots" if tex else "...")
-    return pieces[id(network.nodes[-1])].text
+
+    def apply(word: Operation, parts: Sequence[Piece], node: Expr) -> Piece:
+        made = word.render(tex, parts, [network.type_of(arg) for arg in node.args], node.params)
+        # Shared parts can make the text exponentially longer than the network.
+        return made if len(made.text) <= LONGEST else Piece(r"\dots" if tex else "...")
+
+    return fold(network.nodes, lambda: Piece("x"), lambda name: Piece(known[name]), apply)[id(network.nodes[-1])].text

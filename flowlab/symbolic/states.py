@@ -4,6 +4,7 @@ They are drawn so that a wrong equation cannot hide: norms differ from one anoth
 long product underflows or a saturated unit has no slope, blocks are scaled one by one until every pre-activation is a number of ordinary size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +14,8 @@ from flowlab.core.typing import Array, Blocks
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
 from flowlab.language.norm_groups import inner, scaled
-from flowlab.language.operations import operations
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import fold, function_of, word_of
 
 _LARGEST_OUTPUT = 20.0
 _STRETCH = 2.0
@@ -119,30 +120,29 @@ class _Levels:
         self.met: dict[str, int] = {}
         self.places: dict[str, list[int]] = {}
         for node in network.nodes:
-            if node.op == "weight":
-                self.places.setdefault(node.params[0], []).append(id(node))
+            if node.block is not None:
+                self.places.setdefault(node.block, []).append(id(node))
         new: dict[int, tuple[str, ...]] = {}
         """Blocks below a node that no activation above them has seen yet."""
         with np.errstate(all="ignore"):
             for i, node in enumerate(network.nodes):
-                self.values[id(node)] = self.value(node)
-                first = tuple(arg.params[0] for arg in node.args if arg.op == "weight" and self.met.setdefault(arg.params[0], i) == i)
-                if first and node.op in ("matmul", "hadamard"):
+                self.evaluate((node,))
+                blocks = [arg.block for arg in node.args if arg.block is not None]
+                first = tuple(name for name in blocks if self.met.setdefault(name, i) == i)
+                word = word_of(node)
+                if first and word is not None and word.multiplies:
                     self.stretch(first, self.size(node) ** (-1.0 / len(first)), i, i)
                 below = sum((new.get(id(arg), ()) for arg in node.args), ())
                 new[id(node)] = below + first
-                if node.op in ("activation", "power") or node is network.expression:
+                bends = word is not None and word.bends
+                if bends or node is network.expression:
                     target = np.exp(rng.uniform(-0.5, 0.5))
-                    self.level(node.args[0] if node.op in ("activation", "power") else node, below + first, i, target)
+                    self.level(node.args[0] if bends else node, below + first, i, target)
                     new[id(node)] = ()
 
-    def value(self, node: Expr) -> np.ndarray:
-        if node.op == "input":
-            return self.x
-        if node.op == "weight":
-            return self.weights[node.params[0]]
-        types = [self.network.type_of(arg) for arg in node.args]
-        return np.asarray(operations[node.op]().numeric(np, [self.values[id(arg)] for arg in node.args], types, self.network.type_of(node), node.params))
+    def evaluate(self, nodes: Sequence[Expr]) -> None:
+        """Work out the values of some nodes from those below them."""
+        fold(nodes, lambda: self.x, self.weights.__getitem__, self.network.meaning(np), self.values)
 
     def size(self, node: Expr) -> np.float64:
         """Of the largest entry; a numpy number, whose quotients may be infinite."""
@@ -155,8 +155,7 @@ class _Levels:
         for w in set(blocks):
             self.weights[w] = self.weights[w] * factor
             self.values |= dict.fromkeys(self.places[w], self.weights[w])
-        for node in self.network.nodes[start : end + 1]:
-            self.values[id(node)] = self.value(node)
+        self.evaluate(self.network.nodes[start : end + 1])
 
     def level(self, argument: Expr, blocks: tuple[str, ...], end: int, target: float) -> None:
         """Bring an argument to a size by its new blocks."""
@@ -174,6 +173,6 @@ class _Levels:
                 break
         last = self.network.nodes[end]
         for turned in ((blocks[-1],), (blocks[0],), blocks):
-            if last.op != "activation" or self.values[id(last)].any():
+            if function_of(last) is None or self.values[id(last)].any():
                 break
             self.stretch(turned, -1.0, start, end)

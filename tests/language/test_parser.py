@@ -46,6 +46,7 @@ GRAMMAR = [
     ("a @ relu(W @ x) + c", lambda w, x: w["a"].dot(np.maximum(w["W"] @ x, 0)) + w["c"]),
     ("relu(W @ x)**2", lambda w, x: np.maximum(w["W"] @ x, 0) ** 2),
     ("relu(W @ x)**1.5", lambda w, x: np.maximum(w["W"] @ x, 0) ** 1.5),
+    ("(2 * softplus(W @ x))**1.5", lambda w, x: (2 * np.log1p(np.exp(w["W"] @ x))) ** 1.5),
     ("(abs(W @ x)**2)**1.25", lambda w, x: np.abs(w["W"] @ x) ** 2.5),
     ("(W @ x)**3", lambda w, x: (w["W"] @ x) ** 3),
     ("W @ x**2", lambda w, x: w["W"] @ x**2),
@@ -118,7 +119,8 @@ REFUSED = [
     ("relu()", "relu()"), ("sum @ x", "`sum`"), ("relu @ x", "`relu`"), ("sum(W @ x, 2)", "`sum`"), ("relu(W @ x, 2)", "`relu`"),
     ("leaky_relu(W @ x, 1, 2)", "leaky_relu"), ("leaky_relu(W @ x, V)", "`V`"), ("_W @ x", "_W"), ("W\u0435 @ x", "\u0435"), ("rellu(W @ x)", "relu"),
     ("open('a')", "open"), ("(W @ x)**0", "(W @ x)**0"), ("(W @ x)**-1", "-1"), ("(W @ x)**65", "65"), ("(W @ x)**0.5", "0.5"), ("(W @ x)**1.5", "1.5"),
-    ("(relu(W @ x) - V @ x)**1.5", "1.5"), ("(2 * relu(W @ x))**1.5", "1.5"), ("W @ V", "`x`"), ("x", "weight"), ("7", "`7`"), ("", "expression"),
+    ("(relu(W @ x) - V @ x)**1.5", "1.5"), ("(2 * tanh(W @ x))**1.5", "1.5"),
+    ("W @ V", "`x`"), ("x", "weight"), ("7", "`7`"), ("", "expression"),
 ]  # fmt: skip
 
 

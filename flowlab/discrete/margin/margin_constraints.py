@@ -13,10 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import DataError
-from flowlab.core.typing import Record
-from flowlab.language.operations import operations
-from flowlab.language.operations.nonlinear import activation_of
+from flowlab.language.operations import Operation
 from flowlab.language.problem import Problem
+from flowlab.language.traversal import fold, function_of
 
 KINK = 1e-8
 """A pre-activation below this part of the largest one rests on its kink: runs that follow kinks hold them to 1e-12."""
@@ -72,12 +71,12 @@ class System:
     def _count(self, theta: np.ndarray) -> None:
         network, samples, units, sides, slot = self.problem.network, [], [], [], []
         values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
-        for node in (node for node in network.nodes if _kinked(node)):
+        for node, slopes in _bent(network):
             shape = np.shape(values[id(node.args[0])])
             rows, count = (shape[0], int(np.prod(shape[1:]))) if network.type_of(node).sampled else (1, int(np.prod(shape)))
             samples.append(np.repeat(np.arange(rows) if network.type_of(node).sampled else -1, count))
             units.append(np.tile(np.arange(count), rows) + len(slot))
-            sides += [sorted(_sides(node))] * count
+            sides += [sorted(slopes)] * count
             slot += [len(samples)] * count
         self.samples, self.units = (np.concatenate([np.zeros(0, dtype=int), *part]) for part in (samples, units))
         self.low, self.high = np.array(sides).reshape(-1, 2).T
@@ -143,7 +142,7 @@ class System:
         """All pre-activations before a kink, (B,)."""
         network = self.problem.network
         values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
-        return np.concatenate([np.zeros(0), *(np.ravel(values[id(node.args[0])]) for node in network.nodes if _kinked(node))])
+        return np.concatenate([np.zeros(0), *(np.ravel(values[id(node.args[0])]) for node, _ in _bent(network))])
 
     def resting(self, theta: np.ndarray) -> np.ndarray:
         """Indices of the pairs that rest on their kink."""
@@ -217,34 +216,33 @@ def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> Reco
     return out
 
 
-def _kinked(node: Any) -> bool:
-    return node.op == "activation" and activation_of(node.params).kinks == (0.0,)
+def _sides(node: Any) -> tuple[float, float] | None:
+    """The slopes beside zero of an activation with a kink there alone; None for any other node."""
+    word = function_of(node)
+    return word.sides[0] if word is not None and word.kinks == (0.0,) else None
 
 
-def _sides(node: Any) -> tuple[float, float]:
-    return activation_of(node.params).sides[0]
+def _bent(network: Any) -> list[tuple[Any, tuple[float, float]]]:
+    """The nodes with a kink at zero, and their slopes beside it."""
+    return [(node, sides) for node in network.nodes if (sides := _sides(node)) is not None]
 
 
 def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) -> tuple[Any, Any]:
     """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope; `push` is added after them."""
-    values: dict[int, Any] = {}
-    found, at = [], 0
-    for node in network.nodes:
-        if node.op in ("input", "weight"):
-            values[id(node)] = x if node.op == "input" else weights[node.params[0]]
-            continue
-        args = [values[id(arg)] for arg in node.args]
-        out = operations[node.op]().numeric(jnp, args, [network.type_of(arg) for arg in node.args], network.type_of(node), node.params)
-        if _kinked(node):
-            h, part = args[0], slice(at, at + args[0].size)
-            given = jnp.reshape(slopes[part], h.shape)
-            # Two wheres: what is not chosen must not be nan, or its derivative is.
-            out = jnp.where(jnp.isnan(given), out, jnp.where(jnp.isnan(given), 0.0, given) * h)
-            out = out if push is None else out + push[part].reshape(h.shape)
-            found.append(h.ravel())
-            at += h.size
-        values[id(node)] = out
-    last = values[id(network.expression)]
+    plain, found = network.meaning(jnp), []
+
+    def apply(word: Operation, args: Any, node: Any) -> Any:
+        out = plain(word, args, node)
+        if _sides(node) is None:
+            return out
+        h, at = args[0], sum(met.size for met in found)
+        given = jnp.reshape(slopes[at : at + h.size], h.shape)
+        # Two wheres: what is not chosen must not be nan, or its derivative is.
+        out = jnp.where(jnp.isnan(given), out, jnp.where(jnp.isnan(given), 0.0, given) * h)
+        found.append(h.ravel())
+        return out if push is None else out + push[at : at + h.size].reshape(h.shape)
+
+    last = fold(network.nodes, lambda: x, weights.__getitem__, apply)[id(network.expression)]
     return last if network.output_shape else last[:, None], jnp.concatenate(found) if found else jnp.zeros(0)
 
 

@@ -16,6 +16,7 @@ from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, paral
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.kink_slots import Slot
+from flowlab.language.traversal import word_of
 from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.vector_field import VectorField
 
@@ -93,8 +94,9 @@ class Pairs:
         polar = self.field.problem.coordinates == "polar"
         found = []
         for slot, shape in self.tracked:
-            parts = [arg.op for arg in slot.argument.args]
-            plain = slot.argument.op == "weight" or (slot.argument.op == "matmul" and parts == ["weight", "input"])
+            word, parts = word_of(slot.argument), slot.argument.args
+            applied = word is not None and word.composes and parts[0].block is not None and parts[1].is_input
+            plain = applied or slot.argument.block is not None
             found.append(np.full(prod(shape), slot.degree == 1 and not self._above(slot) and (plain or not polar)))
         return np.concatenate(found)
 
@@ -301,7 +303,7 @@ def _below(node: Expr) -> set[int]:
 def _named(slot: Slot) -> str:
     """The argument of a kink of weights, in words."""
     names = " and ".join(f"`{name}`" for name in sorted(slot.blocks))
-    return names if slot.argument.op == "weight" else f"what {names} make"
+    return names if slot.argument.block is not None else f"what {names} make"
 
 
 def room(count: int, least: int = _ROOM) -> int:

@@ -55,9 +55,10 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
         return resumed(setup, recorder, ordinary)
     cursor = Cursor(ordinary, found.s, found.z, -math.inf)
     log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
-    if setup.clock_name == "norm" and not (margin > 0 and log_loss < 0):
+    if setup.named_clock is not None and setup.named_clock.logs_norms and not (margin > 0 and log_loss < 0):
         # Before that norms may shrink, and log R runs backwards.
-        raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
+        told = f'`clock="{setup.clock_name}"` begins where every sample is on its right side'
+        raise LanguageError(f'{told}, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
     recorder.store.offer(row(-math.inf, clock, found.state, found.seen))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:
         why = f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features."

@@ -85,10 +85,9 @@ class Plan:
     def _refuse(self, field: VectorField, data: Data, clock: str) -> None:
         late, problem = late_clock(field), field.problem
         if clock not in ("auto", "time") and (late is None or (CLOCKS[clock].logs_norms and not late.logs_norms)):
-            raise LanguageError(
-                f"`clock={clock!r}` needs a loss with an exponential tail, no weight decay"
-                f'{" and growing norms of a homogeneous network" if clock == "norm" else ""}; use `clock="time"`.'
-            )
+            norms = " and growing norms of a homogeneous network" if CLOCKS[clock].logs_norms else ""
+            needs = f"`clock={clock!r}` needs a loss with an exponential tail, no weight decay{norms}"
+            raise LanguageError(f'{needs}; use `clock="time"`.')
         if math.isfinite(self.log_end) and self.log_end > LONGEST_LOG_TIME and self.late is None and clock in ("auto", "time"):
             raise LanguageError(f"`{self.horizon}` is beyond float64 in ordinary time, the only clock for this problem; use at most log_time(690).")
         for event in self.events:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from flowlab.core.errors import LanguageError
-from flowlab.figures.figure import LOG_T, SHORT, Curve, Panel, Picture, figures
+from flowlab.figures.figure import LOG_T, Curve, Panel, Picture, figures
 from flowlab.figures.style import PAGE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Schemes(Picture):
                 if apart.any():
                     found.append(Curve("margin", own[inside][apart], far[apart], panel=2 + i))
             out.append(found)
-        names = [SHORT.get(path.problem.scheme.name, path.problem.scheme.name) for path in paths]
+        names = [path.problem.scheme.short_name for path in paths]
         names = [f"{name} {i}" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
         for curves, name in zip(out, names, strict=True):
             for curve in curves:

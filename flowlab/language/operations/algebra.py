@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from flowlab.core.errors import LanguageError, ShapeMismatch
-from flowlab.core.typing import Array, Namespace
-from flowlab.language.expr import Expr
+from flowlab.core.errors import ShapeMismatch
+from flowlab.language.input_facts import AsFunction
 from flowlab.language.operations.base import (
     ATOM,
     POWER,
     PRODUCT,
     SUM,
+    Channel,
     Exponents,
     Handle,
+    Linear,
+    Measured,
     Operation,
     Piece,
     Product,
@@ -43,6 +45,8 @@ def fraction_text(number: Fraction, tex: bool) -> str:
 class MatMul(Product):
     """Matrix or inner product; between two vectors it is their dot product, and `vector @ matrix` is the transpose's action."""
 
+    composes = True
+
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         a, b = args
         sampled = a.sampled or b.sampled
@@ -56,7 +60,17 @@ class MatMul(Product):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.add(args[0], args[1])
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        return ()
+
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        if parts[0].block is None:
+            return super().scale_square(xp, parts, params)
+        W, a = (part.value for part in parts)
+        squares, size = xp.sum(W * W, axis=-1), xp.sum(a * a, axis=-1)
+        return size[:, None] * squares if W.ndim == 2 else size * squares
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         (a, b), (ta, tb) = args, types
         if ta.sampled and tb.sampled:
             return (a * b).sum(axis=-1)
@@ -105,6 +119,8 @@ class _Addition(Operation):
     """Sum or difference of values of one shape; an unsampled operand is added to every sample."""
 
     sign = 1
+    alike = True
+    repeats = True
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         a, b = args
@@ -117,6 +133,15 @@ class _Addition(Operation):
 
     def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
         return max(parts)
+
+    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+        return parts[0] + parts[1]
+
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        return ()
+
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        return parts[0].square() + parts[1].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
@@ -159,14 +184,19 @@ class Sub(_Addition):
 
 
 @operations.register("scale")
-class Scale(Operation):
+class Scale(Linear):
     """c z with an exact constant c."""
+
+    inlined = True
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        return parts[0]
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        return (Channel(0),)
+
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        return float(params[0]) ** 2 * parts[0].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         p, n = args[0]
@@ -177,6 +207,9 @@ class Scale(Operation):
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return float(params[0]) * args[0]
+
+    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        return args[0] * xp.exact(params[0])
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
         return [tape("scale", cot, params=params)]
@@ -195,6 +228,8 @@ class Scale(Operation):
 class Hadamard(Product):
     """Entrywise product of values of one shape, or of a scalar with any value."""
 
+    alike = True
+
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         a, b = args
         if a.rank and b.rank:
@@ -204,7 +239,11 @@ class Hadamard(Product):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.add(args[0], args[1])
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        ranked = [i for i, kind in enumerate(args) if kind.rank]
+        return (Channel(ranked[0]),) if len(ranked) == 1 else (Channel(0, True), Channel(1, True))
+
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
@@ -236,21 +275,18 @@ class Hadamard(Product):
 
 
 @operations.register("transpose")
-class Transpose(Operation):
+class Transpose(Linear):
     """The transpose of a matrix that does not depend on the input."""
+
+    called = True
+    inlined = True
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         if args[0].rank != 2:
             raise ShapeMismatch(f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix; leave `.T` out.")
         return Type(args[0].shape[::-1], args[0].sampled)
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        return parts[0]
-
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
-        return args[0]
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0].T
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -266,9 +302,10 @@ class Transpose(Operation):
         return parts[0].transpose(tex)
 
 
-class _Reduction(Operation):
+class _Reduction(Linear):
     """Sum or mean of a vector over its features."""
 
+    called = True
     shown = "sum"
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
@@ -277,13 +314,7 @@ class _Reduction(Operation):
             raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
         return Type((), args[0].sampled)
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        return parts[0]
-
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
-        return args[0]
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0].sum(axis=-1)
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -306,54 +337,3 @@ class MeanFeatures(_Reduction):
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=-1) / args[0].shape[-1]
-
-
-@operations.register("power")
-class Power(Operation):
-    """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative (relu, abs)."""
-
-    def admit(self, told: str, args: Sequence[Expr], params: tuple) -> None:
-        exponent, base = params[0], args[0]
-        if not 1 <= exponent <= 64:
-            raise LanguageError(f"`{told}` has the exponent {exponent}; write one from 1 to 64.")
-        while base.op == "power":
-            base = base.args[0]
-        if exponent.denominator != 1 and not (base.op == "activation" and base.params[0] in ("relu", "abs")):
-            raise LanguageError(f"`{told}` takes a broken power of what may be negative; write relu(z) or abs(z) below it.")
-
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
-        return args[0]
-
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        whole = params[0].denominator == 1 and params[0] > 0
-        return parts[0] * int(params[0]) if whole else None if parts[0] else 0
-
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
-        p, n = args[0]
-        return (p, n) if params[0].denominator == 1 and params[0] % 2 else (p or n, False)
-
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
-        return [any(args[0]) or params[0] == 1]
-
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
-        return exps.times(params[0], args[0])
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
-        z, exponent = args[0], params[0]
-        if exponent.denominator == 1:
-            return z ** int(exponent)
-        # The base is never negative; where it is 0, autodiff of 0**a would divide by it.
-        safe = xp.where(z > 0, z, xp.ones_like(z))
-        return xp.where(z > 0, safe ** float(exponent), xp.zeros_like(z))
-
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
-        exponent = params[0]
-        if exponent == 1:
-            return [cot]
-        lower = args[0] if exponent == 2 else tape("power", args[0], params=(exponent - 1,))
-        return [tape("hadamard", cot, tape("scale", lower, params=(exponent,)))]
-
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
-        inner = parts[0].within(ATOM, tex)
-        shown = str(params[0].numerator) if params[0].denominator == 1 else str(float(params[0]))
-        return Piece(rf"{inner}^{{\odot {shown}}}" if tex else f"{inner}**{shown}", POWER)

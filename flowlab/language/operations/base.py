@@ -1,15 +1,15 @@
 """The contract of an operation word: every meaning of one operation in one class."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from flowlab.core.errors import MissingRule
+from flowlab.core.errors import LanguageError, MissingRule
 from flowlab.core.registry import Registry
-from flowlab.core.typing import Array, Namespace
-from flowlab.language.expr import Expr
+from flowlab.language.activations import Activation, activations
+from flowlab.language.input_facts import AsFunction
 from flowlab.language.types import Shapes, Type
 
 operations: Registry[type["Operation"]] = Registry("operation")
@@ -70,7 +70,29 @@ Sign = tuple[bool, bool]
 """Whether an entry of a value may be positive, and whether one may be negative; (False, False) is zero."""
 
 
-@runtime_checkable
+@dataclass(frozen=True)
+class Channel:
+    """How a balance of layers passes an operation.
+
+    Attributes:
+        operand: the operand that it passes to.
+        entrywise: whether it passes entry by entry alone, so that only the diagonal of a balance is left.
+        degree: of the result in the operand.
+    """
+
+    operand: int
+    entrywise: bool = False
+    degree: Fraction = Fraction(1)
+
+
+class Measured(NamedTuple):
+    """A value, the square s² of what it is measured by as a pre-activation, and the weight block that it is, if any."""
+
+    value: Any
+    square: Callable[[], Any]
+    block: str | None = None
+
+
 class Handle(Protocol):
     """A value on the tape of a derivation: known by its type alone."""
 
@@ -109,14 +131,43 @@ class Operation(ABC):
 
     name: ClassVar[str]
     in_language: ClassVar[bool] = True
+    called: ClassVar[bool] = False
+    """Whether it is written as a function, `name(z)`, with as many numbers behind z as it has `parameters`."""
+    parameters: ClassVar[int] = 0
+    composes: ClassVar[bool] = False
+    """Whether it applies its left operand to its right one, as the matrix product does, and needs no brackets."""
+    multiplies: ClassVar[bool] = False
+    """Whether it is linear in each of several operands."""
+    bends: ClassVar[bool] = False
+    """Whether it is a function of one operand, entry by entry, that need not be linear."""
+    alike: ClassVar[bool] = False
+    """Whether it wants operands of one shape, so that a vector takes its length from its partner."""
+    repeats: ClassVar[bool] = False
+    """Whether an operand without samples is repeated over the samples of another, as a sum does it."""
+    inlined: ClassVar[bool] = False
+    """Whether its print is so short that it is repeated where it is used several times."""
+    lengthens: ClassVar[bool] = False
+    """Whether it gives its second operand the length that is its first."""
+    pulls: ClassVar[bool] = False
+    """Whether it is the pull of the loss, which is evaluated in another scale in the far tails."""
+    bent: ClassVar[bool] = False
+    """Whether a slope given for a unit takes the place of what its function says; then `with_slope` is defined."""
 
     @abstractmethod
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         """The type of the result; raises ShapeMismatch naming both operands and both shapes."""
 
-    def admit(self, told: str, args: Sequence[Expr], params: tuple) -> None:
-        """Refuse what a user may not write though derived equations may; raises LanguageError."""
+    def admit(self, told: str, signs: Sequence[Sign], params: tuple) -> None:
+        """Refuse, by the signs of operands, what a user may not write though derived equations may.
+
+        Raises:
+            LanguageError: with what to write instead.
+        """
         return
+
+    def function(self, params: tuple) -> Activation | None:
+        """The elementwise function that it is, whose kinks a flow is followed across; None for any other operation."""
+        return None
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         """The scaling exponent of the result, with the relations it needs added to `exps`."""
@@ -128,7 +179,41 @@ class Operation(ABC):
         Raises:
             MissingRule: if the operation does not define it.
         """
-        raise MissingRule(f"the operation `{self.name}` has no rule `polynomial_degree`; define it on the class of the operation.")
+        raise self.missing("polynomial_degree")
+
+    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+        """What is known of the result as a function of the input, from what is known of the operands.
+
+        Raises:
+            MissingRule: if the operation does not define it.
+        """
+        raise self.missing("as_function")
+
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        """The operands that a balance of layers passes to; none where it ends here.
+
+        Raises:
+            MissingRule: if the operation does not define it.
+        """
+        raise self.missing("channels")
+
+    def smooths_kinks(self, params: tuple) -> bool:
+        """Whether the result has no kink where its operand is an activation at its kink."""
+        return False
+
+    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+        """s² of the result as a pre-activation, in its shape: the size by which the rounding of a kink is measured.
+
+        Raises:
+            LanguageError: if it has none.
+        """
+        what = "a kink of an argument that is not a sum of products `W @ a` and biases"
+        raise LanguageError(f"{what} cannot be rounded off (here `{self.name}`).")
+
+    def missing(self, rule: str) -> MissingRule:
+        """The error that names a rule which this operation lacks."""
+        told = f"the operation `{self.name}` has no rule `{rule}`"
+        return MissingRule(f"{told}; define it on the class of the operation.")
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
@@ -141,6 +226,18 @@ class Operation(ABC):
     @abstractmethod
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         """The value, with `xp` either numpy or jax.numpy."""
+
+    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        """The value on arrays of SymPy expressions, with namespace `xp`: the numeric meaning, where that is exact."""
+        return self.numeric(xp, args, types, out, params)
+
+    def with_slope(self, slope: Any, z: Any) -> Any:
+        """The value at z where the unit is multiplication by a slope.
+
+        Raises:
+            MissingRule: if the operation does not define it.
+        """
+        raise self.missing("with_slope")
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
         """The cotangent of each operand, written on the tape; reduced to the operand's type by the caller."""
@@ -155,11 +252,32 @@ class Operation(ABC):
         return self.render(tex, parts, types, params)
 
 
+class Linear(Operation):
+    """An operation that is linear in its only operand."""
+
+    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+        return parts[0]
+
+    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+        return parts[0]
+
+    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+        return ()
+
+    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+        return args[0]
+
+
 class Product(Operation):
     """An operation that is linear in either of two operands."""
 
+    multiplies = True
+
     def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
         return sum(parts)
+
+    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+        return parts[0] * parts[1]
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
         (p, n), (q, m) = args
@@ -176,3 +294,13 @@ def lift(array: Array, kind: Type, sampled: bool, rank: int) -> Array:
     if sampled and not kind.sampled:
         array = array[None, ...]
     return array
+
+
+def is_function(name: str) -> bool:
+    """Whether a name is written as a function: that of an activation, or of an operation that says so."""
+    return name in activations or (name in operations and operations[name].called)
+
+
+def function_words() -> tuple[str, ...]:
+    """All names that are written as functions, sorted."""
+    return tuple(sorted(filter(is_function, {*activations, *operations})))

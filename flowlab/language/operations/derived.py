@@ -153,6 +153,8 @@ class Norm(Derived):
 class RowScale(Derived):
     """A scalar times a value, or a vector of row factors times the rows of a matrix."""
 
+    lengthens = True
+
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[1]
 

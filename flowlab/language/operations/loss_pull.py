@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from flowlab.core.typing import Array, Namespace
+import numpy as np
+import sympy as sp
+
 from flowlab.language.losses import losses
 from flowlab.language.operations.base import POWER, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
@@ -13,6 +15,8 @@ from flowlab.language.types import Shapes, Type
 class LossPull(Derived):
     """Ψ_n = -∂ℓ/∂f_n at the outputs (first operand) and labels (second operand)."""
 
+    pulls = True
+
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return args[0]
 
@@ -20,6 +24,19 @@ class LossPull(Derived):
         outputs = args[0] if out.rank else args[0][:, None]
         pulled = losses[params[0]]().pull(xp, outputs, args[1])
         return pulled if out.rank else pulled[:, 0]
+
+    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+        outputs, labels = args
+        table = outputs if outputs.ndim == 2 else outputs[:, None]
+        loss = losses[params[0]]()
+        f = [sp.Symbol(f"f_{j}", real=True) for j in range(table.shape[1])]
+        pulled = np.empty(table.shape, dtype=object)
+        for n in range(table.shape[0]):
+            ell = loss.symbolic(f, labels[n])
+            for j in range(table.shape[1]):
+                slope: Any = sp.diff(ell, f[j])
+                pulled[n, j] = -slope.xreplace(dict(zip(f, table[n], strict=True)))
+        return pulled if outputs.ndim == 2 else pulled[:, 0]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
         outputs, labels = parts[0].text, parts[1].text

@@ -92,7 +92,7 @@ class Balance(Claim):
         if mutant in self.mutants[1:] and not any(pair.diagonal for pair in adjacent(p)):
             # A linear net keeps these too: the check is tried on a net that does not.
             case, p = Case(seed=case.seed), Problem(NET, "square", coordinates="weights", reduction="mean")
-        data = samples_for(case, self._samples(case) if p.loss.labels == "targets" else small_data(case.seed))
+        data = samples_for(case, small_data(case.seed) if p.loss.classifies else self._samples(case))
         told, found = laws(p, mutant), []
         rows: dict[str, list[float]] = {name: [] for name in told}
         for state in visited(case, p, data, 3):

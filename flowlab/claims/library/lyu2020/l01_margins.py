@@ -122,7 +122,7 @@ class Sandwich(OnHomogeneousFlows):
             # In units of a margin difference of the network itself: both sides times |theta|^K.
             above, below = level - q, lowest(problem.loss, q, share * np.log(data.n), data.outputs) - level
             scale = np.maximum(1.0, np.abs(q))
-            bound = 1e-12 if problem.loss.labels == "binary" else 1e-9
+            bound = 1e-12 if problem.loss.has_one_output else 1e-9
             found += [Quantity(f"log(1/L) - min q, {which}", float((above / scale)[:-1].max()), 0.0, bound, relation="<=", route="rows of the flow"),
                       Quantity(f"min q - log N - log(1/L), {which}", float((below / scale).max()), 0.0, bound, relation="<=",
                                route="rows of the flow, and one with outputs near 0")]  # fmt: skip
@@ -131,7 +131,7 @@ class Sandwich(OnHomogeneousFlows):
 
 def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:
     """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q. Classes count C - 1 times."""
-    if loss.labels == "binary":
+    if loss.has_one_output:
         log_single = loss.log_terms(np, q[:, None], np.ones(len(q)))
     else:
         others = q[:, None] * np.r_[1.0, np.zeros(outputs - 1)]

@@ -30,8 +30,10 @@ class EqualGrowthOnPath(Claim):
             return "weight decay makes norms shrink at rates of their own"
         if len(problem.network.weights) < 2:
             return "the network has one block only"
-        if problem.scheme.name == "fixed_norm":
+        if not problem.scheme.moves_norms:
             return "the norms are fixed"
+        if problem.scheme.conserved_norm is None:
+            return "the scheme does not say how norms of two blocks are tied"
         return None if case.path is None or len(case.path) > 2 else f"the path has {len(case.path)} rows only"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:

@@ -1,0 +1,47 @@
+"""`--words FILE.py`: words of a user's own, registered by a file that the command line names."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from flowlab.core.errors import FlowlabError, LanguageError
+
+_LOADED: dict[Path, str] = {}
+
+
+def load_words(path: Path) -> None:
+    """Import a Python file that registers words; a second time does nothing.
+
+    Args:
+        path: of a file that the user named.
+
+    Raises:
+        LanguageError: if it is no Python file, is missing, or breaks.
+
+    Example:
+        `load_words(Path("my_words.py"))` after which `"silu(W @ x)"` is read, if the file registers `silu`.
+    """
+    found = path.resolve()
+    if found in _LOADED:
+        return
+    if path.suffix != ".py" or not path.is_file():
+        raise LanguageError(f"`--words {path}` must be a Python file, and there is none; name one that ends in .py.")
+    name = f"flowlab_words_{len(_LOADED)}_{path.stem}"
+    spec = spec_from_file_location(name, found)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except FlowlabError:
+        raise
+    except (Exception, SystemExit) as error:
+        told = f"`--words {path}` breaks while it is read ({type(error).__name__}: {error})"
+        raise LanguageError(f"{told}; mend it and try again.") from error
+    _LOADED[found] = name
+
+
+def loaded() -> tuple[Path, ...]:
+    """The files so far, for processes that have to read them too."""
+    return tuple(_LOADED)
