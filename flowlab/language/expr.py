@@ -15,6 +15,7 @@ from typing import Any
 
 from flowlab.core.arguments import guarded, short, shown
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Params
 from flowlab.language.exact_numbers import Number, exact
 from flowlab.language.operations import is_function, operations
 

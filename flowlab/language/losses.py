@@ -79,7 +79,7 @@ class Loss(ABC):
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
 
     @abstractmethod
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         """ℓ as a SymPy expression of the outputs of one sample."""
 
     @abstractmethod
@@ -154,7 +154,7 @@ class Exponential(_Binary):
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.exp(-y * f[0])
 
     def latex(self) -> str:
@@ -177,7 +177,7 @@ class Logistic(_Binary):
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.log(1 + sp.exp(-y * f[0]))
 
     def latex(self) -> str:
@@ -239,7 +239,7 @@ class Square(Loss):
     def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return -xp.abs(self.residual(xp, f, y)).max(axis=1)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         targets = list(y) if hasattr(y, "__len__") else [y] * len(f)
         return sp.Add(*((a - b) ** 2 for a, b in zip(f, targets, strict=True))) / 2
 
@@ -295,7 +295,7 @@ class CrossEntropy(_Classes):
         log_total = top + xp.log(xp.exp(gaps - top).sum(axis=1, keepdims=True))
         return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.log(sp.Add(*(sp.exp(a) for a in f))) - f[int(y)]
 
     def latex(self) -> str:
@@ -319,7 +319,7 @@ class MulticlassExponential(_Classes):
         gaps, own = self._gaps(xp, f, y)
         return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own)
 
-    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))
 
     def latex(self) -> str:

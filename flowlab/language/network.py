@@ -295,7 +295,7 @@ class Network:
 
         return fold(self.nodes, lambda: x, weights.__getitem__, apply)
 
-    def meaning(self, xp: Any) -> Callable[[Operation, Sequence[Any], Expr], Any]:
+    def meaning(self, xp: Namespace) -> Callable[[Operation, Sequence[Any], Expr], Any]:
         """What `fold` applies to evaluate nodes of this network, with `xp` numpy or jax.numpy."""
 
         def apply(word: Operation, args: Sequence[Any], node: Expr) -> Any:

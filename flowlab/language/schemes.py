@@ -154,7 +154,7 @@ class Lagrange(_Constrained):
     conserved_norm = "square"
     abbreviation = "LM"
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -244,7 +244,7 @@ class WeightNormalization(_Normalised):
     conserved_norm = "square"
     abbreviation = "WN"
 
-    def balance_log_factor(self, xp: Any, rho: Any) -> Any:
+    def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:

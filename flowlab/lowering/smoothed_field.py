@@ -7,7 +7,7 @@ Nothing of the derivation is used: the rate is the gradient of the loss.
 """
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import equinox as eqx
 import jax
@@ -61,7 +61,7 @@ class SmoothedField(VectorField):
         def apply(word: Operation, parts: Sequence[Measured], node: Expr) -> Measured:
             slot = rounded.get(id(node))
 
-            def square() -> Any:
+            def square() -> Coordinates:
                 return word.scale_square(jnp, parts, node.params)
 
             if slot is None:

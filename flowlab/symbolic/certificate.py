@@ -15,6 +15,7 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Array
 from flowlab.language.norm_groups import NETWORK
 from flowlab.language.problem import Problem
 from flowlab.language.traversal import function_of
@@ -157,7 +158,7 @@ def _nudged(state: TestState) -> TestState:
     """The same state with inputs and weights a little elsewhere."""
     rng = np.random.default_rng(0)
 
-    def near(value: Array) -> Array:
+    def near(value: Array) -> np.ndarray:
         return value * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value)))
 
     V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowlab.core.typing import Namespace, Record
 from flowlab.language.operations.algebra import fraction_text
 from flowlab.language.operations.base import PRODUCT, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
@@ -19,10 +20,10 @@ class Coefficient(Derived):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         return next((kind for kind in args if kind.rank), Type(()))
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return xp.asarray(scalars.evaluate(xp, params[0], _named(params, args)))
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return _exact(xp, params[0], _named(params, args))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -30,12 +31,12 @@ class Coefficient(Derived):
         return _piece(params[0], _named(params, parts), tex, columns)
 
 
-def _named(params: tuple, values: Sequence[Any]) -> dict[str, Any]:
+def _named(params: tuple, values: Sequence[Any]) -> Record:
     """What belongs to each scalar of a tree."""
     return dict(zip(scalars.names(params[0]), values, strict=True))
 
 
-def _exact(xp: Any, tree: scalars.Tree, values: Mapping[str, Any]) -> Any:
+def _exact(xp: Namespace, tree: scalars.Tree, values: Mapping[str, Any]) -> Any:
     """The value of a tree without roundings."""
     if isinstance(tree, str):
         return values[tree]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowlab.core.errors import UnloweredNode
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.activations import Activation
 from flowlab.language.operations import Operation, operations
 from flowlab.language.types import Shapes, Type

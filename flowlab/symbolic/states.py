@@ -4,7 +4,7 @@ They are drawn so that a wrong equation cannot hide: norms differ from one anoth
 long product underflows or a saturated unit has no slope, blocks are scaled one by one until every pre-activation is a number of ordinary size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def random_state(
     return TestState(lengths_of, V, seen, Samples(x, y))
 
 
-def _tamed(network: Network, weights: dict[str, Array], x: np.ndarray) -> dict[str, Array]:
+def _tamed(network: Network, weights: Mapping[str, Array], x: np.ndarray) -> Mapping[str, Array]:
     """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none. Unchanged where that does not help."""
     given = weights
     for _ in range(200):

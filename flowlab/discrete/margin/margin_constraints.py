@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import DataError
+from flowlab.core.typing import Record
 from flowlab.language.operations import Operation
 from flowlab.language.problem import Problem
 from flowlab.language.traversal import fold, function_of

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from flowlab.core.errors import ShapeMismatch
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.operations.base import (
     ATOM,
@@ -63,14 +64,14 @@ class MatMul(Product):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
         if parts[0].block is None:
             return super().scale_square(xp, parts, params)
         W, a = (part.value for part in parts)
         squares, size = xp.sum(W * W, axis=-1), xp.sum(a * a, axis=-1)
         return size[:, None] * squares if W.ndim == 2 else size * squares
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         (a, b), (ta, tb) = args, types
         if ta.sampled and tb.sampled:
             return (a * b).sum(axis=-1)
@@ -140,7 +141,7 @@ class _Addition(Operation):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
         return parts[0].square() + parts[1].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
@@ -195,7 +196,7 @@ class Scale(Linear):
     def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
         return (Channel(0),)
 
-    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
         return float(params[0]) ** 2 * parts[0].square()
 
     def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
@@ -208,7 +209,7 @@ class Scale(Linear):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return float(params[0]) * args[0]
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0] * xp.exact(params[0])
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -243,7 +244,7 @@ class Hadamard(Product):
         ranked = [i for i, kind in enumerate(args) if kind.rank]
         return (Channel(ranked[0]),) if len(ranked) == 1 else (Channel(0, True), Channel(1, True))
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
@@ -286,7 +287,7 @@ class Transpose(Linear):
             raise ShapeMismatch(f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix; leave `.T` out.")
         return Type(args[0].shape[::-1], args[0].sampled)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].T
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
@@ -314,7 +315,7 @@ class _Reduction(Linear):
             raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
         return Type((), args[0].sampled)
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=-1)
 
     def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from flowlab.core.errors import LanguageError, MissingRule
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.activations import Activation, activations
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.types import Shapes, Type
@@ -201,7 +202,7 @@ class Operation(ABC):
         """Whether the result has no kink where its operand is an activation at its kink."""
         return False
 
-    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
         """s² of the result as a pre-activation, in its shape: the size by which the rounding of a kink is measured.
 
         Raises:
@@ -227,7 +228,7 @@ class Operation(ABC):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         """The value, with `xp` either numpy or jax.numpy."""
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         """The value on arrays of SymPy expressions, with namespace `xp`: the numeric meaning, where that is exact."""
         return self.numeric(xp, args, types, out, params)
 

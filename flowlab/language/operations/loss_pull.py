@@ -1,10 +1,12 @@
 """The loss as operations of derived equations: kept whole, never expanded, so that its tails stay exact."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.losses import losses
 from flowlab.language.operations.base import POWER, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
@@ -25,7 +27,7 @@ class LossPull(Derived):
         pulled = losses[params[0]]().pull(xp, outputs, args[1])
         return pulled if out.rank else pulled[:, 0]
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         outputs, labels = args
         table = outputs if outputs.ndim == 2 else outputs[:, None]
         loss = losses[params[0]]()

@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Array, Namespace
 from flowlab.language.activations import Activation, activations
 from flowlab.language.exact_numbers import exact
 from flowlab.language.input_facts import AsFunction
@@ -78,7 +79,7 @@ class Power(Operation):
     def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
         return exps.times(params[0], args[0])
 
-    def numeric(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         z, exponent = args[0], params[0]
         if exponent.denominator == 1:
             return z ** int(exponent)
@@ -86,7 +87,7 @@ class Power(Operation):
         safe = xp.where(z > 0, z, xp.ones_like(z))
         return xp.where(z > 0, safe ** float(exponent), xp.zeros_like(z))
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0] ** xp.exact(params[0])
 
     def pullback(
@@ -143,7 +144,7 @@ class Activate(Operation):
         degree = degree_of(params)
         return (Channel(0, not activation_of(params).linear, degree),) if degree else ()
 
-    def scale_square(self, xp: Any, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
         if activation_of(params).degree != 1:
             return super().scale_square(xp, parts, params)
         return parts[0].square()
@@ -157,7 +158,7 @@ class Activate(Operation):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return activation_of(params).numeric(xp, args[0])
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         z = sp.Symbol("z", real=True)
         return _entrywise(activation_of(params).symbolic(z), z, args[0])
 
@@ -185,7 +186,7 @@ class Slope(Operation):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return activation_of(params).slope(xp, args[0])
 
-    def symbolic(self, xp: Any, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         z = sp.Symbol("z", real=True)
         return _entrywise(sp.diff(activation_of(params).symbolic(z), z), z, args[0])
 
