@@ -142,9 +142,9 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
 
     from flowlab.language.state import State
 
-    path: Any = case.path
-    walk: Any = case.walk if path is None else None
-    runs: list[Any] = [one for one in (path, walk) if one is not None]
+    flow: Any = case.flow
+    descent: Any = case.descent if flow is None else None
+    runs: list[Any] = [run for run in (flow, descent) if run is not None]
     bent, rng = any(slot.tracked for slot in problem.network.slots), np.random.default_rng(case.seed)
     for run, i in ((one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]):
         weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}
@@ -198,13 +198,3 @@ def gap(a: Any, b: Any) -> float:
     top = sum(float(((p - q) ** 2).sum()) for p, q in pairs)
     size = sum(float((q**2).sum()) for _, q in pairs)
     return float(np.sqrt(top / size)) if size > 0 else float(np.sqrt(top))
-
-
-def layered(case: Case) -> str | None:
-    """The hypothesis most claims share: every layer has its own norm and degree."""
-    p = case.problem
-    if p is None:
-        return None
-    if not p.network.symmetry.is_multihomogeneous:
-        return f"the network is {p.network.symmetry.kind}, broken at {p.network.symmetry.breaks[0]}"
-    return None if p.per == "layer" else f"norms are kept per {p.per}, and the claim is about layers"

@@ -6,7 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import about
+from flowlab.claims.hypotheses import about, hypothesis
 from flowlab.claims.library.arora2018.balanced import DEEP, LAYERS, balanced_flow, began, end_to_end, gradient, horizon, layers, product, regression, solved
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
@@ -15,6 +15,13 @@ from flowlab.claims.verdict import Measurement
 def rows(path: Any, count: int) -> list[int]:
     """Some rows of a path, spread over its steps; the last one among them."""
     return np.unique(np.linspace(1, len(path) - 1, count).round().astype(int)).tolist()
+
+
+@hypothesis("losses summed over samples")
+def _sums(case: Case) -> str | None:
+    if case.problem is not None and case.problem.reduction != "sum":
+        return "it is stated for losses summed over samples"
+    return None
 
 
 @claim("A1")
@@ -28,13 +35,9 @@ class EndToEndFlow(Claim):
     )
     latex = r"\dot W = -\sum_{j=1}^N [W W^\top]^{\frac{N-j}{N}} \, G \, [W^\top W]^{\frac{j-1}{N}}"
     source = "Arora, Cohen, Hazan 2018, theorem 1 (number not checked)"
+    hypotheses = (_sums, about(DEEP, takes_data=True))
     mutants = ("one layer more in the exponents", "no preconditioner", "half of the layers")
     counter_example = "no preconditioner: N gradients of one linear layer"
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and case.problem.reduction != "sum":
-            return "it is stated for losses summed over samples"
-        return about(case, DEEP, takes_data=True)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         _, path, data = balanced_flow(case)
@@ -67,11 +70,9 @@ class SingularValueFlow(Claim):
     statement = "From a balanced start the singular values of the product obey d sigma_r/dt = -N (sigma_r^2)^(1-1/N) <G, u_r v_r^T>."
     latex = r"\dot\sigma_r = -N (\sigma_r^2)^{1-1/N} \langle G, u_r v_r^\top\rangle"
     source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (number not checked)"
+    hypotheses = EndToEndFlow.hypotheses
     mutants = ("exponent 1 - 2/N", "exponent of two layers", "factor one instead of N")
     counter_example = "exponent of two layers: right for N = 2, where the plateau has another shape"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return EndToEndFlow.hypotheses(self, case)  # pyright: ignore[reportArgumentType]
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.language.autodiff import velocity
@@ -111,11 +112,9 @@ class Imbalance(Claim):
     )
     latex = r"\lVert W(t) - W_{\mathrm{e2e}}(t)\rVert \propto \epsilon"
     source = "Arora, Cohen, Hazan 2018, section 4 (balancedness assumed; number not checked); order measured here"
+    hypotheses = EndToEndFlow.hypotheses
     mutants = ("second order", "of no order: independent of the imbalance")
     counter_example = "second order: what a first-order cancellation would give"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return EndToEndFlow.hypotheses(self, case)  # pyright: ignore[reportArgumentType]
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         at_once, later, bars = case.once("imbalance", lambda: self._orders(case))

@@ -60,11 +60,9 @@ class DepthLowersRank(Claim):
     )
     latex = r"\mathrm{erank}(W^{(3)}) < \mathrm{erank}(W^{(2)}) < \mathrm{erank}(W^{(1)})"
     source = "Arora, Cohen, Hu, Luo 2019, section 2 and figure 1 (numbers not checked)"
+    hypotheses = (own_instances,)
     mutants = ("a start of order one", "the same depth twice")
     counter_example = "a start of order one: three layers that begin large complete at a higher rank than two that begin small"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         def run(depth: int, scale: float = 1e-3) -> dict[str, Any]:

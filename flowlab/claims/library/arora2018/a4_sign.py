@@ -40,11 +40,9 @@ class SignIsKept(Claim):
     )
     latex = r"\operatorname{sign}\det W(t) = \operatorname{sign}\det W(0), \quad \sigma_3^{-1/3}/t \to |s_3|"
     source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (remark on signs; number not checked); the rate follows from A2"
+    hypotheses = (about(DEEP),)
     mutants = ("one layer", "the rate of another target", "all of the loss goes away")
     counter_example = "one layer: W moves straight to its target, and its determinant changes sign"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, DEEP)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.sample_problems import integrated
@@ -97,11 +95,9 @@ class LinearRate(Claim):
     )
     latex = r"L(k) \le L(0)\,(1 - \eta\, c^{2(N-1)/N})^k"
     source = "Arora, Cohen, Golowich, Hu 2019, theorem 1 (bound; number not checked); the late factor is the slowest mode of the linearised flow"
+    hypotheses = (about(DEEP),)
     mutants = ("no margin", "the fastest mode at late times", "the fastest mode as a bound")
     counter_example = "no margin: a start of the other sign has no c > 0, and its loss stays"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, DEEP)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         u, v = bases(case.seed)

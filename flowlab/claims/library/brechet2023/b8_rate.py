@@ -102,13 +102,11 @@ class LooseRate(Claim):
     )
     latex = r"L(t) \le L_0\,e^{-8N c^{2(2N-1)/N} K t}, \quad K = \frac{\sqrt{\tau\lambda_{\min}}}{2C_0^2}"
     source = "Bréchet et al. 2023 (constants as in the authors' code; form of the theorem from memory)"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "a bound faster than the flow", "the rate of the fastest mode")
     counter_example = "a bound faster than the flow: five per second"
     usual = "The bound tells how fast the flow converges."
     decisive = "the rate of the bound, 1.87e-3, against that of the flow, above 3"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         run = flow(case)
@@ -146,13 +144,11 @@ class SmallestSingularValue(Claim):
     statement = "For tau > 0, c = sqrt(lambda_min) - sqrt(L_tau) bounds sqrt(sigma_min^2 + tau) from below along the flow; sigma_min itself can be below it."
     latex = r"\sqrt{\sigma_{\min}(W(t))^2 + \tau} \ge \sqrt{\lambda_{\min}} - \sqrt{L_\tau(t)}"
     source = "Bréchet et al. 2023, as in the authors' code; corrected here by Weyl's inequality for Bures distances"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "twice the constant", "without tau in the loss")
     counter_example = "twice the constant: above the smallest root of the target"
     usual = "sigma_min(W(t)) >= c = sqrt(lambda_min) - sqrt(L_tau(0)) for all t."
     decisive = "sigma_min(W(0)) = .463 < c = .559, while sqrt(.463^2 + tau) = .717"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         run = flow(case)

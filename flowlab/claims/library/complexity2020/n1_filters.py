@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -51,6 +52,13 @@ def enclosed() -> tuple[float, float, float, float]:
     return float(a), float(b), float(best) * (1 - 1e-12), float(top.b) * (1 + 1e-12)
 
 
+@hypothesis("`W1 @ x` under the square loss, real targets")
+def _least_squares(case: Case) -> str | None:
+    if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
+        return f"it is about least squares, and the problem is {case.problem.network.text} with the {case.problem.loss.name} loss"
+    return "labels are no targets" if case.data is not None and case.data.kind == "classes" else None
+
+
 @claim("N1")
 class Filters(Claim):
     """1 - e^{-ts} and s/(s + 1/t) are equal to first order only; the risks at the best time and the best penalty are within 22 %."""
@@ -65,15 +73,11 @@ class Filters(Claim):
         r"1 \le \min_t R_{GF}(t)/\min_\lambda R_{ridge}(\lambda) \le 1.2147"
     )
     source = "Poggio, Liao, Banburski 2020; Ali, Kolter and Tibshirani 2019"
+    hypotheses = (_least_squares,)
     mutants = (USUAL, "filter of half the time", "penalty 2/t")
     counter_example = "as usually stated: were 1/t the penalty, the filters would be equal"
     usual = "Gradient descent on least squares is Tikhonov regularisation with penalty 1/t."
     decisive = "the largest difference of the filters: 0.20363, where equality asks for 0"
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
-            return f"it is about least squares, and the problem is {case.problem.network.text} with the {case.problem.loss.name} loss"
-        return "labels are no targets" if case.data is not None and case.data.kind == "classes" else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         a, b, low, high = case.once("N1 enclosure", enclosed)

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -44,13 +45,11 @@ class MinimumNorm(Claim):
     )
     latex = r"w(\infty) = X^+y + P_\perp w(0), \qquad (a^2 + b^2)(\infty) = \sqrt{\lambda^2 + 4u^2} \ge 2u"
     source = "against `minimum norm' for deep networks in Poggio, Liao, Banburski 2020; the law a^2 - b^2 after Du, Hu and Lee 2018"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "start forgotten", "lambda instead of lambda squared")
     counter_example = "as usually stated: the minimum norm of two unbalanced layers"
     usual = "Gradient flow on the square loss gives minimum norm solutions, in deep networks too."
     decisive = "a^2 + b^2 in the limit: sqrt(lambda^2 + 4 u^2), above the minimum 2u for every unbalanced start"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about least squares on instances of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.language.data import Data

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -78,12 +79,10 @@ class HiddenRegularisation(Claim):
     )
     latex = r"R\,\lVert v(t) - V_{R(t)}\rVert \to \lVert P_\perp w(0)\rVert \;\text{(GF)}, \qquad \to 0 \;\text{(WN)}"
     source = "(1.12) of flowlab's derivations, after Poggio, Liao, Banburski 2020 on hidden complexity control"
+    hypotheses = (own_instances,)
     mutants = ("weight normalisation keeps it too", "whole start instead of its part off the samples", "minimiser at half the norm")
     counter_example = "weight normalisation keeps it too: it has another law, exp(R^2/2)"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about one layer on samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.sample_problems import integrated
@@ -128,11 +127,9 @@ class NormAndErrors(Claim):
     statement = "Once the samples are separated their 0-1 error stays 0, while rho grows like log t/gamma without bound."
     latex = r"\rho(t)/\log t \to 1/\gamma \to \;\text{with}\; \sum_n 1[y_n f(x_n) \le 0] = 0"
     source = "Poggio, Liao, Banburski 2020"
+    hypotheses = (own_instances,)
     mutants = ("norm bounded", "errors before separation", "growth of the square root of log t")
     counter_example = "errors before separation: the 0-1 error is not constant there"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about one layer on samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.library.poggio2020.linear_flows import machine

@@ -23,13 +23,11 @@ class SharpStep(Claim):
     )
     latex = r"\lambda^2 - (1 + 2i\sigma)\lambda + i\sigma = 0, \quad |\lambda| < 1 \iff \sigma = \eta\tau_{\max} < \tfrac{1}{\sqrt 3}"
     source = "Daskalakis, Panageas 2019 (spectrum); threshold derived here: |lambda| = 1 at sigma = 1/sqrt(3), lambda = e^(i pi/3)"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "threshold one half", "plain multiplicative weights")
     counter_example = "plain multiplicative weights: |1 + i sigma| > 1 at every step"
     usual = "Convergence needs a step that is exponentially small in the smallest weight of the equilibrium."
     decisive = "convergence at eta tau_max = .57, divergence at .585: 1/sqrt(3) = .57735"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from scipy.optimize import brentq
@@ -96,13 +94,11 @@ class NoContraction(Claim):
     )
     latex = r"\rho(J) = .99717 < 1 < \lVert J\rVert_2 = 1.443"
     source = "Daskalakis, Panageas 2019, abstract of version 1 (\"becomes a contracting map\"); version 5 says locally stable"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "unstable", "formula without the square")
     counter_example = "unstable: a spectral radius above one"
     usual = "Near the equilibrium the map is a contraction."
     decisive = "the Euclidean norm of the derivative, 1.443, with a spectral radius of .99717"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         eta = 0.1
@@ -145,13 +141,11 @@ class NoUniformRate(Claim):
     )
     latex = r"\max_{t > 1/d} \mathrm{gap}(x_t, y_t) = .425,\ .485,\ .491 \text{ for } d = 10^{-1}, 10^{-2}, 10^{-3}"
     source = "Cai, Farina, Grand-Clément, Kroer, Lee, Luo, Zheng 2024, restated"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "gap of the averages", "a gap that goes with d")
     counter_example = "gap of the averages: those have a uniform rate, and are below 0.4 by then"
     usual = "The last iterate of optimistic multiplicative weights converges fast, as its averages do."
     decisive = "gaps of .425, .485, .491 at t = 546, 5197, 51902 for d = .1, .01, .001"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         ds = (0.1, 0.01, 0.001)

@@ -7,7 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import labels_fit, own_instances, plain_flow, subject
+from flowlab.claims.hypotheses import hypothesis, labels_fit, own_instances, plain_flow, subject
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -43,6 +43,17 @@ def laws(problem: Any, mutant: str | None = None) -> dict[str, Any]:
     return told
 
 
+@hypothesis("gradient flow without weight decay; two homogeneous layers, one behind the other")
+def _homogeneous_flow(case: Case) -> str | None:
+    p = subject(case)
+    if p is None:
+        return "data come without a network" if case.data is not None else None
+    told = plain_flow(p) or labels_fit(case, p)
+    if told is not None:
+        return told
+    return None if laws(p) else "no two layers of the network are homogeneous, one behind the other"
+
+
 @claim("D1")
 class Balance(Claim):
     """Three conserved differences: of squared norms, of every unit's in and out, of Gram matrices where nothing is between."""
@@ -55,18 +66,10 @@ class Balance(Claim):
     )
     latex = r"\frac{d}{dt}\bigl(\lVert W_k\rVert_F^2 - \lVert W_{k+1}\rVert_F^2\bigr) = 0, \quad \frac{d}{dt}\bigl(W_kW_k^\top - W_{k+1}^\top W_{k+1}\bigr) = 0"
     source = "Du, Hu, Lee 2018, theorems 2.1 to 2.3 and corollary 2.1 (numbers not checked)"
+    hypotheses = (_homogeneous_flow,)
     mutants = ("sums of squared norms", "the whole matrix across an activation", "single entries of a unit")
     counter_example = "the whole matrix across an activation: off its diagonal it moves"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        p = subject(case)
-        if p is None:
-            return "data come without a network" if case.data is not None else None
-        told = plain_flow(p) or labels_fit(case, p)
-        if told is not None:
-            return told
-        return None if laws(p) else "no two layers of the network are homogeneous, one behind the other"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         if case.problem is not None:
@@ -105,9 +108,9 @@ class Balance(Claim):
                 rate = law({k: W[k] + unit[k] for k in W}) - law({k: W[k] - unit[k] for k in W})
                 rows[name].append(float(np.abs(rate).max()) / size**2)
         found = [Quantity(f"rate of {name}, relative", float(np.max(seen)), 0.0, 1e-11, relation="<=", route="autodiff") for name, seen in rows.items()]
-        if case.path is not None:
-            ends = [{k: np.asarray(w) for k, w in case.path.state(i).weights().items()} for i in (0, len(case.path) // 2, -1)]
-            bound = 100.0 * float(case.path.provenance["settings"]["rtol"])
+        if case.flow is not None:
+            ends = [{k: np.asarray(w) for k, w in case.flow.state(i).weights().items()} for i in (0, len(case.flow) // 2, -1)]
+            bound = 100.0 * float(case.flow.provenance["settings"]["rtol"])
             for name, law in told.items():
                 drift = max(float(np.abs(law(end) - law(ends[0])).max()) for end in ends[1:])
                 size = max(sum(float((w**2).sum()) for w in end.values()) for end in ends)
@@ -164,11 +167,9 @@ class ShrinkingSteps(Claim):
     )
     latex = r"\lVert U_t^\top U_t - V_t^\top V_t\rVert_F \le \epsilon, \quad U_tV_t^\top \to M"
     source = "Du, Hu, Lee 2018, theorem 3.1 (number not checked)"
+    hypotheses = (own_instances,)
     mutants = ("large unbalanced factors", "change of first order", "no bound from balance")
     counter_example = "large unbalanced factors: the gap that is there stays"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         target, U, V = low_rank(case.seed, 3)
@@ -209,11 +210,9 @@ class RankOneRate(Claim):
     )
     latex = r"L_{k+1}/L_k \to (1 - \eta\,\min(\lVert u_\infty\rVert^2, \lVert v_\infty\rVert^2))^2"
     source = "Du, Hu, Lee 2018, theorem 3.2 (linear rate; number not checked); its value is the slowest mode of the linearised descent"
+    hypotheses = (own_instances,)
     mutants = ("balanced factors", "the sum of both", "a step too large")
     counter_example = "a step too large: eta (|u|^2 + |v|^2) above 2 has no rest at the minimum"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         target, U, V = low_rank(case.seed, 1)

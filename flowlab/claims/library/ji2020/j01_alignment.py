@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import claim
-from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.lyu2020.flows import flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import angle
 from flowlab.claims.verdict import Measurement
@@ -28,7 +28,7 @@ def excess(W: np.ndarray) -> float:
 
 
 @claim("J1")
-class RankOneAndAligned(OnLateFlows):
+class RankOneAndAligned(Claim):
     """‖W_k‖_F/‖W_k‖_2 → 1 and |⟨v_{k+1}, u_k⟩| → 1."""
 
     title = "layers become of rank one and aligned"
@@ -38,7 +38,7 @@ class RankOneAndAligned(OnLateFlows):
     )
     latex = r"\lVert W_k\rVert_F^2/\lVert W_k\rVert_2^2 \to 1, \qquad |\langle v_{k+1}, u_k\rangle| \to 1"
     source = "Ji and Telgarsky 2019, theorem 2.2 (number not checked)"
-    nets = ("three layers",)
+    hypotheses = (late_flow("three layers"),)
     mutants = ("singular vectors of the start", "second singular vectors", "left for right")
     counter_example = "singular vectors of the start: nothing aligns before the flow has gone far"
 
@@ -59,7 +59,7 @@ class RankOneAndAligned(OnLateFlows):
 
 
 @claim("J2")
-class ExcessIsBounded(OnLateFlows):
+class ExcessIsBounded(Claim):
     """‖W_k‖_F² - ‖W_k‖_2² never exceeds a constant of the start."""
 
     title = "what layers have beside their first singular value stays bounded"
@@ -69,7 +69,7 @@ class ExcessIsBounded(OnLateFlows):
     )
     latex = r"\lVert W_k\rVert_F^2 - \lVert W_k\rVert_2^2 \le D(W(0)) \quad \text{for all } t"
     source = "Ji and Telgarsky 2019, lemma 2.6 (number not checked)"
-    nets = ("three layers",)
+    hypotheses = (late_flow("three layers"),)
     mutants = ("a bound on the norms", "the last layer's share left out and the sum dropped", "a hundredth of the bound")
     counter_example = "a bound on the norms: they grow like (log t)^(1/3)"
 
@@ -95,14 +95,14 @@ class ExcessIsBounded(OnLateFlows):
 
 
 @claim("J3")
-class PredictorIsTheMachine(OnLateFlows):
+class PredictorIsTheMachine(Claim):
     """The product of the layers tends to the hard-margin direction."""
 
     title = "the predictor of a deep linear net tends to the hard-margin direction"
     statement = "The direction of W_3 W_2 W_1 tends to that of the hard-margin machine, whatever the start."
     latex = r"\frac{W_K \cdots W_1}{\lVert W_K \cdots W_1\rVert} \to v^*"
     source = "Ji and Telgarsky 2019, theorem 2.8 (number not checked); Gunasekar et al. 2018"
-    nets = ("three layers",)
+    hypotheses = (late_flow("three layers"),)
     mutants = ("least squares instead of the machine", "mean of the samples instead of the machine", "machine of flipped labels")
     counter_example = "least squares: the direction of another rule, which the square loss would take"
 
@@ -135,7 +135,7 @@ class PredictorIsTheMachine(OnLateFlows):
 
 
 @claim("J4")
-class DirectionsConverge(OnLateFlows):
+class DirectionsConverge(Claim):
     """The curve of directions has finite length, and the gradient aligns with the weights."""
 
     title = "finite length of the curve of directions, alignment of the gradient"
@@ -148,7 +148,7 @@ class DirectionsConverge(OnLateFlows):
         r"\frac{\langle -\nabla L, \theta\rangle}{\lVert\nabla L\rVert \lVert\theta\rVert} \to 1"
     )
     source = "Ji and Telgarsky 2020, theorems 3.1 and 4.1 (numbers not checked); the rate is measured"
-    nets = ("three layers",)
+    hypotheses = (late_flow("three layers"),)
     mutants = ("a decade adds as much as the one before", "like 1/log t", "gradient of the start")
     counter_example = "a decade adds as much as the one before: then the length would grow like log log t"
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -36,12 +37,9 @@ class NotSeparable(Claim):
     )
     latex = r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to \frac{1}{\gamma_\perp}"
     source = "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression; number not checked)"
+    hypotheses = (own_instances,)
     mutants = ("optimum of the whole risk", "no growth off the span", "machine of all samples")
     counter_example = "no growth off the span: a finite optimum of the whole risk does not exist"
-
-    def hypotheses(self, case: Case) -> str | None:
-        given = case.data is not None or case.problem is not None
-        return "it is checked on data that are made to have both parts" if given else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from scipy.optimize import minimize

@@ -3,11 +3,26 @@
 from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.verdict import Measurement
 
 _LONGEST = 0.25
 """Ordinary time to which both routes run: the thinner the rounding, the shorter its steps."""
 _BOUND, _BARS = 1e-4, 10.0
+
+
+@hypothesis("a network with kinks under gradient flow")
+def _kinked(case: Case) -> str | None:
+    problem = case.problem
+    if problem is None:
+        return None
+    if not any(slot.tracked for slot in problem.network.slots):
+        return "the network has no kinks"
+    if problem.scheme.name != "gradient_flow":
+        return f'kinks are rounded off for gradient flow, and the scheme is "{problem.scheme.name}"'
+    if case.flow is not None and case.flow.outcome.kind == "nonunique":
+        return "the flow is not determined"
+    return None
 
 
 @claim("T3")
@@ -21,20 +36,9 @@ class TwoRoutes(Claim):
     )
     latex = r"\lim_{\varepsilon \to 0} W_\varepsilon(t) = W(t), \qquad \dot W \in -\partial^\circ L(W)"
     source = "A. F. Filippov 1988; Davis, Drusvyatskiy, Kakade and Lee 2020 for the chain rule of the Clarke flow"
+    hypotheses = (_kinked,)
     mutants = ("one label flipped", "one per cent more time", "slopes of the left a tenth too large")
     counter_example = "slopes of the left a tenth too large: another network, whose rounded flow tends elsewhere"
-
-    def hypotheses(self, case: Case) -> str | None:
-        problem = case.problem
-        if problem is None:
-            return None
-        if not any(slot.tracked for slot in problem.network.slots):
-            return "the network has no kinks"
-        if problem.scheme.name != "gradient_flow":
-            return f'kinks are rounded off for gradient flow, and the scheme is "{problem.scheme.name}"'
-        if case.path is not None and case.path.outcome.kind == "nonunique":
-            return "the flow is not determined"
-        return None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
@@ -124,11 +128,11 @@ def _instance(case: Case) -> tuple[Any, Any, Any, float]:
     from flowlab.language.problem import Problem
     from flowlab.language.state import State, initial_state
 
-    if case.path is not None and case.path.data is not None:
-        begin = case.path.state(0)
-        log_t = float(case.path.dataset["log_t"][-1])
-        weights = case.path.problem.scheme.weights(np, *(dict(each) for each in (begin.rho, begin.V)), begin.per)
-        return case.path.problem, case.path.data, State.from_weights(weights, per=begin.per), float(min(np.exp(min(log_t, 1.0)), _LONGEST))
+    if case.flow is not None and case.flow.data is not None:
+        begin = case.flow.state(0)
+        log_t = float(case.flow.dataset["log_t"][-1])
+        weights = case.flow.problem.scheme.weights(np, *(dict(each) for each in (begin.rho, begin.V)), begin.per)
+        return case.flow.problem, case.flow.data, State.from_weights(weights, per=begin.per), float(min(np.exp(min(log_t, 1.0)), _LONGEST))
     rng = np.random.default_rng(case.seed)
     x = rng.normal(size=(12, 4))
     data = case.data if case.data is not None else Data(x, np.where(x[:, 0] * x[:, 1] > 0, 1.0, -1.0))

@@ -4,12 +4,12 @@ Losses are sums over samples here, ℓ(q) = exp(-φ(q)) with an exponential tail
 """
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim
+from flowlab.claims.hypotheses import Hypothesis, exponential_tail, homogeneous, hypothesis, labels_fit, plain_flow, subject
 from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
@@ -33,44 +33,41 @@ def flow(case: Case, which: str) -> tuple[Any, Any]:
     return data, integrated(case, f"lyu {which}", problem, start, data, log_time(HORIZON))
 
 
-class OnLateFlows(Claim):
-    """A claim about late flows of some of `NETS`: under the exponential loss, on data with labels ±1 that a hyperplane separates, as these nets then do."""
+def late_flow(*which: str) -> Hypothesis:
+    """Late gradient flow of some of `NETS` under the exponential loss, on separable data with labels ±1, as these nets then do."""
+    texts = [NETS[name][0] for name in which]
 
-    nets: ClassVar[tuple[str, ...]] = ("smooth", "deep")
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.discrete.margin.svm import certify_separable
-
-        p, texts = case.problem, [NETS[name][0] for name in self.nets]
+    def unmet(case: Case) -> str | None:
+        p = case.problem
         if p is not None and p.network.text not in texts:
             return f"it is checked on flows of {' and '.join(texts)}, and the network is {p.network.text[:120]}"
         if p is not None and p.loss.name != "exponential":
             return f"it is checked on flows of the exponential loss, and the loss is {p.loss.name}"
         if p is not None and (any(p.decay.values()) or p.scheme.name != "gradient_flow"):
             return "it is about gradient flow without weight decay"
-        if case.data is None:
-            return None
-        if case.data.kind != "binary":
+        if case.data is not None and case.data.kind != "binary":
             return "labels are not ±1"
-        fine = certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable
-        return None if fine else "no hyperplane through 0 separates the data"
+        return _inseparable(case)
+
+    nets = " or ".join(f"`{text}`" for text in texts)
+    return Hypothesis(f"gradient flow of {nets} under the exponential loss without weight decay, separable samples", unmet)
 
 
-class OnHomogeneousFlows(Claim):
-    """A claim about gradient flow of any homogeneous network under a loss with an exponential tail, from where every sample can be on its right side."""
+@hypothesis("gradient flow without weight decay of a homogeneous network, under a loss with an exponential tail")
+def homogeneous_flow(case: Case) -> str | None:
+    """Gradient flow of any homogeneous network under a loss with an exponential tail, from where every sample can be on its right side."""
+    p = subject(case)
+    if p is not None:
+        return homogeneous(p) or exponential_tail(p) or plain_flow(p) or labels_fit(case, p)
+    return labels_fit(case) or _inseparable(case)
 
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.hypotheses import exponential_tail, homogeneous, labels_fit, plain_flow, subject
-        from flowlab.discrete.margin.svm import certify_separable
 
-        p = subject(case)
-        if p is not None:
-            return homogeneous(p) or exponential_tail(p) or plain_flow(p) or labels_fit(case, p)
-        told = labels_fit(case)
-        if told is not None or case.data is None:
-            return told
-        fine = certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable
-        return None if fine else "no hyperplane through 0 separates the data"
+def _inseparable(case: Case) -> str | None:
+    from flowlab.discrete.margin.svm import certify_separable
+
+    if case.data is None or certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
+        return None
+    return "no hyperplane through 0 separates the data"
 
 
 def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT) -> list[tuple[str, Any, Any]]:
@@ -79,8 +76,8 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
     Raises:
         ClaimError: if a flow has fewer than three rows with L < ℓ(0), where the theory begins.
     """
-    if case.path is not None:
-        found = [("the given flow", case.data, case.path)]
+    if case.flow is not None:
+        found = [("the given flow", case.data, case.flow)]
     elif case.problem is not None:
         found = [_of_problem(case, horizon)]
     else:
@@ -117,7 +114,7 @@ def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
 
 def own(case: Case) -> bool:
     """Whether a statement is checked on nets of our own, whose flows are known to go far."""
-    return case.path is None and case.problem is None
+    return case.flow is None and case.problem is None
 
 
 def levels(path: Any) -> dict[str, np.ndarray]:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import claim
-from flowlab.claims.hypotheses import subject
-from flowlab.claims.library.lyu2020.flows import OnHomogeneousFlows, OnLateFlows, flow, flows, levels, own
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import hypothesis, subject
+from flowlab.claims.library.lyu2020.flows import flow, flows, homogeneous_flow, late_flow, levels, own
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -26,9 +26,10 @@ def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
     return float((-np.diff(logs)).max())
 
 
-class _Monotone(OnHomogeneousFlows):
+class _Monotone(Claim):
     """What L1 and L9 share: rows of flows, and how wrong variants look."""
 
+    hypotheses = (homogeneous_flow,)
     mutants = ("a larger degree", "time reversed", "one loss too large by a part in 1e5 of its level")
 
     @abstractmethod
@@ -74,6 +75,14 @@ class SmoothedMargin(_Monotone):
         return seen["K"] * np.log(seen["theta"])
 
 
+@hypothesis("every block scales alone")
+def _multihomogeneous(case: Case) -> str | None:
+    p = subject(case)
+    if p is not None and not p.network.symmetry.is_multihomogeneous:
+        return f"the network is {p.network.symmetry.kind}, and it is about nets of which every block scales alone"
+    return None
+
+
 @claim("L9")
 class SmoothedMarginOfLayers(_Monotone):
     """log(1/L)/Π‖W_k‖^κ_k does not fall either."""
@@ -82,26 +91,22 @@ class SmoothedMarginOfLayers(_Monotone):
     statement = "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
     latex = r"\frac{\log(1/L)}{\prod_k \lVert W_k\rVert^{\kappa_k}} \text{ is non-decreasing once } L < 1"
     source = "Lyu and Li 2020, appendix on multi-homogeneous models"
+    hypotheses = (_multihomogeneous, homogeneous_flow)
     counter_example = "a larger degree: then the quotient falls late"
-
-    def hypotheses(self, case: Case) -> str | None:
-        p = subject(case)
-        if p is not None and not p.network.symmetry.is_multihomogeneous:
-            return f"the network is {p.network.symmetry.kind}, and it is about nets of which every block scales alone"
-        return super().hypotheses(case)
 
     def log_size(self, path: Any) -> np.ndarray:
         return path.dataset["log_R"].values
 
 
 @claim("L2")
-class Sandwich(OnHomogeneousFlows):
+class Sandwich(Claim):
     """The smoothed margin lies below the margin by at most log N/‖θ‖^K."""
 
     title = "the smoothed margin between the margin and the margin less log N"
     statement = "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n q_n/|theta|^K."
     latex = r"\bar\gamma - \frac{\log N}{\lVert\theta\rVert^K} \le \tilde\gamma \le \bar\gamma"
     source = "Lyu and Li 2020, section 4"
+    hypotheses = (homogeneous_flow,)
     mutants = ("without log N", "half of log N", "smoothed margin too large")
     counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
 
@@ -140,7 +145,7 @@ def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarr
 
 
 @claim("L10")
-class StepsThatAreTooLong(OnLateFlows):
+class StepsThatAreTooLong(Claim):
     """Descent keeps the smoothed margin monotone only while its steps are short against the smoothness of the loss."""
 
     title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
@@ -150,6 +155,7 @@ class StepsThatAreTooLong(OnLateFlows):
     )
     latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
     source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
+    hypotheses = (late_flow("smooth", "deep"),)
     mutants = ("long steps never fall", "short steps fall", "norm left out")
     counter_example = "long steps: the condition on the step is needed"
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import claim
-from flowlab.claims.library.lyu2020.flows import OnHomogeneousFlows, after, flows, tied
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.lyu2020.flows import after, flows, homogeneous_flow, tied
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import worst
 from flowlab.claims.verdict import Measurement
@@ -25,13 +25,14 @@ def roundings(row: dict[str, float]) -> float:
 
 
 @claim("L3")
-class NormGrowth(OnHomogeneousFlows):
+class NormGrowth(Claim):
     """½ d‖θ‖²/dt = K Σ e^{-q} q ≥ K L log(1/L)."""
 
     title = "growth of the norm, exactly and from below"
     statement = "Along gradient flow (1/2) d|theta|^2/dt = K sum_n exp(-q_n) q_n, which is at least K L log(1/L)."
     latex = r"\tfrac12 \tfrac{d}{dt}\lVert\theta\rVert^2 = K \sum_n e^{-q_n} q_n \ge K L \log\tfrac1L"
     source = "Lyu and Li 2020, section 5"
+    hypotheses = (homogeneous_flow,)
     mutants = ("degree + 1", "1 % off", "log(N/L) for log(1/L)")
     counter_example = "log(N/L): with the loss as a mean inside the logarithm the inequality turns round"
 
@@ -50,13 +51,14 @@ class NormGrowth(OnHomogeneousFlows):
 
 
 @claim("L4")
-class GainOfTheMargin(OnHomogeneousFlows):
+class GainOfTheMargin(Claim):
     """d log γ̃/dt ≥ K ‖dθ̂/dt‖²/(d log‖θ‖/dt)."""
 
     title = "the smoothed margin gains where the direction moves"
     statement = "Along gradient flow of a smooth net, once L < 1, d log gamma~/dt >= K (d log|theta|/dt)^-1 |d theta^/dt|^2."
     latex = r"\frac{d}{dt}\log\tilde\gamma \ge K \Bigl(\frac{d}{dt}\log\lVert\theta\rVert\Bigr)^{-1} \Bigl\lVert\frac{d\hat\theta}{dt}\Bigr\rVert^2"
     source = "Lyu and Li 2020, lemma 5.1, with the factor K that its proof gives"
+    hypotheses = (homogeneous_flow,)
     mutants = ("10 % more", "degree + 1", "the square of the growth")
     counter_example = "10 % more: late, where L log(1/L) comes close to the growth, the inequality is nearly attained"
 

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import claim
-from flowlab.claims.library.lyu2020.flows import HORIZON, OnHomogeneousFlows, flows, levels
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.lyu2020.flows import HORIZON, flows, homogeneous_flow, levels
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError, FlowlabError
 
 
 @claim("L5")
-class Rates(OnHomogeneousFlows):
+class Rates(Claim):
     """L = Θ(1/(t (log t)^{2-2/K})), ‖θ‖ = Θ((log t)^{1/K})."""
 
     title = "rates of loss and norm"
@@ -23,6 +23,7 @@ class Rates(OnHomogeneousFlows):
     )
     latex = r"\lVert\theta\rVert = \Theta((\log t)^{1/K}), \qquad L\,t\,(\log t)^{2-2/K} \to \frac{1}{K^2 \gamma^{2/K}}"
     source = "Lyu and Li 2020, theorem on rates; the constant is flowlab's P11"
+    hypotheses = (homogeneous_flow,)
     mutants = ("exponent 2/K", "degree + 1", "(K + 1)^2 for K^2")
     counter_example = "exponent 2/K: the growth of a net of half the degree"
 

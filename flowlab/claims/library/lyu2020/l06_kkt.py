@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import USUAL, claim
-from flowlab.claims.library.lyu2020.flows import OnLateFlows, flow
+from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.library.lyu2020.flows import flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import angle
 from flowlab.claims.verdict import Measurement
@@ -21,7 +21,7 @@ def best(case: Case, which: str) -> Any:
 
 
 @claim("L6")
-class LimitsAreKKT(OnLateFlows):
+class LimitsAreKKT(Claim):
     """The KKT residuals of Lyu and Li decay: ε like (log t)^(-1/K), δ like 1/log t.
 
     What late weights keep of their start, such as the balance of layers, does not grow; against ‖θ‖ ~ (log t)^{1/K} it falls no faster than 1/‖θ‖.
@@ -37,6 +37,7 @@ class LimitsAreKKT(OnLateFlows):
         r"\quad \delta = \frac{\sum_n \mu_n (q_n - 1)}{\lVert\theta\rVert^2} = \Theta(1/\log t)"
     )
     source = "Lyu and Li 2020, theorem 4.4 (number not checked); the rates are measured"
+    hypotheses = (late_flow("smooth", "deep"),)
     mutants = ("as usually stated", "epsilon like (log t)^(-2/K)", "at the start", "with a direction moved by 1e-3")
     counter_example = "at the start: a direction that is no limit has residuals of order 1"
     usual = "Both residuals decay like 1/log t."
@@ -89,13 +90,14 @@ def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
 
 
 @claim("L7")
-class OptimumOfLeastNorm(OnLateFlows):
+class OptimumOfLeastNorm(Claim):
     """The optimum of min ½‖θ‖² subject to q_n ≥ 1 is ½ g^(-2/K)."""
 
     title = "optimum of the least-norm problem"
     statement = "At a point of largest margin g = min q/|theta|^K, min (1/2)|theta|^2 subject to q_n >= 1 is (1/2) g^(-2/K)."
     latex = r"\min_{q_n \ge 1} \tfrac12\lVert\theta\rVert^2 = \tfrac12 \gamma_*^{-2/K}"
     source = "Lyu and Li 2020, section 4"
+    hypotheses = (late_flow("smooth", "deep"),)
     mutants = ("power -1/K", "degree + 1", "one constraint left out")
     counter_example = "one constraint left out: another problem, with a smaller optimum"
 
@@ -131,13 +133,14 @@ def _least(problem: Any, data: Any, weights: Any, out: int | None) -> float:
 
 
 @claim("L8")
-class TangentMachine(OnLateFlows):
+class TangentMachine(Claim):
     """A limit direction is the hard-margin machine on its own tangent features."""
 
     title = "the limit is a machine on its own tangent features"
     statement = "At a KKT point theta is, up to scale, the hard-margin machine on the features d f(theta; x)/d theta."
     latex = r"\theta \parallel \arg\min_{y_n \langle w, \nabla_\theta f(\theta; x_n)\rangle \ge 1} \lVert w\rVert"
     source = "Lyu and Li 2020, appendix on the neural tangent kernel"
+    hypotheses = (late_flow("smooth", "deep"),)
     mutants = ("features of the start", "a direction 5 % aside", "one label flipped")
     counter_example = "features of the start: the machine on the initial tangent kernel is another one"
 

@@ -20,11 +20,9 @@ class TranslationUnderDecay(Claim):
     statement = "Under the flow of a softmax classifier with decay lambda the sum of the rows of its last layer is e^(-lambda t) times that at the start."
     latex = r"\langle\theta(t), \mathbb{1}_A\rangle = e^{-\lambda t} \langle\theta(0), \mathbb{1}_A\rangle"
     source = "Kunin et al. 2021, eq. 18"
+    hypotheses = (own_instances,)
     mutants = ("no decay", "twice the decay", "one row alone")
     counter_example = "one row alone: no symmetry, no law"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         decay, until = 0.4, 2.0
@@ -80,13 +78,11 @@ class ScaleUnderDescent(Claim):
         r"-\log(1-\eta\lambda)/\eta"
     )
     source = "Kunin et al. 2021, eq. 19; orders and the rate mu derived here from the exact step (K4)"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "without the gradients", "twice the correction")
     counter_example = "without the gradients: the law of the flow, off at order eta"
     usual = "The law with decay lambda and the correction eta |g|^2 holds up to the square of the step."
     decisive = "its order in the step: 1 with lambda, 2 with -log(1 - eta lambda)/eta"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         decay, until = 0.5, 2.0
@@ -127,11 +123,9 @@ class RescaleUnderDescent(Claim):
     )
     latex = r"D(t) = e^{-2\mu t} D(0) + \eta\int_0^t e^{-2\mu(t-s)} (\lVert g_1\rVert^2 - \lVert g_2\rVert^2)\,ds + O(\eta^2)"
     source = "Kunin et al. 2021, eq. 20"
+    hypotheses = (own_instances,)
     mutants = ("without the gradients", "sum instead of difference of gradients", "without decay")
     counter_example = "without the gradients: the law of the flow, off at order eta"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         decay, until = 0.3, 1.5

@@ -31,11 +31,9 @@ class ExactStep(Claim):
     statement = "One step of descent with decay takes the squared norm of a scale-invariant layer to (1 - eta lambda)^2 |theta|^2 + eta^2 |g|^2, exactly."
     latex = r"\lVert\theta^+\rVert^2 = (1-\eta\lambda)^2\lVert\theta\rVert^2 + \eta^2\lVert g\rVert^2"
     source = "follows from <theta, g> = 0; compare Kunin et al. 2021, eq. 19"
+    hypotheses = (own_instances,)
     mutants = ("without the gradient", "without the square of eta lambda", "a layer that is not invariant")
     counter_example = "a layer that is not invariant: for the norm rho the product with the gradient stays"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         step, decay = 0.2, 0.3
@@ -72,11 +70,9 @@ class ModifiedLoss(Claim):
     statement = "Descent of step eta is at distance O(eta) from the gradient flow of L and at distance O(eta^2) from that of L + (eta/4) |grad L|^2."
     latex = r"\theta_k - \theta(k\eta) = O(\eta^2) \text{ for } \dot\theta = -\nabla\bigl(L + \tfrac{\eta}{4}\lVert\nabla L\rVert^2\bigr)"
     source = "Kunin et al. 2021, section 5 (number not checked); Barrett, Dherin 2021"
+    hypotheses = (own_instances,)
     mutants = ("no correction", "twice the correction", "orders exchanged")
     counter_example = "twice the correction: no better than the flow itself"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         def distances(correction: float) -> dict[str, tuple[float, float]]:
@@ -137,11 +133,9 @@ class RiseAndFall(Claim):
     )
     latex = r"(2\lambda - \eta\lambda^2)\lVert\theta\rVert^2 = \eta\lVert g\rVert^2 \text{ at the peak}"
     source = "Kunin et al. 2021, figure 4 (shapes; number not checked); balance from the exact step"
+    hypotheses = (own_instances,)
     mutants = ("half of the decay in the balance", "gradients without the step", "no decay at all")
     counter_example = "no decay at all: no peak"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         eta = 0.02
@@ -181,13 +175,11 @@ class WeightNormalisationGrows(Claim):
         r"g_V\rVert^2dt + O(\eta^2)"
     )
     source = "exact step (K4) applied to Salimans, Kingma 2016; against (1.4) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "order two", "half of the gradients")
     counter_example = "half of the gradients: growth would be a quarter"
     usual = "Weight normalisation keeps |V|, as its flow does."
     decisive = "the growth of |V|^2 by t = 2 over eta int |g_V|^2 dt, which tends to 1 and not to 0"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         counts = 40 * 2 ** np.arange(6)

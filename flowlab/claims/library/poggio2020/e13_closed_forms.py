@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -39,6 +40,12 @@ def residuals(mutant: str | None) -> dict[str, Any]:
     return told
 
 
+@hypothesis("nothing but formulas")
+def _formulas(case: Case) -> str | None:
+    given = any(one is not None for one in (case.problem, case.data, case.flow, case.descent, case.equations, case.max_margin))
+    return "it is about formulas, and uses nothing that is given" if given else None
+
+
 @claim("E1.13")
 class ClosedForms(Claim):
     """The norm of one layer in closed form, Ei for two layers, and what the angle to one sample obeys."""
@@ -53,13 +60,10 @@ class ClosedForms(Claim):
         r"\sin\theta\, e^{\rho^2/2} = \text{const (WN)}"
     )
     source = "(1.13) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (_formulas,)
     mutants = ("f for f^2", "Ei at half its speed", "the law of gradient flow everywhere")
     counter_example = "the law of gradient flow everywhere: under weight normalisation the angle falls faster than every power of rho"
     rung = "symbolic"
-
-    def hypotheses(self, case: Case) -> str | None:
-        given = any(one is not None for one in (case.problem, case.data, case.path, case.walk, case.flow, case.best))
-        return "it is about formulas, and uses nothing that is given" if given else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import sympy as sp

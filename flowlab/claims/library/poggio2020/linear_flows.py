@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.hypotheses import subject
+from flowlab.claims.hypotheses import Hypothesis, hypothesis, subject
 from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
@@ -58,41 +58,46 @@ def linear(case: Case) -> tuple[Any, Any]:
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
-    if case.path is not None:
-        end, needed = float(case.path.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
+    if case.flow is not None:
+        end, needed = float(case.flow.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
         if end < needed:
             raise ClaimError(f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further.")
-        return case.data, case.path
+        return case.data, case.flow
     data = case.data if case.data is not None else separable(8, 3, case.seed)
     problem = Problem("W1 @ x" if case.problem is None else case.problem.network, coordinates="weights")
     start = initial_state(problem.network, data, seed=case.seed)
     return data, integrated(case, "linear", problem, start, data, log_time(HORIZON))
 
 
-def one_layer(case: Case, nets: tuple[str, ...] = ()) -> str | None:
-    """Why statements about gradient flow of a linear layer, or of these linear nets, under exponential loss on separable data do not apply, or None."""
-    from flowlab.discrete.margin.svm import certify_separable
+def one_layer(*nets: str) -> Hypothesis:
+    """Gradient flow of one linear layer, or any flow of these linear nets, under exponential loss on separable data."""
 
-    p = subject(case)
-    if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
-        return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
-    if p is not None and p.loss.name != "exponential":
-        return f"it is about the exponential loss, and the loss is {p.loss.name}"
-    if p is not None and any(p.decay.values()):
-        return "weight decay keeps the norm finite"
-    if p is not None and not nets and p.scheme.name != "gradient_flow":
-        return f"it is about gradient flow, and the scheme is {p.scheme.name}"
-    if case.data is None:
+    def unmet(case: Case) -> str | None:
+        from flowlab.discrete.margin.svm import certify_separable
+
+        p = subject(case)
+        if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
+            return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
+        if p is not None and p.loss.name != "exponential":
+            return f"it is about the exponential loss, and the loss is {p.loss.name}"
+        if p is not None and any(p.decay.values()):
+            return "weight decay keeps the norm finite"
+        if p is not None and not nets and p.scheme.name != "gradient_flow":
+            return f"it is about gradient flow, and the scheme is {p.scheme.name}"
+        if case.data is None:
+            return None
+        if case.data.kind != "binary":
+            return "labels are not ±1"
+        if not certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
+            return "no hyperplane through 0 separates the data"
+        rate = slowest(case.data)
+        if rate * HORIZON < _SETTLED:
+            slow = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t)"
+            return f"{slow}, too slowly for log t = {HORIZON:g}: a multiplier, or what a sample lacks to support, all but vanishes"
         return None
-    if case.data.kind != "binary":
-        return "labels are not ±1"
-    if not certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
-        return "no hyperplane through 0 separates the data"
-    rate = slowest(case.data)
-    if rate * HORIZON < _SETTLED:
-        told = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t), too slowly for log t = {HORIZON:g}"
-        return f"{told}: a multiplier, or what a sample lacks to support, all but vanishes"
-    return None
+
+    flow = " or ".join(f"`{net}`" for net in nets) if nets else "gradient flow of one linear layer"
+    return Hypothesis(f"{flow} under the exponential loss without weight decay, separable samples", unmet)
 
 
 def across(w: np.ndarray, v: np.ndarray) -> float:
@@ -121,9 +126,11 @@ def unequal(case: Case) -> tuple[Any, Any]:
     return data, integrated(case, f"linear {seed}", problem, start, data, log_time(HORIZON))
 
 
+@hypothesis("`W1 @ x` under the exponential loss without weight decay, two support vectors of unequal multipliers")
 def unequal_duals(case: Case) -> str | None:
-    """`one_layer`, and two support vectors of unequal multipliers."""
-    told = one_layer(case, ("W1 @ x",))
-    if told is None and case.data is not None and not constant(case.data) > SMALLEST:
-        return f"C* = {constant(case.data):.2g} of these data is too small to be seen: one support vector, or multipliers that are all but equal"
-    return told
+    """`one_layer`, and a C* that can be seen."""
+    unmet = one_layer("W1 @ x")(case)
+    if unmet is None and case.data is not None and not constant(case.data) > SMALLEST:
+        small = f"C* = {constant(case.data):.2g} of these data is too small to be seen"
+        return f"{small}: one support vector, or multipliers that are all but equal"
+    return unmet

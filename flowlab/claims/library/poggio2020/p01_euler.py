@@ -3,6 +3,7 @@
 from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import layered
 from flowlab.claims.verdict import Measurement
 
 _BIASED = "W2 @ relu(W1 @ x + b1) + b2"
@@ -19,6 +20,7 @@ class Euler(Claim):
     )
     latex = r"\langle V_k, \partial f_n/\partial V_k\rangle = \kappa_k f_n"
     source = "(1.1) of flowlab's derivations, the structural lemma of Poggio, Banburski, Liao 2020"
+    hypotheses = (layered,)
     mutants = ("degree + 1", "degree 1% off", "gradient of another block", "ordinary biases")
     counter_example = "ordinary biases: with f = W2 relu(W1 x + b1) + b2 no block scales alone"
 
@@ -62,10 +64,6 @@ class Euler(Claim):
         because = "a few hundred float64 roundings of one forward pass; the identity is exact"
         return Measurement(worst(apart), 1e-12, because, {"networks": [str(n) for n in nets]})
 
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
 
 
 def _derivatives(problem: Any, V: dict[str, Any], x: Any, mix: Any) -> dict[str, Any]:

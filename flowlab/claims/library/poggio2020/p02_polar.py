@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
+from flowlab.claims.hypotheses import layered
 from flowlab.claims.verdict import Measurement
 
 if TYPE_CHECKING:
@@ -18,13 +19,9 @@ class PolarFlow(Claim):
     statement = "The derived equations of the norms and directions, or those that are given, agree with the projected gradient of the loss."
     latex = r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n \psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
     source = "(1.2) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (layered,)
     mutants = ("coefficient", "sign", "norm-exponent", "dropped-projection", "dropped-sample", "wrong-degree")
     counter_example = "dropped-projection: the same equation without its tangent projection"
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
@@ -34,16 +31,16 @@ class PolarFlow(Claim):
         from flowlab.symbolic.derive import derive
         from flowlab.symbolic.mutants import mutants
 
-        if case.flow is not None:
+        if case.equations is not None:
             # What was given is checked, not what a new derivation says.
-            given = [case.flow]
+            given = [case.equations]
         else:
             nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
             scheme = "gradient_flow" if case.problem is None else case.problem.scheme.name
             problems = [problem_like(case, net, scheme=scheme) for net in nets]
             given = [case.once(f"P2 {p.signature}", lambda p=p: derive(p, verify=False)) for p in problems]
         all_found: list[float] = []
-        count = 25 if case.problem is None or case.flow is not None else 100
+        count = 25 if case.problem is None or case.equations is not None else 100
         for flow in given:
             flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
             if not flows:
@@ -70,7 +67,8 @@ class PolarFlow(Claim):
                 all_found.append(found if compared else float("nan"))
         value = worst(all_found) if mutant is None else min(all_found)
         because = "relative to each rate, at random states; the equation is exact, so only roundings remain"
-        return Measurement(value, 1e-11, because, {"networks": [flow.problem.network.text for flow in given], "states": count, "given": case.flow is not None})
+        networks = [flow.problem.network.text for flow in given]
+        return Measurement(value, 1e-11, because, {"networks": networks, "states": count, "given": case.equations is not None})
 
 
 def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
@@ -98,15 +96,11 @@ class SchemesAtOneState(Claim):
     )
     latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
     source = "(1.3), (1.4), (1.7) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (layered,)
     mutants = (USUAL, "rho instead of rho^2", "c instead of c^2", "1% off", "exponential weight normalisation")
     counter_example = "exponential weight normalisation moves the norms at another rate"
     usual = "The dynamics of normalised weights is equivalent to that of the constrained problem."
     decisive = "the directions' rates at one state: apart by the factor rho_k^2, where equivalence asks for 1"
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst

@@ -3,7 +3,22 @@
 from typing import Any
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.verdict import Measurement
+
+
+@hypothesis("two or more blocks whose norms move, without weight decay")
+def _moving_norms(case: Case) -> str | None:
+    if case.problem is None:
+        return None
+    problem = case.problem if case.flow is None else case.flow.problem
+    if any(problem.decay.values()):
+        return "weight decay makes norms shrink at rates of their own"
+    if len(problem.network.weights) < 2:
+        return "the network has one block only"
+    if problem.scheme.name == "fixed_norm":
+        return "the norms are fixed"
+    return None if case.flow is None or len(case.flow) > 2 else f"the path has {len(case.flow)} rows only"
 
 
 @claim("P4")
@@ -14,30 +29,16 @@ class EqualGrowthOnPath(Claim):
     statement = "Along the flow the differences of rho_k^2/kappa_k between blocks are constant (of log rho_k/kappa_k for exponential weight normalisation)."
     latex = r"\rho_k^2/\kappa_k - \rho_j^2/\kappa_j = \text{const}"
     source = "(1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020, along a trajectory"
+    hypotheses = (layered, _moving_norms)
     mutants = (USUAL, "cubes instead of squares", "one norm 0.1% off at the end", "degree doubled")
     counter_example = "as usually stated: rho_k - rho_j is not conserved"
     usual = "The norms of all layers grow at the same rate."
     decisive = "drift of rho_k/kappa_k - rho_j/kappa_j along the path, against that of the squares"
 
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        told = layered(case)
-        if told is not None or case.problem is None:
-            return told
-        problem = case.problem if case.path is None else case.path.problem
-        if any(problem.decay.values()):
-            return "weight decay makes norms shrink at rates of their own"
-        if len(problem.network.weights) < 2:
-            return "the network has one block only"
-        if problem.scheme.name == "fixed_norm":
-            return "the norms are fixed"
-        return None if case.path is None or len(case.path) > 2 else f"the path has {len(case.path)} rows only"
-
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
-        path = case.path if case.path is not None else _own_path(case)
+        path = case.flow if case.flow is not None else _own_path(case)
         problem = path.problem
         rtol = float(path.provenance["settings"]["rtol"])
         degrees = np.array([float(problem.degrees[b] or 1) for b in path.dataset["block"].values.tolist()])
@@ -74,6 +75,15 @@ def _own_path(case: Case) -> Any:
     return integrated(case, "P4", problem, start, data, [norm_above(50.0), time(1.0)], rtol=1e-7, atol=1e-9, kinks="ignore", max_steps=5_000)
 
 
+@hypothesis("two or more blocks without weight decay")
+def _several_blocks(case: Case) -> str | None:
+    if case.problem is not None and any(case.problem.decay.values()):
+        return "weight decay makes norms shrink at rates of their own"
+    if case.problem is not None and len(case.problem.network.weights) < 2:
+        return "the network has one block only"
+    return None
+
+
 @claim("E1.8")
 class EqualGrowthIdentity(Claim):
     """d/dt(ρ_k²/κ_k) = 2 R s for every block under GF and LM, d/dt(log ρ_k)/κ_k = R s under EWN, for any loss."""
@@ -82,17 +92,9 @@ class EqualGrowthIdentity(Claim):
     statement = "At every state the growth of rho_k^2/kappa_k (of log rho_k/kappa_k for exponential weight normalisation) is the same for all blocks."
     latex = r"\tfrac{d}{dt}\rho_k^2/\kappa_k = 2Rs"
     source = "(1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (_several_blocks, layered)
     mutants = ("norms instead of squares", "degrees ignored", "1% off", "weight decay")
     counter_example = "weight decay: with it every block shrinks at its own rate"
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        if case.problem is not None and any(case.problem.decay.values()):
-            return "weight decay makes norms shrink at rates of their own"
-        if case.problem is not None and len(case.problem.network.weights) < 2:
-            return "the network has one block only"
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np

@@ -3,8 +3,8 @@
 from typing import Any
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import layered
 from flowlab.claims.verdict import Measurement
 
 
@@ -73,11 +73,9 @@ class SameCriticalPoints(Claim):
     )
     latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
     source = "(1.10) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (layered,)
     mutants = ("rate without projection", "another loss", "zero moved by 1e-6")
     counter_example = "another loss: at the same norms it has other critical points"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax.numpy as jnp
@@ -111,6 +109,18 @@ class SameCriticalPoints(Claim):
         return Measurement(worst([zero, turn / 1e-11]), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero})
 
 
+@hypothesis("exponential or logistic loss without weight decay, labels ±1")
+def _binary_classification(case: Case) -> str | None:
+    p = case.problem
+    if p is not None and p.loss.name not in ("exponential", "logistic"):
+        return f"it is about exponential and logistic losses, where one sign of all margins is one sign of s, and the loss is {p.loss.name}"
+    if p is not None and any(p.decay.values()):
+        return "weight decay moves norms besides"
+    if case.data is not None and case.data.kind != "binary":
+        return "labels are not ±1"
+    return None
+
+
 @claim("P7")
 class ConstraintStability(Claim):
     """Under the Lagrange flow ‖V‖² - 1 grows at rate -2κRs: the sphere repels before separation and attracts after."""
@@ -119,20 +129,11 @@ class ConstraintStability(Claim):
     statement = "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t): away from the sphere while s < 0, back to it when s > 0."
     latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
     source = "(1.3) of flowlab's derivations off the sphere; the Lagrange rule of Douglas, Amari and Kung 2000"
+    hypotheses = (_binary_classification, layered)
     mutants = (USUAL, "opposite sign", "tangent scheme")
     counter_example = "tangent scheme: with S = I - VV^T/|V|^2 the defect neither grows nor decays"
     usual = "The Lagrange multiplier keeps the directions at unit norm."
     decisive = "growth of a defect while all samples are misclassified, where s < 0: above 0, as exp(-2 kappa R s t) says"
-
-    def hypotheses(self, case: Case) -> str | None:
-        p = case.problem
-        if p is not None and p.loss.name not in ("exponential", "logistic"):
-            return f"it is about exponential and logistic losses, where one sign of all margins is one sign of s, and the loss is {p.loss.name}"
-        if p is not None and any(p.decay.values()):
-            return "weight decay moves norms besides"
-        if case.data is not None and case.data.kind != "binary":
-            return "labels are not ±1"
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowlab.claims.claim import Case, Claim, claim
-from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.hypotheses import hypothesis, layered, own_instances
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import layered
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
 
@@ -39,11 +38,9 @@ class RuleOrders(Claim):
         r"|u_{\text{tan}} - u_{\text{geo}}| = O(\eta^2),\; \text{drift} = O(\eta)"
     )
     source = "(1.14) of flowlab's derivations, after Douglas, Amari and Kung 2000"
+    hypotheses = (own_instances,)
     mutants = ("renormalised tangent expected of order 2", "coefficient expected of order 3", "lagrange expected to keep the norm at order 2")
     counter_example = "renormalised tangent expected of order 2: the rule is one order better than the raw one"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import jax
@@ -96,6 +93,15 @@ class RuleOrders(Claim):
         return Measurement.of(told, "local orders lack terms of order eta^2 after extrapolation; rules 2 and 4 keep the norm to roundings", steps=list(_STEPS))
 
 
+@hypothesis("two or more blocks without weight decay")
+def _several_blocks(case: Case) -> str | None:
+    if case.problem is not None and any(case.problem.decay.values()):
+        return "weight decay adds its own change of the norms"
+    if case.problem is not None and len(case.problem.network.weights) < 2:
+        return "the network has one block only"
+    return None
+
+
 @claim("P20")
 class DescentBalance(Claim):
     """Every step of gradient descent changes ρ_k² - ρ_j² by exactly η²(‖g_k‖² - ‖g_j‖²); in total by O(η)."""
@@ -107,22 +113,15 @@ class DescentBalance(Claim):
     )
     latex = r"\Delta(\rho_k^2 - \rho_j^2) = \eta^2(\lVert g_k\rVert^2 - \lVert g_j\rVert^2)"
     source = "one step of descent in (1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (layered, _several_blocks)
     mutants = ("eta instead of eta^2", "1% off", "gradients of the next step", "drift expected of order 2")
     counter_example = "eta instead of eta^2: the change is second order in one step"
-
-    def hypotheses(self, case: Case) -> str | None:
-        told = layered(case)
-        if told is None and case.problem is not None and any(case.problem.decay.values()):
-            return "weight decay adds its own change of the norms"
-        if told is None and case.problem is not None and len(case.problem.network.weights) < 2:
-            return "the network has one block only"
-        return told
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         import numpy as np
 
         walks = case.once("P20 walks", lambda: _walks(case))
-        own = [] if not _usable(case) else [(float(case.walk.provenance["settings"]["step"]), case.walk)]
+        own = [] if not _usable(case) else [(float(case.descent.provenance["settings"]["step"]), case.descent)]
         apart, drifts = [], []
         for step, walk in [*walks, *own]:
             degrees = np.array([float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights])
@@ -153,7 +152,7 @@ class DescentBalance(Claim):
 
 def _usable(case: Case) -> bool:
     """Whether a descent with steps of one size was given, with what the identity needs."""
-    return case.walk is not None and "step_sq" in case.walk.dataset and not case.walk.provenance["settings"]["loss_scaled"]
+    return case.descent is not None and "step_sq" in case.descent.dataset and not case.descent.provenance["settings"]["loss_scaled"]
 
 
 def _walks(case: Case) -> list[tuple[float, Any]]:
@@ -166,8 +165,8 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     from flowlab.language.problem import Problem
 
     if _usable(case):
-        problem, data = case.walk.problem, case.data
-        settings, start = case.walk.provenance["settings"], case.walk.state(0)
+        problem, data = case.descent.problem, case.data
+        settings, start = case.descent.provenance["settings"], case.descent.state(0)
         step, count = float(settings["step"]), 50
     else:
         problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), samples_for(case, small_data(case.seed))

@@ -23,11 +23,9 @@ class LateLinearFlow(Claim):
         r"\rho\,(\gamma - \min_n \bar f_n) \to \max_n \log\alpha_n + \gamma \langle v^*, \tilde w\rangle, \quad L\,t \to 1/\gamma^2"
     )
     source = "Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
+    hypotheses = (one_layer(),)
     mutants = ("first power of the margin", "bounded part of another seed", "all multipliers equal")
     counter_example = "all multipliers equal: then w~ has no part across v*, and the constant would vanish"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, path = linear(case)

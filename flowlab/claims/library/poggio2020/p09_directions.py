@@ -70,12 +70,10 @@ class DirectionRates(Claim):
     source = "Poggio, Banburski, Liao 2020, section on rates; bounded part after Soudry et al. 2018"
     usual = "Weight normalisation converges in direction faster than gradient flow, faster than every power of 1/log t."
     decisive = "C* of weight normalisation over C* of gradient flow: 1, not 0; local exponent of |v - v*| in rho: -1"
+    hypotheses = (unequal_duals,)
     mutants = (USUAL, "law of one support vector with gradient flow", "all multipliers equal", "normalised descent changes the path")
     counter_example = "all multipliers equal: then C* vanishes and weight normalisation is faster than every power, which other data do not show"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.late.richardson import power, richardson

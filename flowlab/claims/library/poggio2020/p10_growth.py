@@ -7,6 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -79,12 +80,10 @@ class ChainGrowth(Claim):
     )
     latex = r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, (\log t)^{2-2/K} \to 1/K"
     source = "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant from u' = u^(K-1) exp(-u^K)"
+    hypotheses = (own_instances,)
     mutants = ("exponent of one layer more", "without log log t", "limit of one layer more", "norms like (log t)^(1/(K+1))")
     counter_example = "without log log t: the law of one layer, R - log t bounded, which deeper nets leave behind"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about f = 1 and balanced layers, which it makes itself" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         quantities = []

@@ -64,12 +64,10 @@ class SharpConstant(Claim):
         r"L\, t\, (\log t)^{2-2/K} \to \frac{1}{K^2 \bar g^{2/K}}, \qquad \bar g = \gamma K^{-K/2}"
     )
     source = "after Lyu and Li 2020, theorem 4.3 (number not checked); the constant from dLambda/dt = |grad L|^2/L at the limit direction"
+    hypotheses = (one_layer(*DEEP.values()),)
     mutants = ("joint norm of one layer", "exponent of one layer more", "square root of the margin")
     counter_example = "joint norm of one layer: the margin over the product of the norms in place of that over the joint norm"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case, tuple(DEEP.values()))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         quantities = []

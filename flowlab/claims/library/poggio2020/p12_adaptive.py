@@ -41,12 +41,10 @@ class AdaptiveLoss(Claim):
     )
     latex = r"K\, L\, t\, \log^2 t \to 1 \quad \text{for every depth } K"
     source = "Morwani and Ramaswamy 2022; the constant from (log R)' = K R s, s ~ gamma L"
+    hypotheses = (one_layer(*DEEP.values()),)
     mutants = ("law of gradient flow", "without the depth", "log t to the third power")
     counter_example = "law of gradient flow: L t (log t)^(2-2/K), which for one layer tends to a constant"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case, tuple(DEEP.values()))
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         quantities: list[Quantity] = []

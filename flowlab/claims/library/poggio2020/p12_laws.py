@@ -21,12 +21,10 @@ class ConservationLaws(Claim):
     )
     latex = r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top W_2 = \text{const (GF)}"
     source = "(1.12) of flowlab's derivations; for gradient flow Du, Hu and Lee 2018"
+    hypotheses = (own_instances,)
     mutants = ("gradient-flow law on every scheme", "exponent doubled", "factor 1% off at the end")
     quick = False
     counter_example = "gradient-flow law on every scheme: the normalised flows have as many laws, but others"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         rtol, worst, table = 1e-10, 0.0, {}

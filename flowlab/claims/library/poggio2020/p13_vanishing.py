@@ -50,11 +50,9 @@ class VanishingRegularisation(Claim):
         r"\qquad R\,\lVert V_R - v^*\rVert \to \lVert P_\perp \tilde w\rVert"
     )
     source = "Rosset, Zhu and Hastie 2004, theorem 2.1 (number not checked); Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
+    hypotheses = (unequal_duals,)
     mutants = ("half of the gap as bound", "all multipliers equal", "largest multiplier left out")
     counter_example = "half of the gap as bound: a margin nearer to gamma than what it lacks"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.late.richardson import richardson

@@ -6,10 +6,11 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.library.lyu2020.flows import levels
 from flowlab.claims.library.poggio2020.p10_growth import WIDTH
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated, layered
+from flowlab.claims.sample_problems import integrated
 from flowlab.claims.verdict import Measurement
 
 NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
@@ -17,6 +18,26 @@ SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
 _HORIZON = 100.0
 _STEPS = (0.5, 2.0, 8.0, 32.0)
 """Of the descent that breaks the statement."""
+
+
+@hypothesis("exponential loss without weight decay; a given flow must reach L < 1")
+def _separated(case: Case) -> str | None:
+    if case.problem is not None and case.problem.loss.name != "exponential":
+        return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
+    if case.problem is not None and any(case.problem.decay.values()):
+        return "weight decay lets norms shrink"
+    if case.data is not None and case.data.kind != "binary":
+        return "labels are not ±1"
+    if case.problem is None and case.data is not None:
+        return "data come without a network"
+    if case.flow is not None:
+        if case.flow.data is None:
+            return "the flow was read without its samples; give them besides"
+        if case.flow.problem.scheme.name not in SCHEMES:
+            return f"it is about {', '.join(SCHEMES)}, and the scheme is {case.flow.problem.scheme.name}"
+        if not (levels(case.flow)["level"] > 0).sum() > 2:
+            return "L < 1, summed over samples, at no more than two rows of the flow"
+    return None
 
 
 @claim("P14")
@@ -30,36 +51,19 @@ class SmoothedMargin(Claim):
     )
     latex = r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = \textstyle\prod_k \rho_k^{\kappa_k})"
     source = "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), derived here"
+    hypotheses = (_separated, layered)
     mutants = ("descent with long steps", "R to a higher power", "time reversed")
     counter_example = "descent with long steps: norms that jump before directions have settled"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and case.problem.loss.name != "exponential":
-            return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
-        if case.problem is not None and any(case.problem.decay.values()):
-            return "weight decay lets norms shrink"
-        if case.data is not None and case.data.kind != "binary":
-            return "labels are not ±1"
-        if case.problem is None and case.data is not None:
-            return "data come without a network"
-        if case.path is not None:
-            if case.path.data is None:
-                return "the flow was read without its samples; give them besides"
-            if case.path.problem.scheme.name not in SCHEMES:
-                return f"it is about {', '.join(SCHEMES)}, and the scheme is {case.path.problem.scheme.name}"
-            if not (levels(case.path)["level"] > 0).sum() > 2:
-                return "L < 1, summed over samples, at no more than two rows of the flow"
-        return layered(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         if mutant == "descent with long steps":
             return Measurement.of([Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")], "as for the flows")
         # A given run may end long before log(1/L) grows like R to the power 1.
-        higher = 1.01 if case.path is None else 2.0
+        higher = 1.01 if case.flow is None else 2.0
         power = higher if mutant == "R to a higher power" else 1.0
         # Integration leaves a hundredth of its relative tolerance in a quotient that has all but settled.
-        bound = 1e-12 if case.path is None else max(1e-12, 1e-2 * float(case.path.provenance["settings"]["rtol"]))
+        bound = 1e-12 if case.flow is None else max(1e-12, 1e-2 * float(case.flow.provenance["settings"]["rtol"]))
         quantities = []
         for name, path, act in _paths(case):
             level, R, count = _levels(path)
@@ -83,8 +87,8 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
-    if case.path is not None:
-        return [("the given run", case.path, None)]
+    if case.flow is not None:
+        return [("the given run", case.flow, None)]
     nets = dict(NETS) if case.problem is None else {case.problem.network: None}
     data = case.data if case.data is not None else case.once("P14 data", lambda: _separable(case.seed))
     found = []

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -76,14 +77,12 @@ class Lead(Claim):
     )
     latex = r"m_{LM}(R) \ge 0.95\, m_{GF}(R), \qquad m = m_\infty - a/R,\; m_\infty^{LM} \approx m_\infty^{GF}"
     source = "against `normalised dynamics equivalent to those of the constrained problem' in Poggio, Banburski, Liao 2020"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "gradient flow leads", "the lead stays")
     counter_example = "as usually stated: equivalent dynamics would have equal margins at equal norms"
     usual = "Weight normalisation and the constrained dynamics are equivalent to gradient flow on the directions."
     decisive = "the lead in margin at R = 10: by more than 5 % and up to tens of per cent, where equivalence asks for 0"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about instances of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         runs = case.once("P15 runs", lambda: _runs(case))

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -22,6 +23,27 @@ def _points(case: Case, net: str, data: Any, name: str, widths: dict[str, int] |
     return case.once(told, lambda: critical_points(Problem(net), data, norm=norm, widths=widths, starts=starts, seed=case.seed))
 
 
+@hypothesis("`W1 @ x` under the exponential loss, separable samples")
+def _separable_layer(case: Case) -> str | None:
+    from flowlab.core.errors import FlowlabError
+
+    if case.problem is not None and case.problem.network.text != "W1 @ x":
+        return f"it is about one linear layer, and the network is {case.problem.network.text}"
+    if case.problem is not None and case.problem.loss.name != "exponential":
+        return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
+    if case.data is None:
+        return None
+    if case.data.kind != "binary":
+        return "labels are not ±1"
+    from flowlab.claims.library.poggio2020.linear_flows import machine
+
+    try:
+        machine(case.data)
+    except FlowlabError as error:
+        return f"R s > 0 needs samples that can be separated ({error})"
+    return None
+
+
 @claim("P16")
 class NoZeroModes(Claim):
     """For one layer the constrained Hessian at the minimum is at least R s, and exactly that across the samples."""
@@ -33,27 +55,9 @@ class NoZeroModes(Claim):
     )
     latex = r"\lambda_{\min}(H) \ge R s > 0, \qquad H = P\,R^2 \sum_n \ell''_n x_n x_n^\top P + R s\,P"
     source = "(1.11) of flowlab's derivations with K = 1, after Poggio, Banburski, Liao 2020 on non-degenerate minima"
+    hypotheses = (_separable_layer,)
     mutants = ("multiplier left out", "multiplier doubled", "two layers")
     counter_example = "two layers: with W2 W1 x of width 2 hidden rotations are a zero mode"
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.core.errors import FlowlabError
-
-        if case.problem is not None and case.problem.network.text != "W1 @ x":
-            return f"it is about one linear layer, and the network is {case.problem.network.text}"
-        if case.problem is not None and case.problem.loss.name != "exponential":
-            return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
-        if case.data is None:
-            return None
-        if case.data.kind != "binary":
-            return "labels are not ±1"
-        from flowlab.claims.library.poggio2020.linear_flows import machine
-
-        try:
-            machine(case.data)
-        except FlowlabError as error:
-            return f"R s > 0 needs samples that can be separated ({error})"
-        return None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.sample_problems import separable
@@ -96,6 +100,15 @@ def _by_hand(z: np.ndarray, v: np.ndarray, R: float) -> tuple[np.ndarray, float]
     return np.linalg.eigvalsh(basis.T @ (R**2 * (z.T * share) @ z) @ basis + drift * np.eye(len(v) - 1)), drift
 
 
+@hypothesis("two layers, linear or ReLU, under the exponential loss, labels ±1")
+def _two_layers(case: Case) -> str | None:
+    if case.problem is not None and case.problem.network.text not in (LINEAR, RELU):
+        return f"it is about two-layer networks, linear and ReLU, and the network is {case.problem.network.text}"
+    if case.problem is not None and case.problem.loss.name != "exponential":
+        return f"it is checked under the exponential loss, and the loss is {case.problem.loss.name}"
+    return "labels are not ±1" if case.data is not None and case.data.kind != "binary" else None
+
+
 @claim("P17")
 class ZeroModes(Claim):
     """Minima of networks of two layers are not isolated: hidden rotations and units that split are zero modes of the Hessian."""
@@ -107,18 +120,12 @@ class ZeroModes(Claim):
     )
     latex = r"\dim\ker H = h - 1 \;\text{(linear)}, \qquad \dim\ker H = \#\text{active} - \#\text{directions} \;\text{(ReLU)}"
     source = "against `hyperbolic minima' in Poggio, Banburski, Liao 2020"
+    hypotheses = (_two_layers,)
     mutants = (USUAL, "one zero mode for every hidden unit", "as many as directions")
     counter_example = "as usually stated: isolated, hyperbolic minima would have no zero mode"
     usual = "Minima of the constrained problem are isolated and hyperbolic."
     decisive = "the number of zero modes: h - 1 for linear networks, 2 and 6 for ReLU networks of 4 and 8 units on two samples, instead of 0"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and case.problem.network.text not in (LINEAR, RELU):
-            return f"it is about two-layer networks, linear and ReLU, and the network is {case.problem.network.text}"
-        if case.problem is not None and case.problem.loss.name != "exponential":
-            return f"it is checked under the exponential loss, and the loss is {case.problem.loss.name}"
-        return "labels are not ±1" if case.data is not None and case.data.kind != "binary" else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import samples

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -90,16 +91,12 @@ class NotMinimumNorm(Claim):
     )
     latex = r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n q_n/\lVert\theta\rVert^2"
     source = "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "second unit alive", "dead weights left out")
     counter_example = "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
     usual = "Gradient flow under exponential losses converges in direction to minimum norm solutions."
     decisive = "min_n q_n/|theta|^2 in the limit: 1/8 from an open set of starts, where minimum norm asks for 0.25769"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None or case.data is not None:
-            return "it is about one instance, two given samples and a ReLU network of width 2"
-        return None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         dead, equal, control = STARTS.values()

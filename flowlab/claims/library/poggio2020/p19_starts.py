@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -72,12 +73,10 @@ class Starts(Claim):
         r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 \text{ or } \tfrac{\sqrt{17}}{16} \;\text{(ReLU)}"
     )
     source = "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for diagonal networks"
+    hypotheses = (own_instances,)
     mutants = ("ReLU networks forget the start", "diagonal networks forget the start", "least sum of squares of a diagonal predictor")
     counter_example = "ReLU networks forget the start: two starts on two samples lead to margins of 1/8 and 0.2577"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about networks and samples of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.library.poggio2020.linear_flows import machine

@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -44,12 +45,10 @@ class SquareLoss(Claim):
     )
     latex = r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; \lambda \to 0"
     source = "Poggio, Banburski, Liao 2020; Poggio and Liao 2020-21, Xu, Rangamani et al. 2022-23 for the square loss"
+    hypotheses = (own_instances,)
     mutants = ("decay of half the size", "spread like the root of lambda", "formula of one layer for two")
     counter_example = "formula of one layer for two: with decay of each layer the equilibrium is another one"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about samples of its own that can be fitted" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.library.poggio2020.p06_rules import order_of

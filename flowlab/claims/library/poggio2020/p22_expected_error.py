@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -81,14 +82,12 @@ class ExpectedError(Claim):
     )
     latex = r"\mathcal E(v^*) > \min_t \mathcal E(v(t)) + 0.05"
     source = "against `gradient descent minimises the expected error' in Poggio, Banburski, Liao 2020"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "labels without noise", "early and late exchanged")
     counter_example = "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the way to it"
     usual = "Gradient descent on the training loss minimises the expected error."
     decisive = "expected error of the late direction against the least one along the path, in closed form; refuted on this instance, no more"
     quick = False
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about an instance of its own, whose expected error is known in closed form" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.claims.library.poggio2020.linear_flows import machine

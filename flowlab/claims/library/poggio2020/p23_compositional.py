@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -109,11 +110,9 @@ class Compositional(Claim):
         r"\tbinom{d}{d/2} \le N_{\text{shallow}}(x_1\cdots x_d) \le 2^{d-1},\; N_{\text{tree}} = 2(d-1)"
     )
     source = "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for products"
+    hypotheses = (own_instances,)
     mutants = ("generic exponent of the tree", "dimension three", "first derivatives only")
     counter_example = "dimension three: h3(h1(x1, x2), x3) has another exponent, 3/2"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is an experiment on functions of its own" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         d = 3 if mutant == "dimension three" else 4

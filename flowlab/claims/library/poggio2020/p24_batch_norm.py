@@ -6,6 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -93,13 +94,9 @@ class BatchNorm(Claim):
         r"\Delta\lVert W\rVert^2 = \eta^2 \lVert g\rVert^2, \qquad \lVert\dot{\hat w}\rVert \propto \lVert w\rVert^{-2}"
     )
     source = "Banburski et al. 2019 (Theory III) on batch normalisation as constrained optimisation; Ioffe and Szegedy 2015"
+    hypotheses = (own_instances,)
     mutants = ("no division by the deviation", "eta instead of eta^2", "speed of the first power")
     counter_example = "no division by the deviation: centring alone is not scale invariant"
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None or case.data is not None:
-            return "it is about a network with batch normalisation, which is no word of the language"
-        return None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         whole = mutant != "no division by the deviation"

@@ -40,11 +40,9 @@ class AlignedModes(Claim):
     statement = "Modes of two balanced layers that start in the bases of the data grow as u(t) = s e^(2st)/(e^(2st) - 1 + s/u_0)."
     latex = r"u(t) = \frac{s\,e^{2st}}{e^{2st} - 1 + s/u_0}"
     source = "Saxe, McClelland, Ganguli 2014 (two-layer modes)"
+    hypotheses = (about(TWO),)
     mutants = ("speed s instead of 2s", "the start of another mode", "one layer")
     counter_example = "one layer: modes relax exponentially, without a plateau"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, TWO)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         start = SMALL * np.array([1.0, 2.0, 3.0])
@@ -79,11 +77,9 @@ class UnbalancedModes(Claim):
     )
     latex = r"\dot u = \sqrt{\lambda^2 + 4u^2}\,(s - u), \quad \lambda = a^2 - b^2"
     source = "Saxe, McClelland, Ganguli 2014 (hyperbolic coordinates); closed form derived here"
+    hypotheses = (about(TWO),)
     mutants = ("balanced", "twice the imbalance", "imbalance of the other two modes")
     counter_example = "balanced: the logistic curve from the same u_0"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, TWO)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         a, b = np.array([0.3, 0.5, 0.05]), np.array([0.1, 0.02, 0.7])
@@ -117,13 +113,11 @@ class HalfTimes(Claim):
     )
     latex = r"t_{1/2} = \frac{1}{2s}\log\left(\frac{s}{u_0} - 1\right)"
     source = "Saxe, McClelland, Ganguli 2014 (learning times)"
+    hypotheses = (about(TWO),)
     mutants = (USUAL, "one layer", "the cutoff of a tenth")
     counter_example = "one layer: half of a mode is learned at log 2, whatever s"
     usual = "Learning times are inversely proportional to the strengths of modes: s_1 t_1 = s_3 t_3."
     decisive = "s t of the strongest mode over that of the weakest: 1.159 with s = 3, 1 and u_0 = 1e-3, where proportionality says 1"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, TWO)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         start = np.full(3, SMALL)

@@ -22,11 +22,9 @@ class DepthAndPlateau(Claim):
     )
     latex = r"\dot u = N u^{2-2/N}(s-u), \quad t_{1/2} \sim \frac{u_0^{-(1-2/N)}}{(N-2)\,s}"
     source = "Saxe, McClelland, Ganguli 2014 (deeper nets); constants from the integral of the equation"
+    hypotheses = (about(THREE),)
     mutants = ("plateau of two layers", "exponent of four layers", "two layers in the equation")
     counter_example = "plateau of two layers: 8 at u_0 = 1e-7, where three layers take 200"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, THREE)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         start, s = np.array([1e-5, 1.25e-6, 1.5625e-7]), 1.0
@@ -74,11 +72,9 @@ class Misalignment(Claim):
     )
     latex = r"\max_t |u_{ii} - u(t)| = O(\varphi^2), \quad \max_t |u_{12}| = O(\varphi)"
     source = "Saxe, McClelland, Ganguli 2014 (alignment assumed); orders measured here, for two modes by the symmetry phi -> -phi"
+    hypotheses = (about(TWO),)
     mutants = ("strengths at first order", "mixing at second order")
     counter_example = "strengths at first order: what a start without the symmetry phi -> -phi would give"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, TWO)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         angles = 0.08 * 0.5 ** np.arange(4)

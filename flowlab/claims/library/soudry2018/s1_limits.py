@@ -80,11 +80,9 @@ class BoundedRemainder(Claim):
     )
     latex = r"w(t) = \hat w \log t + \tilde w(t), \qquad \tilde w(t) = O(1)"
     source = f"{SOURCE}, theorems 3 and 4 (numbers not checked)"
+    hypotheses = (one_layer(),)
     mutants = ("a tenth of a log log t besides", "norm 1e-5 too large", "machine of the mean")
     counter_example = "machine of the mean: the direction of the mean sample instead of the maximum margin"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, path = linear(case)
@@ -122,11 +120,9 @@ class BoundedPart(Claim):
     statement = "With exponential loss x_n w~ tends to -log alpha_n on the support vectors, where w_svm = sum_n alpha_n x_n (labels taken into x_n)."
     latex = r"\langle x_n, \tilde w\rangle \to -\log \alpha_n \quad (n \in S), \qquad \hat w = \sum_{n \in S} \alpha_n x_n"
     source = f"{SOURCE}, theorem 4 (number not checked)"
+    hypotheses = (one_layer(),)
     mutants = ("multipliers normalised", "sign of the logarithm", "all multipliers equal")
     counter_example = "multipliers normalised: Σ α_n = 1, as some machines scale them"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return one_layer(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, path = linear(case)
@@ -167,11 +163,9 @@ class Rates(Claim):
         r"\gamma - \min_n \tfrac{\langle x_n, w\rangle}{\lVert w\rVert} = \Theta(1/\log t), \qquad L\,t \to 1/\gamma^2"
     )
     source = f"{SOURCE}, theorem 5 (number not checked); the constant 1/gamma^2 from sum_n alpha_n = |w_svm|^2"
+    hypotheses = (unequal_duals,)
     mutants = ("rate 1/log^2 t", "loss like 1/(t log t)", "first power of the margin")
     counter_example = "rate 1/log^2 t: what symmetric data, whose multipliers are equal, surpass"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return unequal_duals(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.late.asymptotics import asymptotics

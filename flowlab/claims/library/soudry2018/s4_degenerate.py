@@ -7,6 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
@@ -54,11 +55,9 @@ class DegenerateData(Claim):
         "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 (number not checked) and appendix on degenerate data; "
         "the coefficient from d(x w)/dt = |x_perp|^2 exp(-x w) + ..."
     )
+    hypotheses = (own_instances,)
     mutants = ("bounded remainder", "multiplier that does not vanish", "coefficient of the whole sample")
     counter_example = "multiplier that does not vanish: then the remainder is bounded"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about data on which a multiplier vanishes, which it makes itself" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from flowlab.late.richardson import power, richardson

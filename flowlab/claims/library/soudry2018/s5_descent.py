@@ -8,6 +8,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.poggio2020.linear_flows import machine
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
@@ -53,11 +54,9 @@ class Descent(Claim):
         r"w_\eta - \tilde w_{GF} = O(\eta) \text{ off the span of } S"
     )
     source = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 and lemma 1 (numbers not checked)"
+    hypotheses = (own_instances,)
     mutants = ("steps of 40/beta", "time k in place of eta k", "all multipliers equal", "difference of second order")
     counter_example = "steps of 40/beta: the loss rises on the way"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return "it runs descents of its own, on data whose transients leave early" if case.problem is not None or case.data is not None else None
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data = case.once("S5 data", lambda: lively(case.seed))

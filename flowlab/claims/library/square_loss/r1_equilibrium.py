@@ -60,11 +60,9 @@ class EquilibriumNorm(Claim):
     statement = "With one norm on top of a unit direction and L = mean (1 - rho f)^2 + lambda rho^2 the flow rests at rho = mean f/(lambda + mean f^2)."
     latex = r"\rho_{eq} = \frac{\overline{f}}{\lambda + \overline{f^2}}"
     source = "Poggio, Liao 2020-21; with averages for sums"
+    hypotheses = (own_instances,)
     mutants = ("sums for averages", "no decay", "half of the decay")
     counter_example = "sums for averages: right only if the loss is a sum as well"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         z = folded(case.seed)
@@ -91,11 +89,9 @@ class EquilibriumLoss(Claim):
     statement = "At rest L = 1 - (mean f)^2/(mean f^2 + lambda)."
     latex = r"L_{eq} = 1 - \frac{\overline{f}^2}{\overline{f^2} + \lambda}"
     source = "follows from the norm at rest (R1)"
+    hypotheses = (own_instances,)
     mutants = ("no decay", "without the penalty", "first power of the mean")
     counter_example = "without the penalty: the data term alone is smaller by lambda rho^2"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         z = folded(case.seed)
@@ -125,13 +121,11 @@ class StartDecides(Claim):
     )
     latex = r"\rho_\infty^2 = \lVert X^+y\rVert^2 + \rho_\infty^2 \lVert V_\perp(0)\rVert^2 e^{\rho_0^2 - \rho_\infty^2}"
     source = "(1.12) of flowlab's derivations for one layer; the equation derived here. Statement corrected: Poggio, Liao 2020-21"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "plain gradient flow", "the same norm at every start")
     counter_example = "plain gradient flow: w keeps w_perp itself, so that rho^2 = |X^+ y|^2 + rho_0^2 |V_perp(0)|^2"
     usual = "Gradient flow on the square loss with normalised directions reaches the absolute minimum of the norm among all that fit."
     decisive = "rho at rest for rho_0 = 0.05, 1 and 3 against the least norm that fits"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from scipy.optimize import brentq

@@ -35,11 +35,9 @@ class MarginsBecomeEqual(Claim):
     )
     latex = r"\mathrm{cv}(f) = O(\lambda), \quad \rho\,\overline f \to 1"
     source = "Xu, Rangamani, Liao, Galanti, Poggio 2022-23"
+    hypotheses = (own_instances,)
     mutants = ("order one half", "order two", "a decay that stays")
     counter_example = "a decay that stays: at lambda = 0.1 margins differ"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         z = folded(case.seed)
@@ -101,11 +99,9 @@ class DecayPerLayer(Claim):
     )
     latex = r"2\omega_k\rho_k^2 = R\sum_n (1 - R f_n) f_n, \quad \frac{\rho_1^2}{\rho_2^2} = \frac{\omega_2}{\omega_1}"
     source = "stationarity of each norm; compare Poggio, Liao 2020-21"
+    hypotheses = (own_instances,)
     mutants = ("equal norms", "one norm on top", "the inverse ratio")
     counter_example = "one norm on top: ridge regression with lambda = 2 sqrt(omega_1 omega_2)"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from scipy.optimize import minimize
@@ -162,11 +158,9 @@ class NeuralCollapse(Claim):
     )
     latex = r"\sigma(WH) = \sqrt n - N\sqrt{\lambda_w\lambda_h}, \quad \sigma(W)^2 = \sigma(WH)\sqrt{\lambda_h/\lambda_w}"
     source = "Rangamani, Banburski-Fahey 2022; unconstrained features without bias"
+    hypotheses = (own_instances,)
     mutants = ("no shrinkage", "a simplex without centring", "equal shares of both layers")
     counter_example = "a simplex without centring: cosines of -1/(C - 1) need a bias or centred labels"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         classes, each, lam_w, lam_h = 3, 2, 0.05, 0.08

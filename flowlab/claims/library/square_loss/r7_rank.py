@@ -29,11 +29,9 @@ class BatchesBoundRank(Claim):
     )
     latex = r"\sigma_{kB+1}(W_t) \le (1-\mu)^k \lVert W_{t-k}\rVert_2"
     source = "Galanti, Siegel, Gupte, Poggio 2022 (after their argument)"
+    hypotheses = (own_instances,)
     mutants = ("half of the batch", "more decay", "full descent")
     counter_example = "full descent: its steps have the rank of all samples, and the bound for batches of two fails"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         batch = SAMPLES if mutant == "full descent" else BATCH

@@ -4,10 +4,19 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.hypotheses import about
+from flowlab.claims.hypotheses import about, hypothesis
 from flowlab.claims.library.woodworth2020.potentials import NET, entropy, entropy_limit, extrapolated_order, limit, off_rows, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
+
+
+@hypothesis("independent samples with one real target each")
+def _independent_samples(case: Case) -> str | None:
+    if case.data is not None and (case.data.kind == "classes" or np.asarray(case.data.y).ndim > 1):
+        return "it is about one real target per sample"
+    if case.data is not None and np.linalg.matrix_rank(np.asarray(case.data.x)) < case.data.n:
+        return "samples are not independent, so that some targets cannot be fitted"
+    return None
 
 
 @claim("W1")
@@ -18,15 +27,9 @@ class HyperbolicEntropy(Claim):
     statement = "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y: asinh(b/(2 alpha^2)) is in the row space of X."
     latex = r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + z\,\mathrm{asinh}(z/2)"
     source = "Woodworth et al. 2020, theorem 1 (number not checked)"
+    hypotheses = (_independent_samples, about(NET, takes_data=True))
     mutants = ("twice the start", "least squares", "l1")
     counter_example = "least squares: the limit of one linear layer"
-
-    def hypotheses(self, case: Case) -> str | None:
-        if case.data is not None and (case.data.kind == "classes" or np.asarray(case.data.y).ndim > 1):
-            return "it is about one real target per sample"
-        if case.data is not None and np.linalg.matrix_rank(np.asarray(case.data.x)) < case.data.n:
-            return "samples are not independent, so that some targets cannot be fitted"
-        return about(case, NET, takes_data=True)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, _ = samples(case)
@@ -63,13 +66,11 @@ class FromKernelToSparse(Claim):
     )
     latex = r"\lVert b_\alpha - X^+y\rVert = O(\alpha^{-4}), \quad b_{\alpha,j} \asymp \alpha^{2(1-\kappa_j)}"
     source = "Woodworth et al. 2020, theorem 2 (bounds; number not checked); orders derived here from b = 2 alpha^2 sinh(X^T nu)"
+    hypotheses = (about(NET),)
     mutants = (USUAL, "kernel order two", "duals as large again by half")
     counter_example = "kernel order two: what a start with w alone would give"
     usual = "The l1 solution is only reached logarithmically: the distance from it falls like 1/log(1/alpha)."
     decisive = "the exponents of alpha of the entries off the support: 2 (1 - kappa_j), where a logarithm has exponent 0"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, NET)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, own = samples(case)

@@ -38,13 +38,11 @@ class DeepDiagonal(Claim):
         r"b_{\ell_1}\rVert = O(\alpha^D)"
     )
     source = "Woodworth et al. 2020, theorem 3 and section 5 (numbers not checked); order derived here"
+    hypotheses = (about(CUBIC),)
     mutants = (USUAL, "hyperbolic entropy", "order two")
     counter_example = "hyperbolic entropy: the potential of depth two"
     usual = "A diagonal net of depth D minimises the l_{2/D} quasi-norm in the limit of small starts."
     decisive = "the distance of the limit from the l_{2/3} minimiser, above 0.25, while that from the l1 minimiser falls like alpha^3"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, CUBIC)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, own = samples(case)
@@ -81,11 +79,9 @@ class ScaleAndWidth(Claim):
     )
     latex = r"\sup_\tau \lVert b(\tau) - b_{\mathrm{ker}}(\tau)\rVert = O(\alpha^{-4}), \quad \sum_{i\le k}(w_i^2 - u_i^2),\ \alpha/\sqrt{k}"
     source = "Woodworth et al. 2020, sections 3 and 6 (numbers not checked); order and exact scaling derived here from dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
+    hypotheses = (about(NET),)
     mutants = ("order two", "width at the scale of one unit")
     counter_example = "width at the scale of one unit: k units at alpha are one at alpha sqrt(k), deeper in the kernel regime"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, NET)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         _, own = samples(case)

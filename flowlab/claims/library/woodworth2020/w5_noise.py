@@ -30,11 +30,9 @@ class NoiseShrinksTheStart(Claim):
     )
     latex = r"\alpha_{\mathrm{eff},i}^2 = \alpha^2 \prod_k (1 - 4\eta^2 g_i(k)^2) < \alpha^2"
     source = "Pesme, Pillaud-Vivien, Flammarion 2021, for the flow with noise; the identity of a step derived here"
+    hypotheses = (about(NET),)
     mutants = ("the start itself", "full descent", "a growing start")
     counter_example = "full descent: its effective start is that of the flow up to order eta"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, NET)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         data, _ = samples(case)

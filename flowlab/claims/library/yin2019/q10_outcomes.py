@@ -35,13 +35,11 @@ class IdentityIsNotWorse(Claim):
     )
     latex = r"c\,\lVert v\rVert^2 = v^\top v^*, \quad v = J^{-1}(cI + \mathbb 1\mathbb 1^\top)v^*"
     source = "Yin et al. 2019 (coarse gradients, spurious minimum); outcomes and the rest at w = 0 found here"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "the identity always succeeds", "gradient of the identity vanishes")
     counter_example = "the identity always succeeds: not at (1 v*)^2 = 0.8"
     usual = "The identity is the inferior straight-through estimator."
     decisive = "ends at angle pi for (1 v*)^2 = 1.6: none with the identity, some with the ReLU; the order turns round below 1.1496"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         from scipy.optimize import brentq
@@ -108,13 +106,11 @@ class GradientIsNotLipschitz(Claim):
     )
     latex = r"\frac{\lVert f_w(w^*+\epsilon e) - f_w(w^*-\epsilon e)\rVert}{2\epsilon} = \frac{v^\top v^*}{2\pi\,\epsilon\,(1+\epsilon^2)}"
     source = "Yin et al. 2019, lemma 3 of the submission (Lipschitz for |w| >= c_w, |v| <= C_v); corrected here"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "the square of eps", "another direction than across")
     counter_example = "another direction than across: at a right angle to w* the gradient is smooth"
     usual = "The true gradient is Lipschitz where |w| is bounded from below and |v| from above."
     decisive = "the exponent of the difference quotient in eps: -1, where a Lipschitz gradient has 0; .716, 7.23, 72.3, 723 for eps = 1e-1 .. 1e-4"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         vs, ws = target(case.seed, 4, 6, 0.5)

@@ -39,13 +39,11 @@ class ConvexPotential(Claim):
     )
     latex = r"b(\infty) = \arg\min_{Xb=y}\Phi(b), \quad \Phi^*(z) = \sum_i \tfrac{\alpha^2}{2}(\cosh 4z_i - 1) + \tfrac{\lambda^2}{2} z_i^2"
     source = "Zhou, Ge 2023 (parametrisation, from memory); potential derived here from w' = -2 w g, u' = 2 u g, v' = -lambda g"
+    hypotheses = (own_instances,)
     mutants = (USUAL, "least squares", "hyperbolic entropy alone", "another lambda")
     counter_example = "hyperbolic entropy alone: what lambda = 0 would give"
     usual = "The implicit regularisation goes beyond the minimisation of any fixed convex function."
     decisive = "the distance of the flow's limit from the potential's minimiser: below 1e-8, where the usual reading has it differ"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
         x, y, b = case.once("split regression", lambda: self._limit(case))
