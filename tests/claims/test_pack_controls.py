@@ -3,7 +3,7 @@
 import pytest
 
 import flowlab as fl
-from flowlab.claims.library.arora2018 import balanced
+from flowlab.claims.library.arora2018 import flows as balanced
 from flowlab.claims.library.saxe2014 import x1_modes
 
 
@@ -57,7 +57,7 @@ def test_another_optimum_is_refuted(monkeypatch):
 
 def test_a_gradient_that_is_not_orthogonal_is_refuted(monkeypatch):
     """Steps with a part along the weights must not pass the laws of a scale-invariant layer."""
-    from flowlab.claims.library.neural_mechanics import invariant
+    from flowlab.claims.library.neural_mechanics import flows as invariant
 
     honest = invariant.slope
     monkeypatch.setattr(invariant, "slope", lambda x, y, theta: honest(x, y, theta) + 0.01 * theta)

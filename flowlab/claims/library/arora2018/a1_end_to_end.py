@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about, hypothesis
-from flowlab.claims.library.arora2018.balanced import DEEP, LAYERS, balanced_flow, began, end_to_end, gradient, horizon, layers, product, regression, solved
+from flowlab.claims.library.arora2018.flows import DEEP, LAYERS, balanced_flow, began, end_to_end, gradient, horizon, layers, product, regression, solved
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

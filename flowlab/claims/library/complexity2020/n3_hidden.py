@@ -41,7 +41,7 @@ def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
 
 
 def _instance(case: Case) -> tuple[Any, Any]:
-    from flowlab.claims.library.poggio2020.linear_flows import machine
+    from flowlab.claims.library.poggio2020.flows import machine
     from flowlab.claims.sample_problems import separable
     from flowlab.language.state import initial_state
 
@@ -132,7 +132,7 @@ class NormAndErrors(Claim):
     counter_example = "errors before separation: the 0-1 error is not constant there"
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.linear_flows import machine
+        from flowlab.claims.library.poggio2020.flows import machine
 
         path, (data, _) = _late(case), _instance(case)
         gamma = 1.0 / float(np.linalg.norm(machine(data)[0]))

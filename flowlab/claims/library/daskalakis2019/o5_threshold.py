@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.daskalakis2019.omwu import GAME, X, Y, frequencies, inside, jacobian, radius, step
+from flowlab.claims.library.daskalakis2019.flows import GAME, X, Y, frequencies, inside, jacobian, radius, step
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.neural_mechanics.invariant import convolved, descended, order
+from flowlab.claims.library.neural_mechanics.flows import convolved, descended, order
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

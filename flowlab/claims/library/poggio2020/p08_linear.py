@@ -4,7 +4,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.linear_flows import across, linear, machine, one_layer, only_block
+from flowlab.claims.library.poggio2020.flows import across, linear, machine, one_layer, only_block
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.library.poggio2020.linear_flows import HORIZON, across, machine, unequal, unequal_duals
+from flowlab.claims.library.poggio2020.flows import HORIZON, across, machine, unequal, unequal_duals
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

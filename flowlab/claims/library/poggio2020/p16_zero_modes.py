@@ -35,7 +35,7 @@ def _separable_layer(case: Case) -> str | None:
         return None
     if case.data.kind != "binary":
         return "labels are not ±1"
-    from flowlab.claims.library.poggio2020.linear_flows import machine
+    from flowlab.claims.library.poggio2020.flows import machine
 
     try:
         machine(case.data)

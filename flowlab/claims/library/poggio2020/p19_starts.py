@@ -79,7 +79,7 @@ class Starts(Claim):
     quick = False
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.linear_flows import machine
+        from flowlab.claims.library.poggio2020.flows import machine
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
         from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
         from flowlab.claims.sample_problems import separable

@@ -19,7 +19,7 @@ SAMPLES = 200_000
 
 def _instance(seed: int) -> tuple[Any, np.ndarray]:
     """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net interpolates them."""
-    from flowlab.claims.library.poggio2020.linear_flows import machine
+    from flowlab.claims.library.poggio2020.flows import machine
     from flowlab.core.errors import FlowlabError
     from flowlab.language.data import Data
 
@@ -59,7 +59,7 @@ def _sampled(w: np.ndarray, teacher: np.ndarray, seed: int) -> float:
 
 def _clean(data: Any, teacher: np.ndarray) -> float:
     """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's inputs alone."""
-    from flowlab.claims.library.poggio2020.linear_flows import machine
+    from flowlab.claims.library.poggio2020.flows import machine
     from flowlab.language.data import Data
 
     x = np.asarray(data.x) * (np.arange(D) < STRONG)
@@ -90,7 +90,7 @@ class ExpectedError(Claim):
     quick = False
 
     def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.linear_flows import machine
+        from flowlab.claims.library.poggio2020.flows import machine
         from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import log_time
         from flowlab.language.problem import Problem

@@ -5,7 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.saxe2014.modes import STRENGTHS, TWO, half_time, learned, solved
+from flowlab.claims.library.saxe2014.flows import STRENGTHS, TWO, half_time, learned, solved
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -5,7 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.saxe2014.modes import THREE, TWO, half_time, learned, solved
+from flowlab.claims.library.saxe2014.flows import THREE, TWO, half_time, learned, solved
 from flowlab.claims.library.saxe2014.x1_modes import logistic
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement

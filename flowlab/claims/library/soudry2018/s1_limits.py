@@ -7,7 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.linear_flows import linear, machine, one_layer, only_block, slowest, unequal, unequal_duals
+from flowlab.claims.library.poggio2020.flows import linear, machine, one_layer, only_block, slowest, unequal, unequal_duals
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

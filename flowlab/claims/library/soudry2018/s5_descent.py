@@ -9,7 +9,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.poggio2020.linear_flows import machine
+from flowlab.claims.library.poggio2020.flows import machine
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.potentials import CUBIC, NET, Instance, cubic_limit, extrapolated_order, limit, off_rows, samples
+from flowlab.claims.library.woodworth2020.flows import CUBIC, NET, Instance, cubic_limit, extrapolated_order, limit, off_rows, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.potentials import NET, off_rows, samples
+from flowlab.claims.library.woodworth2020.flows import NET, off_rows, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

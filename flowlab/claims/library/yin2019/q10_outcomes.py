@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.yin2019.model import angle, coarse_identity, coarse_relu, resting_angles, slope_v, slope_w, target
+from flowlab.claims.library.yin2019.flows import angle, coarse_identity, coarse_relu, resting_angles, slope_v, slope_w, target
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 

@@ -5,7 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.woodworth2020.potentials import newton, off_rows
+from flowlab.claims.library.woodworth2020.flows import newton, off_rows
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.verdict import Measurement
 
