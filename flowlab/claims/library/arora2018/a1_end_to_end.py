@@ -7,8 +7,22 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about, hypothesis
-from flowlab.claims.library.arora2018.flows import DEEP, LAYERS, balanced_flow, began, end_to_end, gradient, horizon, layers, product, regression, solved
+from flowlab.claims.library.arora2018.flows import (
+    DEEP,
+    LAYERS,
+    balanced_flow,
+    began,
+    end_to_end,
+    gradient,
+    horizon,
+    layers,
+    product,
+    regression,
+    solved,
+)
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -36,30 +50,42 @@ class EndToEndFlow(Claim):
     latex = r"\dot W = -\sum_{j=1}^N [W W^\top]^{\frac{N-j}{N}} \, G \, [W^\top W]^{\frac{j-1}{N}}"
     source = "Arora, Cohen, Hazan 2018, theorem 1 (number not checked)"
     hypotheses = (_sums, about(DEEP, takes_data=True))
-    mutants = ("one layer more in the exponents", "no preconditioner", "half of the layers")
+    stated = Variant(rate=end_to_end)
+    mutants = (
+        stated.but("one layer more in the exponents", rate=lambda w, g: end_to_end(w, g, root=LAYERS + 1.0)),
+        stated.but("no preconditioner", rate=lambda _, g: -LAYERS * g),
+        stated.but("half of the layers", rate=lambda w, g: 0.5 * end_to_end(w, g)),
+    )
     counter_example = "no preconditioner: N gradients of one linear layer"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         _, path, data = balanced_flow(case)
-        rates = {
-            "one layer more in the exponents": lambda w, g: end_to_end(w, g, root=LAYERS + 1.0),
-            "no preconditioner": lambda _, g: -LAYERS * g,
-            "half of the layers": lambda w, g: 0.5 * end_to_end(w, g),
-        }
         seen = rows(path, 6)
         times = np.exp(path.dataset["log_t"].values[seen])
         found = np.stack([product(path.state(i).weights()) for i in seen])
-        expected = solved(began(case, data), data, times, rates.get(mutant or "", end_to_end))
+        expected = solved(began(case, data), data, times, variant.rate)
         apart = float(max(np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True)))
         size = float(np.linalg.norm(expected[-1]))
         return Measurement.of(
             [
-                Quantity("largest relative distance of the product of the layers from the end-to-end flow", apart, 0.0, 1e-8, relation="<="),
-                Quantity("norm of the product at the end", float(np.linalg.norm(found[-1])), size, 1e-8 * size, route="flow of the layers"),
+                Quantity(
+                    "largest relative distance of the product of the layers from the end-to-end flow",
+                    apart,
+                    0.0,
+                    1e-8,
+                    relation="<=",
+                ),
+                Quantity(
+                    "norm of the product at the end",
+                    float(np.linalg.norm(found[-1])),
+                    size,
+                    1e-8 * size,
+                    route="flow of the layers",
+                ),
             ],
             "both are integrated to local errors of 1e-11 over a time in which products change by factors of order one",
             times=times.tolist(),
-        )  # fmt: skip
+        )
 
 
 @claim("A2")
@@ -71,15 +97,18 @@ class SingularValueFlow(Claim):
     latex = r"\dot\sigma_r = -N (\sigma_r^2)^{1-1/N} \langle G, u_r v_r^\top\rangle"
     source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (number not checked)"
     hypotheses = EndToEndFlow.hypotheses
-    mutants = ("exponent 1 - 2/N", "exponent of two layers", "factor one instead of N")
+    stated = Variant(exponent=1 - 1 / LAYERS, factor=float(LAYERS))
+    mutants = (
+        stated.but("exponent 1 - 2/N", exponent=1 - 2 / LAYERS),
+        stated.but("exponent of two layers", exponent=0.5),
+        stated.but("factor one instead of N", factor=1.0),
+    )
     counter_example = "exponent of two layers: right for N = 2, where the plateau has another shape"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.language.autodiff import velocity
 
         problem, path, data = balanced_flow(case)
-        exponent = {"exponent 1 - 2/N": 1 - 2 / LAYERS, "exponent of two layers": 0.5}.get(mutant or "", 1 - 1 / LAYERS)
-        factor = 1.0 if mutant == "factor one instead of N" else float(LAYERS)
         told = []
         for i in rows(path, 3):
             weights = {k: np.asarray(w) for k, w in path.state(i).weights().items()}
@@ -90,15 +119,25 @@ class SingularValueFlow(Claim):
             G = gradient(W, data)
             again = end_to_end(W, G)
             for r in range(len(s)):
-                expected = -factor * (s[r] ** 2) ** exponent * float(u[:, r] @ G @ vt[r])
+                expected = -variant.factor * (s[r] ** 2) ** variant.exponent * float(u[:, r] @ G @ vt[r])
                 size = float(np.linalg.norm(G)) * LAYERS
-                told.append(Quantity(
-                    f"d sigma_{r + 1}/dt at row {i} over N|G|", float(u[:, r] @ rate @ vt[r]) / size, expected / size, 1e-8, route="autodiff of the layers",
-                    second=float(u[:, r] @ again @ vt[r]) / size, second_route="the end-to-end flow",
-                    # A rate that happens to vanish has no percent.
-                    altered=0.01 if abs(expected) > 1e-5 * size else 0.0,
-                ))  # fmt: skip
-        return Measurement.of(told, "balancedness is kept to the tolerance 1e-11 of the flow, and powers of small singular values take the root of that")
+                told.append(
+                    Quantity(
+                        f"d sigma_{r + 1}/dt at row {i} over N|G|",
+                        float(u[:, r] @ rate @ vt[r]) / size,
+                        expected / size,
+                        1e-8,
+                        route="autodiff of the layers",
+                        second=float(u[:, r] @ again @ vt[r]) / size,
+                        second_route="the end-to-end flow",
+                        # A rate that happens to vanish has no percent.
+                        altered=0.01 if abs(expected) > 1e-5 * size else 0.0,
+                    )
+                )
+        return Measurement.of(
+            told,
+            "balancedness is kept to the tolerance 1e-11 of the flow, and powers of small singular values take the root of that",
+        )
 
 
 @claim("A6")
@@ -113,22 +152,38 @@ class Imbalance(Claim):
     latex = r"\lVert W(t) - W_{\mathrm{e2e}}(t)\rVert \propto \epsilon"
     source = "Arora, Cohen, Hazan 2018, section 4 (balancedness assumed; number not checked); order measured here"
     hypotheses = EndToEndFlow.hypotheses
-    mutants = ("second order", "of no order: independent of the imbalance")
+    stated = Variant(order=1.0)
+    mutants = (
+        stated.but("second order", order=2.0),
+        stated.but("of no order: independent of the imbalance", order=0.0),
+    )
     counter_example = "second order: what a first-order cancellation would give"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         at_once, later, bars = case.once("imbalance", lambda: self._orders(case))
-        order = {"second order": 2.0, "of no order: independent of the imbalance": 0.0}.get(mutant or "", 1.0)
         return Measurement.of(
             [
-                Quantity("order of the residual at the start", at_once, order, 2e-3, error=bars[0], route="autodiff of the layers"),
-                Quantity("order of the distance at the end", later, order, 5e-3, error=bars[1], route="flow of the layers against DOP853"),
+                Quantity(
+                    "order of the residual at the start",
+                    at_once,
+                    variant.order,
+                    2e-3,
+                    error=bars[0],
+                    route="autodiff of the layers",
+                ),
+                Quantity(
+                    "order of the distance at the end",
+                    later,
+                    variant.order,
+                    5e-3,
+                    error=bars[1],
+                    route="flow of the layers against DOP853",
+                ),
             ],
             "orders from halved imbalances, extrapolated in eps; the bar is what the last halving changed",
-        )  # fmt: skip
+        )
 
     def _orders(self, case: Case) -> tuple[float, float, tuple[float, float]]:
-        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.autodiff import velocity
         from flowlab.language.state import State
@@ -146,7 +201,17 @@ class Imbalance(Claim):
             rate = sum((product(weights | {k: moved[k]}) for k in weights), np.zeros_like(W))
             at_once.append(float(np.linalg.norm(rate - end_to_end(W, gradient(W, data)))))
             until = 2.0 * horizon(data)
-            path = integrated(case, f"off balance by {eps:g}", problem, State.from_weights(weights), data, time(until), rtol=1e-11, atol=1e-13, solver="tsit5")
+            path = integrated(
+                case,
+                f"off balance by {eps:g}",
+                problem,
+                State.from_weights(weights),
+                data,
+                time(until),
+                rtol=1e-11,
+                atol=1e-13,
+                solver="tsit5",
+            )
             later.append(float(np.linalg.norm(product(path.last.weights()) - solved(W, data, np.array([until]))[-1])))
         (a, bar_a), (b, bar_b) = _order(at_once), _order(later)
         return a, b, (bar_a, bar_b)

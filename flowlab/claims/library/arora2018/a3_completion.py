@@ -8,6 +8,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 SIZE, RANK, SEEN = 20, 3, 0.3
@@ -61,27 +62,35 @@ class DepthLowersRank(Claim):
     latex = r"\mathrm{erank}(W^{(3)}) < \mathrm{erank}(W^{(2)}) < \mathrm{erank}(W^{(1)})"
     source = "Arora, Cohen, Hu, Luo 2019, section 2 and figure 1 (numbers not checked)"
     hypotheses = (own_instances,)
-    mutants = ("a start of order one", "the same depth twice")
-    counter_example = "a start of order one: three layers that begin large complete at a higher rank than two that begin small"
+    stated = Variant(scale=1e-3, second=2)
+    mutants = (
+        stated.but("a start of order one", scale=2.0),
+        stated.but("the same depth twice", second=1),
+    )
+    counter_example = (
+        "a start of order one: three layers that begin large complete at a higher rank than two that begin small"
+    )
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         def run(depth: int, scale: float = 1e-3) -> dict[str, Any]:
             return case.once(f"completion {depth} {scale:g}", lambda: completed(case.seed, depth, scale))
 
-        one, two, three = run(1), run(2), run(3)
-        if mutant == "a start of order one":
-            three = run(3, 2.0)
-        if mutant == "the same depth twice":
-            two = one
+        one, two, three = run(1), run(variant.second), run(3, variant.scale)
         if not (one["fitted"] and two["fitted"] and three["fitted"]):
             return Measurement(float("nan"), 0.0, "a descent did not fit the entries it sees")
         ranks = [effective_rank(each["s"]) for each in (one, two, three)]
         # A tenth of a rank: far below the differences between depths, far above what the unfinished fit leaves open.
         return Measurement.of(
             [
-                Quantity("effective rank of two layers less that of one", ranks[1] - ranks[0], -0.1, 0.0, relation="<="),
-                Quantity("effective rank of three layers less that of two", ranks[2] - ranks[1], -0.1, 0.0, relation="<="),
+                Quantity(
+                    "effective rank of two layers less that of one", ranks[1] - ranks[0], -0.1, 0.0, relation="<="
+                ),
+                Quantity(
+                    "effective rank of three layers less that of two", ranks[2] - ranks[1], -0.1, 0.0, relation="<="
+                ),
             ],
             "a tenth of a rank is far above what the unfinished fit leaves open",
-            ranks=ranks, singular_values=[each["s"][:5].tolist() for each in (one, two, three)], steps=[each["steps"] for each in (one, two, three)],
-        )  # fmt: skip
+            ranks=ranks,
+            singular_values=[each["s"][:5].tolist() for each in (one, two, three)],
+            steps=[each["steps"] for each in (one, two, three)],
+        )
