@@ -8,6 +8,8 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 FAR = 60.0
@@ -74,19 +76,22 @@ class Filters(Claim):
     )
     source = "Poggio, Liao, Banburski 2020; Ali, Kolter and Tibshirani 2019"
     hypotheses = (_least_squares,)
-    mutants = (USUAL, "filter of half the time", "penalty 2/t")
+    stated = Variant(largest=0.20363, share=1.0, times=1.0)
+    mutants = (
+        stated.but(USUAL, largest=0.0),
+        stated.but("filter of half the time", share=0.5),
+        stated.but("penalty 2/t", times=2.0),
+    )
     counter_example = "as usually stated: were 1/t the penalty, the filters would be equal"
     usual = "Gradient descent on least squares is Tikhonov regularisation with penalty 1/t."
     decisive = "the largest difference of the filters: 0.20363, where equality asks for 0"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         a, b, low, high = case.once("N1 enclosure", enclosed)
         found = case.once("N1 flow", lambda: _by_flow(case))
-        share = {"filter of half the time": 0.5}.get(mutant or "", 1.0)
-        times = {"penalty 2/t": 2.0}.get(mutant or "", 1.0)
-        expected = 0.0 if mutant == USUAL else 0.20363
+        times = variant.times
         x, passed = found
-        off = float(np.abs(passed - (1 - np.exp(-share * x))).max())
+        off = float(np.abs(passed - (1 - np.exp(-variant.share * x))).max())
         ratio, equal = _risks(case.seed, times)
         again = _grid(times)
         return Measurement.of(
@@ -94,7 +99,7 @@ class Filters(Claim):
                 Quantity(
                     "largest difference of the filters",
                     high if times == 1.0 else again[1],
-                    expected,
+                    variant.largest,
                     5e-6,
                     error=high - low,
                     route="interval bisection of x >= 0",
@@ -115,7 +120,13 @@ class Filters(Claim):
                     second_route="bounded minimisation",
                     printed="2.513",
                 ),
-                Quantity("distance of the flow's filter from 1 - exp(-t s^2)", off, 0.0, 1e-7, route="flow of one layer from zero, by singular direction"),
+                Quantity(
+                    "distance of the flow's filter from 1 - exp(-t s^2)",
+                    off,
+                    0.0,
+                    1e-7,
+                    route="flow of one layer from zero, by singular direction",
+                ),
                 Quantity(
                     "risk at the best time over risk at the best penalty, least",
                     ratio[0],
@@ -124,8 +135,17 @@ class Filters(Claim):
                     relation=">=",
                     route="expected over a Gaussian prior, in closed form",
                 ),
-                Quantity("the same, largest", ratio[1], LARGEST, 0.0, relation="<=", route="12 designs and noise levels"),
-                Quantity("risk at t over risk at penalty 1/t, largest", equal, EQUAL, 0.0, relation="<=", route="12 designs, t from 1e-3 to 1e3"),
+                Quantity(
+                    "the same, largest", ratio[1], LARGEST, 0.0, relation="<=", route="12 designs and noise levels"
+                ),
+                Quantity(
+                    "risk at t over risk at penalty 1/t, largest",
+                    equal,
+                    EQUAL,
+                    0.0,
+                    relation="<=",
+                    route="12 designs, t from 1e-3 to 1e3",
+                ),
             ],
             "enclosed to 1e-6 and printed to five digits; the flow's tolerance; inequalities without slack",
         )
@@ -134,13 +154,14 @@ class Filters(Claim):
 def _grid(times: float) -> tuple[float, float]:
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda x: -abs(1 - np.exp(-x) - x / (times + x)), bounds=(1.0, 6.0), method="bounded", options={"xatol": 1e-12})
+    found = minimize_scalar(
+        lambda x: -abs(1 - np.exp(-x) - x / (times + x)), bounds=(1.0, 6.0), method="bounded", options={"xatol": 1e-12}
+    )
     return float(found.x), float(-found.fun)
 
 
 def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """X = t s² and 1 - (residual in singular direction)/(its start) of a flow that starts at all but zero."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
@@ -180,7 +201,10 @@ def _risks(seed: int, times: float) -> tuple[tuple[float, float], float]:
         for r2 in (0.25, 1.0, 4.0, 20.0):
             lost = r2 / p * (p - len(s))
             ts = t[:, None] * s
-            risks = [lost + (r2 / p * (1 - h) ** 2 + h**2 / (n * s)).sum(axis=1) for h in (1 - np.exp(-ts), ts / (times + ts))]
+            risks = [
+                lost + (r2 / p * (1 - h) ** 2 + h**2 / (n * s)).sum(axis=1)
+                for h in (1 - np.exp(-ts), ts / (times + ts))
+            ]
             # The ridge's best penalty is known, 1 at p/(n r²); the grid's best time is above the true one.
             best = p / (n * r2)
             h = s / (s + best)
