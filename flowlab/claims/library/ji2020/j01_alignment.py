@@ -10,6 +10,7 @@ from flowlab.claims.claim import Claim, claim
 from flowlab.claims.library.lyu2020.flows import flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import angle
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NAMES = ("W1", "W2", "W3")
@@ -39,23 +40,39 @@ class RankOneAndAligned(Claim):
     latex = r"\lVert W_k\rVert_F^2/\lVert W_k\rVert_2^2 \to 1, \qquad |\langle v_{k+1}, u_k\rangle| \to 1"
     source = "Ji and Telgarsky 2019, theorem 2.2 (number not checked)"
     hypotheses = (late_flow("three layers"),)
-    mutants = ("singular vectors of the start", "second singular vectors", "left for right")
+    stated = Variant(row=-1, which=0, right=lambda _, vt, k: vt[k + 1][0])
+    mutants = (
+        stated.but("singular vectors of the start", row=0),
+        stated.but("second singular vectors", which=1),
+        stated.but("left for right", right=lambda u, _, k: u[k][:, -1]),
+    )
     counter_example = "singular vectors of the start: nothing aligns before the flow has gone far"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         path = flow(case, "three layers")[1]
-        W = weights(path, 0 if mutant == "singular vectors of the start" else -1)
+        W = weights(path, variant.row)
         u, s, vt = zip(*(np.linalg.svd(w) for w in W), strict=True)
-        which = 1 if mutant == "second singular vectors" else 0
         found = []
         for k in range(2):
             # The last layer has a single direction, and its first right singular vector is that one.
-            right = vt[k + 1][0] if mutant != "left for right" else u[k][:, -1]
-            found.append(Quantity(f"|<v_{k + 2}, u_{k + 1}>|", abs(float(right @ u[k][:, which])), 1.0, 4e-3, route="singular vectors at log t = 1e6"))
+            right = variant.right(u, vt, k)
+            found.append(
+                Quantity(
+                    f"|<v_{k + 2}, u_{k + 1}>|",
+                    abs(float(right @ u[k][:, variant.which])),
+                    1.0,
+                    4e-3,
+                    route="singular vectors at log t = 1e6",
+                )
+            )
         for k in range(3):
             share = float((s[k] ** 2).sum() / s[k][0] ** 2)
-            found.append(Quantity(f"|W_{k + 1}|_F^2/|W_{k + 1}|_2^2", share, 1.0, 4e-3, route="singular values at log t = 1e6"))
-        return Measurement.of(found, "what is missing is of order (log t)^(-2/3), 1e-4 at log t = 1e6, times constants of the start")
+            found.append(
+                Quantity(f"|W_{k + 1}|_F^2/|W_{k + 1}|_2^2", share, 1.0, 4e-3, route="singular values at log t = 1e6")
+            )
+        return Measurement.of(
+            found, "what is missing is of order (log t)^(-2/3), 1e-4 at log t = 1e6, times constants of the start"
+        )
 
 
 @claim("J2")
@@ -70,28 +87,42 @@ class ExcessIsBounded(Claim):
     latex = r"\lVert W_k\rVert_F^2 - \lVert W_k\rVert_2^2 \le D(W(0)) \quad \text{for all } t"
     source = "Ji and Telgarsky 2019, lemma 2.6 (number not checked)"
     hypotheses = (late_flow("three layers"),)
-    mutants = ("a bound on the norms", "the last layer's share left out and the sum dropped", "a hundredth of the bound")
+    stated = Variant(size=excess, bound=lambda squares, balance: max(squares) - squares[-1] + balance)
+    mutants = (
+        stated.but("a bound on the norms", size=lambda w: float((w**2).sum())),
+        stated.but(
+            "the last layer's share left out and the sum dropped",
+            bound=lambda squares, balance: max(squares) - squares[-1] - balance,
+        ),
+        stated.but(
+            "a hundredth of the bound", bound=lambda squares, balance: 0.01 * (max(squares) - squares[-1] + balance)
+        ),
+    )
     counter_example = "a bound on the norms: they grow like (log t)^(1/3)"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         path = flow(case, "three layers")[1]
         W = weights(path, 0)
         squares = [float((w**2).sum()) for w in W]
         balance = sum(float(np.linalg.norm(W[k] @ W[k].T - W[k + 1].T @ W[k + 1], 2)) for k in range(2))
-        D = max(squares) - squares[-1] + balance
-        if mutant == "the last layer's share left out and the sum dropped":
-            D = max(squares) - squares[-1] - balance
-        if mutant == "a hundredth of the bound":
-            D *= 0.01
+        D = variant.bound(squares, balance)
         rows = range(0, len(path), max(1, len(path) // 60))
-        size = (lambda w: float((w**2).sum())) if mutant == "a bound on the norms" else excess
-        worst = max(size(w) for i in [*rows, len(path) - 1] for w in weights(path, i))
+        worst = max(variant.size(w) for i in [*rows, len(path) - 1] for w in weights(path, i))
         grown = float(np.linalg.norm(weights(path, -1)[0]) / np.sqrt(squares[0]))
         return Measurement.of(
-            [Quantity("largest excess", worst, D, 1e-9 * max(D, 1.0), relation="<=", route="singular values along the flow"),
-             Quantity("growth of |W_1|", grown, 10.0, 0.0, relation=">=", route="flow to log t = 1e6")],
+            [
+                Quantity(
+                    "largest excess",
+                    worst,
+                    D,
+                    1e-9 * max(D, 1.0),
+                    relation="<=",
+                    route="singular values along the flow",
+                ),
+                Quantity("growth of |W_1|", grown, 10.0, 0.0, relation=">=", route="flow to log t = 1e6"),
+            ],
             "exact up to the tolerance of the integration",
-        )  # fmt: skip
+        )
 
 
 @claim("J3")
@@ -103,21 +134,24 @@ class PredictorIsTheMachine(Claim):
     latex = r"\frac{W_K \cdots W_1}{\lVert W_K \cdots W_1\rVert} \to v^*"
     source = "Ji and Telgarsky 2019, theorem 2.8 (number not checked); Gunasekar et al. 2018"
     hypotheses = (late_flow("three layers"),)
-    mutants = ("least squares instead of the machine", "mean of the samples instead of the machine", "machine of flipped labels")
+    stated = Variant(machine=lambda w, _: w)
+    mutants = (
+        stated.but(
+            "least squares instead of the machine",
+            machine=lambda _, z: np.linalg.lstsq(z, np.ones(len(z)), rcond=None)[0],
+        ),
+        stated.but("mean of the samples instead of the machine", machine=lambda _, z: z.mean(axis=0)),
+        stated.but("machine of flipped labels", machine=lambda w, _: -w),
+    )
     counter_example = "least squares: the direction of another rule, which the square loss would take"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.discrete.margin.svm import hard_margin
 
         data, path = flow(case, "three layers")
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-        svm = w = case.once("ji machine", lambda: hard_margin(z, np.ones(len(z)))).w
-        if mutant == "least squares instead of the machine":
-            w = np.linalg.lstsq(z, np.ones(len(z)), rcond=None)[0]
-        if mutant == "mean of the samples instead of the machine":
-            w = z.mean(axis=0)
-        if mutant == "machine of flipped labels":
-            w = -w
+        svm = case.once("ji machine", lambda: hard_margin(z, np.ones(len(z)))).w
+        w = variant.machine(svm, z)
         first, second, third = weights(path, -1)
         product = (third @ second @ first).ravel()
         # Off the span of the support the first layer keeps what it had, which is of order (log t)^(-1/3) of the whole.
@@ -127,11 +161,32 @@ class PredictorIsTheMachine(Claim):
         end = path.dataset.isel(step=-1)
         predicted = float(end["log_t"]) * float(np.linalg.norm(w))
         return Measurement.of(
-            [Quantity("angle to the machine, on the span of the support", angle(inside, w), 0.0, 1e-4, route="flow at log t = 1e6"),
-             Quantity("cosine", float(product @ w / (np.linalg.norm(product) * np.linalg.norm(w))), 1.0, 1e-3, route="flow at log t = 1e6"),
-             Quantity("norm of the product over log t |w_svm|", float(np.linalg.norm(product)) / predicted, 1.0, 1e-3, route="flow at log t = 1e6")],
-            "angles on the span fall like 1/log t, and off it like (log t)^(-1/3), times constants of the start", norm_at_start=start,
-        )  # fmt: skip
+            [
+                Quantity(
+                    "angle to the machine, on the span of the support",
+                    angle(inside, w),
+                    0.0,
+                    1e-4,
+                    route="flow at log t = 1e6",
+                ),
+                Quantity(
+                    "cosine",
+                    float(product @ w / (np.linalg.norm(product) * np.linalg.norm(w))),
+                    1.0,
+                    1e-3,
+                    route="flow at log t = 1e6",
+                ),
+                Quantity(
+                    "norm of the product over log t |w_svm|",
+                    float(np.linalg.norm(product)) / predicted,
+                    1.0,
+                    1e-3,
+                    route="flow at log t = 1e6",
+                ),
+            ],
+            "angles on the span fall like 1/log t, and off it like (log t)^(-1/3), times constants of the start",
+            norm_at_start=start,
+        )
 
 
 @claim("J4")
@@ -149,23 +204,39 @@ class DirectionsConverge(Claim):
     )
     source = "Ji and Telgarsky 2020, theorems 3.1 and 4.1 (numbers not checked); the rate is measured"
     hypotheses = (late_flow("three layers"),)
-    mutants = ("a decade adds as much as the one before", "like 1/log t", "gradient of the start")
+    stated = Variant(power=-1.0 / 3.0, row=lambda log_loss: len(log_loss) - 1)
+    mutants = (
+        stated.but("a decade adds as much as the one before", power=0.0),
+        stated.but("like 1/log t", power=-1.0),
+        stated.but("gradient of the start", row=lambda log_loss: int(np.argmax(log_loss < 0))),
+    )
     counter_example = "a decade adds as much as the one before: then the length would grow like log log t"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data, path = flow(case, "three layers")
-        logs = path.dataset["log_t"].values
         lengths, horizons = case.once("ji lengths", lambda: _lengths(path))
         # Slopes between half decades, of the length that is still to come.
         slopes = np.diff(np.log(lengths)) / np.diff(np.log(horizons))
-        power = {"a decade adds as much as the one before": 0.0, "like 1/log t": -1.0}.get(mutant or "", -1.0 / 3.0)
         # Slopes are off by (log t)^(-2/3): from one half decade to the next by a factor of 10^(-1/3).
         change, left = float(slopes[-1] - slopes[-2]), 10.0 ** (-1.0 / 3.0)
         value, bar = float(slopes[-1]) + change * left / (1.0 - left), 0.3 * abs(change)
-        found = [Quantity("exponent of the length per decade", value, power, 2e-3, bar, route="sums of chords, extrapolated")]
-        i = int(np.argmax(path.dataset["log_loss"].values < 0)) if mutant == "gradient of the start" else len(logs) - 1
-        found.append(Quantity("alignment of the gradient", _alignment(path, data, i), 1.0, 2e-3, route="autodiff at log t = 1e6"))
-        return Measurement.of(found, "exponents between decades; alignment is missed by the square of what directions lack")
+        found = [
+            Quantity(
+                "exponent of the length per decade",
+                value,
+                variant.power,
+                2e-3,
+                bar,
+                route="sums of chords, extrapolated",
+            )
+        ]
+        i = variant.row(path.dataset["log_loss"].values)
+        found.append(
+            Quantity("alignment of the gradient", _alignment(path, data, i), 1.0, 2e-3, route="autodiff at log t = 1e6")
+        )
+        return Measurement.of(
+            found, "exponents between decades; alignment is missed by the square of what directions lack"
+        )
 
 
 def _theta(path: Any, i: int) -> np.ndarray:
