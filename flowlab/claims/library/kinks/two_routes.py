@@ -2,9 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
+from flowlab.core.hashing import sha256_arrays
 
 _LONGEST = 0.25
 """Ordinary time to which both routes run: the thinner the rounding, the shorter its steps."""
@@ -25,48 +30,73 @@ def _kinked(case: Case) -> str | None:
     return None
 
 
+def _followed(problem: Any, data: Any, start: Any, end: float) -> Any:
+    """The flow along kinks up to a time."""
+    from flowlab.dynamics import integrate, time
+    from flowlab.lowering.vector_field import lower
+    from flowlab.symbolic.derive import derive
+
+    return integrate(lower(derive(problem)), start, data, until=time(end), kinks="events")
+
+
+def _of_more_time(problem: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+    return _followed(problem, data, start, end * 1.01)
+
+
+def _of_flipped_label(problem: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+    from flowlab.language.data import Data
+
+    labels = np.asarray(data.y).copy()
+    labels[0] = -labels[0] if data.kind != "classes" else (labels[0] + 1) % int(data.n_classes or 2)
+    return _followed(problem, Data(data.x, labels, kind=data.kind), start, end)
+
+
+def _of_leaks(p: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+    from flowlab.language.problem import Problem
+
+    text = p.network.text.replace("leaky_relu(", "relu(").replace("relu(", "leaky_relu(").replace("abs(", "leaky_relu(")
+    leaky = Problem(_with_leak(text), p.loss.name, coordinates="weights", reduction=p.reduction, decay=p.decay)
+    return _followed(leaky, data, start, end)
+
+
 @claim("T3")
 class TwoRoutes(Claim):
     """Following kinks by events and rounding them off lead to the same weights."""
 
     title = "the flow along kinks is the limit of flows with rounded kinks"
     statement = (
-        "The Clarke flow of a network with kinks, followed across and along them, ends where the flows end whose kinks are rounded off by "
-        "eps |w||a|, extrapolated to eps = 0; the latter are gradients by autodiff and know neither of events nor of the derivation."
+        "The Clarke flow of a network with kinks ends where flows with kinks rounded off by eps |w||a| end, as eps -> 0. "
+        "Rounded flows are gradients by autodiff, without events and without the derivation."
     )
     latex = r"\lim_{\varepsilon \to 0} W_\varepsilon(t) = W(t), \qquad \dot W \in -\partial^\circ L(W)"
     source = "A. F. Filippov 1988; Davis, Drusvyatskiy, Kakade and Lee 2020 for the chain rule of the Clarke flow"
     hypotheses = (_kinked,)
-    mutants = ("one label flipped", "one per cent more time", "slopes of the left a tenth too large")
+    stated = Variant(flow=lambda *args: args[-1])
+    mutants = (
+        stated.but("one label flipped", flow=_of_flipped_label),
+        stated.but("one per cent more time", flow=_of_more_time),
+        stated.but("slopes of the left a tenth too large", flow=_of_leaks),
+    )
     counter_example = "slopes of the left a tenth too large: another network, whose rounded flow tends elsewhere"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import numpy as np
-
-        from flowlab.dynamics import integrate, time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.lowering.vector_field import lower
-        from flowlab.symbolic.derive import derive
-
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         problem, data, start, end = _instance(case)
         end, path = case.once("T3 flow", lambda: _determined(problem, data, start, end))
         found = _rounded(problem, data, start, end)
-        used = problem
-        if mutant == "one label flipped":
-            labels = np.asarray(data.y).copy()
-            labels[0] = -labels[0] if data.kind != "classes" else (labels[0] + 1) % int(data.n_classes or 2)
-            data = Data(data.x, labels, kind=data.kind)
-        if mutant == "slopes of the left a tenth too large":
-            text = problem.network.text.replace("leaky_relu(", "relu(").replace("relu(", "leaky_relu(").replace("abs(", "leaky_relu(")
-            used = Problem(_with_leak(text), problem.loss.name, coordinates="weights", reduction=problem.reduction, decay=problem.decay)
-        if mutant is not None:
-            until = time(end * (1.01 if mutant == "one per cent more time" else 1.0))
-            path = integrate(lower(derive(used)), start, data, until=until, kinks="events")
+        path = variant.flow(problem, data, start, end, path)
         apart = found.distance(path)
         size = max(float(np.abs(w).max()) for w in found.weights.values())
-        details = {"until": end, "widths": list(found.widths), "bar": found.error, "order": found.order, "kinks met": path.dataset.sizes.get("kink", 0)}
-        because = f"largest difference of a weight over the largest weight at t = {end:.3g}; the bar of the extrapolation is {found.error / size:.1e}"
+        details = {
+            "until": end,
+            "widths": list(found.widths),
+            "bar": found.error,
+            "order": found.order,
+            "kinks met": path.dataset.sizes.get("kink", 0),
+        }
+        because = (
+            f"largest difference of a weight over the largest weight at t = {end:.3g}; "
+            f"the bar of the extrapolation is {found.error / size:.1e}"
+        )
         return Measurement(apart, max(_BOUND, _BARS * found.error / size), because, details)
 
 
@@ -75,9 +105,6 @@ def _determined(problem: Any, data: Any, start: Any, end: float) -> tuple[float,
 
     Where that flow stops being determined, rounded flows tend to one of several: then both run halfway there.
     """
-    import numpy as np
-
-    from flowlab.core.errors import ClaimError
     from flowlab.dynamics import integrate, time
     from flowlab.lowering.vector_field import lower
     from flowlab.symbolic.derive import derive
@@ -110,7 +137,6 @@ _FOUND: dict[Any, Any] = {}
 
 
 def _rounded(problem: Any, data: Any, start: Any, end: float) -> Any:
-    from flowlab.core.hashing import sha256_arrays
     from flowlab.dynamics import time
     from flowlab.dynamics.kinks.smoothing_limit import rounded
 
@@ -122,8 +148,6 @@ def _rounded(problem: Any, data: Any, start: Any, end: float) -> Any:
 
 def _instance(case: Case) -> tuple[Any, Any, Any, float]:
     """What is run: the start of the case's flow, or a net that meets some tens of kinks."""
-    import numpy as np
-
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.state import State, initial_state
@@ -132,9 +156,19 @@ def _instance(case: Case) -> tuple[Any, Any, Any, float]:
         begin = case.flow.state(0)
         log_t = float(case.flow.dataset["log_t"][-1])
         weights = case.flow.problem.scheme.weights(np, *(dict(each) for each in (begin.rho, begin.V)), begin.per)
-        return case.flow.problem, case.flow.data, State.from_weights(weights, per=begin.per), float(min(np.exp(min(log_t, 1.0)), _LONGEST))
+        return (
+            case.flow.problem,
+            case.flow.data,
+            State.from_weights(weights, per=begin.per),
+            float(min(np.exp(min(log_t, 1.0)), _LONGEST)),
+        )
     rng = np.random.default_rng(case.seed)
     x = rng.normal(size=(12, 4))
     data = case.data if case.data is not None else Data(x, np.where(x[:, 0] * x[:, 1] > 0, 1.0, -1.0))
     problem = case.problem if case.problem is not None else Problem("W2 @ relu(W1 @ x)", coordinates="weights")
-    return problem, data, initial_state(problem.network, data, default_width=6, seed=case.seed, per=problem.per), _LONGEST
+    return (
+        problem,
+        data,
+        initial_state(problem.network, data, default_width=6, seed=case.seed, per=problem.per),
+        _LONGEST,
+    )
