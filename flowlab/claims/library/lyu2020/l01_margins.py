@@ -10,6 +10,7 @@ from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import hypothesis, subject
 from flowlab.claims.library.lyu2020.flows import flow, flows, homogeneous_flow, late_flow, levels, own
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -26,30 +27,40 @@ def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
     return float((-np.diff(logs)).max())
 
 
+def _reversed(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return level[late][::-1], size[late][::-1]
+
+
+def _raised(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One loss too large, where the margin rises least."""
+    level, at = level.copy(), np.flatnonzero(late)
+    flattest = at[1 + int(np.argmin(np.diff(np.log(level[at]) - size[at])))]
+    level[flattest] = (1.0 - 1e-5) * np.exp(np.log(level[flattest - 1]) + size[flattest] - size[flattest - 1])
+    return level, size
+
+
 class _Monotone(Claim):
     """What L1 and L9 share: rows of flows, and how wrong variants look."""
 
     hypotheses = (homogeneous_flow,)
-    mutants = ("a larger degree", "time reversed", "one loss too large by a part in 1e5 of its level")
+    stated = Variant(degree=lambda _: 1.0, rows=lambda level, size, _: (level, size))
+    mutants = (
+        stated.but("a larger degree", degree=lambda far: 1.01 if far else 2.0),
+        stated.but("time reversed", rows=_reversed),
+        stated.but("one loss too large by a part in 1e5 of its level", rows=_raised),
+    )
 
     @abstractmethod
     def log_size(self, path: Any) -> np.ndarray:
         """Logarithm of what log(1/L) is divided by, at every row."""
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         found, rows = [], {}
         for which, _, path in flows(case):
             level, size = levels(path)["level"], self.log_size(path)
             late = level > 0
-            if mutant == "a larger degree":
-                # One per cent on flows that go far; others may end before the margin is done with rising.
-                size = (1.01 if own(case) else 2.0) * size
-            if mutant == "time reversed":
-                level, size = level[late][::-1], size[late][::-1]
-            if mutant == self.mutants[-1]:
-                level, at = level.copy(), np.flatnonzero(late)
-                flattest = at[1 + int(np.argmin(np.diff(np.log(level[at]) - size[at])))]
-                level[flattest] = (1.0 - 1e-5) * np.exp(np.log(level[flattest - 1]) + size[flattest] - size[flattest - 1])
+            # One per cent on flows that go far; others may end before the margin is done with rising.
+            level, size = variant.rows(level, variant.degree(own(case)) * size, late)
             fall = largest_fall(level, size)
             bound = 1e-12 if own(case) else max(1e-12, 1e-2 * float(path.provenance["settings"]["rtol"]))
             found.append(Quantity(f"largest fall, {which}", fall, 0.0, bound, relation="<=", route="rows of the flow"))
@@ -88,7 +99,9 @@ class SmoothedMarginOfLayers(_Monotone):
     """log(1/L)/Π‖W_k‖^κ_k does not fall either."""
 
     title = "the smoothed margin of the product of norms never falls"
-    statement = "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
+    statement = (
+        "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
+    )
     latex = r"\frac{\log(1/L)}{\prod_k \lVert W_k\rVert^{\kappa_k}} \text{ is non-decreasing once } L < 1"
     source = "Lyu and Li 2020, appendix on multi-homogeneous models"
     hypotheses = (_multihomogeneous, homogeneous_flow)
@@ -96,6 +109,11 @@ class SmoothedMarginOfLayers(_Monotone):
 
     def log_size(self, path: Any) -> np.ndarray:
         return path.dataset["log_R"].values
+
+
+def _enlarged(level: np.ndarray, far: bool, data: Any) -> np.ndarray:
+    """One per cent on flows that go far; on others all that samples and classes can make of it."""
+    return 1.01 * level if far else level + np.log(data.n * max(1, data.outputs - 1))
 
 
 @claim("L2")
@@ -107,30 +125,46 @@ class Sandwich(Claim):
     latex = r"\bar\gamma - \frac{\log N}{\lVert\theta\rVert^K} \le \tilde\gamma \le \bar\gamma"
     source = "Lyu and Li 2020, section 4"
     hypotheses = (homogeneous_flow,)
-    mutants = ("without log N", "half of log N", "smoothed margin too large")
+    stated = Variant(share=1.0, level=lambda level, *_: level)
+    mutants = (
+        stated.but("without log N", share=0.0),
+        stated.but("half of log N", share=0.5),
+        stated.but("smoothed margin too large", level=_enlarged),
+    )
     counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        share = {"without log N": 0.0, "half of log N": 0.5}.get(mutant or "", 1.0)
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         found = []
         for which, data, path in flows(case):
             seen, problem = levels(path), path.problem
-            level = seen["level"].copy()
-            if mutant == "smoothed margin too large":
-                # One per cent on flows that go far; by all that samples and classes can make of it on others.
-                level = 1.01 * level if own(case) else level + np.log(data.n * max(1, data.outputs - 1))
+            level = variant.level(seen["level"], own(case), data)
             # A state whose outputs are all small is added: there all samples weigh the same.
             tiny = {k: 1e-3 * np.asarray(v) for k, v in path.state(0).weights().items()}
             outputs = problem.network.outputs(tiny, np.asarray(data.x), np)
             q = np.append(seen["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
             level = np.append(level, problem.loss.level(np, problem.loss.log_loss(np, outputs, np.asarray(data.y))))
             # In units of a margin difference of the network itself: both sides times |theta|^K.
-            above, below = level - q, lowest(problem.loss, q, share * np.log(data.n), data.outputs) - level
+            above, below = level - q, lowest(problem.loss, q, variant.share * np.log(data.n), data.outputs) - level
             scale = np.maximum(1.0, np.abs(q))
             bound = 1e-12 if problem.loss.labels == "binary" else 1e-9
-            found += [Quantity(f"log(1/L) - min q, {which}", float((above / scale)[:-1].max()), 0.0, bound, relation="<=", route="rows of the flow"),
-                      Quantity(f"min q - log N - log(1/L), {which}", float((below / scale).max()), 0.0, bound, relation="<=",
-                               route="rows of the flow, and one with outputs near 0")]  # fmt: skip
+            found += [
+                Quantity(
+                    f"log(1/L) - min q, {which}",
+                    float((above / scale)[:-1].max()),
+                    0.0,
+                    bound,
+                    relation="<=",
+                    route="rows of the flow",
+                ),
+                Quantity(
+                    f"min q - log N - log(1/L), {which}",
+                    float((below / scale).max()),
+                    0.0,
+                    bound,
+                    relation="<=",
+                    route="rows of the flow, and one with outputs near 0",
+                ),
+            ]
         return Measurement.of(found, "roundings of the logarithm of a sum, relative to the margin")
 
 
@@ -156,19 +190,26 @@ class StepsThatAreTooLong(Claim):
     latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
     source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
     hypotheses = (late_flow("smooth", "deep"),)
-    mutants = ("long steps never fall", "short steps fall", "norm left out")
+    stated = Variant(short="<=", long=">=", norm=1.0)
+    mutants = (
+        stated.but("long steps never fall", long="<="),
+        stated.but("short steps fall", short=">="),
+        stated.but("norm left out", norm=0.0),
+    )
     counter_example = "long steps: the condition on the step is needed"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         short, long, step = case.once("lyu steps", lambda: _walks(case))
-        # Without the norm only the loss is watched, which long steps may lower all the time.
-        part = 0.0 if mutant == "norm left out" else 1.0
-        falls = [largest_fall(seen["level"], part * seen["K"] * np.log(seen["theta"])) for seen in (short, long)]
-        short_rule = ">=" if mutant == "short steps fall" else "<="
-        long_rule = "<=" if mutant == "long steps never fall" else ">="
+        falls = [
+            largest_fall(seen["level"], variant.norm * seen["K"] * np.log(seen["theta"])) for seen in (short, long)
+        ]
         found = [
-            Quantity("largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=short_rule, route="descent by autodiff"),
-            Quantity("largest fall, long steps", falls[1], 1e-6, 0.0, relation=long_rule, route="descent by autodiff"),
+            Quantity(
+                "largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=variant.short, route="descent by autodiff"
+            ),
+            Quantity(
+                "largest fall, long steps", falls[1], 1e-6, 0.0, relation=variant.long, route="descent by autodiff"
+            ),
         ]
         return Measurement.of(found, "relative falls from step to step; 1e-6 is far above roundings", long_step=step)
 

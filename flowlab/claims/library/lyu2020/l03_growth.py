@@ -7,16 +7,21 @@ from flowlab.claims.claim import Claim, claim
 from flowlab.claims.library.lyu2020.flows import after, flows, homogeneous_flow, tied
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import worst
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
 def seen(case: Case) -> list[tuple[str, list[dict[str, float]], float, int]]:
     """Of every flow: its name, what is known at rows, the degree of all its weights, and N."""
     return [
-        (name, case.once(f"lyu rates {name}", lambda data=data, path=path: tied(path, data, after(path))), float(path.problem.network.symmetry.joint_degree),
-         data.n)
+        (
+            name,
+            case.once(f"lyu rates {name}", lambda data=data, path=path: tied(path, data, after(path))),
+            float(path.problem.network.symmetry.joint_degree),
+            data.n,
+        )
         for name, data, path in flows(case)
-    ]  # fmt: skip
+    ]
 
 
 def roundings(row: dict[str, float]) -> float:
@@ -33,20 +38,39 @@ class NormGrowth(Claim):
     latex = r"\tfrac12 \tfrac{d}{dt}\lVert\theta\rVert^2 = K \sum_n e^{-q_n} q_n \ge K L \log\tfrac1L"
     source = "Lyu and Li 2020, section 5"
     hypotheses = (homogeneous_flow,)
-    mutants = ("degree + 1", "1 % off", "log(N/L) for log(1/L)")
+    stated = Variant(factor=lambda K: K, more=0.0)
+    mutants = (
+        stated.but("degree + 1", factor=lambda K: K + 1.0),
+        stated.but("1 % off", factor=lambda K: 1.01 * K),
+        stated.but("log(N/L) for log(1/L)", more=1.0),
+    )
     counter_example = "log(N/L): with the loss as a mean inside the logarithm the inequality turns round"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         found = []
         for which, rows, K, n in seen(case):
-            factor = K + 1.0 if mutant == "degree + 1" else 1.01 * K if mutant == "1 % off" else K
+            factor = variant.factor(K)
             apart = worst(abs(r["nu"] - factor * r["pull"]) / abs(K * r["pull"]) for r in rows)
-            more = np.log(n) if mutant == "log(N/L) for log(1/L)" else 0.0
+            more = variant.more * np.log(n)
             slack = -worst((r["level"] + more) / (r["gain"] * r["pull"]) for r in rows)
             last = worst(roundings(r) for r in rows)
-            found += [Quantity(f"growth against its formula, {which}", apart, 0.0, max(1e-11, last), route="autodiff at rows with L < 1"),
-                      Quantity(f"slack of the bound, {which}", 1.0 + slack, 0.0, max(1e-12, last), relation=">=",
-                               route="autodiff at rows with L < 1")]  # fmt: skip
+            found += [
+                Quantity(
+                    f"growth against its formula, {which}",
+                    apart,
+                    0.0,
+                    max(1e-11, last),
+                    route="autodiff at rows with L < 1",
+                ),
+                Quantity(
+                    f"slack of the bound, {which}",
+                    1.0 + slack,
+                    0.0,
+                    max(1e-12, last),
+                    relation=">=",
+                    route="autodiff at rows with L < 1",
+                ),
+            ]
         return Measurement.of(found, "relative; both are exact, so only roundings remain")
 
 
@@ -55,26 +79,42 @@ class GainOfTheMargin(Claim):
     """d log γ̃/dt ≥ K ‖dθ̂/dt‖²/(d log‖θ‖/dt)."""
 
     title = "the smoothed margin gains where the direction moves"
-    statement = "Along gradient flow of a smooth net, once L < 1, d log gamma~/dt >= K (d log|theta|/dt)^-1 |d theta^/dt|^2."
+    statement = (
+        "Along gradient flow of a smooth net, once L < 1, d log gamma~/dt >= K (d log|theta|/dt)^-1 |d theta^/dt|^2."
+    )
     latex = r"\frac{d}{dt}\log\tilde\gamma \ge K \Bigl(\frac{d}{dt}\log\lVert\theta\rVert\Bigr)^{-1} \Bigl\lVert\frac{d\hat\theta}{dt}\Bigr\rVert^2"
     source = "Lyu and Li 2020, lemma 5.1, with the factor K that its proof gives"
     hypotheses = (homogeneous_flow,)
-    mutants = ("10 % more", "degree + 1", "the square of the growth")
+    stated = Variant(factor=lambda K: K, wrong=lambda *_: 1.0)
+    mutants = (
+        stated.but("10 % more", factor=lambda K: 1.1 * K),
+        stated.but("degree + 1", factor=lambda K: K + 1.0),
+        stated.but("the square of the growth", wrong=lambda log_loss, pace: np.exp(-max(log_loss, -700.0)) / pace),
+    )
     counter_example = "10 % more: late, where L log(1/L) comes close to the growth, the inequality is nearly attained"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         found = []
         for which, rows, K, _ in seen(case):
             lacks = []
             for r in rows:
                 # All rates over L, in which they are of order one however late it is.
-                pace, across = r["nu"] / r["theta"] ** 2, max(r["slope"] - (r["nu"] / r["theta"]) ** 2, 0.0) / r["theta"] ** 2
+                pace, across = (
+                    r["nu"] / r["theta"] ** 2,
+                    max(r["slope"] - (r["nu"] / r["theta"]) ** 2, 0.0) / r["theta"] ** 2,
+                )
                 gain = r["gain"] * r["slope"] / r["level"] - K * pace
-                factor = {"10 % more": 1.1 * K, "degree + 1": K + 1.0}.get(mutant or "", K)
                 # Of d log|theta|/dt itself, L and all, where it is squared.
-                wrong = np.exp(-max(r["log_loss"], -700.0)) / pace if mutant == "the square of the growth" else 1.0
-                bound = factor * across / pace * wrong
+                bound = variant.factor(K) * across / pace * variant.wrong(r["log_loss"], pace)
                 lacks.append((bound - gain - roundings(r) * K * pace) / (abs(gain) + K * pace * 1e-9))
-            found.append(Quantity(f"least of gain less bound over gain, {which}", -float(np.max(lacks)), 0.0, 1e-9, relation=">=",
-                                  route="autodiff at rows with L < 1"))  # fmt: skip
+            found.append(
+                Quantity(
+                    f"least of gain less bound over gain, {which}",
+                    -float(np.max(lacks)),
+                    0.0,
+                    1e-9,
+                    relation=">=",
+                    route="autodiff at rows with L < 1",
+                )
+            )
         return Measurement.of(found, "relative to the gain; differences of rates cancel to some 1e-10 of them")

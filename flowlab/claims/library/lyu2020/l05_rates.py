@@ -8,6 +8,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.library.lyu2020.flows import HORIZON, flows, homogeneous_flow, levels
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError, FlowlabError
 
@@ -24,15 +25,20 @@ class Rates(Claim):
     latex = r"\lVert\theta\rVert = \Theta((\log t)^{1/K}), \qquad L\,t\,(\log t)^{2-2/K} \to \frac{1}{K^2 \gamma^{2/K}}"
     source = "Lyu and Li 2020, theorem on rates; the constant is flowlab's P11"
     hypotheses = (homogeneous_flow,)
-    mutants = ("exponent 2/K", "degree + 1", "(K + 1)^2 for K^2")
+    stated = Variant(more=0.0, power=1.0, square=lambda K: K**2)
+    mutants = (
+        stated.but("exponent 2/K", power=2.0),
+        stated.but("degree + 1", more=1.0),
+        stated.but("(K + 1)^2 for K^2", square=lambda K: (K + 1.0) ** 2),
+    )
     counter_example = "exponent 2/K: the growth of a net of half the degree"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.late.asymptotics import asymptotics
 
         found = []
         for which, data, path in flows(case, ("deep", "smooth"), HORIZON):
-            K = float(path.problem.network.symmetry.joint_degree) + (1.0 if mutant == "degree + 1" else 0.0)
+            K = float(path.problem.network.symmetry.joint_degree) + variant.more
             told = case.once(f"lyu limits {which}", lambda path=path: asymptotics(path))
             first = path.dataset["block"].values.tolist()[0]
             if not {f"exponent rho_{first}", "q"} <= set(told.limits):
@@ -41,13 +47,30 @@ class Rates(Claim):
             known = _limit(case, which, data, path)
             g, moving, lacks = (_margins(path)[-1], *_unsettled(path)) if known is None else (known, 0.0, 0.0)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
-            power = 2.0 / K if mutant == "exponent 2/K" else 1.0 / K
-            found.append(Quantity(f"exponent of the norm of {first}, {which}", value, power, 4e-3 / K, bar + moving / K, route="extrapolated along log 1/L"))
+            power = variant.power / K
+            found.append(
+                Quantity(
+                    f"exponent of the norm of {first}, {which}",
+                    value,
+                    power,
+                    4e-3 / K,
+                    bar + moving / K,
+                    route="extrapolated along log 1/L",
+                )
+            )
             q = told["q"].late
-            constant = ((K + 1.0) ** 2 if mutant == "(K + 1)^2 for K^2" else K**2) * g ** (2.0 / K)
+            constant = variant.square(K) * g ** (2.0 / K)
             value, bar = (np.exp(q.value), np.exp(q.value) * q.error) if q else (np.nan, np.nan)
-            found.append(Quantity(f"L t (log t)^(2 - 2/K), {which}", value, 1.0 / constant, 4e-3 / constant, bar + 2.0 / K * lacks / constant,
-                                  route="extrapolated along log 1/L"))  # fmt: skip
+            found.append(
+                Quantity(
+                    f"L t (log t)^(2 - 2/K), {which}",
+                    value,
+                    1.0 / constant,
+                    4e-3 / constant,
+                    bar + 2.0 / K * lacks / constant,
+                    route="extrapolated along log 1/L",
+                )
+            )
         return Measurement.of(found, "less than half a per cent; limits are extrapolated and carry their bars")
 
 
