@@ -1,14 +1,39 @@
 """P2 and P3: the polar equations, and how the schemes relate at one state."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.hypotheses import layered
+from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 if TYPE_CHECKING:
     from flowlab.symbolic.certificate import TestState
+
+
+def _as_derived(_: Case, flow: Any) -> list[Any]:
+    return [flow]
+
+
+def _made_wrong(kind: str) -> Callable[[Case, Any], list[Any]]:
+    """The equations made wrong in one way, or others where these cannot be wrong in this way."""
+
+    def equations(case: Case, flow: Any) -> list[Any]:
+        from flowlab.symbolic.derive import derive
+        from flowlab.symbolic.mutants import mutants
+
+        wrong = [m.flow for m in mutants(flow) if m.kind == kind]
+        if wrong:
+            return wrong
+        plain = problem_like(Case(), NETS[0], scheme="gradient_flow")
+        other = case.once("P2 other", lambda: derive(plain, verify=False))
+        return [m.flow for m in mutants(other) if m.kind == kind]
+
+    return equations
 
 
 @claim("P2")
@@ -20,16 +45,20 @@ class PolarFlow(Claim):
     latex = r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n \psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
     source = "(1.2) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (layered,)
-    mutants = ("coefficient", "sign", "norm-exponent", "dropped-projection", "dropped-sample", "wrong-degree")
+    stated = Variant(equations=_as_derived, states=lambda count: count, worst=worst)
+    mutants = (
+        stated.but("coefficient", equations=_made_wrong("coefficient"), states=lambda _: 3, worst=min),
+        stated.but("sign", equations=_made_wrong("sign"), states=lambda _: 3, worst=min),
+        stated.but("norm-exponent", equations=_made_wrong("norm-exponent"), states=lambda _: 3, worst=min),
+        stated.but("dropped-projection", equations=_made_wrong("dropped-projection"), states=lambda _: 3, worst=min),
+        stated.but("dropped-sample", equations=_made_wrong("dropped-sample"), states=lambda _: 3, worst=min),
+        stated.but("wrong-degree", equations=_made_wrong("wrong-degree"), states=lambda _: 3, worst=min),
+    )
     counter_example = "dropped-projection: the same equation without its tangent projection"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import numpy as np
-
-        from flowlab.claims.sample_problems import NETS, problem_like, worst
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.symbolic.certificate import random_state, residuals
         from flowlab.symbolic.derive import derive
-        from flowlab.symbolic.mutants import mutants
 
         if case.equations is not None:
             # What was given is checked, not what a new derivation says.
@@ -42,16 +71,16 @@ class PolarFlow(Claim):
         all_found: list[float] = []
         count = 25 if case.problem is None or case.equations is not None else 100
         for flow in given:
-            flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
-            if not flows:
-                # Equations that cannot be wrong in this way tell nothing of the check: it is tried on others.
-                other = case.once("P2 other", lambda: derive(problem_like(Case(), NETS[0], scheme="gradient_flow"), verify=False))
-                flows = [m.flow for m in mutants(other) if m.kind == mutant]
+            flows = variant.equations(case, flow)
             own_data = case.data is not None and flow.problem == flows[0].problem
             for each in flows:
                 found, compared = 0.0, False
-                trials = count if mutant is None else 3
-                drawn = _on_data(each.problem, case, trials) if own_data else (random_state(each.problem, case.seed + i) for i in range(trials))
+                trials = variant.states(count)
+                drawn = (
+                    _on_data(each.problem, case, trials)
+                    if own_data
+                    else (random_state(each.problem, case.seed + i) for i in range(trials))
+                )
                 for state in drawn:
                     if not all(np.isfinite(w).all() for w in state.weights.values()):
                         # Dead states are passed over; those that are no numbers are not.
@@ -65,17 +94,16 @@ class PolarFlow(Claim):
                         # Decided, by far.
                         break
                 all_found.append(found if compared else float("nan"))
-        value = worst(all_found) if mutant is None else min(all_found)
+        value = variant.worst(all_found)
         because = "relative to each rate, at random states; the equation is exact, so only roundings remain"
         networks = [flow.problem.network.text for flow in given]
-        return Measurement(value, 1e-11, because, {"networks": networks, "states": count, "given": case.equations is not None})
+        return Measurement(
+            value, 1e-11, because, {"networks": networks, "states": count, "given": case.equations is not None}
+        )
 
 
 def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
     """States of the given run, and random ones, on the given samples."""
-    import numpy as np
-
-    from flowlab.claims.sample_problems import visited
     from flowlab.symbolic.certificate import Samples, TestState
 
     samples = Samples(np.asarray(case.data.x), np.asarray(case.data.y))
@@ -97,31 +125,45 @@ class SchemesAtOneState(Claim):
     latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
     source = "(1.3), (1.4), (1.7) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (layered,)
-    mutants = (USUAL, "rho instead of rho^2", "c instead of c^2", "1% off", "exponential weight normalisation")
+    stated = Variant(power=2, factor=1.0, slower=2, scheme="weight_normalization")
+    mutants = (
+        stated.but(USUAL, power=0),
+        stated.but("rho instead of rho^2", power=1),
+        stated.but("c instead of c^2", slower=1),
+        stated.but("1% off", factor=1.01),
+        stated.but("exponential weight normalisation", scheme="exponential_weight_normalization"),
+    )
     counter_example = "exponential weight normalisation moves the norms at another rate"
     usual = "The dynamics of normalised weights is equivalent to that of the constrained problem."
     decisive = "the directions' rates at one state: apart by the factor rho_k^2, where equivalence asks for 1"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.language.state import State
 
         data = samples_for(case, small_data(case.seed))
         nets = NETS[:3] if case.problem is None else (case.problem.network.text,)
         c, apart = 1.7, []
-        second = "exponential_weight_normalization" if mutant == "exponential weight normalisation" else "weight_normalization"
         for net in nets:
-            gf, lm, wn = (problem_like(case, net, scheme=s) for s in ("gradient_flow", "lagrange", second))
+            gf, lm, wn = (problem_like(case, net, scheme=s) for s in ("gradient_flow", "lagrange", variant.scheme))
             for state in visited(case, gf, data, 5):
                 rho_gf, V_gf = rates(gf, state, data)
                 rho_lm, V_lm = rates(lm, state, data)
                 rho_wn, V_wn = rates(wn, state, data)
-                power = {"rho instead of rho^2": 1, USUAL: 0}.get(mutant or "", 2)
-                factor = 1.01 if mutant == "1% off" else 1.0
-                scaled = {w: factor * state.rho[w] ** power * v for w, v in V_gf.items()}
+                scaled = {w: variant.factor * state.rho[w] ** variant.power * v for w, v in V_gf.items()}
                 long = State(rho=state.rho, V={w: c * v for w, v in state.V.items()})
                 _, v_rate = rates(wn, long, data)
                 slow = {w: v / c for w, v in v_rate.items()}
-                by = c if mutant == "c instead of c^2" else c**2
-                apart += [gap(rho_wn, rho_lm), gap(V_wn, V_lm), gap(scaled, V_lm), gap(rho_gf, rho_lm), gap(slow, {w: v / by for w, v in V_lm.items()})]
-        return Measurement(worst(apart), 1e-11, "relative; the relations are exact, so only roundings remain", {"networks": list(nets), "c": c})
+                by = c**variant.slower
+                apart += [
+                    gap(rho_wn, rho_lm),
+                    gap(V_wn, V_lm),
+                    gap(scaled, V_lm),
+                    gap(rho_gf, rho_lm),
+                    gap(slow, {w: v / by for w, v in V_lm.items()}),
+                ]
+        return Measurement(
+            worst(apart),
+            1e-11,
+            "relative; the relations are exact, so only roundings remain",
+            {"networks": list(nets), "c": c},
+        )

@@ -5,9 +5,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered, own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import samples_for, small_data, visited
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
 
@@ -22,6 +26,15 @@ def order_of(sizes: Sequence[float]) -> tuple[float, float]:
     """
     a, b, c = (math.log2(x / y) if x > 0 and y > 0 else math.nan for x, y in itertools.pairwise(sizes))
     return 2 * c - b, abs((2 * c - b) - (2 * b - a))
+
+
+_ORDERS = {
+    "coefficient": 2.0,
+    "tangent_renormalised": 3.0,
+    "tangent": 2.0,
+    "drift of lagrange": 1.0,
+    "drift of tangent": 1.0,
+}
 
 
 @claim("P6")
@@ -39,13 +52,17 @@ class RuleOrders(Claim):
     )
     source = "(1.14) of flowlab's derivations, after Douglas, Amari and Kung 2000"
     hypotheses = (own_instances,)
-    mutants = ("renormalised tangent expected of order 2", "coefficient expected of order 3", "lagrange expected to keep the norm at order 2")
+    stated = Variant(orders=_ORDERS)
+    mutants = (
+        stated.but("renormalised tangent expected of order 2", orders=_ORDERS | {"tangent_renormalised": 2.0}),
+        stated.but("coefficient expected of order 3", orders=_ORDERS | {"coefficient": 3.0}),
+        stated.but("lagrange expected to keep the norm at order 2", orders=_ORDERS | {"drift of lagrange": 2.0}),
+    )
     counter_example = "renormalised tangent expected of order 2: the rule is one order better than the raw one"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         import jax
         import jax.numpy as jnp
-        import numpy as np
 
         from flowlab.discrete.descent.rules import rules
 
@@ -73,24 +90,33 @@ class RuleOrders(Claim):
             end = jax.lax.fori_loop(0, round(1.0 / step), lambda _, v: rule.update(v, g(v), step), u)
             return abs(float(jnp.linalg.norm(end)) - 1.0)
 
-        wanted = {"coefficient": 2.0, "tangent_renormalised": 3.0, "tangent": 2.0, "drift of lagrange": 1.0, "drift of tangent": 1.0}
-        if mutant == self.mutants[0]:
-            wanted["tangent_renormalised"] = 2.0
-        if mutant == self.mutants[1]:
-            wanted["coefficient"] = 3.0
-        if mutant == self.mutants[2]:
-            wanted["drift of lagrange"] = 2.0
         told = []
-        for name, order in wanted.items():
+        for name, order in variant.orders.items():
 
             def sizes(name: str = name) -> list[float]:
-                return [drift(name.removeprefix("drift of "), h) if name.startswith("drift") else apart(name, h) for h in _STEPS]
+                return [
+                    drift(name.removeprefix("drift of "), h) if name.startswith("drift") else apart(name, h)
+                    for h in _STEPS
+                ]
 
             value, bar = order_of(case.once(f"P6 {name}", sizes))
-            told.append(Quantity(f"order of {name}", value, order, 4e-3 * order, error=bar, route="local orders at four steps, extrapolated"))
+            told.append(
+                Quantity(
+                    f"order of {name}",
+                    value,
+                    order,
+                    4e-3 * order,
+                    error=bar,
+                    route="local orders at four steps, extrapolated",
+                )
+            )
         kept = case.once("P6 kept", lambda: max(drift(name, 0.004) for name in ("coefficient", "geodesic")))
         told.append(Quantity("norm drift of the coefficient and geodesic rules", kept, 0.0, 1e-13, route="250 steps"))
-        return Measurement.of(told, "local orders lack terms of order eta^2 after extrapolation; rules 2 and 4 keep the norm to roundings", steps=list(_STEPS))
+        return Measurement.of(
+            told,
+            "local orders lack terms of order eta^2 after extrapolation; rules 2 and 4 keep the norm to roundings",
+            steps=list(_STEPS),
+        )
 
 
 @hypothesis("two or more blocks without weight decay")
@@ -114,26 +140,30 @@ class DescentBalance(Claim):
     latex = r"\Delta(\rho_k^2 - \rho_j^2) = \eta^2(\lVert g_k\rVert^2 - \lVert g_j\rVert^2)"
     source = "one step of descent in (1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (layered, _several_blocks)
-    mutants = ("eta instead of eta^2", "1% off", "gradients of the next step", "drift expected of order 2")
+    stated = Variant(factor=lambda _: 1.0, late=0, order=1.0)
+    mutants = (
+        stated.but("eta instead of eta^2", factor=lambda step: 1.0 / step),
+        stated.but("1% off", factor=lambda _: 1.01),
+        stated.but("gradients of the next step", late=1),
+        stated.but("drift expected of order 2", order=2.0),
+    )
     counter_example = "eta instead of eta^2: the change is second order in one step"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import numpy as np
-
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         walks = case.once("P20 walks", lambda: _walks(case))
         own = [] if not _usable(case) else [(float(case.descent.provenance["settings"]["step"]), case.descent)]
         apart, drifts = [], []
         for step, walk in [*walks, *own]:
-            degrees = np.array([float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights])
+            degrees = np.array(
+                [float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights]
+            )
             blocks = list(walk.problem.network.weights)
             squares = walk.dataset["rho"].sel(block=blocks).values ** 2 / degrees
             lengths = walk.dataset["step_sq"].values / degrees
             change = np.diff(squares - squares[:, :1], axis=0)
-            factor = 1.0 / step if mutant == "eta instead of eta^2" else 1.01 if mutant == "1% off" else 1.0
             used = np.diff(lengths, axis=0)
-            predicted = factor * (used - used[:, :1])
-            if mutant == "gradients of the next step":
-                change, predicted = change[:-1], predicted[1:]
+            predicted = variant.factor(step) * (used - used[:, :1])
+            change, predicted = change[: len(change) - variant.late], predicted[variant.late :]
             # Squares of norms are differenced: their roundings, not those of the small change, set the scale.
             noise = 1e-13 * float(squares.max())
             size = float(np.abs(predicted).max())
@@ -141,10 +171,22 @@ class DescentBalance(Claim):
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
         # Where nothing drifts (features that are all zero) there is no order and nothing is decided.
         order, bar = order_of(drifts[1 : len(walks)])
-        wanted = 2.0 if mutant == "drift expected of order 2" else 1.0
         told = [
-            Quantity("error of the one-step identity, in tolerances", float(np.max(apart)), 0.0, 1.0, route="all rows of five descents"),
-            Quantity("order of the drift in eta", order, wanted, 4e-3, error=0.0 if math.isnan(bar) else bar, route="four smaller steps, extrapolated"),
+            Quantity(
+                "error of the one-step identity, in tolerances",
+                float(np.max(apart)),
+                0.0,
+                1.0,
+                route="all rows of five descents",
+            ),
+            Quantity(
+                "order of the drift in eta",
+                order,
+                variant.order,
+                4e-3,
+                error=0.0 if math.isnan(bar) else bar,
+                route="four smaller steps, extrapolated",
+            ),
         ]
         because = "1e-10 of the change plus 1e-13 of the squares for the identity; local orders lack terms of order eta^2 after extrapolation"
         return Measurement.of(told, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks])
@@ -152,7 +194,11 @@ class DescentBalance(Claim):
 
 def _usable(case: Case) -> bool:
     """Whether a descent with steps of one size was given, with what the identity needs."""
-    return case.descent is not None and "step_sq" in case.descent.dataset and not case.descent.provenance["settings"]["loss_scaled"]
+    return (
+        case.descent is not None
+        and "step_sq" in case.descent.dataset
+        and not case.descent.provenance["settings"]["loss_scaled"]
+    )
 
 
 def _walks(case: Case) -> list[tuple[float, Any]]:
@@ -160,7 +206,6 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
 
     The identity is exact at every step size and, summed, between rows; the order is told by the small ones.
     """
-    from flowlab.claims.sample_problems import samples_for, small_data, visited
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 
@@ -171,8 +216,13 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     else:
         problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), samples_for(case, small_data(case.seed))
         start, step, count = next(iter(visited(case, problem, data, 1))), 1e-3, 100
-    found = [(step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k)) for k in (1, 4, 8, 16, 32)]
+    found = [
+        (step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k))
+        for k in (1, 4, 8, 16, 32)
+    ]
     for size, walk in found:
         if not walk.outcome.ok:
-            raise ClaimError(f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or take another seed.")
+            raise ClaimError(
+                f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or take another seed."
+            )
     return found

@@ -10,12 +10,13 @@ from flowlab.claims.claim import Claim, claim
 from flowlab.claims.library.poggio2020.flows import machine, one_layer, unequal
 from flowlab.claims.library.poggio2020.p10_growth import DEEP, HORIZON, WIDTH
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
 def deep(case: Case, K: int) -> tuple[Any, Any]:
     """Data and the late gradient flow of a linear net of K layers on them; shared by claims about it."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
@@ -65,32 +66,51 @@ class SharpConstant(Claim):
     )
     source = "after Lyu and Li 2020, theorem 4.3 (number not checked); the constant from dLambda/dt = |grad L|^2/L at the limit direction"
     hypotheses = (one_layer(*DEEP.values()),)
-    mutants = ("joint norm of one layer", "exponent of one layer more", "square root of the margin")
-    counter_example = "joint norm of one layer: the margin over the product of the norms in place of that over the joint norm"
+    stated = Variant(joint=lambda gamma, K: gamma * K ** (-K / 2), more=lambda _: 0.0, root=1.0)
+    mutants = (
+        stated.but("joint norm of one layer", joint=lambda gamma, _: gamma),
+        stated.but("exponent of one layer more", more=lambda K: 2 - 2 / (K + 1) - (2 - 2 / K)),
+        stated.but("square root of the margin", root=0.5),
+    )
+    counter_example = (
+        "joint norm of one layer: the margin over the product of the norms in place of that over the joint norm"
+    )
     quick = False
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         quantities = []
         for K in (1, 2, 3):
             data, path = deep(case, K)
             w = machine(data)[0]
             z = np.asarray(data.x) * np.asarray(data.y)[:, None]
             limits = case.once(f"P11 limits K={K}", lambda path=path, z=z: _limits(path, z))
-            gamma = 1.0 / float(np.linalg.norm(w))
-            if mutant == "square root of the margin":
-                gamma **= 0.5
-            joint = gamma if mutant == "joint norm of one layer" else gamma * K ** (-K / 2)
-            r = K**2 * joint ** (2 / K)
+            gamma = (1.0 / float(np.linalg.norm(w))) ** variant.root
+            r = K**2 * variant.joint(gamma, K) ** (2 / K)
             log_r, q, log_L = limits["log r"], limits["q"], float(path.dataset["log_loss"][-1])
-            more = 0.0 if mutant != "exponent of one layer more" else (2 - 2 / (K + 1) - (2 - 2 / K)) * math.log(-log_L)
+            more = variant.more(K) * math.log(-log_L)
             quantities += [
-                Quantity(f"|grad L|^2/(L^2 (log 1/L)^(2-2/K)), K = {K}", math.exp(log_r.value - more), r, 2e-3 * r, math.exp(log_r.value) * log_r.error,
-                         route="flow to log t = 1e6, extrapolated in 1/log(1/L)", second=math.exp(limits["autodiff"]),
-                         second_route="autodiff of log L at the last row"),
-                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(q.value + more), 1 / r, 2e-3 / r, math.exp(q.value) * q.error,
-                         route="flow to log t = 1e6, extrapolated in 1/log(1/L)"),
-            ]  # fmt: skip
-        return Measurement.of(quantities, "a part in 500; what the last row lacks is of order 1/R", name=unequal(case)[0].name)
+                Quantity(
+                    f"|grad L|^2/(L^2 (log 1/L)^(2-2/K)), K = {K}",
+                    math.exp(log_r.value - more),
+                    r,
+                    2e-3 * r,
+                    math.exp(log_r.value) * log_r.error,
+                    route="flow to log t = 1e6, extrapolated in 1/log(1/L)",
+                    second=math.exp(limits["autodiff"]),
+                    second_route="autodiff of log L at the last row",
+                ),
+                Quantity(
+                    f"L t (log t)^(2-2/K), K = {K}",
+                    math.exp(q.value + more),
+                    1 / r,
+                    2e-3 / r,
+                    math.exp(q.value) * q.error,
+                    route="flow to log t = 1e6, extrapolated in 1/log(1/L)",
+                ),
+            ]
+        return Measurement.of(
+            quantities, "a part in 500; what the last row lacks is of order 1/R", name=unequal(case)[0].name
+        )
 
 
 def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.library.lyu2020.flows import levels
 from flowlab.claims.library.poggio2020.p10_growth import WIDTH
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
+from flowlab.claims.sample_problems import integrated, separable
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
@@ -40,6 +41,40 @@ def _separated(case: Case) -> str | None:
     return None
 
 
+def _of_flows(case: Case, variant: Variant) -> list[Quantity]:
+    # Integration leaves a hundredth of its relative tolerance in a quotient that has all but settled.
+    bound = 1e-12 if case.flow is None else max(1e-12, 1e-2 * float(case.flow.provenance["settings"]["rtol"]))
+    power, back, quantities = variant.power(case), variant.back, []
+    for name, path, act in _paths(case):
+        level, R, count = _levels(path)
+        margin = level / R**power
+        second = {}
+        if act is not None:
+            by_hand = np.diff(_by_hand(path, act) / R**power)
+            second = {"second": float((-back * by_hand).max()), "second_route": "margins by hand from the states"}
+        fall = float((-back * np.diff(margin)).max()) if count > 1 else float("nan")
+        monitor, rise = path.monitors["smoothed_margin"]["worst"], float(back * (margin[-1] - margin[0]))
+        quantities += [
+            Quantity(
+                f"largest fall between {count} rows, {name}", fall, 0.0, bound, relation="<=", route="flow", **second
+            ),
+            Quantity(
+                f"largest fall of the logarithm in a step, {name}",
+                monitor,
+                0.0,
+                bound,
+                relation="<=",
+                route="monitor inside the flow",
+            ),
+            Quantity(f"rise over the run, {name}", rise, 0.0, 0.0, relation=">=", route="flow"),
+        ]
+    return quantities
+
+
+def _of_long_steps(case: Case, _: Variant) -> list[Quantity]:
+    return [Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")]
+
+
 @claim("P14")
 class SmoothedMargin(Claim):
     """log(1/L)/R does not fall once L < 1, for gradient flow, the Lagrange flow and exponential weight normalisation."""
@@ -52,33 +87,17 @@ class SmoothedMargin(Claim):
     latex = r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = \textstyle\prod_k \rho_k^{\kappa_k})"
     source = "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), derived here"
     hypotheses = (_separated, layered)
-    mutants = ("descent with long steps", "R to a higher power", "time reversed")
+    stated = Variant(falls=_of_flows, power=lambda _: 1.0, back=1.0)
+    mutants = (
+        stated.but("descent with long steps", falls=_of_long_steps),
+        stated.but("R to a higher power", power=lambda case: 1.01 if case.flow is None else 2.0),
+        stated.but("time reversed", back=-1.0),
+    )
     counter_example = "descent with long steps: norms that jump before directions have settled"
     quick = False
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        if mutant == "descent with long steps":
-            return Measurement.of([Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")], "as for the flows")
-        # A given run may end long before log(1/L) grows like R to the power 1.
-        higher = 1.01 if case.flow is None else 2.0
-        power = higher if mutant == "R to a higher power" else 1.0
-        # Integration leaves a hundredth of its relative tolerance in a quotient that has all but settled.
-        bound = 1e-12 if case.flow is None else max(1e-12, 1e-2 * float(case.flow.provenance["settings"]["rtol"]))
-        quantities = []
-        for name, path, act in _paths(case):
-            level, R, count = _levels(path)
-            margin = level / R**power
-            seen = _by_hand(path, act) / R**power if act is not None else None
-            back = -1.0 if mutant == "time reversed" else 1.0
-            fall = float((-back * np.diff(margin)).max()) if count > 1 else float("nan")
-            told = {} if seen is None else {"second": float((-back * np.diff(seen)).max()), "second_route": "margins by hand from the states"}
-            quantities += [
-                Quantity(f"largest fall between {count} rows, {name}", fall, 0.0, bound, relation="<=", route="flow", **told),
-                Quantity(f"largest fall of the logarithm in a step, {name}", path.monitors["smoothed_margin"]["worst"], 0.0, bound, relation="<=",
-                         route="monitor inside the flow"),
-                Quantity(f"rise over the run, {name}", float(back * (margin[-1] - margin[0])), 0.0, 0.0, relation=">=", route="flow"),
-            ]  # fmt: skip
-        return Measurement.of(quantities, "roundings of log(1/L)/R")
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        return Measurement.of(variant.falls(case, variant), "roundings of log(1/L)/R")
 
 
 def _paths(case: Case) -> list[tuple[str, Any, Any]]:
@@ -113,8 +132,6 @@ def _upright(start: Any, data: Any, act: Any) -> Any:
 
 
 def _separable(seed: int) -> Any:
-    from flowlab.claims.sample_problems import separable
-
     return separable(8, 3, seed)
 
 
@@ -144,7 +161,9 @@ def _long_steps(case: Case) -> float:
         at = int(np.flatnonzero(path.dataset["log_loss"].values < -1.0)[0])
         falls = [0.0]
         for step in _STEPS:
-            walk = descend(Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True)
+            walk = descend(
+                Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True
+            )
             level, R, count = _levels(walk)
             if count > 1:
                 falls.append(float(-np.diff(level / R).min()))

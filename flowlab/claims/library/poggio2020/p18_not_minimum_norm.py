@@ -8,6 +8,8 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NET = "W2 @ relu(W1 @ x)"
@@ -31,13 +33,19 @@ def samples() -> Any:
 
 def run(case: Case, name: str, first: Any, log_t: float) -> Any:
     """The flow from a first layer to log t, integrated once."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
 
     start = State.from_weights({"W1": np.asarray(first, dtype=float), "W2": np.ones((1, 2))})
-    return integrated(case, f"P18 {name} to log t = {log_t:g}", Problem(NET), start, case.once("P18 samples", samples), log_time(log_t))
+    return integrated(
+        case,
+        f"P18 {name} to log t = {log_t:g}",
+        Problem(NET),
+        start,
+        case.once("P18 samples", samples),
+        log_time(log_t),
+    )
 
 
 def joint(path: Any) -> tuple[float, float]:
@@ -90,21 +98,28 @@ class NotMinimumNorm(Claim):
         "with min_n q_n/|theta|^2 = 1/8, while the largest value is sqrt(17)/16; other starts come to that one."
     )
     latex = r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n q_n/\lVert\theta\rVert^2"
-    source = "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
+    source = (
+        "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
+    )
     hypotheses = (own_instances,)
-    mutants = (USUAL, "second unit alive", "dead weights left out")
-    counter_example = "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
+    stated = Variant(start="one unit dead", still=2.01, limit=0.125)
+    mutants = (
+        stated.but(USUAL, limit=OPTIMUM),
+        stated.but("second unit alive", start="one unit for each sample"),
+        stated.but("dead weights left out", still=0.0),
+    )
+    counter_example = (
+        "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
+    )
     usual = "Gradient flow under exponential losses converges in direction to minimum norm solutions."
     decisive = "min_n q_n/|theta|^2 in the limit: 1/8 from an open set of starts, where minimum norm asks for 0.25769"
     quick = False
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         dead, equal, control = STARTS.values()
-        first = control if mutant == "second unit alive" else dead
-        value, _ = joint(run(case, "one unit dead" if first is dead else "one unit for each sample", first, LATE))
+        value, _ = joint(run(case, variant.start, STARTS[variant.start], LATE))
         soon, squares = joint(run(case, "one unit dead", dead, 1600.0))
         # The dead unit keeps its weights, (.1, -1) and 1; the other one has θ_1 = θ_2 up to differences that die.
-        still = 0.0 if mutant == "dead weights left out" else 2.01
         same, _ = joint(run(case, "both units equal", equal, LATE))
         good, _ = joint(run(case, "one unit for each sample", control, LATE))
         later, _ = joint(run(case, "one unit for each sample", control, 1e4))
@@ -113,24 +128,46 @@ class NotMinimumNorm(Claim):
         drawn = [joint(run(case, f"beside it, {k}", w, LATE))[0] for k, w in enumerate(near)]
         low, high = case.once("P18 enclosure", enclosed)
         best = case.once("P18 max margin", _best)
-        limit = OPTIMUM if mutant == USUAL else 0.125
         kkt = case.once("P18 KKT", _kkt)
         return Measurement.of(
             [
                 Quantity(
                     "q_min/|theta|^2 with one unit dead",
                     value,
-                    limit,
+                    variant.limit,
                     1e-7,
                     route="flow at log t = 1e6, kinks followed",
                     second=kkt,
                     second_route="the KKT point beside the direction ((0, 1), dead), by Newton's method",
                 ),
-                Quantity("the same at log t = 1600", soon, 0.125 * (1 - still / squares), 1e-6, route="flow", printed="0.12498"),
-                Quantity("q_min/|theta|^2 from equal units", same, 0.125, 1e-12, route="flow at log t = 1e6", printed="0.125"),
-                Quantity("q_min/|theta|^2 with one unit for each sample", good, OPTIMUM, 3e-7, route="flow at log t = 1e6", printed="0.25769"),
+                Quantity(
+                    "the same at log t = 1600",
+                    soon,
+                    0.125 * (1 - variant.still / squares),
+                    1e-6,
+                    route="flow",
+                    printed="0.12498",
+                ),
+                Quantity(
+                    "q_min/|theta|^2 from equal units", same, 0.125, 1e-12, route="flow at log t = 1e6", printed="0.125"
+                ),
+                Quantity(
+                    "q_min/|theta|^2 with one unit for each sample",
+                    good,
+                    OPTIMUM,
+                    3e-7,
+                    route="flow at log t = 1e6",
+                    printed="0.25769",
+                ),
                 Quantity("the same at log t = 1e4", later, OPTIMUM, 2e-5, route="flow", printed="0.25768"),
-                Quantity("largest q_min/|theta|^2", best, OPTIMUM, 1e-10, route="max_margin from random starts", printed="0.25769"),
+                Quantity(
+                    "largest q_min/|theta|^2",
+                    best,
+                    OPTIMUM,
+                    1e-10,
+                    route="max_margin from random starts",
+                    printed="0.25769",
+                ),
                 Quantity(
                     "its upper enclosure",
                     high,
@@ -141,7 +178,10 @@ class NotMinimumNorm(Claim):
                     rung="interval",
                     second_route="lower enclosure of sqrt(17)/16, which two units along the samples reach",
                 ),
-                *(Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6") for k, v in enumerate(drawn)),
+                *(
+                    Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6")
+                    for k, v in enumerate(drawn)
+                ),
             ],
             "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; exact values otherwise",
             enclosure=[low, high],

@@ -7,12 +7,17 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import machine
+from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
+from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated, separable
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 DEEP, DIAGONAL = "W2 @ W1 @ x", "sum(u * v * x)"
 LATE = {"W1 @ x": 1e6, DEEP: 1e5, DIAGONAL: 1e6}
-STARTS = 3
+_DRAWN = 3
 
 
 def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
@@ -23,14 +28,13 @@ def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
 
 def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
     """Unit predictors from three starts: of a diagonal network at the last horizon, of others extrapolated from there."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State, initial_state
 
     problem = Problem(net) if net != "W1 @ x" else Problem(net, coordinates="weights")
     found = []
-    for k in range(STARTS):
+    for k in range(_DRAWN):
         start = initial_state(problem.network, data, seed=1000 * k + case.seed, default_width=3)
         if net == DIAGONAL:
             # One coordinate that starts at zero in both factors stays there, and the limit remembers that.
@@ -74,16 +78,16 @@ class Starts(Claim):
     )
     source = "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for diagonal networks"
     hypotheses = (own_instances,)
-    mutants = ("ReLU networks forget the start", "diagonal networks forget the start", "least sum of squares of a diagonal predictor")
+    stated = Variant(ratio=8.0 * OPTIMUM, without=lambda most, k: most[k], last_over=1)
+    mutants = (
+        stated.but("ReLU networks forget the start", ratio=1.0),
+        stated.but("diagonal networks forget the start", without=lambda most, _: most[-1]),
+        stated.but("least sum of squares of a diagonal predictor", last_over=2),
+    )
     counter_example = "ReLU networks forget the start: two starts on two samples lead to margins of 1/8 and 0.2577"
     quick = False
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.flows import machine
-        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
-        from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
-        from flowlab.claims.sample_problems import separable
-
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data = separable(8, 3, case.seed)
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
         w = machine(data)[0]
@@ -94,12 +98,15 @@ class Starts(Claim):
             route = f"{len(STARTS)} starts to log t = {LATE[net]:g}, extrapolated"
             told.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=route))
         dead, _, control = STARTS.values()
-        low, high = (joint(run(case, name, first, FAR))[0] for name, first in (("one unit dead", dead), ("one unit for each sample", control)))
+        low, high = (
+            joint(run(case, name, first, FAR))[0]
+            for name, first in (("one unit dead", dead), ("one unit for each sample", control))
+        )
         told.append(
             Quantity(
                 "ratio of margins of a ReLU network",
                 high / low,
-                1.0 if mutant == "ReLU networks forget the start" else 8.0 * OPTIMUM,
+                variant.ratio,
                 1e-5,
                 route="two starts of P18",
             )
@@ -110,13 +117,18 @@ class Starts(Claim):
                 Quantity(
                     f"margin of a diagonal network without coordinate {k}, over |b|_1",
                     m,
-                    most[-1] if mutant == "diagonal networks forget the start" else most[k],
+                    variant.without(most, k),
                     1e-3,
                     route=f"flow to log t = {LATE[DIAGONAL]:g}",
                 )
             )
-        if mutant == "least sum of squares of a diagonal predictor":
-            told[-1] = Quantity("its margin over |b|_2", float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]), most[2], 1e-3)
+        if variant.last_over == 2:
+            told[-1] = Quantity(
+                "its margin over |b|_2",
+                float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]),
+                most[2],
+                1e-3,
+            )
         return Measurement.of(
             told,
             "what is left of the start falls like (log t)^-0.5 or faster, which is extrapolated, and like (log t)^-0.6 between diagonal coordinates",
@@ -148,7 +160,12 @@ def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
         rows = np.hstack([-part, part, np.ones((len(z), 1))])
         size = 2 * len(keep)
         found = linprog(
-            np.r_[np.zeros(size), -1.0], A_ub=rows, b_ub=np.zeros(len(z)), A_eq=[[1.0] * size + [0.0]], b_eq=[1.0], bounds=[(0, None)] * size + [(None, None)]
+            np.r_[np.zeros(size), -1.0],
+            A_ub=rows,
+            b_ub=np.zeros(len(z)),
+            A_eq=[[1.0] * size + [0.0]],
+            b_eq=[1.0],
+            bounds=[(0, None)] * size + [(None, None)],
         )
         most.append(float(-found.fun))
     return _margins(_ends(case, DIAGONAL, data), z, 1), most

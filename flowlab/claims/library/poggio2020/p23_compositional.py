@@ -1,6 +1,7 @@
 """P23: how many units generic and compositional networks take, on what can be counted exactly and measured without fitting."""
 
 import itertools
+from math import comb
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 GRIDS, FINE = (6, 12, 24, 48), (24, 48, 96)
@@ -111,24 +113,48 @@ class Compositional(Claim):
     )
     source = "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for products"
     hypotheses = (own_instances,)
-    mutants = ("generic exponent of the tree", "dimension three", "first derivatives only")
+    stated = Variant(dimension=4, tree=2.0, derivatives=2.0)
+    mutants = (
+        stated.but("generic exponent of the tree", tree=4.0),
+        stated.but("dimension three", dimension=3),
+        stated.but("first derivatives only", derivatives=1.0),
+    )
     counter_example = "dimension three: h3(h1(x1, x2), x3) has another exponent, 3/2"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        d = 3 if mutant == "dimension three" else 4
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        d, m = variant.dimension, variant.derivatives
         generic, tree, many, few = case.once(f"P23 in {d}", lambda: _errors(case.seed, d))
-        m = 1.0 if mutant == "first derivatives only" else 2.0
         # Grids of m cells have (m + 1) nodes to an axis: counted in cells, the power shows without that offset.
         cells, pairs = [g**d for g in GRIDS[: len(generic)]], [g**2 for g in FINE]
-        ends = [(_exponent(generic, cells), _exponent(generic[:-1], cells[:-1])), (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1]))]
+        ends = [
+            (_exponent(generic, cells), _exponent(generic[:-1], cells[:-1])),
+            (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1])),
+        ]
         # Errors are c m^-2 (1 + O(m^-2)), so that a halved mesh quarters what an exponent lacks.
         told = []
         for (late, early), wanted, name in zip(
-            ends, (4.0 / m, (4.0 if mutant == "generic exponent of the tree" else 2.0) / m), ("a grid of four variables", "grids node by node"), strict=True
+            ends, (4.0 / m, variant.tree / m), ("a grid of four variables", "grids node by node"), strict=True
         ):
             value = (4 * late - early) / 3 if "grid of" in name else late
-            told.append(Quantity(f"exponent of 1/eps on {name}", value, wanted, 5e-3 * wanted, error=abs(late - early) / 3, route="three grids"))
-        told.append(Quantity("nodes of the grid over those of the tree, 24 cells to an axis", many[2] / few[0], 50.0, 0.0, relation=">="))
+            told.append(
+                Quantity(
+                    f"exponent of 1/eps on {name}",
+                    value,
+                    wanted,
+                    5e-3 * wanted,
+                    error=abs(late - early) / 3,
+                    route="three grids",
+                )
+            )
+        told.append(
+            Quantity(
+                "nodes of the grid over those of the tree, 24 cells to an axis",
+                many[2] / few[0],
+                50.0,
+                0.0,
+                relation=">=",
+            )
+        )
         for k in DEGREES:
             told.append(
                 Quantity(
@@ -150,7 +176,9 @@ class Compositional(Claim):
                 route="expanded by sympy",
             )
         )
-        told.append(Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<="))
+        told.append(
+            Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<=")
+        )
         return Measurement.of(
             told,
             "orders of interpolation extrapolated over three grids; exact counts",
@@ -161,6 +189,4 @@ class Compositional(Claim):
 
 
 def _binomial(d: int) -> int:
-    from math import comb
-
     return comb(d, d // 2)
