@@ -7,9 +7,19 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import linear, machine, one_layer, only_block, slowest, unequal, unequal_duals
+from flowlab.claims.library.poggio2020.flows import (
+    linear,
+    machine,
+    one_layer,
+    only_block,
+    slowest,
+    unequal,
+    unequal_duals,
+)
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.late.richardson import power
 
 FAR = 2000.0
 """Log t of the second route."""
@@ -55,7 +65,15 @@ def by_radau(path: Any, data: Any) -> np.ndarray:
         return y[-1] - FAR
 
     horizon.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
-    found: Any = solve_ivp(rate, (begin * math.exp(log_loss), 20.0 * FAR * float(w @ w)), first, method="Radau", events=horizon, rtol=1e-9, atol=1e-11)
+    found: Any = solve_ivp(
+        rate,
+        (begin * math.exp(log_loss), 20.0 * FAR * float(w @ w)),
+        first,
+        method="Radau",
+        events=horizon,
+        rtol=1e-9,
+        atol=1e-11,
+    )
     end = found.y[:, -1]
     rest, far = end[:-1] - w * end[-1], 40.0 / slowest(data)
     if far <= FAR:
@@ -67,6 +85,11 @@ def by_radau(path: Any, data: Any) -> np.ndarray:
         return np.exp(np.minimum(log_t * np.where(np.abs(beyond) < 1e-12, 0.0, beyond) - z @ r, 50.0)) @ z - w
 
     return solve_ivp(slow, (float(end[-1]), far), rest, method="Radau", rtol=1e-10, atol=1e-11).y[:, -1]
+
+
+def _of_the_mean(w: np.ndarray, z: np.ndarray) -> np.ndarray:
+    mean = z.mean(axis=0)
+    return mean / np.linalg.norm(mean) * np.linalg.norm(w)
 
 
 @claim("S1")
@@ -81,21 +104,20 @@ class BoundedRemainder(Claim):
     latex = r"w(t) = \hat w \log t + \tilde w(t), \qquad \tilde w(t) = O(1)"
     source = f"{SOURCE}, theorems 3 and 4 (numbers not checked)"
     hypotheses = (one_layer(),)
-    mutants = ("a tenth of a log log t besides", "norm 1e-5 too large", "machine of the mean")
+    stated = Variant(machine=lambda w, _: w, loglog=0.0)
+    mutants = (
+        stated.but("a tenth of a log log t besides", loglog=0.1),
+        stated.but("norm 1e-5 too large", machine=lambda w, _: w * (1 + 1e-5)),
+        stated.but("machine of the mean", machine=_of_the_mean),
+    )
     counter_example = "machine of the mean: the direction of the mean sample instead of the maximum margin"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data, path = linear(case)
-        w = machine(data)[0]
-        if mutant == "machine of the mean":
-            mean = (np.asarray(data.x) * np.asarray(data.y)[:, None]).mean(axis=0)
-            w = mean / np.linalg.norm(mean) * np.linalg.norm(w)
-        if mutant == "norm 1e-5 too large":
-            w = w * (1 + 1e-5)
+        w = variant.machine(machine(data)[0], np.asarray(data.x) * np.asarray(data.y)[:, None])
         log_t, all_weights = weights(path)
         rest = all_weights - log_t[:, None] * w
-        if mutant == "a tenth of a log log t besides":
-            rest = rest + 0.1 * np.log(log_t)[:, None] * w / np.linalg.norm(w)
+        rest = rest + variant.loglog * np.log(log_t)[:, None] * w / np.linalg.norm(w)
         late = log_t > max(1e3, 20.0 / slowest(data))
         moved = float(np.linalg.norm(rest[late] - rest[-1], axis=1).max())
         size = float(np.linalg.norm(rest[-1]))
@@ -104,12 +126,25 @@ class BoundedRemainder(Claim):
         return Measurement.of(
             [
                 Quantity("change of w - w_svm log t once transients are over", moved, 0.0, near, route="flow"),
-                Quantity(f"|w - w_svm log t| at log t = {log_t[-1]:.3g}", size, float(np.linalg.norm(other)), near, route="flow",
-                         second=float(np.linalg.norm(other)), second_route="SciPy's Radau in the clock of the loss, log t = 2e3"),
-                Quantity(f"|w|/log t at log t = {log_t[-1]:.3g}", slope, float(np.linalg.norm(w)), 20.0 * max(1.0, size) / log_t[-1], route="flow"),
+                Quantity(
+                    f"|w - w_svm log t| at log t = {log_t[-1]:.3g}",
+                    size,
+                    float(np.linalg.norm(other)),
+                    near,
+                    route="flow",
+                    second=float(np.linalg.norm(other)),
+                    second_route="SciPy's Radau in the clock of the loss, log t = 2e3",
+                ),
+                Quantity(
+                    f"|w|/log t at log t = {log_t[-1]:.3g}",
+                    slope,
+                    float(np.linalg.norm(w)),
+                    20.0 * max(1.0, size) / log_t[-1],
+                    route="flow",
+                ),
             ],
             "what moves w~ beyond log t = 1e3 is smaller than every power of 1/log t; roundings of weights of size log t are left",
-        )  # fmt: skip
+        )
 
 
 @claim("S2")
@@ -118,34 +153,47 @@ class BoundedPart(Claim):
 
     title = "the bounded part tells the multipliers"
     statement = "With exponential loss x_n w~ tends to -log alpha_n on the support vectors, where w_svm = sum_n alpha_n x_n (labels taken into x_n)."
-    latex = r"\langle x_n, \tilde w\rangle \to -\log \alpha_n \quad (n \in S), \qquad \hat w = \sum_{n \in S} \alpha_n x_n"
+    latex = (
+        r"\langle x_n, \tilde w\rangle \to -\log \alpha_n \quad (n \in S), \qquad \hat w = \sum_{n \in S} \alpha_n x_n"
+    )
     source = f"{SOURCE}, theorem 4 (number not checked)"
     hypotheses = (one_layer(),)
-    mutants = ("multipliers normalised", "sign of the logarithm", "all multipliers equal")
+    stated = Variant(multipliers=lambda alpha: alpha, sign=-1.0)
+    mutants = (
+        stated.but("multipliers normalised", multipliers=lambda alpha: alpha / alpha.sum()),
+        stated.but("sign of the logarithm", sign=1.0),
+        stated.but(
+            "all multipliers equal", multipliers=lambda alpha: np.full(len(alpha), 1.07 * np.exp(np.log(alpha).mean()))
+        ),
+    )
     counter_example = "multipliers normalised: Σ α_n = 1, as some machines scale them"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data, path = linear(case)
         w, support, alpha, _ = machine(data)
-        if mutant == "multipliers normalised":
-            alpha = alpha / alpha.sum()
-        if mutant == "all multipliers equal":
-            alpha = np.full(len(alpha), 1.07 * np.exp(np.log(alpha).mean()))
-        told = -np.log(alpha) if mutant != "sign of the logarithm" else np.log(alpha)
+        alpha = variant.multipliers(alpha)
+        expected = variant.sign * np.log(alpha)
         z = np.asarray(data.x)[support] * np.asarray(data.y)[support, None]
         log_t, all_weights = weights(path)
-        seen = z @ (all_weights[-1] - log_t[-1] * w)
+        products = z @ (all_weights[-1] - log_t[-1] * w)
         other = case.once("S1 other", lambda: by_radau(path, data))
         # L t → 1/γ² says the same of all of them together.
         return Measurement.of(
             [
-                Quantity(f"x_n w~, support vector {n}", s, e, 1e-6 * settled(path), route=f"flow at log t = {log_t[-1]:.3g}",
-                         second=float(z[i] @ other), second_route="SciPy's Radau in the clock of the loss, log t = 2e3")
-                for i, (n, s, e) in enumerate(zip(support.tolist(), seen, told, strict=True))
+                Quantity(
+                    f"x_n w~, support vector {n}",
+                    s,
+                    e,
+                    1e-6 * settled(path),
+                    route=f"flow at log t = {log_t[-1]:.3g}",
+                    second=float(z[i] @ other),
+                    second_route="SciPy's Radau in the clock of the loss, log t = 2e3",
+                )
+                for i, (n, s, e) in enumerate(zip(support.tolist(), products, expected, strict=True))
             ],
             "transients have died out; roundings of weights of size log t are left",
             multipliers=alpha.tolist(),
-        )  # fmt: skip
+        )
 
 
 @claim("S3")
@@ -164,42 +212,67 @@ class Rates(Claim):
     )
     source = f"{SOURCE}, theorem 5 (number not checked); the constant 1/gamma^2 from sum_n alpha_n = |w_svm|^2"
     hypotheses = (unequal_duals,)
-    mutants = ("rate 1/log^2 t", "loss like 1/(t log t)", "first power of the margin")
+    stated = Variant(order=-1.0, slow=0.0, power=1.0)
+    mutants = (
+        stated.but("rate 1/log^2 t", order=-2.0),
+        stated.but("loss like 1/(t log t)", slow=1.0),
+        stated.but("first power of the margin", power=0.5),
+    )
     counter_example = "rate 1/log^2 t: what symmetric data, whose multipliers are equal, surpass"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.late.asymptotics import asymptotics
 
         data, path = unequal(case)
         w = machine(data)[0]
         limits = case.once("S3 limits", lambda: asymptotics(path))
         gap = case.once("S3 gap", lambda: _order(path, 1.0 / float(np.linalg.norm(w))))
-        order = -2.0 if mutant == "rate 1/log^2 t" else -1.0
+        order = variant.order
         direction, q = (limits[name].late for name in ("exponent V_W1", "q"))
         end = path.dataset.isel(step=-1)
         log_t, log_loss = float(end["log_t"]), float(end["log_loss"])
-        slow = math.log(log_t) if mutant == "loss like 1/(t log t)" else 0.0
-        square = float(w @ w) ** (0.5 if mutant == "first power of the margin" else 1.0)
+        slow = variant.slow * math.log(log_t)
+        square = float(w @ w) ** variant.power
         assert direction is not None
         assert q is not None
         return Measurement.of(
             [
-                Quantity("exponent of the gap of the direction in |w| ~ log t", direction.value, order, 5e-3, direction.error,
-                         route="flow to log t = 1e6, extrapolated",
-                         second=_exponent(path, data, "direction"), second_route="two rows a factor of ten apart"),
-                Quantity("exponent of the gap of the margin in |w| ~ log t", gap.value, order, 5e-3, gap.error, route="flow to log t = 1e6, extrapolated",
-                         second=_exponent(path, data, "margin"), second_route="two rows a factor of ten apart"),
-                Quantity("L t", math.exp(log_loss + log_t + slow), square, 1e-6 * float(w @ w),
-                         route="flow at log t = 1e6", second=math.exp(q.value + slow), second_route="extrapolated"),
+                Quantity(
+                    "exponent of the gap of the direction in |w| ~ log t",
+                    direction.value,
+                    order,
+                    5e-3,
+                    direction.error,
+                    route="flow to log t = 1e6, extrapolated",
+                    second=_exponent(path, data, "direction"),
+                    second_route="two rows a factor of ten apart",
+                ),
+                Quantity(
+                    "exponent of the gap of the margin in |w| ~ log t",
+                    gap.value,
+                    order,
+                    5e-3,
+                    gap.error,
+                    route="flow to log t = 1e6, extrapolated",
+                    second=_exponent(path, data, "margin"),
+                    second_route="two rows a factor of ten apart",
+                ),
+                Quantity(
+                    "L t",
+                    math.exp(log_loss + log_t + slow),
+                    square,
+                    1e-6 * float(w @ w),
+                    route="flow at log t = 1e6",
+                    second=math.exp(q.value + slow),
+                    second_route="extrapolated",
+                ),
             ],
             "exponents are extrapolated; L t is known to the roundings of exponents of size log t",
-        )  # fmt: skip
+        )
 
 
 def _order(path: Any, gamma: float) -> Any:
     """The exponent of γ - margin in |w|, from the margin of the machine."""
-    from flowlab.late.richardson import power
-
     late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
     return power(late["rho"].values[:, 0], gamma - late["min_margin"].values, drift=1e-9)
 
@@ -216,5 +289,9 @@ def _exponent(path: Any, data: Any, what: str) -> float:
         V = all_weights[i] / size
         v = w / np.linalg.norm(w)
         sizes.append(size)
-        gaps.append(float(np.linalg.norm(V - v)) if what == "direction" else 1.0 / float(np.linalg.norm(w)) - float((z @ V).min()))
+        gaps.append(
+            float(np.linalg.norm(V - v))
+            if what == "direction"
+            else 1.0 / float(np.linalg.norm(w)) - float((z @ V).min())
+        )
     return math.log(gaps[1] / gaps[0]) / math.log(sizes[1] / sizes[0])
