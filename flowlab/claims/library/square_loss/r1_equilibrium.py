@@ -8,6 +8,8 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NET = "W1 @ x"
@@ -29,7 +31,6 @@ def ridge(z: np.ndarray, decay: float) -> np.ndarray:
 
 def rested(case: Case, rho: float, decay: float, until: float) -> Any:
     """The flow of one norm and one direction from norm `rho`; directions start the same."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
@@ -39,7 +40,9 @@ def rested(case: Case, rho: float, decay: float, until: float) -> Any:
     data = Data(z, np.ones(len(z)), name=f"folded seed={case.seed}", kind="binary")
     problem = Problem(NET, "square", "lagrange", reduction="mean", decay=decay / 2)
     start = State.from_weights({"W1": rho * direction(case.seed)[None, :]})
-    return integrated(case, f"rho {rho:g} decay {decay:g}", problem, start, data, time(until), rtol=1e-10, atol=1e-12, solver="tsit5")
+    return integrated(
+        case, f"rho {rho:g} decay {decay:g}", problem, start, data, time(until), rtol=1e-10, atol=1e-12, solver="tsit5"
+    )
 
 
 def direction(seed: int) -> np.ndarray:
@@ -61,24 +64,42 @@ class EquilibriumNorm(Claim):
     latex = r"\rho_{eq} = \frac{\overline{f}}{\lambda + \overline{f^2}}"
     source = "Poggio, Liao 2020-21; with averages for sums"
     hypotheses = (own_instances,)
-    mutants = ("sums for averages", "no decay", "half of the decay")
+    stated = Variant(decay=lambda _: DECAY)
+    mutants = (
+        stated.but("sums for averages", decay=lambda n: DECAY / n),
+        stated.but("no decay", decay=lambda _: 0.0),
+        stated.but("half of the decay", decay=lambda _: DECAY / 2),
+    )
     counter_example = "sums for averages: right only if the loss is a sum as well"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         z = folded(case.seed)
         end = rested(case, 0.5, DECAY, 400.0).last
         rho, v = float(end.rho["W1"]), np.asarray(end.V["W1"]).ravel()
         f, w = z @ v, ridge(z, DECAY)
-        decay = {"no decay": 0.0, "half of the decay": DECAY / 2, "sums for averages": DECAY / len(z)}.get(mutant or "", DECAY)
+        decay = variant.decay(len(z))
         expected = float(f.mean() / (decay + (f * f).mean()))
         return Measurement.of(
             [
-                Quantity("rho at rest", rho, expected, 1e-7 * expected, route="flow", second=float(np.linalg.norm(w)),
-                         second_route="ridge regression in closed form"),
-                Quantity("1 - cosine of the direction with that of ridge regression", 1.0 - float(v @ w) / float(np.linalg.norm(w)), 0.0, 1e-9, relation="<="),
+                Quantity(
+                    "rho at rest",
+                    rho,
+                    expected,
+                    1e-7 * expected,
+                    route="flow",
+                    second=float(np.linalg.norm(w)),
+                    second_route="ridge regression in closed form",
+                ),
+                Quantity(
+                    "1 - cosine of the direction with that of ridge regression",
+                    1.0 - float(v @ w) / float(np.linalg.norm(w)),
+                    0.0,
+                    1e-9,
+                    relation="<=",
+                ),
             ],
             "the slowest rate is lambda rho^2, along what no sample sees; e^(-400 times that) is below 1e-9",
-        )  # fmt: skip
+        )
 
 
 @claim("R3")
@@ -90,24 +111,45 @@ class EquilibriumLoss(Claim):
     latex = r"L_{eq} = 1 - \frac{\overline{f}^2}{\overline{f^2} + \lambda}"
     source = "follows from the norm at rest (R1)"
     hypotheses = (own_instances,)
-    mutants = ("no decay", "without the penalty", "first power of the mean")
+    stated = Variant(decay=DECAY, penalty=DECAY, power=2)
+    mutants = (
+        stated.but("no decay", decay=0.0),
+        stated.but("without the penalty", penalty=0.0),
+        stated.but("first power of the mean", power=1),
+    )
     counter_example = "without the penalty: the data term alone is smaller by lambda rho^2"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         z = folded(case.seed)
         path = rested(case, 0.5, DECAY, 400.0)
         rho, v = float(path.last.rho["W1"]), np.asarray(path.last.V["W1"]).ravel()
         f, w = z @ v, ridge(z, DECAY)
-        decay = 0.0 if mutant == "no decay" else DECAY
         mean = float(f.mean())
-        expected = 1.0 - (mean if mutant == "first power of the mean" else mean**2) / (float((f * f).mean()) + decay)
-        penalty = 0.0 if mutant == "without the penalty" else DECAY * rho**2
-        found = 2.0 * float(np.exp(path.dataset["log_loss"].values[-1])) + penalty
+        expected = 1.0 - mean**variant.power / (float((f * f).mean()) + variant.decay)
+        found = 2.0 * float(np.exp(path.dataset["log_loss"].values[-1])) + variant.penalty * rho**2
         again = float(((1 - z @ w) ** 2).mean() + DECAY * w @ w)
         return Measurement.of(
-            [Quantity("loss at rest", found, expected, 1e-7, route="flow", second=None if mutant else again, second_route="ridge regression in closed form")],
+            [
+                Quantity(
+                    "loss at rest",
+                    found,
+                    expected,
+                    1e-7,
+                    route="flow",
+                    second=again,
+                    second_route="ridge regression in closed form",
+                )
+            ],
             "norm and direction rest to 1e-8 after t = 400",
         )
+
+
+_OUTSIDE = 0.5
+"""|V_perp|^2 at the start."""
+
+
+def _of_gradient_flow(_: float, least: float, rho: float, __: list[float]) -> float:
+    return float(np.sqrt(least**2 + _OUTSIDE * rho**2))
 
 
 @claim("R4")
@@ -119,27 +161,33 @@ class StartDecides(Claim):
         "Without decay, one norm on top of a unit direction keeps V_perp e^(rho^2/2), V_perp what no sample sees; it rests where "
         "rho^2 = |X^+ y|^2 + rho^2 |V_perp(0)|^2 e^(rho_0^2 - rho^2), above the least norm that fits, and the more so the larger rho_0."
     )
-    latex = r"\rho_\infty^2 = \lVert X^+y\rVert^2 + \rho_\infty^2 \lVert V_\perp(0)\rVert^2 e^{\rho_0^2 - \rho_\infty^2}"
+    latex = (
+        r"\rho_\infty^2 = \lVert X^+y\rVert^2 + \rho_\infty^2 \lVert V_\perp(0)\rVert^2 e^{\rho_0^2 - \rho_\infty^2}"
+    )
     source = "(1.12) of flowlab's derivations for one layer; the equation derived here. Statement corrected: Poggio, Liao 2020-21"
     hypotheses = (own_instances,)
-    mutants = (USUAL, "plain gradient flow", "the same norm at every start")
+    stated = Variant(rest=lambda rho, *_: rho)
+    mutants = (
+        stated.but(USUAL, rest=lambda _, least, *__: least),
+        stated.but("plain gradient flow", rest=_of_gradient_flow),
+        stated.but("the same norm at every start", rest=lambda rho, _, __, before: before[0] if before else rho),
+    )
     counter_example = "plain gradient flow: w keeps w_perp itself, so that rho^2 = |X^+ y|^2 + rho_0^2 |V_perp(0)|^2"
     usual = "Gradient flow on the square loss with normalised directions reaches the absolute minimum of the norm among all that fit."
     decisive = "rho at rest for rho_0 = 0.05, 1 and 3 against the least norm that fits"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from scipy.optimize import brentq
 
         z = folded(case.seed)
         least = float(np.linalg.norm(ridge(z, 0.0)))
-        outside = 0.5
         told = []
         for rho in (0.05, 1.0, 3.0):
             end = rested(case, rho, 0.0, 400.0).last
             found = float(end.rho["W1"])
 
             def lack(s: float, rho: float = rho) -> float:
-                return s - least**2 - s * outside * float(np.exp(rho**2 - s))
+                return s - least**2 - s * _OUTSIDE * float(np.exp(rho**2 - s))
 
             # Above the least norm the right side grows more slowly than the left: the largest root is where the flow rests.
             grid = np.linspace(least**2, 4 * (least**2 + rho**2) + 4, 4000)
@@ -147,11 +195,6 @@ class StartDecides(Claim):
             last = int(np.flatnonzero(values < 0)[-1])
             largest: Any = brentq(lack, float(grid[last]), float(grid[last + 1]), xtol=1e-14)
             expected = float(np.sqrt(largest))
-            if mutant == USUAL:
-                expected = least
-            if mutant == "plain gradient flow":
-                expected = float(np.sqrt(least**2 + outside * rho**2))
-            if mutant == "the same norm at every start":
-                expected = told[0].expected if told else expected
+            expected = variant.rest(expected, least, rho, [q.expected for q in told])
             told.append(Quantity(f"rho at rest from rho_0 = {rho:g}", found, expected, 1e-6 * expected, route="flow"))
         return Measurement.of(told, "local errors of 1e-10 over the flow; it has come to rest by t = 400", least=least)

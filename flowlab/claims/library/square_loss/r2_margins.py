@@ -9,6 +9,8 @@ from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.square_loss.r1_equilibrium import folded, ridge
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -36,23 +38,37 @@ class MarginsBecomeEqual(Claim):
     latex = r"\mathrm{cv}(f) = O(\lambda), \quad \rho\,\overline f \to 1"
     source = "Xu, Rangamani, Liao, Galanti, Poggio 2022-23"
     hypotheses = (own_instances,)
-    mutants = ("order one half", "order two", "a decay that stays")
+    stated = Variant(order=1.0, last=lambda _, two: two[-1])
+    mutants = (
+        stated.but("order one half", order=0.5),
+        stated.but("order two", order=2.0),
+        stated.but("a decay that stays", last=lambda z, _: (spread(z @ ridge(z, 0.1)), 0.9)),
+    )
     counter_example = "a decay that stays: at lambda = 0.1 margins differ"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         z = folded(case.seed)
         decays = 10.0 ** -np.arange(2, 6)
         one = [spread(z @ ridge(z, lam)) for lam in decays]
         two = case.once("two layers", lambda: [self._two_layers(case.seed, decays)])[0]
-        wanted = {"order one half": 0.5, "order two": 2.0}.get(mutant or "", 1.0)
+        wanted = variant.order
         told = []
-        for name, sizes in (("one layer, in closed form", one), ("two layers of squared ReLU, by least squares", [s for s, _ in two])):
+        for name, sizes in (
+            ("one layer, in closed form", one),
+            ("two layers of squared ReLU, by least squares", [s for s, _ in two]),
+        ):
             found, bar = order(sizes)
-            told.append(Quantity(f"order of the spread in lambda: {name}", found, wanted, 5e-3, error=min(bar, 3e-3), route=name))
-        at = (spread(z @ ridge(z, 0.1)), 0.9) if mutant == "a decay that stays" else two[-1]
+            told.append(
+                Quantity(
+                    f"order of the spread in lambda: {name}", found, wanted, 5e-3, error=min(bar, 3e-3), route=name
+                )
+            )
+        at = variant.last(z, two)
         told.append(Quantity("spread of the margins of two layers at lambda = 1e-5", at[0], 0.0, 1e-2, relation="<="))
         told.append(Quantity("rho times the mean margin there", at[1], 1.0, 1e-3))
-        return Measurement.of(told, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two])
+        return Measurement.of(
+            told, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two]
+        )
 
     @staticmethod
     def _two_layers(seed: int, decays: np.ndarray) -> list[tuple[float, float]]:
@@ -88,6 +104,23 @@ class MarginsBecomeEqual(Claim):
         return told
 
 
+def _least_loss(z: np.ndarray, weight: float, near: np.ndarray) -> np.ndarray:
+    """The minimiser of sum (1 - z w)^2/2 + weight |w|, (d,)."""
+    from scipy.optimize import minimize
+
+    def loss(w: np.ndarray) -> float:
+        return 0.5 * ((1 - z @ w) ** 2).sum() + weight * np.linalg.norm(w)
+
+    def slope(w: np.ndarray) -> np.ndarray:
+        return -z.T @ (1 - z @ w) + weight * w / np.linalg.norm(w)
+
+    return minimize(loss, near, jac=slope, method="BFGS", options={"gtol": 1e-11}).x
+
+
+def _ridge(z: np.ndarray, weight: float, _: np.ndarray) -> np.ndarray:
+    return np.linalg.solve(z.T @ z + weight * np.eye(z.shape[1]), z.sum(axis=0))
+
+
 @claim("R5")
 class DecayPerLayer(Claim):
     """Decay on every layer instead of one norm: layers balance by their decays, and the norm at rest is another one."""
@@ -100,23 +133,23 @@ class DecayPerLayer(Claim):
     latex = r"2\omega_k\rho_k^2 = R\sum_n (1 - R f_n) f_n, \quad \frac{\rho_1^2}{\rho_2^2} = \frac{\omega_2}{\omega_1}"
     source = "stationarity of each norm; compare Poggio, Liao 2020-21"
     hypotheses = (own_instances,)
-    mutants = ("equal norms", "one norm on top", "the inverse ratio")
+    stated = Variant(ratio=lambda first, second: second / first, best=_least_loss)
+    mutants = (
+        stated.but("equal norms", ratio=lambda *_: 1.0),
+        stated.but("one norm on top", best=_ridge),
+        stated.but("the inverse ratio", ratio=lambda first, second: first / second),
+    )
     counter_example = "one norm on top: ridge regression with lambda = 2 sqrt(omega_1 omega_2)"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from scipy.optimize import minimize
-
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         omega = {"W1": 0.1, "W2": 0.25}
         z, path = case.once("decay per layer", lambda: self._flow(case, omega))
         rho = {k: float(r) for k, r in path.last.rho.items()}
         W = np.asarray(path.last.weights()["W2"]) @ np.asarray(path.last.weights()["W1"])
         f = z @ W.ravel()
         R, both = float(np.linalg.norm(W)), 2 * np.sqrt(omega["W1"] * omega["W2"])
-        best = minimize(lambda w: 0.5 * ((1 - z @ w) ** 2).sum() + both * np.linalg.norm(w), W.ravel() * 1.1 + 0.01,
-                        jac=lambda w: -z.T @ (1 - z @ w) + both * w / np.linalg.norm(w), method="BFGS", options={"gtol": 1e-11}).x  # fmt: skip
-        if mutant == "one norm on top":
-            best = np.linalg.solve(z.T @ z + both * np.eye(z.shape[1]), z.sum(axis=0))
-        ratio = {"equal norms": 1.0, "the inverse ratio": omega["W1"] / omega["W2"]}.get(mutant or "", omega["W2"] / omega["W1"])
+        best = variant.best(z, both, W.ravel() * 1.1 + 0.01)
+        ratio = variant.ratio(omega["W1"], omega["W2"])
         pull = float(((1 - f) * f).sum())
         size = float(np.linalg.norm(best))
         return Measurement.of(
@@ -126,11 +159,10 @@ class DecayPerLayer(Claim):
                 Quantity("norm of the product", R, size, 1e-6 * size, route="flow"),
             ],
             "imbalance dies out like e^(-4 omega t) and worse modes no slower than that; t = 120 leaves 1e-15 or so",
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _flow(case: Case, omega: dict[str, float]) -> tuple[np.ndarray, Any]:
-        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
@@ -142,7 +174,9 @@ class DecayPerLayer(Claim):
         data = Data(z, np.ones(len(z)), name=f"around a centre seed={case.seed}", kind="binary")
         problem = Problem("W2 @ W1 @ x", "square", decay=omega, coordinates="weights")
         start = initial_state(problem.network, data, widths={"W1": 3}, seed=case.seed)
-        return z, integrated(case, "decay per layer", problem, start, data, time(120.0), rtol=1e-10, atol=1e-12, solver="tsit5")
+        return z, integrated(
+            case, "decay per layer", problem, start, data, time(120.0), rtol=1e-10, atol=1e-12, solver="tsit5"
+        )
 
 
 @claim("R6")
@@ -156,20 +190,27 @@ class NeuralCollapse(Claim):
         "centred), singular values of W H equal to sqrt(n) - N sqrt(lambda_w lambda_h), and those of W equal to the root of that times "
         "(lambda_h/lambda_w)^(1/4)."
     )
-    latex = r"\sigma(WH) = \sqrt n - N\sqrt{\lambda_w\lambda_h}, \quad \sigma(W)^2 = \sigma(WH)\sqrt{\lambda_h/\lambda_w}"
+    latex = (
+        r"\sigma(WH) = \sqrt n - N\sqrt{\lambda_w\lambda_h}, \quad \sigma(W)^2 = \sigma(WH)\sqrt{\lambda_h/\lambda_w}"
+    )
     source = "Rangamani, Banburski-Fahey 2022; unconstrained features without bias"
     hypotheses = (own_instances,)
-    mutants = ("no shrinkage", "a simplex without centring", "equal shares of both layers")
+    stated = Variant(shrinkage=1.0, share=lambda w, h: np.sqrt(h / w), frame=lambda _: 0.0)
+    mutants = (
+        stated.but("no shrinkage", shrinkage=0.0),
+        stated.but("a simplex without centring", frame=lambda classes: -1 / (classes - 1)),
+        stated.but("equal shares of both layers", share=lambda *_: 1.0),
+    )
     counter_example = "a simplex without centring: cosines of -1/(C - 1) need a bias or centred labels"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         classes, each, lam_w, lam_h = 3, 2, 0.05, 0.08
         n = classes * each
         path = case.once("features", lambda: self._flow(case, classes, each, lam_w, lam_h))
         W, H = (np.asarray(path.last.weights()[name]) for name in ("W", "H"))
         found = np.linalg.svd(W @ H, compute_uv=False)[:classes]
-        sigma = np.sqrt(each) - (0.0 if mutant == "no shrinkage" else n * np.sqrt(lam_w * lam_h))
-        share = 1.0 if mutant == "equal shares of both layers" else np.sqrt(lam_h / lam_w)
+        sigma = np.sqrt(each) - variant.shrinkage * (n * np.sqrt(lam_w * lam_h))
+        share = variant.share(lam_w, lam_h)
         means = H.reshape(-1, classes, each).mean(axis=2)
         within = float(np.abs(H.reshape(-1, classes, each) - means[:, :, None]).max() / np.abs(means).max())
 
@@ -178,28 +219,47 @@ class NeuralCollapse(Claim):
             return (unit.T @ unit)[np.triu_indices(classes, 1)]
 
         raw, centred = cosines(means), cosines(means - means.mean(axis=1, keepdims=True))
-        frame = -1 / (classes - 1) if mutant == "a simplex without centring" else 0.0
+        frame = variant.frame(classes)
         return Measurement.of(
             [
-                *(Quantity(f"singular value {i + 1} of W H", float(s), float(sigma), 1e-6, route="flow") for i, s in enumerate(found)),
-                Quantity("largest singular value of W, squared", float(np.linalg.norm(W, 2) ** 2),
-                         float(np.sqrt(each) - n * np.sqrt(lam_w * lam_h)) * float(share), 1e-6, route="flow"),
+                *(
+                    Quantity(f"singular value {i + 1} of W H", float(s), float(sigma), 1e-6, route="flow")
+                    for i, s in enumerate(found)
+                ),
+                Quantity(
+                    "largest singular value of W, squared",
+                    float(np.linalg.norm(W, 2) ** 2),
+                    float(np.sqrt(each) - n * np.sqrt(lam_w * lam_h)) * float(share),
+                    1e-6,
+                    route="flow",
+                ),
                 Quantity("spread of features within classes", within, 0.0, 1e-6, relation="<="),
-                Quantity("cosine of class means farthest from that of the frame", float(raw[np.abs(raw - frame).argmax()]), frame, 1e-6, route="flow"),
-                Quantity("cosine of centred class means", float(centred.mean()), -1 / (classes - 1), 1e-6, route="flow"),
+                Quantity(
+                    "cosine of class means farthest from that of the frame",
+                    float(raw[np.abs(raw - frame).argmax()]),
+                    frame,
+                    1e-6,
+                    route="flow",
+                ),
+                Quantity(
+                    "cosine of centred class means", float(centred.mean()), -1 / (classes - 1), 1e-6, route="flow"
+                ),
             ],
             "what decays slowest does so like e^(-lambda_w t): t = 500 leaves 1e-11",
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> Any:
-        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem
         from flowlab.language.state import initial_state
 
-        data = Data(np.eye(classes * each), np.repeat(np.eye(classes), each, axis=0), name=f"{classes} classes of {each}")
-        problem = Problem("W @ H @ x", "square", reduction="mean", decay={"W": lam_w / 2, "H": lam_h / 2}, coordinates="weights")
+        data = Data(
+            np.eye(classes * each), np.repeat(np.eye(classes), each, axis=0), name=f"{classes} classes of {each}"
+        )
+        problem = Problem(
+            "W @ H @ x", "square", reduction="mean", decay={"W": lam_w / 2, "H": lam_h / 2}, coordinates="weights"
+        )
         start = initial_state(problem.network, data, widths={"H": 5}, seed=case.seed)
         return integrated(case, "features", problem, start, data, time(500.0), rtol=1e-10, atol=1e-12, solver="tsit5")

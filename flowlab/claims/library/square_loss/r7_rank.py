@@ -8,6 +8,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 STEP, SHRINK, COUNT, BATCH = 0.2, 0.5, 300, 2
@@ -30,14 +31,17 @@ class BatchesBoundRank(Claim):
     latex = r"\sigma_{kB+1}(W_t) \le (1-\mu)^k \lVert W_{t-k}\rVert_2"
     source = "Galanti, Siegel, Gupte, Poggio 2022 (after their argument)"
     hypotheses = (own_instances,)
-    mutants = ("half of the batch", "more decay", "full descent")
+    stated = Variant(batch=BATCH, shrink=SHRINK, rank=BATCH)
+    mutants = (
+        stated.but("half of the batch", rank=1),
+        stated.but("more decay", shrink=SHRINK - 0.2),
+        stated.but("full descent", batch=SAMPLES),
+    )
     counter_example = "full descent: its steps have the rank of all samples, and the bound for batches of two fails"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        batch = SAMPLES if mutant == "full descent" else BATCH
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        batch, shrink, rank = variant.batch, variant.shrink, variant.rank
         W = case.once(f"batches of {batch}", lambda: self._descent(case.seed, batch))
-        shrink = SHRINK - 0.2 if mutant == "more decay" else SHRINK
-        rank = 1 if mutant == "half of the batch" else BATCH
         values = np.linalg.svd(W, compute_uv=False)
         worst = 0.0
         for k in range(1, (min(WIDTH, FEATURES) - 1) // rank + 1):
