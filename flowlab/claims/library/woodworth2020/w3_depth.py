@@ -7,8 +7,18 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.flows import CUBIC, NET, Instance, cubic_limit, extrapolated_order, limit, off_rows, samples
+from flowlab.claims.library.woodworth2020.flows import (
+    CUBIC,
+    NET,
+    Instance,
+    cubic_limit,
+    extrapolated_order,
+    limit,
+    off_rows,
+    samples,
+)
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -39,33 +49,53 @@ class DeepDiagonal(Claim):
     )
     source = "Woodworth et al. 2020, theorem 3 and section 5 (numbers not checked); order derived here"
     hypotheses = (about(CUBIC),)
-    mutants = (USUAL, "hyperbolic entropy", "order two")
+    stated = Variant(dual=lambda b, alpha: inverse_h(b / alpha**3), order=3.0, apart=(0.2, 0.0, ">="))
+    mutants = (
+        stated.but(USUAL, apart=(0.0, 1e-2, "<=")),
+        stated.but("hyperbolic entropy", dual=lambda b, alpha: np.arcsinh(b / (2 * alpha**2))),
+        stated.but("order two", order=2.0),
+    )
     counter_example = "hyperbolic entropy: the potential of depth two"
     usual = "A diagonal net of depth D minimises the l_{2/D} quasi-norm in the limit of small starts."
     decisive = "the distance of the limit from the l_{2/3} minimiser, above 0.25, while that from the l1 minimiser falls like alpha^3"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data, own = samples(case)
         assert own is not None
         alpha = 0.3
         b = limit(case, data, alpha, CUBIC)
-        dual = np.arcsinh(b / (2 * alpha**2)) if mutant == "hyperbolic entropy" else inverse_h(b / alpha**3)
+        dual = variant.dual(b, alpha)
         alphas = 0.04 * 0.5 ** np.arange(6)
         small = case.once("cubic limits", lambda: np.stack([cubic_limit(own.x, own.y, float(a)) for a in alphas]))
         order, bar = extrapolated_order(np.linalg.norm(small - own.sparse, axis=1), 0.5, 1.0)
         best = cubic_limit(own.x, own.y, alpha)
         told = [
             Quantity("part of h^-1(b/alpha^3) outside the row space", off_rows(own.x, dual), 0.0, 1e-8, relation="<="),
-            Quantity("relative distance from the dual's minimiser", float(np.linalg.norm(b - best) / np.linalg.norm(best)), 0.0, 1e-7, relation="<="),
-            Quantity("exponent of alpha in the distance from l1", order, 2.0 if mutant == "order two" else 3.0, 1e-2, error=bar, route="Newton on the dual"),
+            Quantity(
+                "relative distance from the dual's minimiser",
+                float(np.linalg.norm(b - best) / np.linalg.norm(best)),
+                0.0,
+                1e-7,
+                relation="<=",
+            ),
+            Quantity(
+                "exponent of alpha in the distance from l1",
+                order,
+                variant.order,
+                1e-2,
+                error=bar,
+                route="Newton on the dual",
+            ),
         ]
         apart = float(np.linalg.norm(small[-1] - own.other))
-        if mutant == USUAL:
-            told.append(Quantity("distance from the l_{2/3} minimiser at alpha = 0.00125", apart, 0.0, 1e-2, relation="<="))
-        else:
-            told.append(Quantity("distance from the l_{2/3} minimiser at alpha = 0.00125", apart, 0.2, 0.0, relation=">="))
-        return Measurement.of(told, "the order is extrapolated in alpha; the bar is what the last halving changed",
-                 distances=np.linalg.norm(small - own.sparse, axis=1).tolist())
+        bound, tolerance, relation = variant.apart
+        name = "distance from the l_{2/3} minimiser at alpha = 0.00125"
+        told.append(Quantity(name, apart, bound, tolerance, relation=relation))
+        return Measurement.of(
+            told,
+            "the order is extrapolated in alpha; the bar is what the last halving changed",
+            distances=np.linalg.norm(small - own.sparse, axis=1).tolist(),
+        )
 
 
 @claim("W4")
@@ -80,28 +110,52 @@ class ScaleAndWidth(Claim):
     latex = r"\sup_\tau \lVert b(\tau) - b_{\mathrm{ker}}(\tau)\rVert = O(\alpha^{-4}), \quad \sum_{i\le k}(w_i^2 - u_i^2),\ \alpha/\sqrt{k}"
     source = "Woodworth et al. 2020, sections 3 and 6 (numbers not checked); order and exact scaling derived here from dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
     hypotheses = (about(NET),)
-    mutants = ("order two", "width at the scale of one unit")
-    counter_example = "width at the scale of one unit: k units at alpha are one at alpha sqrt(k), deeper in the kernel regime"
+    stated = Variant(order=-4.0, scale=lambda width: 0.3 / np.sqrt(width))
+    mutants = (
+        stated.but("order two", order=-2.0),
+        stated.but("width at the scale of one unit", scale=lambda _: 0.3),
+    )
+    counter_example = (
+        "width at the scale of one unit: k units at alpha are one at alpha sqrt(k), deeper in the kernel regime"
+    )
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         _, own = samples(case)
         assert own is not None
         alphas = 2.0 * 2.0 ** np.arange(4)
         gaps = case.once("kernel gaps", lambda: np.array([self._kernel_gap(own, float(a)) for a in alphas]))
         order, bar = extrapolated_order(gaps, 2.0, -4.0)
         width = 4
-        scale = 0.3 if mutant == "width at the scale of one unit" else 0.3 / np.sqrt(width)
+        scale = variant.scale(width)
         one, many = self._units(own, 0.3, 1), self._units(own, float(scale), width)
         flow = limit(case, samples(case)[0], 0.3)
         return Measurement.of(
             [
-                Quantity("exponent of alpha in the distance from the kernel's flow", order, -2.0 if mutant == "order two" else -4.0, 1e-2, error=bar,
-                         route="DOP853"),
-                Quantity("largest difference of four units from one on the way", float(abs(many - one).max()), 0.0, 1e-8, relation="<="),
-                Quantity("largest difference of one unit's end from the flow's", float(abs(one[-1] - flow).max()), 0.0, 1e-7, relation="<="),
+                Quantity(
+                    "exponent of alpha in the distance from the kernel's flow",
+                    order,
+                    variant.order,
+                    1e-2,
+                    error=bar,
+                    route="DOP853",
+                ),
+                Quantity(
+                    "largest difference of four units from one on the way",
+                    float(abs(many - one).max()),
+                    0.0,
+                    1e-8,
+                    relation="<=",
+                ),
+                Quantity(
+                    "largest difference of one unit's end from the flow's",
+                    float(abs(one[-1] - flow).max()),
+                    0.0,
+                    1e-7,
+                    relation="<=",
+                ),
             ],
             "the order is extrapolated in alpha^-4; units are integrated to local errors of 1e-12",
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _kernel_gap(own: Instance, alpha: float) -> float:
@@ -114,7 +168,9 @@ class ScaleAndWidth(Claim):
             # db/dt = -4 (w^2 + u^2) g with w^2 + u^2 = sqrt(4 α^4 + b^2), in the time 8 α^2 t.
             return -np.sqrt(1 + (b / (2 * alpha**2)) ** 2) * (own.x.T @ (own.x @ b - own.y))
 
-        found = solve_ivp(rate, (0.0, times[-1]), np.zeros(own.x.shape[1]), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-13).y.T
+        found = solve_ivp(
+            rate, (0.0, times[-1]), np.zeros(own.x.shape[1]), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-13
+        ).y.T
         done = (vectors * ((1 - np.exp(-values * times[:, None])) / values)[:, None, :]) @ vectors.T
         return float(np.linalg.norm(found - (done @ own.y) @ own.x, axis=1).max())
 
@@ -130,6 +186,8 @@ class ScaleAndWidth(Claim):
             return np.concatenate([(-2 * w * g).ravel(), (2 * u * g).ravel()])
 
         times = np.linspace(0.0, 60.0, 61)
-        found: Any = solve_ivp(rate, (0.0, 60.0), np.full(2 * width * d, scale), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14).y.T
+        found: Any = solve_ivp(
+            rate, (0.0, 60.0), np.full(2 * width * d, scale), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
+        ).y.T
         w, u = np.moveaxis(found.reshape(len(times), 2, width, d), 1, 0)
         return (w * w - u * u).sum(axis=1)
