@@ -14,7 +14,7 @@ load_library()
 
 def holds(verdict):
     assert verdict.answer == "holds", str(verdict)
-    assert set(verdict.evidence["mutants"]) >= set(claims[verdict.id].mutants)
+    assert set(verdict.evidence["mutants"]) >= set(map(str, claims[verdict.id].mutants))
     assert all(q["as_printed"] is not False for q in verdict.quantities)
     return True
 
