@@ -1,79 +1,14 @@
-"""B8, B9: the rate of the flow under the smooth Bures-Wasserstein loss, and what its constant c bounds."""
-
-from typing import Any
+"""B8: the rate of the flow under the smooth Bures-Wasserstein loss."""
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.brechet2023.flows import LAYERS, SPECTRUM, TAU, flow, gradient, power
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-SPECTRUM, TAU, LAYERS = np.array([5.0, 3.0, 1.5, 0.7]), 0.3, 3
-SMALLEST, MARGIN = 0.463, 0.559
-"""σ_min of the start, and c = sqrt(λ_min) - sqrt(L_τ(0)): a start with both is built."""
-
-
-def power(a: np.ndarray, p: float) -> np.ndarray:
-    """A symmetric positive definite matrix to a power."""
-    values, vectors = np.linalg.eigh(a)
-    return (vectors * values**p) @ vectors.T
-
-
-def loss(W: np.ndarray, root: np.ndarray) -> float:
-    """Squared Bures distance of W W^T + τ from the target, whose root is given."""
-    now = W @ W.T + TAU * np.eye(len(W))
-    values = np.linalg.eigvalsh(root @ now @ root)
-    return float(np.trace(now) + np.trace(root @ root) - 2 * np.sqrt(np.maximum(values, 0)).sum())
-
-
-def gradient(W: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """dL_τ/dW = 2 (W - R [R (W W^T + τ) R]^(-1/2) R W)."""
-    inner = root @ (W @ W.T + TAU * np.eye(len(W))) @ root
-    return 2 * (W - root @ power(inner, -0.5) @ root @ W)
-
-
-def flow(case: Case) -> dict[str, Any]:
-    """Three balanced layers from a start with the two constants: times, products and losses."""
-
-    def run() -> dict[str, Any]:
-        from scipy.integrate import solve_ivp
-        from scipy.linalg import expm
-        from scipy.optimize import brentq
-
-        rng = np.random.default_rng(case.seed)
-        basis = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-        root = basis @ np.diag(np.sqrt(SPECTRUM)) @ basis.T
-        skew = rng.normal(size=(4, 4))
-        turned = basis @ expm(0.03 * (skew - skew.T))
-        right = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-
-        def start(scale: float) -> np.ndarray:
-            sizes = np.append(scale * np.sqrt(SPECTRUM[:3] - TAU), SMALLEST)
-            return turned @ np.diag(sizes) @ right.T
-
-        goal = (np.sqrt(SPECTRUM[-1]) - MARGIN) ** 2
-        scale: Any = brentq(lambda s: loss(start(s), root) - goal, 0.5, 1.0, xtol=1e-15)
-        W0 = start(scale)
-        u, s, vt = np.linalg.svd(W0)
-        third = np.diag(s ** (1 / LAYERS))
-        layers = np.stack([third @ vt, third, u @ third])
-
-        def rate(_: float, flat: np.ndarray) -> np.ndarray:
-            A, B, C = flat.reshape(3, 4, 4)
-            G = gradient(C @ B @ A, root)
-            return -np.stack([(C @ B).T @ G, C.T @ G @ A.T, G @ (B @ A).T]).ravel()
-
-        times = np.linspace(0.0, 7.0, 281)
-        found = solve_ivp(
-            rate, (0.0, 7.0), layers.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
-        ).y.T.reshape(-1, 3, 4, 4)
-        W = found[:, 2] @ found[:, 1] @ found[:, 0]
-        return {"t": times, "W": W, "loss": np.array([loss(w, root) for w in W]), "root": root}
-
-    return case.once("bures flow", run)
 
 
 def slowest(W: np.ndarray, root: np.ndarray) -> float:
@@ -152,60 +87,4 @@ class LooseRate(Claim):
             "late rates are read off where the loss is 1e-11, and the bar is what the window before gives; the bound's own digits are three",
             differs="3.31 is below the slowest mode of the minimum, which late rates of every start approach: it was read off earlier, on a start not recorded",
             late=late,
-        )
-
-
-@claim("B9")
-class SmallestSingularValue(Claim):
-    """c bounds sqrt(σ_min² + τ), not σ_min."""
-
-    title = "what the constant c bounds"
-    statement = "For tau > 0, c = sqrt(lambda_min) - sqrt(L_tau) bounds sqrt(sigma_min^2 + tau) from below along the flow; sigma_min itself can be below it."
-    latex = r"\sqrt{\sigma_{\min}(W(t))^2 + \tau} \ge \sqrt{\lambda_{\min}} - \sqrt{L_\tau(t)}"
-    source = "Bréchet et al. 2023, as in the authors' code; corrected here by Weyl's inequality for Bures distances"
-    hypotheses = (own_instances,)
-    stated = Variant(sizes=lambda values: np.sqrt(values**2 + TAU), constant=lambda c: c)
-    mutants = (
-        stated.but(USUAL, sizes=lambda values: values, constant=lambda c: np.full_like(c, c[0])),
-        stated.but("twice the constant", constant=lambda c: 2 * c),
-        stated.but("without tau in the loss", sizes=lambda values: values),
-    )
-    counter_example = "twice the constant: above the smallest root of the target"
-    usual = "sigma_min(W(t)) >= c = sqrt(lambda_min) - sqrt(L_tau(0)) for all t."
-    decisive = "sigma_min(W(0)) = .463 < c = .559, while sqrt(.463^2 + tau) = .717"
-
-    def measure(self, case: Case, variant: Variant) -> Measurement:
-        run = flow(case)
-        values = np.linalg.svd(run["W"], compute_uv=False)[:, -1]
-        # Far down the loss is the difference of sums of order ten: its root carries 1e-7.
-        c = np.sqrt(SPECTRUM[-1]) - np.sqrt(np.maximum(run["loss"], 0.0))
-        slack = variant.sizes(values) - variant.constant(c)
-        return Measurement.of(
-            [
-                Quantity("least slack of the bound along the flow", float(slack.min()), 0.0, 1e-6, relation=">="),
-                Quantity(
-                    "sigma_min at the start",
-                    float(values[0]),
-                    SMALLEST,
-                    1e-9,
-                    route="singular values of the product",
-                    printed=".463",
-                ),
-                Quantity(
-                    "c at the start",
-                    float(np.sqrt(SPECTRUM[-1]) - np.sqrt(run["loss"][0])),
-                    MARGIN,
-                    1e-9,
-                    route="loss at the start",
-                    printed=".559",
-                ),
-                Quantity(
-                    "sqrt(sigma_min^2 + tau) at the start",
-                    float(np.sqrt(values[0] ** 2 + TAU)),
-                    float(np.hypot(SMALLEST, np.sqrt(TAU))),
-                    1e-9,
-                    printed=".717",
-                ),
-            ],
-            "the start is built to have these constants; the loss carries roundings of 1e-15, its root of 1e-7",
         )

@@ -1,4 +1,4 @@
-"""D1, D2, D3: what gradient flow conserves between layers, and what descent keeps of it when it factorises a matrix."""
+"""D1: what gradient flow conserves between layers."""
 
 from functools import partial
 from itertools import pairwise
@@ -8,7 +8,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import hypothesis, labels_fit, own_instances, plain_flow, subject
+from flowlab.claims.hypotheses import hypothesis, labels_fit, plain_flow, subject
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated, samples_for, small_data, visited
 from flowlab.claims.variant import Variant
@@ -172,128 +172,4 @@ class Balance(Claim):
         start = initial_state(problem.network, data, widths={"W1": 4, "W2": 3}, seed=case.seed)
         return start, integrated(
             case, "balance flow", problem, start, data, time(2.0), rtol=1e-9, atol=1e-11, solver="tsit5"
-        )
-
-
-def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
-    """Descent on |U V^T - target|^2/2 with given steps: losses, and Frobenius norms of U^T U - V^T V, before and after each."""
-    losses, gaps = [], []
-    for step in [*steps.tolist(), 0.0]:
-        E = U @ V.T - target
-        losses.append(0.5 * float((E * E).sum()))
-        gaps.append(float(np.linalg.norm(U.T @ U - V.T @ V)))
-        U, V = U - step * E @ V, V - step * E.T @ U
-    return {"losses": np.array(losses), "gaps": np.array(gaps), "U": U, "V": V}
-
-
-def low_rank(seed: int, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A target (8, 6) of this rank with singular values near one, and small factors to begin with."""
-    rng = np.random.default_rng(seed)
-    u, v = (np.linalg.qr(rng.normal(size=(n, rank)))[0] for n in (8, 6))
-    return (
-        u @ np.diag(np.linspace(1.0, 0.6, rank)) @ v.T,
-        0.05 * rng.normal(size=(8, rank)),
-        0.05 * rng.normal(size=(6, rank)),
-    )
-
-
-@claim("D2")
-class ShrinkingSteps(Claim):
-    """Steps η_t = c/(t + 1)^(1/2 + δ): factors stay balanced, stay bounded, and reach the global minimum."""
-
-    title = "descent with shrinking steps keeps two factors balanced"
-    statement = (
-        "Descent on |U V^T - M|^2/2 from small factors with steps O(t^-(1/2 + delta)) stays within |U^T U - V^T V| <= epsilon, with |U|^2, |V|^2 bounded "
-        "by a multiple of |M|, "
-        "and its loss goes to zero; the change of U^T U - V^T V is of second order in the steps."
-    )
-    latex = r"\lVert U_t^\top U_t - V_t^\top V_t\rVert_F \le \epsilon, \quad U_tV_t^\top \to M"
-    source = "Du, Hu, Lee 2018, theorem 3.1 (number not checked)"
-    hypotheses = (own_instances,)
-    stated = Variant(tilt=1.0, order=1.0, bound=5.0)
-    mutants = (
-        stated.but("large unbalanced factors", tilt=8.0),
-        stated.but("change of first order", order=0.0),
-        stated.but("no bound from balance", bound=0.2),
-    )
-    counter_example = "large unbalanced factors: the gap that is there stays"
-
-    def measure(self, case: Case, variant: Variant) -> Measurement:
-        target, U, V = low_rank(case.seed, 3)
-        steps = 0.3 * (np.arange(1, 4001) + 10.0) ** -0.55 * 10.0**0.55
-        tilt = variant.tilt
-        run = case.once(f"shrinking {tilt:g}", lambda: factorised(target, tilt * U, V, steps))
-        changes = []
-        for n in (100, 200, 400, 800, 1600):
-            each = case.once(f"equal steps {n}", lambda n=n: factorised(target, 10 * U, 10 * V, np.full(n, 4.0 / n)))
-            changes.append(abs(each["gaps"][-1] - each["gaps"][0]))
-        slopes = np.diff(-np.log2(np.array(changes)))
-        once = 2 * slopes[1:] - slopes[:-1]
-        # At a fixed time the changes of second order of 1/eta steps add up to first order.
-        wanted = variant.order
-        size = float(max(np.linalg.norm(run["U"]) ** 2, np.linalg.norm(run["V"]) ** 2))
-        bound = variant.bound
-        return Measurement.of(
-            [
-                Quantity("loss at the end", float(run["losses"][-1]), 0.0, 1e-8, relation="<="),
-                Quantity("largest |U^T U - V^T V|", float(run["gaps"].max()), 0.0, 0.2, relation="<="),
-                Quantity(
-                    "larger squared norm over that of M",
-                    size / float(np.linalg.norm(target)),
-                    bound,
-                    0.0,
-                    relation="<=",
-                ),
-                Quantity(
-                    "order in the step of the change by a fixed time",
-                    float(once[-1]),
-                    wanted,
-                    6e-3,
-                    error=min(float(abs(once[-1] - once[-2])), 3e-3),
-                    route="descent",
-                ),
-            ],
-            "a fifth, of factors whose Gram matrices have norm 1.4; the order is extrapolated from steps halved four times",
-            gaps=[float(run["gaps"][0]), float(run["gaps"][-1])],
-        )
-
-
-@claim("D3")
-class RankOneRate(Claim):
-    """Rank one and a constant step: a linear rate, 2 (1 - η s)^2 in the end."""
-
-    title = "rank one with a constant step converges linearly"
-    statement = (
-        "Descent on |u v^T - s u* v*^T|^2/2 from small factors with a constant step goes to a global minimum at a linear rate; in the end the loss falls "
-        "by (1 - eta r)^2 per step, r the smaller of |u|^2 and |v|^2."
-    )
-    latex = r"L_{k+1}/L_k \to (1 - \eta\,\min(\lVert u_\infty\rVert^2, \lVert v_\infty\rVert^2))^2"
-    source = "Du, Hu, Lee 2018, theorem 3.2 (linear rate; number not checked); its value is the slowest mode of the linearised descent"
-    hypotheses = (own_instances,)
-    stated = Variant(slowest=min, step=0.05)
-    mutants = (
-        stated.but("balanced factors", slowest=lambda *_: 1.0),
-        stated.but("the sum of both", slowest=lambda a, b: a + b),
-        stated.but("a step too large", step=0.9),
-    )
-    counter_example = "a step too large: eta (|u|^2 + |v|^2) above 2 has no rest at the minimum"
-
-    def measure(self, case: Case, variant: Variant) -> Measurement:
-        target, U, V = low_rank(case.seed, 1)
-        U, V = 8.0 * U, 2.0 * V
-        step = variant.step
-        run = case.once(f"rank one {step:g}", lambda: factorised(target, U, V, np.full(800, step)))
-        kept = np.flatnonzero(run["losses"] > 1e-24)
-        late = int(kept[-1])
-        rate = float(np.log(run["losses"][late] / run["losses"][late - 20]) / 20)
-        a, b = float((run["U"] ** 2).sum()), float((run["V"] ** 2).sum())
-        slow = variant.slowest(a, b)
-        expected = 2 * float(np.log(abs(1 - 0.05 * slow)))
-        return Measurement.of(
-            [
-                Quantity("loss at the end", float(run["losses"][-1]), 0.0, 1e-12, relation="<="),
-                Quantity("late log L(k+1)/L(k)", rate, expected, 2e-3 * abs(expected), route="descent"),
-            ],
-            "the next mode has died out when the loss is 1e-24",
-            squares=[a, b],
         )

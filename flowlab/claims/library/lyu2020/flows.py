@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.hypotheses import Hypothesis, exponential_tail, homogeneous, hypothesis, labels_fit, plain_flow, subject
+from flowlab.claims.hypotheses import (
+    Hypothesis,
+    exponential_tail,
+    homogeneous,
+    hypothesis,
+    labels_fit,
+    plain_flow,
+    subject,
+)
 from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
 SHORT = 30.0
 """log t up to which a given problem is run where a statement is about rows, not limits; flows with kinks get there in seconds."""
-NETS = {"smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}), "deep": ("W2 @ W1 @ x", {"W1": 3}), "three layers": ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3})}
+NETS = {
+    "smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}),
+    "deep": ("W2 @ W1 @ x", {"W1": 3}),
+    "three layers": ("W3 @ W2 @ W1 @ x", {"W1": 3, "W2": 3}),
+}
 
 
 def flow(case: Case, which: str) -> tuple[Any, Any]:
@@ -50,7 +62,9 @@ def late_flow(*which: str) -> Hypothesis:
         return _inseparable(case)
 
     nets = " or ".join(f"`{text}`" for text in texts)
-    return Hypothesis(f"gradient flow of {nets} under the exponential loss without weight decay, separable samples", unmet)
+    return Hypothesis(
+        f"gradient flow of {nets} under the exponential loss without weight decay, separable samples", unmet
+    )
 
 
 @hypothesis("gradient flow without weight decay of a homogeneous network, under a loss with an exponential tail")
@@ -86,7 +100,9 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
         if data is None:
             raise ClaimError("the flow was read without its samples; give them besides.")
         if not (levels(path)["level"] > 0).sum() >= 3:
-            raise ClaimError(f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate further.")
+            raise ClaimError(
+                f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate further."
+            )
     return found
 
 
@@ -107,7 +123,9 @@ def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
         start = initial_state(problem.network, data, default_width=4, seed=case.seed)
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
         plain = Data(data.x, data.y, name="samples", kind=data.kind)
-        return replace(integrate(field, start, plain, until=log_time(horizon), seed=case.seed, max_steps=5_000), data=data)
+        return replace(
+            integrate(field, start, plain, until=log_time(horizon), seed=case.seed, max_steps=5_000), data=data
+        )
 
     return p.network.text, data, case.once(f"lyu given {horizon:g}", make)
 
@@ -124,7 +142,13 @@ def levels(path: Any) -> dict[str, np.ndarray]:
     summed = ds["log_loss"].values + (np.log(path.data.n) if problem.reduction == "mean" else 0.0)
     q = ds["min_margin"].values * np.exp(ds["log_R"].values)
     degree = float(problem.network.symmetry.joint_degree)
-    return {"level": problem.loss.level(np, summed), "theta": theta, "K": np.array(degree), "q": q, "log_t": ds["log_t"].values}
+    return {
+        "level": problem.loss.level(np, summed),
+        "theta": theta,
+        "K": np.array(degree),
+        "q": q,
+        "log_t": ds["log_t"].values,
+    }
 
 
 def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
@@ -135,10 +159,14 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
     problem, x, y = path.problem, jnp.asarray(data.x), jnp.asarray(data.y)
     key = f"{problem.objective_only.signature} {data.n}"
     if key not in _COMPILED:
+
         def level_of_loss(weights: Any, x: Any, y: Any) -> Any:
             return problem.loss.log_loss(jnp, problem.network.outputs(weights, x, jnp), y)
 
-        _COMPILED[key] = jax.jit(jax.value_and_grad(level_of_loss)), jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level)))
+        _COMPILED[key] = (
+            jax.jit(jax.value_and_grad(level_of_loss)),
+            jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level))),
+        )
     slope_of, level_of = _COMPILED[key]
     found = []
     for i in rows:
@@ -163,3 +191,42 @@ def after(path: Any, count: int = 40) -> list[int]:
     """Rows spread over those with L < ℓ(0), the last among them."""
     rows = np.flatnonzero(~(levels(path)["level"] <= 0))
     return sorted({int(i) for i in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]})
+
+
+def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
+    """The largest relative fall of log(1/L)/size from row to row, from where L < 1 on; negative where it only rises."""
+    first = int(np.argmax(level > 0)) if (level > 0).any() else len(level)
+    if len(level) - first < 3:
+        return float("nan")
+    if (level[first:] <= 0).any():
+        # The loss came back above one.
+        return float("inf")
+    # The logarithm of the quotient: sizes themselves reach no limit that floats have.
+    logs = np.log(level[first:]) - log_size[first:]
+    return float((-np.diff(logs)).max())
+
+
+def seen(case: Case) -> list[tuple[str, list[dict[str, float]], float, int]]:
+    """Of every flow: its name, what is known at rows, the degree of all its weights, and N."""
+    return [
+        (
+            name,
+            case.once(f"lyu rates {name}", lambda data=data, path=path: tied(path, data, after(path))),
+            float(path.problem.network.symmetry.joint_degree),
+            data.n,
+        )
+        for name, data, path in flows(case)
+    ]
+
+
+def roundings(row: dict[str, float]) -> float:
+    """What float64 leaves unknown of exponentials of outputs, relative: some roundings of their exponents."""
+    return 64.0 * np.finfo(float).eps * max(1.0, abs(row["log_loss"]))
+
+
+def best(case: Case, which: str) -> Any:
+    """The KKT point beside the end of a flow."""
+    from flowlab.discrete.margin.max_margin import max_margin
+
+    data, path = flow(case, which)
+    return case.once(f"lyu best {which}", lambda: max_margin(path.problem, data, near=path.last))

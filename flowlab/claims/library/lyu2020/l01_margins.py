@@ -1,4 +1,4 @@
-"""L1, L2, L9 and L10: the smoothed margin along flows, and along steps of descent."""
+"""L1, L2 and L9: the smoothed margin along flows."""
 
 from abc import abstractmethod
 from typing import Any
@@ -8,23 +8,10 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import hypothesis, subject
-from flowlab.claims.library.lyu2020.flows import flow, flows, homogeneous_flow, late_flow, levels, own
+from flowlab.claims.library.lyu2020.flows import flows, homogeneous_flow, largest_fall, levels, own
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-
-def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
-    """The largest relative fall of log(1/L)/size from row to row, from where L < 1 on; negative where it only rises."""
-    first = int(np.argmax(level > 0)) if (level > 0).any() else len(level)
-    if len(level) - first < 3:
-        return float("nan")
-    if (level[first:] <= 0).any():
-        # The loss came back above one.
-        return float("inf")
-    # The logarithm of the quotient: sizes themselves reach no limit that floats have.
-    logs = np.log(level[first:]) - log_size[first:]
-    return float((-np.diff(logs)).max())
 
 
 def _reversed(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,55 +163,3 @@ def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarr
         others = q[:, None] * np.r_[1.0, np.zeros(outputs - 1)]
         log_single = loss.log_terms(np, others, np.zeros(len(q), dtype=int))
     return loss.level(np, log_single + log_count)
-
-
-@claim("L10")
-class StepsThatAreTooLong(Claim):
-    """Descent keeps the smoothed margin monotone only while its steps are short against the smoothness of the loss."""
-
-    title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
-    statement = (
-        "From a state with L < 1, gradient descent at eta = 1e-3 lets log(1/L)/|theta|^K never fall; at the largest step that still lowers the loss "
-        "in the first step, or longer, it falls at some step."
-    )
-    latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
-    source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
-    hypotheses = (late_flow("smooth", "deep"),)
-    stated = Variant(short="<=", long=">=", norm=1.0)
-    mutants = (
-        stated.but("long steps never fall", long="<="),
-        stated.but("short steps fall", short=">="),
-        stated.but("norm left out", norm=0.0),
-    )
-    counter_example = "long steps: the condition on the step is needed"
-
-    def measure(self, case: Case, variant: Variant) -> Measurement:
-        short, long, step = case.once("lyu steps", lambda: _walks(case))
-        falls = [
-            largest_fall(seen["level"], variant.norm * seen["K"] * np.log(seen["theta"])) for seen in (short, long)
-        ]
-        found = [
-            Quantity(
-                "largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=variant.short, route="descent by autodiff"
-            ),
-            Quantity(
-                "largest fall, long steps", falls[1], 1e-6, 0.0, relation=variant.long, route="descent by autodiff"
-            ),
-        ]
-        return Measurement.of(found, "relative falls from step to step; 1e-6 is far above roundings", long_step=step)
-
-
-def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    from flowlab.discrete import descend
-
-    data, path = flow(case, "smooth")
-    level = -path.dataset["log_loss"].values
-    start = path.state(int(np.argmax(level > 1.0)))
-    walks = [levels(descend(path.problem, start, data, step=1e-3, count=2000))]
-    step = 0.1
-    while True:
-        seen = levels(descend(path.problem, start, data, step=step, count=60))
-        fall = largest_fall(seen["level"], seen["K"] * np.log(seen["theta"]))
-        if fall > 1e-5 or step > 1e6:
-            return walks[0], seen, step
-        step *= 2.0

@@ -1,12 +1,16 @@
 """Late flows of one linear layer on separable data, which several claims are about: which problems they take, the flow, and its constants."""
 
+import itertools
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import Hypothesis, hypothesis, subject
+from flowlab.claims.sample_problems import integrated, separable
 from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
@@ -31,7 +35,12 @@ def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     found = hard_margin(z, np.ones(len(z)))
     support = np.flatnonzero(found.alpha > 0)
-    return found.w, support, found.alpha[support], np.linalg.lstsq(z[support], -np.log(found.alpha[support]), rcond=None)[0]
+    return (
+        found.w,
+        support,
+        found.alpha[support],
+        np.linalg.lstsq(z[support], -np.log(found.alpha[support]), rcond=None)[0],
+    )
 
 
 def slowest(data: Any) -> float:
@@ -53,7 +62,7 @@ def linear(case: Case) -> tuple[Any, Any]:
     Raises:
         ClaimError: if the given flow ends before its transients have died out.
     """
-    from flowlab.claims.sample_problems import integrated, separable
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
@@ -61,7 +70,9 @@ def linear(case: Case) -> tuple[Any, Any]:
     if case.flow is not None:
         end, needed = float(case.flow.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
         if end < needed:
-            raise ClaimError(f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further.")
+            raise ClaimError(
+                f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further."
+            )
         return case.data, case.flow
     data = case.data if case.data is not None else separable(8, 3, case.seed)
     problem = Problem("W1 @ x" if case.problem is None else case.problem.network, coordinates="weights")
@@ -113,14 +124,16 @@ def constant(data: Any) -> float:
 
 def unequal(case: Case) -> tuple[Any, Any]:
     """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
-    from flowlab.claims.sample_problems import integrated, separable
+    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
     if case.data is not None or constant(separable(8, 3, case.seed)) > SMALLEST:
         return linear(case)
-    seed = next(s for s in range(case.seed + 1000, case.seed + 100_000, 1000) if constant(separable(8, 3, s)) > SMALLEST)
+    seed = next(
+        s for s in range(case.seed + 1000, case.seed + 100_000, 1000) if constant(separable(8, 3, s)) > SMALLEST
+    )
     problem, data = Problem("W1 @ x", coordinates="weights"), separable(8, 3, seed)
     start = initial_state(problem.network, data, seed=seed)
     return data, integrated(case, f"linear {seed}", problem, start, data, log_time(HORIZON))
@@ -134,3 +147,100 @@ def unequal_duals(case: Case) -> str | None:
         small = f"C* = {constant(case.data):.2g} of these data is too small to be seen"
         return f"{small}: one support vector, or multipliers that are all but equal"
     return unmet
+
+
+def order_of(sizes: Sequence[float]) -> tuple[float, float]:
+    """The order of what was measured at four steps, each half of the one before, and its error bar.
+
+    Between two steps the local order is p + c η + ...: doubled at the finer pair and less the coarser one it lacks η² only. The bar is what
+    the coarser three steps give otherwise.
+    """
+    a, b, c = (math.log2(x / y) if x > 0 and y > 0 else math.nan for x, y in itertools.pairwise(sizes))
+    return 2 * c - b, abs((2 * c - b) - (2 * b - a))
+
+
+NORM = 15.0
+"""Of the constrained minima."""
+LINEAR, RELU = "W2 @ W1 @ x", "W2 @ relu(W1 @ x)"
+
+
+def critical_set(
+    case: Case, net: str, data: Any, name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM
+) -> Any:
+    """Critical points at a fixed norm, computed once."""
+    from flowlab.discrete.critical.critical_points import critical_points
+    from flowlab.language.problem import Problem
+
+    key = f"critical points of {net} {widths} on {name}"
+    return case.once(
+        key, lambda: critical_points(Problem(net), data, norm=norm, widths=widths, starts=starts, seed=case.seed)
+    )
+
+
+DEEP = {1: "W1 @ x", 2: "W2 @ W1 @ x", 3: "W3 @ W2 @ W1 @ x", 4: "W4 @ W3 @ W2 @ W1 @ x"}
+WIDTH = 4
+COPIES = 8
+"""Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
+
+
+def chain_of(K: int) -> tuple[Any, Any]:
+    """Copies of one sample on which f = 1 at unit norms, and balanced layers of rank one with norms 0.9."""
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+
+    y = np.where(np.arange(COPIES) % 2 == 0, 1.0, -1.0)
+    unit = lambda rows, columns: np.eye(rows)[:, :1] @ np.eye(columns)[:1]  # noqa: E731
+    shapes = [(1 if k == K else WIDTH, 3 if k == 1 else WIDTH) for k in range(1, K + 1)]
+    weights = {f"W{k}": 0.9 * unit(*shape) for k, shape in enumerate(shapes, 1)}
+    return Data(np.outer(y, [1.0, 0.0, 0.0]), y, name="chain", kind="binary"), State.from_weights(weights)
+
+
+def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Any:
+    """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+
+    problem = Problem(DEEP[K], scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
+    data, start = chain_of(K)
+    return integrated(case, f"chain {scheme} K={K} {log_t:g}", problem, start, data, log_time(log_t - math.log(COPIES)))
+
+
+STARTS = {
+    "one unit dead": ((0.05, 1.0), (0.1, -1.0)),
+    "both units equal": ((0.0, 1.0), (0.0, 1.0)),
+    "one unit for each sample": ((0.3, 1.0), (-0.3, 1.0)),
+}
+"""First layers; the second one starts at (1, 1)."""
+OPTIMUM = np.sqrt(17.0) / 16.0
+FAR = 1e6
+"""Log t of the flows of two units."""
+
+
+def two_samples() -> Any:
+    """X = (±1, 1/4), both of class +1."""
+    from flowlab.language.data import Data
+
+    return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
+
+
+def from_start(case: Case, name: str, first: Any, log_t: float) -> Any:
+    """The flow from a first layer to log t, integrated once."""
+    from flowlab.dynamics import log_time
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
+
+    start = State.from_weights({"W1": np.asarray(first, dtype=float), "W2": np.ones((1, 2))})
+    return integrated(
+        case,
+        f"P18 {name} to log t = {log_t:g}",
+        Problem(RELU),
+        start,
+        case.once("P18 samples", two_samples),
+        log_time(log_t),
+    )
+
+
+def joint_margin(path: Any) -> tuple[float, float]:
+    """min_n q_n/‖θ‖² at the last row, and ‖θ‖² there."""
+    squares = float(sum(np.asarray(r) ** 2 for r in path.last.rho.values()))
+    return float(np.exp(path.dataset["log_R"][-1])) * float(path.dataset["min_margin"][-1]) / squares, squares

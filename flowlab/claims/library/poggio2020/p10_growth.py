@@ -1,24 +1,17 @@
 """P10: how norms of a balanced chain grow, whose flow is a scalar equation with a closed form."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import COPIES, HORIZON, chain
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-DEEP = {1: "W1 @ x", 2: "W2 @ W1 @ x", 3: "W3 @ W2 @ W1 @ x", 4: "W4 @ W3 @ W2 @ W1 @ x"}
-WIDTH = 4
-HORIZON = 1e6
-"""Log t of deep runs."""
-COPIES = 8
-"""Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
 _PRINTED = {2: "0.70505", 3: "1.1212", 4: "1.4157"}
 _AT = 500.0
 
@@ -45,28 +38,6 @@ def log_time_by_quadrature(R: float, K: int) -> float:
 def excess(R: float, log_t: float, power: float) -> float:
     """R - log t - power log log t."""
     return R - log_t - power * math.log(log_t)
-
-
-def chain_of(K: int) -> tuple[Any, Any]:
-    """Copies of one sample on which f = 1 at unit norms, and balanced layers of rank one with norms 0.9."""
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-
-    y = np.where(np.arange(COPIES) % 2 == 0, 1.0, -1.0)
-    unit = lambda rows, columns: np.eye(rows)[:, :1] @ np.eye(columns)[:1]  # noqa: E731
-    shapes = [(1 if k == K else WIDTH, 3 if k == 1 else WIDTH) for k in range(1, K + 1)]
-    weights = {f"W{k}": 0.9 * unit(*shape) for k, shape in enumerate(shapes, 1)}
-    return Data(np.outer(y, [1.0, 0.0, 0.0]), y, name="chain", kind="binary"), State.from_weights(weights)
-
-
-def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Any:
-    """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-
-    problem = Problem(DEEP[K], scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
-    data, start = chain_of(K)
-    return integrated(case, f"chain {scheme} K={K} {log_t:g}", problem, start, data, log_time(log_t - math.log(COPIES)))
 
 
 def _power(K: int) -> float:

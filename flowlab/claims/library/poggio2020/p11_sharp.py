@@ -7,8 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import machine, one_layer, unequal
-from flowlab.claims.library.poggio2020.p10_growth import DEEP, HORIZON, WIDTH
+from flowlab.claims.library.poggio2020.flows import DEEP, HORIZON, WIDTH, machine, one_layer, unequal
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant

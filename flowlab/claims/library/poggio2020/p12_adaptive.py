@@ -5,8 +5,7 @@ from typing import Any
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import one_layer, unequal
-from flowlab.claims.library.poggio2020.p10_growth import COPIES, DEEP, HORIZON, WIDTH, chain
+from flowlab.claims.library.poggio2020.flows import COPIES, DEEP, HORIZON, WIDTH, chain, one_layer, unequal
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant

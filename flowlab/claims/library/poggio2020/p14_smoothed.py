@@ -8,7 +8,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.library.lyu2020.flows import levels
-from flowlab.claims.library.poggio2020.p10_growth import WIDTH
+from flowlab.claims.library.poggio2020.flows import WIDTH
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated, separable
 from flowlab.claims.variant import Variant

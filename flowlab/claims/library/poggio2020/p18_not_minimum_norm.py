@@ -7,51 +7,12 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import FAR, OPTIMUM, RELU, STARTS, from_start, joint_margin, two_samples
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-NET = "W2 @ relu(W1 @ x)"
-STARTS = {
-    "one unit dead": ((0.05, 1.0), (0.1, -1.0)),
-    "both units equal": ((0.0, 1.0), (0.0, 1.0)),
-    "one unit for each sample": ((0.3, 1.0), (-0.3, 1.0)),
-}
-"""First layers; the second one starts at (1, 1)."""
-OPTIMUM = np.sqrt(17.0) / 16.0
-LATE = 1e6
 NEAR, DRAWN = 0.03, 3
-
-
-def samples() -> Any:
-    """X = (±1, 1/4), both of class +1."""
-    from flowlab.language.data import Data
-
-    return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
-
-
-def run(case: Case, name: str, first: Any, log_t: float) -> Any:
-    """The flow from a first layer to log t, integrated once."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
-    start = State.from_weights({"W1": np.asarray(first, dtype=float), "W2": np.ones((1, 2))})
-    return integrated(
-        case,
-        f"P18 {name} to log t = {log_t:g}",
-        Problem(NET),
-        start,
-        case.once("P18 samples", samples),
-        log_time(log_t),
-    )
-
-
-def joint(path: Any) -> tuple[float, float]:
-    """min_n q_n/‖θ‖² at the last row, and ‖θ‖² there."""
-    squares = float(sum(np.asarray(r) ** 2 for r in path.last.rho.values()))
-    return float(np.exp(path.dataset["log_R"][-1])) * float(path.dataset["min_margin"][-1]) / squares, squares
 
 
 def enclosed() -> tuple[float, float]:
@@ -117,15 +78,15 @@ class NotMinimumNorm(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         dead, equal, control = STARTS.values()
-        value, _ = joint(run(case, variant.start, STARTS[variant.start], LATE))
-        soon, squares = joint(run(case, "one unit dead", dead, 1600.0))
+        value, _ = joint_margin(from_start(case, variant.start, STARTS[variant.start], FAR))
+        soon, squares = joint_margin(from_start(case, "one unit dead", dead, 1600.0))
         # The dead unit keeps its weights, (.1, -1) and 1; the other one has θ_1 = θ_2 up to differences that die.
-        same, _ = joint(run(case, "both units equal", equal, LATE))
-        good, _ = joint(run(case, "one unit for each sample", control, LATE))
-        later, _ = joint(run(case, "one unit for each sample", control, 1e4))
+        same, _ = joint_margin(from_start(case, "both units equal", equal, FAR))
+        good, _ = joint_margin(from_start(case, "one unit for each sample", control, FAR))
+        later, _ = joint_margin(from_start(case, "one unit for each sample", control, 1e4))
         rng = np.random.default_rng(case.seed)
         near = [np.asarray(dead) + NEAR * rng.uniform(-1.0, 1.0, size=(2, 2)) for _ in range(DRAWN)]
-        drawn = [joint(run(case, f"beside it, {k}", w, LATE))[0] for k, w in enumerate(near)]
+        drawn = [joint_margin(from_start(case, f"beside it, {k}", w, FAR))[0] for k, w in enumerate(near)]
         low, high = case.once("P18 enclosure", enclosed)
         best = case.once("P18 max margin", _best)
         kkt = case.once("P18 KKT", _kkt)
@@ -193,7 +154,7 @@ class NotMinimumNorm(Claim):
 def _best() -> float:
     from flowlab.discrete.margin.max_margin import max_margin
 
-    return max_margin(NET, samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
+    return max_margin(RELU, two_samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
 
 
 def _kkt() -> float:
@@ -202,4 +163,4 @@ def _kkt() -> float:
     from flowlab.language.state import State
 
     near = State.from_weights({"W1": 30 * np.array([[0.0, 1.0], [0.0, -1e-9]]), "W2": 30 * np.array([[1.0, 1e-9]])})
-    return max_margin(NET, samples(), near=near).joint_margin
+    return max_margin(RELU, two_samples(), near=near).joint_margin

@@ -7,9 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.poggio2020.flows import machine
-from flowlab.claims.library.poggio2020.p18_not_minimum_norm import LATE as FAR
-from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, STARTS, joint, run
+from flowlab.claims.library.poggio2020.flows import FAR, OPTIMUM, STARTS, from_start, joint_margin, machine
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated, separable
 from flowlab.claims.variant import Variant
@@ -99,7 +97,7 @@ class Starts(Claim):
             told.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=route))
         dead, _, control = STARTS.values()
         low, high = (
-            joint(run(case, name, first, FAR))[0]
+            joint_margin(from_start(case, name, first, FAR))[0]
             for name, first in (("one unit dead", dead), ("one unit for each sample", control))
         )
         told.append(

@@ -7,7 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.poggio2020.p06_rules import order_of
+from flowlab.claims.library.poggio2020.flows import order_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import facing, integrated
 from flowlab.claims.variant import Variant

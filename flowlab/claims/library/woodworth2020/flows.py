@@ -56,9 +56,17 @@ def instance(seed: int) -> Instance:
     for _ in range(20_000):
         x, y = rng.normal(size=(SAMPLES, FEATURES)), rng.normal(size=SAMPLES)
         corners = vertices(x, y)
-        sparse, other = corners[np.abs(corners).sum(axis=1).argmin()], corners[(np.abs(corners) ** (2 / 3)).sum(axis=1).argmin()]
+        sparse, other = (
+            corners[np.abs(corners).sum(axis=1).argmin()],
+            corners[(np.abs(corners) ** (2 / 3)).sum(axis=1).argmin()],
+        )
         support = np.flatnonzero(sparse)
-        if len(support) < SAMPLES or np.abs(sparse[support]).min() < 0.1 or np.linalg.norm(sparse - other) < 0.25 or np.abs(sparse).max() > 2.0:
+        if (
+            len(support) < SAMPLES
+            or np.abs(sparse[support]).min() < 0.1
+            or np.linalg.norm(sparse - other) < 0.25
+            or np.abs(sparse).max() > 2.0
+        ):
             continue
         dual = np.linalg.solve(x[:, support].T, np.sign(sparse[support]))
         off = np.abs(dual @ x)
@@ -87,13 +95,25 @@ def limit(case: Case, data: Any, alpha: float, net: str = NET) -> np.ndarray:
 
     start = State.from_weights({"w": np.full(data.d, alpha), "u": np.full(data.d, alpha)})
     problem = Problem(net, "square", coordinates="weights")
-    path = integrated(case, f"{net} alpha {alpha:g}", problem, start, data, [log_loss_below(-44.0), time(1e4)], rtol=1e-11, atol=1e-15, solver="tsit5",
-             max_steps=20_000)
+    path = integrated(
+        case,
+        f"{net} alpha {alpha:g}",
+        problem,
+        start,
+        data,
+        [log_loss_below(-44.0), time(1e4)],
+        rtol=1e-11,
+        atol=1e-15,
+        solver="tsit5",
+        max_steps=20_000,
+    )
     w, u = (np.asarray(path.last.weights()[name]) for name in "wu")
     return w * w - u * u if net == NET else w**3 - u**3
 
 
-def newton(x: np.ndarray, y: np.ndarray, value: Callable, slope: Callable, curve: Callable, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def newton(
+    x: np.ndarray, y: np.ndarray, value: Callable, slope: Callable, curve: Callable, start: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(b, ν) with b = slope(X^T ν) and X b = y, by damped Newton steps on Σ value(X^T ν) - y ν; `value` is inf outside its domain."""
     nu = np.zeros(len(y)) if start is None else start
     height = lambda v: float(value(x.T @ v).sum() - y @ v)  # noqa: E731
@@ -133,7 +153,13 @@ def cubic_limit(x: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
         z = np.where(inside, z, 0.0)
         return np.where(inside, 0.5 * scale * ((1 - z) ** -2 + (1 + z) ** -2), np.inf)
 
-    return newton(x, y, value, lambda z: scale * ((1 - z) ** -3 - (1 + z) ** -3), lambda z: 3 * scale * ((1 - z) ** -4 + (1 + z) ** -4))[0]
+    return newton(
+        x,
+        y,
+        value,
+        lambda z: scale * ((1 - z) ** -3 - (1 + z) ** -3),
+        lambda z: 3 * scale * ((1 - z) ** -4 + (1 + z) ** -4),
+    )[0]
 
 
 def entropy(b: np.ndarray, alpha: float) -> float:

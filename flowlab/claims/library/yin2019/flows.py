@@ -1,5 +1,7 @@
 """The model: y(Z, v, w) = v^T 1[Z w > 0], Z Gaussian (m, n), labels of v*, w*; expectations in closed form, batched over the first axis."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -59,3 +61,6 @@ def resting_angles(m: int, square: float) -> np.ndarray:
     quadratic = np.polydiv(cubic, np.array([1.0, -1.0]))[0]
     roots = np.roots(quadratic)
     return np.sort(roots.real[(np.abs(roots.imag) < 1e-12) & (np.abs(roots) < 1)])
+
+
+Rule = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
