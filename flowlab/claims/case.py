@@ -1,4 +1,6 @@
-"""What a claim is checked on, what it has computed so far, and how both are written into a verdict so that it can be replayed."""
+"""What a claim is checked on, what it has computed so far, and how both are written into a verdict so that it can be
+replayed.
+"""
 
 import base64
 import zlib
@@ -89,7 +91,9 @@ class Case:
         return {name: value for name, value in self.memo.items() if getattr(value, "kind", None) in RUNS}
 
     def without_rows(self, name: str) -> "Case":
-        """The case with NaN in the later half of a run, and nothing computed yet: what stands on it does not rest on that run."""
+        """The case with NaN in the later half of a run, and nothing computed yet: what stands on it does not rest on
+        that run.
+        """
         run = self._inputs[name]
         first = len(run) // 2
         rows = run.dataset.copy(deep=True)
@@ -100,7 +104,9 @@ class Case:
         return Case(seed=self.seed, passed=self.passed, **(self._inputs | {name: replace(blank, last=blank.state(-1))}))
 
     def stored(self) -> dict[str, Any]:
-        """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own instances."""
+        """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own
+        instances.
+        """
         inputs = self._inputs
         record: dict[str, Any] = {_STORED[name]: _packed(inputs[name]) for name in RUNS if name in inputs}
         # A problem that came with a trajectory is in it; data are not.
@@ -140,9 +146,14 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
         else:
             name = next((name for kind, name in kinds.items() if isinstance(item, kind)), "")
         if not name:
-            raise ClaimError(f"evidence must be trajectories, equations, a maximum margin, a problem or data, got `{short(item)}`.")
+            raise ClaimError(
+                f"evidence must be trajectories, equations, a maximum margin, a problem or data, got `{short(item)}`."
+            )
         if found.get(name, item) is not item:
-            raise ClaimError(f"evidence must have one item of a kind, got two of the kind {NAMES[name]}; check them one after the other.")
+            raise ClaimError(
+                f"evidence must have one item of a kind, got two of the kind {NAMES[name]}; check them "
+                "one after the other."
+            )
         found[name] = item
     wrong = contradiction(found)
     if wrong is not None:
@@ -185,7 +196,10 @@ def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
         equations = _STORED["equations"]
         others += [FlowEquations.from_json(inputs[equations])] if equations in inputs else []
     except (KeyError, TypeError, ValueError) as error:
-        raise ClaimError(f"the inputs of this verdict cannot be read ({type(error).__name__}: {error}); check again from the originals.") from None
+        raise ClaimError(
+            f"the inputs of this verdict cannot be read ({type(error).__name__}: {error}); check again "
+            "from the originals."
+        ) from None
     return case_of([*others, *runs, *([] if data is None else [data])], seed)
 
 
@@ -196,7 +210,13 @@ def _packed(run: Any) -> dict[str, Any]:
         values = np.ascontiguousarray(variable.values)
         plain = values.tolist() if values.dtype.kind not in "fiub" else None
         code = None if plain is not None else base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
-        packed[str(name)] = {"dims": list(variable.dims), "shape": list(values.shape), "dtype": values.dtype.str, "plain": plain, "code": code}
+        packed[str(name)] = {
+            "dims": list(variable.dims),
+            "shape": list(values.shape),
+            "dtype": values.dtype.str,
+            "plain": plain,
+            "code": code,
+        }
     return {"variables": packed, "attrs": dict(run.dataset.attrs)}
 
 
@@ -208,6 +228,8 @@ def _unpacked(packed: Mapping[str, Any], data: Any) -> Any:
     found = {}
     for name, v in packed["variables"].items():
         raw = None if v["code"] is None else zlib.decompress(base64.b64decode(v["code"].encode("ascii"), validate=True))
-        values = np.array(v["plain"]) if raw is None else np.frombuffer(raw, dtype=np.dtype(v["dtype"])).reshape(v["shape"])
+        values = (
+            np.array(v["plain"]) if raw is None else np.frombuffer(raw, dtype=np.dtype(v["dtype"])).reshape(v["shape"])
+        )
         found[name] = (tuple(v["dims"]), values.copy())
     return Trajectory.restored(xr.Dataset(found, attrs=packed["attrs"]), data)

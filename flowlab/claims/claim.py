@@ -38,12 +38,13 @@ class Claim(ABC):
         title, statement, latex, source: what is claimed, and where.
         hypotheses: what a case must satisfy; the harness checks them in order before it measures.
         stated: what `measure` gets for the statement itself, mostly a `Variant`.
-        mutants: what `measure` gets for wrong variants; the check must refute every one, or it has no power. Values, limits and
-            rates of `Measurement.of` are altered by 1 % up and down besides, without a new measurement.
+        mutants: what `measure` gets for wrong variants; the check must refute every one, or it has no power. Values,
+            limits and rates of `Measurement.of` are altered by 1 % up and down besides, without a new measurement.
         counter_example: what one mutant stands for: an instance outside the hypotheses, on which the statement fails.
         rung: how the statement is shown where it holds, one of `RUNGS`.
         quick: whether it takes seconds, and belongs to the quick tier of its pack.
-        usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers decide against it.
+        usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers
+            decide against it.
         decisive: of `usual`: which quantities tell the difference, in words.
     """
 
@@ -76,7 +77,8 @@ class Claim(ABC):
         unmet = self.unmet(case)
         if unmet is not None:
             return self._undecided("does not apply", f"does not apply: {unmet}", case)
-        # Hypotheses read the network where the statement is about one; samples count only where something is measured on them.
+        # Hypotheses read the network where the statement is about one; samples count only where something is measured
+        # on them.
         inputs = {"problem"} & case.read
         case.read.clear()
         measured = self.measure(case, self.stated)
@@ -86,8 +88,12 @@ class Claim(ABC):
             return self._undecided("not tested", f"not tested on what was given: {missed}", case)
         evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in measured.quantities], **measured.details}
         numbers: dict[str, Any] = {
-            "measured": measured.value, "bound": measured.bound, "evidence": evidence, "error": measured.error, "rung": self.rung,
-        }  # fmt: skip
+            "measured": measured.value,
+            "bound": measured.bound,
+            "evidence": evidence,
+            "error": measured.error,
+            "rung": self.rung,
+        }
         because = "; ".join([measured.because, *(str(q) for q in _decisive(measured)), *_ignored(case, inputs)])
         flaw = _altered_run(case) or _disagreement(measured)
         if flaw is None and measured.fails:
@@ -102,10 +108,17 @@ class Claim(ABC):
         """Why a case does not meet a hypothesis, or None."""
         return next((reason for each in self.hypotheses if (reason := each(case)) is not None), None)
 
-    def _weakness(self, case: Case, measured: Measurement, inputs: set[str], evidence: dict[str, Any]) -> tuple[str, str] | None:
-        """Code and reason where the check refutes too few wrong variants, or stands without the given run; the trials go into `evidence`."""
+    def _weakness(
+        self, case: Case, measured: Measurement, inputs: set[str], evidence: dict[str, Any]
+    ) -> tuple[str, str] | None:
+        """Code and reason where the check refutes too few wrong variants, or stands without the given run; the trials
+        go into `evidence`.
+        """
         trials = {str(each): self.measure(case, each) for each in self.mutants} | measured.alterations()
-        evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
+        evidence["mutants"] = {
+            name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails}
+            for name, m in trials.items()
+        }
         if USUAL in trials:
             # The numbers that decide against the usual statement.
             evidence["mutants"][USUAL]["telling"] = [str(q) for q in trials[USUAL].quantities if q.fails][:3]
@@ -133,9 +146,15 @@ class Claim(ABC):
     def _evidence(self, case: Case) -> dict[str, Any]:
         own = self.origin()
         return {
-            "statement": self.statement, "source": self.source, "seed": case.seed, "versions": versions(), "counter_example": self.counter_example,
-            "mutants": {}, "inputs": case.stored(), **({"origin": own} if own else {}),
-        }  # fmt: skip
+            "statement": self.statement,
+            "source": self.source,
+            "seed": case.seed,
+            "versions": versions(),
+            "counter_example": self.counter_example,
+            "mutants": {},
+            "inputs": case.stored(),
+            **({"origin": own} if own else {}),
+        }
 
     @classmethod
     def origin(cls) -> dict[str, Any] | None:
@@ -143,7 +162,9 @@ class Claim(ABC):
         return None
 
     def _undecided(self, code: str, reason: str, case: Case) -> Verdict:
-        return Verdict(self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung)
+        return Verdict(
+            self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung
+        )
 
 
 def _altered_run(case: Case) -> tuple[str, str] | None:
@@ -154,7 +175,10 @@ def _altered_run(case: Case) -> tuple[str, str] | None:
             continue
         change = case.once(f"genuine {name}", lambda run=run: tamper_check.altered(run, case.data))
         if change is not None:
-            return "could not be checked", f"could not be checked: the given {NAMES[name]} was modified after it was computed ({change})"
+            return (
+                "could not be checked",
+                f"could not be checked: the given {NAMES[name]} was modified after it was computed ({change})",
+            )
     return None
 
 
@@ -162,8 +186,9 @@ def _disagreement(measured: Measurement) -> tuple[str, str] | None:
     """Code and reason where two routes to a number disagree."""
     for q in measured.quantities:
         if not q.routes_agree:
-            both = f"{q.name}: {q.measured:.8g} by {q.route or 'one route'}, {q.second:.8g} by {q.second_route or 'another'}"
-            return "routes disagree", f"two routes disagree: {both}"
+            routes = (q.route or "one route", q.second_route or "another")
+            both = f"{q.measured:.8g} by {routes[0]}, {q.second:.8g} by {routes[1]}"
+            return "routes disagree", f"two routes disagree: {q.name}: {both}"
     return None
 
 
@@ -180,7 +205,11 @@ def _decisive(measured: Measurement) -> list[Quantity]:
     """The quantities that the reason names: those that fail, or the one nearest to its bound."""
     failing = [q for q in measured.quantities if q.fails]
     lost = [q for q in measured.quantities if not (q.stands or q.fails) and not math.isfinite(q.excess + q.error)]
-    return failing[:3] or lost[:3] or [q for q in measured.quantities if (q.excess, q.tolerance) == (measured.value, measured.bound)][:1]
+    return (
+        failing[:3]
+        or lost[:3]
+        or [q for q in measured.quantities if (q.excess, q.tolerance) == (measured.value, measured.bound)][:1]
+    )
 
 
 def _powerless(measured: Measurement, trials: dict[str, Measurement]) -> str | None:
@@ -213,7 +242,8 @@ def _ignored(case: Case, inputs: set[str]) -> list[str]:
         return []
     used = [name for name in ("problem", "data", *case.passed) if name in inputs]
     return [
-        f"checked on the given {' and '.join(NAMES[name] for name in dict.fromkeys(used))}, not on the rest of what was given "
+        f"checked on the given {' and '.join(NAMES[name] for name in dict.fromkeys(used))}, not on the rest of what "
+        "was given "
         f"({', '.join(NAMES[name] for name in idle)})"
     ]
 
@@ -221,18 +251,24 @@ def _ignored(case: Case, inputs: set[str]) -> list[str]:
 def claim(name: str, **attributes: Any) -> Callable[[Any], Any]:
     """Enter a claim: decorates a subclass of `Claim`, or a function.
 
-    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a `Quantity`, several, or a
-    `Measurement`. `attributes` are those of a class: `statement` and `source` at least, `mutants=(...)` where it has some; `mutant` is
-    one of them, a name or a `Variant`, and `stated` (None by default) for the statement itself.
+    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a
+    `Quantity`, several, or a `Measurement`. `attributes` are those of a class: `statement` and `source` at least,
+    `mutants=(...)` where it has some; `mutant` is one of them, a name or a `Variant`, and `stated` (None by default)
+    for the statement itself.
 
     Raises:
         ClaimError: for a function without statement or source, a word that is not known, or an id that is taken.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ClaimError(f"a claim id must be text, got `{getattr(name, '__name__', name)}`; decorate with `claim(\"mine.growth\", ...)`.")
+        raise ClaimError(
+            f"a claim id must be text, got `{getattr(name, '__name__', name)}`; decorate with "
+            '`claim("mine.growth", ...)`.'
+        )
 
     def enter(word: Any) -> Any:
-        word = _from_function(name, word, attributes) if not isinstance(word, type) else _completed(name, word, attributes)
+        word = (
+            _from_function(name, word, attributes) if not isinstance(word, type) else _completed(name, word, attributes)
+        )
         if name in claims:
             raise ClaimError(f"the claim id `{name}` is taken by {claims[name].__module__}; choose another.")
         return claims.register(name)(word)
@@ -243,7 +279,10 @@ def claim(name: str, **attributes: Any) -> Callable[[Any], Any]:
 def _completed(name: str, word: type, attributes: dict[str, Any]) -> type[Claim]:
     """A class with all that a report asks of it."""
     if not issubclass(word, Claim):
-        raise ClaimError(f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from `flowlab.Claim`, or decorate a function.")
+        raise ClaimError(
+            f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from "
+            "`flowlab.Claim`, or decorate a function."
+        )
     for key, value in attributes.items():
         setattr(word, key, value)
     for needed in ("statement", "source"):
@@ -259,7 +298,20 @@ def _completed(name: str, word: type, attributes: dict[str, Any]) -> type[Claim]
 
 
 def _from_function(name: str, function: Callable[..., Any], attributes: dict[str, Any]) -> type[Claim]:
-    known = ("title", "statement", "latex", "source", "hypotheses", "stated", "mutants", "counter_example", "rung", "quick", "usual", "decisive")
+    known = (
+        "title",
+        "statement",
+        "latex",
+        "source",
+        "hypotheses",
+        "stated",
+        "mutants",
+        "counter_example",
+        "rung",
+        "quick",
+        "usual",
+        "decisive",
+    )
     unknown = sorted(set(attributes) - set(known))
     if unknown:
         raise ClaimError(f"`{unknown[0]}` of the claim `{name}` is not known; use {', '.join(known)}.")
@@ -270,10 +322,16 @@ def _from_function(name: str, function: Callable[..., Any], attributes: dict[str
             return result
         many = [result] if isinstance(result, Quantity) else result
         if not isinstance(many, Sequence) or not many or not all(isinstance(q, Quantity) for q in many):
-            raise ClaimError(f"the claim `{name}` returned `{result!r}`; return a Quantity, a list of them, or a Measurement.")
+            raise ClaimError(
+                f"the claim `{name}` returned `{result!r}`; return a Quantity, a list of them, or a Measurement."
+            )
         return Measurement.of(many, "as the claim says")
 
-    word = type(function.__name__, (Claim,), {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__})
+    word = type(
+        function.__name__,
+        (Claim,),
+        {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__},
+    )
     return _completed(name, word, attributes)
 
 
@@ -295,7 +353,15 @@ def checked(name: str, case: Case) -> Verdict:
         one = word()
     except TypeError as error:
         # An abstract class: nothing to measure with.
-        return Verdict(name, "undecided", math.nan, math.nan, f"could not be checked: {error}", {"seed": case.seed}, "could not be checked")
+        return Verdict(
+            name,
+            "undecided",
+            math.nan,
+            math.nan,
+            f"could not be checked: {error}",
+            {"seed": case.seed},
+            "could not be checked",
+        )
     try:
         return one.check(case)
     except FlowlabError as error:
@@ -304,10 +370,22 @@ def checked(name: str, case: Case) -> Verdict:
         # A defect in one claim must not cost the verdicts of all others.
         at = traceback.extract_tb(error.__traceback__)[-1]
         own = word.origin()
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if own is not None and Path(f.filename).resolve() == Path(own["file"])]
-        where = f"line {lines[-1]} of {Path((own or {})['file']).name}" if lines else f"line {at.lineno} of {Path(at.filename).name}"
+        lines = [
+            f.lineno
+            for f in traceback.extract_tb(error.__traceback__)
+            if own is not None and Path(f.filename).resolve() == Path(own["file"])
+        ]
+        where = (
+            f"line {lines[-1]} of {Path((own or {})['file']).name}"
+            if lines
+            else f"line {at.lineno} of {Path(at.filename).name}"
+        )
         needs = [NAMES[each] for each in GIVEN if each in case.read and each not in case.present]
-        hint = f"; it looks for {' and '.join(needs)}, and none was given" if needs and isinstance(error, AttributeError | TypeError) else ""
+        hint = (
+            f"; it looks for {' and '.join(needs)}, and none was given"
+            if needs and isinstance(error, AttributeError | TypeError)
+            else ""
+        )
         reason = f"could not be checked: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({where}){hint}"
         return one._undecided("could not be checked", reason, case)
 
@@ -318,8 +396,8 @@ def check(ids: str | Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdi
 
     Args:
         ids: claim ids such as `"P4"`, or one.
-        evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a claim needs and does
-            not find, it makes.
+        evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a
+            claim needs and does not find, it makes.
         seed: of the instances and states that claims draw.
 
     Returns:

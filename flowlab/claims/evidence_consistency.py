@@ -23,11 +23,14 @@ def _problems(found: Mapping[str, Any]) -> str | None:
     (first, one), *others = problems.items()
     for name, other in others:
         for what, a, b in (
-            ("network", one.network.text, other.network.text), ("loss", one.loss.name, other.loss.name), ("reduction", one.reduction, other.reduction),
+            ("network", one.network.text, other.network.text),
+            ("loss", one.loss.name, other.loss.name),
+            ("reduction", one.reduction, other.reduction),
             ("decay", dict(one.decay), dict(other.decay)),
-        ):  # fmt: skip
+        ):
             if a != b:
-                return f"the {first} has the {what} `{str(a)[:80]}` and the {name} `{str(b)[:80]}`; give evidence of one problem."
+                both = f"the {first} has the {what} `{str(a)[:80]}` and the {name} `{str(b)[:80]}`"
+                return f"{both}; give evidence of one problem."
     return None
 
 

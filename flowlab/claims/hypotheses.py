@@ -88,13 +88,21 @@ def subject(case: Case) -> "Problem | None":
 
 def exponential_tail(problem: "Problem") -> str | None:
     """Why a problem has no loss with an exponential tail, or None."""
-    return None if problem.loss.level(np, np.zeros(())) is not None else f"it is about losses with an exponential tail, and the loss is {problem.loss.name}"
+    return (
+        None
+        if problem.loss.level(np, np.zeros(())) is not None
+        else f"it is about losses with an exponential tail, and the loss is {problem.loss.name}"
+    )
 
 
 def homogeneous(problem: "Problem") -> str | None:
     """Why the outputs are not homogeneous in all weights together, or None."""
     symmetry = problem.network.symmetry
-    return None if symmetry.joint_degree is not None else f"the network is {symmetry.kind}, broken at {symmetry.breaks[0] if symmetry.breaks else 'no node'}"
+    return (
+        None
+        if symmetry.joint_degree is not None
+        else f"the network is {symmetry.kind}, broken at {symmetry.breaks[0] if symmetry.breaks else 'no node'}"
+    )
 
 
 def plain_flow(problem: "Problem") -> str | None:

@@ -8,7 +8,8 @@ from flowlab.core.errors import ClaimError
 
 
 class Variant:
-    """The parts of a statement that wrong variants replace: numbers, functions, instances. Frozen; parts are attributes.
+    """The parts of a statement that wrong variants replace: numbers, functions, instances. Frozen; parts are
+    attributes.
 
     Attributes:
         name: of the wrong variant; empty for the statement itself.

@@ -24,6 +24,7 @@ CODES = {
     "could not be checked": "the numerics gave up on the way",
 }
 
+
 @dataclass(frozen=True)
 class Measurement:
     """A number against its bound (both dimensionless): the statement stands where value <= bound.
@@ -33,7 +34,8 @@ class Measurement:
         because: why the bound is what it is.
         details: what is needed to repeat the measurement; JSON-able.
         error: error bar of the value.
-        quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see `Measurement.of`.
+        quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see
+            `Measurement.of`.
     """
 
     value: float
@@ -45,7 +47,7 @@ class Measurement:
 
     @classmethod
     def of(cls, quantities: Sequence[Quantity], because: str, **details: Any) -> "Measurement":
-        """The measurement of some quantities: it stands where all of them do, and the one nearest to its bound decides."""
+        """The measurement of some quantities: it stands where all do, and the one nearest to its bound decides."""
         if not quantities:
             raise ClaimError("a measurement needs at least one quantity.")
 
@@ -86,7 +88,9 @@ class Measurement:
         for i, q in enumerate(self.quantities):
             for name, other in q.alterations().items():
                 rest = (*self.quantities[:i], other, *self.quantities[i + 1 :])
-                told[name] = replace(self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest)
+                told[name] = replace(
+                    self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest
+                )
         return told
 
 
@@ -119,7 +123,10 @@ class Verdict:
         if self.answer not in ANSWERS:
             raise ClaimError(f"`{self.answer}` is no answer; use one of {', '.join(ANSWERS)}.")
         if self.code not in CODES or self.rung not in RUNGS:
-            raise ClaimError(f"`{self.code}` or `{self.rung}` is not known; codes are {', '.join(filter(None, CODES))}, rungs {', '.join(RUNGS)}.")
+            raise ClaimError(
+                f"`{self.code}` or `{self.rung}` is not known; codes are "
+                f"{', '.join(filter(None, CODES))}, rungs {', '.join(RUNGS)}."
+            )
 
     @property
     def quantities(self) -> list[dict[str, Any]]:
@@ -157,15 +164,22 @@ class Verdict:
         """
         try:
             told = unsealed(Path(path).read_text(encoding="utf-8"))
-            numbers = {name: float("nan") if told[name] is None else float(told[name]) for name in ("measured", "bound", "error")}
+            numbers = {
+                name: float("nan") if told[name] is None else float(told[name])
+                for name in ("measured", "bound", "error")
+            }
             return cls(**{**told, **numbers})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OutputError(f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`.") from None
+            raise OutputError(
+                f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`."
+            ) from None
 
     def __str__(self) -> str:
         bar = f" ± {self.error:.1g}" if self.error else ""
         code = f" ({self.code})" if self.code else ""
-        return f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
+        return (
+            f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
+        )
 
 
 def _plain(value: Any) -> Any:

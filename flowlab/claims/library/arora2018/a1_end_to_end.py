@@ -25,8 +25,8 @@ class EndToEndFlow(Claim):
 
     title = "the product of balanced linear layers has a flow of its own"
     statement = (
-        "From a balanced start the product W of N linear layers under gradient flow obeys "
-        "dW/dt = -sum_j [W W^T]^((N-j)/N) G [W^T W]^((j-1)/N), with G the gradient of the loss in W."
+        "From a balanced start the product W of N linear layers has a gradient flow of its own. It is dW/dt = -sum_j "
+        "[W W^T]^((N-j)/N) G [W^T W]^((j-1)/N), with G the gradient of the loss in W."
     )
     latex = r"\dot W = -\sum_{j=1}^N [W W^\top]^{\frac{N-j}{N}} \, G \, [W^\top W]^{\frac{j-1}{N}}"
     source = "Arora, Cohen, Hazan 2018, theorem 1 (number not checked)"

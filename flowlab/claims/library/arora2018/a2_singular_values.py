@@ -23,7 +23,10 @@ class SingularValueFlow(Claim):
     """Singular values of the product move along their own singular vectors, at a rate that grows with their size."""
 
     title = "singular values of the product of balanced layers"
-    statement = "From a balanced start the singular values of the product obey d sigma_r/dt = -N (sigma_r^2)^(1-1/N) <G, u_r v_r^T>."
+    statement = (
+        "From a balanced start the singular values of the product obey d sigma_r/dt = -N (sigma_r^2)^(1-1/N) <G, u_r "
+        "v_r^T>."
+    )
     latex = r"\dot\sigma_r = -N (\sigma_r^2)^{1-1/N} \langle G, u_r v_r^\top\rangle"
     source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (number not checked)"
     hypotheses = ANY_TARGETS
@@ -66,5 +69,6 @@ class SingularValueFlow(Claim):
                 )
         return Measurement.of(
             told,
-            "balancedness is kept to the tolerance 1e-11 of the flow, and powers of small singular values take the root of that",
+            "balancedness is kept to the tolerance 1e-11 of the flow, and powers of small singular values take the "
+            "root of that",
         )

@@ -34,8 +34,8 @@ class SignIsKept(Claim):
 
     title = "balanced layers keep the sign of every singular value"
     statement = (
-        "From a balanced start the determinant of the product of N >= 2 layers keeps its sign for all time; a mode whose target has the other sign "
-        "dies out instead, for N = 3 like (|s| t)^(-3), and leaves the loss s^2/2."
+        "From a balanced start the determinant of the product of N >= 2 layers keeps its sign for all time. A mode "
+        "whose target has the other sign dies out, for N = 3 like (|s| t)^(-3), and leaves the loss s^2/2."
     )
     latex = r"\operatorname{sign}\det W(t) = \operatorname{sign}\det W(0), \quad \sigma_3^{-1/3}/t \to |s_3|"
     source = "Arora, Cohen, Hu, Luo 2019, theorem 3 (remark on signs; number not checked); the rate follows from A2"

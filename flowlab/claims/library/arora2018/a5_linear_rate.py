@@ -29,11 +29,14 @@ class LinearRate(Claim):
 
     title = "linear rate of gradient descent from a balanced start with a margin"
     statement = (
-        "If N balanced layers start with |W - Phi|_F <= sigma_min(Phi) - c, gradient descent on |W - Phi|^2/2 has L(k) <= L(0) (1 - eta c^(2(N-1)/N))^k; "
-        "at late times L falls by the factor (1 - eta N sigma_min(Phi)^(2(N-1)/N))^2 per step."
+        "If N balanced layers start with |W - Phi|_F <= sigma_min(Phi) - c, descent on |W - Phi|^2/2 has L(k) <= L(0) "
+        "(1 - eta c^(2(N-1)/N))^k. Late, L falls by (1 - eta N sigma_min(Phi)^(2(N-1)/N))^2 per step."
     )
     latex = r"L(k) \le L(0)\,(1 - \eta\, c^{2(N-1)/N})^k"
-    source = "Arora, Cohen, Golowich, Hu 2019, theorem 1 (bound; number not checked); the late factor is the slowest mode of the linearised flow"
+    source = (
+        "Arora, Cohen, Golowich, Hu 2019, theorem 1 (bound; number not checked); the late factor is the slowest mode "
+        "of the linearised flow"
+    )
     hypotheses = (about(DEEP),)
     stated = Variant(start=_with_margin, name_of_start="", bound=lambda c, power, _: c**power, mode=2)
     mutants = (

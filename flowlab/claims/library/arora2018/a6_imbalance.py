@@ -27,7 +27,7 @@ class Imbalance(Claim):
 
     title = "the end-to-end flow fails at first order in the imbalance"
     statement = (
-        "A start that is off balance by eps has a product that leaves the end-to-end flow of its own start by an amount of order eps, at once and at "
+        "From a start that is off balance by eps the product leaves the end-to-end flow by order eps, at once and at "
         "later times."
     )
     latex = r"\lVert W(t) - W_{\mathrm{e2e}}(t)\rVert \propto \epsilon"

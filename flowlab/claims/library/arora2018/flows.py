@@ -1,4 +1,6 @@
-"""Deep linear nets from balanced starts, W_{j+1}^T W_{j+1} = W_j W_j^T: instances, flows, and the end-to-end equations they are held against."""
+"""Deep linear nets from balanced starts, W_{j+1}^T W_{j+1} = W_j W_j^T: instances, flows, and the end-to-end equations
+they are held against.
+"""
 
 from typing import Any
 
@@ -65,7 +67,9 @@ def solved(W: np.ndarray, data: Any, times: np.ndarray, rate: Any = end_to_end) 
 
 
 def regression(case: Case) -> tuple[Any, Any]:
-    """A problem of three linear layers and its samples: those given, or three in three dimensions with Gaussian targets."""
+    """A problem of three linear layers and its samples: those given, or three in three dimensions with Gaussian
+    targets.
+    """
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
 
@@ -81,7 +85,9 @@ def regression(case: Case) -> tuple[Any, Any]:
 
 
 def began(case: Case, data: Any) -> np.ndarray:
-    """The product that balanced flows start at: Gaussian, with singular values from 0.3 to 0.9 so that no mode is asleep."""
+    """The product that balanced flows start at: Gaussian, with singular values from 0.3 to 0.9 so that no mode is
+    asleep.
+    """
     rng = np.random.default_rng(1000 + case.seed)
     u, _, vt = np.linalg.svd(rng.normal(size=(data.outputs, data.d)), full_matrices=False)
     return u @ np.diag(np.linspace(0.9, 0.3, u.shape[1])) @ vt

@@ -31,15 +31,16 @@ def slowest(W: np.ndarray, root: np.ndarray) -> float:
 class LooseRate(Claim):
     """The bound on the loss holds, and is a thousand times slower than the flow.
 
-    The run behind the printed numbers is known by its spectrum, τ, depth and the two constants of its start; one with the same constants is built. So the rate
-    of the bound is reproduced; the late rate is a property of the minimum and comes out as its slowest mode, which is not the number that was printed.
+    The run behind the printed numbers is known by its spectrum, τ, depth and the two constants of its start; one with
+    the same constants is built. So the rate of the bound is reproduced; the late rate is a property of the minimum and
+    comes out as its slowest mode, which is not the number that was printed.
     """
 
     title = "a convergence bound under the Bures-Wasserstein loss, and how loose it is"
     statement = (
-        "Three balanced layers of full rank under L_tau have L <= L_0 exp(-8 N c^(2(2N-1)/N) K t), K = sqrt(tau lambda_min)/(2 C_0^2), C_0 = 2 (L_0 + tr "
-        "Sigma_0); "
-        "L falls at the rate of the slowest mode of its minimum instead, more than 1000 times faster."
+        "Three balanced layers of full rank under L_tau have L <= L_0 exp(-8 N c^(2(2N-1)/N) K t). Here K = sqrt(tau "
+        "lambda_min)/(2 C_0^2) and C_0 = 2 (L_0 + tr Sigma_0). L itself falls at the rate of the slowest mode of its "
+        "minimum, more than 1000 times faster."
     )
     latex = r"L(t) \le L_0\,e^{-8N c^{2(2N-1)/N} K t}, \quad K = \frac{\sqrt{\tau\lambda_{\min}}}{2C_0^2}"
     source = "Bréchet et al. 2023 (constants as in the authors' code; form of the theorem from memory)"
@@ -84,7 +85,9 @@ class LooseRate(Claim):
                 ),
                 Quantity("late rate over that of the bound", late / bound, 1000.0, 0.0, relation=">="),
             ],
-            "late rates are read off where the loss is 1e-11, and the bar is what the window before gives; the bound's own digits are three",
-            differs="3.31 is below the slowest mode of the minimum, which late rates of every start approach: it was read off earlier, on a start not recorded",
+            "late rates are read off where the loss is 1e-11, and the bar is what the window before gives; the "
+            "bound's own digits are three",
+            differs="3.31 is below the slowest mode of the minimum, which late rates of every start approach: it was "
+            "read off earlier, on a start not recorded",
             late=late,
         )

@@ -16,7 +16,10 @@ class SmallestSingularValue(Claim):
     """c bounds sqrt(σ_min² + τ), not σ_min."""
 
     title = "what the constant c bounds"
-    statement = "For tau > 0, c = sqrt(lambda_min) - sqrt(L_tau) bounds sqrt(sigma_min^2 + tau) from below along the flow; sigma_min itself can be below it."
+    statement = (
+        "For tau > 0, c = sqrt(lambda_min) - sqrt(L_tau) bounds sqrt(sigma_min^2 + tau) from below along the flow; "
+        "sigma_min itself can be below it."
+    )
     latex = r"\sqrt{\sigma_{\min}(W(t))^2 + \tau} \ge \sqrt{\lambda_{\min}} - \sqrt{L_\tau(t)}"
     source = "Bréchet et al. 2023, as in the authors' code; corrected here by Weyl's inequality for Bures distances"
     hypotheses = (own_instances,)

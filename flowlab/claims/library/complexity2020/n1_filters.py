@@ -22,8 +22,8 @@ EQUAL = 1.6862
 def enclosed() -> tuple[float, float, float, float]:
     """Enclosures of x* and of the largest 1 - e^-x - x/(1 + x) over x ≥ 0, by interval bisection.
 
-    Beyond x = 60 the difference 1/(1 + x) - e^-x is below 1/61; on [0, 60] boxes are halved that might hold the maximum, and the
-    derivative e^-x - 1/(1 + x)² keeps those in which it vanishes.
+    Beyond x = 60 the difference 1/(1 + x) - e^-x is below 1/61; on [0, 60] boxes are halved that might hold the
+    maximum, and the derivative e^-x - 1/(1 + x)² keeps those in which it vanishes.
     """
     import mpmath
 
@@ -57,18 +57,22 @@ def enclosed() -> tuple[float, float, float, float]:
 @hypothesis("`W1 @ x` under the square loss, real targets")
 def _least_squares(case: Case) -> str | None:
     if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
-        return f"it is about least squares, and the problem is {case.problem.network.text} with the {case.problem.loss.name} loss"
+        problem = f"{case.problem.network.text} with the {case.problem.loss.name} loss"
+        return f"it is about least squares, and the problem is {problem}"
     return "labels are no targets" if case.data is not None and case.data.kind == "classes" else None
 
 
 @claim("N1")
 class Filters(Claim):
-    """1 - e^{-ts} and s/(s + 1/t) are equal to first order only; the risks at the best time and the best penalty are within 22 %."""
+    """1 - e^{-ts} and s/(s + 1/t) are equal to first order only; the risks at the best time and the best penalty are
+    within 22 %.
+    """
 
     title = "early stopping is ridge regression to first order only"
     statement = (
-        "Gradient flow on least squares filters singular directions by 1 - exp(-t s^2), ridge regression by s^2/(s^2 + 1/t): they differ by up to 0.20363, at "
-        "t s^2 = 2.513, and the expected risks at the best time and the best penalty by a factor from 1 to 1.2147."
+        "Gradient flow on least squares filters singular directions by 1 - exp(-t s^2), ridge regression by s^2/(s^2 "
+        "+ 1/t). The filters differ by up to 0.20363, at t s^2 = 2.513. The expected risks at the best time and the "
+        "best penalty differ by a factor from 1 to 1.2147."
     )
     latex = (
         r"\sup_{x \ge 0}\left|1 - e^{-x} - \tfrac{x}{1+x}\right| = 0.20363, \quad x^* = 2.513, \qquad "
@@ -189,9 +193,11 @@ def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _risks(seed: int, times: float) -> tuple[tuple[float, float], float]:
-    """Ratios of expected risks, flow over ridge: least and largest at the best time and penalty; largest at penalty times/t.
+    """Ratios of expected risks, flow over ridge: least and largest at the best time and penalty; largest at penalty
+    times/t.
 
-    Prior β ~ N(0, r²/p), noise 1: with eigenvalues s of XᵀX/n the risk of a filter h is Σ r²/p (1 - h)² + h²/(n s) over s > 0.
+    Prior β ~ N(0, r²/p), noise 1: with eigenvalues s of XᵀX/n the risk of a filter h is Σ r²/p (1 - h)² + h²/(n s) over
+    s > 0.
     """
     t = np.geomspace(1e-3, 1e3, 1201)
     rng, ratios, equal = np.random.default_rng(seed), [], 0.0

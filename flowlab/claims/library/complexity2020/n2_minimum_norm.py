@@ -39,15 +39,21 @@ def _proof() -> bool:
 
 @claim("N2")
 class MinimumNorm(Claim):
-    """One layer: X⁺y plus what the start has off the samples. Two layers: |θ|² = √(λ² + 4u²), above the least 2u unless a² = b²."""
+    """One layer: X⁺y plus what the start has off the samples. Two layers: |θ|² = √(λ² + 4u²), above the least 2u unless
+    a² = b².
+    """
 
     title = "minimum norm of least squares holds for one layer"
     statement = (
-        "Gradient flow on least squares comes to X^+ y + P w(0), the minimum norm for w(0) = 0; for f = a b x it comes to "
-        "a^2 + b^2 = sqrt(lambda^2 + 4 u^2) with lambda = a(0)^2 - b(0)^2 and u = a b in the limit, which is the minimum 2u only if the start is balanced."
+        "Gradient flow on least squares comes to X^+ y + P w(0), the minimum norm for w(0) = 0. For f = a b x it "
+        "comes to a^2 + b^2 = sqrt(lambda^2 + 4 u^2), lambda = a(0)^2 - b(0)^2, u the limit of a b. This is the "
+        "minimum 2u only if the start is balanced."
     )
     latex = r"w(\infty) = X^+y + P_\perp w(0), \qquad (a^2 + b^2)(\infty) = \sqrt{\lambda^2 + 4u^2} \ge 2u"
-    source = "against `minimum norm' for deep networks in Poggio, Liao, Banburski 2020; the law a^2 - b^2 after Du, Hu and Lee 2018"
+    source = (
+        "against `minimum norm' for deep networks in Poggio, Liao, Banburski 2020; the law a^2 - b^2 after Du, Hu and "
+        "Lee 2018"
+    )
     hypotheses = (own_instances,)
     stated = Variant(start=1.0, squares=lambda lam, u: float(np.sqrt(lam**2 + 4 * u * u)))
     mutants = (

@@ -54,13 +54,15 @@ def _apart(path: Any, data: Any, share: float = 1.0) -> tuple[float, float]:
 
 @claim("N3")
 class HiddenRegularisation(Claim):
-    """R ‖v(t) - V_R‖ tends to the part of the start off the samples for gradient flow, and to 0 for weight normalisation."""
+    """R ‖v(t) - V_R‖ tends to the part of the start off the samples for gradient flow, and to 0 for weight
+    normalisation.
+    """
 
     title = "the flow follows the constrained minimiser up to a term of order 1/R"
     statement = (
-        "For one layer on samples that are all support vectors R times the distance of the direction from the constrained minimiser "
-        "at the same norm tends to |P w(0)|, the start off the samples, under "
-        "gradient flow, and to 0 under weight normalisation, where that part falls like exp(-R^2/2)."
+        "Take one layer on samples that are all support vectors, and R times the distance of the direction from the "
+        "constrained minimiser at equal norm. Under gradient flow it tends to |P w(0)|, the start off the samples. "
+        "Under weight normalisation it tends to 0, where that part falls like exp(-R^2/2)."
     )
     latex = r"R\,\lVert v(t) - V_{R(t)}\rVert \to \lVert P_\perp w(0)\rVert \;\text{(GF)}, \qquad \to 0 \;\text{(WN)}"
     source = "(1.12) of flowlab's derivations, after Poggio, Liao, Banburski 2020 on hidden complexity control"
@@ -119,7 +121,8 @@ class HiddenRegularisation(Claim):
         told.append(Quantity("the last of them", before, variant.left * off, 0.05 * off, altered=0.0, route="flow"))
         return Measurement.of(
             told,
-            "the constant lacks a few units of 1/R at log t = 1e6; weight normalisation halves what is left as R doubles",
+            "the constant lacks a few units of 1/R at log t = 1e6; weight normalisation halves what is left as R "
+            "doubles",
             off=off,
             R=R,
         )

@@ -1,4 +1,6 @@
-"""Optimistic multiplicative weights on x^T A y, x the player that maximises, and its linearisation at a full equilibrium."""
+"""Optimistic multiplicative weights on x^T A y, x the player that maximises, and its linearisation at a full
+equilibrium.
+"""
 
 from typing import Any
 
@@ -25,7 +27,9 @@ def frequencies(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def jacobian(A: np.ndarray, x: np.ndarray, y: np.ndarray, eta: float) -> np.ndarray:
-    """The derivative of (x, y, x', y') ↦ (next x, next y, x, y) at rest, (2(n+m), 2(n+m)), by complex steps: exact to roundings."""
+    """The derivative of (x, y, x', y') ↦ (next x, next y, x, y) at rest, (2(n+m), 2(n+m)), by complex steps: exact to
+    roundings.
+    """
     n, m = len(x), len(y)
     z = np.concatenate([x, y, x, y]).astype(complex)
     columns = []

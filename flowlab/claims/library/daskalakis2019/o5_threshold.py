@@ -27,11 +27,17 @@ class SharpStep(Claim):
 
     title = "the sharp step of optimistic multiplicative weights"
     statement = (
-        "At an interior equilibrium of a bilinear game with frequencies tau of the replicator flow, optimistic multiplicative weights is locally stable "
-        "iff eta tau_max < 1/sqrt(3)."
+        "Let tau be the frequencies of the replicator flow at an interior equilibrium of a bilinear game. Optimistic "
+        "multiplicative weights are locally stable iff eta tau_max < 1/sqrt(3)."
     )
-    latex = r"\lambda^2 - (1 + 2i\sigma)\lambda + i\sigma = 0, \quad |\lambda| < 1 \iff \sigma = \eta\tau_{\max} < \tfrac{1}{\sqrt 3}"
-    source = "Daskalakis, Panageas 2019 (spectrum); threshold derived here: |lambda| = 1 at sigma = 1/sqrt(3), lambda = e^(i pi/3)"
+    latex = (
+        r"\lambda^2 - (1 + 2i\sigma)\lambda + i\sigma = 0, \quad |\lambda| < 1 \iff \sigma = \eta\tau_{\max} < "
+        r"\tfrac{1}{\sqrt 3}"
+    )
+    source = (
+        "Daskalakis, Panageas 2019 (spectrum); threshold derived here: |lambda| = 1 at sigma = 1/sqrt(3), lambda = "
+        "e^(i pi/3)"
+    )
     hypotheses = (own_instances,)
     stated = Variant(threshold=3.0**-0.5, found=_at_radius_one, below=(1e-12, "<="))
     mutants = (

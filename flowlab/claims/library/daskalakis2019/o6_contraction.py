@@ -17,8 +17,8 @@ class NoContraction(Claim):
 
     title = "stable, but no contraction"
     statement = (
-        "At eta = 0.1 the derivative of optimistic multiplicative weights at the equilibrium has a spectral radius below one and a Euclidean norm above "
-        "one: distances can grow in a step."
+        "At eta = 0.1 the derivative of optimistic multiplicative weights at the equilibrium has a spectral radius "
+        "below one. Its Euclidean norm is above one: distances can grow in a step."
     )
     latex = r"\rho(J) = .99717 < 1 < \lVert J\rVert_2 = 1.443"
     source = (
@@ -64,7 +64,7 @@ class NoContraction(Claim):
                 ),
                 Quantity("bound on the spectral radius", rho, bound, 0.0, relation=relation),
             ],
-            "derivatives are exact to roundings; the map is stepped from 1e-6 away, along the direction that grows most",
+            "derivatives are exact to roundings; the map starts 1e-6 away, along the direction that grows most",
         )
 
     @staticmethod

@@ -18,8 +18,8 @@ class NoUniformRate(Claim):
 
     title = "no uniform rate of the last iterate"
     statement = (
-        "On A_d = [[1/2 + d, 1/2], [0, 1]] the duality gap of the last iterate from the uniform start exceeds 0.4 at a time above 50/d, for every d: no "
-        "rate holds for all games."
+        "On A_d = [[1/2 + d, 1/2], [0, 1]] the duality gap of the last iterate from the uniform start exceeds 0.4 "
+        "after 50/d, for every d. No rate holds for all games."
     )
     latex = r"\max_{t > 1/d} \mathrm{gap}(x_t, y_t) = .425,\ .485,\ .491 \text{ for } d = 10^{-1}, 10^{-2}, 10^{-3}"
     source = "Cai, Farina, Grand-Clément, Kroer, Lee, Luo, Zheng 2024, restated"

@@ -19,7 +19,9 @@ NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
 
 
 def laws(problem: Any, variant: Variant) -> dict[str, Any]:
-    """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its place."""
+    """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its
+    place.
+    """
     from flowlab.symbolic.conserved import adjacent
 
     told: dict[str, Any] = {}
@@ -66,15 +68,20 @@ def _homogeneous_flow(case: Case) -> str | None:
 
 @claim("D1")
 class Balance(Claim):
-    """Three conserved differences: of squared norms, of every unit's in and out, of Gram matrices where nothing is between."""
+    """Three conserved differences: of squared norms, of every unit's in and out, of Gram matrices where nothing is
+    between.
+    """
 
     title = "gradient flow keeps layers as balanced as they are"
     statement = (
-        "Gradient flow conserves |W_k|_F^2 - |W_{k+1}|_F^2 between homogeneous layers, the difference of squared in- and out-going norms of every (leaky) "
-        "ReLU unit, "
-        "and the matrix W_k W_k^T - W_{k+1}^T W_{k+1} between linear layers, but not that matrix across an activation."
+        "Gradient flow conserves |W_k|_F^2 - |W_{k+1}|_F^2 between homogeneous layers. It conserves the difference of "
+        "squared in- and out-going norms of every (leaky) ReLU unit. Between linear layers it conserves the matrix "
+        "W_k W_k^T - W_{k+1}^T W_{k+1}, but not across an activation."
     )
-    latex = r"\frac{d}{dt}\bigl(\lVert W_k\rVert_F^2 - \lVert W_{k+1}\rVert_F^2\bigr) = 0, \quad \frac{d}{dt}\bigl(W_kW_k^\top - W_{k+1}^\top W_{k+1}\bigr) = 0"
+    latex = (
+        r"\frac{d}{dt}\bigl(\lVert W_k\rVert_F^2 - \lVert W_{k+1}\rVert_F^2\bigr) = 0, \quad "
+        r"\frac{d}{dt}\bigl(W_kW_k^\top - W_{k+1}^\top W_{k+1}\bigr) = 0"
+    )
     source = "Du, Hu, Lee 2018, theorems 2.1 to 2.3 and corollary 2.1 (numbers not checked)"
     hypotheses = (_homogeneous_flow,)
     stated = Variant(sign=-1.0, across=_units)

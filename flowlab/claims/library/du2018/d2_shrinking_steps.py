@@ -17,9 +17,9 @@ class ShrinkingSteps(Claim):
 
     title = "descent with shrinking steps keeps two factors balanced"
     statement = (
-        "Descent on |U V^T - M|^2/2 from small factors with steps O(t^-(1/2 + delta)) stays within |U^T U - V^T V| <= epsilon, with |U|^2, |V|^2 bounded "
-        "by a multiple of |M|, "
-        "and its loss goes to zero; the change of U^T U - V^T V is of second order in the steps."
+        "Descent on |U V^T - M|^2/2 from small factors with steps O(t^-(1/2 + delta)) stays within |U^T U - V^T V| <= "
+        "epsilon. A multiple of |M| bounds |U|^2 and |V|^2, and the loss goes to zero. The change of U^T U - V^T V is "
+        "of second order in the steps."
     )
     latex = r"\lVert U_t^\top U_t - V_t^\top V_t\rVert_F \le \epsilon, \quad U_tV_t^\top \to M"
     source = "Du, Hu, Lee 2018, theorem 3.1 (number not checked)"
@@ -67,6 +67,7 @@ class ShrinkingSteps(Claim):
                     route="descent",
                 ),
             ],
-            "a fifth, of factors whose Gram matrices have norm 1.4; the order is extrapolated from steps halved four times",
+            "a fifth, of factors whose Gram matrices have norm 1.4; the order is extrapolated from steps halved four "
+            "times",
             gaps=[float(run["gaps"][0]), float(run["gaps"][-1])],
         )

@@ -17,11 +17,14 @@ class RankOneRate(Claim):
 
     title = "rank one with a constant step converges linearly"
     statement = (
-        "Descent on |u v^T - s u* v*^T|^2/2 from small factors with a constant step goes to a global minimum at a linear rate; in the end the loss falls "
-        "by (1 - eta r)^2 per step, r the smaller of |u|^2 and |v|^2."
+        "Descent on |u v^T - s u* v*^T|^2/2 from small factors with a constant step goes to a global minimum at a "
+        "linear rate. Late, the loss falls by (1 - eta r)^2 per step, r the smaller of |u|^2 and |v|^2."
     )
     latex = r"L_{k+1}/L_k \to (1 - \eta\,\min(\lVert u_\infty\rVert^2, \lVert v_\infty\rVert^2))^2"
-    source = "Du, Hu, Lee 2018, theorem 3.2 (linear rate; number not checked); its value is the slowest mode of the linearised descent"
+    source = (
+        "Du, Hu, Lee 2018, theorem 3.2 (linear rate; number not checked); its value is the slowest mode of the "
+        "linearised descent"
+    )
     hypotheses = (own_instances,)
     stated = Variant(slowest=min, step=0.05)
     mutants = (

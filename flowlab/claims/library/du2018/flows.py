@@ -6,7 +6,9 @@ import numpy as np
 
 
 def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
-    """Descent on |U V^T - target|^2/2 with given steps: losses, and Frobenius norms of U^T U - V^T V, before and after each."""
+    """Descent on |U V^T - target|^2/2 with given steps: losses, and Frobenius norms of U^T U - V^T V, before and after
+    each.
+    """
     losses, gaps = [], []
     for step in [*steps.tolist(), 0.0]:
         E = U @ V.T - target

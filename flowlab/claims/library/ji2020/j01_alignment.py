@@ -17,8 +17,8 @@ class RankOneAndAligned(Claim):
 
     title = "layers become of rank one and aligned"
     statement = (
-        "Late, every layer of a deep linear net is of rank one, |W_k|_F^2/|W_k|_2^2 -> 1, and the first right singular vector of a layer is the first "
-        "left one of the layer before it; what is missing falls like |W_k|^-2."
+        "Late, every layer of a deep linear net is of rank one: |W_k|_F^2/|W_k|_2^2 -> 1. The first right singular "
+        "vector of a layer is the first left one of the layer before it. The gaps fall like |W_k|^-2."
     )
     latex = r"\lVert W_k\rVert_F^2/\lVert W_k\rVert_2^2 \to 1, \qquad |\langle v_{k+1}, u_k\rangle| \to 1"
     source = "Ji and Telgarsky 2019, theorem 2.2 (number not checked)"

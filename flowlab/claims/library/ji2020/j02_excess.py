@@ -12,7 +12,9 @@ from flowlab.claims.verdict import Measurement
 
 
 def excess(W: np.ndarray) -> float:
-    """‖W‖_F² - ‖W‖_2², as the sum of the squares of all other singular values, which roundings of large norms do not touch."""
+    """‖W‖_F² - ‖W‖_2², as the sum of the squares of all other singular values, which roundings of large norms do not
+    touch.
+    """
     s = np.linalg.svd(W, compute_uv=False)
     return float((s[1:] ** 2).sum())
 
@@ -23,8 +25,8 @@ class ExcessIsBounded(Claim):
 
     title = "what layers have beside their first singular value stays bounded"
     statement = (
-        "At all times |W_k|_F^2 - |W_k|_2^2 is at most D = max_j |W_j(0)|_F^2 - |W_K(0)|_F^2 + sum_k |W_k(0) W_k(0)^T - W_{k+1}(0)^T W_{k+1}(0)|_2, "
-        "while the norms themselves grow without bound."
+        "At all times |W_k|_F^2 - |W_k|_2^2 is at most D = max_j |W_j(0)|_F^2 - |W_K(0)|_F^2 + sum_k |W_k(0) W_k(0)^T "
+        "- W_{k+1}(0)^T W_{k+1}(0)|_2. The norms themselves grow without bound."
     )
     latex = r"\lVert W_k\rVert_F^2 - \lVert W_k\rVert_2^2 \le D(W(0)) \quad \text{for all } t"
     source = "Ji and Telgarsky 2019, lemma 2.6 (number not checked)"

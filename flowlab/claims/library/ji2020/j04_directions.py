@@ -20,8 +20,8 @@ class DirectionsConverge(Claim):
 
     title = "finite length of the curve of directions, alignment of the gradient"
     statement = (
-        "The curve theta/|theta| has finite length: what a decade of log t adds falls like (log t)^(-1/K), K = 3; and the gradient aligns with the "
-        "weights, <-grad L, theta>/(|grad L| |theta|) -> 1."
+        "The curve theta/|theta| has finite length: a decade of log t adds a length that falls like (log t)^(-1/K), K "
+        "= 3. The gradient aligns with the weights: <-grad L, theta>/(|grad L| |theta|) -> 1."
     )
     latex = (
         r"\int_0^\infty \bigl\lVert \tfrac{d}{dt}\hat\theta\bigr\rVert\,dt < \infty, \qquad "

@@ -17,7 +17,9 @@ LOG_T = 200.0
 
 
 def mixed(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows y_n x_n in four dimensions: six that span the first two without a direction that separates them, and six whose last two parts it separates."""
+    """Rows y_n x_n in four dimensions: six that span the first two without a direction that separates them, and six
+    whose last two parts it separates.
+    """
     rng = np.random.default_rng(seed)
     stuck = np.zeros((6, 4))
     angles = 2.0 * np.pi * (np.arange(6) + rng.uniform(-0.3, 0.3, 6)) / 6.0
@@ -35,10 +37,13 @@ class NotSeparable(Claim):
 
     title = "data that can be separated in part"
     statement = (
-        "If a part of the data cannot be separated, the weights on the span of that part tend to the unique optimum of its risk, and off it they diverge "
-        "in the hard-margin direction of what can be separated, with growth log t/gamma_perp."
+        "If a part of the data cannot be separated, the weights on its span tend to the unique optimum of its risk. "
+        "Off it they diverge in the hard-margin direction of the separable part, with growth log t/gamma_perp."
     )
-    latex = r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to \frac{1}{\gamma_\perp}"
+    latex = (
+        r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to "
+        r"\frac{1}{\gamma_\perp}"
+    )
     source = (
         "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression; number not checked)"
     )
@@ -98,7 +103,8 @@ class NotSeparable(Claim):
                 ),
                 Quantity("growth across the machine", across, 0.0, 5e-3 * size, route="difference of two times"),
             ],
-            "what is missing falls like 1/t on the span, and off it like a power of t that samples beside the support set",
+            "what is missing falls like 1/t on the span, and off it like a power of t that samples beside the support "
+            "set",
         )
 
 

@@ -65,8 +65,8 @@ class TwoRoutes(Claim):
 
     title = "the flow along kinks is the limit of flows with rounded kinks"
     statement = (
-        "The Clarke flow of a network with kinks ends where flows with kinks rounded off by eps |w||a| end, as eps -> 0. "
-        "Rounded flows are gradients by autodiff, without events and without the derivation."
+        "The Clarke flow of a network with kinks ends where flows with kinks rounded off by eps |w||a| end, as eps -> "
+        "0. Rounded flows are gradients by autodiff, without events and without the derivation."
     )
     latex = r"\lim_{\varepsilon \to 0} W_\varepsilon(t) = W(t), \qquad \dot W \in -\partial^\circ L(W)"
     source = "A. F. Filippov 1988; Davis, Drusvyatskiy, Kakade and Lee 2020 for the chain rule of the Clarke flow"

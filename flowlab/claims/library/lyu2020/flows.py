@@ -1,6 +1,8 @@
-"""The flows that the claims of Lyu and Li, and of Ji and Telgarsky, are checked on: the one given, one of the problem given, or flows of nets of our own.
+"""The flows that the claims of Lyu and Li, and of Ji and Telgarsky, are checked on: the one given, one of the problem
+given, or flows of nets of our own.
 
-Losses are sums over samples here, ℓ(q) = exp(-φ(q)) with an exponential tail, and log(1/L) stands for ℓ^{-1}(L), as in the general form of the theory.
+Losses are sums over samples here, ℓ(q) = exp(-φ(q)) with an exponential tail, and log(1/L) stands for ℓ^{-1}(L), as in
+the general form of the theory.
 """
 
 from dataclasses import replace
@@ -22,7 +24,9 @@ from flowlab.core.errors import ClaimError
 
 HORIZON = 1e6
 SHORT = 30.0
-"""log t up to which a given problem is run where a statement is about rows, not limits; flows with kinks get there in seconds."""
+"""log t up to which a given problem is run where a statement is about rows, not limits; flows with kinks get there in
+seconds.
+"""
 NETS = {
     "smooth": ("W2 @ relu(W1 @ x)**2", {"W1": 5}),
     "deep": ("W2 @ W1 @ x", {"W1": 3}),
@@ -46,7 +50,9 @@ def flow(case: Case, which: str) -> tuple[Any, Any]:
 
 
 def late_flow(*which: str) -> Hypothesis:
-    """Late gradient flow of some of `NETS` under the exponential loss, on separable data with labels ±1, as these nets then do."""
+    """Late gradient flow of some of `NETS` under the exponential loss, on separable data with labels ±1, as these nets
+    then do.
+    """
     texts = [NETS[name][0] for name in which]
 
     def unmet(case: Case) -> str | None:
@@ -69,7 +75,9 @@ def late_flow(*which: str) -> Hypothesis:
 
 @hypothesis("gradient flow without weight decay of a homogeneous network, under a loss with an exponential tail")
 def homogeneous_flow(case: Case) -> str | None:
-    """Gradient flow of any homogeneous network under a loss with an exponential tail, from where every sample can be on its right side."""
+    """Gradient flow of any homogeneous network under a loss with an exponential tail, from where every sample can be on
+    its right side.
+    """
     p = subject(case)
     if p is not None:
         return homogeneous(p) or exponential_tail(p) or plain_flow(p) or labels_fit(case, p)
@@ -85,7 +93,8 @@ def _inseparable(case: Case) -> str | None:
 
 
 def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT) -> list[tuple[str, Any, Any]]:
-    """Name, data and flow of what a statement is checked on: the flow given, or one of the problem given up to log t = `horizon`, or those of `own` nets.
+    """Name, data and flow of what a statement is checked on: the flow given, or one of the problem given up to log t =
+    `horizon`, or those of `own` nets.
 
     Raises:
         ClaimError: if a flow has fewer than three rows with L < ℓ(0), where the theory begins.
@@ -101,7 +110,8 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
             raise ClaimError("the flow was read without its samples; give them besides.")
         if not (levels(path)["level"] > 0).sum() >= 3:
             raise ClaimError(
-                f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate further."
+                f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate "
+                "further."
             )
     return found
 
@@ -136,7 +146,7 @@ def own(case: Case) -> bool:
 
 
 def levels(path: Any) -> dict[str, np.ndarray]:
-    """Of every row: ℓ^{-1}(L) of the summed loss, ‖θ‖, the degree K of all weights together, and the smallest margin q."""
+    """Of every row: ℓ^{-1}(L) of the summed loss, ‖θ‖, the degree K of all weights, and the smallest margin q."""
     ds, problem = path.dataset, path.problem
     theta = np.sqrt((ds["rho"].values ** 2).sum(axis=1))
     summed = ds["log_loss"].values + (np.log(path.data.n) if problem.reduction == "mean" else 0.0)
@@ -152,7 +162,9 @@ def levels(path: Any) -> dict[str, np.ndarray]:
 
 
 def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
-    """Of some rows, by autodiff of log L: log L, ‖∇L‖²/L², ν/L = ⟨θ, -∇L⟩/L, ‖θ‖, Σ ⟨-∂ℓ_n/∂f_n, f_n⟩/L, and ℓ^{-1}(L) with its slope in log(1/L)."""
+    """Of some rows, by autodiff of log L: log L, ‖∇L‖²/L², ν/L = ⟨θ, -∇L⟩/L, ‖θ‖, Σ ⟨-∂ℓ_n/∂f_n, f_n⟩/L, and ℓ^{-1}(L)
+    with its slope in log(1/L).
+    """
     import jax
     import jax.numpy as jnp
 
@@ -176,11 +188,17 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
         level, gain = level_of(log_loss)
         f = np.asarray(problem.network.outputs(weights, np.asarray(data.x), np))
         pull = problem.loss.pull(np, f, np.asarray(data.y), float(log_loss))
-        found.append({
-            "log_loss": float(log_loss), "slope": sum(float((v**2).sum()) for v in g.values()), "nu": sum(float((weights[k] * g[k]).sum()) for k in g),
-            "theta": float(np.sqrt(sum(float((w**2).sum()) for w in weights.values()))), "pull": float((pull * f).sum()),
-            "level": float(level), "gain": -float(gain),
-        })  # fmt: skip
+        found.append(
+            {
+                "log_loss": float(log_loss),
+                "slope": sum(float((v**2).sum()) for v in g.values()),
+                "nu": sum(float((weights[k] * g[k]).sum()) for k in g),
+                "theta": float(np.sqrt(sum(float((w**2).sum()) for w in weights.values()))),
+                "pull": float((pull * f).sum()),
+                "level": float(level),
+                "gain": -float(gain),
+            }
+        )
     return found
 
 

@@ -61,8 +61,8 @@ class SmoothedMargin(_Monotone):
 
     title = "the smoothed margin of all weights never falls"
     statement = (
-        "Along gradient flow of a homogeneous net log(1/L)/|theta|^K does not decrease once L < 1, K the degree of all weights together; for other losses "
-        "with an exponential tail l^-1(L) stands for log(1/L), and l(0) for 1."
+        "Along gradient flow of a homogeneous net log(1/L)/|theta|^K does not decrease once L < 1, K the degree of "
+        "all weights together. For other losses with an exponential tail l^-1(L) stands for log(1/L), and l(0) for 1."
     )
     latex = r"\tilde\gamma = \frac{\log(1/L)}{\lVert\theta\rVert^K} \text{ is non-decreasing once } L < 1"
     source = "Lyu and Li 2020, theorem 4.1"
@@ -108,7 +108,10 @@ class Sandwich(Claim):
     """The smoothed margin lies below the margin by at most log N/‖θ‖^K."""
 
     title = "the smoothed margin between the margin and the margin less log N"
-    statement = "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n q_n/|theta|^K."
+    statement = (
+        "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n "
+        "q_n/|theta|^K."
+    )
     latex = r"\bar\gamma - \frac{\log N}{\lVert\theta\rVert^K} \le \tilde\gamma \le \bar\gamma"
     source = "Lyu and Li 2020, section 4"
     hypotheses = (homogeneous_flow,)
@@ -156,7 +159,9 @@ class Sandwich(Claim):
 
 
 def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:
-    """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q. Classes count C - 1 times."""
+    """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q.
+    Classes count C - 1 times.
+    """
     if loss.labels == "binary":
         log_single = loss.log_terms(np, q[:, None], np.ones(len(q)))
     else:

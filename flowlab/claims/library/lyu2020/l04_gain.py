@@ -18,7 +18,10 @@ class GainOfTheMargin(Claim):
     statement = (
         "Along gradient flow of a smooth net, once L < 1, d log gamma~/dt >= K (d log|theta|/dt)^-1 |d theta^/dt|^2."
     )
-    latex = r"\frac{d}{dt}\log\tilde\gamma \ge K \Bigl(\frac{d}{dt}\log\lVert\theta\rVert\Bigr)^{-1} \Bigl\lVert\frac{d\hat\theta}{dt}\Bigr\rVert^2"
+    latex = (
+        r"\frac{d}{dt}\log\tilde\gamma \ge K \Bigl(\frac{d}{dt}\log\lVert\theta\rVert\Bigr)^{-1} "
+        r"\Bigl\lVert\frac{d\hat\theta}{dt}\Bigr\rVert^2"
+    )
     source = "Lyu and Li 2020, lemma 5.1, with the factor K that its proof gives"
     hypotheses = (homogeneous_flow,)
     stated = Variant(factor=lambda K: K, wrong=lambda *_: 1.0)

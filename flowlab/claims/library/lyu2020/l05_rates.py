@@ -19,8 +19,8 @@ class Rates(Claim):
 
     title = "rates of loss and norm"
     statement = (
-        "Late, |theta| grows like (log t)^(1/K) and L t (log t)^(2-2/K) tends to 1/(K^2 g^(2/K)), g the limit of min q/|theta|^K; "
-        "for deep linear nets g = gamma K^(-K/2)."
+        "Late, |theta| grows like (log t)^(1/K), and L t (log t)^(2-2/K) tends to 1/(K^2 g^(2/K)), g the limit of min "
+        "q/|theta|^K. For deep linear nets g = gamma K^(-K/2)."
     )
     latex = r"\lVert\theta\rVert = \Theta((\log t)^{1/K}), \qquad L\,t\,(\log t)^{2-2/K} \to \frac{1}{K^2 \gamma^{2/K}}"
     source = "Lyu and Li 2020, theorem on rates; the constant is flowlab's P11"
@@ -75,7 +75,9 @@ class Rates(Claim):
 
 
 def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
-    """The limit of min q/‖θ‖^K: in closed form for the deep net, else at the KKT point that the flow settles on; None where it does not."""
+    """The limit of min q/‖θ‖^K: in closed form for the deep net, else at the KKT point that the flow settles on; None
+    where it does not.
+    """
     from flowlab.discrete.margin.directional_limit import limit
     from flowlab.discrete.margin.svm import hard_margin
 
@@ -95,7 +97,8 @@ def _margins(path: Any) -> np.ndarray:
 
 
 def _unsettled(path: Any) -> tuple[float, float]:
-    """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last row.
+    """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last
+    row.
 
     The rate goes into the exponent of the norm, since ‖θ‖^K is log(1/L) over γ.
     """
@@ -105,7 +108,8 @@ def _unsettled(path: Any) -> tuple[float, float]:
 
 
 def remainder(before: float, gain: float) -> float:
-    """What two gains leave to gain if they go on as a geometric series; NaN where the second is not the smaller one: no limit is in sight.
+    """What two gains leave to gain if they go on as a geometric series; NaN where the second is not the smaller one: no
+    limit is in sight.
 
     >>> remainder(0.5, 0.25)
     0.25

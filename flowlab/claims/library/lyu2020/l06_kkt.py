@@ -27,17 +27,20 @@ def _moved(case: Case, _: Any, weights: dict[str, np.ndarray]) -> dict[str, np.n
 class LimitsAreKKT(Claim):
     """The KKT residuals of Lyu and Li decay: ε like (log t)^(-1/K), δ like 1/log t.
 
-    What late weights keep of their start, such as the balance of layers, does not grow; against ‖θ‖ ~ (log t)^{1/K} it falls no faster than 1/‖θ‖.
+    What late weights keep of their start, such as the balance of layers, does not grow; against ‖θ‖ ~ (log t)^{1/K} it
+    falls no faster than 1/‖θ‖.
     """
 
     title = "directions tend to KKT points"
     statement = (
-        "Scaled to min q = 1, the weights of a late flow satisfy the KKT conditions of min (1/2)|theta|^2 subject to q_n >= 1 up to residuals that "
-        "vanish: epsilon, of the best multipliers, like (log t)^(-1/K), and delta, of multipliers proportional to exp(-q_n), like 1/log t."
+        "Scaled to min q = 1, late weights satisfy the KKT conditions of min (1/2)|theta|^2 subject to q_n >= 1 up to "
+        "residuals that vanish. The residual epsilon, of the best multipliers, falls like (log t)^(-1/K). The "
+        "residual delta, of multipliers proportional to exp(-q_n), falls like 1/log t."
     )
     latex = (
-        r"\varepsilon = \min_{\mu \ge 0} \frac{\lVert\theta - \sum_n \mu_n \nabla q_n\rVert}{\lVert\theta\rVert} = \Theta((\log t)^{-1/K}), "
-        r"\quad \delta = \frac{\sum_n \mu_n (q_n - 1)}{\lVert\theta\rVert^2} = \Theta(1/\log t)"
+        r"\varepsilon = \min_{\mu \ge 0} \frac{\lVert\theta - \sum_n \mu_n \nabla q_n\rVert}{\lVert\theta\rVert} = "
+        r"\Theta((\log t)^{-1/K}), \quad \delta = \frac{\sum_n \mu_n (q_n - 1)}{\lVert\theta\rVert^2} = \Theta(1/\log "
+        r"t)"
     )
     source = "Lyu and Li 2020, theorem 4.4 (number not checked); the rates are measured"
     hypotheses = (late_flow("smooth", "deep"),)

@@ -16,8 +16,8 @@ class StepsThatAreTooLong(Claim):
 
     title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
     statement = (
-        "From a state with L < 1, gradient descent at eta = 1e-3 lets log(1/L)/|theta|^K never fall; at the largest step that still lowers the loss "
-        "in the first step, or longer, it falls at some step."
+        "From a state with L < 1, log(1/L)/|theta|^K never falls under gradient descent at eta = 1e-3. At the largest "
+        "step that still lowers the loss in the first step, or longer, it falls at some step."
     )
     latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
     source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"

@@ -18,7 +18,10 @@ class TranslationUnderDecay(Claim):
     """Softmax does not see a shift of all logits: the sum of rows decays on its own."""
 
     title = "translation symmetry under decay"
-    statement = "Under the flow of a softmax classifier with decay lambda the sum of the rows of its last layer is e^(-lambda t) times that at the start."
+    statement = (
+        "Under the flow of a softmax classifier with decay lambda the sum of the rows of the last layer decays like "
+        "e^(-lambda t)."
+    )
     latex = r"\langle\theta(t), \mathbb{1}_A\rangle = e^{-\lambda t} \langle\theta(0), \mathbb{1}_A\rangle"
     source = "Kunin et al. 2021, eq. 18"
     hypotheses = (own_instances,)

@@ -13,17 +13,19 @@ from flowlab.claims.verdict import Measurement
 
 @claim("K2")
 class ScaleUnderDescent(Claim):
-    """The squared norm of a scale-invariant layer: Kunin's law has the order of the step; with the discrete rate of decay it has its square."""
+    """The squared norm of a scale-invariant layer: Kunin's law has the order of the step; with the discrete rate of
+    decay it has its square.
+    """
 
     title = "scale symmetry under descent with decay"
     statement = (
-        "Under descent the squared norm of a scale-invariant layer is e^(-2 mu t) |theta(0)|^2 + eta int e^(-2 mu (t - s)) |g|^2 ds with mu = -log(1 - "
-        "eta lambda)/eta "
-        "up to order eta^2, and with mu = lambda up to order eta only, where lambda > 0."
+        "Under descent the squared norm of a scale-invariant layer is e^(-2 mu t) |theta(0)|^2 + eta int e^(-2 mu (t "
+        "- s)) |g|^2 ds. With mu = -log(1 - eta lambda)/eta this holds up to order eta^2. With mu = lambda > 0 it "
+        "holds up to order eta only."
     )
     latex = (
-        r"\lVert\theta(t)\rVert^2 = e^{-2\mu t}\lVert\theta(0)\rVert^2 + \eta\int_0^t e^{-2\mu(t-s)}\lVert g\rVert^2 ds + O(\eta^2), \quad \mu = "
-        r"-\log(1-\eta\lambda)/\eta"
+        r"\lVert\theta(t)\rVert^2 = e^{-2\mu t}\lVert\theta(0)\rVert^2 + \eta\int_0^t e^{-2\mu(t-s)}\lVert g\rVert^2 "
+        r"ds + O(\eta^2), \quad \mu = -\log(1-\eta\lambda)/\eta"
     )
     source = "Kunin et al. 2021, eq. 19; orders and the rate mu derived here from the exact step (K4)"
     hypotheses = (own_instances,)

@@ -17,11 +17,14 @@ class RescaleUnderDescent(Claim):
 
     title = "rescale symmetry under descent with decay"
     statement = (
-        "Under descent with decay lambda the difference D of the squared norms of two consecutive layers is "
-        "e^(-2 mu t) D(0) + eta int e^(-2 mu (t - s)) (|g_1|^2 - |g_2|^2) ds up to order eta^2, mu = -log(1 - eta lambda)/eta; the flow's law, e^(-2 "
-        "lambda t) D(0), only up to order eta."
+        "Let D be the difference of the squared norms of two consecutive layers under descent with decay lambda. Up "
+        "to order eta^2 it is e^(-2 mu t) D(0) + eta int e^(-2 mu (t - s)) (|g_1|^2 - |g_2|^2) ds, mu = -log(1 - eta "
+        "lambda)/eta. The flow's law e^(-2 lambda t) D(0) holds up to order eta only."
     )
-    latex = r"D(t) = e^{-2\mu t} D(0) + \eta\int_0^t e^{-2\mu(t-s)} (\lVert g_1\rVert^2 - \lVert g_2\rVert^2)\,ds + O(\eta^2)"
+    latex = (
+        r"D(t) = e^{-2\mu t} D(0) + \eta\int_0^t e^{-2\mu(t-s)} (\lVert g_1\rVert^2 - \lVert g_2\rVert^2)\,ds + "
+        r"O(\eta^2)"
+    )
     source = "Kunin et al. 2021, eq. 20"
     hypotheses = (own_instances,)
     stated = Variant(factor=1.0, sign=1.0, decay=1.0)

@@ -31,7 +31,10 @@ class ExactStep(Claim):
     """‖θ⁺‖² = (1 - ηλ)²‖θ‖² + η²‖g‖² for a scale-invariant part, exactly."""
 
     title = "the exact step of a scale-invariant layer"
-    statement = "One step of descent with decay takes the squared norm of a scale-invariant layer to (1 - eta lambda)^2 |theta|^2 + eta^2 |g|^2, exactly."
+    statement = (
+        "One step of descent with decay takes the squared norm of a scale-invariant layer to (1 - eta lambda)^2 "
+        "|theta|^2 + eta^2 |g|^2, exactly."
+    )
     latex = r"\lVert\theta^+\rVert^2 = (1-\eta\lambda)^2\lVert\theta\rVert^2 + \eta^2\lVert g\rVert^2"
     source = "follows from <theta, g> = 0; compare Kunin et al. 2021, eq. 19"
     hypotheses = (own_instances,)

@@ -18,8 +18,14 @@ class ModifiedLoss(Claim):
     """Descent follows the flow of L + (η/4)‖∇L‖² to the second order of the step, that of L to the first."""
 
     title = "the modified loss of descent"
-    statement = "Descent of step eta is at distance O(eta) from the gradient flow of L and at distance O(eta^2) from that of L + (eta/4) |grad L|^2."
-    latex = r"\theta_k - \theta(k\eta) = O(\eta^2) \text{ for } \dot\theta = -\nabla\bigl(L + \tfrac{\eta}{4}\lVert\nabla L\rVert^2\bigr)"
+    statement = (
+        "The distance of descent with step eta is O(eta) from the gradient flow of L. It is O(eta^2) from that of L + "
+        "(eta/4) |grad L|^2."
+    )
+    latex = (
+        r"\theta_k - \theta(k\eta) = O(\eta^2) \text{ for } \dot\theta = -\nabla\bigl(L + \tfrac{\eta}{4}\lVert\nabla "
+        r"L\rVert^2\bigr)"
+    )
     source = "Kunin et al. 2021, section 5 (number not checked); Barrett, Dherin 2021"
     hypotheses = (own_instances,)
     stated = Variant(correction=0.25, against="modified", orders=(1.0, 2.0))
@@ -60,7 +66,9 @@ class ModifiedLoss(Claim):
 
     @staticmethod
     def _orders(seed: int, correction: float) -> dict[str, tuple[float, float]]:
-        """Orders of the distances of descent from both flows at t = 1, by autodiff of the loss and an explicit method of order 8."""
+        """Orders of the distances of descent from both flows at t = 1, by autodiff of the loss and an explicit method
+        of order 8.
+        """
         import jax
         import jax.numpy as jnp
         from scipy.integrate import solve_ivp

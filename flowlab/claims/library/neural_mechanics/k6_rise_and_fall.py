@@ -13,13 +13,15 @@ from flowlab.claims.verdict import Measurement
 
 @claim("K6")
 class RiseAndFall(Claim):
-    """No decay: norms grow. Some: they rise, then fall, from where the exact balance of decay and steps is met. Much: they fall."""
+    """No decay: norms grow. Some: they rise, then fall, from where the exact balance of decay and steps is met. Much:
+    they fall.
+    """
 
     title = "norms rise and fall"
     statement = (
-        "The norm of a scale-invariant layer under descent grows in every step without decay, falls in every step under strong decay, and with weak decay "
-        "from a small start "
-        "rises up to the step where (2 lambda - eta lambda^2) |theta|^2 = eta |g|^2 and falls from there on."
+        "Under descent the norm of a scale-invariant layer grows in every step without decay, and falls in every step "
+        "under strong decay. With weak decay from a small start it rises up to the step where (2 lambda - eta "
+        "lambda^2) |theta|^2 = eta |g|^2. From there on it falls."
     )
     latex = r"(2\lambda - \eta\lambda^2)\lVert\theta\rVert^2 = \eta\lVert g\rVert^2 \text{ at the peak}"
     source = "Kunin et al. 2021, figure 4 (shapes; number not checked); balance from the exact step"

@@ -17,14 +17,17 @@ class WeightNormalisationGrows(Claim):
 
     title = "finite steps lengthen V under weight normalisation"
     statement = (
-        "Under weight normalisation every step of descent adds eta^2 |g_V|^2 to |V|^2; up to a fixed time that adds up to order eta, and only the flow "
-        "keeps |V|."
+        "Under weight normalisation every step of descent adds eta^2 |g_V|^2 to |V|^2. Up to a fixed time this adds "
+        "up to order eta, and only the flow keeps |V|."
     )
     latex = (
-        r"\lVert V^+\rVert^2 = \lVert V\rVert^2 + \eta^2\lVert g_V\rVert^2, \quad \lVert V(T)\rVert^2 - \lVert V(0)\rVert^2 = \eta\int_0^T\lVert "
-        r"g_V\rVert^2dt + O(\eta^2)"
+        r"\lVert V^+\rVert^2 = \lVert V\rVert^2 + \eta^2\lVert g_V\rVert^2, \quad \lVert V(T)\rVert^2 - \lVert "
+        r"V(0)\rVert^2 = \eta\int_0^T\lVert g_V\rVert^2dt + O(\eta^2)"
     )
-    source = "exact step (K4) applied to Salimans, Kingma 2016; against (1.4) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    source = (
+        "exact step (K4) applied to Salimans, Kingma 2016; against (1.4) of flowlab's derivations, after Poggio, "
+        "Banburski, Liao 2020"
+    )
     hypotheses = (own_instances,)
     stated = Variant(factor=1.0, order=1.0)
     mutants = (

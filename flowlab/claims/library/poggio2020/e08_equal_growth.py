@@ -30,7 +30,10 @@ class EqualGrowthIdentity(Claim):
     """d/dt(ρ_k²/κ_k) = 2 R s for every block under GF and LM, d/dt(log ρ_k)/κ_k = R s under EWN, for any loss."""
 
     title = "equal growth as an identity of the field"
-    statement = "At every state the growth of rho_k^2/kappa_k (of log rho_k/kappa_k for exponential weight normalisation) is the same for all blocks."
+    statement = (
+        "At every state the growth of rho_k^2/kappa_k (of log rho_k/kappa_k for exponential weight normalisation) is "
+        "the same for all blocks."
+    )
     latex = r"\tfrac{d}{dt}\rho_k^2/\kappa_k = 2Rs"
     source = "(1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (_several_blocks, layered)

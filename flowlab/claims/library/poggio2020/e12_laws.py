@@ -15,15 +15,18 @@ _SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
 
 @claim("E1.12")
 class ConservationLaws(Claim):
-    """Hidden balance and the off-span part of the first layer are conserved, with a factor that depends on the scheme."""
+    """Hidden balance and the off-span part of the first layer are conserved, with a factor of the scheme."""
 
     title = "conservation laws of the normalised flows"
     statement = (
-        "With M = V_1 V_1^T - V_2^T V_2 (its diagonal for ReLU): W-balance is constant under gradient flow, M exp(rho_1^2) under the "
-        "Lagrange flow, M rho_1^2 under exponential weight normalisation; so are W_1 P, V_1 P exp(rho_1^2/2) and V_1 P rho_1, "
-        "with P the projection off the span of the inputs."
+        "Let M = V_1 V_1^T - V_2^T V_2 (its diagonal for ReLU), and P the projection off the span of the inputs. "
+        "Gradient flow conserves the balance of the weights and W_1 P. The Lagrange flow conserves M exp(rho_1^2) and "
+        "V_1 P exp(rho_1^2/2). Exponential weight normalisation conserves M rho_1^2 and V_1 P rho_1."
     )
-    latex = r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top W_2 = \text{const (GF)}"
+    latex = (
+        r"M e^{\rho_1^2} = \text{const (LM)}, \qquad M \rho_1^2 = \text{const (EWN)}, \qquad W_1W_1^\top - W_2^\top "
+        r"W_2 = \text{const (GF)}"
+    )
     source = "(1.12) of flowlab's derivations; for gradient flow Du, Hu and Lee 2018"
     hypotheses = (own_instances,)
     stated = Variant(law="", power=1.0, last=1.0)

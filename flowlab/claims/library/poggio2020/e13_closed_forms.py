@@ -13,7 +13,9 @@ from flowlab.claims.verdict import Measurement
 
 
 def residuals(variant: Variant) -> dict[str, Any]:
-    """What vanishes identically in t, or along the flow, where the closed forms hold; SymPy expressions in positive symbols."""
+    """What vanishes identically in t, or along the flow, where the closed forms hold; SymPy expressions in positive
+    symbols.
+    """
     import sympy as sp
 
     t, f, start, R, K, x, psi, rho, angle = sp.symbols("t f rho_0 R K x psi rho theta", positive=True)
@@ -59,12 +61,13 @@ class ClosedForms(Claim):
 
     title = "closed forms of norms and of the angle to one sample"
     statement = (
-        "With one margin f, exp(f rho) grows by f^2 t in a single layer, and Ei(f R) by 2 f t in two equal ones; with one sample rho sin(theta) is "
-        "conserved under gradient flow and exponential weight normalisation, exp(rho^2/2) sin(theta) under weight normalisation."
+        "With one margin f, exp(f rho) grows by f^2 t in a single layer, and Ei(f R) by 2 f t in two equal ones. With "
+        "one sample gradient flow and exponential weight normalisation conserve rho sin(theta). Weight normalisation "
+        "conserves exp(rho^2/2) sin(theta)."
     )
     latex = (
-        r"\rho(t) = \tfrac1f \log\bigl(e^{f\rho_0} + f^2 t\bigr), \qquad \mathrm{Ei}(fR) - \mathrm{Ei}(fR_0) = 2ft, \qquad "
-        r"\sin\theta\, e^{\rho^2/2} = \text{const (WN)}"
+        r"\rho(t) = \tfrac1f \log\bigl(e^{f\rho_0} + f^2 t\bigr), \qquad \mathrm{Ei}(fR) - \mathrm{Ei}(fR_0) = 2ft, "
+        r"\qquad \sin\theta\, e^{\rho^2/2} = \text{const (WN)}"
     )
     source = "(1.13) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (_formulas,)

@@ -1,4 +1,6 @@
-"""Late flows of one linear layer on separable data, which several claims are about: which problems they take, the flow, and its constants."""
+"""Late flows of one linear layer on separable data, which several claims are about: which problems they take, the flow,
+and its constants.
+"""
 
 import itertools
 import math
@@ -29,7 +31,10 @@ def only_block(path: Any) -> str:
 
 
 def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al. (2018): x_n w~ = -log α_n on the support, in its span."""
+    """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al.
+
+    (2018): x_n w~ = -log α_n on the support, in its span.
+    """
     from flowlab.discrete.margin.svm import hard_margin
 
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
@@ -71,7 +76,8 @@ def linear(case: Case) -> tuple[Any, Any]:
         end, needed = float(case.flow.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
         if end < needed:
             raise ClaimError(
-                f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; integrate further."
+                f"the given flow ends at log t = {end:.4g}, and limits of these data are seen from {needed:.2g} on; "
+                "integrate further."
             )
         return case.data, case.flow
     data = case.data if case.data is not None else separable(8, 3, case.seed)
@@ -104,7 +110,8 @@ def one_layer(*nets: str) -> Hypothesis:
         rate = slowest(case.data)
         if rate * HORIZON < _SETTLED:
             slow = f"the slowest transient of these data falls like exp(-{max(rate, 0.0):.2g} log t)"
-            return f"{slow}, too slowly for log t = {HORIZON:g}: a multiplier, or what a sample lacks to support, all but vanishes"
+            late = f"{slow}, too slowly for log t = {HORIZON:g}"
+            return f"{late}: a multiplier, or what a sample lacks to support, all but vanishes"
         return None
 
     flow = " or ".join(f"`{net}`" for net in nets) if nets else "gradient flow of one linear layer"
@@ -152,8 +159,8 @@ def unequal_duals(case: Case) -> str | None:
 def order_of(sizes: Sequence[float]) -> tuple[float, float]:
     """The order of what was measured at four steps, each half of the one before, and its error bar.
 
-    Between two steps the local order is p + c η + ...: doubled at the finer pair and less the coarser one it lacks η² only. The bar is what
-    the coarser three steps give otherwise.
+    Between two steps the local order is p + c η + ...: doubled at the finer pair and less the coarser one it lacks η²
+    only. The bar is what the coarser three steps give otherwise.
     """
     a, b, c = (math.log2(x / y) if x > 0 and y > 0 else math.nan for x, y in itertools.pairwise(sizes))
     return 2 * c - b, abs((2 * c - b) - (2 * b - a))

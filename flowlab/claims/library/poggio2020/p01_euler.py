@@ -24,8 +24,9 @@ class Euler(Claim):
 
     title = "Euler identity (structural lemma)"
     statement = (
-        "The inner product of every direction with the gradient of every output in it is the degree times the output; "
-        "with ordinary biases only sums over blocks, weighted by the exponents of a joint scaling, are."
+        "The inner product of a direction with the gradient of an output in it is the degree times the output, block "
+        "by block. With ordinary biases only sums over blocks, weighted by the exponents of a joint scaling, obey "
+        "this."
     )
     latex = r"\langle V_k, \partial f_n/\partial V_k\rangle = \kappa_k f_n"
     source = "(1.1) of flowlab's derivations, the structural lemma of Poggio, Banburski, Liao 2020"

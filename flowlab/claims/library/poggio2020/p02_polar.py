@@ -35,11 +35,19 @@ def _made_wrong(kind: str) -> Callable[[Case, Any], list[Any]]:
 
 @claim("P2")
 class PolarFlow(Claim):
-    """The rates of norms and directions, derived or given, are those of the weights' gradient flow, or of the scheme of the equations given."""
+    """The rates of norms and directions, derived or given, are those of the weights' gradient flow, or of the scheme of
+    the equations given.
+    """
 
     title = "polar form of gradient flow"
-    statement = "The derived equations of the norms and directions, or those that are given, agree with the projected gradient of the loss."
-    latex = r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n \psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
+    statement = (
+        "The derived equations of the norms and directions, or those that are given, agree with the projected "
+        "gradient of the loss."
+    )
+    latex = (
+        r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n "
+        r"\psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
+    )
     source = "(1.2) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (layered,)
     stated = Variant(equations=_as_derived, states=lambda count: count, worst=worst)

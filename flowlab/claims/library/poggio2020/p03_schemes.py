@@ -13,10 +13,13 @@ class SchemesAtOneState(Claim):
 
     title = "Lagrange flow = weight normalisation at unit length; directions differ by clocks"
     statement = (
-        "At one state the Lagrange flow and weight normalisation have equal rates, the direction's rate is rho_k^2 times that of "
-        "gradient flow, and with |v| = c it is slower by c^2."
+        "At one state the Lagrange flow and weight normalisation have equal rates. Their directions move rho_k^2 "
+        "times as fast as under gradient flow, and c^2 times slower with |v| = c."
     )
-    latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
+    latex = (
+        r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot "
+        r"V_k^{LM}"
+    )
     source = "(1.3), (1.4), (1.7) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
     hypotheses = (layered,)
     stated = Variant(power=2, factor=1.0, slower=2, scheme="weight_normalization")

@@ -35,7 +35,10 @@ class EqualGrowthOnPath(Claim):
     """ρ_k²/κ_k - ρ_j²/κ_j is constant along an integrated flow."""
 
     title = "equal growth of squared norms along a path"
-    statement = "Along the flow the differences of rho_k^2/kappa_k between blocks are constant (of log rho_k/kappa_k for exponential weight normalisation)."
+    statement = (
+        "Along the flow the differences of rho_k^2/kappa_k between blocks are constant (of log rho_k/kappa_k for "
+        "exponential weight normalisation)."
+    )
     latex = r"\rho_k^2/\kappa_k - \rho_j^2/\kappa_j = \text{const}"
     source = "(1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020, along a trajectory"
     hypotheses = (layered, _moving_norms)
@@ -84,7 +87,8 @@ def _own_path(case: Case) -> Any:
     start = next(iter(states(problem, data, case.seed, 1)))
     if case.problem is None and case.data is None:
         return integrated(case, "P4", problem, start, data, [norm_above(50.0), time(1e8)], rtol=1e-10, atol=1e-12)
-    # Of problems that are given it is not known that norms grow. The law holds whatever slope is taken on a kink, so that stepping over kinks is enough.
+    # Of problems that are given it is not known that norms grow. The law holds whatever slope is taken on a kink, so
+    # that stepping over kinks is enough.
     return integrated(
         case,
         "P4",

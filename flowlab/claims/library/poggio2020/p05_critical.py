@@ -64,12 +64,14 @@ def _zero(problem: Any, data: Any, R: float, seed: int, steps: int = 3000) -> tu
 
 @claim("P5")
 class SameCriticalPoints(Claim):
-    """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish together."""
+    """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish
+    together.
+    """
 
     title = "same critical points of the directions at fixed norms"
     statement = (
-        "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by layer, "
-        "and a zero of one is a zero of the other."
+        "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by "
+        "layer. A zero of one is a zero of the other."
     )
     latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
     source = "(1.10) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
@@ -111,7 +113,10 @@ class SameCriticalPoints(Claim):
             field, _ = _flat(other, points, R, 3)
             rate = field(flat + variant.moved)
             zero = max(zero, float(jnp.max(jnp.abs(rate))) / 1e-10, left / 1e-12)
-        because = "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there"
+        because = (
+            "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero, "
+            "1e-10 for the other field there"
+        )
         return Measurement(
             worst([zero, turn / 1e-11]), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero}
         )

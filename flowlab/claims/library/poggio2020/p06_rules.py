@@ -27,8 +27,9 @@ class RuleOrders(Claim):
 
     title = "orders of the four unit-norm rules"
     statement = (
-        "In one step the coefficient rule differs from the geodesic one by O(eta^2) as the raw tangent rule does, "
-        "the renormalised tangent rule by O(eta^3), and the norms of the Lagrange and of the raw tangent rule drift by O(eta) in unit time."
+        "In one step the coefficient rule and the raw tangent rule differ from the geodesic rule by O(eta^2), the "
+        "renormalised tangent rule by O(eta^3). The norms of the Lagrange and of the raw tangent rule drift by O(eta) "
+        "in unit time."
     )
     latex = (
         r"|u_{\text{coef}} - u_{\text{geo}}| = O(\eta^2),\; |u_{\text{tan,renorm}} - u_{\text{geo}}| = O(\eta^3),\; "

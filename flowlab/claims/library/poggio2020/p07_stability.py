@@ -14,7 +14,8 @@ from flowlab.claims.verdict import Measurement
 def _binary_classification(case: Case) -> str | None:
     p = case.problem
     if p is not None and p.loss.name not in ("exponential", "logistic"):
-        return f"it is about exponential and logistic losses, where one sign of all margins is one sign of s, and the loss is {p.loss.name}"
+        losses = "exponential and logistic losses, where one sign of all margins is one sign of s"
+        return f"it is about {losses}, and the loss is {p.loss.name}"
     if p is not None and any(p.decay.values()):
         return "weight decay moves norms besides"
     if case.data is not None and case.data.kind != "binary":
@@ -27,7 +28,10 @@ class ConstraintStability(Claim):
     """Under the Lagrange flow ‖V‖² - 1 grows at rate -2κRs: the sphere repels before separation and attracts after."""
 
     title = "stability of the Lagrange constraint"
-    statement = "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t): away from the sphere while s < 0, back to it when s > 0."
+    statement = (
+        "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t). It leaves the sphere while s < 0 "
+        "and returns to it when s > 0."
+    )
     latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
     source = "(1.3) of flowlab's derivations off the sphere; the Lagrange rule of Douglas, Amari and Kung 2000"
     hypotheses = (_binary_classification, layered)
@@ -126,7 +130,8 @@ def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
     def defect(s: Any) -> jax.Array:
         return jnp.sum(s.V[first_layer] ** 2) - 1.0
 
-    # Directions may turn faster than the defect grows; what a kink within a step costs falls like the square of the step.
+    # Directions may turn faster than the defect grows; what a kink within a step costs falls like the square of the
+    # step.
     fastest = max(float(jnp.linalg.norm(v)) for v in rates(problem, state, data)[1].values())
     h = 1e-5 / max(abs(float(expected(state))), fastest, 1e-12)
     once, integral = jax.jit(step), 0.0

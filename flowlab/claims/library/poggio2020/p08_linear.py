@@ -20,12 +20,13 @@ class LateLinearFlow(Claim):
 
     title = "constants of the late flow of one layer"
     statement = (
-        "On separable data with exponential loss a single layer has rho/log t -> 1/gamma, rho |v - v*| -> |P_perp w~|, "
-        "rho (gamma - margin) -> max_n log alpha_n + gamma v* w~, and L t -> 1/gamma^2."
+        "On separable data with exponential loss a single layer has rho/log t -> 1/gamma and rho |v - v*| -> |P_perp "
+        "w~|. Moreover rho (gamma - margin) -> max_n log alpha_n + gamma v* w~, and L t -> 1/gamma^2."
     )
     latex = (
         r"\rho/\log t \to 1/\gamma, \quad \rho\,\lVert v - v^*\rVert \to \lVert P_\perp \tilde w\rVert, \quad "
-        r"\rho\,(\gamma - \min_n \bar f_n) \to \max_n \log\alpha_n + \gamma \langle v^*, \tilde w\rangle, \quad L\,t \to 1/\gamma^2"
+        r"\rho\,(\gamma - \min_n \bar f_n) \to \max_n \log\alpha_n + \gamma \langle v^*, \tilde w\rangle, \quad L\,t "
+        r"\to 1/\gamma^2"
     )
     source = "Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
     hypotheses = (one_layer(),)
@@ -52,7 +53,8 @@ class LateLinearFlow(Claim):
         along = float(np.log(alpha).max() + gamma * (v @ bounded))
         # What a limit lacks at log t falls like 1/log t; the constants in front are a few units.
         late, route = 20.0 / log_t, f"flow at log t = {log_t:.3g}"
-        # The next orders of what is large on some data: v* w~ in the norm, and half of γ² |P_perp w~|² in the gap, with w~ as it is off the support too.
+        # The next orders of what is large on some data: v* w~ in the norm, and half of γ² |P_perp w~|² in the gap, with
+        # w~ as it is off the support too.
         W = np.asarray(path.last.weights()[only_block(path)]).ravel()
         second, third = float(abs(v @ bounded)) / log_t, (gamma * across(W, v)) ** 2 / log_t
         return Measurement.of(
@@ -86,7 +88,8 @@ class LateLinearFlow(Claim):
                 {}
                 if case.data is not None
                 else {
-                    "differs": "C* = .16070 and L t = 5.2581596315 were measured on eight samples that are not recorded; here "
+                    "differs": "C* = .16070 and L t = 5.2581596315 were measured on eight samples that are not "
+                    "recorded; here "
                     "the constants are those of a draw of its own, each against its closed form"
                 }
             ),

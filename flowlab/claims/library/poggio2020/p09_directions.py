@@ -27,7 +27,9 @@ def gaps(path: Any, v: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def reduced(z: np.ndarray, rho: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """Directions of weight normalisation at the norms `rho` (m,), from V at the first one: dV/dlog ρ = ρ² (m - V (V m))/(V m), m = Σ p_n z_n."""
+    """Directions of weight normalisation at the norms `rho` (m,), from V at the first one: dV/dlog ρ = ρ² (m - V (V
+    m))/(V m), m = Σ p_n z_n.
+    """
     from scipy.integrate import solve_ivp
 
     def parts(u: float, V: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -53,22 +55,23 @@ def reduced(z: np.ndarray, rho: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 @claim("P9")
 class DirectionRates(Claim):
-    """ρ‖v - v*‖ has the same limit C* under gradient flow, weight normalisation and their relatives; one support vector is the exception.
+    """ρ‖v - v*‖ has the same limit C* under gradient flow, weight normalisation and their relatives; one support vector
+    is the exception.
 
-    Normalised flows are started where they separate: from elsewhere dρ/dt = Σ ψ_n f_n is negative, and ρ may reach 0 before directions have turned.
+    Normalised flows are started where they separate: from elsewhere dρ/dt = Σ ψ_n f_n is negative, and ρ may reach 0
+        before directions have turned.
     """
 
     title = "rates of direction convergence with and without weight normalisation"
     statement = (
-        "With two or more support vectors of unequal multipliers rho |v - v*| tends to the same C* = |P_perp w~| on their span under "
-        "gradient flow, weight normalisation, "
-        "exponential weight normalisation and normalised descent; weight normalisation is faster than every power of rho where there is one "
-        "effective support vector, "
-        "|sin| ~ exp(-rho^2/2), or where multipliers are equal."
+        "With two or more support vectors of unequal multipliers rho |v - v*| tends to the constant C* = |P_perp w~| "
+        "on their span. Gradient flow, weight normalisation, exponential weight normalisation and normalised descent "
+        "share it. With one effective support vector, |sin| ~ exp(-rho^2/2), or equal multipliers, weight "
+        "normalisation is faster than every power of rho."
     )
     latex = (
-        r"\lim \rho\,\lVert v_{GF} - v^*\rVert = \lim \rho\,\lVert v_{WN} - v^*\rVert = \lVert P_\perp \tilde w\rVert, \qquad "
-        r"N_{sv} = 1:\ \sin\angle(v_{WN}, v^*)\, e^{\rho^2/2} = \mathrm{const}"
+        r"\lim \rho\,\lVert v_{GF} - v^*\rVert = \lim \rho\,\lVert v_{WN} - v^*\rVert = \lVert P_\perp \tilde "
+        r"w\rVert, \qquad N_{sv} = 1:\ \sin\angle(v_{WN}, v^*)\, e^{\rho^2/2} = \mathrm{const}"
     )
     source = "Poggio, Banburski, Liao 2020, section on rates; bounded part after Soudry et al. 2018"
     usual = "Weight normalisation converges in direction faster than gradient flow, faster than every power of 1/log t."
@@ -81,7 +84,10 @@ class DirectionRates(Claim):
         stated.but("all multipliers equal", multipliers=lambda alpha: np.full(len(alpha), alpha.mean())),
         stated.but("normalised descent changes the path", factor=1.05),
     )
-    counter_example = "all multipliers equal: then C* vanishes and weight normalisation is faster than every power, which other data do not show"
+    counter_example = (
+        "all multipliers equal: then C* vanishes and weight normalisation is faster than every power, which other "
+        "data do not show"
+    )
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
@@ -293,7 +299,7 @@ def _sines(path: Any, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _equal(case: Case) -> dict[str, float]:
-    """Four copies each of (1, a, 0) and (1, -a, 0), whose multipliers are equal: |v_2| falls like exp(-a² ρ³/3 - ρ²/2)."""
+    """Four copies of (1, a, 0) and (1, -a, 0), of equal multipliers: |v_2| falls like exp(-a² ρ³/3 - ρ²/2)."""
     from flowlab.language.data import Data
     from flowlab.language.state import State
 

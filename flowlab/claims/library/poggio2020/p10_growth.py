@@ -17,7 +17,8 @@ _AT = 500.0
 
 
 def log_time_of_chain(R: float, K: int) -> float:
-    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above 50.
+    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above
+    50.
 
     For K = 2 the integral is Ei(R), else e^R R^{1-a} M(1, 2-a, -R)/(1-a) with a = 2 - 2/K and Kummer's M.
     """
@@ -47,16 +48,23 @@ def _power(K: int) -> float:
 
 @claim("P10")
 class ChainGrowth(Claim):
-    """R - log t - (2 - 2/K) log log t → log K, ρ_k ~ (log t)^{1/K}, L t (log t)^{2-2/K} → 1/K for f = 1 and balanced layers."""
+    """R - log t - (2 - 2/K) log log t → log K, ρ_k ~ (log t)^{1/K}, L t (log t)^{2-2/K} → 1/K for f = 1 and balanced
+    layers.
+    """
 
     title = "growth of the norms of K balanced layers"
     statement = (
-        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K, rho_k/(log t)^(1/K) to 1, and L t "
-        "(log t)^(2 - 2/K) to 1/K; "
-        "so that rho_k = Theta((log t)^(1/K)) and L = Theta(1/(t (log t)^(2 - 2/K)))."
+        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K. Then "
+        "rho_k/(log t)^(1/K) tends to 1, and L t (log t)^(2 - 2/K) to 1/K."
     )
-    latex = r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, (\log t)^{2-2/K} \to 1/K"
-    source = "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant from u' = u^(K-1) exp(-u^K)"
+    latex = (
+        r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, "
+        r"(\log t)^{2-2/K} \to 1/K"
+    )
+    source = (
+        "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant "
+        "from u' = u^(K-1) exp(-u^K)"
+    )
     hypotheses = (own_instances,)
     stated = Variant(power=_power, constant=lambda K: K, root=lambda K: K)
     mutants = (
@@ -123,5 +131,6 @@ class ChainGrowth(Claim):
             ]
         return Measurement.of(
             quantities,
-            "limits are missed by a few log log t/log t at log t = 1e6; at R = 500 flow, closed form and quadrature are compared",
+            "limits are missed by a few log log t/log t at log t = 1e6; at R = 500 flow, closed form and quadrature "
+            "are compared",
         )

@@ -29,7 +29,9 @@ def deep(case: Case, K: int) -> tuple[Any, Any]:
 
 
 def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
-    """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so that nothing overflows."""
+    """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so
+    that nothing overflows.
+    """
     names = list(path.problem.network.weights)
     told = []
     layers = [path.dataset["rho"].sel(block=n).values[:, None, None] * path.dataset[f"V_{n}"].values for n in names]
@@ -51,19 +53,24 @@ def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
 
 @claim("P11")
 class SharpConstant(Claim):
-    """r = ‖∇L‖²/(L² Λ^{2-2/K}), Λ = log 1/L, tends to K² ḡ^{2/K} with ḡ = γ K^{-K/2}, and L t (log t)^{2-2/K} to its inverse."""
+    """r = ‖∇L‖²/(L² Λ^{2-2/K}), Λ = log 1/L, tends to K² ḡ^{2/K} with ḡ = γ K^{-K/2}, and L t (log t)^{2-2/K} to its
+    inverse.
+    """
 
     title = "sharp constant of the late gradient of deep linear nets"
     statement = (
-        "For a linear net of K layers on separable data with exponential loss |grad L|^2/(L^2 (log 1/L)^(2-2/K)) tends to K^2 g^(2/K), "
-        "where g = gamma K^(-K/2) is the largest "
-        "margin over the K-th power of the joint norm; and L t (log t)^(2-2/K) tends to the inverse."
+        "For a linear net of K layers on separable data with exponential loss |grad L|^2/(L^2 (log 1/L)^(2-2/K)) "
+        "tends to K^2 g^(2/K). Here g = gamma K^(-K/2) is the largest margin over the K-th power of the joint norm. L "
+        "t (log t)^(2-2/K) tends to the inverse."
     )
     latex = (
         r"\frac{\lVert \nabla L\rVert^2}{L^2 (\log 1/L)^{2-2/K}} \to K^2 \bar g^{2/K}, \qquad "
         r"L\, t\, (\log t)^{2-2/K} \to \frac{1}{K^2 \bar g^{2/K}}, \qquad \bar g = \gamma K^{-K/2}"
     )
-    source = "after Lyu and Li 2020, theorem 4.3 (number not checked); the constant from dLambda/dt = |grad L|^2/L at the limit direction"
+    source = (
+        "after Lyu and Li 2020, theorem 4.3 (number not checked); the constant from dLambda/dt = |grad L|^2/L at the "
+        "limit direction"
+    )
     hypotheses = (one_layer(*DEEP.values()),)
     stated = Variant(joint=lambda gamma, K: gamma * K ** (-K / 2), more=lambda _: 0.0, root=1.0)
     mutants = (

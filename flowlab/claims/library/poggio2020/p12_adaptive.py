@@ -37,8 +37,8 @@ class AdaptiveLoss(Claim):
 
     title = "loss under exponential weight normalisation"
     statement = (
-        "Under exponential weight normalisation with exponential loss K L t log^2 t tends to 1 for every number K of layers, whatever the margin, so that "
-        "L = Theta(1/(t log^2 t)) at every depth."
+        "Under exponential weight normalisation with exponential loss K L t log^2 t tends to 1 for every number K of "
+        "layers, whatever the margin. So L = Theta(1/(t log^2 t)) at every depth."
     )
     latex = r"K\, L\, t\, \log^2 t \to 1 \quad \text{for every depth } K"
     source = "Morwani and Ramaswamy 2022; the constant from (log R)' = K R s, s ~ gamma L"

@@ -1,4 +1,6 @@
-"""P13: the constrained minimum as its norm grows, which is the maximum margin in the limit and at a known distance before."""
+"""P13: the constrained minimum as its norm grows, which is the maximum margin in the limit and at a known distance
+before.
+"""
 
 import math
 from typing import Any
@@ -43,16 +45,19 @@ class VanishingRegularisation(Claim):
 
     title = "vanishing regularisation of one layer"
     statement = (
-        "On separable data with exponential loss the direction V_R of least loss at norm R has gamma - log(N)/R <= min_n f_n(V_R) <= gamma; "
-        "R (gamma - min_n f_n) tends to max_n log alpha_n + gamma v* w~, and R |V_R - v*| to C* = |P_perp w~|, the constant of the flow on "
-        "the span of the support."
+        "On separable data with exponential loss the direction V_R of least loss at norm R has gamma - log(N)/R <= "
+        "min_n f_n(V_R) <= gamma. R (gamma - min_n f_n) tends to max_n log alpha_n + gamma v* w~. R |V_R - v*| tends "
+        "to C* = |P_perp w~|, the constant of the flow on the span of the support."
     )
     latex = (
         r"\gamma - \frac{\log N}{R} \le \min_n \bar f_n(V_R) \le \gamma, \qquad R\,(\gamma - \min_n \bar f_n(V_R)) \to "
         r"\max_n \log\alpha_n + \gamma \langle v^*, \tilde w\rangle, "
         r"\qquad R\,\lVert V_R - v^*\rVert \to \lVert P_\perp \tilde w\rVert"
     )
-    source = "Rosset, Zhu and Hastie 2004, theorem 2.1 (number not checked); Poggio, Banburski, Liao 2020; constants after Soudry et al. 2018"
+    source = (
+        "Rosset, Zhu and Hastie 2004, theorem 2.1 (number not checked); Poggio, Banburski, Liao 2020; constants after "
+        "Soudry et al. 2018"
+    )
     hypotheses = (unequal_duals,)
     stated = Variant(multipliers=lambda alpha: alpha, without=0.0, bound=lambda n, _: math.log(n))
     mutants = (
@@ -186,7 +191,7 @@ def _newton(z: np.ndarray, v: np.ndarray, norms: tuple[float, ...]) -> np.ndarra
 
 
 def _linearised(z: np.ndarray, v: np.ndarray, V: np.ndarray, R: float) -> float:
-    """|P_perp w~| with w~ from log p_n, the softmax over the support at V_R, which is log α_n up to a constant there."""
+    """|P_perp w~| with w~ from log p_n, the softmax over the support at V_R: log α_n up to a constant there."""
     q = R * (z @ V)
     p = np.exp(q.min() - q)
     return across(np.linalg.lstsq(z, -np.log(p / p.sum()), rcond=None)[0], v)

@@ -77,15 +77,21 @@ def _of_long_steps(case: Case, _: Variant) -> list[Quantity]:
 
 @claim("P14")
 class SmoothedMargin(Claim):
-    """log(1/L)/R does not fall once L < 1, for gradient flow, the Lagrange flow and exponential weight normalisation."""
+    """log(1/L)/R does not fall once L < 1, under gradient, Lagrange and exponentially weight-normalised flow."""
 
     title = "monotonicity of the smoothed margin"
     statement = (
-        "For a network whose layers are homogeneous and the exponential loss, summed over samples, log(1/L)/R never falls once L < 1, under gradient flow, "
-        "the Lagrange flow and exponential weight normalisation."
+        "For homogeneous layers and the exponential loss, summed over samples, log(1/L)/R never falls once L < 1. "
+        "This holds under gradient flow, the Lagrange flow and exponential weight normalisation."
     )
-    latex = r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = \textstyle\prod_k \rho_k^{\kappa_k})"
-    source = "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), derived here"
+    latex = (
+        r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = "
+        r"\textstyle\prod_k \rho_k^{\kappa_k})"
+    )
+    source = (
+        "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), "
+        "derived here"
+    )
     hypotheses = (_separated, layered)
     stated = Variant(falls=_of_flows, power=lambda _: 1.0, back=1.0)
     mutants = (
@@ -101,7 +107,9 @@ class SmoothedMargin(Claim):
 
 
 def _paths(case: Case) -> list[tuple[str, Any, Any]]:
-    """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every scheme, or two networks of our own."""
+    """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every
+    scheme, or two networks of our own.
+    """
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
@@ -122,7 +130,9 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
 
 
 def _upright(start: Any, data: Any, act: Any) -> Any:
-    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0 before directions have turned."""
+    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0
+    before directions have turned.
+    """
     from flowlab.language.state import State
 
     W = {k: np.asarray(w) for k, w in start.weights().items()}

@@ -32,7 +32,9 @@ def _instance(seed: int, k: int) -> tuple[Any, Any]:
 
 
 def _margins(rule: str, data: Any, start: Any, step: float) -> np.ndarray | None:
-    """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated there."""
+    """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated
+    there.
+    """
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 
@@ -49,7 +51,9 @@ def _margins(rule: str, data: Any, start: Any, step: float) -> np.ndarray | None
 
 
 def _runs(case: Case) -> dict[str, Any]:
-    """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and get there."""
+    """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and
+    get there.
+    """
     found: dict[str, Any] = (
         {name: [] for name in RULES} | {f"{name} at half the step": [] for name in RULES} | {"instances": []}
     )
@@ -79,8 +83,9 @@ class Lead(Claim):
 
     title = "adiabatic lead of the Lagrange flow"
     statement = (
-        "From the same start and at the same R the Lagrange flow of a two-layer ReLU network has a margin never more than 5 % below that of "
-        "gradient flow, above it by more than 5 % in some cases, and extrapolated by m_inf - a/R within 5 % of it in most of them; on five drawn instances."
+        "On five drawn instances a Lagrange and a gradient flow of a two-layer ReLU network start alike. At equal R "
+        "the margin of the Lagrange flow is never more than 5 % below the other, and in some cases more than 5 % "
+        "above. Extrapolated by m_inf - a/R, most margins agree within 5 %."
     )
     latex = r"m_{LM}(R) \ge 0.95\, m_{GF}(R), \qquad m = m_\infty - a/R,\; m_\infty^{LM} \approx m_\infty^{GF}"
     source = (
@@ -150,6 +155,7 @@ class Lead(Claim):
             leads=lead.tolist(),
             leads_in_the_limit=ends.tolist(),
             instances=runs["instances"],
-            differs="48 leads above 5 % and none the other way were counted on 131 of 200 starts at R of 45 to 60, which are not recorded; here the first "
+            differs="48 leads above 5 % and none the other way were counted on 131 of 200 starts at R of 45 to 60, "
+            "which are not recorded; here the first "
             "five instances on which both flows arrive are followed from R = 10 to 40, where leads are larger",
         )

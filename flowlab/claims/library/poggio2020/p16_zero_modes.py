@@ -39,8 +39,8 @@ class NoZeroModes(Claim):
 
     title = "the constrained minimum of one layer is not degenerate"
     statement = (
-        "On separable data the Riemannian Hessian of one linear layer at its constrained minimum has no zero mode: its least eigenvalue is at least R s, "
-        "and equals it where there are more features than samples."
+        "On separable data the Riemannian Hessian of one linear layer at its constrained minimum has only positive "
+        "eigenvalues. The least is at least R s, and equals it where there are more features than samples."
     )
     latex = r"\lambda_{\min}(H) \ge R s > 0, \qquad H = P\,R^2 \sum_n \ell''_n x_n x_n^\top P + R s\,P"
     source = "(1.11) of flowlab's derivations with K = 1, after Poggio, Banburski, Liao 2020 on non-degenerate minima"
@@ -94,7 +94,9 @@ class NoZeroModes(Claim):
 
 
 def _by_hand(z: np.ndarray, v: np.ndarray, R: float) -> tuple[np.ndarray, float]:
-    """Eigenvalues of (1.11) of flowlab's derivations, over L, on the tangent space, and R s/L, at the direction v of one layer; z = y x, (N, d)."""
+    """Eigenvalues of (1.11) of flowlab's derivations, over L, on the tangent space, and R s/L, at the direction v of
+    one layer; z = y x, (N, d).
+    """
     q = R * z @ v
     share = np.exp(q.min() - q)
     share /= share.sum()

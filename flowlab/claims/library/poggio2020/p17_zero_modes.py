@@ -23,14 +23,20 @@ def _two_layers(case: Case) -> str | None:
 
 @claim("P17")
 class ZeroModes(Claim):
-    """Minima of networks of two layers are not isolated: hidden rotations and units that split are zero modes of the Hessian."""
+    """Minima of networks of two layers are not isolated: hidden rotations and units that split are zero modes of the
+    Hessian.
+    """
 
     title = "minima of more than one layer are not hyperbolic"
     statement = (
-        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes, and a smooth minimum of a ReLU network "
-        "that separates the samples as many as active units less their distinct directions."
+        "At fixed norms the minimum of a two-layer linear network of width h has exactly h - 1 zero modes. A smooth "
+        "minimum of a ReLU network that separates the samples has as many as active units less their distinct "
+        "directions."
     )
-    latex = r"\dim\ker H = h - 1 \;\text{(linear)}, \qquad \dim\ker H = \#\text{active} - \#\text{directions} \;\text{(ReLU)}"
+    latex = (
+        r"\dim\ker H = h - 1 \;\text{(linear)}, \qquad \dim\ker H = \#\text{active} - \#\text{directions} "
+        r"\;\text{(ReLU)}"
+    )
     source = "against `hyperbolic minima' in Poggio, Banburski, Liao 2020"
     hypotheses = (_two_layers,)
     stated = Variant(modes=float, on_two_samples=float)
@@ -45,7 +51,10 @@ class ZeroModes(Claim):
     )
     counter_example = "as usually stated: isolated, hyperbolic minima would have no zero mode"
     usual = "Minima of the constrained problem are isolated and hyperbolic."
-    decisive = "the number of zero modes: h - 1 for linear networks, 2 and 6 for ReLU networks of 4 and 8 units on two samples, instead of 0"
+    decisive = (
+        "the number of zero modes: h - 1 for linear networks, 2 and 6 for ReLU networks of 4 and 8 units on two "
+        "samples, instead of 0"
+    )
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:

@@ -18,8 +18,9 @@ NEAR, DRAWN = 0.03, 3
 def enclosed() -> tuple[float, float]:
     """An enclosure of max q_min/‖θ‖², by interval bisection of the circle of one unit's directions.
 
-    The smaller margin is at most the mean of both, f(x_1) + f(x_2) = Σ a_j Σ_n relu(w_j x_n), and Σ |a_j||w_j| ≤ ‖θ‖²/2; so the optimum is at most
-    a quarter of the largest Σ_n relu(u x_n) over unit u. Two units along the samples reach |x|/4.
+    The smaller margin is at most the mean of both, f(x_1) + f(x_2) = Σ a_j Σ_n relu(w_j x_n), and Σ |a_j||w_j| ≤
+    ‖θ‖²/2; so the optimum is at most a quarter of the largest Σ_n relu(u x_n) over unit u. Two units along the samples
+    reach |x|/4.
     """
     import mpmath
 
@@ -51,14 +52,20 @@ def enclosed() -> tuple[float, float]:
 
 @claim("P18")
 class NotMinimumNorm(Claim):
-    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is no minimum of the norm."""
+    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is no minimum of
+    the norm.
+    """
 
     title = "KKT points that are not of minimum norm"
     statement = (
-        "On x = (1, 1/4), (-1, 1/4) of one class the flow of a two-layer ReLU network of width 2 comes from an open set of starts to a KKT point "
-        "with min_n q_n/|theta|^2 = 1/8, while the largest value is sqrt(17)/16; other starts come to that one."
+        "On x = (1, 1/4), (-1, 1/4) of one class a two-layer ReLU network of width 2 has two limits. From an open set "
+        "of starts the flow comes to a KKT point with min_n q_n/|theta|^2 = 1/8. From others it comes to the largest "
+        "value, sqrt(17)/16."
     )
-    latex = r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n q_n/\lVert\theta\rVert^2"
+    latex = (
+        r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n "
+        r"q_n/\lVert\theta\rVert^2"
+    )
     source = (
         "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
     )
@@ -144,7 +151,8 @@ class NotMinimumNorm(Claim):
                     for k, v in enumerate(drawn)
                 ),
             ],
-            "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; exact values otherwise",
+            "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; "
+            "exact values otherwise",
             enclosure=[low, high],
             starts=[w.tolist() for w in near],
             horizons="the printed .12498 and .25768 are values before the limit, and are met at log t = 1600 and 1e4",

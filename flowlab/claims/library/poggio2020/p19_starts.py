@@ -25,7 +25,7 @@ def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
 
 
 def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
-    """Unit predictors from three starts: of a diagonal network at the last horizon, of others extrapolated from there."""
+    """Unit predictors from three starts: of a diagonal network at the last horizon, of others extrapolated."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State, initial_state
@@ -47,7 +47,8 @@ def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
 def _extrapolated(net: str, path: Any) -> np.ndarray:
     """The unit predictor that three rows point to, by a parabola in x = (log t)^(-1/2).
 
-    Off the span of the support a layer keeps what it starts with: beside a predictor of size log t that is of order x in two layers, x² in one.
+    Off the span of the support a layer keeps what it starts with: beside a predictor of size log t that is of order x
+        in two layers, x² in one.
     """
     log_t = path.dataset["log_t"].values
     rows = [int(np.argmax(log_t >= part * log_t[-1])) for part in (1.0, 0.25, 0.0625)]
@@ -67,14 +68,18 @@ class Starts(Claim):
 
     title = "which limits depend on the start"
     statement = (
-        "In the limit the predictor of one linear layer and of a fully connected deep linear network is the maximum margin from every start; the limit of a "
-        "ReLU network depends on the start, and so does that of a diagonal linear network with a coordinate that starts at zero."
+        "The predictor of one linear layer and of a fully connected deep linear network tends to the maximum margin "
+        "from every start. The limit of a ReLU network depends on the start. So does that of a diagonal linear "
+        "network with a coordinate that starts at zero."
     )
     latex = (
         r"b/\lVert b\rVert \to v^* \;\text{from every start (linear)}, \qquad "
         r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 \text{ or } \tfrac{\sqrt{17}}{16} \;\text{(ReLU)}"
     )
-    source = "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for diagonal networks"
+    source = (
+        "Poggio, Banburski, Liao 2020; Soudry et al. 2018; Ji and Telgarsky 2019; Vardi, Shamir and Srebro 2022 for "
+        "diagonal networks"
+    )
     hypotheses = (own_instances,)
     stated = Variant(ratio=8.0 * OPTIMUM, without=lambda most, k: most[k], last_over=1)
     mutants = (
@@ -129,13 +134,16 @@ class Starts(Claim):
             )
         return Measurement.of(
             told,
-            "what is left of the start falls like (log t)^-0.5 or faster, which is extrapolated, and like (log t)^-0.6 between diagonal coordinates",
+            "what is left of the start falls like (log t)^-0.5 or faster, which is extrapolated, and like (log "
+            "t)^-0.6 between diagonal coordinates",
             samples=len(z),
         )
 
 
 def _cross() -> Any:
-    """Two samples in three dimensions, whose largest margin over |b|_1 is 0.6, and 0.5 without the first or the second coordinate."""
+    """Two samples in three dimensions, whose largest margin over |b|_1 is 0.6, and 0.5 without the first or the second
+    coordinate.
+    """
     from flowlab.language.data import Data
 
     return Data([[1.0, 0.2, 0.5], [0.2, 1.0, 0.5]], [1.0, 1.0], name="two samples in three dimensions", kind="binary")
@@ -146,7 +154,9 @@ def _z(data: Any) -> np.ndarray:
 
 
 def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
-    """Margins over |b|_1 that the flow comes to without one coordinate, and the largest ones by linear programming, all coordinates last."""
+    """Margins over |b|_1 that the flow comes to without one coordinate, and the largest ones by linear programming, all
+    coordinates last.
+    """
     from scipy.optimize import linprog
 
     data = _cross()

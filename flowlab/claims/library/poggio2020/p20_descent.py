@@ -30,8 +30,8 @@ class DescentBalance(Claim):
 
     title = "equal growth under gradient descent: exact one-step identity"
     statement = (
-        "A step of gradient descent changes rho_k^2/kappa_k - rho_j^2/kappa_j by exactly eta^2(|g_k|^2/kappa_k - |g_j|^2/kappa_j); "
-        "over a fixed time the change is O(eta)."
+        "A step of gradient descent changes rho_k^2/kappa_k - rho_j^2/kappa_j by exactly eta^2(|g_k|^2/kappa_k - "
+        "|g_j|^2/kappa_j); over a fixed time the change is O(eta)."
     )
     latex = r"\Delta(\rho_k^2 - \rho_j^2) = \eta^2(\lVert g_k\rVert^2 - \lVert g_j\rVert^2)"
     source = "one step of descent in (1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
@@ -84,7 +84,10 @@ class DescentBalance(Claim):
                 route="four smaller steps, extrapolated",
             ),
         ]
-        because = "1e-10 of the change plus 1e-13 of the squares for the identity; local orders lack terms of order eta^2 after extrapolation"
+        because = (
+            "1e-10 of the change plus 1e-13 of the squares for the identity; "
+            "local orders lack terms of order eta^2 after extrapolation"
+        )
         return Measurement.of(told, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks])
 
 
@@ -98,7 +101,8 @@ def _usable(case: Case) -> bool:
 
 
 def _walks(case: Case) -> list[tuple[float, Any]]:
-    """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows each.
+    """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows
+    each.
 
     The identity is exact at every step size and, summed, between rows; the order is told by the small ones.
     """
@@ -119,6 +123,7 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     for size, walk in found:
         if not walk.outcome.ok:
             raise ClaimError(
-                f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or take another seed."
+                f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or "
+                "take another seed."
             )
     return found

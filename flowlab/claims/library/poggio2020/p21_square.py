@@ -61,11 +61,14 @@ class SquareLoss(Claim):
 
     title = "square loss: equilibrium of the norm, equal margins in the limit"
     statement = (
-        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at "
-        "rho = sum f/(2 lambda + sum f^2), with decay of each of two layers at R = (sum f - 2 lambda)/sum f^2; where the samples can be fitted, margins become "
-        "equal to 1/rho in the limit lambda -> 0, their spread in proportion to lambda."
+        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at rho = sum f/(2 lambda "
+        "+ sum f^2). With decay of each of two layers it rests at R = (sum f - 2 lambda)/sum f^2. Where the samples "
+        "can be fitted, margins tend to 1/rho as lambda -> 0, their spread in proportion to lambda."
     )
-    latex = r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; \lambda \to 0"
+    latex = (
+        r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; "
+        r"\lambda \to 0"
+    )
     source = "Poggio, Banburski, Liao 2020; Poggio and Liao 2020-21, Xu, Rangamani et al. 2022-23 for the square loss"
     hypotheses = (own_instances,)
     stated = Variant(part=2.0, power=1.0, of_two=_of_two_layers)

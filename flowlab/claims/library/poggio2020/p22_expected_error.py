@@ -22,7 +22,9 @@ SAMPLES = 200_000
 
 
 def _instance(seed: int) -> tuple[Any, np.ndarray]:
-    """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net interpolates them."""
+    """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net
+    interpolates them.
+    """
     from flowlab.language.data import Data
 
     for k in range(100):
@@ -44,7 +46,9 @@ def _deviations() -> np.ndarray:
 
 
 def _error(w: np.ndarray, teacher: np.ndarray) -> float:
-    """Expected 0-1 error for Gaussian inputs and clean labels: the angle to the teacher over π, where inputs have unit variance."""
+    """Expected 0-1 error for Gaussian inputs and clean labels: the angle to the teacher over π, where inputs have unit
+    variance.
+    """
     u = w * _deviations()
     u = u / np.linalg.norm(u)
     return float(np.arctan2(np.linalg.norm(u - teacher * (teacher @ u)), teacher @ u) / np.pi)
@@ -60,7 +64,9 @@ def _sampled(w: np.ndarray, teacher: np.ndarray, seed: int) -> float:
 
 
 def _clean(data: Any, teacher: np.ndarray) -> float:
-    """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's inputs alone."""
+    """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's
+    inputs alone.
+    """
     from flowlab.language.data import Data
 
     x = np.asarray(data.x) * (np.arange(D) < STRONG)
@@ -84,12 +90,15 @@ def _without_noise(case: Case, _: np.ndarray) -> float:
 
 @claim("P22")
 class ExpectedError(Claim):
-    """On one instance with a tenth of the labels wrong, stopping early has a smaller expected error than the maximum margin."""
+    """On one instance with a tenth of the labels wrong, stopping early has a smaller expected error than the maximum
+    margin.
+    """
 
     title = "the flow does not minimise the expected error (falsifier on one instance)"
     statement = (
-        "On forty Gaussian samples with three strong and 57 weak inputs and four labels turned round, interpolated by a linear net, the expected "
-        "0-1 error of the late, max-margin direction is by more than 0.05 above the least one along the path; nothing is said of other instances."
+        "A linear net interpolates forty Gaussian samples with three strong and 57 weak inputs, four labels of which "
+        "are wrong. The expected 0-1 error of its late, max-margin direction exceeds the least one along the path by "
+        "more than 0.05. The claim covers this instance only."
     )
     latex = r"\mathcal E(v^*) > \min_t \mathcal E(v(t)) + 0.05"
     source = "against `gradient descent minimises the expected error' in Poggio, Banburski, Liao 2020"
@@ -100,9 +109,15 @@ class ExpectedError(Claim):
         stated.but("labels without noise", gap=_without_noise),
         stated.but("early and late exchanged", sign=-1.0),
     )
-    counter_example = "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the way to it"
+    counter_example = (
+        "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the "
+        "way to it"
+    )
     usual = "Gradient descent on the training loss minimises the expected error."
-    decisive = "expected error of the late direction against the least one along the path, in closed form; refuted on this instance, no more"
+    decisive = (
+        "expected error of the late direction against the least one along the path, in closed form; refuted on this "
+        "instance, no more"
+    )
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
@@ -152,7 +167,8 @@ class ExpectedError(Claim):
         ]
         return Measurement.of(
             told,
-            "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference that is no rounding",
+            "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference "
+            "that is no rounding",
             limits="one instance per seed, linear net, Gaussian inputs",
             early_log_t=float(path.dataset["log_t"][best]),
             early_error=float(errors[best]),

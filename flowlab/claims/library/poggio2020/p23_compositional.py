@@ -1,4 +1,6 @@
-"""P23: how many units generic and compositional networks take, on what can be counted exactly and measured without fitting."""
+"""P23: how many units generic and compositional networks take, on what can be counted exactly and measured without
+fitting.
+"""
 
 import itertools
 from math import comb
@@ -17,7 +19,7 @@ DEGREES = (2, 4, 6, 8)
 
 
 def _nodes(seed: int) -> list[tuple[float, float, float]]:
-    """Three functions of two variables, h(u, v) = sin(a u + b v + c), that take [0, 1]² into [0, 1) and grow in both."""
+    """Three functions h(u, v) = sin(a u + b v + c) that take [0, 1]² into [0, 1) and grow in both variables."""
     rng = np.random.default_rng(seed)
     return [(*rng.uniform(0.3, 0.6, size=2), rng.uniform(0.0, 0.2)) for _ in range(3)]
 
@@ -35,8 +37,8 @@ def _interpolated(axes: list[np.ndarray], values: np.ndarray, at: np.ndarray) ->
 def _errors(seed: int, dimension: int) -> tuple[list[float], list[float], list[int], list[int]]:
     """Root mean square errors of generic and compositional interpolation, and numbers of their units, per grid.
 
-    The generic one takes m^d nodes of a grid in all variables; the compositional one m² for each of its functions of two variables.
-    `dimension` 4 is h3(h1(x1, x2), h2(x3, x4)); 3 is h3(h1(x1, x2), x3).
+    The generic one takes m^d nodes of a grid in all variables; the compositional one m² for each of its functions of
+    two variables. `dimension` 4 is h3(h1(x1, x2), h2(x3, x4)); 3 is h3(h1(x1, x2), x3).
     """
     from scipy.stats import qmc
 
@@ -54,7 +56,8 @@ def _errors(seed: int, dimension: int) -> tuple[list[float], list[float], list[i
         mesh = np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), axis=-1)
         generic.append(_rms(_interpolated([axis] * dimension, exact(mesh), at) - exact(at)))
         many.append((m + 1) ** dimension)
-    # Values of the inner functions lie anywhere in the outer cells: fine grids and evenly spread points average that out.
+    # Values of the inner functions lie anywhere in the outer cells: fine grids and evenly spread points average that
+    # out.
     at = qmc.Sobol(dimension, scramble=False).random_base2(16)
     for m in FINE:
         axis = np.linspace(0.0, 1.0, m + 1)
@@ -77,7 +80,10 @@ def _exponent(errors: list[float], units: list[int]) -> float:
 
 
 def _rank(d: int) -> int:
-    """Rank of the flattening of x_1 ... x_d at half its degree: a lower bound for the number of d-th powers of linear forms that add up to it."""
+    """Rank of the flattening of x_1 ...
+
+    x_d at half its degree: a lower bound for the number of d-th powers of linear forms that add up to it.
+    """
     half = d // 2
     rows, columns = (list(itertools.combinations(range(d), k)) for k in (half, d - half))
     # Derivatives by a set of half the variables leave the product of the others; those by a repeated variable vanish.
@@ -98,20 +104,25 @@ def _powers(d: int) -> bool:
 
 @claim("P23")
 class Compositional(Claim):
-    """Units grow like ε^{-d/2} on a grid and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against binom(d, d/2) and more."""
+    """Units grow like ε^{-d/2} on a grid and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against
+    binom(d, d/2) and more.
+    """
 
     title = "approximation of compositional functions (experiment with stated limits)"
     statement = (
-        "For h3(h1(x1, x2), h2(x3, x4)) with two derivatives, interpolation on grids takes eps^(-d/2) nodes in all d = 4 variables "
-        "together and eps^(-1) node by node; "
-        "the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
-        "Grids are one way to build networks: nothing is said of the best shallow one."
+        "Interpolation of h3(h1(x1, x2), h2(x3, x4)) on grids takes eps^(-d/2) nodes in all d = 4 variables together, "
+        "and eps^(-1) node by node. In a tree the product of d variables takes 2(d - 1) quadratic units. In one layer "
+        "of d-th powers it takes at least binom(d, d/2) and at most 2^(d-1). The best shallow network, which need not "
+        "be a grid, is outside the claim."
     )
     latex = (
         r"N_{\text{grid}} \sim \varepsilon^{-d/2}, \quad N_{\text{tree}} \sim \varepsilon^{-1}; \qquad "
         r"\tbinom{d}{d/2} \le N_{\text{shallow}}(x_1\cdots x_d) \le 2^{d-1},\; N_{\text{tree}} = 2(d-1)"
     )
-    source = "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for products"
+    source = (
+        "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for "
+        "products"
+    )
     hypotheses = (own_instances,)
     stated = Variant(dimension=4, tree=2.0, derivatives=2.0)
     mutants = (
@@ -184,7 +195,8 @@ class Compositional(Claim):
             "orders of interpolation extrapolated over three grids; exact counts",
             errors={"grid": generic, "tree": tree},
             nodes={"grid": many, "tree": few},
-            limits="piecewise multilinear interpolation of one smooth function in four variables; products in one layer of powers of degree d",
+            limits="piecewise multilinear interpolation of one smooth function in four variables; products in one "
+            "layer of powers of degree d",
         )
 
 

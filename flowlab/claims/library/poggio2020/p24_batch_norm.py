@@ -23,9 +23,11 @@ def instance(seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
 
 
 def loss(weights: dict[str, Any], x: Any, y: Any, whole: bool = True) -> Any:
-    """Logistic loss of a·tanh(g ŵ), ŵ the pre-activations W x to zero mean and unit variance over the whole batch, no ε.
+    """Logistic loss of a·tanh(g ŵ), ŵ the pre-activations W x to zero mean and unit variance over the whole batch, no
+    ε.
 
-    BatchNorm with its usual ε under the root is invariant up to ε only; `whole=False` leaves the division out, which is no longer invariant.
+    BatchNorm with its usual ε under the root is invariant up to ε only; `whole=False` leaves the division out, which is
+    no longer invariant.
     """
     import jax.numpy as jnp
 
@@ -37,7 +39,9 @@ def loss(weights: dict[str, Any], x: Any, y: Any, whole: bool = True) -> Any:
 
 
 def _flow(seed: int, whole: bool, scale: float) -> dict[str, Any]:
-    """|w_j|² along gradient flow (dopri8, rtol 1e-12) by rows, at the start and at the end; and the first speed of the directions."""
+    """|w_j|² along gradient flow (dopri8, rtol 1e-12) by rows, at the start and at the end; and the first speed of the
+    directions.
+    """
     import jax
     import jax.numpy as jnp
     from scipy.integrate import solve_ivp
@@ -70,7 +74,9 @@ def _ravel(weights: dict[str, np.ndarray]) -> tuple[Any, Any]:
 
 
 def _descent(seed: int, whole: bool) -> tuple[float, float, float]:
-    """Change of |W|² over COUNT steps of gradient descent, the sum of η²|g_W|² on the way, and the same with the first power of η."""
+    """Change of |W|² over COUNT steps of gradient descent, the sum of η²|g_W|² on the way, and the same with the first
+    power of η.
+    """
     import jax
 
     x, y, weights = instance(seed)
@@ -85,12 +91,15 @@ def _descent(seed: int, whole: bool) -> tuple[float, float, float]:
 
 @claim("P24")
 class BatchNorm(Claim):
-    """Under batch normalisation |W| is kept by the flow and grows by η²|g|² per step; directions move at a speed of 1/|W|²."""
+    """Under batch normalisation |W| is kept by the flow and grows by η²|g|² per step; directions move at a speed of
+    1/|W|².
+    """
 
     title = "batch normalisation keeps the norms of weights, not of layers"
     statement = (
-        "A layer followed by batch normalisation over the full batch without epsilon is scale invariant row by row: gradient flow keeps the norm of "
-        "every row, a step of gradient descent adds exactly eta^2 |g|^2 to its square, and directions move at a speed proportional to 1/|W|^2."
+        "A layer before batch normalisation over the full batch without epsilon is scale invariant row by row. "
+        "Gradient flow keeps the norm of every row, and a step of descent adds exactly eta^2 |g|^2 to its square. "
+        "Directions move at a speed proportional to 1/|W|^2."
     )
     latex = (
         r"\langle w_j, \partial_{w_j} L\rangle = 0, \qquad "
@@ -146,7 +155,8 @@ class BatchNorm(Claim):
                     route="DOP853 at rtol 1e-12",
                 ),
             ],
-            "identities, so that roundings and the solver's tolerance remain; the gains move, so that scale is kept per channel and not per layer",
+            "identities, so that roundings and the solver's tolerance remain; the gains move, so that scale is kept "
+            "per channel and not per layer",
             steps=COUNT,
             step=STEP,
             time=TIME,

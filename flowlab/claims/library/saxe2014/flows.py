@@ -1,4 +1,6 @@
-"""Deep linear nets whose layers are diagonal in the singular bases of the input-output correlation: every mode learns alone."""
+"""Deep linear nets whose layers are diagonal in the singular bases of the input-output correlation: every mode learns
+alone.
+"""
 
 from typing import Any
 
@@ -36,7 +38,7 @@ def aligned(
 def learned(
     case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float
 ) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Times (T,), strengths of the modes of the product (T, 3) and the path of the flow that starts with these sizes."""
+    """Times (T,), strengths of the modes of the product (T, 3), and the flow that starts with these sizes."""
     from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem

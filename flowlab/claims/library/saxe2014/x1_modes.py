@@ -16,7 +16,10 @@ class AlignedModes(Claim):
     """Each mode of two aligned and balanced layers follows a logistic curve."""
 
     title = "logistic curves of the modes of two layers"
-    statement = "Modes of two balanced layers that start in the bases of the data grow as u(t) = s e^(2st)/(e^(2st) - 1 + s/u_0)."
+    statement = (
+        "Modes of two balanced layers that start in the bases of the data grow as u(t) = s e^(2st)/(e^(2st) - 1 + "
+        "s/u_0)."
+    )
     latex = r"u(t) = \frac{s\,e^{2st}}{e^{2st} - 1 + s/u_0}"
     source = "Saxe, McClelland, Ganguli 2014 (two-layer modes)"
     hypotheses = (about(TWO),)
@@ -49,5 +52,6 @@ class AlignedModes(Claim):
                     second_route="DOP853 of the modes",
                 ),
             ],
-            "local errors of 1e-11 in some hundreds of steps, grown by the factor s/u_0 = 1e3 of the exponential phase at most where u is that small",
+            "local errors of 1e-11 in some hundreds of steps, grown by the factor s/u_0 = 1e3 of the exponential "
+            "phase at most where u is that small",
         )

@@ -14,8 +14,8 @@ from flowlab.claims.verdict import Measurement
 def off_balance(t: np.ndarray, s: float, a0: float, b0: float, lam: float) -> np.ndarray:
     """The mode u = a b with a^2 - b^2 = λ under du/dt = sqrt(λ^2 + 4 u^2) (s - u), in closed form.
 
-    Only |λ| matters. With 2u = λ sinh θ it is dθ/dt = 2 s - λ sinh θ, and in x = tanh(θ/2) a Riccati equation with constant coefficients,
-    dx/dt = s (1 - x^2) - λ x, whose roots are x± = (-λ ± sqrt(λ^2 + 4 s^2))/(2 s).
+    Only |λ| matters. With 2u = λ sinh θ it is dθ/dt = 2 s - λ sinh θ, and in x = tanh(θ/2) a Riccati equation with
+    constant coefficients, dx/dt = s (1 - x^2) - λ x, whose roots are x± = (-λ ± sqrt(λ^2 + 4 s^2))/(2 s).
     """
     lam = abs(lam)
     root = np.hypot(lam, 2 * s)
@@ -37,8 +37,9 @@ class UnbalancedModes(Claim):
 
     title = "modes of two layers that are off balance"
     statement = (
-        "A mode u = a b of two aligned layers keeps lambda = a^2 - b^2 and obeys du/dt = sqrt(lambda^2 + 4 u^2) (s - u): with 2u = lambda sinh(theta) and "
-        "x = tanh(theta/2), dx/dt = s (1 - x^2) - lambda x, which is solved in closed form."
+        "A mode u = a b of two aligned layers keeps lambda = a^2 - b^2 and obeys du/dt = sqrt(lambda^2 + 4 u^2) (s - "
+        "u). With 2u = lambda sinh(theta) and x = tanh(theta/2) this is dx/dt = s (1 - x^2) - lambda x, which has a "
+        "closed form."
     )
     latex = r"\dot u = \sqrt{\lambda^2 + 4u^2}\,(s - u), \quad \lambda = a^2 - b^2"
     source = "Saxe, McClelland, Ganguli 2014 (hyperbolic coordinates); closed form derived here"

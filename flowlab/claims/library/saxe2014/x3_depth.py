@@ -17,8 +17,8 @@ class DepthAndPlateau(Claim):
 
     title = "plateaus of deep linear nets"
     statement = (
-        "A mode of N balanced aligned layers obeys du/dt = N u^(2-2/N) (s - u); for N = 3 its half-time times s u_0^(1/3) tends to 1 as u_0 -> 0, "
-        "where two layers take log(s/u_0 - 1)/(2s)."
+        "A mode of N balanced aligned layers obeys du/dt = N u^(2-2/N) (s - u). For N = 3 its half-time times s "
+        "u_0^(1/3) tends to 1 as u_0 -> 0. Two layers take log(s/u_0 - 1)/(2s)."
     )
     latex = r"\dot u = N u^{2-2/N}(s-u), \quad t_{1/2} \sim \frac{u_0^{-(1-2/N)}}{(N-2)\,s}"
     source = "Saxe, McClelland, Ganguli 2014 (deeper nets); constants from the integral of the equation"
@@ -60,7 +60,8 @@ class DepthAndPlateau(Claim):
                     second_route="the integral of the equation at u_0 = 1e-18",
                 ),
             ],
-            "the extrapolation in u_0^(1/3) leaves its cube, the bar is what the last halving changed; plateaus turn errors of 1e-11 into delays of 1e-8",
+            "the extrapolation in u_0^(1/3) leaves its cube, the bar is what the last halving changed; plateaus turn "
+            "errors of 1e-11 into delays of 1e-8",
             half_times=halves.tolist(),
         )
 

@@ -17,8 +17,8 @@ class HalfTimes(Claim):
 
     title = "when modes are learned"
     statement = (
-        "Two balanced layers have learned half of a mode at t = log(s/u_0 - 1)/(2s); the order of modes is that of 1/s, and s t is the same for all only "
-        "up to log s."
+        "Two balanced layers have learned half of a mode at t = log(s/u_0 - 1)/(2s). The order of modes is that of "
+        "1/s, and s t is the same for all only up to log s."
     )
     latex = r"t_{1/2} = \frac{1}{2s}\log\left(\frac{s}{u_0} - 1\right)"
     source = "Saxe, McClelland, Ganguli 2014 (learning times)"
@@ -36,7 +36,10 @@ class HalfTimes(Claim):
     )
     counter_example = "one layer: half of a mode is learned at log 2, whatever s"
     usual = "Learning times are inversely proportional to the strengths of modes: s_1 t_1 = s_3 t_3."
-    decisive = "s t of the strongest mode over that of the weakest: 1.159 with s = 3, 1 and u_0 = 1e-3, where proportionality says 1"
+    decisive = (
+        "s t of the strongest mode over that of the weakest: 1.159 with s = 3, 1 and u_0 = 1e-3, where "
+        "proportionality says 1"
+    )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         start = np.full(3, SMALL)

@@ -17,11 +17,14 @@ class Misalignment(Claim):
 
     title = "starts in bases other than those of the data"
     statement = (
-        "Turned by an angle phi against the bases of the data, two layers deviate from the closed form by order phi^2 in the strengths of modes and by "
-        "order phi in what mixes them."
+        "Turn the start of two layers by an angle phi against the bases of the data. Strengths of modes deviate from "
+        "the closed form by order phi^2, and the mixing of modes by order phi."
     )
     latex = r"\max_t |u_{ii} - u(t)| = O(\varphi^2), \quad \max_t |u_{12}| = O(\varphi)"
-    source = "Saxe, McClelland, Ganguli 2014 (alignment assumed); orders measured here, for two modes by the symmetry phi -> -phi"
+    source = (
+        "Saxe, McClelland, Ganguli 2014 (alignment assumed); orders measured here, for two modes by the symmetry phi "
+        "-> -phi"
+    )
     hypotheses = (about(TWO),)
     stated = Variant(orders=(2.0, 1.0))
     mutants = (

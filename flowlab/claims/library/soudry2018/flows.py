@@ -17,7 +17,9 @@ SOURCE = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018"
 
 
 def weights(path: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(log t, w) over the rows with log t > 100, (S,) and (S, d); of a mean over N samples in units in which it is their sum."""
+    """(log t, w) over the rows with log t > 100, (S,) and (S, d); of a mean over N samples in units in which it is
+    their sum.
+    """
     late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
     V = late[f"V_{only_block(path)}"].values
     unit = np.log(path.data.n) if path.problem.reduction == "mean" else 0.0
@@ -30,7 +32,9 @@ def settled(path: Any) -> float:
 
 
 def by_radau(path: Any, data: Any) -> np.ndarray:
-    """The remainder w - w_svm log t, (d,), at log t = 2000 by SciPy in the clock τ = ∫ L dt, from the same start as the flow."""
+    """The remainder w - w_svm log t, (d,), at log t = 2000 by SciPy in the clock τ = ∫ L dt, from the same start as the
+    flow.
+    """
     from scipy.integrate import solve_ivp
 
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
@@ -68,7 +72,8 @@ def by_radau(path: Any, data: Any) -> np.ndarray:
     rest, far = end[:-1] - w * end[-1], 40.0 / slowest(data)
     if far <= FAR:
         return rest
-    # Slow transients: further in log t itself, where the remainder obeys dw~/dlog t = sum_n t exp(-x_n w) x_n - w_svm and stays of order one.
+    # Slow transients: further in log t itself, where the remainder obeys dw~/dlog t = sum_n t exp(-x_n w) x_n - w_svm
+    # and stays of order one.
     beyond = 1.0 - z @ w
 
     def slow(log_t: float, r: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ class BoundedRemainder(Claim):
 
     title = "the flow of one layer runs along the maximum margin, up to a bounded part"
     statement = (
-        "On separable data with exponential loss and non-zero multipliers on the support w(t) = w_svm log t + w~(t), where w~ stays bounded and "
-        "converges."
+        "On separable data with exponential loss and non-zero multipliers on the support w(t) = w_svm log t + w~(t), "
+        "where w~ stays bounded and converges."
     )
     latex = r"w(t) = \hat w \log t + \tilde w(t), \qquad \tilde w(t) = O(1)"
     source = f"{SOURCE}, theorems 3 and 4 (numbers not checked)"
@@ -72,5 +72,6 @@ class BoundedRemainder(Claim):
                     route="flow",
                 ),
             ],
-            "what moves w~ beyond log t = 1e3 is smaller than every power of 1/log t; roundings of weights of size log t are left",
+            "what moves w~ beyond log t = 1e3 is smaller than every power of 1/log t; roundings of weights of size "
+            "log t are left",
         )

@@ -20,7 +20,10 @@ class BoundedPart(Claim):
     """On the support x_n·w~ → -log α_n, with ŵ = Σ α_n x_n."""
 
     title = "the bounded part tells the multipliers"
-    statement = "With exponential loss x_n w~ tends to -log alpha_n on the support vectors, where w_svm = sum_n alpha_n x_n (labels taken into x_n)."
+    statement = (
+        "With exponential loss x_n w~ tends to -log alpha_n on the support vectors, where w_svm = sum_n alpha_n x_n "
+        "(labels taken into x_n)."
+    )
     latex = (
         r"\langle x_n, \tilde w\rangle \to -\log \alpha_n \quad (n \in S), \qquad \hat w = \sum_{n \in S} \alpha_n x_n"
     )

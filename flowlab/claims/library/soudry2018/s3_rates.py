@@ -25,13 +25,13 @@ class Rates(Claim):
 
     title = "rates of direction, margin and loss"
     statement = (
-        "With exponential loss |w/|w| - w_svm/|w_svm|| and gamma - min_n x_n w/|w| are of the exact order 1/log t where two support vectors "
-        "have unequal multipliers, "
-        "and L is of the order 1/t, with L t -> 1/gamma^2."
+        "With exponential loss the gaps |w/|w| - w_svm/|w_svm|| and gamma - min_n x_n w/|w| are of the exact order "
+        "1/log t where two support vectors have unequal multipliers. L is of the order 1/t, with L t -> 1/gamma^2."
     )
     latex = (
-        r"\Bigl\lVert \tfrac{w}{\lVert w\rVert} - \tfrac{\hat w}{\lVert\hat w\rVert}\Bigr\rVert = \Theta(1/\log t), \qquad "
-        r"\gamma - \min_n \tfrac{\langle x_n, w\rangle}{\lVert w\rVert} = \Theta(1/\log t), \qquad L\,t \to 1/\gamma^2"
+        r"\Bigl\lVert \tfrac{w}{\lVert w\rVert} - \tfrac{\hat w}{\lVert\hat w\rVert}\Bigr\rVert = \Theta(1/\log t), "
+        r"\qquad \gamma - \min_n \tfrac{\langle x_n, w\rangle}{\lVert w\rVert} = \Theta(1/\log t), \qquad L\,t \to "
+        r"1/\gamma^2"
     )
     source = f"{SOURCE}, theorem 5 (number not checked); the constant 1/gamma^2 from sum_n alpha_n = |w_svm|^2"
     hypotheses = (unequal_duals,)

@@ -20,10 +20,11 @@ _FROM = 1e4
 
 
 def degenerate(seed: int, alpha: float = 0.0) -> tuple[Any, np.ndarray, int, float]:
-    """Data, their w_svm, the sample on the margin that the machine does not need, and |x_⊥|, its part off the span of the others on the margin.
+    """Data, their w_svm, the sample on the margin that the machine does not need, and |x_⊥|, its part off the span of
+    the others on the margin.
 
-    Samples 0 and 1 carry w_svm = (1, 0, 0); sample 2 is on the margin too, at the height b off their plane. With `alpha` above zero a sample below the
-    plane balances it, so that its multiplier does not vanish.
+    Samples 0 and 1 carry w_svm = (1, 0, 0); sample 2 is on the margin too, at the height b off their plane. With
+    `alpha` above zero a sample below the plane balances it, so that its multiplier does not vanish.
     """
     from flowlab.language.data import Data
 
@@ -41,22 +42,24 @@ def degenerate(seed: int, alpha: float = 0.0) -> tuple[Any, np.ndarray, int, flo
 
 @claim("S4")
 class DegenerateData(Claim):
-    """Where a sample on the margin has multiplier zero, w~ grows like log log t · x_⊥/‖x_⊥‖², and x·w~ - log log t → 2 log ‖x_⊥‖."""
+    """Where a sample on the margin has multiplier zero, w~ grows like log log t · x_⊥/‖x_⊥‖², and x·w~ - log log t → 2
+    log ‖x_⊥‖.
+    """
 
     title = "degenerate data: a remainder like log log t"
     statement = (
-        "If a sample x on the margin has a multiplier of zero, w(t) - w_svm log t is unbounded: it grows like (log log t) "
-        "x_perp/|x_perp|^2, with x_perp the part of x off the span "
-        "of the support vectors that have multipliers, and x (w - w_svm log t) - log log t tends to 2 log |x_perp|; w/|w| still tends to "
-        "w_svm/|w_svm|, and L t to 1/gamma^2."
+        "If a sample x on the margin has a multiplier of zero, w(t) - w_svm log t grows like (log log t) "
+        "x_perp/|x_perp|^2. Here x_perp is the part of x off the span of the support vectors that have multipliers. x "
+        "(w - w_svm log t) - log log t tends to 2 log |x_perp|. Still w/|w| tends to w_svm/|w_svm|, and L t to "
+        "1/gamma^2."
     )
     latex = (
         r"w(t) = \hat w \log t + \frac{x_\perp}{\lVert x_\perp\rVert^2} \log\log t + O(1), \qquad "
         r"\langle x, w - \hat w \log t\rangle - \log\log t \to 2 \log \lVert x_\perp\rVert"
     )
     source = (
-        "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 (number not checked) and appendix on degenerate data; "
-        "the coefficient from d(x w)/dt = |x_perp|^2 exp(-x w) + ..."
+        "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 (number not checked) and appendix on degenerate "
+        "data; the coefficient from d(x w)/dt = |x_perp|^2 exp(-x w) + ..."
     )
     hypotheses = (own_instances,)
     stated = Variant(multiplier=0.0, run="S4", coefficient=1.0, length=lambda height, _: height)
@@ -81,7 +84,8 @@ class DegenerateData(Claim):
         late = np.flatnonzero(log_t > _FROM)
         slow = np.log(log_t[late])
         height = variant.length(height, z[at])
-        # exp(x w~) is linear in log t up to logarithms, so that its exponent in log t is the coefficient of log log t in x w~.
+        # exp(x w~) is linear in log t up to logarithms, so that its exponent in log t is the coefficient of log log t
+        # in x w~.
         coefficient = power(log_t[late], np.exp(rest[late] @ z[at]), logs=True, drift=1e-8)
         level = richardson(log_t[late], rest[late] @ z[at] - slow, logs=True, drift=1e-8)
         growth = float(rest[late[-1], 2] - rest[late[0], 2]) / float(slow[-1] - slow[0])
@@ -133,7 +137,8 @@ class DegenerateData(Claim):
                     route="flow at log t = 1e6",
                 ),
             ],
-            "coefficients are extrapolated, or read between log t = 1e4 and 1e6, where the law lacks log log t/log t; the implicit solution is exact",
+            "coefficients are extrapolated, or read between log t = 1e4 and 1e6, where the law lacks log log t/log t; "
+            "the implicit solution is exact",
             height=height,
         )
 
@@ -150,7 +155,9 @@ def _flow(case: Case, data: Any, name: str, start: Any = None) -> Any:
 
 
 def _plane(case: Case) -> float:
-    """Samples (1, 0) and (1, b): dw_2/dw_1 = b e^{-b w_2}/(1 + e^{-b w_2}), so that e^{b w_2}/b + w_2 - b w_1 is constant."""
+    """Samples (1, 0) and (1, b): dw_2/dw_1 = b e^{-b w_2}/(1 + e^{-b w_2}), so that e^{b w_2}/b + w_2 - b w_1 is
+    constant.
+    """
     from flowlab.language.data import Data
     from flowlab.language.state import State
 

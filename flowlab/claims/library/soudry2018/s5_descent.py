@@ -24,8 +24,8 @@ _SHARES = (0.5, 0.25, 0.125)
 def lively(seed: int) -> Any:
     """Eight samples in three dimensions with two support vectors and fast transients: they leave as t^{-1} or faster.
 
-    With the support (1, p) and (1, -q) on a line the transient along it falls like t^{-pq}, and what other samples add like t^{1-m}, m ≥ 2 their least
-    margin in units of γ.
+    With the support (1, p) and (1, -q) on a line the transient along it falls like t^{-pq}, and what other samples add
+    like t^{1-m}, m ≥ 2 their least margin in units of γ.
     """
     from flowlab.language.data import Data
 
@@ -87,7 +87,8 @@ def _of_short_steps(case: Case, variant: Variant) -> Measurement:
                 route="descent, 4000 steps",
             ),
         ],
-        "transients of the data fall like 1/t or faster, to some 1e-4 at the end; orders are extrapolated from three steps",
+        "transients of the data fall like 1/t or faster, to some 1e-4 at the end; orders are extrapolated from three "
+        "steps",
         beta=beta,
         differences=off,
     )
@@ -101,17 +102,19 @@ def _of_long_steps(case: Case, _: Variant) -> Measurement:
 
 @claim("S5")
 class Descent(Claim):
-    """With η < 2/β the loss falls at every step, w(k) = ŵ log(η k) + w~ with the same x_n·w~ → -log α_n, and w~ differs from the flow's by O(η)."""
+    """With η < 2/β the loss falls at every step, w(k) = ŵ log(η k) + w~ with the same x_n·w~ → -log α_n, and w~ differs
+    from the flow's by O(η).
+    """
 
     title = "gradient descent in time eta k"
     statement = (
-        "Gradient descent with eta < 2/beta, beta = L(w_0) |X|^2, lowers the loss at every step and has w(k) = w_svm log(eta k) + w~(k) "
-        "with x_n w~ -> -log alpha_n on the support "
-        "for every such eta; only off the span of the support w~ differs from that of gradient flow, by O(eta)."
+        "Gradient descent with eta < 2/beta, beta = L(w_0) |X|^2, lowers the loss at every step. It has w(k) = w_svm "
+        "log(eta k) + w~(k), with x_n w~ -> -log alpha_n on the support for every such eta. Only off the span of the "
+        "support w~ differs from that of gradient flow, by O(eta)."
     )
     latex = (
-        r"\eta < 2/\beta: \quad w(k) = \hat w \log(\eta k) + \tilde w, \qquad \langle x_n, \tilde w\rangle \to -\log\alpha_n, \qquad \tilde "
-        r"w_\eta - \tilde w_{GF} = O(\eta) \text{ off the span of } S"
+        r"\eta < 2/\beta: \quad w(k) = \hat w \log(\eta k) + \tilde w, \qquad \langle x_n, \tilde w\rangle \to "
+        r"-\log\alpha_n, \qquad \tilde w_\eta - \tilde w_{GF} = O(\eta) \text{ off the span of } S"
     )
     source = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018, theorem 3 and lemma 1 (numbers not checked)"
     hypotheses = (own_instances,)

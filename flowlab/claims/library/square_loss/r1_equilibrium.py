@@ -13,10 +13,15 @@ from flowlab.claims.verdict import Measurement
 
 @claim("R1")
 class EquilibriumNorm(Claim):
-    """The norm at rest is mean f/(λ + mean f²) of the margins at rest, and norm and direction are those of ridge regression."""
+    """The norm at rest is mean f/(λ + mean f²) of the margins at rest, and norm and direction are those of ridge
+    regression.
+    """
 
     title = "the norm at rest under the square loss"
-    statement = "With one norm on top of a unit direction and L = mean (1 - rho f)^2 + lambda rho^2 the flow rests at rho = mean f/(lambda + mean f^2)."
+    statement = (
+        "With one norm on top of a unit direction and L = mean (1 - rho f)^2 + lambda rho^2 the flow rests at rho = "
+        "mean f/(lambda + mean f^2)."
+    )
     latex = r"\rho_{eq} = \frac{\overline{f}}{\lambda + \overline{f^2}}"
     source = "Poggio, Liao 2020-21; with averages for sums"
     hypotheses = (own_instances,)

@@ -29,8 +29,8 @@ class MarginsBecomeEqual(Claim):
 
     title = "margins become equal as decay vanishes"
     statement = (
-        "Where the net can fit all labels, the margins at the minimum of mean (1 - rho f)^2 + lambda rho^2 have a relative spread of order lambda, and "
-        "mean 1/rho."
+        "Let the net fit all labels. At the minimum of mean (1 - rho f)^2 + lambda rho^2 margins have a relative "
+        "spread of order lambda, and mean 1/rho."
     )
     latex = r"\mathrm{cv}(f) = O(\lambda), \quad \rho\,\overline f \to 1"
     source = "Xu, Rangamani, Liao, Galanti, Poggio 2022-23"

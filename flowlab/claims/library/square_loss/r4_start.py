@@ -26,13 +26,17 @@ class StartDecides(Claim):
 
     title = "without decay the norm at rest depends on the start"
     statement = (
-        "Without decay, one norm on top of a unit direction keeps V_perp e^(rho^2/2), V_perp what no sample sees; it rests where "
-        "rho^2 = |X^+ y|^2 + rho^2 |V_perp(0)|^2 e^(rho_0^2 - rho^2), above the least norm that fits, and the more so the larger rho_0."
+        "Without decay, one norm on top of a unit direction keeps V_perp e^(rho^2/2), V_perp the part that the "
+        "samples do not see. It rests where rho^2 = |X^+ y|^2 + rho^2 |V_perp(0)|^2 e^(rho_0^2 - rho^2). This is "
+        "above the least norm that fits, and grows with rho_0."
     )
     latex = (
         r"\rho_\infty^2 = \lVert X^+y\rVert^2 + \rho_\infty^2 \lVert V_\perp(0)\rVert^2 e^{\rho_0^2 - \rho_\infty^2}"
     )
-    source = "(1.12) of flowlab's derivations for one layer; the equation derived here. Statement corrected: Poggio, Liao 2020-21"
+    source = (
+        "(1.12) of flowlab's derivations for one layer; the equation derived here. Statement corrected: Poggio, Liao "
+        "2020-21"
+    )
     hypotheses = (own_instances,)
     stated = Variant(rest=lambda rho, *_: rho)
     mutants = (
@@ -41,7 +45,10 @@ class StartDecides(Claim):
         stated.but("the same norm at every start", rest=lambda rho, _, __, before: before[0] if before else rho),
     )
     counter_example = "plain gradient flow: w keeps w_perp itself, so that rho^2 = |X^+ y|^2 + rho_0^2 |V_perp(0)|^2"
-    usual = "Gradient flow on the square loss with normalised directions reaches the absolute minimum of the norm among all that fit."
+    usual = (
+        "Gradient flow on the square loss with normalised directions reaches the absolute minimum of the norm among "
+        "all that fit."
+    )
     decisive = "rho at rest for rho_0 = 0.05, 1 and 3 against the least norm that fits"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
@@ -57,7 +64,8 @@ class StartDecides(Claim):
             def lack(s: float, rho: float = rho) -> float:
                 return s - least**2 - s * _OUTSIDE * float(np.exp(rho**2 - s))
 
-            # Above the least norm the right side grows more slowly than the left: the largest root is where the flow rests.
+            # Above the least norm the right side grows more slowly than the left: the largest root is where the flow
+            # rests.
             grid = np.linspace(least**2, 4 * (least**2 + rho**2) + 4, 4000)
             values = np.array([lack(float(s)) for s in grid])
             last = int(np.flatnonzero(values < 0)[-1])

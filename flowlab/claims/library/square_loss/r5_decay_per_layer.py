@@ -36,8 +36,9 @@ class DecayPerLayer(Claim):
 
     title = "decay on every layer"
     statement = (
-        "With penalties omega_k |W_k|^2 every layer rests at 2 omega_k rho_k^2 = R sum (1 - R f) f, so that rho_1^2/rho_2^2 = omega_2/omega_1, "
-        "and R minimises the loss plus 2 sqrt(omega_1 omega_2) R: a penalty on R, not on its square."
+        "With penalties omega_k |W_k|^2 every layer rests at 2 omega_k rho_k^2 = R sum (1 - R f) f, so that "
+        "rho_1^2/rho_2^2 = omega_2/omega_1. R minimises the loss plus 2 sqrt(omega_1 omega_2) R: a penalty on R, not "
+        "on its square."
     )
     latex = r"2\omega_k\rho_k^2 = R\sum_n (1 - R f_n) f_n, \quad \frac{\rho_1^2}{\rho_2^2} = \frac{\omega_2}{\omega_1}"
     source = "stationarity of each norm; compare Poggio, Liao 2020-21"

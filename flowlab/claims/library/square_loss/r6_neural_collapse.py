@@ -19,10 +19,9 @@ class NeuralCollapse(Claim):
 
     title = "neural collapse of unconstrained features"
     statement = (
-        "The flow of |W H - Y|^2/(2N) + lambda_w |W|^2/2 + lambda_h |H|^2/2 with balanced classes ends with all features of a class equal, class means "
-        "orthogonal (a simplex once "
-        "centred), singular values of W H equal to sqrt(n) - N sqrt(lambda_w lambda_h), and those of W equal to the root of that times "
-        "(lambda_h/lambda_w)^(1/4)."
+        "Balanced classes under |W H - Y|^2/(2N) + lambda_w |W|^2/2 + lambda_h |H|^2/2 collapse: all features of a "
+        "class become equal. Class means become orthogonal, and a simplex once centred. Singular values of W H are "
+        "sqrt(n) - N sqrt(lambda_w lambda_h). Those of W are the root of that times (lambda_h/lambda_w)^(1/4)."
     )
     latex = (
         r"\sigma(WH) = \sqrt n - N\sqrt{\lambda_w\lambda_h}, \quad \sigma(W)^2 = \sigma(WH)\sqrt{\lambda_h/\lambda_w}"

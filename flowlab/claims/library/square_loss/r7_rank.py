@@ -19,14 +19,15 @@ WIDTH, FEATURES, SAMPLES = 20, 16, 64
 class BatchesBoundRank(Claim):
     """σ_{kB+1}(W(t)) ≤ (1 - μ)^k ‖W(t-k)‖ for all k, with μ the decay per step and B the batch.
 
-    Exact, whatever the loss and the samples: k steps shrink W(t - k) by (1 - μ)^k and add a matrix of rank k B at most (Eckart and Young). An experiment
+    Exact, whatever the loss and the samples: k steps shrink W(t - k) by (1 - μ)^k and add a matrix of rank k B at most
+        (Eckart and Young). An experiment
     in that one ReLU layer below fixed outer weights is descended; decay of a half per step makes the bound bite.
     """
 
     title = "batches and decay bound the rank of a layer"
     statement = (
-        "Under descent on batches of B samples with decay mu per step, a layer that sees each sample once has sigma_{kB+1}(W(t)) <= (1 - mu)^k |W(t-k)| "
-        "for every k."
+        "Take descent on batches of B samples with decay mu per step, and a layer that sees each sample once. It has "
+        "sigma_{kB+1}(W(t)) <= (1 - mu)^k |W(t-k)| for every k."
     )
     latex = r"\sigma_{kB+1}(W_t) \le (1-\mu)^k \lVert W_{t-k}\rVert_2"
     source = "Galanti, Siegel, Gupte, Poggio 2022 (after their argument)"

@@ -1,7 +1,8 @@
-"""Diagonal linear nets b = w^D - u^D from w = u = α: under-determined instances, and the potentials whose minimisers their flows go to.
+"""Diagonal linear nets b = w^D - u^D from w = u = α: under-determined instances, and the potentials whose minimisers
+their flows go to.
 
-With z = X^T ν, ν the time integral of residuals, both factors are functions of z alone, hence b = h(z), the gradient of a convex H; so the limit
-solves X h(X^T ν) = y, found here by Newton's method on the dual, Σ_i H(x_i ν) - y ν.
+With z = X^T ν, ν the time integral of residuals, both factors are functions of z alone, hence b = h(z), the gradient of
+a convex H; so the limit solves X h(X^T ν) = y, found here by Newton's method on the dual, Σ_i H(x_i ν) - y ν.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,9 @@ def vertices(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def instance(seed: int) -> Instance:
-    """The first draw of the seed that is far from degenerate: dual slack below 0.7, entries above 0.1, both minimisers a quarter apart."""
+    """The first draw of the seed that is far from degenerate: dual slack below 0.7, entries above 0.1, both minimisers
+    a quarter apart.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(20_000):
         x, y = rng.normal(size=(SAMPLES, FEATURES)), rng.normal(size=SAMPLES)
@@ -114,7 +117,9 @@ def limit(case: Case, data: Any, alpha: float, net: str = NET) -> np.ndarray:
 def newton(
     x: np.ndarray, y: np.ndarray, value: Callable, slope: Callable, curve: Callable, start: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(b, ν) with b = slope(X^T ν) and X b = y, by damped Newton steps on Σ value(X^T ν) - y ν; `value` is inf outside its domain."""
+    """(b, ν) with b = slope(X^T ν) and X b = y, by damped Newton steps on Σ value(X^T ν) - y ν; `value` is inf outside
+    its domain.
+    """
     nu = np.zeros(len(y)) if start is None else start
     height = lambda v: float(value(x.T @ v).sum() - y @ v)  # noqa: E731
     for _ in range(400):
@@ -174,7 +179,9 @@ def off_rows(x: np.ndarray, v: np.ndarray) -> float:
 
 
 def extrapolated_order(sizes: np.ndarray, ratio: float, power: float) -> tuple[float, float]:
-    """The exponent p of sizes ~ α^p from values of α in geometric progression, corrections of relative order α^power taken off; and its bar."""
+    """The exponent p of sizes ~ α^p from values of α in geometric progression, corrections of relative order α^power
+    taken off; and its bar.
+    """
     slopes = np.diff(np.log(sizes)) / np.log(ratio)
     gain = ratio**power
     once = (slopes[1:] - gain * slopes[:-1]) / (1 - gain)

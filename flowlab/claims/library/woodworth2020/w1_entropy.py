@@ -32,8 +32,14 @@ class HyperbolicEntropy(Claim):
     """b = w^2 - u^2 from w = u = α: the limit minimises Q_α among all that fit."""
 
     title = "diagonal nets minimise the hyperbolic entropy"
-    statement = "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y: asinh(b/(2 alpha^2)) is in the row space of X."
-    latex = r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + z\,\mathrm{asinh}(z/2)"
+    statement = (
+        "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y. There asinh(b/(2 "
+        "alpha^2)) is in the row space of X."
+    )
+    latex = (
+        r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + "
+        r"z\,\mathrm{asinh}(z/2)"
+    )
     source = "Woodworth et al. 2020, theorem 1 (number not checked)"
     hypotheses = (_independent_samples, about(NET, takes_data=True))
     stated = Variant(dual=lambda b, alpha: np.arcsinh(b / (2 * alpha**2)))

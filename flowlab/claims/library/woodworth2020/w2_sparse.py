@@ -19,16 +19,21 @@ from flowlab.claims.verdict import Measurement
 
 @claim("W2")
 class FromKernelToSparse(Claim):
-    """Large starts: l2, with an error of order α^-4; small ones: l1, where entry j off the support is of order α^(2(1 - κ_j))."""
+    """Large starts: l2, with an error of order α^-4; small ones: l1, where entry j off the support is of order α^(2(1 -
+    κ_j)).
+    """
 
     title = "from least squares to sparse solutions"
     statement = (
-        "As alpha -> infinity the limit is the least-squares solution up to order alpha^-4; as alpha -> 0 it is the minimiser of the l1 norm, where that "
-        "is unique with "
-        "n entries, and entry j off its support is of order alpha^(2 (1 - kappa_j)), kappa_j = |x_j nu| < 1 with nu the solution of the dual."
+        "As alpha -> infinity the limit is the least-squares solution up to order alpha^-4. As alpha -> 0 it is the "
+        "minimiser of the l1 norm, where that is unique with n entries. Entry j off its support is of order alpha^(2 "
+        "(1 - kappa_j)), kappa_j = |x_j nu| < 1, nu the solution of the dual."
     )
     latex = r"\lVert b_\alpha - X^+y\rVert = O(\alpha^{-4}), \quad b_{\alpha,j} \asymp \alpha^{2(1-\kappa_j)}"
-    source = "Woodworth et al. 2020, theorem 2 (bounds; number not checked); orders derived here from b = 2 alpha^2 sinh(X^T nu)"
+    source = (
+        "Woodworth et al. 2020, theorem 2 (bounds; number not checked); orders derived here from b = 2 alpha^2 "
+        "sinh(X^T nu)"
+    )
     hypotheses = (about(NET),)
     stated = Variant(wide=-4.0, off=lambda kappa: 2 * (1 - kappa))
     mutants = (
@@ -81,7 +86,8 @@ class FromKernelToSparse(Claim):
         ]
         return Measurement.of(
             told,
-            "the correction of an exponent is of the order of the entries themselves over the log of the ratio of starts",
+            "the correction of an exponent is of the order of the entries themselves over the log of the ratio of "
+            "starts",
             kappa=kappa.tolist(),
             distances=np.linalg.norm(narrow - own.sparse, axis=1).tolist(),
         )

@@ -31,17 +31,16 @@ def inverse_h(b: np.ndarray) -> np.ndarray:
 
 @claim("W3")
 class DeepDiagonal(Claim):
-    """b = w^3 - u^3: a potential of its own that tends to l1, not to l_{2/3}, and with a power of α whatever the duals."""
+    """b = w^3 - u^3: a potential that tends to l1, not to l_{2/3}, and with a power of α whatever the duals."""
 
     title = "diagonal nets of depth three"
     statement = (
-        "The flow of b = w^3 - u^3 from w = u = alpha ends where h^-1(b/alpha^3) is in the row space of X, h(z) = (1 - z)^-3 - (1 + z)^-3; as alpha -> 0 "
-        "that is the minimiser "
-        "of the l1 norm, up to order alpha^3."
+        "The flow of b = w^3 - u^3 from w = u = alpha ends where h^-1(b/alpha^3) is in the row space of X, h(z) = (1 "
+        "- z)^-3 - (1 + z)^-3. As alpha -> 0 that is the minimiser of the l1 norm, up to order alpha^3."
     )
     latex = (
-        r"h_D^{-1}(b/\alpha^D) \in \mathrm{row}(X), \quad h_D(z) = (1-z)^{-\frac{D}{D-2}} - (1+z)^{-\frac{D}{D-2}}, \quad \lVert b_\alpha - "
-        r"b_{\ell_1}\rVert = O(\alpha^D)"
+        r"h_D^{-1}(b/\alpha^D) \in \mathrm{row}(X), \quad h_D(z) = (1-z)^{-\frac{D}{D-2}} - (1+z)^{-\frac{D}{D-2}}, "
+        r"\quad \lVert b_\alpha - b_{\ell_1}\rVert = O(\alpha^D)"
     )
     source = "Woodworth et al. 2020, theorem 3 and section 5 (numbers not checked); order derived here"
     hypotheses = (about(CUBIC),)
@@ -53,7 +52,10 @@ class DeepDiagonal(Claim):
     )
     counter_example = "hyperbolic entropy: the potential of depth two"
     usual = "A diagonal net of depth D minimises the l_{2/D} quasi-norm in the limit of small starts."
-    decisive = "the distance of the limit from the l_{2/3} minimiser, above 0.25, while that from the l1 minimiser falls like alpha^3"
+    decisive = (
+        "the distance of the limit from the l_{2/3} minimiser, above 0.25, while that from the l1 minimiser falls "
+        "like alpha^3"
+    )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         data, own = samples(case)

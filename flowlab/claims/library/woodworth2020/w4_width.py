@@ -25,11 +25,18 @@ class ScaleAndWidth(Claim):
 
     title = "the kernel regime, by scale or by width"
     statement = (
-        "In the time 8 alpha^2 t the flow of a diagonal net follows that of its kernel up to order alpha^-4; "
-        "k pairs of units per entry that start at alpha/sqrt(k) move exactly as one pair at alpha, so that width at a fixed scale acts as scale."
+        "In the time 8 alpha^2 t the flow of a diagonal net follows that of its kernel up to order alpha^-4. k pairs "
+        "of units per entry from alpha/sqrt(k) move exactly as one pair from alpha: width at a fixed scale acts as "
+        "scale."
     )
-    latex = r"\sup_\tau \lVert b(\tau) - b_{\mathrm{ker}}(\tau)\rVert = O(\alpha^{-4}), \quad \sum_{i\le k}(w_i^2 - u_i^2),\ \alpha/\sqrt{k}"
-    source = "Woodworth et al. 2020, sections 3 and 6 (numbers not checked); order and exact scaling derived here from dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
+    latex = (
+        r"\sup_\tau \lVert b(\tau) - b_{\mathrm{ker}}(\tau)\rVert = O(\alpha^{-4}), \quad \sum_{i\le k}(w_i^2 - "
+        r"u_i^2),\ \alpha/\sqrt{k}"
+    )
+    source = (
+        "Woodworth et al. 2020, sections 3 and 6 (numbers not checked); order and exact scaling derived here from "
+        "dw^2 + du^2 = sqrt(4 alpha^4 + b^2)"
+    )
     hypotheses = (about(NET),)
     stated = Variant(order=-4.0, scale=lambda width: 0.3 / np.sqrt(width))
     mutants = (

@@ -19,15 +19,17 @@ ALPHA, STEP, COUNT = 0.5, 0.004, 6000
 class NoiseShrinksTheStart(Claim):
     """Descent on single samples ends where descent from a smaller start would.
 
-    An experiment: three samples, eight features, α = 0.5, constant step. The identity w⁺u⁺ = w u (1 - 4 η² g²) holds for every g, also a noisy one;
-    what the noise does is to keep g large. Beyond one step the smaller start is a statement to second order in η g, which is measured.
+    An experiment: three samples, eight features, α = 0.5, constant step. The identity w⁺u⁺ = w u (1 - 4 η² g²) holds
+        for every g, also a noisy one;
+    what the noise does is to keep g large. Beyond one step the smaller start is a statement to second order in η g,
+    which is measured.
     """
 
     title = "descent on single samples has a smaller effective start"
     statement = (
-        "Descent on single samples multiplies w u by 1 - 4 eta^2 g^2 in every step, so that the effective start sqrt(w u) only falls, further than under "
-        "full descent, "
-        "and the limit minimises the hyperbolic entropy with that start, entry by entry, up to the second order of a step."
+        "Descent on single samples multiplies w u by 1 - 4 eta^2 g^2 in every step. The effective start sqrt(w u) "
+        "therefore only falls, further than under full descent. Up to the second order of a step the limit minimises "
+        "the hyperbolic entropy with that start, entry by entry."
     )
     latex = r"\alpha_{\mathrm{eff},i}^2 = \alpha^2 \prod_k (1 - 4\eta^2 g_i(k)^2) < \alpha^2"
     source = "Pesme, Pillaud-Vivien, Flammarion 2021, for the flow with noise; the identity of a step derived here"

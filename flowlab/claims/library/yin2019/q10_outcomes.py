@@ -22,12 +22,15 @@ from flowlab.claims.verdict import Measurement
 
 M, N, STARTS, STEP, COUNT = 4, 6, 96, 0.05, 6000
 HIGH, LOW = 1.6, 0.8
-"""(1 v*)^2 of two targets on either side of the threshold below which the identity's descent can slide along w = 0: 1.1496 for m = 4."""
+"""(1 v*)^2 of two targets on either side of the threshold below which the identity's descent can slide along w = 0:
+1.1496 for m = 4.
+"""
 
 
 @claim("Q10")
 class IdentityIsNotWorse(Claim):
-    """The identity reaches the global minimum from every start where the ReLU does not, if (1 v*)^2 is large enough; if not, it has a rest of its own.
+    """The identity reaches the global minimum from every start where the ReLU does not, if (1 v*)^2 is large enough; if
+    not, it has a rest of its own.
 
     Expected gradients, m = 4, n = 6, |v*| = 1, step 0.05, 6000 steps,
              96 Gaussian starts. Spurious minima exist below (1 v*)^2 = 5/2. The identity's gradient does not vanish
@@ -38,9 +41,9 @@ class IdentityIsNotWorse(Claim):
 
     title = "the identity as straight-through estimator against the ReLU"
     statement = (
-        "With m = 4 and 1.1496 < (1 v*)^2 < 5/2 descent with the identity's coarse gradient ends at the global minimum from every start, and with the "
-        "ReLU's at the spurious minimum "
-        "from some; below 1.1496 the identity's descent comes to rest about w = 0 from some starts, at a mean v v* that is known."
+        "Let m = 4. For 1.1496 < (1 v*)^2 < 5/2 descent with the identity's coarse gradient ends at the global "
+        "minimum from every start. With the ReLU's it ends at the spurious minimum from some. Below 1.1496 the "
+        "identity's descent rests about w = 0 from some starts, at a known mean v v*."
     )
     latex = r"c\,\lVert v\rVert^2 = v^\top v^*, \quad v = J^{-1}(cI + \mathbb 1\mathbb 1^\top)v^*"
     source = "Yin et al. 2019 (coarse gradients, spurious minimum); outcomes and the rest at w = 0 found here"
@@ -53,7 +56,10 @@ class IdentityIsNotWorse(Claim):
     )
     counter_example = "the identity always succeeds: not at (1 v*)^2 = 0.8"
     usual = "The identity is the inferior straight-through estimator."
-    decisive = "ends at angle pi for (1 v*)^2 = 1.6: none with the identity, some with the ReLU; the order turns round below 1.1496"
+    decisive = (
+        "ends at angle pi for (1 v*)^2 = 1.6: none with the identity, some with the ReLU; the order turns round below "
+        "1.1496"
+    )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         from scipy.optimize import brentq
@@ -100,7 +106,8 @@ class IdentityIsNotWorse(Claim):
                     relation="<=",
                 ),
             ],
-            "ends are told by the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by the order of a step",
+            "ends are told by the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by "
+            "the order of a step",
             spurious_with_relu=relu,
             stuck=stuck,
             starts=STARTS,
@@ -109,7 +116,9 @@ class IdentityIsNotWorse(Claim):
 
     @staticmethod
     def _ends(seed: int, rule: Rule, square: float) -> tuple[int, int, float]:
-        """How many descents end at angle π or about w = 0, how many at the global minimum, and the mean v v* about w = 0."""
+        """How many descents end at angle π or about w = 0, how many at the global minimum, and the mean v v* about w =
+        0.
+        """
         vs, ws = target(seed, M, N, square)
         rng = np.random.default_rng(seed + 50)
         v, w = rng.normal(size=(STARTS, M)), rng.normal(size=(STARTS, N))

@@ -20,15 +20,19 @@ from flowlab.claims.verdict import Measurement
 class GradientIsNotLipschitz(Claim):
     """Across w* the true gradient flips its sign at full size; the coarse one is Lipschitz.
 
-    Along w* ± ε e the quotient is C/(ε (1 + ε²)) with C = v v*/(2π): the printed .716, 7.23, 72.3 and 723 are these with C = .0723.
+    Along w* ± ε e the quotient is C/(ε (1 + ε²)) with C = v v*/(2π): the printed .716, 7.23, 72.3 and 723 are these
+    with C = .0723.
     """
 
     title = "the true gradient is not Lipschitz at the minimiser"
     statement = (
-        "Across w* the difference quotient of the true gradient in w is (v v*)/(2 pi eps (1 + eps^2)); that of the coarse gradient of the ReLU stays "
-        "bounded."
+        "Across w* the difference quotient of the true gradient in w is (v v*)/(2 pi eps (1 + eps^2)). That of the "
+        "coarse gradient of the ReLU stays bounded."
     )
-    latex = r"\frac{\lVert f_w(w^*+\epsilon e) - f_w(w^*-\epsilon e)\rVert}{2\epsilon} = \frac{v^\top v^*}{2\pi\,\epsilon\,(1+\epsilon^2)}"
+    latex = (
+        r"\frac{\lVert f_w(w^*+\epsilon e) - f_w(w^*-\epsilon e)\rVert}{2\epsilon} = \frac{v^\top "
+        r"v^*}{2\pi\,\epsilon\,(1+\epsilon^2)}"
+    )
     source = "Yin et al. 2019, lemma 3 of the submission (Lipschitz for |w| >= c_w, |v| <= C_v); corrected here"
     hypotheses = (own_instances,)
     stated = Variant(exponent=-1.0, sides=lambda target, across: (target, across))
@@ -39,7 +43,10 @@ class GradientIsNotLipschitz(Claim):
     )
     counter_example = "another direction than across: at a right angle to w* the gradient is smooth"
     usual = "The true gradient is Lipschitz where |w| is bounded from below and |v| from above."
-    decisive = "the exponent of the difference quotient in eps: -1, where a Lipschitz gradient has 0; .716, 7.23, 72.3, 723 for eps = 1e-1 .. 1e-4"
+    decisive = (
+        "the exponent of the difference quotient in eps: -1, where a Lipschitz gradient has 0; .716, 7.23, 72.3, 723 "
+        "for eps = 1e-1 .. 1e-4"
+    )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         vs, ws = target(case.seed, 4, 6, 0.5)
@@ -81,6 +88,7 @@ class GradientIsNotLipschitz(Claim):
         )
         return Measurement.of(
             told,
-            "the constant .0723 is fixed by one of the four printed numbers; cancellation at eps = 1e-4 costs eight digits at most",
+            "the constant .0723 is fixed by one of the four printed numbers; cancellation at eps = 1e-4 costs eight "
+            "digits at most",
             coarse=coarse.tolist(),
         )

@@ -50,11 +50,17 @@ class ConvexPotential(Claim):
 
     title = "beyond norms there still is a convex potential"
     statement = (
-        "The flow of b = w^2 - u^2 + lambda v from w = u = alpha, v = 0 ends at the minimiser over X b = y of a convex potential whose conjugate is "
-        "sum (alpha^2/2) (cosh 4 z_i - 1) + (lambda^2/2) z_i^2."
+        "The flow of b = w^2 - u^2 + lambda v from w = u = alpha, v = 0 ends at the minimiser over X b = y of a "
+        "convex potential. Its conjugate is sum (alpha^2/2) (cosh 4 z_i - 1) + (lambda^2/2) z_i^2."
     )
-    latex = r"b(\infty) = \arg\min_{Xb=y}\Phi(b), \quad \Phi^*(z) = \sum_i \tfrac{\alpha^2}{2}(\cosh 4z_i - 1) + \tfrac{\lambda^2}{2} z_i^2"
-    source = "Zhou, Ge 2023 (parametrisation, from memory); potential derived here from w' = -2 w g, u' = 2 u g, v' = -lambda g"
+    latex = (
+        r"b(\infty) = \arg\min_{Xb=y}\Phi(b), \quad \Phi^*(z) = \sum_i \tfrac{\alpha^2}{2}(\cosh 4z_i - 1) + "
+        r"\tfrac{\lambda^2}{2} z_i^2"
+    )
+    source = (
+        "Zhou, Ge 2023 (parametrisation, from memory); potential derived here from w' = -2 w g, u' = 2 u g, v' = "
+        "-lambda g"
+    )
     hypotheses = (own_instances,)
     stated = Variant(best=_least_potential(LAMBDA), apart=(1e-8, "<="))
     mutants = (
@@ -65,7 +71,10 @@ class ConvexPotential(Claim):
     )
     counter_example = "hyperbolic entropy alone: what lambda = 0 would give"
     usual = "The implicit regularisation goes beyond the minimisation of any fixed convex function."
-    decisive = "the distance of the flow's limit from the potential's minimiser: below 1e-8, where the usual reading has it differ"
+    decisive = (
+        "the distance of the flow's limit from the potential's minimiser: below 1e-8, where the usual reading has it "
+        "differ"
+    )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         x, y, b = case.once("split regression", lambda: self._limit(case))
