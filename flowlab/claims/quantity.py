@@ -64,7 +64,7 @@ class Quantity:
                 f"`rung={self.rung!r}` of the quantity `{self.name}` is not known; use one of {', '.join(RUNGS)}."
             )
         for name in ("tolerance", "error"):
-            # NaN is a measurement that failed, and is told as such.
+            # NaN is a measurement that failed; verdicts say so.
             if getattr(self, name) < 0.0:
                 raise ClaimError(
                     f"`{name}={getattr(self, name)!r}` of the quantity `{self.name}` is not allowed; use "
@@ -147,7 +147,7 @@ def _digits(text: str) -> tuple[float, float]:
     try:
         value, power = float(text), int(exponent or 0)
     except ValueError:
-        raise ClaimError(f'`printed={text!r}` is no number; write it as it was printed, such as "0.1607".') from None
+        raise ClaimError(f'`printed` must be a number as it was printed, such as "0.1607", got {text!r}.') from None
     decimals = len(mantissa.partition(".")[2])
     if not math.isfinite(value):
         raise ClaimError(f"`printed={text!r}` is not finite.")

@@ -1,4 +1,4 @@
-"""Seeded instances that claims are checked on when none is given, and the autodiff quantities they share."""
+"""Seeded instances for claims without inputs of a user, and the autodiff quantities that claims share."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

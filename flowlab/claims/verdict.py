@@ -30,7 +30,7 @@ class Measurement:
     """A number against its bound (both dimensionless): the statement stands where value <= bound.
 
     Attributes:
-        value, bound: what was measured and what it is held against.
+        value, bound: what was measured, and its bound.
         because: why the bound is what it is.
         details: what is needed to repeat the measurement; JSON-able.
         error: error bar of the value.
@@ -121,7 +121,7 @@ class Verdict:
 
     def __post_init__(self) -> None:
         if self.answer not in ANSWERS:
-            raise ClaimError(f"`{self.answer}` is no answer; use one of {', '.join(ANSWERS)}.")
+            raise ClaimError(f"an answer must be one of {', '.join(ANSWERS)}, got `{self.answer}`.")
         if self.code not in CODES or self.rung not in RUNGS:
             raise ClaimError(
                 f"`{self.code}` or `{self.rung}` is not known; codes are "

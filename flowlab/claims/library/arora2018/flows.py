@@ -1,5 +1,5 @@
 """Deep linear nets from balanced starts, W_{j+1}^T W_{j+1} = W_j W_j^T: instances, flows, and the end-to-end equations
-they are held against.
+of their products.
 """
 
 from typing import Any

@@ -18,7 +18,7 @@ def power(a: np.ndarray, p: float) -> np.ndarray:
 
 
 def loss(W: np.ndarray, root: np.ndarray) -> float:
-    """Squared Bures distance of W W^T + τ from the target, whose root is given."""
+    """Squared Bures distance of W W^T + τ from the target with this root."""
     now = W @ W.T + TAU * np.eye(len(W))
     values = np.linalg.eigvalsh(root @ now @ root)
     return float(np.trace(now) + np.trace(root @ root) - 2 * np.sqrt(np.maximum(values, 0)).sum())

@@ -59,7 +59,9 @@ def _least_squares(case: Case) -> str | None:
     if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
         problem = f"{case.problem.network.text} with the {case.problem.loss.name} loss"
         return f"it is about least squares, and the problem is {problem}"
-    return "labels are no targets" if case.data is not None and case.data.kind == "classes" else None
+    return (
+        "labels are classes, and it is about targets" if case.data is not None and case.data.kind == "classes" else None
+    )
 
 
 @claim("N1")

@@ -67,7 +67,7 @@ class SharpStep(Claim):
                 )
             )
         below, above = case.once("two runs", lambda: [self._run(s) for s in (0.57, 0.585)])
-        # As usually stated nothing converges at .57; the same number is held against that.
+        # As usually stated nothing converges at .57.
         told.append(
             Quantity("distance after 6000 steps at .57", below, variant.below[0], 0.0, relation=variant.below[1])
         )

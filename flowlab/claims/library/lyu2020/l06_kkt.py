@@ -51,7 +51,7 @@ class LimitsAreKKT(Claim):
         stated.but("at the start", point=_at_the_start),
         stated.but("with a direction moved by 1e-3", point=_moved),
     )
-    counter_example = "at the start: a direction that is no limit has residuals of order 1"
+    counter_example = "at the start: a direction other than a limit has residuals of order 1"
     usual = "Both residuals decay like 1/log t."
     decisive = "the exponents of epsilon, -1/2 for two layers and -1/3 for three"
 

@@ -41,7 +41,7 @@ class PolarFlow(Claim):
 
     title = "polar form of gradient flow"
     statement = (
-        "The derived equations of the norms and directions, or those that are given, agree with the projected "
+        "The derived equations of the norms and directions, or given ones, agree with the projected "
         "gradient of the loss."
     )
     latex = (
@@ -88,7 +88,7 @@ class PolarFlow(Claim):
                 )
                 for state in drawn:
                     if not all(np.isfinite(w).all() for w in state.weights.values()):
-                        # Dead states are passed over; those that are no numbers are not.
+                        # Dead states are skipped; states that are NaN are not.
                         found = float("nan")
                         break
                     told = residuals(each, state) or {}

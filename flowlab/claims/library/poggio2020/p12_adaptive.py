@@ -14,7 +14,7 @@ from flowlab.claims.verdict import Measurement
 SCHEME = "exponential_weight_normalization"
 _PRINTED = {20: ".557", 100: ".842", 400: ".946"}
 _FEW = 2000.0
-"""R of the chain whose flow is held against the closed form where the law is still off."""
+"""R of the chain at which the flow is compared with the closed form, where the law is still off."""
 
 
 def log_time_of_chain(R: float, K: int) -> float:

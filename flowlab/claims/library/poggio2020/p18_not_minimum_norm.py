@@ -52,7 +52,7 @@ def enclosed() -> tuple[float, float]:
 
 @claim("P18")
 class NotMinimumNorm(Claim):
-    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is no minimum of
+    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is not a minimum of
     the norm.
     """
 

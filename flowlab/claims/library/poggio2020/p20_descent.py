@@ -65,7 +65,7 @@ class DescentBalance(Claim):
             size = float(np.abs(predicted).max())
             apart.append(float(np.abs(change - predicted).max()) / (1e-10 * size + noise))
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
-        # Where nothing drifts (features that are all zero) there is no order and nothing is decided.
+        # Where nothing drifts (features that are all zero) there is no order: nothing is decided.
         order, bar = order_of(drifts[1 : len(walks)])
         told = [
             Quantity(
@@ -104,7 +104,7 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows
     each.
 
-    The identity is exact at every step size and, summed, between rows; the order is told by the small ones.
+    The identity is exact at every step size and, summed, between rows; the small ones show the order.
     """
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem

@@ -168,7 +168,7 @@ class ExpectedError(Claim):
         return Measurement.of(
             told,
             "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference "
-            "that is no rounding",
+            "far above roundings",
             limits="one instance per seed, linear net, Gaussian inputs",
             early_log_t=float(path.dataset["log_t"][best]),
             early_error=float(errors[best]),

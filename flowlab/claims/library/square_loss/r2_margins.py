@@ -86,7 +86,7 @@ class MarginsBecomeEqual(Claim):
 
             return least_squares(rest, theta, jac="3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=400).x
 
-        # The statement is about nets that can fit: starts from which least squares does not are no instances of it.
+        # The statement is about nets that can fit: skip starts from which least squares does not.
         for _ in range(50):
             theta = best(np.concatenate([[1.0], rng.normal(size=width * d + width)]), 0.0)
             if np.abs(outputs(theta) - 1).max() < 1e-8:

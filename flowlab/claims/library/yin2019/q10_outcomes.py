@@ -106,7 +106,7 @@ class IdentityIsNotWorse(Claim):
                     relation="<=",
                 ),
             ],
-            "ends are told by the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by "
+            "the ends show in the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by "
             "the order of a step",
             spurious_with_relu=relu,
             stuck=stuck,
