@@ -124,10 +124,10 @@ class Case:
 
 
 def case_of(evidence: Sequence[Any], seed: int) -> Case:
-    """The case of what was given, in any order.
+    """The case of the evidence passed, in any order.
 
     Raises:
-        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `agree`).
+        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `evidence_consistency`).
     """
     from flowlab.claims.evidence_consistency import contradiction
     from flowlab.discrete.margin.max_margin import MaxMargin
@@ -137,7 +137,7 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
     from flowlab.symbolic.equations import FlowEquations
 
     kinds = {Problem: "problem", Data: "data", FlowEquations: "equations", MaxMargin: "max_margin"}
-    found: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     for item in evidence:
         if item is None:
             continue
@@ -149,28 +149,28 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
             raise ClaimError(
                 f"evidence must be trajectories, equations, a maximum margin, a problem or data, got `{short(item)}`."
             )
-        if found.get(name, item) is not item:
+        if inputs.get(name, item) is not item:
             raise ClaimError(
                 f"evidence must have one item of a kind, got two of the kind {NAMES[name]}; check them "
                 "one after the other."
             )
-        found[name] = item
-    wrong = contradiction(found)
+        inputs[name] = item
+    wrong = contradiction(inputs)
     if wrong is not None:
         raise ClaimError(wrong)
-    runs = [name for name in RUNS if name in found]
-    # A trajectory brings its problem and data along, whether they are given besides or not.
-    passed = tuple(name for name in GIVEN if name in found and not (runs and name in ("problem", "data")))
+    runs = [name for name in RUNS if name in inputs]
+    # A trajectory brings its problem and data along, whether they are passed besides or not.
+    passed = tuple(name for name in GIVEN if name in inputs and not (runs and name in ("problem", "data")))
     for name in runs:
-        found.setdefault("problem", found[name].problem)
-        if found[name].data is not None:
-            found.setdefault("data", found[name].data)
+        inputs.setdefault("problem", inputs[name].problem)
+        if inputs[name].data is not None:
+            inputs.setdefault("data", inputs[name].data)
     for name in runs:
-        if found[name].data is None and "data" in found:
-            found[name] = replace(found[name], data=found["data"])
-    if "equations" in found:
-        found.setdefault("problem", found["equations"].problem)
-    return Case(**found, passed=passed, seed=seed)
+        if inputs[name].data is None and "data" in inputs:
+            inputs[name] = replace(inputs[name], data=inputs["data"])
+    if "equations" in inputs:
+        inputs.setdefault("problem", inputs["equations"].problem)
+    return Case(**inputs, passed=passed, seed=seed)
 
 
 def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
@@ -225,11 +225,11 @@ def _unpacked(packed: Mapping[str, Any], data: Any) -> Any:
 
     from flowlab.language.trajectory import Trajectory
 
-    found = {}
+    variables = {}
     for name, v in packed["variables"].items():
         raw = None if v["code"] is None else zlib.decompress(base64.b64decode(v["code"].encode("ascii"), validate=True))
         values = (
             np.array(v["plain"]) if raw is None else np.frombuffer(raw, dtype=np.dtype(v["dtype"])).reshape(v["shape"])
         )
-        found[name] = (tuple(v["dims"]), values.copy())
-    return Trajectory.restored(xr.Dataset(found, attrs=packed["attrs"]), data)
+        variables[name] = (tuple(v["dims"]), values.copy())
+    return Trajectory.restored(xr.Dataset(variables, attrs=packed["attrs"]), data)

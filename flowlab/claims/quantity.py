@@ -112,13 +112,13 @@ class Quantity:
         if self.relation == "=":
             if not self.altered or not self.expected:
                 return {}
-            told = {
+            factors = {
                 f"{100 * self.altered:g}% more": 1 + self.altered,
                 f"{100 * self.altered:g}% less": 1 - self.altered,
             }
             return {
                 f"{self.name} {words}": replace(self, expected=self.expected * by, second=None)
-                for words, by in told.items()
+                for words, by in factors.items()
             }
         if not self.stands or not self.excess + self.error < -self.tolerance:
             # A bound that is attained says nothing about its reverse.

@@ -14,13 +14,13 @@ COMMAND = "python -m flowlab.claims.readme"
 def papers() -> dict[str, tuple[str, ...]]:
     """The papers of the library, by folder, with the ids of their claims."""
     load_library()
-    found: dict[str, tuple[str, ...]] = {}
+    ids: dict[str, tuple[str, ...]] = {}
     for name in claims:
         module = claims[name].__module__
         if module.startswith(f"{_PACKAGE}."):
             folder = module.removeprefix(f"{_PACKAGE}.").split(".")[0]
-            found[folder] = (*found.get(folder, ()), name)
-    return dict(sorted(found.items()))
+            ids[folder] = (*ids.get(folder, ()), name)
+    return dict(sorted(ids.items()))
 
 
 def readme(paper: str, ids: tuple[str, ...]) -> str:

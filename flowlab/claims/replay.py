@@ -64,14 +64,14 @@ def _run(path: Path, source: bytes) -> tuple[str, ...]:
         raise ClaimError(
             f"`{path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again."
         ) from error
-    found = tuple(one for one in claims if one not in before)
-    if not found:
+    entered = tuple(one for one in claims if one not in before)
+    if not entered:
         raise ClaimError(f"`{path}` enters no claim; decorate one with `flowlab.claim(id, statement=..., source=...)`.")
-    _LOADED[key] = found
+    _LOADED[key] = entered
     origin = {"file": str(path.resolve()), "sha256": key}
-    for one in found:
+    for one in entered:
         claims[one].origin = staticmethod(lambda: origin)  # pyright: ignore[reportAttributeAccessIssue]
-    return found
+    return entered
 
 
 def _read(path: str | Path) -> tuple[Path, bytes]:

@@ -32,9 +32,9 @@ def altered(run: Any, data: Any) -> str | None:
         run: a flow or a descent.
         data: its samples, or None where they are not to be had: then rows are compared with the record alone.
     """
-    for told in (_by_record(run, data), _by_numbers(run)):
-        if told is not None:
-            return told
+    for change in (_by_record(run, data), _by_numbers(run)):
+        if change is not None:
+            return change
     if data is None:
         return None
     row = _stray_row(run, data)
@@ -68,7 +68,7 @@ def _by_numbers(run: Any) -> str | None:
 def _stray_row(run: Any, data: Any) -> int | None:
     """The first row whose log loss, margin or product of norms is not that of its state."""
     rows, problem, x, y = run.dataset, run.problem, np.asarray(data.x), np.asarray(data.y)
-    seen = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
+    recorded = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
     for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
         weights = _weights(run, int(i))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -81,7 +81,7 @@ def _stray_row(run: Any, data: Any) -> int | None:
             }
         for name, value in again.items():
             # Margins of norms like 1e9 are known to roundings of that size; losses near 0 to those of what is squared.
-            if np.isfinite(value) and not abs(float(seen[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
+            if np.isfinite(value) and not abs(float(recorded[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
                 return int(i)
     return None
 
@@ -101,9 +101,12 @@ def _by_rates(run: Any, data: Any) -> str | None:
     """
     with np.errstate(all="ignore"):
         moves, times = defects(run, data)
-    for told, seen in (("states do not move as its flow does", moves), ("times are not those its flow takes", times)):
-        if len(seen) >= 3 and not np.median(seen) <= TYPICAL:
-            return f"its {told} between rows (off by {np.median(seen):.2g} of what changes)"
+    for words, defects_of_rows in (
+        ("states do not move as its flow does", moves),
+        ("times are not those its flow takes", times),
+    ):
+        if len(defects_of_rows) >= 3 and not np.median(defects_of_rows) <= TYPICAL:
+            return f"its {words} between rows (off by {np.median(defects_of_rows):.2g} of what changes)"
     return None
 
 
@@ -199,7 +202,7 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
 
         def one(state: Any) -> Any:
             rho, V = state
-            found = []
+            sides = []
             for side in (NUDGE, -NUDGE):
                 W = scheme.weights(jnp, rho, V, problem.per)
                 W = {k: w + side * jnp.sqrt(jnp.mean(w * w)) * noise[k] for k, w in W.items()}
@@ -208,8 +211,8 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
                     k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0)
                     for k, w in W.items()
                 }
-                found.append(scheme.numeric(jnp, rho, V, g, problem.per))
-            return found
+                sides.append(scheme.numeric(jnp, rho, V, g, problem.per))
+            return sides
 
         return jax.lax.map(one, (rho, V))
 
@@ -218,8 +221,8 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
     # One shape, whatever the number of rows.
     padded = [*states, *[states[-1]] * (GAPS - len(states))]
     rho, V = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *padded)
-    found = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(
+    values = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(
         rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y)
     )
-    sides = [jax.tree.map(np.asarray, side) for side in found]
+    sides = [jax.tree.map(np.asarray, side) for side in values]
     return tuple([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)  # pyright: ignore[reportReturnType]

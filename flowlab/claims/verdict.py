@@ -78,20 +78,20 @@ class Measurement:
     @property
     def numbers(self) -> tuple[Any, ...]:
         """What the measurement says, to nine digits: two wrong variants with equal numbers are one."""
-        told = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
-        told.append(("", self.value, self.bound, 0.0, self.error, ""))
-        return tuple(f"{part:.9g}" if isinstance(part, float) else part for each in told for part in each)
+        parts = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
+        parts.append(("", self.value, self.bound, 0.0, self.error, ""))
+        return tuple(f"{part:.9g}" if isinstance(part, float) else part for each in parts for part in each)
 
     def alterations(self) -> "dict[str, Measurement]":
         """The same numbers against statements altered a little, by name; every one must fail."""
-        told = {}
+        altered = {}
         for i, q in enumerate(self.quantities):
             for name, other in q.alterations().items():
                 rest = (*self.quantities[:i], other, *self.quantities[i + 1 :])
-                told[name] = replace(
+                altered[name] = replace(
                     self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest
                 )
-        return told
+        return altered
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-able values; numbers that are not finite become null."""
-        told = asdict(self)
-        return _plain(told)
+        record = asdict(self)
+        return _plain(record)
 
     def to_json(self) -> str:
         """The one JSON text of this verdict, with a checksum: equal verdicts have equal bytes."""
@@ -163,12 +163,12 @@ class Verdict:
             OutputError: if there is none.
         """
         try:
-            told = unsealed(Path(path).read_text(encoding="utf-8"))
+            record = unsealed(Path(path).read_text(encoding="utf-8"))
             numbers = {
-                name: float("nan") if told[name] is None else float(told[name])
+                name: float("nan") if record[name] is None else float(record[name])
                 for name in ("measured", "bound", "error")
             }
-            return cls(**{**told, **numbers})
+            return cls(**{**record, **numbers})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(
                 f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`."

@@ -41,11 +41,11 @@ class EndToEndFlow(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         _, path, data = balanced_flow(case)
-        seen = rows(path, 6)
-        times = np.exp(path.dataset["log_t"].values[seen])
-        found = np.stack([product(path.state(i).weights()) for i in seen])
+        chosen = rows(path, 6)
+        times = np.exp(path.dataset["log_t"].values[chosen])
+        products = np.stack([product(path.state(i).weights()) for i in chosen])
         expected = solved(began(case, data), data, times, variant.rate)
-        apart = float(max(np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True)))
+        apart = float(max(np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(products, expected, strict=True)))
         size = float(np.linalg.norm(expected[-1]))
         return Measurement.of(
             [
@@ -58,7 +58,7 @@ class EndToEndFlow(Claim):
                 ),
                 Quantity(
                     "norm of the product at the end",
-                    float(np.linalg.norm(found[-1])),
+                    float(np.linalg.norm(products[-1])),
                     size,
                     1e-8 * size,
                     route="flow of the layers",

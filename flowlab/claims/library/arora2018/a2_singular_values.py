@@ -42,7 +42,7 @@ class SingularValueFlow(Claim):
         from flowlab.language.autodiff import velocity
 
         problem, path, data = balanced_flow(case)
-        told = []
+        quantities = []
         for i in rows(path, 3):
             weights = {k: np.asarray(w) for k, w in path.state(i).weights().items()}
             moved = {k: np.asarray(v) for k, v in velocity(problem, weights, data).items()}
@@ -54,7 +54,7 @@ class SingularValueFlow(Claim):
             for r in range(len(s)):
                 expected = -variant.factor * (s[r] ** 2) ** variant.exponent * float(u[:, r] @ G @ vt[r])
                 size = float(np.linalg.norm(G)) * LAYERS
-                told.append(
+                quantities.append(
                     Quantity(
                         f"d sigma_{r + 1}/dt at row {i} over N|G|",
                         float(u[:, r] @ rate @ vt[r]) / size,
@@ -68,7 +68,7 @@ class SingularValueFlow(Claim):
                     )
                 )
         return Measurement.of(
-            told,
+            quantities,
             "balancedness is kept to the tolerance 1e-11 of the flow, and powers of small singular values take the "
             "root of that",
         )

@@ -30,14 +30,14 @@ def completed(seed: int, depth: int, scale: float = 1e-3) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     target = rng.normal(size=(SIZE, RANK)) @ rng.normal(size=(RANK, SIZE))
     target *= SIZE / np.linalg.norm(target)
-    seen = rng.random((SIZE, SIZE)) < SEEN
+    observed = rng.random((SIZE, SIZE)) < SEEN
     W = [np.linalg.qr(rng.normal(size=(SIZE, SIZE)))[0] * scale ** (1.0 / depth) for _ in range(depth)]
-    goal = 1e-5 * float(((seen * target) ** 2).sum())
+    goal = 1e-5 * float(((observed * target) ** 2).sum())
     for k in range(20_000):
         below = [np.eye(SIZE)]
         for w in W:
             below.append(w @ below[-1])
-        G = seen * (below[-1] - target)
+        G = observed * (below[-1] - target)
         if float((G * G).sum()) < goal:
             return {"s": np.linalg.svd(below[-1], compute_uv=False), "steps": k, "fitted": True}
         back, moved = G, []

@@ -87,7 +87,7 @@ class SignIsKept(Claim):
     def _again() -> float:
         from scipy.integrate import solve_ivp
 
-        found = solve_ivp(
+        solution = solve_ivp(
             lambda _, z: -LAYERS * z ** (2 - 2 / LAYERS) * (1.0 + z),
             (0.0, 60.0),
             [0.3],
@@ -96,5 +96,5 @@ class SignIsKept(Claim):
             rtol=1e-12,
             atol=1e-16,
         )
-        y = found.y[0] ** (-1 / LAYERS)
+        y = solution.y[0] ** (-1 / LAYERS)
         return float((y[1] - y[0]) / 30.0)

@@ -56,37 +56,37 @@ class LinearRate(Claim):
         theirs = c ** ((4 * LAYERS - 2) / LAYERS) / (
             6144 * LAYERS**3 * np.linalg.norm(phi) ** ((6 * LAYERS - 4) / LAYERS)
         )
-        told, ratios = [], {}
+        quantities, ratios = [], {}
         for name, step, count in (("the theorem's step", float(theirs), 500), ("a step of 0.02", 0.02, 1300)):
             log_loss = self._descent(case, f"{name}{variant.name_of_start}", start, phi, step, count)
             k = np.arange(1, len(log_loss))
             excess = log_loss[1:] - log_loss[0] - k * np.log1p(-step * least)
             # Per step, so that both descents count alike; below 1e-24 the loss is roundings.
-            kept = log_loss[1:] > -55.0
-            told.append(
+            precise = log_loss[1:] > -55.0
+            quantities.append(
                 Quantity(
                     f"log L(k)/L(0) beyond the bound, per step over eta, {name}",
-                    float((excess / (k * step))[kept].max()),
+                    float((excess / (k * step))[precise].max()),
                     0.0,
                     0.0,
                     relation="<=",
                 )
             )
-            ratios[name] = float(((log_loss[1:] - log_loss[0]) / (k * np.log1p(-step * least)))[kept].min())
+            ratios[name] = float(((log_loss[1:] - log_loss[0]) / (k * np.log1p(-step * least)))[precise].min())
         expected = 2 * np.log1p(-0.02 * LAYERS * strengths[variant.mode] ** power) / 0.02
         late = int(np.flatnonzero(log_loss > -55.0)[-1])
-        found = (log_loss[late] - log_loss[late - 50]) / 50 / 0.02
-        told.append(
+        slope = (log_loss[late] - log_loss[late - 50]) / 50 / 0.02
+        quantities.append(
             Quantity(
                 "late log L(k+1)/L(k) over eta",
-                float(found),
+                float(slope),
                 float(expected),
                 5e-3 * abs(float(expected)),
                 route="descent by autodiff",
             )
         )
         return Measurement.of(
-            told,
+            quantities,
             "bounds are held at every step; the next mode has died out when L is 1e-24",
             least_rate_over_bound=ratios,
             step=float(theirs),

@@ -26,10 +26,10 @@ def layers(product: np.ndarray, count: int = LAYERS, seed: int = 0) -> dict[str,
 
 def product(weights: dict[str, Any]) -> np.ndarray:
     """W_N ⋯ W_1, (o, d)."""
-    found = np.asarray(weights["W1"])
+    W = np.asarray(weights["W1"])
     for j in range(2, len(weights) + 1):
-        found = np.asarray(weights[f"W{j}"]) @ found
-    return found
+        W = np.asarray(weights[f"W{j}"]) @ W
+    return W
 
 
 def gradient(W: np.ndarray, data: Any) -> np.ndarray:
@@ -62,8 +62,10 @@ def solved(W: np.ndarray, data: Any, times: np.ndarray, rate: Any = end_to_end) 
         now = w.reshape(W.shape)
         return rate(now, gradient(now, data)).ravel()
 
-    found = solve_ivp(slope, (0.0, float(times[-1])), W.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-13)
-    return found.y.T.reshape(-1, *W.shape)
+    solution = solve_ivp(
+        slope, (0.0, float(times[-1])), W.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-13
+    )
+    return solution.y.T.reshape(-1, *W.shape)
 
 
 def regression(case: Case) -> tuple[Any, Any]:
@@ -131,8 +133,8 @@ ANY_TARGETS = (sums, about(DEEP, takes_data=True))
 def bases(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two rotations."""
     rng = np.random.default_rng(seed)
-    found = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2)]
-    return tuple(q * np.array([1.0, 1.0, np.linalg.det(q)]) for q in found)  # type: ignore[return-value]
+    turns = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2)]
+    return tuple(q * np.array([1.0, 1.0, np.linalg.det(q)]) for q in turns)  # type: ignore[return-value]
 
 
 def whitened(target: np.ndarray, name: str) -> Any:

@@ -62,9 +62,9 @@ class LooseRate(Claim):
         K = np.sqrt(TAU * SPECTRUM[-1]) / (2 * size**2)
         c = np.sqrt(SPECTRUM[-1]) - np.sqrt(L[0])
         bound = float(8 * LAYERS * c ** (2 * (2 * LAYERS - 1) / LAYERS) * K)
-        kept = L > 1e-11
-        excess = float((np.log(L[kept][1:] / L[0]) + variant.bound(bound) * t[kept][1:]).max())
-        n = int(kept.sum()) - 1
+        precise = L > 1e-11
+        excess = float((np.log(L[precise][1:] / L[0]) + variant.bound(bound) * t[precise][1:]).max())
+        n = int(precise.sum()) - 1
         late, early = (float(-np.log(L[k] / L[k - 20]) / (t[k] - t[k - 20])) for k in (n, n - 20))
         mode = 2 * slowest(run["W"][-1], root)
         expected = variant.late(bound, mode)

@@ -62,10 +62,10 @@ def flow(case: Case) -> dict[str, Any]:
             return -np.stack([(C @ B).T @ G, C.T @ G @ A.T, G @ (B @ A).T]).ravel()
 
         times = np.linspace(0.0, 7.0, 281)
-        found = solve_ivp(
+        solution = solve_ivp(
             rate, (0.0, 7.0), layers.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
         ).y.T.reshape(-1, 3, 4, 4)
-        W = found[:, 2] @ found[:, 1] @ found[:, 0]
+        W = solution[:, 2] @ solution[:, 1] @ solution[:, 0]
         return {"t": times, "W": W, "loss": np.array([loss(w, root) for w in W]), "root": root}
 
     return case.once("bures flow", run)

@@ -36,7 +36,7 @@ def enclosed() -> tuple[float, float, float, float]:
         return 1 / (1 + box) - iv.exp(-box)
 
     at = iv.mpf("2.513")
-    best, todo, kept = gap(at).a, [(mpf(0), mpf(FAR))], []
+    best, todo, boxes = gap(at).a, [(mpf(0), mpf(FAR))], []
     while todo:
         a, b = todo.pop()
         box = iv.mpf([a, b])
@@ -44,11 +44,11 @@ def enclosed() -> tuple[float, float, float, float]:
         if gap(box).b < best or slope.a > 0 or slope.b < 0:
             continue
         if b - a < mpf(10) ** -7:
-            kept.append((a, b))
+            boxes.append((a, b))
             best = max(best, gap(iv.mpf(a)).a)
         else:
             todo += [(a, (a + b) / 2), ((a + b) / 2, b)]
-    a, b = min(k[0] for k in kept), max(k[1] for k in kept)
+    a, b = min(k[0] for k in boxes), max(k[1] for k in boxes)
     top = gap(iv.mpf([a, b]))
     # Outward by more than the roundings of the last conversion.
     return float(a), float(b), float(best) * (1 - 1e-12), float(top.b) * (1 + 1e-12)
@@ -94,9 +94,9 @@ class Filters(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         a, b, low, high = case.once("N1 enclosure", enclosed)
-        found = case.once("N1 flow", lambda: _by_flow(case))
+        filtered = case.once("N1 flow", lambda: _by_flow(case))
         times = variant.times
-        x, passed = found
+        x, passed = filtered
         off = float(np.abs(passed - (1 - np.exp(-variant.share * x))).max())
         ratio, equal = _risks(case.seed, times)
         again = _grid(times)
@@ -160,10 +160,10 @@ class Filters(Claim):
 def _grid(times: float) -> tuple[float, float]:
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda x: -abs(1 - np.exp(-x) - x / (times + x)), bounds=(1.0, 6.0), method="bounded", options={"xatol": 1e-12}
     )
-    return float(found.x), float(-found.fun)
+    return float(optimum.x), float(-optimum.fun)
 
 
 def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -33,8 +33,8 @@ def _proof() -> bool:
     import sympy as sp
 
     a, b, pull = sp.symbols("a b p")
-    kept = sp.expand(2 * a * (-b * pull) - 2 * b * (-a * pull))
-    return kept == 0 and sp.expand((a**2 + b**2) ** 2 - (a**2 - b**2) ** 2 - 4 * (a * b) ** 2) == 0
+    rate = sp.expand(2 * a * (-b * pull) - 2 * b * (-a * pull))
+    return rate == 0 and sp.expand((a**2 + b**2) ** 2 - (a**2 - b**2) ** 2 - 4 * (a * b) ** 2) == 0
 
 
 @claim("N2")
@@ -80,7 +80,7 @@ class MinimumNorm(Claim):
         )["W1"].ravel()
         other = _ended(case, "one layer from elsewhere", problem, {"W1": w0[None]}, data)["W1"].ravel()
         wanted = best + variant.start * off
-        told = [
+        quantities = [
             Quantity(
                 "|w - X^+ y| from the span of the samples",
                 float(np.linalg.norm(inside - best)),
@@ -108,7 +108,7 @@ class MinimumNorm(Claim):
             )
             expected = variant.squares(a * a - b * b, u)
             squares = float(end["W1"][0, 0] ** 2 + end["W2"][0, 0] ** 2)
-            told.append(
+            quantities.append(
                 Quantity(
                     f"a^2 + b^2 from {a:g}, {b:g}",
                     squares,
@@ -119,7 +119,7 @@ class MinimumNorm(Claim):
                     second_route="root of the law and ab = u",
                 )
             )
-        return Measurement.of(told, "flows are run until residuals are below 1e-10, at rtol 1e-11", target=u)
+        return Measurement.of(quantities, "flows are run until residuals are below 1e-10, at rtol 1e-11", target=u)
 
 
 _TWO = "W2 @ W1 @ x"

@@ -86,7 +86,7 @@ class HiddenRegularisation(Claim):
         off = float(np.linalg.norm(variant.start(w0, w0 - np.linalg.pinv(x) @ x @ w0)))
         path = late(case)
         far, R = _apart(path, data, variant.share)
-        told = [
+        quantities = [
             Quantity(
                 "R |v - V_R| of gradient flow",
                 far,
@@ -108,7 +108,7 @@ class HiddenRegularisation(Claim):
             )
             near, at = _apart(wn, data)
             if np.isfinite(before):
-                told.append(
+                quantities.append(
                     Quantity(
                         f"R |v - V_R| of weight normalisation at R = {at:.3g} over that at half of it",
                         near / before,
@@ -118,9 +118,11 @@ class HiddenRegularisation(Claim):
                     )
                 )
             before = near
-        told.append(Quantity("the last of them", before, variant.left * off, 0.05 * off, altered=0.0, route="flow"))
+        quantities.append(
+            Quantity("the last of them", before, variant.left * off, 0.05 * off, altered=0.0, route="flow")
+        )
         return Measurement.of(
-            told,
+            quantities,
             "the constant lacks a few units of 1/R at log t = 1e6; weight normalisation halves what is left as R "
             "doubles",
             off=off,

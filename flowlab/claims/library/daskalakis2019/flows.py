@@ -22,8 +22,8 @@ def frequencies(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """τ > 0 of the eigenvalues ±iτ of the linearised replicator flow, in falling order."""
     P, Q = np.diag(x) - np.outer(x, x), np.diag(y) - np.outer(y, y)
     whole = np.block([[np.zeros_like(P), P @ A], [-Q @ A.T, np.zeros_like(Q)]])
-    found = np.sort(np.linalg.eigvals(whole).imag)[::-1]
-    return found[found > 1e-9]
+    values = np.sort(np.linalg.eigvals(whole).imag)[::-1]
+    return values[values > 1e-9]
 
 
 def jacobian(A: np.ndarray, x: np.ndarray, y: np.ndarray, eta: float) -> np.ndarray:

@@ -39,27 +39,27 @@ class SharpStep(Claim):
         "e^(i pi/3)"
     )
     hypotheses = (own_instances,)
-    stated = Variant(threshold=3.0**-0.5, found=_at_radius_one, below=(1e-12, "<="))
+    stated = Variant(threshold=3.0**-0.5, measured=_at_radius_one, below=(1e-12, "<="))
     mutants = (
         stated.but(USUAL, threshold=1e-3, below=(1e-3, ">=")),
         stated.but("threshold one half", threshold=0.5),
-        stated.but("plain multiplicative weights", found=lambda *_: 0.0),
+        stated.but("plain multiplicative weights", measured=lambda *_: 0.0),
     )
     counter_example = "plain multiplicative weights: |1 + i sigma| > 1 at every step"
     usual = "Convergence needs a step that is exponentially small in the smallest weight of the equilibrium."
     decisive = "convergence at eta tau_max = .57, divergence at .585: 1/sqrt(3) = .57735"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        told = []
+        quantities = []
         games = [(GAME, X, Y), *case.once("games", lambda: [self._game(case.seed, k) for k in range(2)])]
         for i, (A, x, y) in enumerate(games):
             top = float(frequencies(A, x, y)[0])
-            found = variant.found(A, x, y, top)
+            threshold = variant.measured(A, x, y, top)
             name = f"random game {i}" if i else "the 3 x 3 game"
-            told.append(
+            quantities.append(
                 Quantity(
                     f"eta tau_max where the spectral radius is one, {name}",
-                    found,
+                    threshold,
                     variant.threshold,
                     1e-7,
                     route="derivative of the map",
@@ -68,12 +68,12 @@ class SharpStep(Claim):
             )
         below, above = case.once("two runs", lambda: [self._run(s) for s in (0.57, 0.585)])
         # As usually stated nothing converges at .57.
-        told.append(
+        quantities.append(
             Quantity("distance after 6000 steps at .57", below, variant.below[0], 0.0, relation=variant.below[1])
         )
-        told.append(Quantity("distance after 6000 steps at .585", above, 1e-3, 0.0, relation=">="))
+        quantities.append(Quantity("distance after 6000 steps at .585", above, 1e-3, 0.0, relation=">="))
         return Measurement.of(
-            told,
+            quantities,
             "eigenvalues of a derivative that is exact to roundings; runs begin 1e-3 from the equilibrium",
             lambda_at_threshold=self._at_threshold(),
         )

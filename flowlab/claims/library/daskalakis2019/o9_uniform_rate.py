@@ -37,11 +37,11 @@ class NoUniformRate(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         ds = (0.1, 0.01, 0.001)
         runs = case.once("last iterates", lambda: [self._run(d, int(100 / d)) for d in ds])
-        told = []
+        quantities = []
         for d, gaps, wanted, at in zip(ds, runs, (".425", ".485", ".491"), ("546", "5197", "51902"), strict=True):
             gap = gaps[variant.of]
             late = int(1 / d) + int(np.argmax(gap[int(1 / d) :]))
-            told.append(
+            quantities.append(
                 Quantity(
                     f"largest gap after t = 1/d, d = {d:g}",
                     float(gap[late]),
@@ -51,9 +51,9 @@ class NoUniformRate(Claim):
                     printed=wanted,
                 )
             )
-            told.append(Quantity(f"its time, d = {d:g}", float(late), 50 / d, 0.0, relation=">=", printed=at))
+            quantities.append(Quantity(f"its time, d = {d:g}", float(late), 50 / d, 0.0, relation=">=", printed=at))
         return Measurement.of(
-            told, "exact recurrences in the logarithms of odds", shares=[float((g > 0.1).mean()) for g, _ in runs]
+            quantities, "exact recurrences in the logarithms of odds", shares=[float((g > 0.1).mean()) for g, _ in runs]
         )
 
     @staticmethod

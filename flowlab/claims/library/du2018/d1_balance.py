@@ -24,18 +24,18 @@ def laws(problem: Any, variant: Variant) -> dict[str, Any]:
     """
     from flowlab.symbolic.conserved import adjacent
 
-    told: dict[str, Any] = {}
+    conserved: dict[str, Any] = {}
     degrees, blocks = {w: problem.network.symmetry.degree(w) for w in problem.network.weights}, problem.network.weights
     homogeneous = [w for w in blocks if degrees[w]] if problem.network.symmetry.is_multihomogeneous else []
     for a, b in pairwise(homogeneous):
         p, q = float(degrees[a] or 1), float(degrees[b] or 1)
-        told[f"|{a}|^2/{p:g} - |{b}|^2/{q:g}"] = lambda w, a=a, b=b, p=p, q=q: np.atleast_1d(
+        conserved[f"|{a}|^2/{p:g} - |{b}|^2/{q:g}"] = lambda w, a=a, b=b, p=p, q=q: np.atleast_1d(
             (w[a] ** 2).sum() / p + variant.sign * (w[b] ** 2).sum() / q
         )
     for pair in adjacent(problem):
         name, law = variant.across(pair) if pair.diagonal else ("the matrix between", partial(_gram, pair))
-        told[f"{name} {pair.inner} and {pair.outer}"] = law
-    return told
+        conserved[f"{name} {pair.inner} and {pair.outer}"] = law
+    return conserved
 
 
 def _gram(pair: Any, w: Any) -> np.ndarray:
@@ -60,9 +60,9 @@ def _homogeneous_flow(case: Case) -> str | None:
     p = subject(case)
     if p is None:
         return "data come without a network" if case.data is not None else None
-    told = plain_flow(p) or labels_fit(case, p)
-    if told is not None:
-        return told
+    unmet = plain_flow(p) or labels_fit(case, p)
+    if unmet is not None:
+        return unmet
     return None if laws(p, Balance.stated) else "no two layers of the network are homogeneous, one behind the other"
 
 
@@ -98,7 +98,7 @@ class Balance(Claim):
             return self._of_problem(case, variant)
         start, path = case.once("balance", lambda: self._flow(case))
         before, after = ({k: np.asarray(w) for k, w in s.weights().items()} for s in (start, path.last))
-        found = [
+        quantities = [
             Quantity(
                 f"change of {name}",
                 float(np.abs(law(after) - law(before)).max()),
@@ -109,8 +109,8 @@ class Balance(Claim):
             for name, law in laws(path.problem, variant).items()
         ]
         moved = float(np.abs(after["W1"] - before["W1"]).max())
-        found.append(Quantity("change of the weights themselves", moved, 1e-3, 0.0, relation=">="))
-        return Measurement.of(found, "local errors of 1e-9 over the flow, and over its passages through kinks")
+        quantities.append(Quantity("change of the weights themselves", moved, 1e-3, 0.0, relation=">="))
+        return Measurement.of(quantities, "local errors of 1e-9 over the flow, and over its passages through kinks")
 
     def _of_problem(self, case: Case, variant: Variant) -> Measurement:
         """Rates of the laws at states, by autodiff, and their changes along the flow given."""
@@ -123,20 +123,20 @@ class Balance(Claim):
             # A linear net keeps these too: the check is tried on a net that does not.
             case, p = Case(seed=case.seed), Problem(NET, "square", coordinates="weights", reduction="mean")
         data = samples_for(case, self._samples(case) if p.loss.labels == "targets" else small_data(case.seed))
-        told, found = laws(p, variant), []
-        rows: dict[str, list[float]] = {name: [] for name in told}
+        conserved, quantities = laws(p, variant), []
+        rows: dict[str, list[float]] = {name: [] for name in conserved}
         for state in visited(case, p, data, 3):
             W = {k: np.asarray(w) for k, w in state.weights().items()}
             g = {k: np.asarray(v) for k, v in velocity(p, W, data).items()}
             size, fast = (np.sqrt(sum(float((v**2).sum()) for v in each.values())) for each in (W, g))
-            for name, law in told.items():
+            for name, law in conserved.items():
                 # A law is of second degree: its derivative along g is half of law(W + g) - law(W - g).
                 unit = {k: v * (size / fast) if fast else v for k, v in g.items()}
                 rate = law({k: W[k] + unit[k] for k in W}) - law({k: W[k] - unit[k] for k in W})
                 rows[name].append(float(np.abs(rate).max()) / size**2)
-        found = [
-            Quantity(f"rate of {name}, relative", float(np.max(seen)), 0.0, 1e-11, relation="<=", route="autodiff")
-            for name, seen in rows.items()
+        quantities = [
+            Quantity(f"rate of {name}, relative", float(np.max(sizes)), 0.0, 1e-11, relation="<=", route="autodiff")
+            for name, sizes in rows.items()
         ]
         if case.flow is not None:
             ends = [
@@ -144,10 +144,10 @@ class Balance(Claim):
                 for i in (0, len(case.flow) // 2, -1)
             ]
             bound = 100.0 * float(case.flow.provenance["settings"]["rtol"])
-            for name, law in told.items():
+            for name, law in conserved.items():
                 drift = max(float(np.abs(law(end) - law(ends[0])).max()) for end in ends[1:])
                 size = max(sum(float((w**2).sum()) for w in end.values()) for end in ends)
-                found.append(
+                quantities.append(
                     Quantity(
                         f"change of {name} along the flow, relative",
                         drift / size,
@@ -158,7 +158,7 @@ class Balance(Claim):
                     )
                 )
         return Measurement.of(
-            found, "laws are exact at every state; along a flow 100 times its relative tolerance is left"
+            quantities, "laws are exact at every state; along a flow 100 times its relative tolerance is left"
         )
 
     @staticmethod

@@ -39,8 +39,8 @@ class RankOneRate(Claim):
         U, V = 8.0 * U, 2.0 * V
         step = variant.step
         run = case.once(f"rank one {step:g}", lambda: factorised(target, U, V, np.full(800, step)))
-        kept = np.flatnonzero(run["losses"] > 1e-24)
-        late = int(kept[-1])
+        precise = np.flatnonzero(run["losses"] > 1e-24)
+        late = int(precise[-1])
         rate = float(np.log(run["losses"][late] / run["losses"][late - 20]) / 20)
         a, b = float((run["U"] ** 2).sum()), float((run["V"] ** 2).sum())
         slow = variant.slowest(a, b)

@@ -9,5 +9,5 @@ NAMES = ("W1", "W2", "W3")
 
 def weights(path: Any, i: int) -> list[np.ndarray]:
     """The three matrices at a row."""
-    told = path.state(i).weights()
-    return [np.asarray(told[name]) for name in NAMES]
+    blocks = path.state(i).weights()
+    return [np.asarray(blocks[name]) for name in NAMES]

@@ -35,11 +35,11 @@ class RankOneAndAligned(Claim):
         path = flow(case, "three layers")[1]
         W = weights(path, variant.row)
         u, s, vt = zip(*(np.linalg.svd(w) for w in W), strict=True)
-        found = []
+        quantities = []
         for k in range(2):
             # The last layer has a single direction, and its first right singular vector is that one.
             right = variant.right(u, vt, k)
-            found.append(
+            quantities.append(
                 Quantity(
                     f"|<v_{k + 2}, u_{k + 1}>|",
                     abs(float(right @ u[k][:, variant.which])),
@@ -50,9 +50,9 @@ class RankOneAndAligned(Claim):
             )
         for k in range(3):
             share = float((s[k] ** 2).sum() / s[k][0] ** 2)
-            found.append(
+            quantities.append(
                 Quantity(f"|W_{k + 1}|_F^2/|W_{k + 1}|_2^2", share, 1.0, 4e-3, route="singular values at log t = 1e6")
             )
         return Measurement.of(
-            found, "what is missing is of order (log t)^(-2/3), 1e-4 at log t = 1e6, times constants of the start"
+            quantities, "what is missing is of order (log t)^(-2/3), 1e-4 at log t = 1e6, times constants of the start"
         )

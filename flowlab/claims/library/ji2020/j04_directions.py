@@ -45,7 +45,7 @@ class DirectionsConverge(Claim):
         # Slopes are off by (log t)^(-2/3): from one half decade to the next by a factor of 10^(-1/3).
         change, left = float(slopes[-1] - slopes[-2]), 10.0 ** (-1.0 / 3.0)
         value, bar = float(slopes[-1]) + change * left / (1.0 - left), 0.3 * abs(change)
-        found = [
+        quantities = [
             Quantity(
                 "exponent of the length per decade",
                 value,
@@ -56,11 +56,11 @@ class DirectionsConverge(Claim):
             )
         ]
         i = variant.row(path.dataset["log_loss"].values)
-        found.append(
+        quantities.append(
             Quantity("alignment of the gradient", _alignment(path, data, i), 1.0, 2e-3, route="autodiff at log t = 1e6")
         )
         return Measurement.of(
-            found, "exponents between decades; alignment is missed by the square of what directions lack"
+            quantities, "exponents between decades; alignment is missed by the square of what directions lack"
         )
 
 

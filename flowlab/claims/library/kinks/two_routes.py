@@ -82,22 +82,22 @@ class TwoRoutes(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         problem, data, start, end = _instance(case)
         end, path = case.once("T3 flow", lambda: _determined(problem, data, start, end))
-        found = _rounded(problem, data, start, end)
+        rounded = _rounded(problem, data, start, end)
         path = variant.flow(problem, data, start, end, path)
-        apart = found.distance(path)
-        size = max(float(np.abs(w).max()) for w in found.weights.values())
+        apart = rounded.distance(path)
+        size = max(float(np.abs(w).max()) for w in rounded.weights.values())
         details = {
             "until": end,
-            "widths": list(found.widths),
-            "bar": found.error,
-            "order": found.order,
+            "widths": list(rounded.widths),
+            "bar": rounded.error,
+            "order": rounded.order,
             "kinks met": path.dataset.sizes.get("kink", 0),
         }
         because = (
             f"largest difference of a weight over the largest weight at t = {end:.3g}; "
-            f"the bar of the extrapolation is {found.error / size:.1e}"
+            f"the bar of the extrapolation is {rounded.error / size:.1e}"
         )
-        return Measurement(apart, max(_BOUND, _BARS * found.error / size), because, details)
+        return Measurement(apart, max(_BOUND, _BARS * rounded.error / size), because, details)
 
 
 def _determined(problem: Any, data: Any, start: Any, end: float) -> tuple[float, Any]:
@@ -122,13 +122,13 @@ def _determined(problem: Any, data: Any, start: Any, end: float) -> tuple[float,
 def _with_leak(text: str) -> str:
     """Every activation with a kink as a leaky ReLU of slope 0.1 on the left."""
     out, at = "", 0
-    while (found := text.find("leaky_relu(", at)) >= 0:
-        depth, end = 1, found + len("leaky_relu(")
+    while (start := text.find("leaky_relu(", at)) >= 0:
+        depth, end = 1, start + len("leaky_relu(")
         while depth:
             depth += {"(": 1, ")": -1}.get(text[end], 0)
             end += 1
-        inner = text[found + len("leaky_relu(") : end - 1].rsplit(",", 1)[0]
-        out += f"{text[at:found]}leaky_relu({_with_leak(inner)}, 0.1)"
+        inner = text[start + len("leaky_relu(") : end - 1].rsplit(",", 1)[0]
+        out += f"{text[at:start]}leaky_relu({_with_leak(inner)}, 0.1)"
         at = end
     return out + text[at:]
 

@@ -100,12 +100,12 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
         ClaimError: if a flow has fewer than three rows with L < ℓ(0), where the theory begins.
     """
     if case.flow is not None:
-        found = [("the given flow", case.data, case.flow)]
+        runs = [("the given flow", case.data, case.flow)]
     elif case.problem is not None:
-        found = [_of_problem(case, horizon)]
+        runs = [_of_problem(case, horizon)]
     else:
         return [(which, *flow(case, which)) for which in own]
-    for name, data, path in found:
+    for name, data, path in runs:
         if data is None:
             raise ClaimError("the flow was read without its samples; give them besides.")
         if not (levels(path)["level"] > 0).sum() >= 3:
@@ -113,7 +113,7 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
                 f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate "
                 "further."
             )
-    return found
+    return runs
 
 
 def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
@@ -180,7 +180,7 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
             jax.jit(jax.value_and_grad(lambda level: problem.loss.level(jnp, level))),
         )
     slope_of, level_of = _COMPILED[key]
-    found = []
+    records = []
     for i in rows:
         weights = {k: np.asarray(v) for k, v in path.state(i).weights().items()}
         log_loss, slope = slope_of(weights, x, y)
@@ -188,7 +188,7 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
         level, gain = level_of(log_loss)
         f = np.asarray(problem.network.outputs(weights, np.asarray(data.x), np))
         pull = problem.loss.pull(np, f, np.asarray(data.y), float(log_loss))
-        found.append(
+        records.append(
             {
                 "log_loss": float(log_loss),
                 "slope": sum(float((v**2).sum()) for v in g.values()),
@@ -199,7 +199,7 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
                 "gain": -float(gain),
             }
         )
-    return found
+    return records
 
 
 _COMPILED: dict[str, Any] = {}

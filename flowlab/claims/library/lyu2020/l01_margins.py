@@ -42,7 +42,7 @@ class _Monotone(Claim):
         """Logarithm of what log(1/L) is divided by, at every row."""
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found, rows = [], {}
+        quantities, rows = [], {}
         for which, _, path in flows(case):
             level, size = levels(path)["level"], self.log_size(path)
             late = level > 0
@@ -50,9 +50,13 @@ class _Monotone(Claim):
             level, size = variant.rows(level, variant.degree(own(case)) * size, late)
             fall = largest_fall(level, size)
             bound = 1e-12 if own(case) else max(1e-12, 1e-2 * float(path.provenance["settings"]["rtol"]))
-            found.append(Quantity(f"largest fall, {which}", fall, 0.0, bound, relation="<=", route="rows of the flow"))
+            quantities.append(
+                Quantity(f"largest fall, {which}", fall, 0.0, bound, relation="<=", route="rows of the flow")
+            )
             rows[which] = int(late.sum())
-        return Measurement.of(found, "relative falls between rows; roundings of the logarithm of the loss", rows=rows)
+        return Measurement.of(
+            quantities, "relative falls between rows; roundings of the logarithm of the loss", rows=rows
+        )
 
 
 @claim("L1")
@@ -69,8 +73,8 @@ class SmoothedMargin(_Monotone):
     counter_example = "a larger degree: log(1/L)/|theta|^(1.01 K) falls late"
 
     def log_size(self, path: Any) -> np.ndarray:
-        seen = levels(path)
-        return seen["K"] * np.log(seen["theta"])
+        columns = levels(path)
+        return columns["K"] * np.log(columns["theta"])
 
 
 @hypothesis("every block scales alone")
@@ -124,20 +128,20 @@ class Sandwich(Claim):
     counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found = []
+        quantities = []
         for which, data, path in flows(case):
-            seen, problem = levels(path), path.problem
-            level = variant.level(seen["level"], own(case), data)
+            columns, problem = levels(path), path.problem
+            level = variant.level(columns["level"], own(case), data)
             # A state whose outputs are all small is added: there all samples weigh the same.
             tiny = {k: 1e-3 * np.asarray(v) for k, v in path.state(0).weights().items()}
             outputs = problem.network.outputs(tiny, np.asarray(data.x), np)
-            q = np.append(seen["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
+            q = np.append(columns["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
             level = np.append(level, problem.loss.level(np, problem.loss.log_loss(np, outputs, np.asarray(data.y))))
             # In units of a margin difference of the network itself: both sides times |theta|^K.
             above, below = level - q, lowest(problem.loss, q, variant.share * np.log(data.n), data.outputs) - level
             scale = np.maximum(1.0, np.abs(q))
             bound = 1e-12 if problem.loss.labels == "binary" else 1e-9
-            found += [
+            quantities += [
                 Quantity(
                     f"log(1/L) - min q, {which}",
                     float((above / scale)[:-1].max()),
@@ -155,7 +159,7 @@ class Sandwich(Claim):
                     route="rows of the flow, and one with outputs near 0",
                 ),
             ]
-        return Measurement.of(found, "roundings of the logarithm of a sum, relative to the margin")
+        return Measurement.of(quantities, "roundings of the logarithm of a sum, relative to the margin")
 
 
 def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:

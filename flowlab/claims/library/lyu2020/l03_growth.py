@@ -29,14 +29,14 @@ class NormGrowth(Claim):
     counter_example = "log(N/L): with the loss as a mean inside the logarithm the inequality turns round"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found = []
+        quantities = []
         for which, rows, K, n in seen(case):
             factor = variant.factor(K)
             apart = worst(abs(r["nu"] - factor * r["pull"]) / abs(K * r["pull"]) for r in rows)
             more = variant.more * np.log(n)
             slack = -worst((r["level"] + more) / (r["gain"] * r["pull"]) for r in rows)
             last = worst(roundings(r) for r in rows)
-            found += [
+            quantities += [
                 Quantity(
                     f"growth against its formula, {which}",
                     apart,
@@ -53,4 +53,4 @@ class NormGrowth(Claim):
                     route="autodiff at rows with L < 1",
                 ),
             ]
-        return Measurement.of(found, "relative; both are exact, so only roundings remain")
+        return Measurement.of(quantities, "relative; both are exact, so only roundings remain")

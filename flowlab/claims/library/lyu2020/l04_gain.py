@@ -33,7 +33,7 @@ class GainOfTheMargin(Claim):
     counter_example = "10 % more: late, where L log(1/L) comes close to the growth, the inequality is nearly attained"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found = []
+        quantities = []
         for which, rows, K, _ in seen(case):
             lacks = []
             for r in rows:
@@ -46,7 +46,7 @@ class GainOfTheMargin(Claim):
                 # Of d log|theta|/dt itself, L and all, where it is squared.
                 bound = variant.factor(K) * across / pace * variant.wrong(r["log_loss"], pace)
                 lacks.append((bound - gain - roundings(r) * K * pace) / (abs(gain) + K * pace * 1e-9))
-            found.append(
+            quantities.append(
                 Quantity(
                     f"least of gain less bound over gain, {which}",
                     -float(np.max(lacks)),
@@ -56,4 +56,4 @@ class GainOfTheMargin(Claim):
                     route="autodiff at rows with L < 1",
                 )
             )
-        return Measurement.of(found, "relative to the gain; differences of rates cancel to some 1e-10 of them")
+        return Measurement.of(quantities, "relative to the gain; differences of rates cancel to some 1e-10 of them")

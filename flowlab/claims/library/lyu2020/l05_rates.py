@@ -36,19 +36,19 @@ class Rates(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.late.asymptotics import asymptotics
 
-        found = []
+        quantities = []
         for which, data, path in flows(case, ("deep", "smooth"), HORIZON):
             K = float(path.problem.network.symmetry.joint_degree) + variant.more
-            told = case.once(f"lyu limits {which}", lambda path=path: asymptotics(path))
+            laws = case.once(f"lyu limits {which}", lambda path=path: asymptotics(path))
             first = path.dataset["block"].values.tolist()[0]
-            if not {f"exponent rho_{first}", "q"} <= set(told.limits):
+            if not {f"exponent rho_{first}", "q"} <= set(laws.limits):
                 raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
-            late = told[f"exponent rho_{first}"].late
+            late = laws[f"exponent rho_{first}"].late
             known = _limit(case, which, data, path)
             g, moving, lacks = (_margins(path)[-1], *_unsettled(path)) if known is None else (known, 0.0, 0.0)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
             power = variant.power / K
-            found.append(
+            quantities.append(
                 Quantity(
                     f"exponent of the norm of {first}, {which}",
                     value,
@@ -58,10 +58,10 @@ class Rates(Claim):
                     route="extrapolated along log 1/L",
                 )
             )
-            q = told["q"].late
+            q = laws["q"].late
             constant = variant.square(K) * g ** (2.0 / K)
             value, bar = (np.exp(q.value), np.exp(q.value) * q.error) if q else (np.nan, np.nan)
-            found.append(
+            quantities.append(
                 Quantity(
                     f"L t (log t)^(2 - 2/K), {which}",
                     value,
@@ -71,7 +71,7 @@ class Rates(Claim):
                     route="extrapolated along log 1/L",
                 )
             )
-        return Measurement.of(found, "less than half a per cent; limits are extrapolated and carry their bars")
+        return Measurement.of(quantities, "less than half a per cent; limits are extrapolated and carry their bars")
 
 
 def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
@@ -84,16 +84,16 @@ def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
     if which == "deep":
         return 0.5 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w))
     try:
-        found = case.once(f"lyu direction {which}", lambda: limit(path))
+        direction = case.once(f"lyu direction {which}", lambda: limit(path))
     except FlowlabError:
         return None
-    return found.joint_margin if found.decided else None
+    return direction.joint_margin if direction.decided else None
 
 
 def _margins(path: Any) -> np.ndarray:
     """The least q over ‖θ‖^K at every row; negative before the samples are separated."""
-    seen = levels(path)
-    return seen["q"] / seen["theta"] ** seen["K"]
+    columns = levels(path)
+    return columns["q"] / columns["theta"] ** columns["K"]
 
 
 def _unsettled(path: Any) -> tuple[float, float]:

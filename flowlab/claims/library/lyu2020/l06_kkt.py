@@ -59,15 +59,15 @@ class LimitsAreKKT(Claim):
         from flowlab.discrete.margin.max_margin import lyu_li
         from flowlab.language.state import State
 
-        found = []
+        quantities = []
         for which in ("deep", "three layers"):
             data, path = flow(case, which)
             K = float(path.problem.network.symmetry.joint_degree)
             power = variant.power(K)
-            told = case.once(f"lyu residuals {which}", lambda path=path, data=data: _residuals(path, data))
+            exponents = case.once(f"lyu residuals {which}", lambda path=path, data=data: _residuals(path, data))
             for name, expected in (("epsilon", power), ("delta", -1.0)):
-                slope, bar = told[name]
-                found.append(
+                slope, bar = exponents[name]
+                quantities.append(
                     Quantity(
                         f"exponent of {name}, {which}",
                         slope,
@@ -81,7 +81,7 @@ class LimitsAreKKT(Claim):
             data, path = flow(case, which)
             weights = {k: np.array(v) for k, v in best(case, which).weights.items()}
             end = lyu_li(path.problem, State.from_weights(variant.point(case, path, weights)), data)
-            found.append(
+            quantities.append(
                 Quantity(
                     f"epsilon at the limit, {which}",
                     end.epsilon,
@@ -91,7 +91,9 @@ class LimitsAreKKT(Claim):
                     route="NNLS at the KKT point",
                 )
             )
-        return Measurement.of(found, "exponents between decades, extrapolated; the limit is solved for to roundings")
+        return Measurement.of(
+            quantities, "exponents between decades, extrapolated; the limit is solved for to roundings"
+        )
 
 
 def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
@@ -106,9 +108,9 @@ def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
         q = np.asarray(path.problem.margins({k: np.asarray(v) for k, v in path.state(i).weights().items()}, data, np))
         p = np.exp(q.min() - q)
         values["delta"].append(float((p * (q - q.min())).sum() / (K * (p * q).sum())))
-    told = {}
-    for name, seen in values.items():
-        slopes = np.diff(np.log(seen)) / np.diff(np.log(log_t[rows]))
+    exponents = {}
+    for name, sizes in values.items():
+        slopes = np.diff(np.log(sizes)) / np.diff(np.log(log_t[rows]))
         # A slope is off by a part in log t: of the difference of two decades a ninth is left.
-        told[name] = float(slopes[1] + (slopes[1] - slopes[0]) / 9.0), float(abs(slopes[1] - slopes[0]) / 9.0)
-    return told
+        exponents[name] = float(slopes[1] + (slopes[1] - slopes[0]) / 9.0), float(abs(slopes[1] - slopes[0]) / 9.0)
+    return exponents

@@ -36,7 +36,7 @@ class OptimumOfLeastNorm(Claim):
     counter_example = "one constraint left out: another problem, with a smaller optimum"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found = []
+        quantities = []
         for which in ("deep", "smooth"):
             data, path = flow(case, which)
             point, K = best(case, which), float(path.problem.network.symmetry.joint_degree)
@@ -47,7 +47,7 @@ class OptimumOfLeastNorm(Claim):
                 lambda path=path, data=data, point=point, out=left_out: _least(path.problem, data, point.weights, out),
             )
             value = 0.5 * point.joint_margin ** variant.power(K)
-            found.append(
+            quantities.append(
                 Quantity(
                     f"least (1/2)|theta|^2, {which}",
                     least,
@@ -56,7 +56,7 @@ class OptimumOfLeastNorm(Claim):
                     route="SLSQP from beside the KKT point",
                 )
             )
-        return Measurement.of(found, "relative to the optimum: what SLSQP resolves")
+        return Measurement.of(quantities, "relative to the optimum: what SLSQP resolves")
 
 
 def _least(problem: Any, data: Any, weights: Any, out: int | None) -> float:

@@ -43,9 +43,9 @@ class TangentMachine(Claim):
     counter_example = "features of the start: the machine on the initial tangent kernel is another one"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        found = []
+        quantities = []
         for which in ("deep", "smooth"):
-            found.append(
+            quantities.append(
                 Quantity(
                     f"angle between theta and the machine, {which}",
                     self._angle(case, which, variant),
@@ -55,7 +55,7 @@ class TangentMachine(Claim):
                     route="exact machine on features by autodiff",
                 )
             )
-        return Measurement.of(found, "features are rounded, and machines move with them")
+        return Measurement.of(quantities, "features are rounded, and machines move with them")
 
     def _angle(self, case: Case, which: str, variant: Variant) -> float:
         import jax

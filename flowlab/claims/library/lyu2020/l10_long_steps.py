@@ -33,9 +33,10 @@ class StepsThatAreTooLong(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         short, long, step = case.once("lyu steps", lambda: _walks(case))
         falls = [
-            largest_fall(seen["level"], variant.norm * seen["K"] * np.log(seen["theta"])) for seen in (short, long)
+            largest_fall(columns["level"], variant.norm * columns["K"] * np.log(columns["theta"]))
+            for columns in (short, long)
         ]
-        found = [
+        quantities = [
             Quantity(
                 "largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=variant.short, route="descent by autodiff"
             ),
@@ -43,7 +44,9 @@ class StepsThatAreTooLong(Claim):
                 "largest fall, long steps", falls[1], 1e-6, 0.0, relation=variant.long, route="descent by autodiff"
             ),
         ]
-        return Measurement.of(found, "relative falls from step to step; 1e-6 is far above roundings", long_step=step)
+        return Measurement.of(
+            quantities, "relative falls from step to step; 1e-6 is far above roundings", long_step=step
+        )
 
 
 def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
@@ -55,8 +58,8 @@ def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], fl
     walks = [levels(descend(path.problem, start, data, step=1e-3, count=2000))]
     step = 0.1
     while True:
-        seen = levels(descend(path.problem, start, data, step=step, count=60))
-        fall = largest_fall(seen["level"], seen["K"] * np.log(seen["theta"]))
+        columns = levels(descend(path.problem, start, data, step=step, count=60))
+        fall = largest_fall(columns["level"], columns["K"] * np.log(columns["theta"]))
         if fall > 1e-5 or step > 1e6:
-            return walks[0], seen, step
+            return walks[0], columns, step
         step *= 2.0

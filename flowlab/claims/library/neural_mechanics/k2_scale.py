@@ -45,15 +45,15 @@ class ScaleUnderDescent(Claim):
         runs = [case.once(f"scale {n}", lambda n=n: descended(case.seed, until / n, decay, int(n))) for n in counts]
 
         def errors(exact: bool, correction: float) -> np.ndarray:
-            told = []
+            gaps = []
             for n, (squares, slopes) in zip(counts, runs, strict=True):
                 eta = until / n
                 mu = -np.log1p(-eta * decay) / eta if exact else decay
                 law = np.exp(-2 * mu * until) * squares[0] + correction * eta * convolved(
                     eta * np.arange(n + 1), slopes, 2 * mu
                 )
-                told.append(squares[-1] - law)
-            return np.array(told)
+                gaps.append(squares[-1] - law)
+            return np.array(gaps)
 
         first, bar_1 = order(errors(False, 1.0))
         second, bar_2 = order(errors(variant.exact, variant.factor))

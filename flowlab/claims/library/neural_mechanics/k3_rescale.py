@@ -43,23 +43,23 @@ class RescaleUnderDescent(Claim):
         ]
 
         def errors(factor: float, sign: float, held: float) -> np.ndarray:
-            told = []
+            gaps_from_law = []
             for n, (squares, slopes) in zip(counts, runs, strict=True):
                 eta = until / n
                 mu = -np.log1p(-eta * held) / eta
                 gaps = squares[:, 0] - squares[:, 1]
-                told.append(
+                gaps_from_law.append(
                     gaps[-1]
                     - np.exp(-2 * mu * until) * gaps[0]
                     - factor * eta * convolved(eta * np.arange(n + 1), slopes[:, 0] - sign * slopes[:, 1], 2 * mu)
                 )
-            return np.array(told)
+            return np.array(gaps_from_law)
 
-        found, bar = order(errors(variant.factor, variant.sign, variant.decay * decay))
+        exponent, bar = order(errors(variant.factor, variant.sign, variant.decay * decay))
         flow, bar_flow = order(errors(0.0, 1.0, decay))
         return Measurement.of(
             [
-                Quantity("order of the law", found, 2.0, 1e-2, error=min(bar, 5e-3), route="descent"),
+                Quantity("order of the law", exponent, 2.0, 1e-2, error=min(bar, 5e-3), route="descent"),
                 Quantity("order of the flow's law", flow, 1.0, 5e-3, error=min(bar_flow, 3e-3), route="descent"),
             ],
             "orders from steps halved five times, extrapolated twice; the bar is what the last extrapolation changed",

@@ -73,6 +73,6 @@ class ExactStep(Claim):
         from flowlab.discrete.descent.one_step import one_step
 
         problem, data, start = normalised(seed)
-        found = one_step(problem, start, data, step, decay={"V_W1": decay}).dataset
-        told = ("square", "gradient_square", "left", "right", "cosine")
-        return {str(p): {name: float(found[name].sel(part=p)) for name in told} for p in found["part"].values}
+        parts = one_step(problem, start, data, step, decay={"V_W1": decay}).dataset
+        columns = ("square", "gradient_square", "left", "right", "cosine")
+        return {str(p): {name: float(parts[name].sel(part=p)) for name in columns} for p in parts["part"].values}

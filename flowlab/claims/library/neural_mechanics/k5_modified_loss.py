@@ -40,16 +40,16 @@ class ModifiedLoss(Claim):
         def distances(correction: float) -> dict[str, tuple[float, float]]:
             return case.once(f"orders {correction:g}", lambda: self._orders(case.seed, correction))
 
-        found = distances(variant.correction)
-        modified, wanted = found[variant.against], variant.orders
+        orders = distances(variant.correction)
+        modified, wanted = orders[variant.against], variant.orders
         return Measurement.of(
             [
                 Quantity(
                     "order of the distance from the flow",
-                    found["flow"][0],
+                    orders["flow"][0],
                     wanted[0],
                     5e-3,
-                    error=min(found["flow"][1], 3e-3),
+                    error=min(orders["flow"][1], 3e-3),
                     route="descent by autodiff",
                 ),
                 Quantity(
@@ -92,12 +92,12 @@ class ModifiedLoss(Claim):
                 atol=1e-13,
             ).y[:, -1]
 
-        told: dict[str, list[float]] = {"flow": [], "modified": []}
+        sizes_of: dict[str, list[float]] = {"flow": [], "modified": []}
         plain = flow(0.0)
         for count in 10 * 2 ** np.arange(5):
             w = start
             for _ in range(count):
                 w = w - np.asarray(slope(w)) / count
-            told["flow"].append(float(np.linalg.norm(w - plain)))
-            told["modified"].append(float(np.linalg.norm(w - flow(correction / count))))
-        return {name: order(np.array(sizes)) for name, sizes in told.items()}
+            sizes_of["flow"].append(float(np.linalg.norm(w - plain)))
+            sizes_of["modified"].append(float(np.linalg.norm(w - flow(correction / count))))
+        return {name: order(np.array(sizes)) for name, sizes in sizes_of.items()}

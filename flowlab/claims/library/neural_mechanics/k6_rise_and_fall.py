@@ -46,7 +46,7 @@ class RiseAndFall(Claim):
         lam, pull = variant.decay, variant.step * weak[1]
         balance = (2 * lam - eta * lam**2) * weak[0] - pull
         # What the balance says of the sign of the next change, against the change.
-        told = int((np.sign(-balance[:-1]) != np.sign(np.diff(weak[0]))).sum())
+        wrong_signs = int((np.sign(-balance[:-1]) != np.sign(np.diff(weak[0]))).sum())
         peak = int(weak[0].argmax())
         return Measurement.of(
             [
@@ -62,7 +62,7 @@ class RiseAndFall(Claim):
                     0.0,
                     0.5,
                 ),
-                Quantity("steps in which the balance has another sign than the change", float(told), 0.0, 0.5),
+                Quantity("steps in which the balance has another sign than the change", float(wrong_signs), 0.0, 0.5),
                 Quantity("step of the peak", float(peak), 1.0, 0.0, relation=">="),
                 Quantity("steps after the peak", float(len(weak[0]) - 1 - peak), 1.0, 0.0, relation=">="),
             ],

@@ -46,7 +46,7 @@ class WeightNormalisationGrows(Claim):
             strict=True,
         )
         growth = np.array([s[-1] - s[0] for s in squares])
-        found, bar = order(growth)
+        exponent, bar = order(growth)
         added = variant.factor * float((2.0 / counts[0]) ** 2 * slopes[0][:-1].sum())
         # The integral by the flow's own end: growth over eta, extrapolated in eta.
         ratio = growth / (2.0 / counts)
@@ -63,7 +63,7 @@ class WeightNormalisationGrows(Claim):
                     second_route="descent by autodiff",
                 ),
                 Quantity(
-                    "order of the growth in eta", found, variant.order, 5e-3, error=min(bar, 3e-3), route="descent"
+                    "order of the growth in eta", exponent, variant.order, 5e-3, error=min(bar, 3e-3), route="descent"
                 ),
             ],
             "the sum is exact up to roundings; orders from steps halved five times, extrapolated twice",

@@ -44,9 +44,9 @@ class ConservationLaws(Claim):
             for scheme in _SCHEMES:
                 # Laws hold along kinks as well, which are followed: at tight tolerances that takes long.
                 tolerance = rtol if not diagonal else 1e-7
-                found = _drift(_path(case, net, scheme, tolerance), diagonal, variant)
-                table[f"{net} / {scheme}"] = found
-                worst = max(worst, found / (100.0 * tolerance))
+                drift = _drift(_path(case, net, scheme, tolerance), diagonal, variant)
+                table[f"{net} / {scheme}"] = drift
+                worst = max(worst, drift / (100.0 * tolerance))
         return Measurement(
             worst,
             1.0,

@@ -22,14 +22,14 @@ def residuals(variant: Variant) -> dict[str, Any]:
     # One layer, one margin f: rho' = f e^{-f rho}.
     inside = sp.exp(f * start) + f**variant.power * t
     single = sp.log(inside) / f
-    told = {"one layer: rate of rho less f exp(-f rho)": sp.diff(single, t) - f * sp.exp(-f * single)}
+    vanishing = {"one layer: rate of rho less f exp(-f rho)": sp.diff(single, t) - f * sp.exp(-f * single)}
     # Equal layers: R = u^K with u' = f u^(K-1) e^{-f u^K}, hence R' = K f R^(2-2/K) e^{-fR}.
     pace = K * f * R ** (2 - 2 / K) * sp.exp(-f * R)
     u = sp.Symbol("u", positive=True)
     chain = K * u ** (K - 1) * f * u ** (K - 1) * sp.exp(-f * u**K) - pace.subs(R, u**K)
-    told["K equal layers: rate of R by the chain rule"] = sp.powsimp(chain, force=True)
+    vanishing["K equal layers: rate of R by the chain rule"] = sp.powsimp(chain, force=True)
     share = sp.Rational(1, variant.slower)
-    told["two layers: rate of Ei(f R) less 2 f"] = sp.diff(sp.Ei(f * R), R) * share * pace.subs(K, 2) - 2 * f
+    vanishing["two layers: rate of Ei(f R) less 2 f"] = sp.diff(sp.Ei(f * R), R) * share * pace.subs(K, 2) - 2 * f
     # One sample: rho' and theta' under three schemes that share s = psi |x| cos(theta).
     cos, sin = sp.cos(angle), sp.sin(angle)
     laws = {
@@ -43,8 +43,8 @@ def residuals(variant: Variant) -> dict[str, Any]:
     }
     for name, (grows, turns, potential) in laws.items():
         used = sp.log(rho) if variant.one_law else potential
-        told[name] = sp.diff(sp.log(sin), angle) * turns + sp.diff(used, rho) * grows
-    return told
+        vanishing[name] = sp.diff(sp.log(sin), angle) * turns + sp.diff(used, rho) * grows
+    return vanishing
 
 
 @hypothesis("nothing but formulas")
@@ -86,13 +86,13 @@ class ClosedForms(Claim):
         import sympy as sp
 
         rng = np.random.default_rng(case.seed)
-        found = []
+        quantities = []
         for name, residual in residuals(variant).items():
             vanishes = sp.simplify(residual) == 0
             # The same expression at a point: algebra that simplifies wrongly would show.
             point = {s: sp.Float(float(rng.uniform(0.4, 1.2)), 30) for s in sorted(residual.free_symbols, key=str)}
             size = float(abs(sp.N(residual.subs(point), 30)))
-            found.append(
+            quantities.append(
                 Quantity(
                     name,
                     0.0 if vanishes else 1.0,
@@ -104,4 +104,4 @@ class ClosedForms(Claim):
                     second_route="thirty digits at a random point",
                 )
             )
-        return Measurement.of(found, "0 where the expression vanishes identically, else 1")
+        return Measurement.of(quantities, "0 where the expression vanishes identically, else 1")

@@ -38,13 +38,13 @@ def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     from flowlab.discrete.margin.svm import hard_margin
 
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-    found = hard_margin(z, np.ones(len(z)))
-    support = np.flatnonzero(found.alpha > 0)
+    solution = hard_margin(z, np.ones(len(z)))
+    support = np.flatnonzero(solution.alpha > 0)
     return (
-        found.w,
+        solution.w,
         support,
-        found.alpha[support],
-        np.linalg.lstsq(z[support], -np.log(found.alpha[support]), rcond=None)[0],
+        solution.alpha[support],
+        np.linalg.lstsq(z[support], -np.log(solution.alpha[support]), rcond=None)[0],
     )
 
 

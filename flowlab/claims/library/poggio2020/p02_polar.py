@@ -79,7 +79,7 @@ class PolarFlow(Claim):
             flows = variant.equations(case, flow)
             own_data = case.data is not None and flow.problem == flows[0].problem
             for each in flows:
-                found, compared = 0.0, False
+                largest, compared = 0.0, False
                 trials = variant.states(count)
                 drawn = (
                     _on_data(each.problem, case, trials)
@@ -89,16 +89,16 @@ class PolarFlow(Claim):
                 for state in drawn:
                     if not all(np.isfinite(w).all() for w in state.weights.values()):
                         # Dead states are skipped; states that are NaN are not.
-                        found = float("nan")
+                        largest = float("nan")
                         break
-                    told = residuals(each, state) or {}
+                    apart = residuals(each, state) or {}
                     # Where no state moves nothing was compared.
-                    compared = compared or bool(told)
-                    found = worst([found, *told.values()])
-                    if not found <= 1e-6:
+                    compared = compared or bool(apart)
+                    largest = worst([largest, *apart.values()])
+                    if not largest <= 1e-6:
                         # Decided, by far.
                         break
-                all_found.append(found if compared else float("nan"))
+                all_found.append(largest if compared else float("nan"))
         value = variant.worst(all_found)
         because = "relative to each rate, at random states; the equation is exact, so only roundings remain"
         networks = [flow.problem.network.text for flow in given]

@@ -75,7 +75,7 @@ class RuleOrders(Claim):
             end = jax.lax.fori_loop(0, round(1.0 / step), lambda _, v: rule.update(v, g(v), step), u)
             return abs(float(jnp.linalg.norm(end)) - 1.0)
 
-        told = []
+        quantities = []
         for name, order in variant.orders.items():
 
             def sizes(name: str = name) -> list[float]:
@@ -85,7 +85,7 @@ class RuleOrders(Claim):
                 ]
 
             value, bar = order_of(case.once(f"P6 {name}", sizes))
-            told.append(
+            quantities.append(
                 Quantity(
                     f"order of {name}",
                     value,
@@ -95,10 +95,12 @@ class RuleOrders(Claim):
                     route="local orders at four steps, extrapolated",
                 )
             )
-        kept = case.once("P6 kept", lambda: max(drift(name, 0.004) for name in ("coefficient", "geodesic")))
-        told.append(Quantity("norm drift of the coefficient and geodesic rules", kept, 0.0, 1e-13, route="250 steps"))
+        norm_drift = case.once("P6 kept", lambda: max(drift(name, 0.004) for name in ("coefficient", "geodesic")))
+        quantities.append(
+            Quantity("norm drift of the coefficient and geodesic rules", norm_drift, 0.0, 1e-13, route="250 steps")
+        )
         return Measurement.of(
-            told,
+            quantities,
             "local orders lack terms of order eta^2 after extrapolation; rules 2 and 4 keep the norm to roundings",
             steps=list(_STEPS),
         )

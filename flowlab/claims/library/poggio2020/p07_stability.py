@@ -61,11 +61,11 @@ class ConstraintStability(Claim):
             else (case.problem.network, case.problem.loss.name)
         )
         problem = Problem(net, loss, variant.scheme)
-        told = []
+        quantities = []
         start = next(iter(visited(case, problem, base, 1)))
         # Labels given by the net itself are separated, their opposites all misclassified: both phases on one instance.
-        found = problem.network.outputs(start.weights(), base.x)[:, 0]
-        sides = jnp.where(found >= 0, 1.0, -1.0)
+        outputs = problem.network.outputs(start.weights(), base.x)[:, 0]
+        sides = jnp.where(outputs >= 0, 1.0, -1.0)
         for flip in (1.0, -1.0):
             data = Data(base.x, flip * sides, kind="binary")
             state = State(rho={k: 0.5 * r for k, r in start.rho.items()}, V={w: 1.001 * v for w, v in start.V.items()})
@@ -73,7 +73,7 @@ class ConstraintStability(Claim):
             growth, integral = _growth(problem, state, data)
             wanted = variant.sign * integral
             phase = "separated" if flip > 0 else "misclassified"
-            told.append(
+            quantities.append(
                 Quantity(
                     f"growth of a defect over -2 kappa R s t, {phase}",
                     growth / wanted,
@@ -83,7 +83,7 @@ class ConstraintStability(Claim):
                 )
             )
             grows = flip < 0 and variant.repels
-            told.append(
+            quantities.append(
                 Quantity(
                     f"log of the defect's growth, {phase}",
                     growth,
@@ -94,7 +94,7 @@ class ConstraintStability(Claim):
                 )
             )
         return Measurement.of(
-            told, "the law is exact off the sphere too, and its integral is taken by the stages of the steps"
+            quantities, "the law is exact off the sphere too, and its integral is taken by the stages of the steps"
         )
 
 

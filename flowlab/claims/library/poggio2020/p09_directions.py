@@ -49,8 +49,8 @@ def reduced(z: np.ndarray, rho: np.ndarray, V: np.ndarray) -> np.ndarray:
 
     # V m is never anything but positive from a separating V on, so that the norm is a clock.
     u = np.log(rho)
-    found: Any = solve_ivp(rate, (u[0], u[-1]), V, method="Radau", jac=slope, t_eval=u, rtol=1e-9, atol=1e-13)
-    return found.y.T
+    solution: Any = solve_ivp(rate, (u[0], u[-1]), V, method="Radau", jac=slope, t_eval=u, rtol=1e-9, atol=1e-13)
+    return solution.y.T
 
 
 @claim("P9")
@@ -282,8 +282,8 @@ def _one(case: Case) -> dict[str, float]:
     wn = _normalised(case, "lagrange", data, " one sample", start=start, rtol=1e-10, atol=1e-12)
     gf = integrated(case, "linear one sample", Problem("W1 @ x", coordinates="weights"), start, data, log_time(HORIZON))
     rho, sine = _sines(wn, v)
-    seen = (sine < 0.3) & (sine > 1e-7)
-    slope = np.polyfit(rho[seen] ** 2 / 2, np.log(sine[seen]), 1)[0]
+    late = (sine < 0.3) & (sine > 1e-7)
+    slope = np.polyfit(rho[late] ** 2 / 2, np.log(sine[late]), 1)[0]
     early, sines = _sines(gf, v)
     few = early < 6.0
     return {
@@ -313,9 +313,9 @@ def _equal(case: Case) -> dict[str, float]:
     rho, V = path.dataset["rho"].values[:, 0], path.dataset["V_W1"].values[:, 0, :]
     gap = np.abs(V[:, 1])
     # Where v_3, which the law leaves out, is below 1 % and enters squared.
-    seen = (rho > 3.5) & (gap > 1e-8)
+    late = (rho > 3.5) & (gap > 1e-8)
     law = a**2 * rho**3 / 3 + rho**2 / 2
     return {
-        "slope": float(np.polyfit(law[seen], np.log(gap[seen]), 1)[0]),
-        "exponent": float(np.polyfit(np.log(rho[seen]), np.log(gap[seen]), 1)[0]),
+        "slope": float(np.polyfit(law[late], np.log(gap[late]), 1)[0]),
+        "exponent": float(np.polyfit(np.log(rho[late]), np.log(gap[late]), 1)[0]),
     }

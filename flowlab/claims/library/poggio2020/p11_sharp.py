@@ -33,7 +33,7 @@ def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
     that nothing overflows.
     """
     names = list(path.problem.network.weights)
-    told = []
+    logs = []
     layers = [path.dataset["rho"].sel(block=n).values[:, None, None] * path.dataset[f"V_{n}"].values for n in names]
     for i in range(len(path)):
         W = [layer[i] for layer in layers]
@@ -47,8 +47,8 @@ def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
         for w, left in zip(W, after, strict=True):
             square += float(((left.T @ p[None, :] @ before.T) ** 2).sum())
             before = w @ before
-        told.append(0.5 * math.log(square) - q.min())
-    return np.array(told)
+        logs.append(0.5 * math.log(square) - q.min())
+    return np.array(logs)
 
 
 @claim("P11")
@@ -125,7 +125,7 @@ def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
 
     from flowlab.late.asymptotics import asymptotics
 
-    found = asymptotics(path, log_gradient=log_gradients(path, z))
+    laws = asymptotics(path, log_gradient=log_gradients(path, z))
     K = len(path.problem.network.weights)
 
     def log_loss(W: dict[str, Any]) -> Any:
@@ -137,7 +137,7 @@ def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
     W = {name: jnp.asarray(w) for name, w in path.last.weights().items()}
     value, slope = jax.value_and_grad(log_loss)(W)
     square = sum(float((g**2).sum()) for g in slope.values())
-    told: dict[str, Any] = {"autodiff": math.log(square) - (2 - 2 / K) * math.log(-float(value))}
+    limits: dict[str, Any] = {"autodiff": math.log(square) - (2 - 2 / K) * math.log(-float(value))}
     for name in ("log r", "q"):
-        told[name] = found[name].late
-    return told
+        limits[name] = laws[name].late
+    return limits

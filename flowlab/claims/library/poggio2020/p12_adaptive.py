@@ -78,19 +78,21 @@ class AdaptiveLoss(Claim):
         for K in (1, 2):
             T = case.once(f"P12 time K={K}", lambda K=K: log_time_of_chain(_FEW, K))
             end = chain(case, K, T, SCHEME).dataset.isel(step=-1)
-            seen = form(float(end["log_loss"]) - copies, float(end["log_t"]) + copies, K)
+            value = form(float(end["log_loss"]) - copies, float(end["log_t"]) + copies, K)
             quantities.append(
-                Quantity(f"K L t log^2 t of the chain at R = 2000, K = {K}", seen, law(-_FEW, T, K), 1e-5, route="flow")
+                Quantity(
+                    f"K L t log^2 t of the chain at R = 2000, K = {K}", value, law(-_FEW, T, K), 1e-5, route="flow"
+                )
             )
         # What is missing: 4 log log t/log t and less.
         missing = 100.0 / HORIZON * math.log(HORIZON)
         for K in (1, 2):
             row = adaptive(case, K).dataset.isel(step=-1)
-            seen = form(float(row["log_loss"]), float(row["log_t"]), K)
+            value = form(float(row["log_loss"]), float(row["log_t"]), K)
             quantities.append(
                 Quantity(
                     f"limit of K L t log^2 t on separable data, K = {K}",
-                    seen,
+                    value,
                     1.0,
                     missing,
                     route="flow to log t = 1e6",

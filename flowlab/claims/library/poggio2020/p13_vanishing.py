@@ -170,24 +170,24 @@ def _curve(data: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
     from flowlab.language.state import State
 
     first = at_fixed_norm(z, NORMS[0], v)
-    found = norm_path(
+    curve = norm_path(
         Problem("W1 @ x"),
         data,
         norms=(NORMS[0], NORMS[-1] * 1.01),
         start=State.from_weights({"W1": NORMS[0] * first[None]}),
         switch=False,
     )
-    points = [found.at(math.log(R), branch=0)[0]["W1"].ravel() for R in NORMS]
+    points = [curve.at(math.log(R), branch=0)[0]["W1"].ravel() for R in NORMS]
     return np.array([w / np.linalg.norm(w) for w in points])
 
 
 def _newton(z: np.ndarray, v: np.ndarray, norms: tuple[float, ...]) -> np.ndarray:
     """V_R at some norms, each from the one before."""
-    V, found = v, []
+    V, directions = v, []
     for R in norms:
         V = at_fixed_norm(z, R, V)
-        found.append(V)
-    return np.array(found)
+        directions.append(V)
+    return np.array(directions)
 
 
 def _linearised(z: np.ndarray, v: np.ndarray, V: np.ndarray, R: float) -> float:

@@ -118,15 +118,15 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
         return [("the given run", case.flow, None)]
     nets = dict(NETS) if case.problem is None else {case.problem.network: None}
     data = case.data if case.data is not None else case.once("P14 data", lambda: _separable(case.seed))
-    found = []
+    flows = []
     for net, act in nets.items():
         for scheme in SCHEMES:
             problem = Problem(net, scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
             start = initial_state(problem.network, data, default_width=WIDTH, seed=case.seed)
             start = start if act is None else _upright(start, data, act)
             name = f"{problem.network.text}, {scheme}"
-            found.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
-    return found
+            flows.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
+    return flows
 
 
 def _upright(start: Any, data: Any, act: Any) -> Any:

@@ -54,27 +54,27 @@ def _runs(case: Case) -> dict[str, Any]:
     """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and
     get there.
     """
-    found: dict[str, Any] = (
+    margins: dict[str, Any] = (
         {name: [] for name in RULES} | {f"{name} at half the step": [] for name in RULES} | {"instances": []}
     )
     for k in range(TRIES):
         data, start = _instance(case.seed, k)
         rows: dict[str, Any] = {}
-        for step, told, name in (
-            (step, told, name) for step, told in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES
+        for step, suffix, name in (
+            (step, suffix, name) for step, suffix in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES
         ):
             row = _margins(RULES[name], data, start, step)
             if row is None:
                 break
-            rows[name + told] = row.tolist()
+            rows[name + suffix] = row.tolist()
         if len(rows) < 2 * len(RULES):
             continue
         for name, row in rows.items():
-            found[name].append(row)
-        found["instances"].append(k)
-        if len(found["instances"]) == COUNT:
+            margins[name].append(row)
+        margins["instances"].append(k)
+        if len(margins["instances"]) == COUNT:
             break
-    return found
+    return margins
 
 
 @claim("P15")

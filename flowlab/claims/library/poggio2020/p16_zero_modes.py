@@ -54,7 +54,7 @@ class NoZeroModes(Claim):
     counter_example = "two layers: with W2 W1 x of width 2 hidden rotations are a zero mode"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        told = []
+        quantities = []
         sets = [separable(n, d, case.seed + 10 * k) for k, (n, d) in enumerate(SIZES)]
         for data in sets if case.data is None else [*sets, case.data]:
             point = critical_set(case, variant.net, data, data.name, variant.widths, 4)[0]
@@ -63,7 +63,7 @@ class NoZeroModes(Claim):
             # Without + R s P all eigenvalues fall by R s.
             least = (point.eigenvalues[0] / drift - variant.left_out) / variant.over
             more = data.d > data.n
-            told += [
+            quantities += [
                 Quantity(
                     f"least eigenvalue over R s, {data.n} samples in {data.d} dimensions",
                     least,
@@ -87,7 +87,7 @@ class NoZeroModes(Claim):
                 ),
             ]
         return Measurement.of(
-            told,
+            quantities,
             "eigenvalues of log L, in units of R s/L; the inequality is exact, so only roundings remain",
             norm=NORM,
         )

@@ -59,16 +59,16 @@ class ZeroModes(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         data = case.data if case.data is not None else separable(8, 3, case.seed)
-        told, bent, smooth = [], 0, 0
+        quantities, bent, smooth = [], 0, 0
         for h in (1, 2, 3, 4):
             best = critical_set(case, LINEAR, data, data.name, {"W1": h}, 4)[0]
-            told.append(
+            quantities.append(
                 _count(
                     f"zero modes of W2 W1 x, h = {h}", best.nullity, variant.modes(h - 1), best.explained, str(h - 1)
                 )
             )
             if h > 1:
-                told.append(
+                quantities.append(
                     Quantity(
                         f"gap above them, h = {h}",
                         min(best.gap, 1e300),
@@ -89,7 +89,7 @@ class ZeroModes(Claim):
                 and p.margin > 0
                 and points.symmetries.directions(points.constrained.row(p.state)) == (h, 2)
             ]
-            told.append(
+            quantities.append(
                 _count(
                     f"zero modes of W2 relu(W1 x) on two samples, h = {h}",
                     full[0].nullity if full else np.nan,
@@ -104,7 +104,7 @@ class ZeroModes(Claim):
             bent += p.kinks > 0
             # Where no unit sees a sample the loss is flat in everything; that plateau separates nothing.
             if active == 4 and p.index == 0 and not p.kinks and p.margin > 0:
-                told.append(
+                quantities.append(
                     _count(
                         f"zero modes of W2 relu(W1 x), minimum {smooth}, {active} units, {distinct} directions",
                         p.nullity,
@@ -114,7 +114,7 @@ class ZeroModes(Claim):
                 )
                 smooth += 1
         return Measurement.of(
-            told,
+            quantities,
             "counts; zero are eigenvalues below 1e-7 of the largest, and a gap of four decades must lie above them",
             smooth_minima=smooth,
             on_kinks=bent,

@@ -31,7 +31,7 @@ def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
     from flowlab.language.state import State, initial_state
 
     problem = Problem(net) if net != "W1 @ x" else Problem(net, coordinates="weights")
-    found = []
+    ends = []
     for k in range(_DRAWN):
         start = initial_state(problem.network, data, seed=1000 * k + case.seed, default_width=3)
         if net == DIAGONAL:
@@ -40,8 +40,8 @@ def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
             u = rng.uniform(0.5, 1.0, size=data.d) * (np.arange(data.d) != k)
             start = State.from_weights({"u": u, "v": u})
         path = integrated(case, f"P19 {net} from start {k}", problem, start, data, log_time(LATE[net]))
-        found.append(_predictor(net, path.last.weights()) if net == DIAGONAL else _extrapolated(net, path))
-    return found
+        ends.append(_predictor(net, path.last.weights()) if net == DIAGONAL else _extrapolated(net, path))
+    return ends
 
 
 def _extrapolated(net: str, path: Any) -> np.ndarray:
@@ -95,17 +95,17 @@ class Starts(Claim):
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
         w = machine(data)[0]
         best = w / np.linalg.norm(w)
-        told = []
+        quantities = []
         for net, late in (("W1 @ x", 1e-6), (DEEP, 1e-4)):
             apart = max(float(np.linalg.norm(b - best)) for b in _ends(case, net, data))
             route = f"{len(STARTS)} starts to log t = {LATE[net]:g}, extrapolated"
-            told.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=route))
+            quantities.append(Quantity(f"distance of {net} from the maximum margin", apart, 0.0, late, route=route))
         dead, _, control = STARTS.values()
         low, high = (
             joint_margin(from_start(case, name, first, FAR))[0]
             for name, first in (("one unit dead", dead), ("one unit for each sample", control))
         )
-        told.append(
+        quantities.append(
             Quantity(
                 "ratio of margins of a ReLU network",
                 high / low,
@@ -116,7 +116,7 @@ class Starts(Claim):
         )
         margins, most = _diagonal(case)
         for k, m in enumerate(margins):
-            told.append(
+            quantities.append(
                 Quantity(
                     f"margin of a diagonal network without coordinate {k}, over |b|_1",
                     m,
@@ -126,14 +126,14 @@ class Starts(Claim):
                 )
             )
         if variant.last_over == 2:
-            told[-1] = Quantity(
+            quantities[-1] = Quantity(
                 "its margin over |b|_2",
                 float(_margins(_ends(case, DIAGONAL, _cross())[-1:], _z(_cross()), 2)[0]),
                 most[2],
                 1e-3,
             )
         return Measurement.of(
-            told,
+            quantities,
             "what is left of the start falls like (log t)^-0.5 or faster, which is extrapolated, and like (log "
             "t)^-0.6 between diagonal coordinates",
             samples=len(z),
@@ -167,7 +167,7 @@ def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
         # b = p - m with p, m >= 0 and sum 1; the largest smallest margin.
         rows = np.hstack([-part, part, np.ones((len(z), 1))])
         size = 2 * len(keep)
-        found = linprog(
+        optimum = linprog(
             np.r_[np.zeros(size), -1.0],
             A_ub=rows,
             b_ub=np.zeros(len(z)),
@@ -175,5 +175,5 @@ def _diagonal(case: Case) -> tuple[np.ndarray, list[float]]:
             b_eq=[1.0],
             bounds=[(0, None)] * size + [(None, None)],
         )
-        most.append(float(-found.fun))
+        most.append(float(-optimum.fun))
     return _margins(_ends(case, DIAGONAL, data), z, 1), most

@@ -67,7 +67,7 @@ class DescentBalance(Claim):
             drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
         # Where nothing drifts (features that are all zero) there is no order: nothing is decided.
         order, bar = order_of(drifts[1 : len(walks)])
-        told = [
+        quantities = [
             Quantity(
                 "error of the one-step identity, in tolerances",
                 float(np.max(apart)),
@@ -88,7 +88,9 @@ class DescentBalance(Claim):
             "1e-10 of the change plus 1e-13 of the squares for the identity; "
             "local orders lack terms of order eta^2 after extrapolation"
         )
-        return Measurement.of(told, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks])
+        return Measurement.of(
+            quantities, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks]
+        )
 
 
 def _usable(case: Case) -> bool:
@@ -116,14 +118,14 @@ def _walks(case: Case) -> list[tuple[float, Any]]:
     else:
         problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), samples_for(case, small_data(case.seed))
         start, step, count = next(iter(visited(case, problem, data, 1))), 1e-3, 100
-    found = [
+    walks = [
         (step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k))
         for k in (1, 4, 8, 16, 32)
     ]
-    for size, walk in found:
+    for size, walk in walks:
         if not walk.outcome.ok:
             raise ClaimError(
                 f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or "
                 "take another seed."
             )
-    return found
+    return walks

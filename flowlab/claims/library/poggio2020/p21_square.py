@@ -86,12 +86,12 @@ class SquareLoss(Claim):
         rng = np.random.default_rng(case.seed)
         x, y = rng.normal(size=(N, D)), np.where(rng.permutation(N) % 2 == 0, 1.0, -1.0)
         data, part = Data(x, y), variant.part
-        told, spreads = [], []
+        quantities, spreads = [], []
         for decay in DECAYS:
             R, f = _ended(case, data, "W1 @ x", decay)
             ridge = np.linalg.solve(x.T @ x + 2.0 * decay * np.eye(D), x.T @ y)
             spreads.append(_spread(f))
-            told.append(
+            quantities.append(
                 Quantity(
                     f"rho at lambda = {decay:g}",
                     R,
@@ -103,7 +103,7 @@ class SquareLoss(Claim):
                 )
             )
         order, bar = order_of(spreads)
-        told.append(
+        quantities.append(
             Quantity(
                 "order of the margins' spread in lambda",
                 order,
@@ -115,7 +115,7 @@ class SquareLoss(Claim):
         )
         a, b, c = spreads[1:]
         first, second = 2 * b - a, 2 * c - b
-        told.append(
+        quantities.append(
             Quantity(
                 "spread of the margins as lambda -> 0",
                 (4 * second - first) / 3,
@@ -128,7 +128,9 @@ class SquareLoss(Claim):
         decay = 0.05
         R, f = _ended(case, data, "W2 @ W1 @ x", decay)
         expected = variant.of_two(f, part * decay)
-        told.append(Quantity("R of two layers at lambda = 0.05", R, float(expected), 1e-8 * R, route="flow at rest"))
+        quantities.append(
+            Quantity("R of two layers at lambda = 0.05", R, float(expected), 1e-8 * R, route="flow at rest")
+        )
         return Measurement.of(
-            told, "flows are run for 40/lambda, where exp(-40) of the start is left; rtol 1e-10", spreads=spreads
+            quantities, "flows are run for 40/lambda, where exp(-40) of the start is left; rtol 1e-10", spreads=spreads
         )

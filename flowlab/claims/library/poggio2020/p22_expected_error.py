@@ -133,7 +133,7 @@ class ExpectedError(Claim):
         w = machine(data)[0]
         best, late = int(errors.argmin()), errors[-1]
         apart = variant.sign * variant.gap(case, errors)
-        told = [
+        quantities = [
             Quantity(
                 "expected error of the late direction",
                 float(late),
@@ -166,7 +166,7 @@ class ExpectedError(Claim):
             ),
         ]
         return Measurement.of(
-            told,
+            quantities,
             "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference "
             "far above roundings",
             limits="one instance per seed, linear net, Gaussian inputs",

@@ -64,8 +64,8 @@ def _errors(seed: int, dimension: int) -> tuple[list[float], list[float], list[i
         two = np.meshgrid(axis, axis, indexing="ij")
         first = _interpolated([axis, axis], _h(nodes[0], *two), at[:, :2])
         last = _interpolated([axis, axis], _h(nodes[1], *two), at[:, 2:]) if dimension == 4 else at[:, 2]
-        found = _interpolated([axis, axis], _h(nodes[2], *two), np.clip(np.stack([first, last], axis=-1), 0.0, 1.0))
-        tree.append(_rms(found - exact(at)))
+        values = _interpolated([axis, axis], _h(nodes[2], *two), np.clip(np.stack([first, last], axis=-1), 0.0, 1.0))
+        tree.append(_rms(values - exact(at)))
         few.append((dimension - 1) * (m + 1) ** 2)
     return generic, tree, many, few
 
@@ -142,12 +142,12 @@ class Compositional(Claim):
             (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1])),
         ]
         # Errors are c m^-2 (1 + O(m^-2)), so that a halved mesh quarters what an exponent lacks.
-        told = []
+        quantities = []
         for (late, early), wanted, name in zip(
             ends, (4.0 / m, variant.tree / m), ("a grid of four variables", "grids node by node"), strict=True
         ):
             value = (4 * late - early) / 3 if "grid of" in name else late
-            told.append(
+            quantities.append(
                 Quantity(
                     f"exponent of 1/eps on {name}",
                     value,
@@ -157,7 +157,7 @@ class Compositional(Claim):
                     route="three grids",
                 )
             )
-        told.append(
+        quantities.append(
             Quantity(
                 "nodes of the grid over those of the tree, 24 cells to an axis",
                 many[2] / few[0],
@@ -167,7 +167,7 @@ class Compositional(Claim):
             )
         )
         for k in DEGREES:
-            told.append(
+            quantities.append(
                 Quantity(
                     f"rank of the product of {k} variables",
                     case.once(f"P23 rank {k}", lambda k=k: _rank(k)),
@@ -177,7 +177,7 @@ class Compositional(Claim):
                     route="rank of its flattening, a matrix of 0 and 1",
                 )
             )
-        told.append(
+        quantities.append(
             Quantity(
                 "products written by 2^(d-1) powers, d = 2, 3, 4",
                 float(case.once("P23 powers", lambda: sum(_powers(k) for k in (2, 3, 4)))),
@@ -187,11 +187,11 @@ class Compositional(Claim):
                 route="expanded by sympy",
             )
         )
-        told.append(
+        quantities.append(
             Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<=")
         )
         return Measurement.of(
-            told,
+            quantities,
             "orders of interpolation extrapolated over three grids; exact counts",
             errors={"grid": generic, "tree": tree},
             nodes={"grid": many, "tree": few},

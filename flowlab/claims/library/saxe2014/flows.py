@@ -68,7 +68,7 @@ def solved(start: np.ndarray, strengths: np.ndarray, times: np.ndarray, depth: i
     """Modes du/dt = N u^(2-2/N) (s - u) by an explicit method of order 8, (T, modes)."""
     from scipy.integrate import solve_ivp
 
-    found = solve_ivp(
+    solution = solve_ivp(
         lambda _, u: depth * u ** (2 - 2 / depth) * (strengths - u),
         (0.0, float(times[-1])),
         start,
@@ -77,7 +77,7 @@ def solved(start: np.ndarray, strengths: np.ndarray, times: np.ndarray, depth: i
         rtol=1e-12,
         atol=1e-16,
     )
-    return found.y.T
+    return solution.y.T
 
 
 SMALL = 1e-3

@@ -60,7 +60,7 @@ class UnbalancedModes(Claim):
         lam = a * a - b * b
         expected = variant.curves(times, a, b)
         weights = {k: np.asarray(w) for k, w in path.last.weights().items()}
-        kept = np.linalg.eigvalsh(weights["W2"].T @ weights["W2"] - weights["W1"] @ weights["W1"].T)
+        differences = np.linalg.eigvalsh(weights["W2"].T @ weights["W2"] - weights["W1"] @ weights["W1"].T)
         i = int(np.argmin(abs(u[:, 2] - 0.5)))
         return Measurement.of(
             [
@@ -75,7 +75,11 @@ class UnbalancedModes(Claim):
                     route="flow of the layers",
                 ),
                 Quantity(
-                    "change of lambda over the flow", float(abs(np.sort(lam) - kept).max()), 0.0, 1e-9, relation="<="
+                    "change of lambda over the flow",
+                    float(abs(np.sort(lam) - differences).max()),
+                    0.0,
+                    1e-9,
+                    relation="<=",
                 ),
             ],
             "local errors of 1e-11 in some hundreds of steps",

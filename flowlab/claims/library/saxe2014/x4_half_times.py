@@ -46,12 +46,12 @@ class HalfTimes(Claim):
         times, u, _ = learned(case, "equal starts", TWO, np.sqrt(np.stack([start, start])), STRENGTHS, 6.0)
         halves = np.array([half_time(times, u[:, i], s) for i, s in enumerate(STRENGTHS)])
         expected = variant.times(halves)
-        told = [
+        quantities = [
             Quantity(f"half-time of the mode s = {s:g}", h, e, 1e-6, route="flow of the layers")
             for s, h, e in zip(STRENGTHS, halves, expected, strict=True)
         ]
         wanted = variant.ratio(expected)
-        told.append(
+        quantities.append(
             Quantity(
                 "s t of the strongest mode over that of the weakest",
                 float(halves[0] * STRENGTHS[0] / (halves[2] * STRENGTHS[2])),
@@ -59,4 +59,4 @@ class HalfTimes(Claim):
                 1e-6,
             )
         )
-        return Measurement.of(told, "half-times are read off a cubic spline through the accepted steps")
+        return Measurement.of(quantities, "half-times are read off a cubic spline through the accepted steps")

@@ -36,12 +36,12 @@ class Misalignment(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         angles = 0.08 * 0.5 ** np.arange(4)
         strengths, mixing = case.once("turned", lambda: np.array([self._turned(case.seed, float(a)) for a in angles])).T
-        told = []
+        quantities = []
         names = ("order of the deviation of strengths", "order of the mixing")
         for name, sizes, order, wanted in zip(names, (strengths, mixing), (2.0, 1.0), variant.orders, strict=True):
             slopes = np.diff(-np.log2(sizes))
             once = slopes[1:] + np.diff(slopes) / 3
-            told.append(
+            quantities.append(
                 Quantity(
                     name,
                     float(once[-1]),
@@ -52,7 +52,7 @@ class Misalignment(Claim):
                 )
             )
         return Measurement.of(
-            told,
+            quantities,
             "orders from halved angles, extrapolated in phi^2; the bar is what the last halving changed",
             angles=angles.tolist(),
             strengths=strengths.tolist(),
@@ -76,7 +76,7 @@ class Misalignment(Claim):
             return np.concatenate([(B.T @ gap).ravel(), (gap @ A.T).ravel()])
 
         times = np.linspace(0.0, 8.0, 4001)
-        found = solve_ivp(
+        solution = solve_ivp(
             rate,
             (0.0, 8.0),
             np.concatenate([first.ravel(), second.ravel()]),
@@ -85,7 +85,7 @@ class Misalignment(Claim):
             rtol=1e-12,
             atol=1e-14,
         ).y.T
-        W = found[:, 4:].reshape(-1, 2, 2) @ found[:, :4].reshape(-1, 2, 2)
+        W = solution[:, 4:].reshape(-1, 2, 2) @ solution[:, :4].reshape(-1, 2, 2)
         return float(abs(np.einsum("tii->ti", W) - logistic(times, s, start)).max()), float(
             max(abs(W[:, 0, 1]).max(), abs(W[:, 1, 0]).max())
         )

@@ -59,7 +59,7 @@ def by_radau(path: Any, data: Any) -> np.ndarray:
         return y[-1] - FAR
 
     horizon.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
-    found: Any = solve_ivp(
+    solution: Any = solve_ivp(
         rate,
         (begin * math.exp(log_loss), 20.0 * FAR * float(w @ w)),
         first,
@@ -68,7 +68,7 @@ def by_radau(path: Any, data: Any) -> np.ndarray:
         rtol=1e-9,
         atol=1e-11,
     )
-    end = found.y[:, -1]
+    end = solution.y[:, -1]
     rest, far = end[:-1] - w * end[-1], 40.0 / slowest(data)
     if far <= FAR:
         return rest

@@ -49,22 +49,24 @@ class MarginsBecomeEqual(Claim):
         one = [spread(z @ ridge(z, lam)) for lam in decays]
         two = case.once("two layers", lambda: [self._two_layers(case.seed, decays)])[0]
         wanted = variant.order
-        told = []
+        quantities = []
         for name, sizes in (
             ("one layer, in closed form", one),
             ("two layers of squared ReLU, by least squares", [s for s, _ in two]),
         ):
-            found, bar = order(sizes)
-            told.append(
+            exponent, bar = order(sizes)
+            quantities.append(
                 Quantity(
-                    f"order of the spread in lambda: {name}", found, wanted, 5e-3, error=min(bar, 3e-3), route=name
+                    f"order of the spread in lambda: {name}", exponent, wanted, 5e-3, error=min(bar, 3e-3), route=name
                 )
             )
         at = variant.last(z, two)
-        told.append(Quantity("spread of the margins of two layers at lambda = 1e-5", at[0], 0.0, 1e-2, relation="<="))
-        told.append(Quantity("rho times the mean margin there", at[1], 1.0, 1e-3))
+        quantities.append(
+            Quantity("spread of the margins of two layers at lambda = 1e-5", at[0], 0.0, 1e-2, relation="<=")
+        )
+        quantities.append(Quantity("rho times the mean margin there", at[1], 1.0, 1e-3))
         return Measurement.of(
-            told, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two]
+            quantities, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two]
         )
 
     @staticmethod
@@ -91,11 +93,11 @@ class MarginsBecomeEqual(Claim):
             theta = best(np.concatenate([[1.0], rng.normal(size=width * d + width)]), 0.0)
             if np.abs(outputs(theta) - 1).max() < 1e-8:
                 break
-        told = []
+        fits = []
         for lam in decays:
             theta = best(theta, float(lam))
             theta[1 : 1 + width * d] /= np.linalg.norm(theta[1 : 1 + width * d])
             theta[1 + width * d :] /= np.linalg.norm(theta[1 + width * d :])
             f = outputs(theta)
-            told.append((spread(f), float(f.mean())))
-        return told
+            fits.append((spread(f), float(f.mean())))
+        return fits

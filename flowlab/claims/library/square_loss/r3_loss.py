@@ -35,13 +35,13 @@ class EquilibriumLoss(Claim):
         f, w = z @ v, ridge(z, DECAY)
         mean = float(f.mean())
         expected = 1.0 - mean**variant.power / (float((f * f).mean()) + variant.decay)
-        found = 2.0 * float(np.exp(path.dataset["log_loss"].values[-1])) + variant.penalty * rho**2
+        loss = 2.0 * float(np.exp(path.dataset["log_loss"].values[-1])) + variant.penalty * rho**2
         again = float(((1 - z @ w) ** 2).mean() + DECAY * w @ w)
         return Measurement.of(
             [
                 Quantity(
                     "loss at rest",
-                    found,
+                    loss,
                     expected,
                     1e-7,
                     route="flow",

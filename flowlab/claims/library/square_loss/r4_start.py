@@ -56,10 +56,10 @@ class StartDecides(Claim):
 
         z = folded(case.seed)
         least = float(np.linalg.norm(ridge(z, 0.0)))
-        told = []
+        quantities = []
         for rho in (0.05, 1.0, 3.0):
             end = rested(case, rho, 0.0, 400.0).last
-            found = float(end.rho["W1"])
+            norm = float(end.rho["W1"])
 
             def lack(s: float, rho: float = rho) -> float:
                 return s - least**2 - s * _OUTSIDE * float(np.exp(rho**2 - s))
@@ -71,6 +71,10 @@ class StartDecides(Claim):
             last = int(np.flatnonzero(values < 0)[-1])
             largest: Any = brentq(lack, float(grid[last]), float(grid[last + 1]), xtol=1e-14)
             expected = float(np.sqrt(largest))
-            expected = variant.rest(expected, least, rho, [q.expected for q in told])
-            told.append(Quantity(f"rho at rest from rho_0 = {rho:g}", found, expected, 1e-6 * expected, route="flow"))
-        return Measurement.of(told, "local errors of 1e-10 over the flow; it has come to rest by t = 400", least=least)
+            expected = variant.rest(expected, least, rho, [q.expected for q in quantities])
+            quantities.append(
+                Quantity(f"rho at rest from rho_0 = {rho:g}", norm, expected, 1e-6 * expected, route="flow")
+            )
+        return Measurement.of(
+            quantities, "local errors of 1e-10 over the flow; it has come to rest by t = 400", least=least
+        )

@@ -41,7 +41,7 @@ class NeuralCollapse(Claim):
         n = classes * each
         path = case.once("features", lambda: self._flow(case, classes, each, lam_w, lam_h))
         W, H = (np.asarray(path.last.weights()[name]) for name in ("W", "H"))
-        found = np.linalg.svd(W @ H, compute_uv=False)[:classes]
+        values = np.linalg.svd(W @ H, compute_uv=False)[:classes]
         sigma = np.sqrt(each) - variant.shrinkage * (n * np.sqrt(lam_w * lam_h))
         share = variant.share(lam_w, lam_h)
         means = H.reshape(-1, classes, each).mean(axis=2)
@@ -57,7 +57,7 @@ class NeuralCollapse(Claim):
             [
                 *(
                     Quantity(f"singular value {i + 1} of W H", float(s), float(sigma), 1e-6, route="flow")
-                    for i, s in enumerate(found)
+                    for i, s in enumerate(values)
                 ),
                 Quantity(
                     "largest singular value of W, squared",

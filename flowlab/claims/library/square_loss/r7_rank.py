@@ -59,12 +59,12 @@ class BatchesBoundRank(Claim):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(SAMPLES, FEATURES)), np.sign(rng.normal(size=SAMPLES))
         W, a = rng.normal(size=(WIDTH, FEATURES)) / 4, np.sign(rng.normal(size=WIDTH)) / 4
-        told = [W]
+        rows = [W]
         for _ in range(COUNT):
             pick = rng.choice(SAMPLES, batch, replace=False)
             on = np.maximum(x[pick] @ W.T, 0.0)
             gap = (on @ a - y[pick]) / batch
             back = (gap[:, None] * (on > 0) * a).T @ x[pick]
             W = SHRINK * W - STEP * back
-            told.append(W)
-        return np.stack(told)
+            rows.append(W)
+        return np.stack(rows)

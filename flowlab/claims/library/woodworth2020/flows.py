@@ -45,10 +45,10 @@ def vertices(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """All basic solutions of X b = y, (choose(d, n), d): concave functions of |b| are least at one of them."""
     n, d = x.shape
     places = np.array(list(combinations(range(d), n)))
-    found = np.zeros((len(places), d))
+    points = np.zeros((len(places), d))
     solved = np.linalg.solve(np.moveaxis(x[:, places], 1, 0), np.broadcast_to(y[:, None], (len(places), n, 1)))[..., 0]
-    np.put_along_axis(found, places, solved, axis=1)
-    return found
+    np.put_along_axis(points, places, solved, axis=1)
+    return points
 
 
 def instance(seed: int) -> Instance:

@@ -53,11 +53,11 @@ class HyperbolicEntropy(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         data, _ = samples(case)
         x, y = np.asarray(data.x), np.asarray(data.y)
-        told = []
+        quantities = []
         for alpha in (0.01, 0.3, 1.0):
             b = limit(case, data, alpha)
             dual = variant.dual(b, alpha)
-            told.append(
+            quantities.append(
                 Quantity(
                     f"part of asinh(b/(2 alpha^2)) outside the row space, alpha = {alpha:g}",
                     off_rows(x, dual),
@@ -67,11 +67,11 @@ class HyperbolicEntropy(Claim):
                 )
             )
             best = case.once(f"entropy limit {alpha:g}", lambda alpha=alpha: entropy_limit(x, y, alpha))
-            least, found = entropy(best, alpha), entropy(b, alpha)
-            told.append(
+            least, reached = entropy(best, alpha), entropy(b, alpha)
+            quantities.append(
                 Quantity(
                     f"Q_alpha of the limit, alpha = {alpha:g}",
-                    found,
+                    reached,
                     least,
                     1e-8 * least,
                     route="flow",
@@ -79,7 +79,7 @@ class HyperbolicEntropy(Claim):
                     second_route="Newton on the dual",
                 )
             )
-            told.append(
+            quantities.append(
                 Quantity(
                     f"relative distance from the dual's minimiser, alpha = {alpha:g}",
                     float(np.linalg.norm(b - best) / np.linalg.norm(best)),
@@ -88,4 +88,4 @@ class HyperbolicEntropy(Claim):
                     relation="<=",
                 )
             )
-        return Measurement.of(told, "flows are integrated to local errors of 1e-11 until residuals are 4e-10")
+        return Measurement.of(quantities, "flows are integrated to local errors of 1e-11 until residuals are 4e-10")

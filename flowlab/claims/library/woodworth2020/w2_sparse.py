@@ -66,7 +66,7 @@ class FromKernelToSparse(Claim):
         kappa = np.abs(own.dual @ own.x)[off]
         exponents = np.log(np.abs(narrow[0, off] / narrow[1, off])) / np.log(small[0] / small[1])
         wanted = variant.off(kappa)
-        told = [
+        quantities = [
             Quantity(
                 "exponent of alpha at large starts", order, variant.wide, 5e-3, error=bar, route="Newton on the dual"
             ),
@@ -78,14 +78,14 @@ class FromKernelToSparse(Claim):
                 route="flow",
             ),
         ]
-        told += [
+        quantities += [
             Quantity(
                 f"exponent of alpha of entry {j} off the support", float(e), float(w), 1e-3, route="Newton on the dual"
             )
             for j, e, w in zip(off, exponents, wanted, strict=True)
         ]
         return Measurement.of(
-            told,
+            quantities,
             "the correction of an exponent is of the order of the entries themselves over the log of the ratio of "
             "starts",
             kappa=kappa.tolist(),

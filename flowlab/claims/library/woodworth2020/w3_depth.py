@@ -67,7 +67,7 @@ class DeepDiagonal(Claim):
         small = case.once("cubic limits", lambda: np.stack([cubic_limit(own.x, own.y, float(a)) for a in alphas]))
         order, bar = extrapolated_order(np.linalg.norm(small - own.sparse, axis=1), 0.5, 1.0)
         best = cubic_limit(own.x, own.y, alpha)
-        told = [
+        quantities = [
             Quantity("part of h^-1(b/alpha^3) outside the row space", off_rows(own.x, dual), 0.0, 1e-8, relation="<="),
             Quantity(
                 "relative distance from the dual's minimiser",
@@ -88,9 +88,9 @@ class DeepDiagonal(Claim):
         apart = float(np.linalg.norm(small[-1] - own.other))
         bound, tolerance, relation = variant.apart
         name = "distance from the l_{2/3} minimiser at alpha = 0.00125"
-        told.append(Quantity(name, apart, bound, tolerance, relation=relation))
+        quantities.append(Quantity(name, apart, bound, tolerance, relation=relation))
         return Measurement.of(
-            told,
+            quantities,
             "the order is extrapolated in alpha; the bar is what the last halving changed",
             distances=np.linalg.norm(small - own.sparse, axis=1).tolist(),
         )

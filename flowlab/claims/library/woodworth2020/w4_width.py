@@ -96,11 +96,11 @@ class ScaleAndWidth(Claim):
             # db/dt = -4 (w^2 + u^2) g with w^2 + u^2 = sqrt(4 α^4 + b^2), in the time 8 α^2 t.
             return -np.sqrt(1 + (b / (2 * alpha**2)) ** 2) * (own.x.T @ (own.x @ b - own.y))
 
-        found = solve_ivp(
+        solution = solve_ivp(
             rate, (0.0, times[-1]), np.zeros(own.x.shape[1]), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-13
         ).y.T
         done = (vectors * ((1 - np.exp(-values * times[:, None])) / values)[:, None, :]) @ vectors.T
-        return float(np.linalg.norm(found - (done @ own.y) @ own.x, axis=1).max())
+        return float(np.linalg.norm(solution - (done @ own.y) @ own.x, axis=1).max())
 
     @staticmethod
     def _units(own: Instance, scale: float, width: int) -> np.ndarray:
@@ -114,8 +114,8 @@ class ScaleAndWidth(Claim):
             return np.concatenate([(-2 * w * g).ravel(), (2 * u * g).ravel()])
 
         times = np.linspace(0.0, 60.0, 61)
-        found: Any = solve_ivp(
+        solution: Any = solve_ivp(
             rate, (0.0, 60.0), np.full(2 * width * d, scale), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
         ).y.T
-        w, u = np.moveaxis(found.reshape(len(times), 2, width, d), 1, 0)
+        w, u = np.moveaxis(solution.reshape(len(times), 2, width, d), 1, 0)
         return (w * w - u * u).sum(axis=1)

@@ -82,7 +82,7 @@ class IdentityIsNotWorse(Claim):
         a = LOW / (M + 1)
         # Both roots meet where the discriminant of the quadratic is zero.
         threshold: Any = brentq(lambda s: (1 - 0.16 * s) ** 2 - 0.8 * s * (1 - 0.24 * s), 0.5, 2.0, xtol=1e-14)
-        seen = next(s for s in np.arange(1.1, 1.2, 1e-4) if len(resting_angles(M, float(s))) == 0)
+        last = next(s for s in np.arange(1.1, 1.2, 1e-4) if len(resting_angles(M, float(s))) == 0)
         return Measurement.of(
             [
                 Quantity("ends at angle pi with the identity, (1 v*)^2 = 1.6", float(identity), 0.0, 0.5),
@@ -90,7 +90,7 @@ class IdentityIsNotWorse(Claim):
                 Quantity("spurious ends with the ReLU there", float(relu), 1.0, 0.0, relation=">="),
                 Quantity("rests about w = 0 with the identity, (1 v*)^2 = 0.8", float(stuck), 1.0, 0.0, relation=">="),
                 Quantity("mean v v* at those", product, c * (1 - a) + a, 0.01, route="descent", altered=0.05),
-                Quantity("threshold of (1 v*)^2", float(seen), threshold, 2e-4, route="roots of the cubic"),
+                Quantity("threshold of (1 v*)^2", float(last), threshold, 2e-4, route="roots of the cubic"),
                 Quantity(
                     "gradient of the identity at the spurious minimum",
                     slope,

@@ -60,18 +60,18 @@ class GradientIsNotLipschitz(Claim):
         base, along = variant.sides(ws, e)
 
         def quotients(rule: Rule) -> np.ndarray:
-            told = []
+            values = []
             for eps in 10.0 ** -np.arange(1, 5):
                 ends = np.stack([base + eps * along, base - eps * along])
                 a, b = rule(np.stack([v, v]), ends, vs, ws)
-                told.append(float(np.linalg.norm(a - b)) / (2 * eps))
-            return np.array(told)
+                values.append(float(np.linalg.norm(a - b)) / (2 * eps))
+            return np.array(values)
 
         true, coarse = quotients(slope_w), quotients(coarse_relu)
         eps = 10.0 ** -np.arange(1, 5)
         exponent = float(np.log10(true[-1] / true[-2]) / -1.0)
         exact = constant / (eps * (1 + eps**2))
-        told = [
+        quantities = [
             Quantity(
                 f"difference quotient at eps = {a:g}",
                 float(q),
@@ -82,12 +82,12 @@ class GradientIsNotLipschitz(Claim):
             )
             for a, q, x, p in zip(eps, true, exact, (".716", "7.23", "72.3", "723"), strict=True)
         ]
-        told.append(Quantity("exponent of the quotient in eps", exponent, variant.exponent, 1e-3))
-        told.append(
+        quantities.append(Quantity("exponent of the quotient in eps", exponent, variant.exponent, 1e-3))
+        quantities.append(
             Quantity("exponent of the coarse gradient's", float(np.log10(coarse[-1] / coarse[-2]) / -1.0), 0.0, 1e-3)
         )
         return Measurement.of(
-            told,
+            quantities,
             "the constant .0723 is fixed by one of the four printed numbers; cancellation at eps = 1e-4 costs eight "
             "digits at most",
             coarse=coarse.tolist(),
