@@ -53,7 +53,7 @@ class DepthLowersRank(Claim):
     """One, two, three layers: the deeper, the lower the effective rank of the completion.
 
     An experiment: 20 x 20 of rank 3, 30 % of the entries, starts of scale 1e-3, fits to a relative squared error of
-        1e-5. A fourth layer
+    1e-5. A fourth layer
     does not lower it further on every draw (seed 3: 2.8 with three layers, 3.3 with four), so that no more is stated.
     """
 
@@ -66,10 +66,7 @@ class DepthLowersRank(Claim):
     source = "Arora, Cohen, Hu, Luo 2019, section 2 and figure 1 (numbers not checked)"
     hypotheses = (own_instances,)
     stated = Variant(scale=1e-3, second=2)
-    mutants = (
-        stated.but("a start of order one", scale=2.0),
-        stated.but("the same depth twice", second=1),
-    )
+    mutants = (stated.but("a start of order one", scale=2.0), stated.but("the same depth twice", second=1))
     counter_example = (
         "a start of order one: three layers that begin large complete at a higher rank than two that begin small"
     )

@@ -4,14 +4,7 @@ import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
-from flowlab.claims.sample_problems import (
-    problem_like,
-    rates,
-    samples_for,
-    small_data,
-    visited,
-    worst,
-)
+from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 

@@ -6,12 +6,7 @@ import numpy as np
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
-from flowlab.claims.sample_problems import (
-    integrated,
-    samples_for,
-    small_data,
-    states,
-)
+from flowlab.claims.sample_problems import integrated, samples_for, small_data, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 

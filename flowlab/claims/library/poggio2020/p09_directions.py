@@ -59,7 +59,7 @@ class DirectionRates(Claim):
     is the exception.
 
     Normalised flows are started where they separate: from elsewhere dρ/dt = Σ ψ_n f_n is negative, and ρ may reach 0
-        before directions have turned.
+    before directions have turned.
     """
 
     title = "rates of direction convergence with and without weight normalisation"

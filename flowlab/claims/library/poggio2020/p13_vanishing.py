@@ -142,12 +142,7 @@ def _bounds(
             route="Newton steps on the sphere",
         ),
         Quantity(
-            "smallest gamma - margin, R = 5..320",
-            gamma - max(lowest),
-            0.0,
-            1e-13 * gamma,
-            relation=">=",
-            route=route,
+            "smallest gamma - margin, R = 5..320", gamma - max(lowest), 0.0, 1e-13 * gamma, relation=">=", route=route
         ),
         Quantity(
             "curve of critical points against Newton, R = 5..320",

@@ -48,7 +48,7 @@ def _extrapolated(net: str, path: Any) -> np.ndarray:
     """The unit predictor that three rows point to, by a parabola in x = (log t)^(-1/2).
 
     Off the span of the support a layer keeps what it starts with: beside a predictor of size log t that is of order x
-        in two layers, x² in one.
+    in two layers, x² in one.
     """
     log_t = path.dataset["log_t"].values
     rows = [int(np.argmax(log_t >= part * log_t[-1])) for part in (1.0, 0.25, 0.0625)]
@@ -106,13 +106,7 @@ class Starts(Claim):
             for name, first in (("one unit dead", dead), ("one unit for each sample", control))
         )
         quantities.append(
-            Quantity(
-                "ratio of margins of a ReLU network",
-                high / low,
-                variant.ratio,
-                1e-5,
-                route="two starts of P18",
-            )
+            Quantity("ratio of margins of a ReLU network", high / low, variant.ratio, 1e-5, route="two starts of P18")
         )
         margins, most = _diagonal(case)
         for k, m in enumerate(margins):

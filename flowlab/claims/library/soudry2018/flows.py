@@ -5,11 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.claims.library.poggio2020.flows import (
-    machine,
-    only_block,
-    slowest,
-)
+from flowlab.claims.library.poggio2020.flows import machine, only_block, slowest
 
 FAR = 2000.0
 """Log t of the second route."""

@@ -4,11 +4,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import (
-    linear,
-    machine,
-    one_layer,
-)
+from flowlab.claims.library.poggio2020.flows import linear, machine, one_layer
 from flowlab.claims.library.soudry2018.flows import SOURCE, by_radau, settled, weights
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant

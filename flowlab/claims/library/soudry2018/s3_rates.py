@@ -7,11 +7,7 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import (
-    machine,
-    unequal,
-    unequal_duals,
-)
+from flowlab.claims.library.poggio2020.flows import machine, unequal, unequal_duals
 from flowlab.claims.library.soudry2018.flows import SOURCE, weights
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant

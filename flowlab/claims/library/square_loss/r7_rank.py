@@ -20,7 +20,7 @@ class BatchesBoundRank(Claim):
     """σ_{kB+1}(W(t)) ≤ (1 - μ)^k ‖W(t-k)‖ for all k, with μ the decay per step and B the batch.
 
     Exact, whatever the loss and the samples: k steps shrink W(t - k) by (1 - μ)^k and add a matrix of rank k B at most
-        (Eckart and Young). An experiment
+    (Eckart and Young). An experiment
     in that one ReLU layer below fixed outer weights is descended; decay of a half per step makes the bound bite.
     """
 

@@ -5,14 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about, hypothesis
-from flowlab.claims.library.woodworth2020.flows import (
-    NET,
-    entropy,
-    entropy_limit,
-    limit,
-    off_rows,
-    samples,
-)
+from flowlab.claims.library.woodworth2020.flows import NET, entropy, entropy_limit, limit, off_rows, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement

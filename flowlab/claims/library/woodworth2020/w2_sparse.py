@@ -5,13 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.flows import (
-    NET,
-    entropy_limit,
-    extrapolated_order,
-    limit,
-    samples,
-)
+from flowlab.claims.library.woodworth2020.flows import NET, entropy_limit, extrapolated_order, limit, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement

@@ -7,13 +7,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.flows import (
-    NET,
-    Instance,
-    extrapolated_order,
-    limit,
-    samples,
-)
+from flowlab.claims.library.woodworth2020.flows import NET, Instance, extrapolated_order, limit, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
@@ -39,10 +33,7 @@ class ScaleAndWidth(Claim):
     )
     hypotheses = (about(NET),)
     stated = Variant(order=-4.0, scale=lambda width: 0.3 / np.sqrt(width))
-    mutants = (
-        stated.but("order two", order=-2.0),
-        stated.but("width at the scale of one unit", scale=lambda _: 0.3),
-    )
+    mutants = (stated.but("order two", order=-2.0), stated.but("width at the scale of one unit", scale=lambda _: 0.3))
     counter_example = (
         "width at the scale of one unit: k units at alpha are one at alpha sqrt(k), deeper in the kernel regime"
     )

@@ -20,7 +20,7 @@ class NoiseShrinksTheStart(Claim):
     """Descent on single samples ends where descent from a smaller start would.
 
     An experiment: three samples, eight features, α = 0.5, constant step. The identity w⁺u⁺ = w u (1 - 4 η² g²) holds
-        for every g, also a noisy one;
+    for every g, also a noisy one;
     what the noise does is to keep g large. Beyond one step the smaller start is a statement to second order in η g,
     which is measured.
     """

@@ -33,9 +33,9 @@ class IdentityIsNotWorse(Claim):
     not, it has a rest of its own.
 
     Expected gradients, m = 4, n = 6, |v*| = 1, step 0.05, 6000 steps,
-             96 Gaussian starts. Spurious minima exist below (1 v*)^2 = 5/2. The identity's gradient does not vanish
+    96 Gaussian starts. Spurious minima exist below (1 v*)^2 = 5/2. The identity's gradient does not vanish
     there, and drives w through zero. Below 1.1496, however,
-             it meets a rest on the way: descent chatters about w = 0 at a mean angle that balances both sides, so that
+    it meets a rest on the way: descent chatters about w = 0 at a mean angle that balances both sides, so that
     "0 of 12" is not true of every target. The printed 3 and 0 of 12 are of a target and starts that are not recorded.
     """
 

@@ -5,12 +5,7 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.yin2019.flows import (
-    Rule,
-    coarse_relu,
-    slope_w,
-    target,
-)
+from flowlab.claims.library.yin2019.flows import Rule, coarse_relu, slope_w, target
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement

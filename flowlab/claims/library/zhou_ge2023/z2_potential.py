@@ -44,7 +44,7 @@ class ConvexPotential(Claim):
     """The flow's limit is the minimiser of a strictly convex function among all that fit.
 
     The function is Φ(b) = min_{a + c = b} Q_α(a) + |c|²/(2λ²): a hyperbolic entropy for one part,
-             a square for the other. It is not homogeneous, hence not a norm.
+    a square for the other. It is not homogeneous, hence not a norm.
     The factor v starts at 1e-13 instead of 0, where a direction is not defined; that moves b by as much.
     """
 
