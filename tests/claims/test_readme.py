@@ -14,7 +14,9 @@ def test_every_folder_of_the_library_has_claims():
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_readmes_are_current(paper):
-    assert (LIBRARY / paper / "README.md").read_text(encoding="utf-8") == readme(paper, PAPERS[paper]), f"run `{COMMAND}`"
+    assert (LIBRARY / paper / "README.md").read_text(encoding="utf-8") == readme(paper, PAPERS[paper]), (
+        f"run `{COMMAND}`"
+    )
 
 
 def test_a_stale_readme_is_noticed(monkeypatch):

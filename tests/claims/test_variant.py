@@ -48,11 +48,18 @@ def asked(source: str) -> list[str]:
     """Comparisons and look-ups by which a measurement would tell variants apart by name."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "variant" and node.attr == "name":
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "variant"
+            and node.attr == "name"
+        ):
             found.append(ast.unparse(node))
         if isinstance(node, ast.Call) and ast.unparse(node) == "str(variant)":
             found.append(ast.unparse(node))
-        if isinstance(node, ast.Compare) and any(isinstance(n, ast.Name) and n.id in ("variant", "mutant") for n in (node.left, *node.comparators)):
+        if isinstance(node, ast.Compare) and any(
+            isinstance(n, ast.Name) and n.id in ("variant", "mutant") for n in (node.left, *node.comparators)
+        ):
             found.append(ast.unparse(node))
     return found
 
