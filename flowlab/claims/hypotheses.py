@@ -66,7 +66,7 @@ def about(network: str, loss: str = "square", *, takes_data: bool = False) -> Hy
 def own_instances(case: Case) -> str | None:
     """No flow, network or data of a user can be held against the statement."""
     if case.problem is not None or case.data is not None:
-        return "it is about instances of its own, and a problem or data were given"
+        return "it builds its own problem and data, and cannot test the ones you passed"
     return None
 
 
@@ -82,7 +82,7 @@ def layered(case: Case) -> str | None:
 
 
 def subject(case: Case) -> "Problem | None":
-    """The problem that a statement about flows is about: that of the flow given, else the one given besides."""
+    """The problem that a statement about flows is about: that of the flow passed, else the problem passed."""
     return case.flow.problem if case.flow is not None else case.problem
 
 

@@ -73,7 +73,9 @@ def unused(case: Case, inputs: set[str]) -> str | None:
     lacks = [name for name in ("problem", "data") if name in case.present and name not in inputs]
     # Equations and trajectories carry both.
     if lacks and not inputs & {"flow", "descent", "equations"}:
-        return f"the check takes {' and '.join(NAMES[name] for name in lacks)} of its own"
+        return (
+            f"the check builds its own {' and '.join(NAMES[name] for name in lacks)}, and cannot test what you passed"
+        )
     if case.passed and not inputs & set(case.passed):
         return f"the check does not read it ({', '.join(NAMES[name] for name in case.passed)})"
     return None

@@ -107,7 +107,7 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
         return [(which, *flow(case, which)) for which in own]
     for name, data, path in runs:
         if data is None:
-            raise ClaimError("the flow was read without its samples; give them besides.")
+            raise ClaimError("the flow has no samples; pass them with it.")
         if not (levels(path)["level"] > 0).sum() >= 3:
             raise ClaimError(
                 f"L < ℓ(0) at fewer than three rows of {name}, and the statement is about what comes after; integrate "

@@ -52,7 +52,7 @@ def _formulas(case: Case) -> str | None:
     given = any(
         one is not None for one in (case.problem, case.data, case.flow, case.descent, case.equations, case.max_margin)
     )
-    return "it is about formulas, and uses nothing that is given" if given else None
+    return "it is about formulas, and reads no evidence" if given else None
 
 
 @claim("E1.13")

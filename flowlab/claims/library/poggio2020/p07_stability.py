@@ -17,7 +17,7 @@ def _binary_classification(case: Case) -> str | None:
         losses = "exponential and logistic losses, where one sign of all margins is one sign of s"
         return f"it is about {losses}, and the loss is {p.loss.name}"
     if p is not None and any(p.decay.values()):
-        return "weight decay moves norms besides"
+        return "weight decay moves norms too"
     if case.data is not None and case.data.kind != "binary":
         return "labels are not ±1"
     return None

@@ -26,14 +26,14 @@ def _separated(case: Case) -> str | None:
     if case.problem is not None and case.problem.loss.name != "exponential":
         return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
     if case.problem is not None and any(case.problem.decay.values()):
-        return "weight decay lets norms shrink"
+        return "weight decay makes norms shrink"
     if case.data is not None and case.data.kind != "binary":
         return "labels are not ±1"
     if case.problem is None and case.data is not None:
         return "data come without a network"
     if case.flow is not None:
         if case.flow.data is None:
-            return "the flow was read without its samples; give them besides"
+            return "the flow has no samples; pass them with it"
         if case.flow.problem.scheme.name not in SCHEMES:
             return f"it is about {', '.join(SCHEMES)}, and the scheme is {case.flow.problem.scheme.name}"
         if not (levels(case.flow)["level"] > 0).sum() > 2:
