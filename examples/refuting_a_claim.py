@@ -18,7 +18,7 @@ import flowlab as fl
 @fl.claim("example.frozen", statement="Gradient flow keeps the norms of the blocks.", source="nobody: it is false")
 def frozen(case: Any) -> fl.Quantity:
     """The largest change of a norm along the flow, relative."""
-    rho = case.path.dataset["rho"].values
+    rho = case.flow.dataset["rho"].values
     return fl.Quantity("change of a norm", float(np.abs(rho / rho[0] - 1.0).max()), 0.0, 1e-3, relation="<=")
 
 

@@ -57,7 +57,7 @@ def packs() -> dict[str, tuple[str, ...]]:
 
 def paper(pack: str) -> str:
     """What a pack of the library says of itself: the paper it follows."""
-    return (import_module(LIBRARY + pack).__doc__ or "").strip().split("\n")[0].rstrip(".")
+    return " ".join((import_module(LIBRARY + pack).__doc__ or "").split()).rstrip(".")
 
 
 def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:

@@ -91,7 +91,7 @@ def test_a_witness_that_diverges_is_told(tmp_path):
     assert (summary["witness"]["outcome"], "smaller step" in summary["witness"]["message"]) == ("nonfinite", True)
     path.write_text(path.read_text().replace("claims = []", 'claims = ["P1"]'))
     code = ("import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import Measurement;"
-            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken', dict.fromkeys([str((case.problem, case.path.last))]));"
+            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken', dict.fromkeys([str((case.problem, case.flow.last))]));"
             f"from flowlab.cli import main; main(['run', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}, '--quiet'])")  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False).returncode == 1
 

@@ -1,4 +1,6 @@
-"""A net that does not depend on the length of its weights, f = <θ, x>/|θ|, under descent with decay: the smallest model of a normalised layer."""
+"""A net that does not depend on the length of its weights, f = <θ, x>/|θ|, under descent with decay: the smallest model
+of a normalised layer.
+"""
 
 import numpy as np
 

@@ -1,4 +1,6 @@
-"""Deep linear nets whose layers are diagonal in the singular bases of the input-output correlation: every mode learns alone."""
+"""Deep linear nets whose layers are diagonal in the singular bases of the input-output correlation: every mode learns
+alone.
+"""
 
 from typing import Any
 
@@ -16,18 +18,27 @@ def rotations(seed: int, count: int) -> list[np.ndarray]:
     return [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(count)]
 
 
-def aligned(seed: int, sizes: np.ndarray, strengths: np.ndarray) -> tuple[dict[str, np.ndarray], Any, np.ndarray, np.ndarray]:
+def aligned(
+    seed: int, sizes: np.ndarray, strengths: np.ndarray
+) -> tuple[dict[str, np.ndarray], Any, np.ndarray, np.ndarray]:
     """Layers with these sizes of modes (layers, 3), whitened samples with these strengths, and the outer bases."""
     from flowlab.language.data import Data
 
     bases = rotations(seed, len(sizes) + 1)
     weights = {f"W{j + 1}": bases[j + 1] @ np.diag(size) @ bases[j].T for j, size in enumerate(sizes)}
     u, v = bases[-1], bases[0]
-    return weights, Data(np.eye(3), (u @ np.diag(strengths) @ v.T).T, name=f"modes {strengths.tolist()} seed={seed}"), u, v
+    return (
+        weights,
+        Data(np.eye(3), (u @ np.diag(strengths) @ v.T).T, name=f"modes {strengths.tolist()} seed={seed}"),
+        u,
+        v,
+    )
 
 
-def learned(case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Times (T,), strengths of the modes of the product (T, 3) and the path of the flow that starts with these sizes."""
+def learned(
+    case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Times (T,), strengths of the modes of the product (T, 3), and the flow that starts with these sizes."""
     from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem
@@ -35,7 +46,9 @@ def learned(case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.nd
 
     weights, data, u, v = aligned(case.seed, sizes, strengths)
     problem = Problem(net, "square", coordinates="weights")
-    path = integrated(case, name, problem, State.from_weights(weights), data, time(until), rtol=1e-11, atol=1e-16, solver="tsit5")
+    path = integrated(
+        case, name, problem, State.from_weights(weights), data, time(until), rtol=1e-11, atol=1e-16, solver="tsit5"
+    )
     rows = path.dataset
     W = rows["rho"].values[:, 0, None, None] * rows["V_W1"].values
     for j in range(1, len(sizes)):
@@ -55,7 +68,21 @@ def solved(start: np.ndarray, strengths: np.ndarray, times: np.ndarray, depth: i
     """Modes du/dt = N u^(2-2/N) (s - u) by an explicit method of order 8, (T, modes)."""
     from scipy.integrate import solve_ivp
 
-    found = solve_ivp(
-        lambda _, u: depth * u ** (2 - 2 / depth) * (strengths - u), (0.0, float(times[-1])), start, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-16
+    solution = solve_ivp(
+        lambda _, u: depth * u ** (2 - 2 / depth) * (strengths - u),
+        (0.0, float(times[-1])),
+        start,
+        method="DOP853",
+        t_eval=times,
+        rtol=1e-12,
+        atol=1e-16,
     )
-    return found.y.T
+    return solution.y.T
+
+
+SMALL = 1e-3
+
+
+def logistic(t: np.ndarray, s: np.ndarray, u0: np.ndarray, speed: float = 2.0) -> np.ndarray:
+    """s/(1 + (s/u0 - 1) e^(-2 s t)): the closed form, divided through so that it does not overflow."""
+    return s / (1.0 + (s / u0 - 1.0) * np.exp(-speed * s * t[:, None]))

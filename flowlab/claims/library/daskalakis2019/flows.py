@@ -1,4 +1,6 @@
-"""Optimistic multiplicative weights on x^T A y, x the player that maximises, and its linearisation at a full equilibrium."""
+"""Optimistic multiplicative weights on x^T A y, x the player that maximises, and its linearisation at a full
+equilibrium.
+"""
 
 from typing import Any
 
@@ -20,12 +22,14 @@ def frequencies(A: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """τ > 0 of the eigenvalues ±iτ of the linearised replicator flow, in falling order."""
     P, Q = np.diag(x) - np.outer(x, x), np.diag(y) - np.outer(y, y)
     whole = np.block([[np.zeros_like(P), P @ A], [-Q @ A.T, np.zeros_like(Q)]])
-    found = np.sort(np.linalg.eigvals(whole).imag)[::-1]
-    return found[found > 1e-9]
+    values = np.sort(np.linalg.eigvals(whole).imag)[::-1]
+    return values[values > 1e-9]
 
 
 def jacobian(A: np.ndarray, x: np.ndarray, y: np.ndarray, eta: float) -> np.ndarray:
-    """The derivative of (x, y, x', y') ↦ (next x, next y, x, y) at rest, (2(n+m), 2(n+m)), by complex steps: exact to roundings."""
+    """The derivative of (x, y, x', y') ↦ (next x, next y, x, y) at rest, (2(n+m), 2(n+m)), by complex steps: exact to
+    roundings.
+    """
     n, m = len(x), len(y)
     z = np.concatenate([x, y, x, y]).astype(complex)
     columns = []

@@ -1,4 +1,8 @@
-"""The model: y(Z, v, w) = v^T 1[Z w > 0], Z Gaussian (m, n), labels of v*, w*; expectations in closed form, batched over the first axis."""
+"""The model: y(Z, v, w) = v^T 1[Z w > 0], Z Gaussian (m, n), labels of v*, w*; expectations in closed form, batched
+over the first axis.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -49,13 +53,18 @@ def target(seed: int, m: int, n: int, square: float) -> tuple[np.ndarray, np.nda
 
 
 def resting_angles(m: int, square: float) -> np.ndarray:
-    """Mean cosines c < 1 of w and w* at which the identity's descent slides along w = 0, in rising order; none where it cannot.
+    """Mean cosines c < 1 of w and w* at which the identity's descent slides along w = 0, in rising order; none where it
+    cannot.
 
-    There v = J^-1 (c I + 11^T) v*, and c |v|^2 = v v* for the mean of w to rest. With a = (1 v*)^2/(m + 1) and |v*| = 1 that is (c - 1) times a quadratic:
-    v v* = c (1 - a) + a and |v|^2 = c^2 (1 - a (m + 2)/(m + 1)) + (2 c + m) a/(m + 1).
+    There v = J^-1 (c I + 11^T) v*, and c |v|^2 = v v* for the mean of w to rest. With a = (1 v*)^2/(m + 1) and |v*| = 1
+    that is (c - 1) times a quadratic: v v* = c (1 - a) + a and |v|^2 = c^2 (1 - a (m + 2)/(m + 1)) + (2 c + m) a/(m +
+    1).
     """
     a, k = square / (m + 1), 1.0 / (m + 1)
     cubic = np.array([1 - a * (m + 2) * k, 2 * a * k, m * a * k - (1 - a), -a])
     quadratic = np.polydiv(cubic, np.array([1.0, -1.0]))[0]
     roots = np.roots(quadratic)
     return np.sort(roots.real[(np.abs(roots.imag) < 1e-12) & (np.abs(roots) < 1)])
+
+
+Rule = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]

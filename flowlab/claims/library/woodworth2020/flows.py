@@ -1,7 +1,8 @@
-"""Diagonal linear nets b = w^D - u^D from w = u = α: under-determined instances, and the potentials whose minimisers their flows go to.
+"""Diagonal linear nets b = w^D - u^D from w = u = α: under-determined instances, and the potentials whose minimisers
+their flows go to.
 
-With z = X^T ν, ν the time integral of residuals, both factors are functions of z alone, hence b = h(z), the gradient of a convex H; so the limit
-solves X h(X^T ν) = y, found here by Newton's method on the dual, Σ_i H(x_i ν) - y ν.
+With z = X^T ν, ν the time integral of residuals, both factors are functions of z alone, hence b = h(z), the gradient of
+a convex H; so the limit solves X h(X^T ν) = y, found here by Newton's method on the dual, Σ_i H(x_i ν) - y ν.
 """
 
 from collections.abc import Callable
@@ -44,21 +45,31 @@ def vertices(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """All basic solutions of X b = y, (choose(d, n), d): concave functions of |b| are least at one of them."""
     n, d = x.shape
     places = np.array(list(combinations(range(d), n)))
-    found = np.zeros((len(places), d))
+    points = np.zeros((len(places), d))
     solved = np.linalg.solve(np.moveaxis(x[:, places], 1, 0), np.broadcast_to(y[:, None], (len(places), n, 1)))[..., 0]
-    np.put_along_axis(found, places, solved, axis=1)
-    return found
+    np.put_along_axis(points, places, solved, axis=1)
+    return points
 
 
 def instance(seed: int) -> Instance:
-    """The first draw of the seed that is far from degenerate: dual slack below 0.7, entries above 0.1, both minimisers a quarter apart."""
+    """The first draw of the seed that is far from degenerate: dual slack below 0.7, entries above 0.1, both minimisers
+    a quarter apart.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(20_000):
         x, y = rng.normal(size=(SAMPLES, FEATURES)), rng.normal(size=SAMPLES)
         corners = vertices(x, y)
-        sparse, other = corners[np.abs(corners).sum(axis=1).argmin()], corners[(np.abs(corners) ** (2 / 3)).sum(axis=1).argmin()]
+        sparse, other = (
+            corners[np.abs(corners).sum(axis=1).argmin()],
+            corners[(np.abs(corners) ** (2 / 3)).sum(axis=1).argmin()],
+        )
         support = np.flatnonzero(sparse)
-        if len(support) < SAMPLES or np.abs(sparse[support]).min() < 0.1 or np.linalg.norm(sparse - other) < 0.25 or np.abs(sparse).max() > 2.0:
+        if (
+            len(support) < SAMPLES
+            or np.abs(sparse[support]).min() < 0.1
+            or np.linalg.norm(sparse - other) < 0.25
+            or np.abs(sparse).max() > 2.0
+        ):
             continue
         dual = np.linalg.solve(x[:, support].T, np.sign(sparse[support]))
         off = np.abs(dual @ x)
@@ -87,14 +98,28 @@ def limit(case: Case, data: Any, alpha: float, net: str = NET) -> np.ndarray:
 
     start = State.from_weights({"w": np.full(data.d, alpha), "u": np.full(data.d, alpha)})
     problem = Problem(net, "square", coordinates="weights")
-    path = integrated(case, f"{net} alpha {alpha:g}", problem, start, data, [log_loss_below(-44.0), time(1e4)], rtol=1e-11, atol=1e-15, solver="tsit5",
-             max_steps=20_000)
+    path = integrated(
+        case,
+        f"{net} alpha {alpha:g}",
+        problem,
+        start,
+        data,
+        [log_loss_below(-44.0), time(1e4)],
+        rtol=1e-11,
+        atol=1e-15,
+        solver="tsit5",
+        max_steps=20_000,
+    )
     w, u = (np.asarray(path.last.weights()[name]) for name in "wu")
     return w * w - u * u if net == NET else w**3 - u**3
 
 
-def newton(x: np.ndarray, y: np.ndarray, value: Callable, slope: Callable, curve: Callable, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """(b, ν) with b = slope(X^T ν) and X b = y, by damped Newton steps on Σ value(X^T ν) - y ν; `value` is inf outside its domain."""
+def newton(
+    x: np.ndarray, y: np.ndarray, value: Callable, slope: Callable, curve: Callable, start: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(b, ν) with b = slope(X^T ν) and X b = y, by damped Newton steps on Σ value(X^T ν) - y ν; `value` is inf outside
+    its domain.
+    """
     nu = np.zeros(len(y)) if start is None else start
     height = lambda v: float(value(x.T @ v).sum() - y @ v)  # noqa: E731
     for _ in range(400):
@@ -133,7 +158,13 @@ def cubic_limit(x: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
         z = np.where(inside, z, 0.0)
         return np.where(inside, 0.5 * scale * ((1 - z) ** -2 + (1 + z) ** -2), np.inf)
 
-    return newton(x, y, value, lambda z: scale * ((1 - z) ** -3 - (1 + z) ** -3), lambda z: 3 * scale * ((1 - z) ** -4 + (1 + z) ** -4))[0]
+    return newton(
+        x,
+        y,
+        value,
+        lambda z: scale * ((1 - z) ** -3 - (1 + z) ** -3),
+        lambda z: 3 * scale * ((1 - z) ** -4 + (1 + z) ** -4),
+    )[0]
 
 
 def entropy(b: np.ndarray, alpha: float) -> float:
@@ -148,7 +179,9 @@ def off_rows(x: np.ndarray, v: np.ndarray) -> float:
 
 
 def extrapolated_order(sizes: np.ndarray, ratio: float, power: float) -> tuple[float, float]:
-    """The exponent p of sizes ~ α^p from values of α in geometric progression, corrections of relative order α^power taken off; and its bar."""
+    """The exponent p of sizes ~ α^p from values of α in geometric progression, corrections of relative order α^power
+    taken off; and its bar.
+    """
     slopes = np.diff(np.log(sizes)) / np.log(ratio)
     gain = ratio**power
     once = (slopes[1:] - gain * slopes[:-1]) / (1 - gain)
