@@ -233,7 +233,7 @@ def test_bad_input_is_refused_in_one_sentence(pitchfork):
     with pytest.raises(LanguageError, match="`branch=5` is no curve; use an integer from 0 to 4"):
         pitchfork.at(0.2, branch=5)
     for starts in (0, -1, 2.5, True):
-        with pytest.raises(LanguageError, match=r"is no number of starts|starts=.* must be an integer"):
+        with pytest.raises(LanguageError, match=r"starts.* must be an integer"):
             fl.norm_path(fl.Problem("w @ x"), data, norms=(1.0, 2.0), starts=starts)
 
 
