@@ -1,0 +1,77 @@
+"""`flowlab list`: the words of specifications and of the language."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flowlab.app.terminal import to_stdout
+from flowlab.core.errors import LanguageError
+
+
+def _networks() -> dict[str, str]:
+    return {
+        "W1 @ x": "linear", "W2 @ relu(W1 @ x)": "two-layer ReLU", "W3 @ W2 @ W1 @ x": "deep linear", "W3 @ relu(W2 @ relu(W1 @ x))": "three-layer ReLU",
+        "a @ relu(W @ x)**2": "squared ReLU, degrees 2 and 1", "(w * w - u * u) @ x": "diagonal", "(W1 @ x) * (W2 @ x)": "gated, one output per row",
+        "W2 @ relu(W1 @ x) + W3 @ x": "with a skip, quasi-homogeneous", "W2 @ tanh(W1 @ x)": "not homogeneous in W1",
+    }  # fmt: skip
+
+
+def _words(kind: str) -> dict[str, str]:
+    """Names and one-line descriptions, without importing jax."""
+
+    def described(registry: Any) -> dict[str, str]:
+        return {name: (getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]) for name in registry}
+
+    if kind == "networks":
+        return _networks()
+    if kind == "losses":
+        from flowlab.language.losses import losses
+
+        return described(losses)
+    if kind == "schemes":
+        from flowlab.language.schemes import schemes
+
+        return described(schemes)
+    if kind == "activations":
+        from flowlab.language.activations import activations
+
+        return described(activations)
+    if kind == "claims":
+        from flowlab.claims import claims, load_library
+
+        load_library()
+        return described(claims)
+    if kind == "packs":
+        from flowlab.app.verify import packs, paper
+
+        return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
+    from flowlab.figures import figures
+    from flowlab.figures import load_library as load_figures
+
+    load_figures()
+    return described(figures)
+
+
+KINDS = ("networks", "activations", "losses", "schemes", "packs", "claims", "figures")
+
+
+def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, or schema.")] = "") -> None:
+    """List the words that can be used; `schema` prints the JSON schema of specifications."""
+    if kind == "schema":
+        from flowlab.app.spec import schema
+
+        to_stdout(json.dumps(schema(), indent=1))
+        return
+    if kind and kind not in KINDS:
+        from flowlab.core.registry import nearest
+
+        guess = nearest(kind, KINDS)
+        raise LanguageError(f"`flowlab list {kind}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(KINDS)}, schema.")
+    for each in [kind] if kind else KINDS:
+        table = Table(each, "what it is", title_justify="left")
+        for name, told in _words(each).items():
+            table.add_row(name, told)
+        Console().print(table)
