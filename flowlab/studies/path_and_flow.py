@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowlab.core.arguments import guarded
-from flowlab.discrete.continuation.paths import Continuation
+from flowlab.discrete.continuation.branch_diagram import Continuation
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
