@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from flowlab.core.errors import LanguageError
 from flowlab.discrete.critical.hidden_dimension import Dimension
 from flowlab.discrete.critical.signed_permutations import Images
 from flowlab.discrete.critical.sphere_product import Layout, blocks
+from flowlab.discrete.critical.symmetry_trials import SAME, Trials, close
 from flowlab.language.network import Network
 
-_SAME, _ASIDE = 1e-10, 1e-3
 _TURNS = 20
 _COSETS = 64
 """Symmetries of whole blocks beyond so many are left out of distances."""
@@ -48,72 +47,8 @@ class Symmetries:
 
     def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None) -> None:
         self.network, self.layout, self.rho = network, layout, dict(rho or {})
-        shapes = dict(layout)
-        rng = np.random.default_rng(20)
-        # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
-        self.x = rng.normal(size=(3 * d + 8, d))
-        self.trials = [{k: rng.normal(size=s) for k, s in layout} for _ in range(2)]
-        if _close(*(self.outputs(W) for W in self.trials)):
-            told = f"symmetries of `{network.text[:120]}` cannot be tried: its outputs are the same at random weights"
-            raise LanguageError(f"{told}; use a network that depends on its weights.")
-        outer = {network.input_dim, *network.output_shape}
-        self.dimensions: list[Dimension] = []
-        for name in dict.fromkeys(dim for shape in network.shapes.values() for dim in shape):
-            axes = tuple((w, k) for w, shape in network.shapes.items() for k, dim in enumerate(shape) if dim == name)
-            if isinstance(name, int) or name in outer or not axes or any((w, 1 - k) in axes for w, k in axes):
-                continue
-            size = shapes[axes[0][0]][axes[0][1]]
-            self.dimensions.append(self._learned(str(name), size, axes, rng, merge))
-
-    def _learned(self, name: str, size: int, axes: tuple[tuple[str, int], ...], rng: np.random.Generator, merge: bool) -> Dimension:
-        plain = Dimension(name, size, axes, False, (), False)
-        Q = np.linalg.qr(rng.normal(size=(size, size)))[0]
-        flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
-        subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
-        signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
-        rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
-        shapes = {axis: np.delete(self.trials[0][axis[0]].shape, axis[1]).tolist() for axis in axes}
-        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and p[1] == q[1] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
-        exchanges = tuple(pair for pair in pairs if self._kept(lambda W, pair=pair: plain.exchanged(W, pair, [0])))
-        splits = merge and not rotations and size > 1 and self._splits(plain)
-        return Dimension(name, size, axes, rotations, signs, splits, self._scalings(plain), exchanges)
-
-    def _alike(self, a: str, b: str) -> bool:
-        """Whether two blocks have the same norms."""
-        one, two = (np.asarray(self.rho.get(name, 0.0)) for name in (a, b))
-        return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-12, atol=0.0))
-
-    def _scalings(self, dim: Dimension) -> np.ndarray:
-        """Powers of one factor that cancel: relations between what scaling one unit on each axis does to the outputs."""
-        one, effects = np.eye(dim.size), []
-        for W in self.trials:
-            columns = []
-            for axis in dim.axes:
-                up, down = (np.exp(h * np.diag(one[0])) * one for h in (_ASIDE, -_ASIDE))
-                columns.append((self.outputs(dim.act(W, up, frozenset({axis}))) - self.outputs(dim.act(W, down, frozenset({axis})))).ravel() / (2.0 * _ASIDE))
-            effects.append(np.array(columns).T)
-        _, sizes, rows = np.linalg.svd(np.vstack(effects))
-        free = rows[np.r_[sizes, np.zeros(len(rows) - len(sizes))] <= 1e-7 * max(float(sizes[0]), 1e-300)]
-        return free / np.abs(free).max(axis=1, keepdims=True) if len(free) else free
-
-    def _splits(self, dim: Dimension) -> bool:
-        """Whether (1, 0) and (cos φ, sin φ) times one unit are the same function."""
-        mix = np.eye(dim.size)
-        mix[:2, :2] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
-        alone = np.eye(dim.size)
-        alone[1, 1] = 0.0
-        for W in self.trials:
-            one = dim.act(W, alone)
-            if not _close(self.outputs(one), self.outputs(dim.act(one, mix))):
-                return False
-        return True
-
-    def _kept(self, change: Any) -> bool:
-        return all(_close(self.outputs(W), self.outputs(change(W))) for W in self.trials)
-
-    def outputs(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Outputs at the inputs of the trials."""
-        return np.asarray(self.network.outputs(W, self.x, np))
+        self._trials = Trials(network, layout, d, self.rho)
+        self.dimensions: list[Dimension] = self._trials.dimensions(merge)
 
     def aligned(self, theta: np.ndarray) -> np.ndarray:
         """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points the same way then."""
@@ -251,13 +186,13 @@ class Symmetries:
     @cached_property
     def images(self) -> Images:
         """The finite symmetries, as signed permutations of rows."""
-        network, rows = self.network, [self._row(W) for W in self.trials]
+        network, rows = self.network, [self._row(W) for W in self._trials.weights]
 
         def kept(places: np.ndarray, signs: np.ndarray) -> bool:
             images = (blocks(self.layout, signs * row[places]) for row in rows)
-            return all(_close(out, self.outputs(W)) for out, W in zip(outputs, images, strict=True))
+            return all(close(out, self._trials.outputs(W)) for out, W in zip(outputs, images, strict=True))
 
-        outputs = [self.outputs(W) for W in self.trials]
+        outputs = [self._trials.outputs(W) for W in self._trials.weights]
         norms = {name: np.asarray(self.rho.get(name, 1.0), dtype=float) for name, _ in self.layout}
         radii = self._row({name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape) for name, shape in self.layout})
         whole = {dim.name for dim in self.dimensions if dim.rotations}
@@ -270,7 +205,7 @@ class Symmetries:
         others = [rows for name, rows in images.of_units.items() if name not in hidden]
         found = images.generated(np.vstack([*others, images.of_blocks]), _COSETS)
         found = images.generated(images.of_blocks, _COSETS) if found is None else found
-        row, kept = self._row(self.trials[0]), list[np.ndarray]()
+        row, kept = self._row(self._trials.weights[0]), list[np.ndarray]()
         for g in found if found is not None else np.arange(1, 1 + len(row))[None]:
             image = np.sign(g) * row[np.abs(g) - 1]
             if all(self._apart(np.sign(k) * row[np.abs(k) - 1], image) > 1e-6 for k in kept):
@@ -288,7 +223,7 @@ class Symmetries:
         best = np.inf
         for g in self._cosets:
             best = min(best, self._apart(a, np.sign(g) * b[np.abs(g) - 1]))
-            if best <= _SAME:
+            if best <= SAME:
                 break
         return best
 
@@ -300,7 +235,7 @@ class Symmetries:
         # Rotations of several dimensions at once have local optima; other first guesses get out of them.
         turns = [None] * len(orders) + [rng] * (_TURNS if sum(dim.rotations for dim in self.dimensions) > 1 else 0)
         for turn, order in zip(turns, orders + orders[:1] * (len(turns) - len(orders)), strict=True):
-            if best <= _SAME:
+            if best <= SAME:
                 break
             W = B
             # To begin with, a dimension is told by what it does not share with dimensions that are still to be settled.
@@ -372,7 +307,3 @@ def _spanned(rows: list[np.ndarray], size: int, smallest: float) -> np.ndarray:
         return np.zeros((0, size))
     _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
     return basis[sizes > max(1e-8 * sizes[0], smallest, 1e-300)]
-
-
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(np.abs(a - b).max() <= _SAME * max(float(np.abs(a).max()), 1e-300))
