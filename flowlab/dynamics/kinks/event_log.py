@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.dynamics.kinks.tracker import SIGNS, Event, Meeting, Tracker
+from flowlab.dynamics.kinks.first_meeting import Meeting
+from flowlab.dynamics.kinks.tracker import SIGNS, Event, Tracker
 
 CHATTER = 50
 """Changes of mode within a millionth of the clock from which on a run does not go on."""
