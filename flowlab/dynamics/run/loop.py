@@ -14,6 +14,7 @@ from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import own_time
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.kink_crossing import cross_kink, sided
+from flowlab.dynamics.run.observations import SEEN
 from flowlab.dynamics.run.progress import Progress
 from flowlab.dynamics.run.recorder import Recorder
 from flowlab.dynamics.run.segment import Segment, faster_or_slower, now, row
@@ -161,7 +162,7 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
         (recorder.store.land if turn.lands else recorder.store.offer)(turn.row)
     if turn.ran_out:
         rows = recorder.rows()
-        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(compiled_steps.SEEN) :]))
+        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(SEEN) :]))
     if turn.chunk is not None:
         return turned(segment, turn.cursor, turn.chunk, recorder)
     return turn

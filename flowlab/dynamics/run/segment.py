@@ -16,6 +16,7 @@ from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import watched
 from flowlab.dynamics.run.cursor import Cursor
+from flowlab.dynamics.run.observations import SEEN
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.stopping_plan import Plan
 from flowlab.dynamics.run.wording import beyond, still, told
@@ -168,7 +169,7 @@ def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
 
 def row(log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
     """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
-    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in compiled_steps.SEEN)]
+    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in SEEN)]
     return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
 

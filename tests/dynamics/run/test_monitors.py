@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics.run import compiled_steps, monitors
+from flowlab.dynamics.run import monitors, observations
 from flowlab.language.losses import losses
 from flowlab.language.schemes import schemes
 
@@ -90,10 +90,10 @@ def test_a_fall_of_the_smoothed_margin_is_seen_in_one_step_among_many():
     y = field.pack(fl.integrate(field, start, data, until=fl.log_time(3.0)).last)
 
     seen = {k: jnp.asarray(v) for k, v in field.observe(y, data).items()}
-    before = compiled_steps.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
-    first = compiled_steps._watched(field, data, before, seen)
+    before = observations.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    first = observations.watched(field, data, before, seen)
     assert float(first.fall) == 0.0
-    later = compiled_steps._watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})
+    later = observations.watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})
     assert float(later.fall) == pytest.approx(0.01)
     assert not monitors.monotone(field.problem, 0.0, float(later.fall), 1e-8)["smoothed_margin"]["holds"]
 
