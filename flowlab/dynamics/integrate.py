@@ -1,6 +1,15 @@
-"""`integrate`: from a vector field, a state and data to a trajectory."""
+"""`integrate`: from a vector field, a state and data to a trajectory.
+
+A run that ends by log t = 30 stays in ordinary time. Any other one, of a loss with an exponential tail and without
+weight decay, is handed over once every sample is on its right side, after one step where that holds from the start:
+to the clock log R where the network is homogeneous and its norms grow, else to the loss-normalised clock (see
+`flowlab.dynamics.clocks`), with implicit steps. The trajectory says which row belongs to which clock. Directions are
+brought back to unit length after every accepted step, and the first stage of the next one is evaluated there, which
+keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
+"""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing, nullcontext
 from os import PathLike
 from typing import Any
 
@@ -30,6 +39,8 @@ KINKS = ("events", "ignore")
 MOST_PAIRS = 20_000
 """Pairs of a unit and a sample up to which a run follows kinks unless it is told otherwise: a wide net on many samples meets one at every step."""
 
+_FIELD = "a vector field such as `fl.lower(fl.derive(problem))`"
+
 
 @guarded
 def integrate(
@@ -51,13 +62,6 @@ def integrate(
     store: str | PathLike[str] | None = None,
 ) -> Trajectory:
     """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in the clocks of late times.
-
-    A run that ends by log t = 30 stays in ordinary time. Any other one, of a loss with an exponential tail and without
-    weight decay, is handed over once every sample is on its right side, after one step where that holds from the start:
-    to the clock log R where the network is homogeneous and its norms grow, else to the loss-normalised clock (see
-    `flowlab.dynamics.clocks`), with implicit steps. The trajectory says which row belongs to which clock. Directions are
-    brought back to unit length after every accepted step, and the first stage of the next one is evaluated there, which
-    keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
 
     Args:
         field: what `lower` returns, or a module with its methods.
@@ -94,34 +98,33 @@ def integrate(
         OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
     """
     require_x64("integrate")
-    expects("field", field, eqx.Module, "a vector field such as `fl.lower(fl.derive(problem))`")
-    expects("field.problem", getattr(field, "problem", None), Problem, "a vector field such as `fl.lower(fl.derive(problem))`")
+    expects("field", field, eqx.Module, _FIELD)
+    expects("field.problem", getattr(field, "problem", None), Problem, _FIELD)
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)
+    ends, others = _conditions(until, events)
+    if store is not None and not isinstance(store, str | PathLike):
+        raise OutputError(f"`store={store!r}` is no folder; give its path.")
+    check(field, start, data, rtol, atol, max_steps)
+    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of unknowns only.
+    fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
+    plan = Plan.of(field, data, ends, others, wall_seconds, clock)
+    settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
+    stored = [c for c in [*ends, *others] if not isinstance(c, Wall)]
+    with nullcontext() if store is None else closing(Ledger(store, header(field, data, start, stored, settings))) as ledger:
+        tracked = followed(field, data, start, kinks)
+        setup = Setup.of(field, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
+        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
+
+
+def _conditions(until: Any, events: Any) -> tuple[list[Any], list[Any]]:
+    """Where to stop and which events end the run as well, each as a list."""
     if not isinstance(until, Condition | list | tuple):
         raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
     if not isinstance(events, Condition | list | tuple):
         raise LanguageError(f"`events={events!r}` is no list of conditions; use for example `events=[separated()]`.")
-    if store is not None and not isinstance(store, str | PathLike):
-        raise OutputError(f"`store={store!r}` is no folder; give its path.")
-    ends = [until] if isinstance(until, Condition) else list(until)
-    events = [events] if isinstance(events, Condition) else list(events)
-    check(field, start, data, rtol, atol, max_steps)
-    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of unknowns only.
-    fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
-    plan = Plan.of(field, data, ends, events, wall_seconds, clock)
-    settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
-    ledger = None
-    if store is not None:
-        ledger = Ledger(store, header(field, data, start, [c for c in [*ends, *events] if not isinstance(c, Wall)], settings))
-    try:
-        tracked = followed(field, data, start, kinks)
-        setup = Setup.of(field, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
-        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
-    finally:
-        if ledger is not None:
-            ledger.close()
+    return [until] if isinstance(until, Condition) else list(until), [events] if isinstance(events, Condition) else list(events)
 
 
 def followed(field: VectorField, data: Data, start: State, kinks: str) -> Kinks | None:

@@ -97,5 +97,5 @@ def test_a_path_too_large_for_the_machine_is_refused_with_its_size():
 
 def test_no_start_at_all_is_refused():
     data = fl.Data(np.eye(2), np.array([1.0, -1.0]))
-    with pytest.raises(fl.LanguageError, match="starts=0"):
+    with pytest.raises(fl.LanguageError, match="got 0"):
         fl.critical_points(fl.Problem("W2 @ W1 @ x"), data, norm=1.0, widths={"W1": 1}, starts=0)

@@ -1,6 +1,5 @@
 """Descent by batches, with momentum, and on spheres: against loops as one would write them by hand."""
 
-from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +10,10 @@ jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import LanguageError
 from flowlab.discrete import descend
+from flowlab.discrete.descent import gradient_walk
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
-
-module = import_module("flowlab.discrete.descent.descend")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def _same(a: State, b: State) -> bool:
 
 def _orders(problem: Problem, data: Data, start: State, batch: int, seed: int, count: int) -> list[np.ndarray]:
     """Which samples every step used."""
-    memory, used = module._Memory.fresh(start.weights(), data, None, batch, seed), []
+    memory, used = gradient_walk.Memory.fresh(start.weights(), data, None, batch, seed), []
     labelled = Data(np.c_[np.arange(data.n, dtype=float), np.zeros(data.n)], np.arange(data.n) % 2 * 2.0 - 1.0)
     step = jax.jit(lambda m: m.next_samples(labelled, batch))
     for _ in range(count):
@@ -186,8 +184,8 @@ def test_projected_descent_by_batches_stays_on_the_spheres(cloud):
 
 def test_one_compilation_serves_all_counts_steps_seeds_and_momenta(cloud, monkeypatch):
     problem, start = _net(cloud, loss="logistic", reduction="mean")
-    traced, real = [], module._stochastic
-    monkeypatch.setattr(module, "_stochastic", lambda *args: traced.append(1) or real(*args))
+    traced, real = [], gradient_walk._stochastic
+    monkeypatch.setattr(gradient_walk, "_stochastic", lambda *args: traced.append(1) or real(*args))
     descend(problem, start, cloud, step=1e-3, count=100, batch=4, seed=0, momentum=0.9)
     seen = len(traced)
     assert seen > 0

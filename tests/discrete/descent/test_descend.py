@@ -11,6 +11,7 @@ jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import DataError, LanguageError, ShapeMismatch, UnknownName
 from flowlab.discrete import descend, rules
+from flowlab.discrete.descent import gradient_walk
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
@@ -112,7 +113,7 @@ def test_divergence_is_nonfinite_and_keeps_what_was_finite(pair):
 
 def test_interrupt_keeps_everything_done(cloud, monkeypatch):
     problem, start = _net(cloud)
-    calls, real = [], module._walk
+    calls, real = [], module.walk
 
     def interrupted(*args):
         calls.append(1)
@@ -120,7 +121,7 @@ def test_interrupt_keeps_everything_done(cloud, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(module, "_walk", interrupted)
+    monkeypatch.setattr(module, "walk", interrupted)
     walk = descend(problem, start, cloud, step=1e-3, count=1000)
     assert walk.outcome.kind == "budget"
     assert len(walk) == walk.stats["steps"] + 1 == 129
@@ -139,8 +140,8 @@ def test_what_is_recorded_changes_no_bit_of_what_is_done(cloud):
 
 def test_one_compilation_serves_all_counts_steps_and_data(cloud, monkeypatch):
     problem, start = _net(cloud, loss="logistic", reduction="mean")
-    traced, real = [], module._objective
-    monkeypatch.setattr(module, "_objective", lambda *args: traced.append(1) or real(*args))
+    traced, real = [], gradient_walk._objective
+    monkeypatch.setattr(gradient_walk, "_objective", lambda *args: traced.append(1) or real(*args))
     descend(problem, start, cloud, step=1e-3, count=100)
     seen = len(traced)
     assert seen > 0
