@@ -13,7 +13,7 @@ from flowlab.discrete.descent.descend import descend
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
-from flowlab.studies.descent_models import CORRECTION, RTOL, begin, descent_rows, flow_rows
+from flowlab.studies.flow_and_descent import CORRECTION, RTOL, begin, descent_rows, flow_rows
 
 _KEPT = 1e3
 

@@ -11,7 +11,8 @@ import flowlab as fl
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.sharpness import Curvature
 from flowlab.studies.central_flow import _flat, _square, central_flow, complementary
-from flowlab.studies.descent_models import MODELS, _averaged, descent_rows, models
+from flowlab.studies.descent_models import MODELS, _averaged, models
+from flowlab.studies.flow_and_descent import descent_rows
 from flowlab.studies.step_order import _order, fitted_order, step_order
 
 EDGE = 4.2
