@@ -1,11 +1,14 @@
 """The benchmarks run and their sides agree; how long they take is not tested."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+# As for a script: its neighbours can be imported.
+sys.path.append(str(FOLDER))
 
 
 def script(name):
