@@ -132,7 +132,7 @@ def broken(answers: list[dict[str, Any]]) -> list[str]:
 
 def cases(count: int, seed: int, deep: bool, folder: Path, only: str = "") -> Iterator[Case]:
     """The corpus: a fifth of the inputs on each surface."""
-    from tests.fuzz import calls, files, texts
+    from tests.fuzz import architectures, calls, files, specifications
 
     each = count // len(SURFACES)
     for i, surface in enumerate(SURFACES):
@@ -142,7 +142,13 @@ def cases(count: int, seed: int, deep: bool, folder: Path, only: str = "") -> It
         os.chdir(own)
         if only in ("", surface):
             wanted = each + (count - each * len(SURFACES) if i == 0 else 0) if not only else count
-            make = {"architecture": texts.architectures, "spec": texts.specs, "data": files.data, "stored": files.stored, "call": calls.calls}[surface]
+            make = {
+                "architecture": architectures.architectures,
+                "spec": specifications.specs,
+                "data": files.data,
+                "stored": files.stored,
+                "call": calls.calls,
+            }[surface]
             yield from make(rng, wanted, deep, own)
 
 
