@@ -65,7 +65,8 @@ class Curve:
     @property
     def shift(self) -> tuple[np.ndarray, np.ndarray]:
         """From where arrows and bars begin to where they end."""
-        return tuple(np.zeros_like(a) if b is None else b - a for a, b in ((self.x, self.x_to), (self.y, self.y_to)))  # pyright: ignore[reportReturnType]
+        across, up = (np.zeros_like(a) if b is None else b - a for a, b in ((self.x, self.x_to), (self.y, self.y_to)))
+        return across, up
 
 
 @dataclass(frozen=True)

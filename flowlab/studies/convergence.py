@@ -92,7 +92,8 @@ def _across(path: Trajectory, data: Data, found: Limit) -> tuple[float, np.ndarr
         return none
     star = star / np.linalg.norm(star)
     x, y = np.asarray(data.x), np.asarray(data.y)
-    rows = x[list(found.support)] * y[list(found.support)][:, None]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    support: Any = list(found.support)
+    rows = x[support] * y[support][:, None]
     lead = found.multipliers @ rows
     if np.linalg.norm(lead / np.linalg.norm(lead) - star) > 1e-8 or not (found.multipliers > 0).all():
         return none

@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.kinks import crossing_guard
+from flowlab.dynamics.run.carry import BENT, FIRED, NONFINITE, RUNNING, STALLED, STIFF, Carry, Chunk, Stiffness
 from flowlab.dynamics.run.observations import SEEN, Watch, event_values, observed, watched
 from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.dynamics.steppers.solvers import is_explicit
@@ -23,7 +24,6 @@ from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
 
-RUNNING, FIRED, NONFINITE, STALLED, STIFF, BENT = range(6)
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t is no step."""
 STAGES_OF_STIFF = 8
@@ -31,43 +31,6 @@ _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
 _NEAR_LIMIT = 2.0
 """Steps times stiffness from which on stability, not accuracy, may be what bounds an explicit step; Tsit5 is stable to about 3.3 on the real axis."""
-
-
-class Stiffness(NamedTuple):
-    """How many accepted steps in favour of an implicit method, net of those against; and the latest estimate of h λ."""
-
-    votes: jax.Array
-    h_lambda: jax.Array
-
-
-class Carry(NamedTuple):
-    """Everything a run needs to go on."""
-
-    t: jax.Array
-    t_next: jax.Array
-    y: Any
-    solver_state: Any
-    control_state: Any
-    steps: jax.Array
-    rejected: jax.Array
-    in_a_row: jax.Array
-    status: jax.Array
-    watch: Watch
-    stiffness: Stiffness
-
-
-class Chunk(NamedTuple):
-    """What a chunk leaves: the carry, accepted rows, and the bracket of an event."""
-
-    carry: Carry
-    times: jax.Array
-    rows: Any
-    seen: dict[str, jax.Array]
-    accepted: jax.Array
-    before_t: jax.Array
-    before_y: Any
-    before_state: Any
-    fired: jax.Array
 
 
 class Entry(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.kinks.event_log import Kinks
-from flowlab.dynamics.run.compiled_steps import Carry
+from flowlab.dynamics.run.carry import Carry
 from flowlab.language.trajectory import Outcome
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from flowlab.dynamics.kinks.event_log import CHATTER
 from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
 from flowlab.dynamics.run import compiled_steps
-from flowlab.dynamics.run.compiled_steps import Chunk
+from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing
 from flowlab.dynamics.run.segment import Segment

@@ -7,8 +7,8 @@ import numpy as np
 
 from flowlab.dynamics.clocks import OrdinaryTime
 from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.clock_switch import Reached, Separation, Vanished, vanished
-from flowlab.dynamics.run.compiled_steps import Chunk
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing, located, placed
 from flowlab.dynamics.run.segment import ENDLESS, Segment

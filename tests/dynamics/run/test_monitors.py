@@ -175,7 +175,8 @@ import numpy as np
 import flowlab as fl
 rng = np.random.default_rng(0); x = rng.normal(size=(50, 30)); data = fl.Data(x, np.sign(x[:, 0]))
 made = fl.lower(fl.derive(fl.Problem("W2 @ relu(W1 @ x)", coordinates="weights")))
-path = fl.integrate(made, fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 1000}, seed=0), data, until=fl.time(1.0), max_steps=240)
+start = fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 1000}, seed=0)
+path = fl.integrate(made, start, data, until=fl.time(1.0), max_steps=240)
 assert len(path.dataset.step) >= 200 and path.monitors
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
