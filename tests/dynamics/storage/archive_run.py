@@ -110,7 +110,7 @@ def kills(where: Path, store: Callable[[Path], Any], look: Callable[[Path], int]
         found["runs"] += 1
         there, hit, torn = 0, True, False
         while hit and not torn:
-            hit, done = killed(lambda told: to_the_end(store, folder, chunks, rows, told), rng.uniform(0.0, 0.7 * whole))  # noqa: B023
+            hit, done = killed(lambda told, folder=folder: to_the_end(store, folder, chunks, rows, told), rng.uniform(0.0, 0.7 * whole))
             found["kills"] += hit
             names = [p.name for p in folder.rglob("*")] if folder.exists() else []
             try:
