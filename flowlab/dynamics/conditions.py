@@ -137,13 +137,17 @@ class Separated(Event):
 
 @conditions.register("margin_gap")
 class MarginGap(Event):
-    """The relative gap between the margin and its bound from duality falls to a level (see `VectorField.margin_gap`)."""
+    """The relative gap between the margin and its bound from duality falls to a level (see
+    `VectorField.margin_gap`).
+    """
 
     needs = ("margin_gap",)
 
     def __init__(self, level: float) -> None:
         if not SMALLEST_GAP <= _finite(self.name, level) < 1.0:
-            raise LanguageError(f"`margin_gap({level})` is no gap that float64 can certify; use a number from {SMALLEST_GAP:g} to 1.")
+            raise LanguageError(
+                f"`margin_gap({level})` is no gap that float64 can certify; use a number from {SMALLEST_GAP:g} to 1."
+            )
         self.level = jnp.asarray(float(level))
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:
@@ -205,7 +209,9 @@ def separated() -> Separated:
 
 
 def margin_gap(level: float) -> MarginGap:
-    """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their weights that certifies the distance."""
+    """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their
+    weights that certifies the distance.
+    """
     return MarginGap(level)
 
 

@@ -60,9 +60,11 @@ class Effort:
             before: seconds of compilation elsewhere.
         """
         parts = [
-            (self.at_kinks, f"{self.met} kinks met"), (self.sliding, f"steps with up to {self.most} pairs sliding"),
-            (self.free, "steps between kinks"), (before + self.compiling, "compilation"),
-        ]  # fmt: skip
+            (self.at_kinks, f"{self.met} kinks met"),
+            (self.sliding, f"steps with up to {self.most} pairs sliding"),
+            (self.free, "steps between kinks"),
+            (before + self.compiling, "compilation"),
+        ]
         total = sum(seconds for seconds, _ in parts) or 1.0
         named = [
             f"{name} took {seconds / total:.0%} of the time"

@@ -91,9 +91,16 @@ def first_meeting(side: np.ndarray, terms: float, sliders: Sliders, look: Any) -
 
 
 def _part(side: np.ndarray, sliders: Sliders, look: Any, guess: Guess, noise: float) -> float | None:
-    """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
+    """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that
+    time.
+    """
     column = sliders.columns[guess.pair] if guess.kind else 0
-    small = {SLIDING: 0.01 * noise, LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * crossing_guard.SLACK, REPELS: 0.0}[guess.kind]
+    small = {
+        SLIDING: 0.01 * noise,
+        LEFT: 1e-3 * float(look(1.0)[2][3][column]),
+        RIGHT: 1e-3 * crossing_guard.SLACK,
+        REPELS: 0.0,
+    }[guess.kind]
 
     @cache
     def value(part: float) -> float:

@@ -29,7 +29,8 @@ class Event:
     Attributes:
         pair: its number.
         before, after: -1, 0 or 1 for left of the kink, along it and right of it.
-        rate_left, rate_right: rates of the pre-activation with the slopes on the left and on the right, in units of the loss.
+        rate_left, rate_right: rates of the pre-activation with the slopes on the left and on the right, in units of the
+            loss.
         multiplier: where between both sides the slope is from now on, in [0, 1].
     """
 
@@ -97,7 +98,9 @@ class Tracker:
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
-    def restore(self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
+    def restore(
+        self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]
+    ) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = places
         y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
@@ -106,7 +109,8 @@ class Tracker:
 
     def settle(self, y: Any) -> Any:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
-        # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
+        # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the
+        # last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
         self.terms = self.pairs.terms(y)
         mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
@@ -153,7 +157,8 @@ class Tracker:
         return first_meeting(self.side, self.terms, self.sliders, look)
 
     def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
-        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
+        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns
+        them.
 
         Args:
             y: the state.
@@ -168,7 +173,9 @@ class Tracker:
         if self.pairs.fixed:
             # Whoever shares no coordinate with what is new goes on as before.
             groups = self.pairs.together(y, sorted({*asked, *gone}))
-            asked = sorted(p for group in groups if not {*candidates, *gone}.isdisjoint(group) for p in group if p not in gone)
+            asked = sorted(
+                p for group in groups if not {*candidates, *gone}.isdisjoint(group) for p in group if p not in gone
+            )
         if not self.pairs.straight.all():
             asked = self.reached(y, asked)
         if not asked:
@@ -197,7 +204,9 @@ class Tracker:
             else:
                 chosen = filippov.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]), gross)
         except filippov.Unsettled:
-            raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle") from None
+            raise Unsettled(
+                f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle"
+            ) from None
         lam, solutions, w, A, _ = chosen
         if solutions != 1:
             self.give_up([kink.first for kink in kinks], w, A, solutions)
@@ -205,7 +214,8 @@ class Tracker:
         events = []
         self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in before}
         for j, kink in enumerate(kinks):
-            # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been pushed to.
+            # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been
+            # pushed to.
             rests = abs(rates[j]) <= chosen.zero[j] and chosen.attracts[j]
             after = SLIDING if 0.0 < lam[j] < 1.0 or rests else LEFT if lam[j] <= 0 else RIGHT
             left, right = float(rates[j] - A[j, j] * lam[j]), float(rates[j] + A[j, j] * (1 - lam[j]))
@@ -220,21 +230,29 @@ class Tracker:
         return events
 
     def reached(self, y: Any, asked: list[int]) -> list[int]:
-        """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with what is below it, and keeps its side."""
+        """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with
+        what is below it, and keeps its side.
+        """
         deep = [p for p in asked if not self.pairs.straight[p]]
         if not deep or len(deep) == len(asked):
             return asked
         slopes = self.pairs.slopes(self.side, self.sliding)
         most = np.linalg.norm(self.pairs.normals(y, deep, slopes), axis=1).max()
         slopes[asked] = self.pairs.left[asked]
-        cut = {p for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True) if np.linalg.norm(row) <= _LANDED * most}
+        cut = {
+            p
+            for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True)
+            if np.linalg.norm(row) <= _LANDED * most
+        }
         for pair in cut & self.sliding.keys():
             self.side[pair] = LEFT
             del self.sliding[pair]
         return [p for p in asked if p not in cut]
 
     def waken(self, y: Any, pair: int, asked: list[int]) -> None:
-        """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
+        """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its
+        output leads to.
+        """
         slopes = self.pairs.slopes(self.side, self.sliding)
         slopes[pair] = self.pairs.right[pair]
         z, rates, *_ = self.measured(y, slopes, [pair])
@@ -248,15 +266,25 @@ class Tracker:
 
         Raises:
             NotUnique: with the kink that repels most.
-            Unsettled: where too many repel at once to look at every combination of sides, or none of them was found to be a flow, though one is.
+            Unsettled: where too many repel at once to look at every combination of sides, or none of them was found to
+                be a flow, though one is.
         """
         if not solutions:
-            raise Unsettled(f"of {len(heads)} kinks met at once no sides and slopes were found at which all of them stay as they are")
+            raise Unsettled(
+                f"of {len(heads)} kinks met at once no sides and slopes were found at which all of them stay as"
+                " they are"
+            )
         if solutions < 0:
-            raise Unsettled(f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations of sides can be tried for")
+            raise Unsettled(
+                f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations"
+                " of sides can be tried for"
+            )
         worst = int(np.argmax(np.diag(A)))
         where = self.pairs.where(heads[worst])
-        sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
+        sides = (
+            f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that"
+            " on its right"
+        )
         raise NotUnique(f"{where.words}, which repels: {sides}, so {solutions} different flows leave it")
 
     def follow(self, meeting: Meeting, y: Any) -> tuple[Any, list[Event]]:
@@ -293,7 +321,9 @@ class Tracker:
 
 
 def _by_kink(asked: list[int], kinks: list[Kink]) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Multipliers of pairs (P,) as base + turn λ of those of kinks (K,): λ, or 1 - λ where a pair is turned round; and the place of each kink's first."""
+    """Multipliers of pairs (P,) as base + turn λ of those of kinks (K,): λ, or 1 - λ where a pair is turned round; and
+    the place of each kink's first.
+    """
     place = {pair: i for i, pair in enumerate(asked)}
     turn, base = np.zeros((len(asked), len(kinks))), np.zeros(len(asked))
     for j, kink in enumerate(kinks):

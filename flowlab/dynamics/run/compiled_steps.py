@@ -30,11 +30,15 @@ STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
 _NEAR_LIMIT = 2.0
-"""Steps times stiffness from which on stability, not accuracy, may be what bounds an explicit step; Tsit5 is stable to about 3.3 on the real axis."""
+"""Steps times stiffness from which on stability, not accuracy, may be what bounds an explicit step; Tsit5 is stable to
+about 3.3 on the real axis.
+"""
 
 
 class Entry(NamedTuple):
-    """A state as a clock sees it: the value of the clock, what is integrated, norms and directions, observations and event values."""
+    """A state as a clock sees it: the value of the clock, what is integrated, norms and directions, observations and
+    event values.
+    """
 
     s: jax.Array
     z: Any
@@ -61,7 +65,9 @@ def projects(field: VectorField) -> bool:
 
 
 def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
-    """Evaluations of the rate in one attempted step; of implicit solvers the stages, not what their iterations and Jacobians cost."""
+    """Evaluations of the rate in one attempted step; of implicit solvers the stages, not what their iterations and
+    Jacobians cost.
+    """
     if not is_explicit(solver):
         return STAGES_OF_STIFF
     tableau = solver.tableau  # type: ignore[attr-defined]
@@ -91,7 +97,9 @@ def begin(
     atol: Any,
     first: Any = None,
 ) -> tuple[Carry, jax.Array]:
-    """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether every rate is exactly zero."""
+    """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether
+    every rate is exactly zero.
+    """
     args = Setting(clock, field, data, rtol, atol)
     order: Any = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
@@ -100,9 +108,17 @@ def begin(
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
     state = solver.init(TERM, t, t_next, y, args)
     zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
-    watch = watched(field, data, Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none, none, none), observed(clock, field, data, t, y))
+    watch = watched(
+        field,
+        data,
+        Watch(jnp.asarray(jnp.inf), jnp.asarray(-jnp.inf), none, none, none, none),
+        observed(clock, field, data, t, y),
+    )
     still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in jax.tree.leaves(solver.func(TERM, t, y, args))]))
-    return Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)), still
+    return (
+        Carry(t, jnp.asarray(t_next), y, state, control_state, zero, zero, zero, zero, watch, Stiffness(zero, none)),
+        still,
+    )
 
 
 @eqx.filter_jit
@@ -114,7 +130,9 @@ def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Any
 
 
 @eqx.filter_jit
-def observe(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]) -> tuple[dict[str, jax.Array], jax.Array]:
+def observe(
+    clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """Observations and event values at a state."""
     seen = observed(clock, field, data, s, z, events)
     return seen, event_values(events, seen)
@@ -126,7 +144,9 @@ def _along(solver: Any, args: Setting, t0: Any, t1: Any, z0: Any, z1: Any, befor
     def rate(state: Any, t: Any, z: Any) -> Any:
         return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
 
-    return crossing_guard.along(solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense)
+    return crossing_guard.along(
+        solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense
+    )
 
 
 @eqx.filter_jit
@@ -142,10 +162,12 @@ def look(
     atol: Any,
     state: Any,
 ) -> tuple[Any, tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    """One step of size h from a state and what the solver kept; pre-activations and multipliers along its dense output, and at the end that it leads to.
+    """One step of size h from a state and what the solver kept; pre-activations and multipliers along its dense output,
+    and at the end that it leads to.
 
     Returns:
-        The state after the step; what `guard.looked_at` gives at the nodes; the same at the end, without an axis of nodes.
+        The state after the step; what `guard.looked_at` gives at the nodes; the same at the end, without an axis of
+        nodes.
     """
     args = Setting(clock, field, data, rtol, atol)
     moved: Any = projects(field)
@@ -170,7 +192,9 @@ def restep(
     events: tuple[Event, ...],
     state: Any = None,
 ) -> tuple[Any, jax.Array]:
-    """One step of size h from a state (and what the solver kept from the step before it), projected; with the event values after it."""
+    """One step of size h from a state (and what the solver kept from the step before it), projected; with the event
+    values after it.
+    """
     args = Setting(clock, field, data, rtol, atol)
     state = solver.init(TERM, t, t + h, y, args) if state is None else state
     out, *_ = solver.step(TERM, t, t + h, y, args, state, True)
@@ -225,7 +249,8 @@ def advance(
     size: int,
     patience: Any,
 ) -> Chunk:
-    """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the result.
+    """Attempt up to `attempts` steps and keep up to `size` accepted rows; where a chunk ends changes no bit of the
+    result.
 
     `patience` is how many votes for stiffness end an explicit chunk.
     """
@@ -235,7 +260,17 @@ def advance(
     shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
     rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
     seen = {name: jnp.zeros((size,)) for name in SEEN}
-    start = Chunk(carry, jnp.zeros((size,)), rows, seen, jnp.zeros((), jnp.int64), carry.t, carry.y, carry.solver_state, jnp.zeros((len(events),), bool))
+    start = Chunk(
+        carry,
+        jnp.zeros((size,)),
+        rows,
+        seen,
+        jnp.zeros((), jnp.int64),
+        carry.t,
+        carry.y,
+        carry.solver_state,
+        jnp.zeros((len(events),), bool),
+    )
     # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
     plan = _Plan(solver, args, order, control, one, projects(field), t_end, events, patience)
 
@@ -265,7 +300,9 @@ def _attempted(plan: _Plan, c: Carry) -> _Attempt:
     sound = sound & jnp.isfinite(amount)
     amount = jnp.where(sound, amount, jnp.inf)
     one = plan.one
-    keep, _, t_after, _, control_state, _ = plan.control.adapt_step_size(c.t, t_to, one, one, args, amount, plan.order, c.control_state)
+    keep, _, t_after, _, control_state, _ = plan.control.adapt_step_size(
+        c.t, t_to, one, one, args, amount, plan.order, c.control_state
+    )
     keep = keep & sound
     t_after = jnp.where(sound, t_after, c.t + 0.1 * (t_to - c.t))
     free, y1 = y1, clock.constrain(field, y1)
@@ -276,7 +313,9 @@ def _attempted(plan: _Plan, c: Carry) -> _Attempt:
     if getattr(field, "mode", None) is not None:
         states = _along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
         bent = keep & crossing_guard.suspicious(clock, field, data, states)
-    return _Attempt(t_to, y1, error, solver_state, control_state, h_lambda, sound, keep, t_after, righted, seen, fired, bent)
+    return _Attempt(
+        t_to, y1, error, solver_state, control_state, h_lambda, sound, keep, t_after, righted, seen, fired, bent
+    )
 
 
 def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
@@ -291,12 +330,17 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
     # After an accepted step the controller's proposal starts at its end; after a rejected one at t.
     h = step.t_after - jnp.where(keep, step.t, c.t)
     stuck = ((h < _RESOLUTION * (jnp.nextafter(t1, jnp.inf) - t1)) & (t1 < plan.t_end)) | (in_a_row > _REJECTIONS)
-    # Votes count where steps are short against the time already passed; else the step grows with t and an implicit one gains nothing.
+    # Votes count where steps are short against the time already passed; else the step grows with t and an implicit one
+    # gains nothing.
     ballot = jnp.where((step.h_lambda > _NEAR_LIMIT) & (h < 0.01 * jnp.abs(t1)), 1, -1)
     votes = jnp.where(keep, jnp.maximum(c.stiffness.votes + ballot, 0), c.stiffness.votes)
     stiff = votes >= plan.patience
     end = jnp.where(step.bent, BENT, jnp.where(step.fired.any(), FIRED, RUNNING))
-    status = jnp.where(end != RUNNING, end, jnp.where(stuck, jnp.where(step.sound, STALLED, NONFINITE), jnp.where(stiff, STIFF, RUNNING)))
+    status = jnp.where(
+        end != RUNNING,
+        end,
+        jnp.where(stuck, jnp.where(step.sound, STALLED, NONFINITE), jnp.where(stiff, STIFF, RUNNING)),
+    )
     # The row of a fired event, or of a kink, is left out: the host locates it between `before_t` and t.
     go = keep & ~step.fired.any() & ~step.bent
     row = chunk.accepted
@@ -306,10 +350,26 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
     state = field.unpack(clock.coordinates(field, step.y))
     rows = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
     seen = {name: chunk.seen[name].at[row].set(step.seen[name]) for name in SEEN}
-    watch = watched(field, plan.args.data, c.watch, step.seen, step.righted, clock.slip(field, c.t, step.t, c.y, step.y, step.error, plan.args.data))
+    watch = watched(
+        field,
+        plan.args.data,
+        c.watch,
+        step.seen,
+        step.righted,
+        clock.slip(field, c.t, step.t, c.y, step.y, step.error, plan.args.data),
+    )
     stiffness = Stiffness(votes, pick(step.h_lambda, c.stiffness.h_lambda))
     after = Carry(
-        t1, t1 + h, pick(step.y, c.y), pick(step.solver_state, c.solver_state), step.control_state,
-        c.steps + keep, c.rejected + ~keep, in_a_row, status.astype(jnp.int64), pick(watch, c.watch), stiffness,
-    )  # fmt: skip
+        t1,
+        t1 + h,
+        pick(step.y, c.y),
+        pick(step.solver_state, c.solver_state),
+        step.control_state,
+        c.steps + keep,
+        c.rejected + ~keep,
+        in_a_row,
+        status.astype(jnp.int64),
+        pick(watch, c.watch),
+        stiffness,
+    )
     return Chunk(after, times, rows, seen, chunk.accepted + go, c.t, c.y, c.solver_state, step.fired)

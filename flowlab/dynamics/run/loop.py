@@ -58,10 +58,16 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
     if setup.clock_name == "norm" and not (margin > 0 and log_loss < 0):
         # Before that norms may shrink, and log R runs backwards.
-        raise LanguageError(f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
+        raise LanguageError(
+            f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g};'
+            ' use `clock="auto"`.'
+        )
     recorder.store.offer(row(-math.inf, clock, found.state, found.seen))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:
-        why = f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features."
+        why = (
+            f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the"
+            " features."
+        )
         return cursor, Outcome("nonfinite", why)
     for event, value in zip(setup.plan.events, np.asarray(found.values), strict=True):
         if value > 0:
@@ -118,7 +124,9 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
                 recorder.compile_seconds += now() - compiling
             tried = cursor.attempts
             if tried >= setup.max_steps:
-                where = f"{setup.max_steps} steps were attempted by {segment.words(cursor.log_t)}{cause(setup, recorder)}"
+                where = (
+                    f"{setup.max_steps} steps were attempted by {segment.words(cursor.log_t)}{cause(setup, recorder)}"
+                )
                 return cursor, Outcome("budget", f"{where}; raise `max_steps` or stop earlier.")
             if setup.is_over_time():
                 return cursor, out_of_time(setup, cursor, recorder)
@@ -142,7 +150,9 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
                 recorder.checkpoint(cursor)
             bar.show(cursor.log_t, segment.observed(cursor.carry.t, cursor.carry.y)[0] if bar.on else None)
     except KeyboardInterrupt:
-        return cursor, Outcome("budget", f"interrupted at {told(cursor.clock, cursor.log_t, 6)}; everything before is kept.")
+        return cursor, Outcome(
+            "budget", f"interrupted at {told(cursor.clock, cursor.log_t, 6)}; everything before is kept."
+        )
 
 
 def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, recorder: Recorder) -> Turn | None:

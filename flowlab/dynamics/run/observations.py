@@ -29,7 +29,9 @@ class Watch(NamedTuple):
     slip: Any = 0.0
 
 
-def observed(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...] = ()) -> dict[str, jax.Array]:
+def observed(
+    clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...] = ()
+) -> dict[str, jax.Array]:
     """Everything that is observed of what a clock integrates, with what events need."""
     y = clock.coordinates(field, z)
     seen = field.observe(y, data)
@@ -39,9 +41,11 @@ def observed(clock: Clock, field: VectorField, data: Data, s: Any, z: Any, event
     return seen | more | blur | {"log_t": clock.log_t(s, z, seen["log_loss"])}
 
 
-def watched(field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0, slip: Any = 0.0) -> Watch:
-    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was put right of units so far, and
-    by how much errors so far move the place of an event.
+def watched(
+    field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0, slip: Any = 0.0
+) -> Watch:
+    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was
+    put right of units so far, and by how much errors so far move the place of an event.
     """
     log_margin = log_smoothed_margin(jnp, field.problem, seen["log_loss"], seen["log_R"], data.n)
     log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)

@@ -56,7 +56,9 @@ class Recorder:
     def checkpoint(self, cursor: Cursor, outcome: Outcome | None = None) -> None:
         """Append the rows since the last checkpoint, and the cursor; it is on the disk when this returns."""
         assert self.ledger is not None
-        self.ledger.write(self.store.fresh(), None if outcome is not None else cursor.carry, cursor.record(outcome, self.events))
+        self.ledger.write(
+            self.store.fresh(), None if outcome is not None else cursor.carry, cursor.record(outcome, self.events)
+        )
         self.events = 0 if cursor.kinks is None else len(cursor.kinks.events)
 
     def trajectory(self, cursor: Cursor, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
@@ -75,11 +77,27 @@ class Recorder:
                 self.checkpoint(cursor, outcome)
         kinks = cursor.kinks or setup.kinks
         stats = {
-            "steps": tally.steps, "rejected": tally.rejected, "evaluations": tally.evaluations,
-            "wall_seconds": round(now() - setup.began, 3), "compile_seconds": round(self.compile_seconds, 3),
+            "steps": tally.steps,
+            "rejected": tally.rejected,
+            "evaluations": tally.evaluations,
+            "wall_seconds": round(now() - setup.began, 3),
+            "compile_seconds": round(self.compile_seconds, 3),
             **({} if kinks is None else {"kinks": self.effort.told()}),
-        }  # fmt: skip
+        }
         clocks = np.array(list(CLOCKS))[rows[1]]
-        variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | ({} if kinks is None else kinks.variables())
+        variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (
+            {} if kinks is None else kinks.variables()
+        )
         extra = {"settings": settings, "switches": list(cursor.switches), "monitors": watched}
-        return Trajectory.from_states(problem, setup.data, rows[0], states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
+        return Trajectory.from_states(
+            problem,
+            setup.data,
+            rows[0],
+            states,
+            outcome,
+            stats,
+            kind="flow",
+            extra=extra,
+            variables=variables,
+            seen=seen,
+        )

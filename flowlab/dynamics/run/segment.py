@@ -1,4 +1,6 @@
-"""A stretch of a run with one clock, one solver and one kink mode: what its compiled steps take, and what they say of a place."""
+"""A stretch of a run with one clock, one solver and one kink mode: what its compiled steps take, and what they say of a
+place.
+"""
 
 import math
 import time
@@ -90,7 +92,9 @@ class Segment:
         if not is_explicit(self.solver):
             self_test(self.solver_name, SOLVERS[self.solver_name])
         first = None if cursor.first_step is None else np.asarray(cursor.first_step)
-        carry, still_everywhere = compiled_steps.begin(*self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first)
+        carry, still_everywhere = compiled_steps.begin(
+            *self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first
+        )
         if leaves is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in leaves])
             cursor = replace(cursor, log_t=self.log_t(carry.t, carry.y))
@@ -112,7 +116,14 @@ class Segment:
 
     def advance(self, cursor: Cursor, attempts: int) -> tuple[Cursor, compiled_steps.Chunk]:
         """Attempt up to so many steps; the cursor after them, and the rows they leave."""
-        rest = (np.asarray(self.s_end), *self.setup.tolerance, np.asarray(attempts), self.watched, self.setup.chunk_rows, np.asarray(self.votes))
+        rest = (
+            np.asarray(self.s_end),
+            *self.setup.tolerance,
+            np.asarray(attempts),
+            self.watched,
+            self.setup.chunk_rows,
+            np.asarray(self.votes),
+        )
         assert cursor.carry is not None
         chunk = compiled_steps.advance(*self.args, cursor.carry, *rest)
         count = int(chunk.accepted)
@@ -150,7 +161,15 @@ class Segment:
         """What the compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves((self.args, carry)) if hasattr(leaf, "shape"))
         kinds = tuple(map(type, self.watched))
-        return type(self.solver), self.solver_name, self.clock.name, self.field.signature, shapes, kinds, self.setup.chunk_rows
+        return (
+            type(self.solver),
+            self.solver_name,
+            self.clock.name,
+            self.field.signature,
+            shapes,
+            kinds,
+            self.setup.chunk_rows,
+        )
 
     def pace(self) -> int:
         """Attempts of the first chunk, by a guess at what they cost."""

@@ -16,7 +16,9 @@ from flowlab.lowering.vector_field import VectorField
 FINEST = 1e-14
 """Some tens of units in the last place: a relative tolerance below it asks for digits that are not there."""
 COPIES = 12
-"""Arrays of the size of a state that a step holds: the state, seven stages, the error, the next state, a copy on the host, a stored row."""
+"""Arrays of the size of a state that a step holds: the state, seven stages, the error, the next state, a copy on the
+host, a stored row.
+"""
 
 
 def check(field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int) -> None:
@@ -35,7 +37,10 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
         raise LanguageError(f"`rtol={rtol!r}` is below what float64 can hold a step to; use {FINEST:g} or more.")
     names_match(start, problem.network)
     if start.per != problem.per:
-        raise ShapeMismatch(f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…, per={problem.per!r})`.")
+        raise ShapeMismatch(
+            f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…,"
+            f" per={problem.per!r})`."
+        )
     for leaf in jax.tree.leaves(start):
         if leaf.dtype != jnp.float64:
             raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
@@ -43,10 +48,15 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
         size = np.asarray(norm)
         if not (np.isfinite(size) & (size >= 0)).all():
             odd = float(size[~(np.isfinite(size) & (size >= 0))].flat[0])
-            raise ShapeMismatch(f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights.")
+            raise ShapeMismatch(
+                f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights."
+            )
         if problem.coordinates == "polar" and not (size > 0).all():
             way = 'use `coordinates="weights"`' if problem.scheme.is_gradient_flow else "start from other weights"
-            raise ShapeMismatch(f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got 0; {way}.")
+            raise ShapeMismatch(
+                f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got"
+                f" 0; {way}."
+            )
         for each in (float(size[size > 0].min(initial=1.0)), float(size.max(initial=1.0))):
             if not SMALLEST_NORM <= each <= LARGEST_NORM:
                 raise ShapeMismatch(out_of_range(name, "the norm", each))
@@ -55,7 +65,8 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
 
 
 def fits(start: State, data: Data, dense: bool) -> None:
-    """Refuse a run that cannot fit into memory: a lower bound on what its steps hold at one time, before anything is compiled.
+    """Refuse a run that cannot fit into memory: a lower bound on what its steps hold at one time, before anything is
+    compiled.
 
     Args:
         start: norms and directions.
@@ -68,7 +79,9 @@ def fits(start: State, data: Data, dense: bool) -> None:
     unknowns = sum(int(leaf.size) for leaf in jax.tree.leaves(start))
     units = sum(int(V.shape[0]) for V in start.V.values() if V.ndim)
     numbers = COPIES * unknowns + data.n * units + (2 * unknowns**2 if dense else 0)
-    require_memory(8 * numbers, f"a run with {unknowns} unknowns", "use smaller widths" + (', or solver="tsit5"' if dense else ""))
+    require_memory(
+        8 * numbers, f"a run with {unknowns} unknowns", "use smaller widths" + (', or solver="tsit5"' if dense else "")
+    )
 
 
 def unit(field: VectorField, start: State) -> State:
@@ -79,4 +92,6 @@ def unit(field: VectorField, start: State) -> State:
     V = {w: np.asarray(v) for w, v in start.V.items()}
     units = scaled({k: 1.0 / np.sqrt(n) for k, n in inner(V, V, start.per).items()}, V, start.per)
     off = max(float(np.max(np.abs(units[w] - V[w]))) for w in V)
-    return State(rho=start.rho, V={w: jnp.asarray(v) for w, v in units.items()}, per=start.per) if off > 1e-12 else start
+    return (
+        State(rho=start.rho, V={w: jnp.asarray(v) for w, v in units.items()}, per=start.per) if off > 1e-12 else start
+    )

@@ -1,9 +1,9 @@
 """An archive: chunks of arrays that are only ever added, safe from kills, full disks and bits that flip.
 
-A folder holds `header.json`, `chunks/000000.npz`, … and `manifest.jsonl`: one line per chunk with its SHA-256, arrays and
-meta, then a closing line. Every line carries its own hash and that of the line before it, the first that of the header.
-The manifest is replaced as a whole, after the chunk that it adds is on the disk. So a kill leaves the archive before an
-append or after it and never in between, and whatever does not fit together is damage, not a kill.
+A folder holds `header.json`, `chunks/000000.npz`, … and `manifest.jsonl`: one line per chunk with its SHA-256, arrays
+and meta, then a closing line. Every line carries its own hash and that of the line before it, the first that of the
+header. The manifest is replaced as a whole, after the chunk that it adds is on the disk. So a kill leaves the archive
+before an append or after it and never in between, and whatever does not fit together is damage, not a kill.
 """
 
 import copy
@@ -22,11 +22,37 @@ import numpy as np
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
-from flowlab.dynamics.storage.codec import Unsound, pack, plain, read_whole, sealed, sweep, sync_folder, take_lock, unpack, write_whole
-from flowlab.dynamics.storage.manifest import CHUNK, HEADER, MANIFEST, ArchiveDamaged, Row, chunk_bytes, chunk_file, chunk_names, manifest_bytes, validated
+from flowlab.dynamics.storage.codec import (
+    Unsound,
+    pack,
+    plain,
+    read_whole,
+    sealed,
+    sweep,
+    sync_folder,
+    take_lock,
+    unpack,
+    write_whole,
+)
+from flowlab.dynamics.storage.manifest import (
+    CHUNK,
+    HEADER,
+    MANIFEST,
+    ArchiveDamaged,
+    Row,
+    chunk_bytes,
+    chunk_file,
+    chunk_names,
+    manifest_bytes,
+    validated,
+)
 
 _LOCK = "writer.lock"
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the limit on the size of files is reached"}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the limit on the size of files is reached",
+}
 
 
 class Archive:
@@ -38,7 +64,14 @@ class Archive:
         damage: what `open(…, intact_only=True)` found, or None.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], rows: tuple[Row, ...], lock: int | None = None, damage: ArchiveDamaged | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: dict[str, Any],
+        rows: tuple[Row, ...],
+        lock: int | None = None,
+        damage: ArchiveDamaged | None = None,
+    ) -> None:
         self.folder, self.header, self.damage = folder, header, damage
         self._rows, self._root, self._lock, self._pid = rows, sha256_json(header), lock, os.getpid()
         self._release = weakref.finalize(self, os.close, lock) if lock is not None else None
@@ -66,7 +99,9 @@ class Archive:
             root.mkdir(parents=True, exist_ok=True)
             lock = take_lock(root / _LOCK)
             if cls.exists(root):
-                raise OutputError(f"`{root}` holds an archive already; resume that with Archive.open, or choose another folder.")
+                raise OutputError(
+                    f"`{root}` holds an archive already; resume that with Archive.open, or choose another folder."
+                )
             (root / "chunks").mkdir(exist_ok=True)
             chunk_names(root)
             sweep(root)
@@ -81,7 +116,9 @@ class Archive:
             if lock is not None:
                 os.close(lock)
             if isinstance(error, OSError):
-                raise OutputError(f"no archive can be begun in `{root}` because {_told(error)}; choose another folder.") from None
+                raise OutputError(
+                    f"no archive can be begun in `{root}` because {_told(error)}; choose another folder."
+                ) from None
             if isinstance(error, Unsound):
                 raise OutputError(f"`{root / 'chunks'}` {error}; choose another folder.") from None
             raise
@@ -102,7 +139,9 @@ class Archive:
         if not cls.exists(root):
             raise OutputError(f"`{root}` holds no archive; begin one with Archive.create, or give the folder of one.")
         if write and intact_only:
-            raise OutputError("intact_only=True opens an archive for reading; leave out write=True, and append to a new archive.")
+            raise OutputError(
+                "intact_only=True opens an archive for reading; leave out write=True, and append to a new archive."
+            )
         lock = None
         try:
             if write:
@@ -118,7 +157,10 @@ class Archive:
             if lock is not None:
                 os.close(lock)
             if isinstance(error, OSError):
-                raise OutputError(f"`{root}` cannot be opened because {_told(error)}; see who may {'write' if write else 'read'} there.") from None
+                raise OutputError(
+                    f"`{root}` cannot be opened because {_told(error)}; see who may {'write' if write else 'read'}"
+                    " there."
+                ) from None
             raise
 
     @classmethod
@@ -149,7 +191,9 @@ class Archive:
         except Unsound as error:
             raise OutputError(f"`{root / 'chunks'}` {error}; remove it by hand.") from None
         except OSError as error:
-            raise OutputError(f"the archive `{root}` cannot be removed because {_told(error)}; see who may write there.") from None
+            raise OutputError(
+                f"the archive `{root}` cannot be removed because {_told(error)}; see who may write there."
+            ) from None
 
     @property
     def count(self) -> int:
@@ -160,7 +204,8 @@ class Archive:
         return self.count
 
     def append(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Add a chunk. It is on the disk when this returns; if this raises, everything before it still is, and it may be tried again.
+        """Add a chunk. It is on the disk when this returns; if this raises, everything before it still is, and it may
+        be tried again.
 
         Args:
             arrays: numbers or truth values by name; kept little-endian and in C order.
@@ -170,9 +215,13 @@ class Archive:
         index = self.count
         data, described = pack(arrays)
         body = {
-            "arrays": described, "bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest(), "index": index,
-            "meta": plain(f"meta of chunk {index}", meta), "previous": self._tip,
-        }  # fmt: skip
+            "arrays": described,
+            "bytes": len(data),
+            "file_sha256": hashlib.sha256(data).hexdigest(),
+            "index": index,
+            "meta": plain(f"meta of chunk {index}", meta),
+            "previous": self._tip,
+        }
         rows = (*self._rows, Row(sealed("chunk", body), body, sha256_json(body)))
         before, after = manifest_bytes(self._rows, self._tip), manifest_bytes(rows, rows[-1].tip)
         chunk = self.folder / chunk_file(index)
@@ -190,7 +239,10 @@ class Archive:
                     os.unlink(chunk)
             if isinstance(error, OSError):
                 state = "is written but may not last" if landed else "is not written, those before it are safe"
-                raise OutputError(f"chunk {index} {state} because {_told(error)} in `{self.folder}`; see to that and go on from chunk {self.count}.") from None
+                raise OutputError(
+                    f"chunk {index} {state} because {_told(error)} in `{self.folder}`; see to that and go on from chunk"
+                    f" {self.count}."
+                ) from None
             raise
 
     def read(self, i: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -225,7 +277,9 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -243,7 +297,9 @@ class Archive:
         except OSError:
             same = False
         if not same:
-            raise OutputError(f"this process has lost the lock `{self.folder / _LOCK}`; open the archive again to append.")
+            raise OutputError(
+                f"this process has lost the lock `{self.folder / _LOCK}`; open the archive again to append."
+            )
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:

@@ -46,7 +46,9 @@ def chunk_file(index: int) -> str:
 
 
 def manifest_bytes(rows: tuple[Row, ...], tip: str) -> bytes:
-    """A line per chunk and the closing line, without which a manifest that lost its end would look like an older one."""
+    """A line per chunk and the closing line, without which a manifest that lost its end would look like an
+    older one.
+    """
     return b"".join(row.line for row in rows) + sealed("end", {"count": len(rows), "previous": tip})
 
 
@@ -73,7 +75,12 @@ def _row(line: bytes, index: int) -> Row:
     body = unsealed("chunk", line)
     if body.keys() != {"arrays", "bytes", "file_sha256", "index", "meta", "previous"}:
         raise Unsound(f"has other keys in line {index + 1}")
-    if body["index"] != index or type(body["index"]) is not int or type(body["bytes"]) is not int or not isinstance(body["meta"], dict):
+    if (
+        body["index"] != index
+        or type(body["index"]) is not int
+        or type(body["bytes"]) is not int
+        or not isinstance(body["meta"], dict)
+    ):
         raise Unsound(f"does not tell of chunk {index} in line {index + 1}")
     if declared(body["arrays"]) > body["bytes"]:
         raise Unsound(f"gives chunk {index} larger arrays than its file")

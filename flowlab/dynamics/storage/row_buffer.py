@@ -20,14 +20,17 @@ def joined(parts: list[Rows]) -> Rows:
     """All rows of the parts, one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Rows(np.concatenate([p.index for p in parts]), [np.concatenate(leaves) for leaves in zip(*(p.leaves for p in parts), strict=True)])
+    return Rows(
+        np.concatenate([p.index for p in parts]),
+        [np.concatenate(leaves) for leaves in zip(*(p.leaves for p in parts), strict=True)],
+    )
 
 
 class Store:
     """Rows in order of time. The first and the last one offered are always kept.
 
-    When `limit` rows are held, every other one is dropped and from then on only every second, fourth, … step is taken, so
-    that the rows stay evenly spread over steps. What is kept depends on how many rows came, not on how they came.
+    When `limit` rows are held, every other one is dropped and from then on only every second, fourth, … step is taken,
+    so that the rows stay evenly spread over steps. What is kept depends on how many rows came, not on how they came.
 
     Args:
         limit: largest number of rows; at least 4.

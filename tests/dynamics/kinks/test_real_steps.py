@@ -1,6 +1,7 @@
 """Steps of real flows that meet several kinks at once: the first is found in every one, and none before it is missed.
 
-The witness steps to 64 points inside the step and looks at the sign of every pre-activation there; it shares no polynomial with the tracker.
+The witness steps to 64 points inside the step and looks at the sign of every pre-activation there; it shares no
+polynomial with the tracker.
 """
 
 import numpy as np
@@ -17,7 +18,9 @@ def flow(seed):
     rng = np.random.default_rng(seed)
     data, net = fl.Data(rng.normal(size=(40, 4)), rng.choice([-1.0, 1.0], size=40)), fl.Network("W2 @ relu(W1 @ x)")
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
-    return fl.integrate(field, fl.initial_state(net, data, widths={"W1": 12}, seed=seed), data, until=fl.time(1.0), rtol=1e-3, atol=1e-4)
+    return fl.integrate(
+        field, fl.initial_state(net, data, widths={"W1": 12}, seed=seed), data, until=fl.time(1.0), rtol=1e-3, atol=1e-4
+    )
 
 
 class Watched:

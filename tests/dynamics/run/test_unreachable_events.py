@@ -185,8 +185,25 @@ def test_a_level_that_can_be_met_has_no_bound():
         asked(RELU, np.r_[x, 2.0 * x], np.sign(np.r_[x, x][:, 0]), fl.log_loss_below(-1e6), loss)
 
 
-@pytest.mark.parametrize("text", [RELU, DEEP, BIASED, EVEN, ODD, "w @ x + b", "(v @ x) * (u @ x)", "W2 @ relu(W1 @ x)**2", "W2 @ W1 @ x", "a @ sigmoid(W @ x)",
-                                  "W2 @ relu(abs(W1) @ x)", "maximum(a @ x, b @ x)", "a @ abs(W @ x)**1.5", "a @ tanh(abs(W @ x))"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        RELU,
+        DEEP,
+        BIASED,
+        EVEN,
+        ODD,
+        "w @ x + b",
+        "(v @ x) * (u @ x)",
+        "W2 @ relu(W1 @ x)**2",
+        "W2 @ W1 @ x",
+        "a @ sigmoid(W @ x)",
+        "W2 @ relu(abs(W1) @ x)",
+        "maximum(a @ x, b @ x)",
+        "a @ abs(W @ x)**1.5",
+        "a @ tanh(abs(W @ x))",
+    ],
+)
 def test_what_is_said_of_networks_holds_at_random_weights(text):
     net, rng = fl.Network(text), np.random.default_rng(1)
     shapes = net.resolve(3, 1, default_width=4)

@@ -1,5 +1,6 @@
-"""Implicit steps: what the Newton iteration calls converged, when a Jacobian is kept, and the start-up test that guards both."""
-
+"""Implicit steps: what the Newton iteration calls converged, when a Jacobian is kept, and the start-up test that guards
+both.
+"""
 
 import diffrax
 import jax
