@@ -1,9 +1,11 @@
-"""`norm_path` and `penalty_path`: curves of critical points as norms grow or a penalty falls, with every branch that leaves them.
+"""`norm_path` and `penalty_path`: curves of critical points as norms grow or a penalty falls, with every branch that
+leaves them.
 
-At fixed norms the direction V_R of least loss moves with R towards the largest margin as R → ∞ (S. Rosset, J. Zhu, T. Hastie, "Margin maximizing
-loss functions", 2003; P13). A penalty ω Σ ‖W_k‖² in place of the norms gives the regularisation path. Curves are followed by pseudo-arclength, so
-that they may turn; at branch points the others are switched to. What passes unseen: eigenvalues that change sign and change back within one
-step, and curves that meet none of those that were followed.
+At fixed norms the direction V_R of least loss moves with R towards the largest margin as R → ∞ (S. Rosset, J. Zhu, T.
+Hastie, "Margin maximizing loss functions", 2003; P13). A penalty ω Σ ‖W_k‖² in place of the norms gives the
+regularisation path. Curves are followed by pseudo-arclength, so that they may turn; at branch points the others are
+switched to. What passes unseen: eigenvalues that change sign and change back within one step, and curves that meet none
+of those that were followed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,26 +36,38 @@ _POINTS, _BRANCHES = 1000, 48
 
 @guarded
 def norm_path(
-    problem: Problem, data: Data, *, norms: tuple[float, float], start: State | CriticalPoint | Mapping[str, Any] | None = None,
-    widths: Mapping[str, int] | None = None, starts: int = 8, seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
-) -> Continuation:  # fmt: skip
+    problem: Problem,
+    data: Data,
+    *,
+    norms: tuple[float, float],
+    start: State | CriticalPoint | Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
+    starts: int = 8,
+    seed: int = 0,
+    switch: bool = True,
+    longest: float | None = None,
+    points: int = _POINTS,
+) -> Continuation:
     """Critical points of the constrained problem as R goes from one value to another, all norms in proportion.
 
     Args:
         problem: a homogeneous network, with smooth activations or squared ReLU; its loss.
         data: samples.
         norms: first and last R; either may be the larger.
-        start: a critical point at the first R, or directions near one; by default the least minimum of `starts` descents.
+        start: a critical point at the first R, or directions near one; by default the least minimum of `starts`
+            descents.
         widths: rows of hidden blocks, where no start tells them.
         starts: how many descents.
         seed: of the descents, and of the draws at branch points.
         switch: whether curves that leave branch points are followed too.
-        longest: steps are at most so long in (V, log R); by default 0.2, or a hundredth of the range where that is more.
+        longest: steps are at most so long in (V, log R); by default 0.2, or a hundredth of the range where that is
+            more.
         points: at most so many on a curve.
 
     Raises:
-        LanguageError: for bad input, and for activations with a kink; NotHomogeneous, DataError, ShapeMismatch: see `Constrained`;
-            RunFailed: if there is no critical point near the start; TooLarge: where second derivatives do not fit into memory.
+        LanguageError: for bad input, and for activations with a kink; NotHomogeneous, DataError, ShapeMismatch: see
+            `Constrained`; RunFailed: if there is no critical point near the start; TooLarge: where second derivatives
+            do not fit into memory.
     """
     low, high = _range("norms", norms, positive=True)
     if start is not None:
@@ -62,7 +76,10 @@ def norm_path(
     require_curvature(problem, data, widths)
     con = Constrained(problem, data, norm=low, widths=widths)
     if con.bends:
-        raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
+        raise LanguageError(
+            f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth"
+            " activation, or `relu(…)**2`."
+        )
     family = Norms(con)
     if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
         raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 8.")
@@ -76,24 +93,36 @@ def norm_path(
 
 @guarded
 def penalty_path(
-    problem: Problem, data: Data, *, penalties: tuple[float, float], start: State | Mapping[str, Any] | None = None,
-    widths: Mapping[str, int] | None = None, logarithmic: bool = False, starts: int = 16,
-    seed: int = 0, switch: bool = True, longest: float | None = None, points: int = _POINTS,
-) -> Continuation:  # fmt: skip
+    problem: Problem,
+    data: Data,
+    *,
+    penalties: tuple[float, float],
+    start: State | Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
+    logarithmic: bool = False,
+    starts: int = 16,
+    seed: int = 0,
+    switch: bool = True,
+    longest: float | None = None,
+    points: int = _POINTS,
+) -> Continuation:
     """Critical points of L + ω Σ_k ‖W_k‖² as ω goes from one value to another: the regularisation path.
 
     Args:
         problem: network and loss, without decay of its own.
         data: samples.
         penalties: first and last ω.
-        start: weights near a critical point at the first ω, whose curve alone is followed, with what leaves it. By default curves begin at the origin,
-            where it is critical, and at all critical points that searches find at both ends, so that the direction of the path does not matter.
+        start: weights near a critical point at the first ω, whose curve alone is followed, with what leaves it. By
+            default curves begin at the origin, where it is critical, and at all critical points that searches find at
+            both ends, so that the direction of the path does not matter.
         widths: rows of hidden blocks.
         logarithmic: whether log ω is the parameter, for paths over decades; ω is positive then.
         starts: how many searches there are at each end.
         seed: of the searches.
-        switch: whether more than one curve is followed; without it that of a minimum at the first ω, where no start is given.
-        longest: steps are at most so long in (W, parameter); by default 0.2, or a hundredth of the range where that is more.
+        switch: whether more than one curve is followed; without it that of a minimum at the first ω, where no start is
+            given.
+        longest: steps are at most so long in (W, parameter); by default 0.2, or a hundredth of the range where that is
+            more.
         points: at most so many on a curve.
 
     Raises:
@@ -105,14 +134,19 @@ def penalty_path(
         widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
     family = Penalties(problem, data, widths, logarithmic)
     if any(slot.tracked for slot in problem.network.slots):
-        raise LanguageError(f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth activation, or `relu(…)**2`.")
+        raise LanguageError(
+            f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth"
+            " activation, or `relu(…)**2`."
+        )
     p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
     starts = count("starts", starts, 1, 16)
     rng = np.random.default_rng(checked_seed(seed))
     if start is not None or not switch:
         first = family.row(start) if start is not None else family.descend(p, rng)
         return _continue(family, first, p, q, seed, switch, longest, points)
-    first, *others = [(u, at) for at in (p, q) for u in family.critical(at, starts, rng)] or [(family.descend(p, rng), p)]
+    first, *others = [(u, at) for at in (p, q) for u in family.critical(at, starts, rng)] or [
+        (family.descend(p, rng), p)
+    ]
     return _continue(family, *first, q if first[1] == p else p, seed, switch, longest, points, others=others)
 
 
@@ -122,7 +156,9 @@ def _widths(problem: Problem, start: Mapping[str, Any]) -> dict[str, int]:
     network = problem.network
     outer = {network.input_dim, *network.output_shape}
     start = {name: array(f"start[{name!r}]", v) for name, v in start.items()}
-    hidden = [w for w, shape in network.shapes.items() if shape and not isinstance(shape[0], int) and shape[0] not in outer]
+    hidden = [
+        w for w, shape in network.shapes.items() if shape and not isinstance(shape[0], int) and shape[0] not in outer
+    ]
     return {w: int(np.shape(start[w])[0]) for w in hidden if w in start and np.ndim(start[w])}
 
 
@@ -132,15 +168,28 @@ def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     except (TypeError, ValueError, OverflowError):
         low = high = float("nan")
     if low == high or not np.isfinite([low, high]).all() or (positive and min(low, high) <= 0):
-        raise LanguageError(f"`{name}={ends!r}` is no range; use two different finite numbers{' above zero' if positive else ''}, such as (1.0, 100.0).")
+        raise LanguageError(
+            f"`{name}={ends!r}` is no range; use two different finite numbers{' above zero' if positive else ''}, such"
+            " as (1.0, 100.0)."
+        )
     return low, high
 
 
 def _continue(
-    family: Family, first: np.ndarray, p: float, q: float, seed: int, switch: bool, longest: float | None, points: int, *,
+    family: Family,
+    first: np.ndarray,
+    p: float,
+    q: float,
+    seed: int,
+    switch: bool,
+    longest: float | None,
+    points: int,
+    *,
     others: Sequence[tuple[np.ndarray, float]] = (),
-) -> Continuation:  # fmt: skip
-    """Follow the curve through a critical point at p, then those through others that lie on none of the curves before, and all that leaves them."""
+) -> Continuation:
+    """Follow the curve through a critical point at p, then those through others that lie on none of the curves before,
+    and all that leaves them.
+    """
     require_x64("continuation")
     longest = max(0.2, 0.01 * abs(q - p)) if longest is None else longest
     for name, value in (("longest", longest), ("points", points)):
@@ -148,7 +197,10 @@ def _continue(
             raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
     u, residual = at_parameter(family, first, p)
     if not residual <= family.resolution(p):
-        raise RunFailed(f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give another `start`.")
+        raise RunFailed(
+            f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give"
+            " another `start`."
+        )
     rng, events = np.random.default_rng([seed, 7]), list[Event]()
     todo: list[tuple[Spot, Spot | None, int | None]] = [(_begin(family, u, p, q), None, None)]
     left = [_begin(family, v, at, p + q - at) for v, at in others]
@@ -163,7 +215,14 @@ def _continue(
         if event is not None:
             events[event] = replace(events[event], leads_to=(*events[event].leads_to, number))
         for crossing in found:
-            known = next((k for k, e in enumerate(events) if same(family, crossing.spot.u, crossing.spot.p, e._spot.u, e._spot.p, 1e-4)), None)
+            known = next(
+                (
+                    k
+                    for k, e in enumerate(events)
+                    if same(family, crossing.spot.u, crossing.spot.p, e._spot.u, e._spot.p, 1e-4)
+                ),
+                None,
+            )
             if known is not None:
                 continue
             leaving = departures(family, crossing, rng) if not (crossing.is_fold or crossing.is_jump) else []
@@ -171,8 +230,23 @@ def _continue(
             if switch:
                 beyond = [crossing.beyond] if crossing.beyond is not None else []
                 todo += [(start, crossing.spot, len(events) - 1) for start in [*(d.spot for d in leaving), *beyond]]
-    settings = {"from": p, "to": q, "seed": seed, "switch": switch, "longest": longest, "points": points, "unfollowed": len(todo) + len(left)}
-    return Continuation(tuple(branches), tuple(events), columns(family, branches), family.name, family, {**provenance(), "settings": settings})
+    settings = {
+        "from": p,
+        "to": q,
+        "seed": seed,
+        "switch": switch,
+        "longest": longest,
+        "points": points,
+        "unfollowed": len(todo) + len(left),
+    }
+    return Continuation(
+        tuple(branches),
+        tuple(events),
+        columns(family, branches),
+        family.name,
+        family,
+        {**provenance(), "settings": settings},
+    )
 
 
 def _begin(family: Family, u: np.ndarray, p: float, q: float) -> Spot:
@@ -183,4 +257,6 @@ def _begin(family: Family, u: np.ndarray, p: float, q: float) -> Spot:
 
 def _event(at: Crossing, leaving: list[Departure], branch: int) -> Event:
     here = at.spot
-    return Event(kind(at, leaving), float(here.p), branch, (), at.kernel.shape[1], (at.before, at.after), here.residual, here)
+    return Event(
+        kind(at, leaving), float(here.p), branch, (), at.kernel.shape[1], (at.before, at.after), here.residual, here
+    )

@@ -1,7 +1,8 @@
 """States beside critical points: within the basin of one that attracts, and off the kinks that a flow is stopped by.
 
-Some minima of deep networks attract from a hundred-thousandth of a radian only: units of weight zero in every layer are held there by the multiplier
-alone, and any of them that is larger than its square times the loss's slope leaves. A start "beside" such a point has to be chosen by the curvature.
+Some minima of deep networks attract from a hundred-thousandth of a radian only: units of weight zero in every layer are
+held there by the multiplier alone, and any of them that is larger than its square times the loss's slope leaves. A
+start "beside" such a point has to be chosen by the curvature.
 """
 
 from numbers import Integral
@@ -27,10 +28,12 @@ _KEPT, _PROBES, _SMALLEST = 0.5, 6, 1e-9
 
 @guarded
 def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REACH) -> State:
-    """A state at a random direction from critical point k, so near that curvature and slopes there are still those of the point.
+    """A state at a random direction from critical point k, so near that curvature and slopes there are still those of
+    the point.
 
-    Half the largest radius, `reach` over a power of two, at which the positive eigenvalues of the Riemannian Hessian keep half of the smallest one
-    in every direction that is tried, and no pre-activation comes to another kink. Where the point is a minimum its basin holds such a ball.
+    Half the largest radius, `reach` over a power of two, at which the positive eigenvalues of the Riemannian Hessian
+    keep half of the smallest one in every direction that is tried, and no pre-activation comes to another kink. Where
+    the point is a minimum its basin holds such a ball.
 
     Args:
         points: from `critical_points`.
@@ -78,10 +81,11 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
 
 @guarded
 def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, reach: float = 1e-7) -> list[State]:
-    """States just off the kinks that a state stands on; where a flow is not unique, flows from them are its continuations.
+    """States just off the kinks that a state stands on; where a flow is not unique, flows from them are its
+    continuations.
 
-    On one kink that repels there are two sides. Where many meet, as at a unit whose weights are zero, random ways off all of them are taken, and
-    several may lead to one continuation. Kinks that attract take such a state back at once.
+    On one kink that repels there are two sides. Where many meet, as at a unit whose weights are zero, random ways off
+    all of them are taken, and several may lead to one continuation. Kinks that attract take such a state back at once.
 
     Args:
         con: the constrained problem, such as `points.constrained`.
@@ -109,7 +113,11 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     _, sizes, rows = np.linalg.svd(np.array([con.spheres.tangent(theta, n) for n in normals]), full_matrices=False)
     span = rows[sizes > 1e-9 * max(float(sizes[0]), 1e-300)]
     rng = np.random.default_rng(seed)
-    ways = [span[0], -span[0]] if len(span) == 1 else [_of_length_one(c @ span) for c in rng.normal(size=(count, len(span)))]
+    ways = (
+        [span[0], -span[0]]
+        if len(span) == 1
+        else [_of_length_one(c @ span) for c in rng.normal(size=(count, len(span)))]
+    )
     return [con.spheres.state(con.spheres.project(theta + reach * way)) for way in ways]
 
 

@@ -1,10 +1,12 @@
-"""The symmetries of a network: permutations, signs and rotations of hidden units, exchange of factors, the splitting of units, and scalings.
+"""The symmetries of a network: permutations, signs and rotations of hidden units, exchange of factors, the splitting of
+units, and scalings.
 
-Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of several blocks;
-an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension every rotation leaves the function as it is;
-where one does, permutations do, and changes of sign on some of the axes for odd and even activations. Under activations of degree one, units
-that point the same way, but for signs, may share their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on
-all units. Scaling weights into a unit and those out of it inversely changes norms, which is why it is no symmetry at fixed norms, unless several
+Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of
+several blocks; an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension
+every rotation leaves the function as it is; where one does, permutations do, and changes of sign on some of the axes
+for odd and even activations. Under activations of degree one, units that point the same way, but for signs, may share
+their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on all units. Scaling weights
+into a unit and those out of it inversely changes norms, which is why it is no symmetry at fixed norms, unless several
 such changes keep them together.
 """
 
@@ -26,7 +28,9 @@ _TURNS = 20
 _COSETS = 64
 """Symmetries of whole blocks beyond so many are left out of distances."""
 _PARALLEL = 1e-7
-"""Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
+"""Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their
+cosine.
+"""
 _MET = 1e-9
 """So do units that are apart by less of the largest unit; kinks are met no better."""
 
@@ -45,13 +49,17 @@ class Symmetries:
         LanguageError: if outputs do not depend on the weights of the trials: every change would leave them as they are.
     """
 
-    def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None
+    ) -> None:
         self.network, self.layout, self.rho = network, layout, dict(rho or {})
         self._trials = Trials(network, layout, d, self.rho)
         self.dimensions: list[Dimension] = self._trials.dimensions(merge)
 
     def aligned(self, theta: np.ndarray) -> np.ndarray:
-        """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points the same way then."""
+        """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points
+        the same way then.
+        """
         W, signs = blocks(self.layout, theta), {k: np.ones(shape) for k, shape in self.layout}
         for dim in self.dimensions:
             if dim.splits:
@@ -93,10 +101,13 @@ class Symmetries:
         sizes = np.linalg.norm(units, axis=1)
         top = float(sizes.max(initial=0.0))
         groups: list[list[int]] = []
-        # The largest first: kinks are met to a share of typical pre-activations, by which small units turn more than large ones.
+        # The largest first: kinks are met to a share of typical pre-activations, by which small units turn more than
+        # large ones.
         for i in (int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > _PARALLEL * top):
             near = max(_PARALLEL, _MET * top / sizes[i])
-            home = next((g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < near), None)
+            home = next(
+                (g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < near), None
+            )
             groups.append([i]) if home is None else home.append(i)
         return [g for g in groups if len(g) > 1]
 
@@ -108,7 +119,8 @@ class Symmetries:
             tolerance: distance of two units, over the root mean square of all, below which they are the same.
 
         Returns:
-            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to those of the first.
+            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to
+            those of the first.
         """
         W, places = blocks(self.layout, theta), blocks(self.layout, np.arange(len(theta)))
         ones, found = {k: np.ones(shape) for k, shape in self.layout}, []
@@ -125,7 +137,8 @@ class Symmetries:
         return found
 
     def orbit(self, theta: np.ndarray, *, smallest: float = 0.0) -> np.ndarray:
-        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit.
+        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space
+        of the orbit.
 
         Args:
             theta: weights, (P,).
@@ -144,14 +157,17 @@ class Symmetries:
             for i, j in pairs:
                 Omega = np.zeros((dim.size, dim.size))
                 Omega[i, j], Omega[j, i] = 1.0, -1.0
-                rows.append(signs * self._row({block: self._velocity(dim, W, Omega, block) for block, _ in self.layout}))
+                rows.append(
+                    signs * self._row({block: self._velocity(dim, W, Omega, block) for block, _ in self.layout})
+                )
         return _spanned(rows, len(theta), smallest)
 
     def freedom(self, theta: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M, P), orthonormal.
+        """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M,
+        P), orthonormal.
 
-        Where the loss answers to norms such scalings are no symmetry beyond first order, and curvatures along them are not zero; where it does not, as at
-        minima that a larger norm does not lower, they make zero modes.
+        Where the loss answers to norms such scalings are no symmetry beyond first order, and curvatures along them are
+        not zero; where it does not, as at minima that a larger norm does not lower, they make zero modes.
 
         Args:
             theta: weights, (P,).
@@ -161,16 +177,22 @@ class Symmetries:
         W = {k: np.asarray(v) for k, v in blocks(self.layout, theta * signs).items()}
         for dim in self.dimensions:
             groups = [list(range(dim.size))] if dim.rotations else self._parallel(dim.units(W)) if dim.splits else []
-            mixed = [(i, j) for group in groups for i in group for j in group if i != j] if len(dim.scalings) == 1 else []
+            mixed = (
+                [(i, j) for group in groups for i in group for j in group if i != j] if len(dim.scalings) == 1 else []
+            )
             for powers in dim.scalings:
                 # What two units share moves from one to the other only where weights into and out of them count alike.
-                pairs = [(i, i) for i in range(dim.size)] + (mixed if np.allclose(np.abs(powers), 1.0, atol=1e-6) else [])
+                pairs = [(i, i) for i in range(dim.size)] + (
+                    mixed if np.allclose(np.abs(powers), 1.0, atol=1e-6) else []
+                )
                 for i, j in pairs:
                     X = np.zeros((dim.size, dim.size))
                     X[i, j] = 1.0
                     moved = {k: np.zeros_like(v) for k, v in W.items()}
                     for power, (block, axis) in zip(powers, dim.axes, strict=True):
-                        moved[block] += np.moveaxis(np.tensordot(power * (X if power > 0 else X.T), W[block], (1, axis)), 0, axis)
+                        moved[block] += np.moveaxis(
+                            np.tensordot(power * (X if power > 0 else X.T), W[block], (1, axis)), 0, axis
+                        )
                     rows.append(signs * self._row(moved))
         basis = _spanned([*rows, *self.orbit(theta)], len(theta), 0.0)
         across = normals @ basis.T
@@ -194,13 +216,20 @@ class Symmetries:
 
         outputs = [self._trials.outputs(W) for W in self._trials.weights]
         norms = {name: np.asarray(self.rho.get(name, 1.0), dtype=float) for name, _ in self.layout}
-        radii = self._row({name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape) for name, shape in self.layout})
+        radii = self._row(
+            {
+                name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape)
+                for name, shape in self.layout
+            }
+        )
         whole = {dim.name for dim in self.dimensions if dim.rotations}
         return Images(self.layout, {name: network.shapes[name] for name, _ in self.layout}, whole, kept, radii)
 
     @cached_property
     def _cosets(self) -> np.ndarray:
-        """Symmetries that act on whole blocks, or on units of inputs and outputs, one of each set that hidden dimensions take to each other, (n, P)."""
+        """Symmetries that act on whole blocks, or on units of inputs and outputs, one of each set that hidden
+        dimensions take to each other, (n, P).
+        """
         hidden, images = {dim.name for dim in self.dimensions}, self.images
         others = [rows for name, rows in images.of_units.items() if name not in hidden]
         found = images.generated(np.vstack([*others, images.of_blocks]), _COSETS)
@@ -215,10 +244,14 @@ class Symmetries:
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
         """‖a - g b‖ for the symmetry g that brings b nearest to a, with split units gathered (dimensionless).
 
-        The least of all where the symmetries are finite and listed; otherwise found by alternation, which gives an upper bound.
+        The least of all where the symmetries are finite and listed; otherwise found by alternation, which gives an
+        upper bound.
         """
         a, b = self.gathered(a), self.gathered(b)
-        if not any(dim.rotations or dim.splits for dim in self.dimensions) and (images := self.images.of(b)) is not None:
+        if (
+            not any(dim.rotations or dim.splits for dim in self.dimensions)
+            and (images := self.images.of(b)) is not None
+        ):
             return float(np.linalg.norm(images - a, axis=1).min())
         best = np.inf
         for g in self._cosets:
@@ -231,7 +264,9 @@ class Symmetries:
         """The same by alternation over hidden dimensions."""
         A, B = (dict(blocks(self.layout, t)) for t in (a, b))
         best, rng = float(np.linalg.norm(a - b)), np.random.default_rng(0)
-        orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [self.dimensions[::-1]]
+        orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [
+            self.dimensions[::-1]
+        ]
         # Rotations of several dimensions at once have local optima; other first guesses get out of them.
         turns = [None] * len(orders) + [rng] * (_TURNS if sum(dim.rotations for dim in self.dimensions) > 1 else 0)
         for turn, order in zip(turns, orders + orders[:1] * (len(turns) - len(orders)), strict=True):
@@ -255,14 +290,20 @@ class Symmetries:
             best = min(best, now)
         return best
 
-    def _nearest(self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]) -> dict[str, np.ndarray]:
+    def _nearest(
+        self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]
+    ) -> dict[str, np.ndarray]:
         others = {axis: d.name for d in self.dimensions for axis in d.axes}
         axes = [(w, k) for w, k in dim.axes if others.get((w, 1 - k)) not in without] or list(dim.axes)
         part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
         mine, theirs = part.units(A), part.units(W)
         if others and len(axes) < len(dim.axes):
             # What is shared with an open dimension is told by what no mixing of that dimension changes.
-            shared = [np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1) for w, k in dim.axes if (w, k) not in axes]
+            shared = [
+                np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1)
+                for w, k in dim.axes
+                if (w, k) not in axes
+            ]
             sizes = np.stack([np.linalg.norm(s, axis=2) for s in shared], axis=2)
             mine, theirs = np.hstack([mine, sizes[0]]), np.hstack([theirs, sizes[1]])
         if dim.rotations:
@@ -288,14 +329,22 @@ class Symmetries:
         return dim.act(out, Q)
 
     @staticmethod
-    def _image(part: Dimension, W: Mapping[str, np.ndarray], signs: frozenset[tuple[str, int]] | None, pair: Any, theirs: np.ndarray) -> np.ndarray:
+    def _image(
+        part: Dimension,
+        W: Mapping[str, np.ndarray],
+        signs: frozenset[tuple[str, int]] | None,
+        pair: Any,
+        theirs: np.ndarray,
+    ) -> np.ndarray:
         """All units after an exchange and a change of signs, in as many columns as `theirs`."""
         if signs is None and pair is None:
             return theirs
         W, width = part.exchanged(W, pair, list(range(part.size))) if pair is not None else W, theirs.shape[1]
         turned = part.units(part.act(W, -np.eye(part.size), signs) if signs is not None else W)
         rest = part.units(W).shape[1]
-        return turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
+        return (
+            turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
+        )
 
     def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([np.ravel(W[name]) for name, _ in self.layout])

@@ -1,4 +1,6 @@
-"""Which symmetries a network has, by trial on random weights: a change is one where it leaves the outputs as they are."""
+"""Which symmetries a network has, by trial on random weights: a change is one where it leaves the outputs
+as they are.
+"""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -59,11 +61,17 @@ class Trials:
         plain = Dimension(name, size, axes, False, (), False)
         Q = np.linalg.qr(self._rng.normal(size=(size, size)))[0]
         flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
-        subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
+        subsets = (
+            [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
+        )
         signs = tuple(c for c in subsets if self._unchanged(lambda W, c=c: plain.act(W, flip, c)))
         rotations = merge and size > 1 and self._unchanged(lambda W: plain.act(W, Q))
         shapes = {axis: np.delete(self.weights[0][axis[0]].shape, axis[1]).tolist() for axis in axes}
-        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and p[1] == q[1] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
+        pairs = [
+            (p, q)
+            for p, q in combinations(axes, 2)
+            if p[0] != q[0] and p[1] == q[1] and shapes[p] == shapes[q] and self._alike(p[0], q[0])
+        ]
         exchanges = tuple(pair for pair in pairs if self._unchanged(lambda W, pair=pair: plain.exchanged(W, pair, [0])))
         splits = merge and not rotations and size > 1 and self._splits(plain)
         return Dimension(name, size, axes, rotations, signs, splits, self._scalings(plain), exchanges)
@@ -74,13 +82,21 @@ class Trials:
         return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-12, atol=0.0))
 
     def _scalings(self, dim: Dimension) -> np.ndarray:
-        """Powers of one factor that cancel: relations between what scaling one unit on each axis does to the outputs."""
+        """Powers of one factor that cancel: relations between what scaling one unit on each axis does to
+        the outputs.
+        """
         one, effects = np.eye(dim.size), []
         for W in self.weights:
             columns = []
             for axis in dim.axes:
                 up, down = (np.exp(h * np.diag(one[0])) * one for h in (_ASIDE, -_ASIDE))
-                columns.append((self.outputs(dim.act(W, up, frozenset({axis}))) - self.outputs(dim.act(W, down, frozenset({axis})))).ravel() / (2.0 * _ASIDE))
+                columns.append(
+                    (
+                        self.outputs(dim.act(W, up, frozenset({axis})))
+                        - self.outputs(dim.act(W, down, frozenset({axis})))
+                    ).ravel()
+                    / (2.0 * _ASIDE)
+                )
             effects.append(np.array(columns).T)
         _, sizes, rows = np.linalg.svd(np.vstack(effects))
         free = rows[np.r_[sizes, np.zeros(len(rows) - len(sizes))] <= 1e-7 * max(float(sizes[0]), 1e-300)]

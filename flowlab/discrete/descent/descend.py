@@ -1,17 +1,18 @@
 """`descend`: gradient descent by autodiff, in the format of a trajectory; full or by batches, with or without momentum.
 
-With `batch=B` every step takes the gradient on B samples. An epoch is ⌊N/B⌋ steps on samples drawn without replacement, in an order that
-`seed` fixes and that is drawn afresh for each epoch; the N mod B samples left over sit that epoch out. Sums over samples are
-multiplied by N/B, so that the mean of the gradients is the gradient. With B = N this is gradient descent to the last bit.
+With `batch=B` every step takes the gradient on B samples. An epoch is ⌊N/B⌋ steps on samples drawn without replacement,
+in an order that `seed` fixes and that is drawn afresh for each epoch; the N mod B samples left over sit that epoch out.
+Sums over samples are multiplied by N/B, so that the mean of the gradients is the gradient. With B = N this is gradient
+descent to the last bit.
 
-With `momentum=β` the step is along u ← β u - η g, from u = 0 on (heavy ball; Polyak 1964), or along β u - η g of the new u
-(`nesterov`, in the form of Sutskever, Martens, Dahl and Hinton 2013 with the gradient at the position carried). As η → 0 both follow the
-gradient flow in the time η k/(1 - β), which is what `log_t` adds up.
+With `momentum=β` the step is along u ← β u - η g, from u = 0 on (heavy ball; Polyak 1964), or along β u - η g of the
+new u (`nesterov`, in the form of Sutskever, Martens, Dahl and Hinton 2013 with the gradient at the position carried).
+As η → 0 both follow the gradient flow in the time η k/(1 - β), which is what `log_t` adds up.
 
-With `rule="gradient"` the trajectory has two more variables over `(step, weight)`: `grad_sq`, ‖∂L/∂W_k‖² at each stored state, and
-`step_sq`, the squared lengths of all steps so far, Σ η²‖∂L/∂W_k‖² (with ∂log L for `loss_scaled`, of batches where there are some, and
-the squares of what was moved under momentum), skipped rows included. Where every block has degree one and there is no momentum,
-ρ_k² - ρ_j² changes by exactly the difference of these sums (P20).
+With `rule="gradient"` the trajectory has two more variables over `(step, weight)`: `grad_sq`, ‖∂L/∂W_k‖² at each stored
+state, and `step_sq`, the squared lengths of all steps so far, Σ η²‖∂L/∂W_k‖² (with ∂log L for `loss_scaled`, of batches
+where there are some, and the squares of what was moved under momentum), skipped rows included. Where every block has
+degree one and there is no momentum, ρ_k² - ρ_j² changes by exactly the difference of these sums (P20).
 """
 
 import math
@@ -80,8 +81,8 @@ def descend(
         nesterov: look ahead along the momentum (needs one above zero).
 
     Returns:
-        A trajectory whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or Σ η/(1 - β)); with `rule="gradient"` also with
-        `grad_sq` and `step_sq` over `(step, weight)`, as the module says.
+        A trajectory whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or Σ η/(1 - β)); with `rule="gradient"`
+        also with `grad_sq` and `step_sq` over `(step, weight)`, as the module says.
 
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
@@ -103,10 +104,24 @@ def descend(
     states = _unpack(position, how, start.per)
     stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(watch.monotonic() - began, 3)}
     settings = {"rule": rule, "step": step, "count": count, "loss_scaled": loss_scaled, "record_every": every}
-    settings |= {"freeze_norm": freeze_norm, "seed": seed, "batch": batch, "momentum": float(momentum), "nesterov": nesterov}
+    settings |= {
+        "freeze_norm": freeze_norm,
+        "seed": seed,
+        "batch": batch,
+        "momentum": float(momentum),
+        "nesterov": nesterov,
+    }
     variables = _gradient_columns(problem, states, data, step_sq) if how.on_weights else None
     return Trajectory.from_states(
-        problem, data, np.asarray(log_t), states, outcome, stats, kind="descent", extra={"settings": settings}, variables=variables
+        problem,
+        data,
+        np.asarray(log_t),
+        states,
+        outcome,
+        stats,
+        kind="descent",
+        extra={"settings": settings},
+        variables=variables,
     )
 
 
@@ -131,7 +146,9 @@ class _Method(NamedTuple):
     beta: Any
 
 
-def _rows(method: _Method, start: State, data: Data, step: float, count: int, every: int, seed: int | None) -> tuple[list[Any], int, Outcome]:
+def _rows(
+    method: _Method, start: State, data: Data, step: float, count: int, every: int, seed: int | None
+) -> tuple[list[Any], int, Outcome]:
     """Rows of (position, log of time, squared step lengths), how many steps led to them, and how the descent ended."""
     problem, how, loss_scaled, freeze_norm, heavy, drawn, beta = method
     # The last stored row may be fewer than `every` steps after the one before.
@@ -145,14 +162,32 @@ def _rows(method: _Method, start: State, data: Data, step: float, count: int, ev
             chunk = lengths[first : first + _BATCH]
             # Padded with empty blocks: one compilation serves every number of steps.
             padded = jnp.asarray(np.pad(chunk, (0, _BATCH - len(chunk))))
-            (carry, memory), stored = walk(problem, how, loss_scaled, freeze_norm, data, (carry, memory), jnp.asarray(float(step)), padded, heavy, drawn, beta)
+            (carry, memory), stored = walk(
+                problem,
+                how,
+                loss_scaled,
+                freeze_norm,
+                data,
+                (carry, memory),
+                jnp.asarray(float(step)),
+                padded,
+                heavy,
+                drawn,
+                beta,
+            )
             stored = jax.tree.map(np.asarray, stored)
             for i, length in enumerate(chunk):
                 row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
                 # Weights beyond 1e150 have no norm in float64.
                 if not all((np.abs(leaf) < 1e150).all() for leaf in jax.tree.leaves(row[0])):
-                    return rows, taken, Outcome(
-                        "nonfinite", f"the weights stopped being finite by step {taken + length}; use a smaller step than {step:g}."
+                    return (
+                        rows,
+                        taken,
+                        Outcome(
+                            "nonfinite",
+                            f"the weights stopped being finite by step {taken + length}; use a smaller step than"
+                            f" {step:g}.",
+                        ),
                     )
                 rows.append(row)
                 taken += int(length)
@@ -161,7 +196,16 @@ def _rows(method: _Method, start: State, data: Data, step: float, count: int, ev
     return rows, taken, Outcome("done", f"{count} steps of size {step:g} were taken.")
 
 
-def _check(problem: Problem, start: State, step: float, count: int, how: Rule, loss_scaled: bool, freeze_norm: bool, record_every: int | None) -> None:
+def _check(
+    problem: Problem,
+    start: State,
+    step: float,
+    count: int,
+    how: Rule,
+    loss_scaled: bool,
+    freeze_norm: bool,
+    record_every: int | None,
+) -> None:
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
         raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
     if type(count) is not int or count < 1:
@@ -169,11 +213,17 @@ def _check(problem: Problem, start: State, step: float, count: int, how: Rule, l
     if record_every is not None and (type(record_every) is not int or record_every < 1):
         raise LanguageError(f"`record_every={record_every!r}` is no number of steps; use a positive integer.")
     if loss_scaled and any(problem.decay.values()):
-        raise LanguageError("`loss_scaled=True` divides by the data loss and is not defined with weight decay; drop one of them.")
+        raise LanguageError(
+            "`loss_scaled=True` divides by the data loss and is not defined with weight decay; drop one of them."
+        )
     if freeze_norm and how.on_weights:
-        raise LanguageError("`freeze_norm=True` needs a rule on directions, not \"gradient\"; use \"geodesic\" for example.")
+        raise LanguageError(
+            '`freeze_norm=True` needs a rule on directions, not "gradient"; use "geodesic" for example.'
+        )
     if not how.on_weights and start.per != "layer":
-        raise LanguageError(f"the rule \"{how.name}\" is defined per layer, not per {start.per}; make the state with per=\"layer\".")
+        raise LanguageError(
+            f'the rule "{how.name}" is defined per layer, not per {start.per}; make the state with per="layer".'
+        )
 
 
 def _variant(
@@ -181,19 +231,31 @@ def _variant(
 ) -> tuple[jax.Array | None, int | None]:
     """β, or None without momentum; and samples per step, or None where all are taken."""
     if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-        raise LanguageError(f"`momentum={momentum!r}` is no coefficient of momentum; use a number from 0 up to, but not including, 1.")
+        raise LanguageError(
+            f"`momentum={momentum!r}` is no coefficient of momentum; use a number from 0 up to, but not including, 1."
+        )
     if type(nesterov) is not bool or (nesterov and momentum == 0):
-        raise LanguageError(f"`nesterov={nesterov!r}` needs True or False, and a momentum above zero; give `momentum=0.9` for example.")
+        raise LanguageError(
+            f"`nesterov={nesterov!r}` needs True or False, and a momentum above zero; give `momentum=0.9` for example."
+        )
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, Integral) or not 1 <= batch <= data.n):
-        raise LanguageError(f"`batch={batch!r}` is no number of samples; use an integer from 1 to {data.n}, the number of samples.")
+        raise LanguageError(
+            f"`batch={batch!r}` is no number of samples; use an integer from 1 to {data.n}, the number of samples."
+        )
     if batch is not None and seed is None:
         raise LanguageError("`batch` draws samples and needs a seed; give `seed=0` for example.")
     if seed is not None:
         checked_seed(seed)
     if loss_scaled and (batch is not None or momentum):
-        raise LanguageError("`loss_scaled=True` divides by the loss of all samples at every step; use neither `batch` nor `momentum` with it.")
+        raise LanguageError(
+            "`loss_scaled=True` divides by the loss of all samples at every step; use neither `batch` nor `momentum`"
+            " with it."
+        )
     if momentum and not how.on_weights:
-        raise LanguageError(f"`momentum={momentum:g}` is defined for weights, not for the rule \"{how.name}\" on directions; use rule=\"gradient\".")
+        raise LanguageError(
+            f'`momentum={momentum:g}` is defined for weights, not for the rule "{how.name}" on directions; use'
+            ' rule="gradient".'
+        )
     # The plain program is used where nothing differs from it: equal to the last bit by construction.
     drawn = None if batch is None or batch == data.n else int(batch)
     return (jnp.asarray(float(momentum)) if momentum else None), drawn

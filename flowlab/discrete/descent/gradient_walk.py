@@ -1,4 +1,6 @@
-"""Blocks of gradient steps, compiled: the objective on all samples or on batches, the momentum, and what is carried along."""
+"""Blocks of gradient steps, compiled: the objective on all samples or on batches, the momentum, and what is carried
+along.
+"""
 
 from typing import Any, NamedTuple
 
@@ -61,7 +63,9 @@ class Memory(eqx.Module):
         epoch, place = taken // (data.n // drawn), taken % (data.n // drawn)
 
         def draw() -> jax.Array:
-            return jax.random.permutation(jax.random.fold_in(jax.random.wrap_key_data(key), epoch), data.n).astype(order.dtype)
+            return jax.random.permutation(jax.random.fold_in(jax.random.wrap_key_data(key), epoch), data.n).astype(
+                order.dtype
+            )
 
         order = jax.lax.cond(place == 0, draw, lambda: order)
         chosen = jax.lax.dynamic_slice(order, (place * drawn,), (drawn,))
@@ -79,8 +83,17 @@ def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples:
 
 @eqx.filter_jit
 def walk(
-    problem: Problem, how: Rule, loss_scaled: bool, freeze_norm: bool, data: Data, carry: Any, step: jax.Array, lengths: jax.Array,
-    heavy: Momentum | None, drawn: int | None, beta: Any,
+    problem: Problem,
+    how: Rule,
+    loss_scaled: bool,
+    freeze_norm: bool,
+    data: Data,
+    carry: Any,
+    step: jax.Array,
+    lengths: jax.Array,
+    heavy: Momentum | None,
+    drawn: int | None,
+    beta: Any,
 ) -> tuple[Any, Any]:
     """Blocks of steps, and what is carried after each block: position, log of time, squared step lengths."""
 
@@ -95,7 +108,11 @@ def walk(
         passed = jnp.logaddexp(passed, jnp.log(pace) - (value if loss_scaled else 0.0))
         if heavy is not None:
             u, moved = heavy.update(memory.u, gradient, step, beta)
-            return ({w: position[w] + moved[w] for w in position}, passed, lengths_sq + _block_squares(problem, moved)), Memory(u, memory.order)
+            return (
+                {w: position[w] + moved[w] for w in position},
+                passed,
+                lengths_sq + _block_squares(problem, moved),
+            ), Memory(u, memory.order)
         if how.on_weights:
             lengths_sq = lengths_sq + step**2 * _block_squares(problem, gradient)
             return ({w: how.update(position[w], -gradient[w], step) for w in position}, passed, lengths_sq), memory

@@ -1,9 +1,10 @@
 """`limit`: where the direction of a path is going, as a KKT point of the max-margin problem.
 
-Under losses with an exponential tail the direction of gradient flow on a homogeneous network converges to a KKT point of
-min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 2020). Where every block scales alone this says that all
-ρ_k²/κ_k become equal and that the directions V_k satisfy Σ α_n ∂q_n/∂V_k = κ_k γ V_k on the product of unit spheres (Poggio,
-Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's method on these equations.
+Under losses with an exponential tail the direction of gradient flow on a homogeneous network converges to a KKT point
+of min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 2020). Where every block scales alone this says
+that all ρ_k²/κ_k become equal and that the directions V_k satisfy Σ α_n ∂q_n/∂V_k = κ_k γ V_k on the product of unit
+spheres (Poggio, Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's
+method on these equations.
 """
 
 from dataclasses import dataclass, field
@@ -35,16 +36,20 @@ class Limit:
     Attributes:
         V: directions by block, of unit norm (all blocks together on the joint sphere).
         margin: γ = min_n q_n(V).
-        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal: γ Π (κ_k/K)^{κ_k/2}; γ itself on the joint sphere.
+        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal: γ Π (κ_k/K)^{κ_k/2}; γ itself on the joint
+            sphere.
         support: constraints with q_n = γ: samples, or (sample, wrong class) pairs.
         multipliers: α_n of the support, non-negative, with sum 1: the limit of the shares of the loss.
         unique_multipliers: whether these are the only ones.
         kinks: number of pre-activations that rest on the kink of their activation.
-        residual: largest relative violation of any KKT condition at V; where no point was found, the `epsilon` of the last state.
-        epsilon: KKT residual of the last state itself, with slopes at kinks between the one-sided ones, as `lyu_li` has it.
+        residual: largest relative violation of any KKT condition at V; where no point was found, the `epsilon` of the
+            last state.
+        epsilon: KKT residual of the last state itself, with slopes at kinks between the one-sided ones, as `lyu_li` has
+            it.
         curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over γ; positive at a saddle.
-        status: "decided" where the path settles that this is its limit; "moving" where it does not, and V is the nearest KKT point uphill; "undecided"
-            where there is no such point, and V is the last state or a saddle beside it.
+        status: "decided" where the path settles that this is its limit; "moving" where it does not, and V is the
+            nearest KKT point uphill; "undecided" where there is no such point, and V is the last state or a saddle
+            beside it.
         reason: a sentence that says why.
         distance: ‖V(row) - V‖ at every row of the path, (rows,); nan where no point was found.
         rate: how the distance shrinks with R.
@@ -95,17 +100,23 @@ class Limit:
         wanted = self.support if support is None else support
         if not wanted or not set(wanted) <= set(names):
             odd = sorted(set(wanted) - set(names), key=str)
-            raise DataError(f"the support {odd if odd else 'is empty and'} names no constraint of these data; use samples, or (sample, wrong class) pairs.")
+            raise DataError(
+                f"the support {odd if odd else 'is empty and'} names no constraint of these data; use samples, or"
+                " (sample, wrong class) pairs."
+            )
         theta = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name in self.V])
         chosen = np.array(sorted(names.index(name) for name in set(wanted)))
         bent = self._point.bent
         # Negative multipliers make the certificate look for its own.
-        return certify(self._system, Point(theta, 0.0, chosen, -np.ones(len(chosen)), bent, np.zeros(len(bent)), np.inf)).residual
+        return certify(
+            self._system, Point(theta, 0.0, chosen, -np.ones(len(chosen)), bent, np.zeros(len(bent)), np.inf)
+        ).residual
 
     def __str__(self) -> str:
         lines = [
             f"limit {'decided' if self.decided else 'not decided'}: {self.reason}",
-            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual {self.residual:.2e}"
+            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual"
+            f" {self.residual:.2e}"
             + ("" if self.residual == self.epsilon else f", of the last state {self.epsilon:.2e}"),
             f"support of {len(self.support)}: "
             + ", ".join(f"{name} ({a:.4g})" for name, a in zip(self.support, self.multipliers, strict=True))
@@ -145,13 +156,23 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     q = system.margins(thetas[-1])
     if not q.min() > 0:
         since = resting(path)
-        remedy = "run longer, `until=fl.separated()` and beyond" if since is None else f"that margin is at rest{since}; start from other weights"
+        remedy = (
+            "run longer, `until=fl.separated()` and beyond"
+            if since is None
+            else f"that margin is at rest{since}; start from other weights"
+        )
         raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; {remedy}.")
     weights = path.last.weights()
     end = stationarity(system, np.concatenate([np.ravel(np.asarray(weights[name])) for name, _ in system.layout]))
     points = candidates(system, thetas[-1], system.beyond(log_R[-1], q - q.min()))
     if not points:
-        return _undecided(system, thetas, q, end, f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}")
+        return _undecided(
+            system,
+            thetas,
+            q,
+            end,
+            f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}",
+        )
     return _judged(system, thetas, log_R, end, points)
 
 
@@ -194,25 +215,44 @@ def _judged(system: System, thetas: np.ndarray, log_R: np.ndarray, end: Stationa
             told = f"has the margin {margin:.6g}, residual {point.residual:.1e}, distance {distance[-1]:.3g}"
             reason = f"the path is still moving: the nearest KKT point uphill {told}; {reason}"
     return Limit(
-        V=system.blocks(point.theta), margin=margin, joint_margin=margin * balance(system.problem), support=tuple(names[n] for n in point.support),
-        multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, epsilon=end.epsilon, curvature=bend,
-        status="decided" if not why else "moving" if placed else "undecided", reason=reason, distance=distance, rate=slope, unseen=unseen, rival=other,
-        _system=system, _point=point,
-    )  # fmt: skip
+        V=system.blocks(point.theta),
+        margin=margin,
+        joint_margin=margin * balance(system.problem),
+        support=tuple(names[n] for n in point.support),
+        multipliers=point.alpha,
+        unique_multipliers=point.unique,
+        kinks=len(point.bent),
+        residual=point.residual,
+        epsilon=end.epsilon,
+        curvature=bend,
+        status="decided" if not why else "moving" if placed else "undecided",
+        reason=reason,
+        distance=distance,
+        rate=slope,
+        unseen=unseen,
+        rival=other,
+        _system=system,
+        _point=point,
+    )
 
 
 def admit(problem: Problem, data: Data | None) -> Data:
     """The data, if the problem has a max-margin limit on them."""
     if not problem.loss.classifies:
-        raise LanguageError(f"the loss \"{problem.loss.name}\" has no exponential tail, so no max-margin limit; use \"exponential\" or \"cross_entropy\".")
+        raise LanguageError(
+            f'the loss "{problem.loss.name}" has no exponential tail, so no max-margin limit; use "exponential" or'
+            ' "cross_entropy".'
+        )
     if not problem.network.symmetry.joint_degree:
         raise NotHomogeneous(
-            f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights together; "
-            "its flow has no max-margin limit, drop what breaks the scaling."
+            f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights"
+            " together; its flow has no max-margin limit, drop what breaks the scaling."
         )
     if any(problem.decay.values()) or not problem.scheme.moves_norms:
         why = "weight decay" if any(problem.decay.values()) else 'the scheme "fixed_norm"'
-        raise LanguageError(f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it.")
+        raise LanguageError(
+            f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it."
+        )
     if data is None:
         raise DataError("the path was stored without its data; give them, `limit(path, data)`.")
     problem.loss.check_labels(data)
@@ -231,7 +271,9 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     system = System(problem, data, shapes)
     thetas = []
     for i in range(len(path)):
-        norms = {k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()}
+        norms = {
+            k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()
+        }
         thetas.append(system.flat(problem.scheme.weights(np, norms, {k: v[i] for k, v in V.items()}, problem.per)))
     return np.array(thetas), stored["log_R"].values, system
 
@@ -243,11 +285,25 @@ def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, end: Stationar
     margin = system.true(float(q.min()))
     point = Point(theta, float(q.min()), chosen, alpha, _NONE, np.zeros(0), end.epsilon)
     return Limit(
-        V=system.blocks(theta), margin=margin, joint_margin=margin * balance(system.problem), support=tuple(names[n] for n in chosen),
-        multipliers=alpha, unique_multipliers=False, kinks=len(system.resting(theta)), residual=end.epsilon, epsilon=end.epsilon, curvature=np.nan,
-        status="undecided", reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
-        _system=system, _point=point,
-    )  # fmt: skip
+        V=system.blocks(theta),
+        margin=margin,
+        joint_margin=margin * balance(system.problem),
+        support=tuple(names[n] for n in chosen),
+        multipliers=alpha,
+        unique_multipliers=False,
+        kinks=len(system.resting(theta)),
+        residual=end.epsilon,
+        epsilon=end.epsilon,
+        curvature=np.nan,
+        status="undecided",
+        reason=f"{why}; run longer",
+        distance=np.full(len(thetas), np.nan),
+        rate=Rate(np.nan, np.nan, 0),
+        unseen=(),
+        rival=None,
+        _system=system,
+        _point=point,
+    )
 
 
 def balance(problem: Problem) -> float:

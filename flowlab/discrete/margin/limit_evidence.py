@@ -12,9 +12,13 @@ from flowlab.discrete.margin.margin_constraints import System
 from flowlab.language.trajectory import Trajectory
 
 _APART = 10.0
-"""Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
+"""Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells
+them apart.
+"""
 _SHRINKING = 0.12
-"""A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
+"""A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more
+decade would confirm.
+"""
 _RESTS = 1e-6
 """A smallest margin that moved by less than this part of its largest size while log t doubled is at rest."""
 _FAR, _CONCENTRATED, _SHARP = 0.3, 0.9, 1e-10
@@ -40,8 +44,8 @@ class Rate:
 class Rival:
     """What the path cannot tell from the limit: one sentence, and both margins.
 
-    `is_limit` says whether it is a KKT point too, so that the limit is open; else it is a constraint that is close to binding
-    and that only the equations, not the path, keep out of the support.
+    `is_limit` says whether it is a KKT point too, so that the limit is open; else it is a constraint that is close to
+    binding and that only the equations, not the path, keep out of the support.
     """
 
     what: str
@@ -79,8 +83,18 @@ def rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:
     return Rate(slope, float(np.sqrt(left @ left / (len(grid) - 2) / (centred @ centred))), len(rows))
 
 
-def rival(system: System, names: Sequence[Any], point: Point, others: list[Point], thetas: np.ndarray, log_R: np.ndarray, reach: float) -> Rival | None:
-    """Another limit that the path may have, or a constraint that may bind there too; None where the path excludes both."""
+def rival(
+    system: System,
+    names: Sequence[Any],
+    point: Point,
+    others: list[Point],
+    thetas: np.ndarray,
+    log_R: np.ndarray,
+    reach: float,
+) -> Rival | None:
+    """Another limit that the path may have, or a constraint that may bind there too; None where the path
+    excludes both.
+    """
     margin = system.true(point.margin)
     for other in others:
         if curvature(system, other) > SADDLE:

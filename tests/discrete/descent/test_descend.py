@@ -105,7 +105,14 @@ def test_loss_scaled_steps_go_on_where_the_loss_has_underflowed(pair):
 
 
 def test_divergence_is_nonfinite_and_keeps_what_was_finite(pair):
-    walk = descend(Problem("w @ x", loss="square"), State.from_weights({"w": np.array([0.3, 0.5])}), pair, step=3.0, count=5000, record_every=10)
+    walk = descend(
+        Problem("w @ x", loss="square"),
+        State.from_weights({"w": np.array([0.3, 0.5])}),
+        pair,
+        step=3.0,
+        count=5000,
+        record_every=10,
+    )
     assert walk.outcome.kind == "nonfinite"
     assert np.isfinite(walk.dataset["rho"].values).all()
     assert walk.stats["steps"] == 10 * (len(walk) - 1)
