@@ -1,4 +1,6 @@
-"""Least-squares fits of powers of 1/x, with logarithms or a soft mode, on late windows: what each says of one coefficient."""
+"""Least-squares fits of powers of 1/x, with logarithms or a soft mode, on late windows: what each says of one
+coefficient.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +11,9 @@ WINDOWS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Ratios of the last x to the first one of a window."""
 DEGREES = 4
 SOFT = np.geomspace(0.02, 0.9, 48)
-"""Exponents σ tried for a soft mode: below them a mode is as good as constant over any run, above them it is a power like 1/x."""
+"""Exponents σ tried for a soft mode: below them a mode is as good as constant over any run, above them it is a power
+like 1/x.
+"""
 _SOFT_WINDOWS = 4
 """Windows that soft modes are fitted on: the narrow ones, where one mode is left."""
 _OVERTONES = 3
@@ -60,10 +64,25 @@ def ladder(x: np.ndarray, y: np.ndarray, what: str, powers: Sequence[float], log
 def _unfitted(x: np.ndarray, y: np.ndarray, degrees: int, most: int = len(WINDOWS)) -> Fits:
     windows = _windows(x)[:most] if len(x) > 1 else np.empty(0)
     value, noise, scatter = (np.full((len(windows), degrees, y.shape[1]), np.nan) for _ in range(3))
-    return Fits(value, noise, scatter, np.zeros_like(value), np.zeros(degrees, dtype=int), windows, np.zeros(len(windows), dtype=int))
+    return Fits(
+        value,
+        noise,
+        scatter,
+        np.zeros_like(value),
+        np.zeros(degrees, dtype=int),
+        windows,
+        np.zeros(len(windows), dtype=int),
+    )
 
 
-def soft_ladder(x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float, tried: np.ndarray = SOFT, most: int = _SOFT_WINDOWS) -> Fits:
+def soft_ladder(
+    x: np.ndarray,
+    y: np.ndarray,
+    powers: Sequence[float],
+    drift: float,
+    tried: np.ndarray = SOFT,
+    most: int = _SOFT_WINDOWS,
+) -> Fits:
     """The same for the family with a soft mode; degree 0 has none, degree j has j powers of it."""
     fits = _unfitted(x, y, _OVERTONES + 1, most)
     fits.unknowns[:] = [2, *(3 + j for j in range(1, _OVERTONES + 1))]
@@ -76,7 +95,9 @@ def soft_ladder(x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: fl
             sigma = tried * powers[0] if j else np.zeros(1)
             plain = np.broadcast_to(np.stack([np.ones_like(v), v ** powers[0]]), (len(sigma), 2, len(v)))
             overtones = v ** (np.arange(1, j + 1)[:, None] * sigma[:, None, None])
-            value, noise, scatter = _fit(np.swapaxes(np.concatenate([plain, overtones], axis=1), 1, 2), 0, y[late], drift / v)
+            value, noise, scatter = _fit(
+                np.swapaxes(np.concatenate([plain, overtones], axis=1), 1, 2), 0, y[late], drift / v
+            )
             best = np.argmin(scatter, axis=0)
             pick = best, np.arange(y.shape[1])
             # Whatever exponent the rows do not exclude, the bar covers what it says.
@@ -99,7 +120,9 @@ def _columns(v: np.ndarray, powers: Sequence[float], logs: bool, what: str) -> t
     return np.stack(columns, axis=1), {"constant": 0, "correction": 1, "exponent": len(columns) - 1}[what]
 
 
-def _fit(columns: np.ndarray, place: int, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit(
+    columns: np.ndarray, place: int, y: np.ndarray, drift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One coefficient of least-squares fits, how far scatter, drift and round-off move it, and the scatter.
 
     Args:
@@ -124,6 +147,7 @@ def _fit(columns: np.ndarray, place: int, y: np.ndarray, drift: np.ndarray) -> t
     scatter = np.maximum(scatter, 2.0 * np.finfo(np.float64).eps * np.abs(y).max(axis=0))
     # Close to the 99.9 % quantile of Student's t, which is wide when few rows are to spare.
     student = 3.3 * (1.0 + 8.0 / spare**1.5)
-    # A smooth error does not average out as scatter does: it shifts everything, or grows with x as that of an integration.
+    # A smooth error does not average out as scatter does: it shifts everything, or grows with x as that of an
+    # integration.
     smooth = np.maximum(np.abs(drift.max() * weights.sum(axis=-1)), np.abs(weights @ drift))
     return value, student * scatter * np.linalg.norm(weights, axis=-1)[..., None] + smooth[..., None], scatter

@@ -1,16 +1,18 @@
 """Limits of slowly converging sequences: polynomials in 1/x on late windows, with error bars that are earned.
 
-Late in a gradient flow every quantity approaches its limit like y(x) = y_∞ + c_1/x + c_2/x² + …, with x = log t or x = R, and
-logarithms log x/x, (log x)²/x², … where x is not the variable the expansion is natural in. What a run ends with is therefore
-wrong by c_1/x, and only extrapolation tells the limit (Richardson 1911; Brezinski and Redivo Zaglia 1991 on error estimates).
+Late in a gradient flow every quantity approaches its limit like y(x) = y_∞ + c_1/x + c_2/x² + …, with x = log t or
+x = R, and logarithms log x/x, (log x)²/x², … where x is not the variable the expansion is natural in. What a run ends
+with is therefore wrong by c_1/x, and only extrapolation tells the limit (Richardson 1911; Brezinski and Redivo Zaglia
+1991 on error estimates).
 
 Every number here is one coefficient of a least-squares fit on a window [X/w, X], for a ladder of degrees and windows:
-the constant term (`richardson`), the factor of 1/x (`correction`) or the factor of log x in log y (`power`). Windows are
-measured in v = X/x and log v, so that nothing overflows and nothing is exponentiated, up to x of 1e9 and beyond.
+the constant term (`richardson`), the factor of 1/x (`correction`) or the factor of log x in log y (`power`). Windows
+are measured in v = X/x and log v, so that nothing overflows and nothing is exponentiated, up to x of 1e9 and beyond.
 
-Networks with kinks have soft modes besides: directions in which the margin is nearly flat, whose amplitude falls like x^{-σ} with
-σ between 0 and 1 that no theory gives. A third family, 1, x^{-p_1}, x^{-σ}, x^{-2σ}, x^{-3σ}, has σ as an unknown (variable
-projection, Golub and Pereyra 1973). It is taken where it leaves a tenth of the scatter of the other two with as many unknowns.
+Networks with kinks have soft modes besides: directions in which the margin is nearly flat, whose amplitude falls like
+x^{-σ} with σ between 0 and 1 that no theory gives. A third family, 1, x^{-p_1}, x^{-σ}, x^{-2σ}, x^{-3σ}, has σ as an
+unknown (variable projection, Golub and Pereyra 1973). It is taken where it leaves a tenth of the scatter of the other
+two with as many unknowns.
 """
 
 from collections.abc import Sequence
@@ -23,13 +25,17 @@ from flowlab.core.errors import TooEarly as TooEarly
 from flowlab.late.power_fits import SOFT, Fits, ladder, soft_ladder
 
 _DECISIVE = 0.1
-"""Part of the scatter of the other families at which a soft mode is believed: a chance improvement by an unknown more is far smaller."""
+"""Part of the scatter of the other families at which a soft mode is believed: a chance improvement by an unknown more
+is far smaller.
+"""
 
 _GLANCE = 0.5
 """The same part for a first glance, whose exponents are coarse."""
 
 _CAUTION = 2.0
-"""Factor of the bars of soft modes, whose exponent is known to a step of the grid: by trial on flows with a known limit."""
+"""Factor of the bars of soft modes, whose exponent is known to a step of the grid: by trial on flows with a known
+limit.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Estimate:
 
     Attributes:
         value: the limit.
-        error: half width of the bar: change of the degree, change of the window, scatter of the rows, drift and round-off.
+        error: half width of the bar: change of the degree, change of the window, scatter of the rows, drift and
+            round-off.
         horizon: the last x that was used.
         degree: of the polynomial in 1/x that was chosen.
         logs: whether terms in log x were fitted too.
@@ -102,7 +109,13 @@ def richardson(
 
 
 def correction(
-    x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, powers: Sequence[float] = (1, 2, 3, 4), logs: bool | None = False, drift: float = 0.0
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    horizon: float | None = None,
+    powers: Sequence[float] = (1, 2, 3, 4),
+    logs: bool | None = False,
+    drift: float = 0.0,
 ) -> Estimate:
     """The coefficient c of the leading correction, y = y_∞ + c x^{-p_1} + …; arguments as in `richardson`."""
     return _one(x, np.asarray(y, dtype=np.float64), "correction", horizon, powers, logs, drift)
@@ -144,18 +157,35 @@ def each(
         kept &= x <= horizon
     x, index = np.unique(x[kept], return_index=True)
     y = y[kept][index]
-    families = [ladder(x, y, what, powers, with_logs, drift) for with_logs in ((False, True) if logs is None else (logs,))]
-    found = [choice for fits in families if (choice := _chosen(x, fits, what, powers, logs=fits is not families[0] or bool(logs))) is not None]
+    families = [
+        ladder(x, y, what, powers, with_logs, drift) for with_logs in ((False, True) if logs is None else (logs,))
+    ]
+    found = [
+        choice
+        for fits in families
+        if (choice := _chosen(x, fits, what, powers, logs=fits is not families[0] or bool(logs))) is not None
+    ]
     if not found:
         far = f" between {x[0]:.4g} and {x[-1]:.4g}" if len(x) else ""
-        raise TooEarly(f"{len(x)} rows{far} are too few to extrapolate from; run further, to at least twice the last value, or keep more rows.")
+        raise TooEarly(
+            f"{len(x)} rows{far} are too few to extrapolate from; run further, to at least twice the last value, or"
+            " keep more rows."
+        )
     settled = found[0] if len(found) == 1 else _settle(*found)
     if what != "constant" or logs is not None:
         return settled
     return _softened(settled, families, x, y, powers, drift)
 
 
-def _one(x: np.ndarray, y: np.ndarray, what: str, horizon: float | None, powers: Sequence[float], logs: bool | None, drift: float) -> Estimate:
+def _one(
+    x: np.ndarray,
+    y: np.ndarray,
+    what: str,
+    horizon: float | None,
+    powers: Sequence[float],
+    logs: bool | None,
+    drift: float,
+) -> Estimate:
     x = np.asarray(x, dtype=np.float64)
     got = each(x, y[:, None], what=what, horizon=horizon, powers=powers, logs=logs, drift=drift)
     last = float(x[np.isfinite(x) & np.isfinite(y) & (x <= (np.inf if horizon is None else horizon))].max())
@@ -182,7 +212,9 @@ def _chosen(x: np.ndarray, fits: Fits, what: str, powers: Sequence[float], *, lo
     return Choice(at * unit, least * unit, p, np.full(m, logs), fits.windows[i], fits.rows[i], fits.soft[i, p, pick])
 
 
-def _softened(settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float) -> Choice:
+def _softened(
+    settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float
+) -> Choice:
     """The choice with a soft mode in the columns where the rows decide for one."""
     # A few exponents on the narrowest windows show whether there is anything to find.
     glance = soft_ladder(x, y, powers, drift, SOFT[::4], 2)
@@ -198,10 +230,17 @@ def _softened(settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarr
 
 
 def _decided(fits: Fits, known: Sequence[Fits], window: np.ndarray, part: float) -> np.ndarray:
-    """Columns (m,) where a soft mode leaves this part of the scatter of any other fit of the same rows with no more unknowns."""
+    """Columns (m,) where a soft mode leaves this part of the scatter of any other fit of the same rows with no more
+    unknowns.
+    """
     pick, take = np.arange(len(window)), np.zeros(len(window), dtype=bool)
     for j in range(1, len(fits.unknowns)):
-        rivals = [family.scatter[window, p, pick] for family in known for p, n in enumerate(family.unknowns) if n <= fits.unknowns[j]]
+        rivals = [
+            family.scatter[window, p, pick]
+            for family in known
+            for p, n in enumerate(family.unknowns)
+            if n <= fits.unknowns[j]
+        ]
         take |= fits.scatter[window, j, pick] < part * np.fmin.reduce(rivals)
     return take
 
@@ -214,7 +253,8 @@ def _bars(value: np.ndarray, noise: np.ndarray, first: int) -> np.ndarray:
         now = step[:, p - 1]
         rate = np.ones_like(now)
         if p >= first + 2:
-            # Steps that shrink by q leave q/(1-q) of the last one; three times that, since logarithms shrink ever more slowly.
+            # Steps that shrink by q leave q/(1-q) of the last one; three times that, since logarithms shrink ever more
+            # slowly.
             with np.errstate(invalid="ignore", divide="ignore"):
                 q = np.clip(now / np.maximum(step[:, p - 2], 1e-300), 0.0, 0.9)
             rate = np.maximum(1.0, 3.0 * q / (1.0 - q))
@@ -232,15 +272,22 @@ def _bars(value: np.ndarray, noise: np.ndarray, first: int) -> np.ndarray:
 def _settle(plain: Choice, logs: Choice) -> Choice:
     """One of two families for every column: the smaller bar, widened where the other one disagrees."""
     gap = np.abs(plain.value - logs.value)
-    # Polynomials alone can agree with one another on a wrong limit where there are logarithms, so a contradiction is settled
-    # against them, and a bar of theirs always covers what the logarithms say.
+    # Polynomials alone can agree with one another on a wrong limit where there are logarithms, so a contradiction is
+    # settled against them, and a bar of theirs always covers what the logarithms say.
     clash = gap > plain.error + logs.error
     take = (plain.error <= logs.error) & ~clash
     mixed = Choice(*(np.where(take, a, b) for a, b in zip(plain, logs, strict=True)))
     return mixed._replace(error=np.where(take, np.maximum(plain.error, gap), logs.error + np.where(clash, gap, 0.0)))
 
 
-def gap_exponent(x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, powers: Sequence[float] = (1, 2, 3, 4), drift: float = 0.0) -> Estimate:
+def gap_exponent(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    horizon: float | None = None,
+    powers: Sequence[float] = (1, 2, 3, 4),
+    drift: float = 0.0,
+) -> Estimate:
     """The exponent s of ‖y - y_∞‖ ~ x^s, with y_∞ extrapolated from the same rows, column by column.
 
     The bar contains what the bars of y_∞ (n, m) do to the gap; rows whose gap they dominate are left out.
@@ -255,7 +302,9 @@ def gap_exponent(x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, 
     if horizon is not None:
         clear &= x <= horizon
     if not clear.any():
-        raise TooEarly("The gap to the limit is below the bar of the limit in all rows; run with smaller tolerances to resolve it.")
+        raise TooEarly(
+            "The gap to the limit is below the bar of the limit in all rows; run with smaller tolerances to resolve it."
+        )
     law = {"horizon": horizon, "powers": powers, "drift": drift / float(gap[clear].min())}
     got = power(x[clear], gap[clear], **law)
     # The worst the bar can do is to lengthen or shorten every gap; across the gap it counts in second order.
