@@ -1,4 +1,6 @@
-"""Weights over time, as rows: of gradient flow and of the modified flow, by Runge-Kutta of order 8, and of a descent."""
+"""Weights over time, as rows: of gradient flow and of the modified flow, by Runge-Kutta of order 8, and of
+a descent.
+"""
 
 import math
 import sys
@@ -23,7 +25,9 @@ CORRECTION = 0.25
 RTOL, _MOST = 1e-11, 50_000
 
 
-def begin(where: str, problem: Problem, start: State, data: Data, step: float, time: float) -> tuple[Curvature, np.ndarray]:
+def begin(
+    where: str, problem: Problem, start: State, data: Data, step: float, time: float
+) -> tuple[Curvature, np.ndarray]:
     """The curvature of the objective and the row to begin at, once all arguments of `where` are checked."""
     require_x64(where)
     names_match(start, problem.network)
@@ -77,7 +81,11 @@ def flow_rows(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction
         return rows, Outcome("done", f"the time {times[-1]:g} was reached.")
     reached = f"after the time {times[max(good - 1, 0)]:g}"
     if result == diffrax.RESULTS.max_steps_reached:
-        why = "it may slide on a kink, which this solver cannot follow" if curvature.problem.network.slots else "it is stiff there; use a smaller step"
+        why = (
+            "it may slide on a kink, which this solver cannot follow"
+            if curvature.problem.network.slots
+            else "it is stiff there; use a smaller step"
+        )
         return rows[:good], Outcome("budget", f"{_MOST} steps were used up {reached}; {why}.")
     if result == diffrax.RESULTS.dt_min_reached:
         return rows[:good], Outcome("stalled", f"the step size fell below the resolution of time {reached}.")
@@ -90,13 +98,22 @@ def _integrated(args: Any, w: Any, times: Any, correction: Any, scale: Any) -> t
     slope = jax.grad(lambda v: objective_of_row(problem, layout, x, y, v))
 
     def rate(_: Any, v: Any, __: Any) -> Any:
-        # One program for both flows: compiling a second one takes longer than the product with the Hessian that it would save.
+        # One program for both flows: compiling a second one takes longer than the product with the Hessian that it
+        # would save.
         g, bent = jax.jvp(slope, (v,), (slope(v),))
         return -(g + 2.0 * correction * bent)
 
     control = diffrax.PIDController(rtol=RTOL, atol=scale, dtmin=1e-14 * times[-1])
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(rate), diffrax.Dopri8(), times[0], times[-1], None, w, saveat=diffrax.SaveAt(ts=times), stepsize_controller=control,
-        max_steps=_MOST, throw=False,
-    )  # fmt: skip
+        diffrax.ODETerm(rate),
+        diffrax.Dopri8(),
+        times[0],
+        times[-1],
+        None,
+        w,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=control,
+        max_steps=_MOST,
+        throw=False,
+    )
     return solution.ys, solution.result, jnp.isfinite(jnp.asarray(solution.ys)).all()
