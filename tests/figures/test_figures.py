@@ -1,4 +1,6 @@
-"""Figures: every registered one draws flows and descents, saves the formats with its numbers, and integrates nothing."""
+"""Figures: every registered one draws flows and descents, saves the formats with its numbers, and
+integrates nothing.
+"""
 
 import pytest
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 _MOST = 48
-_LOOKS = {"on": {"color": "#0072B2"}, "off": {"color": "#E8E8E8"}, "sliding": {"color": "#E69F00", "hatch": "//////", "edgecolor": "#555555", "linewidth": 0.3}}
+_LOOKS = {
+    "on": {"color": "#0072B2"},
+    "off": {"color": "#E8E8E8"},
+    "sliding": {"color": "#E69F00", "hatch": "//////", "edgecolor": "#555555", "linewidth": 0.3},
+}
 
 
 @figures.register("events")
