@@ -17,7 +17,9 @@ from flowlab.app.terminal import BAD_INPUT, DEFECT, DONE, INTERRUPTED, to_stderr
 from flowlab.core.errors import FlowlabError, sentence
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Flows of norms and directions of homogeneous networks: derived, integrated, checked.",
 )
 _state = {"debug": False}
@@ -38,12 +40,15 @@ app.command("list")(list_words)
 def _usage(error: Any) -> str:
     """What is wrong with the words of a command, as one sentence."""
     told = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", "; did you")
-    return sentence(told if told.endswith("?") else f"{told}; see `{error.ctx.command_path if error.ctx else 'flowlab'} --help`.")
+    return sentence(
+        told if told.endswith("?") else f"{told}; see `{error.ctx.command_path if error.ctx else 'flowlab'} --help`."
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: errors are one sentence on stderr and an exit code; tracebacks only with `--debug`."""
-    # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs seconds.
+    # A short process that makes many long-lived objects: collecting them again and again, and once more at exit, costs
+    # seconds.
     gc.set_threshold(200_000, 20, 20)
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -72,7 +77,10 @@ def main(argv: list[str] | None = None) -> None:
     except Exception as error:
         if _state["debug"]:
             raise
-        to_stderr(f"a defect of flowlab, please report it: {type(error).__name__}: {' '.join(str(error).split())[:300]} (`--debug` shows where).")
+        to_stderr(
+            f"a defect of flowlab, please report it: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            " (`--debug` shows where)."
+        )
         sys.exit(DEFECT)
     finally:
         gc.freeze()

@@ -1,6 +1,8 @@
-"""Pieces of a self-contained HTML page: formulas as MathML, tables, parts that unfold. The page fetches and runs nothing.
+"""Pieces of a self-contained HTML page: formulas as MathML, tables, parts that unfold. The page fetches and runs
+nothing.
 
-Text is escaped unless it is `Markup`, which only the functions of this file and of `report` make: what a user wrote stays text.
+Text is escaped unless it is `Markup`, which only the functions of this file and of `report` make: what a user wrote
+stays text.
 """
 
 import base64
@@ -47,14 +49,18 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } code { 
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; }
 """
 
-_POLICY = "; ".join((
-    "default-src 'none'",
-    "img-src data:",
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'",
-    "base-uri 'none'",
-    "form-action 'none'",
-))  # fmt: skip
-"""What a browser may load and run: pictures set into the page and this one style sheet, no script and nothing from elsewhere."""
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+"""What a browser may load and run: pictures set into the page and this one style sheet, no script and nothing from
+elsewhere.
+"""
 
 _MATH = re.compile(r"(\$[^$]*\$|`[^`]*`)")
 _SHOWN = re.compile(r"\\begin\{(equation\*?|align\*?|gather\*?|multline\*?)\}(.*?)\\end\{\1\}|\\\[(.*?)\\\]", re.DOTALL)
@@ -65,7 +71,9 @@ _ACTIVE = ("href", "style", "class", "id", "src")
 
 
 def math(latex: str, *, display: bool = False) -> Markup:
-    """A formula as MathML, with its LaTeX kept for those who copy it; a formula that cannot be read is shown as code."""
+    """A formula as MathML, with its LaTeX kept for those who copy it; a formula that cannot be read is
+    shown as code.
+    """
     from latex2mathml.converter import convert_to_element
 
     text = re.sub(r"\\(?:label|tag)\{[^{}]*\}|\\notag|\\nonumber", "", latex).strip()
@@ -92,7 +100,9 @@ def math(latex: str, *, display: bool = False) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Text with formulas between dollar signs and code between backticks, and the LaTeX that flowlab writes around them."""
+    """Text with formulas between dollar signs and code between backticks, and the LaTeX that flowlab writes around
+    them.
+    """
     out = Markup()
     for piece in _MATH.split(text):
         if piece[:1] == "$" and len(piece) > 2:
@@ -108,7 +118,13 @@ def prose(text: str) -> Markup:
 
 def _plain(text: str) -> str:
     """Text without the LaTeX commands that flowlab writes into it."""
-    return re.sub(r"\\([_&%#{}$])", r"\1", text).replace(r"\noindent", "").replace(r"\par", "").replace(r"\medskip", "").replace("~", "\u00a0")
+    return (
+        re.sub(r"\\([_&%#{}$])", r"\1", text)
+        .replace(r"\noindent", "")
+        .replace(r"\par", "")
+        .replace(r"\medskip", "")
+        .replace("~", "\u00a0")
+    )
 
 
 def tex(text: str) -> Markup:
@@ -133,17 +149,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> M
     """A table in a box that scrolls sideways on narrow screens, also by keyboard; `number` makes a cell of its own."""
     top = Markup().join(Markup('<th scope="col">{}</th>').format(cell) for cell in head)
     body = Markup().join(Markup("<tr>{}</tr>").format(Markup().join(map(_cell, row))) for row in rows)
-    box = Markup('<div class="wide" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>')
+    box = Markup(
+        '<div class="wide" tabindex="0" role="region"'
+        ' aria-label="{}"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
+    )
     return box.format(caption, top, body)
 
 
 def _cell(content: str) -> Markup:
-    return content if isinstance(content, Markup) and content.startswith("<td") else Markup("<td>{}</td>").format(content)
+    return (
+        content if isinstance(content, Markup) and content.startswith("<td") else Markup("<td>{}</td>").format(content)
+    )
 
 
 def number(value: float | None, digits: int = 6) -> Markup:
     """A cell with a number."""
-    return Markup('<td class="number">{}</td>').format("–" if value is None or value != value else f"{value:.{digits}g}")
+    return Markup('<td class="number">{}</td>').format(
+        "–" if value is None or value != value else f"{value:.{digits}g}"
+    )
 
 
 def unfolding(head: str, body: str, name: str = "") -> Markup:
@@ -166,7 +189,9 @@ def picture(path: Path, label: str) -> Markup:
     """A PNG or SVG file set into the page."""
     kind = {"svg": "svg+xml"}.get(path.suffix[1:], path.suffix[1:])
     code = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Markup('<figure><img src="data:image/{0};base64,{1}" alt="{2}"><figcaption class="soft">{2}</figcaption></figure>').format(kind, code, label)
+    return Markup(
+        '<figure><img src="data:image/{0};base64,{1}" alt="{2}"><figcaption class="soft">{2}</figcaption></figure>'
+    ).format(kind, code, label)
 
 
 def page(title: str, body: str) -> str:

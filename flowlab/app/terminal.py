@@ -26,7 +26,9 @@ def float64() -> None:
 def output_path(text: str) -> Path:
     """A path from the command line; an empty one would be the current folder."""
     if not text:
-        raise LanguageError("`--out` must be a path, got an empty text; name a folder or file, or `.` for the current folder.")
+        raise LanguageError(
+            "`--out` must be a path, got an empty text; name a folder or file, or `.` for the current folder."
+        )
     return Path(text)
 
 
@@ -44,7 +46,12 @@ def write_verdicts(verdicts: list[dict[str, Any]]) -> None:
     """Print verdicts as a table."""
     table = Table("claim", "answer", "measured", "bound", "because")
     for v in verdicts:
-        table.add_row(v["id"], v["answer"], *(("-" if v[k] is None else f"{v[k]:.3g}") for k in ("measured", "bound")), v["reason"])
+        table.add_row(
+            v["id"],
+            v["answer"],
+            *(("-" if v[k] is None else f"{v[k]:.3g}") for k in ("measured", "bound")),
+            v["reason"],
+        )
     Console().print(table)
 
 

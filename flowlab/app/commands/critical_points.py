@@ -32,7 +32,9 @@ def critical(
 
 def compare(
     folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    data: Annotated[str | None, typer.Option("--data", help="The data of the run, where its specification names a file.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="The data of the run, where its specification names a file.")
+    ] = None,
     starts: Annotated[int, typer.Option(help="Random starts of the search for critical points.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,

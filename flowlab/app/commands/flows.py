@@ -18,29 +18,47 @@ def derive(
     coordinates: Annotated[str, typer.Option(help="polar or weights")] = "polar",
     reduction: Annotated[str, typer.Option(help="sum or mean")] = "sum",
     decay: Annotated[float, typer.Option(help="coefficient of |W|^2 for every block")] = 0.0,
-    depth: Annotated[str | None, typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all")] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all"),
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="text, latex or json")] = "text",
 ) -> None:
     """Derive the flow equations of a network and print them."""
     if form not in ("text", "latex", "json"):
         raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
     if form == "json" and depth is not None:
-        raise LanguageError(f"`--depth {depth}` is for text and latex; json holds the equations that every depth is made of, so drop one of the two options.")
+        raise LanguageError(
+            f"`--depth {depth}` is for text and latex; json holds the equations that every depth is made of, so drop"
+            " one of the two options."
+        )
     depth = depth or "structural"
     float64()
     from flowlab.language.problem import Problem
     from flowlab.symbolic.derive import derive as derive_flow
 
-    flow = derive_flow(Problem(expression, loss, scheme, per=per, coordinates=coordinates, reduction=reduction, decay=decay))
-    to_stdout(flow.to_json() if form == "json" else flow.latex(depth, standalone=True) if form == "latex" else flow.text(depth))
+    flow = derive_flow(
+        Problem(expression, loss, scheme, per=per, coordinates=coordinates, reduction=reduction, decay=decay)
+    )
+    to_stdout(
+        flow.to_json()
+        if form == "json"
+        else flow.latex(depth, standalone=True)
+        if form == "latex"
+        else flow.text(depth)
+    )
 
 
 def run(
     spec: Annotated[Path, typer.Argument(help="A TOML specification.")],
     out: Annotated[Path, typer.Option("--out", parser=output_path, metavar="PATH", help="Folder for the results.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")
+    ] = False,
 ) -> None:
     """Derive, integrate, witness, check and draw what a specification asks for."""
     from flowlab.app.spec import read_spec
@@ -49,7 +67,14 @@ def run(
     float64()
     from flowlab.app.run import run as run_spec
 
-    summary = run_spec(spec, out, progress=not quiet and sys.stderr.isatty(), say=(lambda _: None) if quiet else to_stderr, resume=resume, restart=restart)
+    summary = run_spec(
+        spec,
+        out,
+        progress=not quiet and sys.stderr.isatty(),
+        say=(lambda _: None) if quiet else to_stderr,
+        resume=resume,
+        restart=restart,
+    )
     _print_summary(summary, out)
     if any(v["answer"] == "refuted" for v in summary["verdicts"]):
         raise typer.Exit(REFUTED)
@@ -61,7 +86,9 @@ def run(
 def _endings(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """How the flow ended, and its witness where there was one."""
     walk = summary["witness"]
-    return {"flow": summary["outcome"]} | ({} if walk is None else {"witness": {"kind": walk["outcome"], "message": walk["message"]}})
+    return {"flow": summary["outcome"]} | (
+        {} if walk is None else {"witness": {"kind": walk["outcome"], "message": walk["message"]}}
+    )
 
 
 def _print_summary(summary: dict[str, Any], out: Path) -> None:
@@ -71,7 +98,9 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     for who, ended in _endings(summary).items():
         to_stdout(f"{'' if who == 'flow' else 'witness '}{ended['kind']}: {ended['message']}")
     rho = "  ".join(f"{k}={v:.6g}" for k, v in list(summary["rho"].items())[:8])
-    numbers = "   ".join(f"{key.replace('_', ' ')} {shown(summary[key])}" for key in ("log_t", "log_loss", "min_margin"))
+    numbers = "   ".join(
+        f"{key.replace('_', ' ')} {shown(summary[key])}" for key in ("log_t", "log_loss", "min_margin")
+    )
     to_stdout(f"{numbers}   rho {rho}")
     write_verdicts(summary["verdicts"])
     for name, seen in summary["monitors"].items():

@@ -12,12 +12,23 @@ from flowlab.core.seeds import checked_seed
 
 
 def verify(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[ID|FILE.py|VERDICT.json]...", help="Claims, files that define some, stored verdicts.")] = None,
-    pack: Annotated[str | None, typer.Option(help="A pack such as poggio2020 (the default without ids), or all.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID|FILE.py|VERDICT.json]...", help="Claims, files that define some, stored verdicts."),
+    ] = None,
+    pack: Annotated[
+        str | None, typer.Option(help="A pack such as poggio2020 (the default without ids), or all.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes long; says which.")] = False,
-    out: Annotated[Path | None, typer.Option(
-        "--out", parser=output_path, metavar="PATH", help="Folder for verdicts, trajectories, summary.json and report.html.",
-    )] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for verdicts, trajectories, summary.json and report.html.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdicts as JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of instances and states.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
@@ -32,7 +43,8 @@ def verify(
         files = [word for word in words or [] if word.endswith(".py")]
         if len(stored) + len(files) < len(words or []) or pack is not None or quick:
             raise LanguageError(
-                f"`{stored[0]}` is checked again as it is; give stored verdicts and the files of their claims, without ids, `--pack` or `--quick`."
+                f"`{stored[0]}` is checked again as it is; give stored verdicts and the files of their claims, without"
+                " ids, `--pack` or `--quick`."
             )
         float64()
         _replayed(stored, files)

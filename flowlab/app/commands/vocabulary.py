@@ -13,17 +13,26 @@ from flowlab.core.errors import LanguageError
 
 def _networks() -> dict[str, str]:
     return {
-        "W1 @ x": "linear", "W2 @ relu(W1 @ x)": "two-layer ReLU", "W3 @ W2 @ W1 @ x": "deep linear", "W3 @ relu(W2 @ relu(W1 @ x))": "three-layer ReLU",
-        "a @ relu(W @ x)**2": "squared ReLU, degrees 2 and 1", "(w * w - u * u) @ x": "diagonal", "(W1 @ x) * (W2 @ x)": "gated, one output per row",
-        "W2 @ relu(W1 @ x) + W3 @ x": "with a skip, quasi-homogeneous", "W2 @ tanh(W1 @ x)": "not homogeneous in W1",
-    }  # fmt: skip
+        "W1 @ x": "linear",
+        "W2 @ relu(W1 @ x)": "two-layer ReLU",
+        "W3 @ W2 @ W1 @ x": "deep linear",
+        "W3 @ relu(W2 @ relu(W1 @ x))": "three-layer ReLU",
+        "a @ relu(W @ x)**2": "squared ReLU, degrees 2 and 1",
+        "(w * w - u * u) @ x": "diagonal",
+        "(W1 @ x) * (W2 @ x)": "gated, one output per row",
+        "W2 @ relu(W1 @ x) + W3 @ x": "with a skip, quasi-homogeneous",
+        "W2 @ tanh(W1 @ x)": "not homogeneous in W1",
+    }
 
 
 def _words(kind: str) -> dict[str, str]:
     """Names and one-line descriptions, without importing jax."""
 
     def described(registry: Any) -> dict[str, str]:
-        return {name: (getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]) for name in registry}
+        return {
+            name: getattr(registry[name], "title", None) or (registry[name].__doc__ or "").strip().split("\n")[0]
+            for name in registry
+        }
 
     if kind == "networks":
         return _networks()
@@ -69,7 +78,10 @@ def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KIND
         from flowlab.core.registry import nearest
 
         guess = nearest(kind, KINDS)
-        raise LanguageError(f"`flowlab list {kind}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(KINDS)}, schema.")
+        raise LanguageError(
+            f"`flowlab list {kind}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
+            f" {', '.join(KINDS)}, schema."
+        )
     for each in [kind] if kind else KINDS:
         table = Table(each, "what it is", title_justify="left")
         for name, told in _words(each).items():
