@@ -1,15 +1,17 @@
-"""Critical points of regularised linear nets as the penalty falls: all branches against closed forms, beside AUTO-07p and jaxcont.
+"""Critical points of regularised linear nets as the penalty falls: all branches against closed forms, beside AUTO-07p
+and jaxcont.
 
     python benchmarks/continuation.py [--small]
 
-½ Σ ‖f - y‖² + ω Σ ‖W_k‖², from an ω where only the origin is critical. With whitened inputs and singular values s of the targets a net of two
-layers has one curve for every set S of at most h of them, W2 W1 = Σ_S (s_i - 2ω) u_i v_iᵀ: each leaves by a pitchfork at 2ω = s_i. A net of
-three layers of width one has ω = (b s - s⁴) / 2 instead: transcritical at the origin, a fold at s³ = b / 4.
+½ Σ ‖f - y‖² + ω Σ ‖W_k‖², from an ω where only the origin is critical. With whitened inputs and singular values s of
+the targets a net of two layers has one curve for every set S of at most h of them, W2 W1 = Σ_S (s_i - 2ω) u_i v_iᵀ:
+each leaves by a pitchfork at 2ω = s_i. A net of three layers of width one has ω = (b s - s⁴) / 2 instead: transcritical
+at the origin, a fold at s³ = b / 4.
 
-Told are events found of those that exist, events that do not exist, the largest error of a parameter, the largest distance of a point from the
-closed forms, points with the wrong stability, and seconds of a second run over ours. AUTO-07p (Debian's `auto-07p`, with a Fortran
-compiler) and jaxcont are left out where they are not installed. Neither knows of symmetries: hidden rotations make their Jacobians
-singular along every curve but the first.
+Told are events found of those that exist, events that do not exist, the largest error of a parameter, the largest
+distance of a point from the closed forms, points with the wrong stability, and seconds of a second run over ours.
+AUTO-07p (Debian's `auto-07p`, with a Fortran compiler) and jaxcont are left out where they are not installed. Neither
+knows of symmetries: hidden rotations make their Jacobians singular along every curve but the first.
 """
 
 import argparse
@@ -52,9 +54,16 @@ def ours(case: Case) -> dict[str, Any]:
     data = fl.Data(case.x, case.y[:, 0] if single else case.y, kind="targets")
     tree, seconds = timed(lambda: fl.penalty_path(problem, data, penalties=case.span, start=case.start))
     ds = tree.dataset
-    rows = [(u, float(p), int(k)) for u, p, k in zip(ds["row"].values, ds["parameter"].values, ds["index"].values, strict=True)]
+    rows = [
+        (u, float(p), int(k))
+        for u, p, k in zip(ds["row"].values, ds["parameter"].values, ds["index"].values, strict=True)
+    ]
     found = judged(case, [(e.parameter, e.kind) for e in tree.events], [(u, p, k == 0) for u, p, k in rows])
-    known = [(case.closed(case.blocks(u), p)[1], k) for u, p, k in rows if all(abs(p - w) > NEAR * (1 + abs(w)) for w, _ in case.events)]
+    known = [
+        (case.closed(case.blocks(u), p)[1], k)
+        for u, p, k in rows
+        if all(abs(p - w) > NEAR * (1 + abs(w)) for w, _ in case.events)
+    ]
     wrong = sum(index is not None and index != k for index, k in known)
     return {"tool": "flowlab", **found, "branches": len(tree.branches), "wrong_index": wrong, "seconds": seconds}
 
@@ -79,7 +88,12 @@ def jaxcont(case: Case) -> dict[str, Any]:
     branch = result.branch
     points = list(zip(np.asarray(branch.states), np.asarray(branch.params), np.asarray(branch.stable), strict=True))
     # Branch points are none of its events.
-    return {"tool": "jaxcont", **judged(case, [(float(e.p), e.kind) for e in result.events], points), "branches": 1, "seconds": seconds}
+    return {
+        "tool": "jaxcont",
+        **judged(case, [(float(e.p), e.kind) for e in result.events], points),
+        "branches": 1,
+        "seconds": seconds,
+    }
 
 
 ROUTINES = "BCND", "ICND", "FOPT", "PVLS"
@@ -99,16 +113,33 @@ def fortran(case: Case) -> str:
     u, p = sp.symbols(f"u1:{n + 1}", real=True), sp.Symbol("omega", real=True)
     whole = sp.expand(case.objective(np.array(u, dtype=object), p, np))
     names = {s: sp.Symbol(f"U({k + 1})") for k, s in enumerate(u)} | {p: sp.Symbol("PAR(1)")}
-    rows = [sp.fcode(-sp.diff(whole, s).xreplace(names), assign_to=f"F({k + 1})", source_format="free", standard=95) for k, s in enumerate(u)]
+    rows = [
+        sp.fcode(-sp.diff(whole, s).xreplace(names), assign_to=f"F({k + 1})", source_format="free", standard=95)
+        for k, s in enumerate(u)
+    ]
     begin = [f"U({k + 1}) = {value!r}D0" for k, value in enumerate(map(float, case.begin))]
-    return "\n".join([
-        "SUBROUTINE FUNC(NDIM,U,ICP,PAR,IJAC,F,DFDU,DFDP)", "IMPLICIT NONE", "INTEGER, INTENT(IN) :: NDIM, ICP(*), IJAC",
-        "DOUBLE PRECISION, INTENT(IN) :: U(NDIM), PAR(*)", "DOUBLE PRECISION, INTENT(OUT) :: F(NDIM)",
-        "DOUBLE PRECISION, INTENT(INOUT) :: DFDU(NDIM,NDIM), DFDP(NDIM,*)", *rows, "END SUBROUTINE FUNC",
-        "SUBROUTINE STPNT(NDIM,U,PAR,T)", "IMPLICIT NONE", "INTEGER, INTENT(IN) :: NDIM", "DOUBLE PRECISION, INTENT(INOUT) :: U(NDIM), PAR(*)",
-        "DOUBLE PRECISION, INTENT(IN) :: T", *begin, f"PAR(1) = {float(case.span[0])!r}D0", "END SUBROUTINE STPNT",
-        *(line for name in ROUTINES for line in (f"SUBROUTINE {name}", f"END SUBROUTINE {name}")), "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "SUBROUTINE FUNC(NDIM,U,ICP,PAR,IJAC,F,DFDU,DFDP)",
+            "IMPLICIT NONE",
+            "INTEGER, INTENT(IN) :: NDIM, ICP(*), IJAC",
+            "DOUBLE PRECISION, INTENT(IN) :: U(NDIM), PAR(*)",
+            "DOUBLE PRECISION, INTENT(OUT) :: F(NDIM)",
+            "DOUBLE PRECISION, INTENT(INOUT) :: DFDU(NDIM,NDIM), DFDP(NDIM,*)",
+            *rows,
+            "END SUBROUTINE FUNC",
+            "SUBROUTINE STPNT(NDIM,U,PAR,T)",
+            "IMPLICIT NONE",
+            "INTEGER, INTENT(IN) :: NDIM",
+            "DOUBLE PRECISION, INTENT(INOUT) :: U(NDIM), PAR(*)",
+            "DOUBLE PRECISION, INTENT(IN) :: T",
+            *begin,
+            f"PAR(1) = {float(case.span[0])!r}D0",
+            "END SUBROUTINE STPNT",
+            *(line for name in ROUTINES for line in (f"SUBROUTINE {name}", f"END SUBROUTINE {name}")),
+            "",
+        ]
+    )
 
 
 def auto(case: Case) -> dict[str, Any]:
@@ -125,7 +156,9 @@ def auto(case: Case) -> dict[str, Any]:
         (folder / "net.auto").write_text("run('net')\nsave('net')\n")
 
         def run() -> str:
-            done = subprocess.run(["auto-07p", "net.auto"], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(
+                ["auto-07p", "net.auto"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+            )
             return done.stdout
 
         out, seconds = timed(run)
@@ -136,10 +169,21 @@ def auto(case: Case) -> dict[str, Any]:
     # b.net shows at most seven coordinates: points of larger nets cannot be compared.
     rows = [row for row in lines if row and row[0] != "0"]
     values = [[float(_number(v)) for v in row[4:]] for row in rows]
-    points = [(np.array(v[2 : 2 + n]), v[0], int(row[1]) < 0) for row, v in zip(rows, values, strict=True)] if n <= 6 else []
+    points = (
+        [(np.array(v[2 : 2 + n]), v[0], int(row[1]) < 0) for row, v in zip(rows, values, strict=True)] if n <= 6 else []
+    )
     kinds = {1: "branch point", 2: "fold", 5: "fold"}  # AUTO does not tell sorts of branch points apart
-    events = [(v[0], kinds[abs(int(row[2])) % 10]) for row, v in zip(rows, values, strict=True) if abs(int(row[2])) % 10 in kinds]
-    return {"tool": "auto-07p", **judged(case, events, points), "branches": len({row[0] for row in rows}), "seconds": seconds}
+    events = [
+        (v[0], kinds[abs(int(row[2])) % 10])
+        for row, v in zip(rows, values, strict=True)
+        if abs(int(row[2])) % 10 in kinds
+    ]
+    return {
+        "tool": "auto-07p",
+        **judged(case, events, points),
+        "branches": len({row[0] for row in rows}),
+        "seconds": seconds,
+    }
 
 
 def _number(text: str) -> str:
@@ -152,7 +196,14 @@ def main(small: bool = False) -> dict[str, Any]:
     cases = [scalar(), matrix((2.0, 1.3, 0.7), 2, 5, 0.1)]
     if not small:
         more = [matrix((2.0, 1.3, 0.7), h, 6, 0.1) for h in (1, 3)]
-        cases += [*more, matrix((3.1, 2.2, 1.4, 0.9), 2, 7, 0.2), cubic(1.0), cubic(2.3), samples(12, 3, 1, 8), samples(20, 4, 3, 9)]
+        cases += [
+            *more,
+            matrix((3.1, 2.2, 1.4, 0.9), 2, 7, 0.2),
+            cubic(1.0),
+            cubic(2.3),
+            samples(12, 3, 1, 8),
+            samples(20, 4, 3, 9),
+        ]
     rows: list[dict[str, Any]] = []
     for case in cases:
         print(f"\n{case.name}: {len(case.events)} events, {case.branches} branches, {case.begin.size} weights")
@@ -169,9 +220,10 @@ def main(small: bool = False) -> dict[str, Any]:
             row["ratio"] = row["seconds"] / next(r["seconds"] for r in rows if r["case"] == case.name)
             error = "none" if row["error"] is None else f"{row['error']:.1e}"
             print(
-                f"  {row['tool']:9s} events {row['events']:2d}/{row['of']:2d}, type right {row['types']:2d}, spurious {row['spurious']:3d}, "
-                f"error {error:>8s}, branches {row['branches']:2d}/{case.branches}, distance {row['away']:8.1e}, "
-                f"stability wrong {row['wrong']:3d}/{row['points']:3d}, seconds {row['seconds']:7.3f} ({row['ratio']:.2f} of ours)"
+                f"  {row['tool']:9s} events {row['events']:2d}/{row['of']:2d}, type right {row['types']:2d}, spurious"
+                f" {row['spurious']:3d}, error {error:>8s}, branches {row['branches']:2d}/{case.branches}, distance"
+                f" {row['away']:8.1e}, stability wrong {row['wrong']:3d}/{row['points']:3d}, seconds"
+                f" {row['seconds']:7.3f} ({row['ratio']:.2f} of ours)"
                 + (f", index wrong {row['wrong_index']}" if "wrong_index" in row else "")
             )
     result = {"rows": rows, "versions": versions()}

@@ -1,4 +1,6 @@
-"""Linear nets with a penalty ω Σ ‖W_k‖² whose critical points are known in closed form: events, branches, distances and indices."""
+"""Linear nets with a penalty ω Σ ‖W_k‖² whose critical points are known in closed form: events, branches, distances and
+indices.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +23,8 @@ class Case:
         shapes: of the blocks.
         events: parameters and kinds, over all branches.
         branches: how many there are, modulo symmetry.
-        closed: from weights and ω to the distance from the nearest closed form and the index there (None where that is not known).
+        closed: from weights and ω to the distance from the nearest closed form and the index there (None where that is
+            not known).
     """
 
     name: str
@@ -68,22 +71,38 @@ def matrix(spectrum: tuple[float, ...], h: int, seed: int, low: float) -> Case:
     # On the curve of S the value s_i passes where all of S have been passed before.
     events = [
         (s[i] / 2, "supercritical pitchfork")
-        for S in sets if len(S) < h
-        for i in range(d) if i not in S and s[i] > 2 * low and all(s[j] > s[i] for j in S)
-    ]  # fmt: skip
+        for S in sets
+        if len(S) < h
+        for i in range(d)
+        if i not in S and s[i] > 2 * low and all(s[j] > s[i] for j in S)
+    ]
 
     def closed(W: Blocks, omega: float) -> tuple[float, int | None]:
         M = U.T @ W["W2"] @ W["W1"] @ V
         held = np.clip(s - 2 * omega, 0, None)
         on = (np.diag(M) > 0.5 * held) & (held > 0)
-        away = np.linalg.norm(M - np.diag(np.where(on, held, 0.0))) + np.linalg.norm(W["W2"].T @ W["W2"] - W["W1"] @ W["W1"].T)
-        index = sum((h - int(on.sum())) * (s[i] > 2 * omega) + int((on & (s < s[i])).sum()) for i in range(d) if not on[i])
+        away = np.linalg.norm(M - np.diag(np.where(on, held, 0.0))) + np.linalg.norm(
+            W["W2"].T @ W["W2"] - W["W1"] @ W["W1"].T
+        )
+        index = sum(
+            (h - int(on.sum())) * (s[i] > 2 * omega) + int((on & (s < s[i])).sum()) for i in range(d) if not on[i]
+        )
         return float(away), int(index)
 
     shapes = {"W1": (h, d), "W2": (d, h)}
     zeros = {name: np.zeros(shape) for name, shape in shapes.items()}
     name = f"{d} singular values, width {h}"
-    return Case(name, shapes, x, x @ (V * s) @ U.T, (0.6 * s[0], low), zeros, events, sum(all(s[i] > 2 * low for i in S) for S in sets), closed)
+    return Case(
+        name,
+        shapes,
+        x,
+        x @ (V * s) @ U.T,
+        (0.6 * s[0], low),
+        zeros,
+        events,
+        sum(all(s[i] > 2 * low for i in S) for S in sets),
+        closed,
+    )
 
 
 def scalar() -> Case:
@@ -92,14 +111,26 @@ def scalar() -> Case:
     def closed(W: Blocks, w: float) -> tuple[float, int | None]:
         u, v = float(W["W1"][0, 0]), float(W["W2"][0, 0])
         known = [
-            (max(abs(u), abs(v)), int(w < 0.5) + int(w < -0.5)), (max(abs(u - v), abs(u * u + 2 * w - 1)), int(w < 0)),
-            (max(abs(u + v), abs(u * u + 2 * w + 1)), 1), (max(abs(w), abs(u * v - 1)), None),
-        ]  # fmt: skip
+            (max(abs(u), abs(v)), int(w < 0.5) + int(w < -0.5)),
+            (max(abs(u - v), abs(u * u + 2 * w - 1)), int(w < 0)),
+            (max(abs(u + v), abs(u * u + 2 * w + 1)), 1),
+            (max(abs(w), abs(u * v - 1)), None),
+        ]
         return min(known, key=lambda item: item[0])
 
     one, pitchfork = np.ones((1, 1)), "supercritical pitchfork"
     events = [(0.5, pitchfork), (0.0, "vertical"), (-0.5, pitchfork)]
-    return Case("2 layers, scalar", {"W1": (1, 1), "W2": (1, 1)}, one, one, (0.75, -0.75), {"W1": 0 * one, "W2": 0 * one}, events, 5, closed)
+    return Case(
+        "2 layers, scalar",
+        {"W1": (1, 1), "W2": (1, 1)},
+        one,
+        one,
+        (0.75, -0.75),
+        {"W1": 0 * one, "W2": 0 * one},
+        events,
+        5,
+        closed,
+    )
 
 
 def cubic(b: float) -> Case:
@@ -120,11 +151,15 @@ def cubic(b: float) -> Case:
     ones = {name: np.full((1, 1), begin) for name in ("W1", "W2", "W3")}
     shapes = dict.fromkeys(ones, (1, 1))
     one = np.ones((1, 1))
-    return Case(f"3 layers, scalar, b = {b:g}", shapes, one, b * one, (fold / 2, 1.5 * fold), ones, [(fold, "fold")], 1, closed)
+    return Case(
+        f"3 layers, scalar, b = {b:g}", shapes, one, b * one, (fold / 2, 1.5 * fold), ones, [(fold, "fold")], 1, closed
+    )
 
 
 def samples(n: int, d: int, h: int, seed: int) -> Case:
-    """One output on inputs that are not whitened: a pitchfork at 2ω = ‖Xᵀy‖, and the minimum (XᵀX + 2ω/s²) β = Xᵀy with ‖β‖ = s²."""
+    """One output on inputs that are not whitened: a pitchfork at 2ω = ‖Xᵀy‖, and the minimum (XᵀX + 2ω/s²) β = Xᵀy with
+    ‖β‖ = s².
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d))
     y = (x @ rng.normal(size=d) + 0.3 * rng.normal(size=n))[:, None]
@@ -140,7 +175,17 @@ def samples(n: int, d: int, h: int, seed: int) -> Case:
 
     shapes = {"W1": (h, d), "W2": (1, h)}
     zeros = {name: np.zeros(shape) for name, shape in shapes.items()}
-    return Case(f"{n} samples, d = {d}, width {h}", shapes, x, y, (0.6 * size, 0.05 * size), zeros, [(size / 2, "supercritical pitchfork")], 2, closed)
+    return Case(
+        f"{n} samples, d = {d}, width {h}",
+        shapes,
+        x,
+        y,
+        (0.6 * size, 0.05 * size),
+        zeros,
+        [(size / 2, "supercritical pitchfork")],
+        2,
+        closed,
+    )
 
 
 def judged(case: Case, events: list[tuple[float, str]], points: list[tuple[np.ndarray, float, bool]]) -> dict[str, Any]:
@@ -166,6 +211,12 @@ def judged(case: Case, events: list[tuple[float, str]], points: list[tuple[np.nd
             compared += 1
             wrong += (index == 0) != stable
     return {
-        "events": len(errors), "of": len(case.events), "types": right, "spurious": spurious, "error": max(errors, default=None), "away": away,
-        "wrong": int(wrong), "points": compared,
-    }  # fmt: skip
+        "events": len(errors),
+        "of": len(case.events),
+        "types": right,
+        "spurious": spurious,
+        "error": max(errors, default=None),
+        "away": away,
+        "wrong": int(wrong),
+        "points": compared,
+    }
