@@ -10,23 +10,128 @@ import flowlab as fl
 from tests.fuzz.cases import Case
 
 HOSTILE = [
-    "__import__('os').system('touch pwned')", "eval('1')", "exec('x=1')", "open('pwned', 'w')", "(lambda: 0)()",
-    "[W for W in x]", "{W: x}", "{W, x}", "W.__class__", "W.__class__.__mro__[1].__subclasses__()",
-    "x.__init__.__globals__", "W2 @ relu.__self__", "f'{W}'", "W if x else V", "W and x", "W == x", "W < x", "not W",
-    "~W", "W[0]", "W[0:1]", "W[...]", "*W", "relu(*W)", "relu(**W)", "relu(x, inplace=True)", "W2 @ x; import os",
-    "import os", "W = x", "(W := x)", "yield W", "await W", "W @ 'x'", "W @ b'x'", "W @ None", "W @ True", "W @ ...",
-    "W @ 1j", "W**W", "W**10**9", "W**(10**10)", "9**9**9**9 * x", "1e999 * x", "-1e999 * x",
-    "W @ x" + " + W @ x" * 5000, "(" * 5000 + "x" + ")" * 5000, "relu(" * 400 + "x" + ")" * 400, "W @ " * 6000 + "x",
-    "-" * 15000 + "x", "W @ x # \x00", "\x00", "W\u0435 @ x", "𝐖 @ x", "W @ x" * 100_000, "a" * 1_000_000,
-    "1" * 5000 + " * x", "x @ x @ x", "print(x)", "getattr(x, 'T')", "globals()", "compile('1', '', 'eval')",
-    "breakpoint()", "W @ x\n\n\nimport os", "W.T.T.T.T.real", "x.shape", "type(x)", "type('', (), {})()",
-    "relu(relu)", "sum(range(10**9))", "().__class__.__bases__[0]", "x << 10**9", "W // x", "W % 'a'",
-]  # fmt: skip
+    "__import__('os').system('touch pwned')",
+    "eval('1')",
+    "exec('x=1')",
+    "open('pwned', 'w')",
+    "(lambda: 0)()",
+    "[W for W in x]",
+    "{W: x}",
+    "{W, x}",
+    "W.__class__",
+    "W.__class__.__mro__[1].__subclasses__()",
+    "x.__init__.__globals__",
+    "W2 @ relu.__self__",
+    "f'{W}'",
+    "W if x else V",
+    "W and x",
+    "W == x",
+    "W < x",
+    "not W",
+    "~W",
+    "W[0]",
+    "W[0:1]",
+    "W[...]",
+    "*W",
+    "relu(*W)",
+    "relu(**W)",
+    "relu(x, inplace=True)",
+    "W2 @ x; import os",
+    "import os",
+    "W = x",
+    "(W := x)",
+    "yield W",
+    "await W",
+    "W @ 'x'",
+    "W @ b'x'",
+    "W @ None",
+    "W @ True",
+    "W @ ...",
+    "W @ 1j",
+    "W**W",
+    "W**10**9",
+    "W**(10**10)",
+    "9**9**9**9 * x",
+    "1e999 * x",
+    "-1e999 * x",
+    "W @ x" + " + W @ x" * 5000,
+    "(" * 5000 + "x" + ")" * 5000,
+    "relu(" * 400 + "x" + ")" * 400,
+    "W @ " * 6000 + "x",
+    "-" * 15000 + "x",
+    "W @ x # \x00",
+    "\x00",
+    "W\u0435 @ x",
+    "𝐖 @ x",
+    "W @ x" * 100_000,
+    "a" * 1_000_000,
+    "1" * 5000 + " * x",
+    "x @ x @ x",
+    "print(x)",
+    "getattr(x, 'T')",
+    "globals()",
+    "compile('1', '', 'eval')",
+    "breakpoint()",
+    "W @ x\n\n\nimport os",
+    "W.T.T.T.T.real",
+    "x.shape",
+    "type(x)",
+    "type('', (), {})()",
+    "relu(relu)",
+    "sum(range(10**9))",
+    "().__class__.__bases__[0]",
+    "x << 10**9",
+    "W // x",
+    "W % 'a'",
+]
 PIECES = [
-    "W1", "W2", "W3", "x", "b", "a", "@", "+", "-", "*", "**", "/", "(", ")", "relu(", "tanh(", "leaky_relu(", "sum(",
-    "mean(", ".T", " ", "2", "0.5", "1.5", ",", "abs(", "gelu(", "relu", "**2", "[", "]", "'", "lambda", ":", "=",
-    "é", "_", "__", "1e9", "not", "if", "\n", "\t", "#", "0", "-1",
-]  # fmt: skip
+    "W1",
+    "W2",
+    "W3",
+    "x",
+    "b",
+    "a",
+    "@",
+    "+",
+    "-",
+    "*",
+    "**",
+    "/",
+    "(",
+    ")",
+    "relu(",
+    "tanh(",
+    "leaky_relu(",
+    "sum(",
+    "mean(",
+    ".T",
+    " ",
+    "2",
+    "0.5",
+    "1.5",
+    ",",
+    "abs(",
+    "gelu(",
+    "relu",
+    "**2",
+    "[",
+    "]",
+    "'",
+    "lambda",
+    ":",
+    "=",
+    "é",
+    "_",
+    "__",
+    "1e9",
+    "not",
+    "if",
+    "\n",
+    "\t",
+    "#",
+    "0",
+    "-1",
+]
 
 
 def valid(rng: random.Random, depth: int) -> str:
@@ -62,7 +167,9 @@ def fuzzed(count: int, seed: int) -> list[str]:
         else:
             letters = list(valid(rng, rng.randrange(1, 5)))
             for _ in range(rng.randrange(1, 4)):
-                letters[rng.randrange(len(letters))] = chr(rng.choice([rng.randrange(32, 127), rng.randrange(0, 0x2FFF)]))
+                letters[rng.randrange(len(letters))] = chr(
+                    rng.choice([rng.randrange(32, 127), rng.randrange(0, 0x2FFF)])
+                )
             text = "".join(letters)
         out.append(text)
     return out
@@ -77,7 +184,13 @@ def architectures(rng: random.Random, count: int, deep: bool, folder: Path) -> I
         _network("W @ x", True)()
     for i, text in enumerate(texts):
         long = sum(text.count(sign) for sign in "@+-*(.") > 200
-        yield Case("architecture", text[:60], _network(text, deep and i % 20 == 0), 10.0 if long else 2.0, strict=not (deep and i % 20 == 0))
+        yield Case(
+            "architecture",
+            text[:60],
+            _network(text, deep and i % 20 == 0),
+            10.0 if long else 2.0,
+            strict=not (deep and i % 20 == 0),
+        )
 
 
 def _network(text: str, stepped: bool) -> Callable[[], str]:
@@ -87,7 +200,12 @@ def _network(text: str, stepped: bool) -> Callable[[], str]:
         if stepped:
             x, shape = np.array([[0.5, -1.0], [1.5, 0.25]]), problem.network.output_shape
             data = fl.Data(x, np.zeros((2, *([2] * len(shape)))), kind="targets")
-            first_step(problem, data, fl.initial_state(problem.network, data, seed=0, default_width=2, scale=0.5), [fl.time(1e-3)])
+            first_step(
+                problem,
+                data,
+                fl.initial_state(problem.network, data, seed=0, default_width=2, scale=0.5),
+                [fl.time(1e-3)],
+            )
         return ""
 
     return answer

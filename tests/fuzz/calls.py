@@ -51,9 +51,18 @@ def calls(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
 
 def _sort(value: Any) -> str:
     """A rough sort of values, among which replacements are drawn."""
-    sorts = {"number": (int, float, np.number), "text": (str, Path), "list": (list, tuple, np.ndarray, range), "mapping": Mapping}
+    sorts = {
+        "number": (int, float, np.number),
+        "text": (str, Path),
+        "list": (list, tuple, np.ndarray, range),
+        "mapping": Mapping,
+    }
     return next((name for name, kinds in sorts.items() if isinstance(value, kinds)), "any")
 
 
 def _hashes(have: dict[str, Any]) -> tuple[str, ...]:
-    return have["data"].sha256(), *(np.asarray(v).tobytes().hex() for v in have["start"].V.values()), have["flow"].signature
+    return (
+        have["data"].sha256(),
+        *(np.asarray(v).tobytes().hex() for v in have["start"].V.values()),
+        have["flow"].signature,
+    )

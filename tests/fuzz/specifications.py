@@ -42,19 +42,90 @@ claims = ["P2"]
 names = ["loss"]
 """
 VALUES = [
-    "nan", "inf", "-inf", "1e400", "-1", "0", "0.5", "1e-320", "true", "false", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" * 5000,
-    '""', '"a"', '"\\\\"', '"\\u0000"', "'C:\\a.csv'", '"../../x.csv"', '"file:///x.npz"', '"iris"', '"digits:3v8"', '"gaussian?n=1e99"', "[]",
-    "[[[]]]", "[1, 'a']", "{}", "{ a = 1 }", "{ log_time = 1e9 }", "{ separated = false }", "{ time = -1 }", "{ margin_gap = 1e-9 }", "1979-05-27",
-    "07:32:00", "0x7f", "1_000", "['P1', 'nosuch']", "['loss', 'portrait']", '"' + "k" * 10_000 + '"', "'square'", "'weights'", "'cross_entropy'",
-    "[" * 3000 + "]" * 3000, "'W @ x'", "'import os'", "'x'", "'W3 @ tanh(W2 @ W1 @ x)'",
-]  # fmt: skip
-KEYS = ["expression", "widths", "loss", "scheme", "per", "source", "seed", "scale", "solver", "rtol", "atol", "until", "clock", "kinks", "claims", "names"]
-TABLES = ["[nosuch]", "[[network]]", "[integrate.until]", "[", "[network.shapes]\nW1 = [3, 2]", "[witness]\nstep = -1.0\ncount = 5", "[start]\nseed = 1"]
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "-1",
+    "0",
+    "0.5",
+    "1e-320",
+    "true",
+    "false",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1" + "0" * 400,
+    "1" * 5000,
+    '""',
+    '"a"',
+    '"\\\\"',
+    '"\\u0000"',
+    "'C:\\a.csv'",
+    '"../../x.csv"',
+    '"file:///x.npz"',
+    '"iris"',
+    '"digits:3v8"',
+    '"gaussian?n=1e99"',
+    "[]",
+    "[[[]]]",
+    "[1, 'a']",
+    "{}",
+    "{ a = 1 }",
+    "{ log_time = 1e9 }",
+    "{ separated = false }",
+    "{ time = -1 }",
+    "{ margin_gap = 1e-9 }",
+    "1979-05-27",
+    "07:32:00",
+    "0x7f",
+    "1_000",
+    "['P1', 'nosuch']",
+    "['loss', 'portrait']",
+    '"' + "k" * 10_000 + '"',
+    "'square'",
+    "'weights'",
+    "'cross_entropy'",
+    "[" * 3000 + "]" * 3000,
+    "'W @ x'",
+    "'import os'",
+    "'x'",
+    "'W3 @ tanh(W2 @ W1 @ x)'",
+]
+KEYS = [
+    "expression",
+    "widths",
+    "loss",
+    "scheme",
+    "per",
+    "source",
+    "seed",
+    "scale",
+    "solver",
+    "rtol",
+    "atol",
+    "until",
+    "clock",
+    "kinks",
+    "claims",
+    "names",
+]
+TABLES = [
+    "[nosuch]",
+    "[[network]]",
+    "[integrate.until]",
+    "[",
+    "[network.shapes]\nW1 = [3, 2]",
+    "[witness]\nstep = -1.0\ncount = 5",
+    "[start]\nseed = 1",
+]
 
 
 def _damaged(rng: random.Random, text: str) -> tuple[str, bytes, bool]:
     """How a specification was changed, its bytes, and whether they mean what they meant."""
-    lines, way = text.splitlines(), rng.choice(["value", "value", "value", "key", "drop", "twice", "add", "bytes", "cut", "same", "same", "table"])
+    lines, way = (
+        text.splitlines(),
+        rng.choice(["value", "value", "value", "key", "drop", "twice", "add", "bytes", "cut", "same", "same", "table"]),
+    )
     at = rng.choice([i for i, line in enumerate(lines) if "=" in line])
     if way == "value":
         lines[at] = re.sub(r"=.*", lambda _: f"= {rng.choice(VALUES)}", lines[at], count=1)
@@ -78,12 +149,16 @@ def _damaged(rng: random.Random, text: str) -> tuple[str, bytes, bool]:
     elif way == "cut":
         raw = raw[: rng.randrange(len(raw))]
     elif way == "same":
-        raw = rng.choice([b"\xef\xbb\xbf" + raw, raw.replace(b"\n", b"\r\n"), raw + "\n# ρ".encode(), b" \n\n" + raw + b"\n\t\n"])
+        raw = rng.choice(
+            [b"\xef\xbb\xbf" + raw, raw.replace(b"\n", b"\r\n"), raw + "\n# ρ".encode(), b" \n\n" + raw + b"\n\t\n"]
+        )
     return way, raw, way == "same"
 
 
 def specs(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[Case]:
-    """Specifications, as far as a run of them looks before it derives; where `deep` to a first step, and some are whole runs."""
+    """Specifications, as far as a run of them looks before it derives; where `deep` to a first step, and some are whole
+    runs.
+    """
     claims.load_library()
     figures.load_library()
     root = Path(__file__).resolve().parents[2]
@@ -102,7 +177,9 @@ def specs(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
         if deep and text == SPEC and i % 20 == 0:
             yield Case("spec", f"run {way} {path.name}", _run(path, folder / f"out{i}"), writes=True, work=60)
         else:
-            yield Case("spec", f"{way} {path.name}", _ready(path, tomllib.loads(text) if same else None, deep and i % 2 == 0))
+            yield Case(
+                "spec", f"{way} {path.name}", _ready(path, tomllib.loads(text) if same else None, deep and i % 2 == 0)
+            )
         path.unlink()
 
 
