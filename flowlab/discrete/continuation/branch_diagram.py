@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.continuation.arclength import Spot
 from flowlab.discrete.continuation.bifurcations import same
@@ -96,7 +97,7 @@ class Continuation:
         Images under symmetries of the network, such as mirror images, count once.
         """
         if isinstance(parameter, bool) or not isinstance(parameter, Real) or not np.isfinite(parameter):
-            raise LanguageError(f"`parameter={parameter!r}` is no value of {self.name}; use a finite number.")
+            raise must_be("parameter", parameter, f"a finite value of {self.name}", "for example 0.5")
         chosen = self.branches if branch is None else [self._branch(branch)]
         found: list[np.ndarray] = []
         for u in (u for of in chosen for u in section(self.family, of.spots, parameter)):
@@ -106,7 +107,7 @@ class Continuation:
 
     def _branch(self, number: int) -> Branch:
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self.branches):
-            raise LanguageError(f"`branch={number!r}` is no curve; use an integer from 0 to {len(self.branches) - 1}.")
+            raise must_be("branch", number, f"an integer from 0 to {len(self.branches) - 1}", "the number of a curve")
         return self.branches[number]
 
     def distance(self, path: Trajectory, branch: int = 0, rows: int = 200) -> xr.Dataset:
@@ -130,7 +131,7 @@ class Continuation:
                 ShapeMismatch: for another network.
         """
         if not isinstance(self.family, Norms):
-            raise LanguageError("a path of penalties has no directions at a norm; use `norm_path`.")
+            raise LanguageError("the path must vary norms, got one of penalties; make it with `norm_path`.")
         found, spots = [], self._branch(branch).spots
         for i in np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).round().astype(int)):
             state = path.state(int(i))
@@ -145,7 +146,8 @@ class Continuation:
                 found.append((float(path.dataset["log_t"].values[i]), p, near, near * float(np.exp(p))))
         if not found:
             raise LanguageError(
-                f"no row of the path has a norm between those of branch {branch}; follow it over other `norms`."
+                f"the path must have rows at the norms of branch {branch}, got none; follow the branch over other"
+                " `norms`."
             )
         told = (
             "log of flow time t",

@@ -143,7 +143,8 @@ class Norms(Family):
         self.start, self.degree = log_product(1.0), log_product(np.e) - log_product(1.0)
         if not self.degree > 0:
             raise NotHomogeneous(
-                f"`{con.problem.network.text[:120]}` has no norm R that its outputs grow with; use `penalty_path`."
+                f"`{con.problem.network.text[:120]}` must be homogeneous, so that outputs grow with a norm R; use"
+                " `penalty_path`."
             )
         self._last = (self.start, con)
 
@@ -198,8 +199,7 @@ class Penalties(Family):
         problem.loss.check_labels(data)
         if any(problem.decay.values()):
             raise LanguageError(
-                f"the problem has the decay {problem.decay}, which is what the path varies; give a problem without"
-                " `decay`."
+                f"the problem must have no `decay`, which the path varies, got {problem.decay}; make it without."
             )
         self.problem, self.data, self.logarithmic = problem.objective_only, data, logarithmic
         self.name = "log_decay" if logarithmic else "decay"
@@ -294,7 +294,7 @@ class Penalties(Family):
         for name, shape in self.layout:
             if name not in W or np.shape(W[name]) != shape:
                 raise LanguageError(
-                    f"the start has `{name}` of shape {np.shape(W.get(name, ()))}, not {shape}; say `widths`, or give a"
-                    " start like it."
+                    f"`{name}` of the start must have the shape {shape}, got {np.shape(W.get(name, ()))}; pass"
+                    " `widths`, or another start."
                 )
         return np.concatenate([np.ravel(np.asarray(W[name], dtype=np.float64)) for name, _ in self.layout])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import array, count, expects, guarded
+from flowlab.core.arguments import array, count, expects, guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
@@ -77,12 +77,11 @@ def norm_path(
     con = Constrained(problem, data, norm=low, widths=widths)
     if con.bends:
         raise LanguageError(
-            f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth"
-            " activation, or `relu(…)**2`."
+            f"`{problem.network.text[:120]}` must have smooth activations, got kinks; use for example `relu(…)**2`."
         )
     family = Norms(con)
     if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise LanguageError(f"`starts={starts!r}` is no number of starts; use an integer such as 8.")
+        raise must_be("starts", starts, "an integer from 1 on", "for example 8")
     if start is None:
         rng = np.random.default_rng(checked_seed(seed))
         first = min((minimize(con, con.random(rng))[0] for _ in range(starts)), key=con.value)
@@ -135,8 +134,7 @@ def penalty_path(
     family = Penalties(problem, data, widths, logarithmic)
     if any(slot.tracked for slot in problem.network.slots):
         raise LanguageError(
-            f"`{problem.network.text[:120]}` has kinks, where critical points are no smooth curve; use a smooth"
-            " activation, or `relu(…)**2`."
+            f"`{problem.network.text[:120]}` must have smooth activations, got kinks; use for example `relu(…)**2`."
         )
     p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
     starts = count("starts", starts, 1, 16)
@@ -168,9 +166,8 @@ def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
     except (TypeError, ValueError, OverflowError):
         low = high = float("nan")
     if low == high or not np.isfinite([low, high]).all() or (positive and min(low, high) <= 0):
-        raise LanguageError(
-            f"`{name}={ends!r}` is no range; use two different finite numbers{' above zero' if positive else ''}, such"
-            " as (1.0, 100.0)."
+        raise must_be(
+            name, ends, f"two different finite numbers{' above 0' if positive else ''}", "for example (1.0, 100.0)"
         )
     return low, high
 
@@ -194,11 +191,11 @@ def _continue(
     longest = max(0.2, 0.01 * abs(q - p)) if longest is None else longest
     for name, value in (("longest", longest), ("points", points)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
+            raise must_be(name, value, "a finite number above 0", "a larger one, or leave it out")
     u, residual = at_parameter(family, first, p)
     if not residual <= family.resolution(p):
         raise RunFailed(
-            f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); give"
+            f"no critical point was found near the start at {family.name} = {p:g} (residual {residual:.1e}); pass"
             " another `start`."
         )
     rng, events = np.random.default_rng([seed, 7]), list[Event]()

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import array, expects
+from flowlab.core.arguments import array, expects, must_be
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.discrete.critical.sphere_product import Layout, Spheres, blocks
@@ -68,8 +68,7 @@ class Constrained:
         problem.loss.check_labels(data)
         if problem.per == "network" and len(set(problem.decay.values())) > 1:
             raise LanguageError(
-                'different `decay` of blocks under one norm is no constant of the constrained problem; use per="layer",'
-                " or one decay."
+                'blocks under one norm must have one `decay`, got different ones; use per="layer", or one decay.'
             )
         self.problem, self.data, self.softness = problem, data, None
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
@@ -88,12 +87,12 @@ class Constrained:
             for k, r in rho.items():
                 if r is None or np.shape(r) != shapes[k] or not (np.isfinite(r) & (r > 0)).all():
                     raise ShapeMismatch(
-                        f"`norm[{k!r}]` is {norm.get(k, 'missing')}; give a positive number, or an array of shape"
-                        f" {shapes[k]}."
+                        f"`norm[{k!r}]` must be positive and of shape {shapes[k]}, got {norm.get(k, 'nothing')}; pass"
+                        " such numbers."
                     )
             if set(norm) - set(shapes):
                 raise ShapeMismatch(
-                    f"`norm` names {sorted(set(norm) - set(shapes))}, but the norms are {sorted(shapes)}."
+                    f"`norm` must name {sorted(shapes)}, got also {sorted(set(norm) - set(shapes))}; leave those out."
                 )
         self.spheres = Spheres(
             State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per)
@@ -174,15 +173,15 @@ class Constrained:
         for name, shape in self.spheres.layout:
             if name not in V or np.shape(V[name]) != shape:
                 raise ShapeMismatch(
-                    f"the direction `{name}` has shape {np.shape(V.get(name, ()))}, not {shape}; say `widths`, or give"
-                    " a start like it."
+                    f"the direction `{name}` must have the shape {shape}, got {np.shape(V.get(name, ()))}; pass"
+                    " `widths`, or another start."
                 )
         flat = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name, _ in self.spheres.layout])
         lengths = self.spheres.spread(np.sqrt(self.spheres.squares(flat, flat)))
         if not (np.isfinite(lengths) & (lengths > 0)).all():
             odd = float(lengths[~(np.isfinite(lengths) & (lengths > 0))][0])
             raise ShapeMismatch(
-                f"a start has a direction of length {odd:g}; give finite numbers that are not all zero on any sphere."
+                f"directions of a start must be finite and not zero, got one of length {odd:g}; pass another start."
             )
         return self.spheres.project(flat)
 
@@ -280,15 +279,12 @@ class Constrained:
 
 def _balanced(problem: Problem, norm: Any) -> dict[str, np.ndarray]:
     if isinstance(norm, bool) or not isinstance(norm, int | float) or not 1e-300 < norm < 1e300:
-        raise LanguageError(
-            f"`norm={norm!r}` is no norm; use a number of 1e-300 to 1e300, or one per block such as"
-            f" {{{problem.network.weights[0]!r}: 3.0}}."
-        )
+        raise must_be("norm", norm, "from 1e-300 to 1e300, or one such number per block", "for example 20.0")
     kappa = {k: float(v) if v is not None else 0.0 for k, v in problem.degrees.items()}
     if not problem.is_homogeneous or sum(kappa.values()) <= 0:
         raise NotHomogeneous(
-            f"`norm={norm:g}` is the product of norms with degrees, which this network has not per {problem.per}; give"
-            " norms by block."
+            f"`norm={norm:g}` must be a mapping of blocks to norms, as this network has no degrees per {problem.per};"
+            " pass one."
         )
     # ρ_k = c √κ_k with Π ρ_k^κ_k = R.
     logs = {k: 0.5 * np.log(v) if v > 0 else 0.0 for k, v in kappa.items()}

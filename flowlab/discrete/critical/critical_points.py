@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects, guarded
+from flowlab.core.arguments import count, expects, guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.critical.constrained_problem import Constrained, weight_count
@@ -155,7 +155,7 @@ def critical_points(
     listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)
     starts, seed = count("starts", starts, 0 if listed else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):
-        raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
+        raise must_be("progress", progress, "a function of two numbers", "for example `print`")
     con = listable(problem, data, norm, widths)
     rng, found = np.random.default_rng(seed), Catalogue(con, con.symmetries)
     given = [con.row(start) for start in listed]
@@ -182,10 +182,7 @@ def listable(
     """
     weights = weight_count(problem, data, widths)
     if weights > DENSE:
-        raise LanguageError(
-            f"{weights} weights are too many to look for all critical points (at most {DENSE}); use"
-            " `constrained_minimum`."
-        )
+        raise LanguageError(f"the network must have at most {DENSE} weights, got {weights}; use `constrained_minimum`.")
     return Constrained(problem, data, norm=norm, widths=widths)
 
 
@@ -258,9 +255,8 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
         near = int((np.abs(con.preactivations(theta)) < 3.0 * SOFT[2]).sum())
         if near:
             raise RunFailed(
-                f"{near} of {con.bends} pairs of a unit and a sample come to rest on their kink, where the gradient is"
-                f" none; their slopes are not solved for with more than {LARGE} weights (here {len(theta)}). Use fewer,"
-                " or a smooth activation such as softplus."
+                f"{near} of {con.bends} pre-activations come to rest on kinks, which needs at most {LARGE} weights, got"
+                f" {len(theta)}; use fewer, or softplus."
             )
     theta, _ = minimize(con, theta)
     residual = con.residual(theta)

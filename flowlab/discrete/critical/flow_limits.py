@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects, guarded
+from flowlab.core.arguments import expects, guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.discrete.critical.critical_points import CriticalPoints, settle
 from flowlab.language.data import Data
@@ -114,13 +114,13 @@ def flow_limits(
     expects("points", points, CriticalPoints, "what `critical_points` answered")
     expects("ends", ends, (Trajectory, State, Sequence), "trajectories or states")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a number above zero such as {TOLERANCE}.")
+        raise must_be("tolerance", tolerance, "a number above 0", f"for example {TOLERANCE}")
     listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
     for end in listed:
         expects("ends", end, (Trajectory, State), "trajectories or states")
     if not listed or not len(points):
         raise LanguageError(
-            f"{len(listed)} flows and {len(points)} points cannot be compared; give at least one of each."
+            f"flows and points must be at least one each, got {len(listed)} and {len(points)}; pass more."
         )
     con, states = points.constrained, [e.last if isinstance(e, Trajectory) else e for e in listed]
     rows = [con.row(state) for state in states]
@@ -187,7 +187,9 @@ def approach(path: Trajectory, points: CriticalPoints, *, rows: int = 100) -> Ap
         LanguageError: without rows or points; ShapeMismatch: for states of other shapes.
     """
     if rows < 2 or not len(points):
-        raise LanguageError(f"{rows} rows and {len(points)} points are too few; use at least 2 rows and 1 point.")
+        raise LanguageError(
+            f"the path must have at least 2 rows, and there must be a point, got {rows} and {len(points)}; pass more."
+        )
     con = points.constrained
     ends = [con.row(p.state) for p in points]
     some = np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).astype(int))

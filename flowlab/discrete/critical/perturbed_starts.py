@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core import arguments
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.critical.constrained_problem import Constrained
 from flowlab.discrete.critical.critical_points import NULL, CriticalPoints
@@ -47,9 +46,9 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     arguments.expects("points", points, CriticalPoints, "what `critical_points` answered")
     arguments.expects("k", k, Integral, "the number of a critical point")
     if not 0 <= k < len(points):
-        raise LanguageError(f"`k={k}` is none of the {len(points)} critical points; use 0 to {len(points) - 1}.")
+        raise must_be("k", k, f"an integer from 0 to {len(points) - 1}", "the number of a critical point")
     if not 0 < reach < 1:
-        raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as {REACH}.")
+        raise must_be("reach", reach, "a number between 0 and 1", f"for example {REACH}")
     con, rng = points.constrained, np.random.default_rng(checked_seed(seed))
     end = polish(con, con.row(points[k].state), ON_KINK)
     theta = end.theta
@@ -103,7 +102,7 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     arguments.expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
     count, seed = arguments.count("count", count, 1, 8), checked_seed(seed)
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:
-        raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as 1e-7.")
+        raise must_be("reach", reach, "a number between 0 and 1", "for example 1e-7")
     theta = con.row(state)
     bent = np.flatnonzero(np.abs(con.preactivations(theta)) <= ON_KINK)
     if not len(bent):

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import must_be
 from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
 from flowlab.discrete.critical.sphere_product import along, tangent
 
@@ -63,9 +63,7 @@ def lowest(
     """
     free = len(theta) - con.spheres.count
     if not 0 < count <= free:
-        raise LanguageError(
-            f"`count={count}` eigenvalues are asked for on a tangent space of {free} dimensions; use 1 to {free}."
-        )
+        raise must_be("count", count, f"an integer from 1 to {free}, the dimension of the tangent space", "fewer")
     alone = _by_one_vector(con, theta, count, seed, tolerance) if 4 * count < free else None
     return alone if alone is not None else _by_blocks(con, theta, count, seed, tolerance)
 

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import guarded, short
+from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
@@ -207,22 +207,22 @@ def _check(
     record_every: int | None,
 ) -> None:
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
-        raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
+        raise must_be("step", step, "a finite number above 0", "for example 1e-3")
     if type(count) is not int or count < 1:
-        raise LanguageError(f"`count={count!r}` is no number of steps; use a positive integer.")
+        raise must_be("count", count, "an integer from 1 on", "for example 1000")
     if record_every is not None and (type(record_every) is not int or record_every < 1):
-        raise LanguageError(f"`record_every={record_every!r}` is no number of steps; use a positive integer.")
+        raise must_be("record_every", record_every, "an integer from 1 on", "for example 10")
     if loss_scaled and any(problem.decay.values()):
         raise LanguageError(
-            "`loss_scaled=True` divides by the data loss and is not defined with weight decay; drop one of them."
+            "`loss_scaled=True` must be used without weight decay, which it does not define; drop one of them."
         )
     if freeze_norm and how.on_weights:
         raise LanguageError(
-            '`freeze_norm=True` needs a rule on directions, not "gradient"; use "geodesic" for example.'
+            '`freeze_norm=True` must be used with a rule on directions, got "gradient"; use for example "geodesic".'
         )
     if not how.on_weights and start.per != "layer":
         raise LanguageError(
-            f'the rule "{how.name}" is defined per layer, not per {start.per}; make the state with per="layer".'
+            f'the state must be per layer for the rule "{how.name}", got per {start.per}; make it with per="layer".'
         )
 
 
@@ -231,30 +231,26 @@ def _variant(
 ) -> tuple[jax.Array | None, int | None]:
     """β, or None without momentum; and samples per step, or None where all are taken."""
     if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-        raise LanguageError(
-            f"`momentum={momentum!r}` is no coefficient of momentum; use a number from 0 up to, but not including, 1."
-        )
+        raise must_be("momentum", momentum, "from 0 up to, but not including, 1", "for example 0.9")
     if type(nesterov) is not bool or (nesterov and momentum == 0):
-        raise LanguageError(
-            f"`nesterov={nesterov!r}` needs True or False, and a momentum above zero; give `momentum=0.9` for example."
+        raise must_be(
+            "nesterov", nesterov, "True or False, and True only with a momentum above 0", "`momentum=0.9` with it"
         )
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, Integral) or not 1 <= batch <= data.n):
-        raise LanguageError(
-            f"`batch={batch!r}` is no number of samples; use an integer from 1 to {data.n}, the number of samples."
-        )
+        raise must_be("batch", batch, f"an integer from 1 to {data.n}, the number of samples", "a smaller one, or None")
     if batch is not None and seed is None:
-        raise LanguageError("`batch` draws samples and needs a seed; give `seed=0` for example.")
+        raise LanguageError(
+            "`seed` must be an integer where `batch` draws samples, got None; pass for example `seed=0`."
+        )
     if seed is not None:
         checked_seed(seed)
     if loss_scaled and (batch is not None or momentum):
         raise LanguageError(
-            "`loss_scaled=True` divides by the loss of all samples at every step; use neither `batch` nor `momentum`"
-            " with it."
+            "`loss_scaled=True` must be used with all samples and no momentum; drop `batch` and `momentum`."
         )
     if momentum and not how.on_weights:
         raise LanguageError(
-            f'`momentum={momentum:g}` is defined for weights, not for the rule "{how.name}" on directions; use'
-            ' rule="gradient".'
+            f'`momentum` must be 0 for the rule "{how.name}" on directions, got {momentum:g}; use rule="gradient".'
         )
     # The plain program is used where nothing differs from it: equal to the last bit by construction.
     drawn = None if batch is None or batch == data.n else int(batch)

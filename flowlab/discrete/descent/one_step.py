@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded, short
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.language.data import Data
@@ -100,12 +100,12 @@ def one_step(
     problem.loss.check_labels(data)
     shapes_match(state, problem.network, data)
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
-        raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
+        raise must_be("step", step, "a finite number above 0", "for example 1e-3")
     normalised = problem.scheme.normalises
     evaluate: Any = _slopes
     values, slopes, pull = jax.tree.map(np.asarray, evaluate(problem, state.per, normalised, data, state))
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes)):
-        raise RunFailed("the gradient is not finite at this state; give one whose loss is.")
+        raise RunFailed("the gradient must be finite at this state; pass one whose loss is finite.")
     thetas, gradients, degrees, weighed = _parts(problem, state.per, normalised, values, slopes)
     names = list(thetas)
     lam = _decays(problem, state.per, names, weighed, decay)
@@ -233,17 +233,17 @@ def _decays(
             several = {2.0 * problem.decay[w] for w in weighed[name]} or {0.0}
             if len(several) > 1:
                 raise LanguageError(
-                    f'the part `{name}` has blocks of unequal decay {problem.decay}; use a state with per="layer", not'
-                    f" {per!r}."
+                    f"blocks of the part `{name}` must have one decay, got {problem.decay}; use a state with"
+                    f' per="layer", not {per!r}.'
                 )
             found[name] = several.pop()
         return found
     given = dict(decay) if isinstance(decay, Mapping) else dict.fromkeys(names, decay)
     for name, value in given.items():
         if name not in names:
-            raise UnknownName(f"`decay` names `{name}`, which is no part of this step; use some of {', '.join(names)}.")
+            raise UnknownName(f"`decay` must name parts of this step, got `{name}`; use some of {', '.join(names)}.")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
-            raise LanguageError(f"`decay={short(value)}` is no coefficient; use a finite number, zero or above.")
+            raise must_be("decay", value, "a finite number from 0 on", "for example 0.1")
     return {name: float(given.get(name, 0.0)) for name in names}
 
 

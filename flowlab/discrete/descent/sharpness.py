@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import DataError, LanguageError, RunFailed, UnknownName
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
@@ -173,10 +173,10 @@ def sharpness(
     """
     require_x64("sharpness")
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`path={path!r}` is no trajectory; give what `integrate` or `descend` returns.")
+        raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")
     samples = data if data is not None else path.data
     if samples is None:
-        raise DataError("this trajectory does not hold its samples; give them as `data`.")
+        raise DataError("the trajectory must have its samples, got none; pass them as `data`.")
     if method not in METHODS:
         guess = nearest(str(method), METHODS)
         raise UnknownName(
@@ -184,18 +184,15 @@ def sharpness(
             f" {', '.join(METHODS)}."
         )
     if isinstance(rows, bool) or not isinstance(rows, Integral) or rows < 1:
-        raise LanguageError(f"`rows={rows!r}` is no number of rows; use a positive integer.")
+        raise must_be("rows", rows, "an integer from 1 on", "for example 50")
     if step is not None and (
         isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf")
     ):
-        raise LanguageError(f"`step={step!r}` is no step size; use a finite number above zero.")
+        raise must_be("step", step, "a finite number above 0", "for example 0.1")
     seed = checked_seed(seed)
     curvature = Curvature(path.problem, samples, _weights(path, 0))
     if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= curvature.size:
-        raise LanguageError(
-            f"`count={count!r}` is no number of eigenvalues; use an integer from 1 to {curvature.size}, the number of"
-            " weights."
-        )
+        raise must_be("count", count, f"an integer from 1 to {curvature.size}, the number of weights", "fewer")
     places = np.unique(np.linspace(0, len(path) - 1, min(int(rows), len(path))).round().astype(int))
     values, residuals, first = np.empty((len(places), count)), np.empty((len(places), count)), None
     for i, place in enumerate(places):

@@ -180,7 +180,7 @@ def stationarity(system: System, theta: np.ndarray) -> Stationarity:
     q = system.margins(unit)
     low = float(q.min(initial=np.inf)) if len(q) else np.nan
     if not (np.isfinite(q).all() and 0 < low < np.inf):
-        raise RunFailed(f"the state has the margin {low:.3g} and does not separate the data; use a later one.")
+        raise RunFailed(f"the state must separate the data, got the margin {low:.3g}; use a later one.")
     # The gradients per margin of all constraints at θ, and what complementarity costs.
     (rays, slopes), best, exact = subgradients(system, unit, q - low)
     degree = float(system.problem.network.symmetry.joint_degree or 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.discrete.margin.clarke_residual import Stationarity, stationarity
@@ -101,7 +101,7 @@ class Limit:
         if not wanted or not set(wanted) <= set(names):
             odd = sorted(set(wanted) - set(names), key=str)
             raise DataError(
-                f"the support {odd if odd else 'is empty and'} names no constraint of these data; use samples, or"
+                f"the support must name constraints of these data, got {odd if odd else 'none'}; use samples, or"
                 " (sample, wrong class) pairs."
             )
         theta = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name in self.V])
@@ -150,7 +150,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     """
     require_x64("limit")
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`limit({path!r})` needs a trajectory, as `integrate` returns it.")
+        raise must_be("path", path, "a trajectory", "what `integrate` returns")
     data = _samples(path, data)
     thetas, log_R, system = _rows(path, data)
     q = system.margins(thetas[-1])
@@ -161,7 +161,7 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
             if since is None
             else f"that margin is at rest{since}; start from other weights"
         )
-        raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; {remedy}.")
+        raise RunFailed(f"the last state must separate the data, got the margin {q.min():.3g}; {remedy}.")
     weights = path.last.weights()
     end = stationarity(system, np.concatenate([np.ravel(np.asarray(weights[name])) for name, _ in system.layout]))
     points = candidates(system, thetas[-1], system.beyond(log_R[-1], q - q.min()))
@@ -181,7 +181,7 @@ def _samples(path: Trajectory, data: Data | None) -> Data:
     own = path.provenance["data"]["sha256"]
     if data is not None and data.sha256() != own:
         told = f"their hash begins {data.sha256()[:12]} and that of the path's {own[:12]}"
-        raise DataError(f"`data` are not the samples of the path: {told}; give the same ones.")
+        raise DataError(f"`data` must be the samples of the path: {told}; pass the same ones.")
     return admit(path.problem, data if data is not None else path.data)
 
 
@@ -240,21 +240,20 @@ def admit(problem: Problem, data: Data | None) -> Data:
     """The data, if the problem has a max-margin limit on them."""
     if not problem.loss.classifies:
         raise LanguageError(
-            f'the loss "{problem.loss.name}" has no exponential tail, so no max-margin limit; use "exponential" or'
-            ' "cross_entropy".'
+            f'the loss must have an exponential tail, got "{problem.loss.name}"; use "exponential" or "cross_entropy".'
         )
     if not problem.network.symmetry.joint_degree:
         raise NotHomogeneous(
-            f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights"
-            " together; its flow has no max-margin limit, drop what breaks the scaling."
+            f"`{problem.network.text[:120]}` must scale with all its weights together, got a"
+            f" {problem.network.symmetry.kind} one; drop what breaks the scaling."
         )
     if any(problem.decay.values()) or not problem.scheme.moves_norms:
         why = "weight decay" if any(problem.decay.values()) else 'the scheme "fixed_norm"'
         raise LanguageError(
-            f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it."
+            f"norms must be free to grow for a max-margin limit, but {why} bounds them; use a problem without it."
         )
     if data is None:
-        raise DataError("the path was stored without its data; give them, `limit(path, data)`.")
+        raise DataError("the path must have its data, got none; pass them, `limit(path, data)`.")
     problem.loss.check_labels(data)
     return data
 

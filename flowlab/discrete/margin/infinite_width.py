@@ -100,10 +100,10 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
         raise UnknownName(f"`norm={norm!r}` is not known; use one of {', '.join(NORMS)}.")
     expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     if data.kind != "binary":
-        raise DataError(f"labels of the kind {data.kind!r} have no margin of one output; use labels -1 and +1.")
+        raise DataError(f"labels must be -1 and +1, got the kind {data.kind!r}; use such labels.")
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
     if not x.any():
-        raise DataError("all inputs are zero, and so is every output; give inputs that are not.")
+        raise DataError("inputs must not all be zero; pass some that are not.")
     # Whole powers of two change no digit, and squares of inputs near one fit in float64.
     power = int(np.frexp(np.abs(x).max())[1])
     x = np.ldexp(x, -power)

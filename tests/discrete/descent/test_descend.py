@@ -162,9 +162,9 @@ def test_bad_input_is_refused(cloud):
     problem, start = _net(cloud)
     bad = [
         (UnknownName, "geodesic", {"rule": "geodesics"}),
-        (LanguageError, "step=", {"step": 0.0}),
-        (LanguageError, "count=", {"count": 0}),
-        (LanguageError, "record_every=", {"record_every": 0}),
+        (LanguageError, "`step` must be", {"step": 0.0}),
+        (LanguageError, "`count` must be", {"count": 0}),
+        (LanguageError, "`record_every` must be", {"record_every": 0}),
         (LanguageError, "freeze_norm", {"freeze_norm": True}),
     ]
     for error, told, given in bad:

@@ -118,7 +118,7 @@ class TestNothingToLookAt:
 
     @pytest.mark.parametrize("W", [-np.ones((2, 2)), np.array([[1.0, 0.5], [0.1, 0.2]])])
     def test_dead_units_and_no_margin(self, W):
-        with pytest.raises(RunFailed, match="does not separate"):
+        with pytest.raises(RunFailed, match="must separate the data"):
             fl.lyu_li(NETS[0.0], fl.State.from_weights({"W1": W, "W2": np.ones((1, 2))}), self.DATA)
 
     @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

@@ -96,7 +96,7 @@ def test_a_perturbed_direction_and_a_wrong_support_are_refused(found):
     assert found.check(found.V, tuple(n for n in found.support if n != 16)) > 1e-3
     # An idle constraint may join only with the multiplier zero; one instead of a member may not.
     assert found.check(found.V, (*found.support[:-1], 0)) > 1e-3
-    with pytest.raises(DataError, match="names no constraint"):
+    with pytest.raises(DataError, match="must name constraints"):
         found.check(found.V, (99,))
 
 
@@ -181,7 +181,7 @@ def test_a_short_path_says_that_it_is_short():
 def test_what_has_no_limit_is_refused(squared, tmp_path):
     data, _ = _samples()
     bare = Trajectory.load(squared.save(tmp_path / "path.nc"))
-    with pytest.raises(DataError, match="without its data"):
+    with pytest.raises(DataError, match="must have its data"):
         limit(bare)
     assert limit(bare, data).margin == pytest.approx(limit(squared).margin, rel=1e-14)
 
@@ -190,11 +190,11 @@ def test_what_has_no_limit_is_refused(squared, tmp_path):
         start = fl.initial_state(problem.network, data, default_width=3, seed=0)
         return fl.descend(problem, start, data, step=1e-6, count=count)
 
-    with pytest.raises(LanguageError, match="no exponential tail"):
+    with pytest.raises(LanguageError, match="must have an exponential tail"):
         limit(path(loss="square"))
     with pytest.raises(LanguageError, match="weight decay"):
         limit(path(decay=0.1))
-    with pytest.raises(NotHomogeneous, match="does not scale"):
+    with pytest.raises(NotHomogeneous, match="must scale"):
         limit(path("W2 @ tanh(W1 @ x)"))
     with pytest.raises(RunFailed, match="run longer"):
         limit(path())

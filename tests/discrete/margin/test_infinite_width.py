@@ -117,7 +117,7 @@ def test_bad_input_is_refused():
         wide_margin(data, norm="path")
     with pytest.raises(DataError, match="targets"):
         wide_margin(fl.Data(np.eye(2), np.array([0.5, 2.0]), kind="targets"))
-    with pytest.raises(DataError, match="all inputs are zero"):
+    with pytest.raises(DataError, match="inputs must not all be zero"):
         wide_margin(fl.Data(np.zeros((2, 2)), np.array([1.0, -1.0])))
     with pytest.raises(DataError, match="infinitely many"):
         wide_margin(data, norm="kernel").weights()
