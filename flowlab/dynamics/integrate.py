@@ -15,8 +15,8 @@ from typing import Any
 
 import equinox as eqx
 
-from flowlab.core.arguments import expects, guarded
-from flowlab.core.errors import LanguageError, OutputError, UnknownName
+from flowlab.core.arguments import expects, guarded, must_be
+from flowlab.core.errors import OutputError, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.dynamics.clocks import CLOCKS
@@ -111,7 +111,7 @@ def integrate(
     name = named_solver(solver)
     ends, others = _conditions(until, events)
     if store is not None and not isinstance(store, str | PathLike):
-        raise OutputError(f"`store={store!r}` is no folder; give its path.")
+        raise must_be("store", store, "a path", "that of a folder", OutputError)
     check(field, start, data, rtol, atol, max_steps)
     # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of
     # unknowns only.
@@ -130,9 +130,9 @@ def integrate(
 def _conditions(until: Any, events: Any) -> tuple[list[Any], list[Any]]:
     """Where to stop and which events end the run as well, each as a list."""
     if not isinstance(until, Condition | list | tuple):
-        raise LanguageError(f"`until={until!r}` is no condition; use for example `until=log_time(100.0)`.")
+        raise must_be("until", until, "a condition or a list of them", "for example `log_time(100.0)`")
     if not isinstance(events, Condition | list | tuple):
-        raise LanguageError(f"`events={events!r}` is no list of conditions; use for example `events=[separated()]`.")
+        raise must_be("events", events, "an event or a list of them", "for example `[separated()]`")
     return [until] if isinstance(until, Condition) else list(until), (
         [events] if isinstance(events, Condition) else list(events)
     )

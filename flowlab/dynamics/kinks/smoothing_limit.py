@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import RunFailed
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import integrate
 from flowlab.language.data import Data
@@ -72,10 +72,7 @@ def rounded(
         RunFailed: if a run does not reach its end.
     """
     if not isinstance(problem, Problem):
-        raise LanguageError(
-            f"`problem` is a {type(problem).__name__}; give what was derived, `fl.Problem(...)`, for its kinks are"
-            " rounded off anew."
-        )
+        raise must_be("problem", problem, "a Problem", "`fl.Problem(...)`, whose kinks are then rounded off")
     try:
         steps = np.asarray(widths, dtype=float)
     except (TypeError, ValueError):
@@ -86,10 +83,7 @@ def rounded(
         or not (steps[1:] < steps[:-1]).all()
         or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6)
     ):
-        raise LanguageError(
-            f"`widths={widths!r}` must be three or more numbers, each the same part of the one before, such as (4e-5,"
-            " 2e-5, 1e-5)."
-        )
+        raise must_be("widths", widths, "three or more numbers in one falling ratio", "for example (4e-5, 2e-5, 1e-5)")
     settings = {"solver": "kvaerno5"} | settings
     paths = []
     for width in steps:

@@ -59,8 +59,7 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     if setup.clock_name == "norm" and not (margin > 0 and log_loss < 0):
         # Before that norms may shrink, and log R runs backwards.
         raise LanguageError(
-            f'`clock="norm"` begins where every sample is on its right side, but the smallest margin is {margin:.3g};'
-            ' use `clock="auto"`.'
+            f'the smallest margin must be above 0 for `clock="norm"`, got {margin:.3g}; use `clock="auto"`.'
         )
     recorder.store.offer(row(-math.inf, clock, found.state, found.seen))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.conditions import (
@@ -68,7 +69,7 @@ class Plan:
             LanguageError, DataError: with what to do.
         """
         if not until:
-            raise LanguageError("`until` is empty; say where to stop, for example `until=time(100.0)`.")
+            raise LanguageError("`until` must name a condition, got an empty list; pass for example `time(100.0)`.")
         log_end, t_end, horizon, wall, found = math.inf, 1e300, "", math.inf, []
         for condition in [*until, *events, *([Wall(wall_seconds)] if wall_seconds is not None else [])]:
             if isinstance(condition, Time | LogTime):
@@ -79,9 +80,10 @@ class Plan:
             elif isinstance(condition, Event):
                 found.append(condition)
             elif isinstance(condition, Condition):
-                raise LanguageError(f"`{condition.name}` cannot end a run.")
+                remedy = f"one of {', '.join(conditions.names())}"
+                raise must_be("until", condition.name, "a condition that can end a run", remedy)
             else:
-                raise LanguageError(f"`{condition!r}` is no condition; use {', '.join(conditions.names())}.")
+                raise must_be("until", condition, "a condition", f"one of {', '.join(conditions.names())}")
         late = late_clock(field) if clock == "auto" and log_end > _FAR else None
         plan = cls(log_end, t_end, horizon, tuple(found), wall, late)
         plan._refuse(field, data, clock)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.core.arguments import must_be
+from flowlab.core.errors import ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled
@@ -29,21 +30,21 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
     """
     problem = field.problem
     if type(max_steps) is not int or max_steps < 1:
-        raise LanguageError(f"`max_steps={max_steps!r}` is no number of steps; use a positive integer.")
+        raise must_be("max_steps", max_steps, "an integer from 1 on", "for example 100_000")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 1:
-            raise LanguageError(f"`{name}={value!r}` is no tolerance; use a number between 0 and 1.")
+            raise must_be(name, value, "a number between 0 and 1", "for example 1e-8")
     if rtol < FINEST:
-        raise LanguageError(f"`rtol={rtol!r}` is below what float64 can hold a step to; use {FINEST:g} or more.")
+        raise must_be("rtol", rtol, f"at least {FINEST:g}, which float64 can hold a step to", "a larger one")
     names_match(start, problem.network)
     if start.per != problem.per:
         raise ShapeMismatch(
-            f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…,"
+            f"norms of the state must be per {problem.per}, got per {start.per}; make it with `initial_state(…,"
             f" per={problem.per!r})`."
         )
     for leaf in jax.tree.leaves(start):
         if leaf.dtype != jnp.float64:
-            raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
+            raise ShapeMismatch(f"the state must be of float64, got {leaf.dtype}; make it from float64 weights.")
     for name, norm in start.rho.items():
         size = np.asarray(norm)
         if not (np.isfinite(size) & (size >= 0)).all():

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
 from flowlab.dynamics.storage.codec import (
@@ -252,7 +253,7 @@ class Archive:
         except TypeError:
             index = -1
         if not 0 <= index < self.count:
-            raise OutputError(f"`{self.folder}` has {self.count} chunks and none numbered {i!r}; count from 0.")
+            raise must_be("i", i, f"the number of one of {self.count} chunks, from 0 on", "such a number", OutputError)
         body = self._rows[index].body
         try:
             return unpack(chunk_bytes(self.folder, body), body["arrays"]), copy.deepcopy(body["meta"])
@@ -304,7 +305,7 @@ class Archive:
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:
     if "\0" in os.fspath(folder):
-        raise OutputError(f"{os.fspath(folder)!r} is no folder; give a path without zero characters.")
+        raise must_be("folder", os.fspath(folder), "a path without zero characters", "another one", OutputError)
     return Path(os.path.abspath(folder))
 
 

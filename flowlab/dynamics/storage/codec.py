@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import canonical_json, sha256_json
 
@@ -51,7 +52,7 @@ def plain(what: str, value: Any) -> Any:
             " dicts of them."
         ) from None
     if not isinstance(back, dict):
-        raise OutputError(f"the {what} is of type {type(value).__name__}; give a dict.")
+        raise OutputError(f"the {what} must be a dict, got a value of type {type(value).__name__}; pass a dict.")
     return back
 
 
@@ -84,9 +85,12 @@ def pack(arrays: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     told: dict[str, Any] = {}
     for name in arrays:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise OutputError(
-                f"{name!r} is no name of an array; use at most 128 of the characters A-Z a-z 0-9 _ . - and begin with a"
-                " letter or _."
+            raise must_be(
+                "name",
+                name,
+                "at most 128 of A-Z a-z 0-9 _ . - that begin with a letter or _",
+                "another name of the array",
+                OutputError,
             )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as box:
@@ -192,7 +196,7 @@ def read_whole(path: Path, size: int | None = None) -> bytes:
         try:
             about = os.fstat(fd)
             if not stat.S_ISREG(about.st_mode):
-                raise Unsound("is no regular file")
+                raise Unsound("is not a regular file")
             if size is not None and about.st_size != size:
                 raise Unsound(f"has {about.st_size} bytes instead of {size}")
             parts = []

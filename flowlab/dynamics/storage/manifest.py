@@ -56,7 +56,7 @@ def chunk_names(root: Path) -> list[str]:
     """Names of chunk files, whether or not the manifest tells of them."""
     try:
         if not stat.S_ISDIR(os.lstat(root / "chunks").st_mode):
-            raise Unsound("is no folder")
+            raise Unsound("is not a folder")
         return sorted(name for name in os.listdir(root / "chunks") if CHUNK.fullmatch(name))
     except FileNotFoundError:
         raise Unsound("is missing") from None

@@ -87,7 +87,7 @@ def test_what_was_met_is_saved_and_drawn(met, tmp_path):
         (path.dataset[f"pair_{at}"].values == side).sum() for at, side in (("start", 1), ("last", 1), ("last", 0))
     )
     assert drawn.save(tmp_path / "kinks.png").stat().st_size > 10_000
-    with pytest.raises(LanguageError, match="does not know its kinks"):
+    with pytest.raises(LanguageError, match="must have followed kinks"):
         fl.draw("kinks", fl.integrate(field, start, data, until=fl.time(0.1), kinks="ignore"))
     with pytest.raises(UnknownName, match="events"):
         fl.integrate(field, start, data, until=fl.time(0.1), kinks="event")

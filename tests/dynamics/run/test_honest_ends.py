@@ -84,7 +84,7 @@ def test_a_margin_whose_gap_falls_by_another_law_is_not_converged():
 
 def test_limits_are_of_the_path_and_of_its_own_data(late, separable):
     x, y = separable
-    with pytest.raises(DataError, match="not the samples of the path"):
+    with pytest.raises(DataError, match="must be the samples of the path"):
         fl.limit(late, fl.Data(x + 0.02, y))
     assert fl.limit(late, fl.Data(x, y)).decided
 
@@ -100,7 +100,7 @@ def test_odd_arguments_are_told_in_a_sentence(late, separable, tmp_path):
             call()
     with pytest.raises(ShapeMismatch, match="one number per row"):
         fl.asymptotics(late, log_gradient=[1.0, 2.0])
-    with pytest.raises(LanguageError, match="no limit"):
+    with pytest.raises(LanguageError, match="`wall` must be"):
         fl.wall(-1)
     with pytest.raises(LanguageError, match="`store=3` must be"):
         linear(*separable, until=fl.time(1.0), store=3)

@@ -100,7 +100,7 @@ def test_conditions_a_specification_knows_are_those_there_are():
 
 def test_the_clock_of_norms_begins_where_norms_grow():
     start = fl.State.from_weights({"W1": np.array([[-1.0, 0.3]])})
-    with pytest.raises(LanguageError, match="smallest margin is -"):
+    with pytest.raises(LanguageError, match=r"smallest margin must be above 0.* got -"):
         fl.integrate(field(), start, PARTED, until=fl.log_time(50.0), clock="norm")
     assert fl.integrate(
         field(), fl.State.from_weights({"W1": np.array([[3.0, 0.3]])}), PARTED, until=fl.log_time(50.0), clock="norm"

@@ -182,12 +182,12 @@ def test_nothing_is_read_through_a_link_or_waits_for_a_pipe(tmp_path):
     (folder / "chunks").rename(tmp_path / "aside")
     (folder / "chunks").symlink_to(tmp_path / "aside")
     assert Archive.open(folder, intact_only=True).count == 0
-    with pytest.raises(ArchiveDamaged, match="is no folder"):
+    with pytest.raises(ArchiveDamaged, match="is not a folder"):
         Archive.open(folder)
     (tmp_path / "away").mkdir()
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "chunks").symlink_to(tmp_path / "away")
-    with pytest.raises(OutputError, match="is no folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         Archive.create(tmp_path / "new", HEADER)
     assert list((tmp_path / "away").iterdir()) == []
     (tmp_path / "link").symlink_to(made(tmp_path / "real"))
