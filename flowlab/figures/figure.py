@@ -271,21 +271,22 @@ def draw(name: str, *paths: Any) -> Drawn:
     picture = figures[name]()
     if strange := [path for path in paths if not _drawable(path)]:
         raise LanguageError(
-            f'the figure "{name}" is of a {picture.of}, not of {short(strange[0])}; give what flowlab answers.'
+            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass a result of flowlab.'
         )
     wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
         raise LanguageError(
-            f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab'
-            " list figures` shows."
+            f'the figure "{name}" must be drawn from a {picture.of}, got a {wrong[0].kind}; choose another by `flowlab list figures`.'
         )
     paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
     if not paths and picture.of != "trajectory":
-        raise LanguageError(f'the figure "{name}" needs at least one result of the kind "{picture.of}".')
+        raise LanguageError(f'the figure "{name}" must have a result of the kind "{picture.of}", got none; pass one.')
     if not paths:
-        raise LanguageError(f'the figure "{name}" needs at least one {"flow" if picture.flows_only else "trajectory"}.')
+        raise LanguageError(
+            f'the figure "{name}" must have a {"flow" if picture.flows_only else "trajectory"}, got none; pass one.'
+        )
     if picture.alone and len(paths) > 1:
-        raise LanguageError(f'the figure "{name}" shows one {picture.of}, not {len(paths)}; draw them one by one.')
+        raise LanguageError(f'the figure "{name}" must have one {picture.of}, got {len(paths)}; draw them one by one.')
     curves = []
     for i, (suffix, path, found) in enumerate(zip(_suffixes(paths), paths, picture.compared(paths), strict=True)):
         rows = list(dict.fromkeys(curve.label for curve in found))

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.trajectory import Trajectory
 from flowlab.late.expansion_powers import factor_of, powers, rising
@@ -71,7 +71,7 @@ class Asymptotics:
                 if name in self.skipped
                 else f" did you mean `{nearest(name, list(self.limits))}`?"
             )
-            raise UnknownName(f"`{name}` is no limit of this trajectory;{why} Known: {', '.join(self.limits)}.")
+            raise UnknownName(f"`{name}` is not known;{why} Known: {', '.join(self.limits)}.")
         return self.limits[name]
 
     def compare(self, name: str, value: "float | Estimate | Limit") -> Comparison:
@@ -128,13 +128,12 @@ def asymptotics(
         LanguageError, ShapeMismatch: for arguments of another kind.
     """
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`asymptotics({path!r})` needs a trajectory, as `integrate` and `descend` return it.")
+        raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no part of a quantity; use a number between 0 and 1.")
+        raise must_be("tolerance", tolerance, "a number between 0 and 1", "for example 1e-3")
     if log_gradient is not None and np.shape(log_gradient) != (len(path),):
         raise ShapeMismatch(
-            f"`log_gradient` has the shape {np.shape(log_gradient)} but the trajectory has {len(path)} rows; give one"
-            " number per row."
+            f"`log_gradient` must have the shape ({len(path)},), got {np.shape(log_gradient)}; pass one number per row."
         )
     return _Reader(path, float(tolerance)).read(log_gradient)
 

@@ -85,8 +85,8 @@ def central_flow(
     edge, h = 2.0 / step if edge is None else edge, step / parts
     if len(counts) < 1 or counts[0] != 0 or not (np.diff(counts) > 0).all() or parts < 1:
         raise LanguageError(
-            f"`counts={counts!r}`, `parts={parts!r}` are no times to store at; use increasing counts from 0 on, and at"
-            " least one part."
+            f"`counts` must increase from 0 on and `parts` be at least 1, got {counts!r} and {parts!r}; pass such"
+            " numbers."
         )
     w = np.asarray(start, dtype=np.float64)
     sharpest = float(curvature.top(w)[0][0])

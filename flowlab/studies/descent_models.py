@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.descent.sharpness import Curvature
@@ -155,9 +155,9 @@ def models(
     curvature, w = begin("models", problem, start, data, step, time)
     for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise LanguageError(f"`{name}={value!r}` is not allowed; use an integer from {least} on.")
+            raise must_be(name, value, f"an integer from {least} on", "a larger one")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a finite number above zero.")
+        raise must_be("tolerance", tolerance, "a finite number above 0", "for example 0.05")
     # A time that is a multiple of the step but for roundings is reached.
     count = int(time / step * (1 + 1e-12))
     if (count + window) * curvature.size > _ENTRIES:

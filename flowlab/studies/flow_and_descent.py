@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import must_be
 from flowlab.core.precision import require_x64
 from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 from flowlab.language.data import Data
@@ -35,9 +35,9 @@ def begin(
     shapes_match(start, problem.network, data)
     for name, value in (("step", step), ("time", time)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
-            raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
+            raise must_be(name, value, "a finite number above 0", "for example 0.1")
     if time < step * (1 - 1e-12):
-        raise LanguageError(f"`time={time:g}` is less than one step of {step:g}; give a longer time.")
+        raise must_be("time", time, f"at least one step of {step:g}", "a longer one")
     weights = _of_state(start)
     curvature = Curvature(problem, data, weights)
     return curvature, curvature.row(weights)

@@ -38,9 +38,9 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
     """
     data = data if data is not None else path.data
     if data is None:
-        raise DataError("the path was stored without its data; give them, `neurons(path, data)`.")
+        raise DataError("the path must have its data, got none; pass them, `neurons(path, data)`.")
     if data.sha256() != path.provenance["data"]["sha256"]:
-        raise DataError("`data` are not the samples of the path; give the same ones.")
+        raise DataError("`data` must be the samples of the path, got others; pass the same ones.")
     inner, outer = _blocks(path)
     weights = [path.problem.scheme.weights(np, *_plain(path.state(i)), path.problem.per) for i in range(len(path))]
     units = np.array([_units(w[inner], w[outer]) for w in weights])
@@ -80,7 +80,8 @@ def _blocks(path: Trajectory) -> tuple[str, str]:
             ):
                 return inner, outer
     raise LanguageError(
-        f"`{path.problem.network.text[:80]}` on these data has no units in the plane; use two layers and two features."
+        f"`{path.problem.network.text[:80]}` on these data must have units in the plane; use two layers and two"
+        " features."
     )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
@@ -40,8 +40,8 @@ class Chart:
         if sizes not in ([3], [2, 2]):
             told = " x ".join(f"S^{n - 1}" for n in sizes)
             raise LanguageError(
-                f"the directions of `{con.problem.network.text[:80]}` on these data live on {told}; a portrait needs"
-                " two parameters, one block of three weights or two blocks of two."
+                f"directions must have two parameters, got `{con.problem.network.text[:80]}` on {told}; use one block"
+                " of three weights or two of two."
             )
         self.torus, self.centre = sizes == [2, 2], centre
         self.count = 1 if self.torus else 2
@@ -127,7 +127,7 @@ def portrait(
             `critical_points`.
     """
     if isinstance(grid, bool) or not isinstance(grid, int) or not 4 <= grid <= 1000:
-        raise LanguageError(f"`grid={grid!r}` is no number of cells; use an integer between 4 and 1000, such as 64.")
+        raise must_be("grid", grid, "an integer between 4 and 1000", "for example 64")
     con = listable(problem, data, norm, widths)
     Chart(con, con.random(np.random.default_rng(0)))
     points = critical_points(problem, data, norm=norm, widths=widths, starts=starts, seed=checked_seed(seed))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects, guarded
+from flowlab.core.arguments import expects, guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.descend import descend
 from flowlab.language.data import Data
@@ -76,12 +76,11 @@ def step_order(
     numbers = sorted({math.ceil(time / step * (1 - 1e-12)) for step in steps})
     if len(numbers) < 3:
         raise LanguageError(
-            f"`steps={tuple(steps)!r}` take {len(numbers)} different numbers of steps; give at least three that differ."
+            f"`steps` must make at least three different numbers of steps, got {len(numbers)} of {tuple(steps)!r}; pass"
+            " more."
         )
     if isinstance(correction, bool) or not isinstance(correction, int | float) or not math.isfinite(correction):
-        raise LanguageError(
-            f"`correction={correction!r}` is no coefficient; use a finite number, 0.25 for the modified flow."
-        )
+        raise must_be("correction", correction, "a finite number", "0.25 for the modified flow")
     curvature, w = begin("step_order", problem, start, data, steps[0], time)
     distances: dict[str, list[float]] = {"flow": [], "modified": []}
     for number in numbers:

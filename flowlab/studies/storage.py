@@ -66,8 +66,8 @@ def save(result: Any, path: str | Path) -> Path:
         return _json(points_record(result), Path(path))
     if not _labelled(result):
         raise LanguageError(
-            f"`save({type(result).__name__})` needs a result with labelled numbers, such as a trajectory, a portrait or"
-            " a continuation."
+            f"`result` must have labelled numbers, got a value of type {type(result).__name__}; pass for example a"
+            " trajectory."
         )
     dataset = result.dataset
     events = getattr(result, "events", ())

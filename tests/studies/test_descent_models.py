@@ -248,7 +248,7 @@ def test_figures_show_the_result_and_the_edge(line, tmp_path):
     assert curves["edge"].y.tolist() == [2 / 0.3] * 2
     assert [c.label for c in fl.draw("models", found).curves] == list(MODELS)
     assert [c.label for c in fl.draw("models_distance", found).curves] == ["flow", "modified", "central"]
-    with pytest.raises(LanguageError, match="is of a trajectory"):
+    with pytest.raises(LanguageError, match="must be drawn from a trajectory"):
         fl.draw("loss", found)
 
 
@@ -307,14 +307,14 @@ def test_the_standard_error_is_that_of_least_squares():
 
 def test_bad_input_is_refused(bent, line):
     for told, given in (
-        ("step=0", {"step": 0}),
-        ("time=-1", {"time": -1.0}),
-        ("less than one step", {"step": 5.0}),
-        ("rows=1", {"rows": 1}),
-        ("window=0", {"window": 0}),
-        ("tolerance=0", {"tolerance": 0}),
+        ("`step` must be", {"step": 0}),
+        ("`time` must be", {"time": -1.0}),
+        ("at least one step", {"step": 5.0}),
+        ("`rows` must be", {"rows": 1}),
+        ("`window` must be", {"window": 0}),
+        ("`tolerance` must be", {"tolerance": 0}),
         ("too many", {"step": 1e-8}),
-        ("parts=0", {"parts": 0}),
+        ("`parts` must be", {"parts": 0}),
     ):
         with pytest.raises(LanguageError, match=told):
             models(*bent, **({"step": 0.1, "time": 1.0} | given))

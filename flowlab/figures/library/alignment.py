@@ -44,8 +44,8 @@ class Alignment(Picture):
             out.append(Curve(f"{upper}, {lower}", log_t, np.maximum(1.0 - np.abs((u * v).sum(axis=1)), 1e-17), panel=1))
         if not any(curve.panel == 1 for curve in out):
             raise LanguageError(
-                f"`{path.problem.network.text[:80]}` has no layers that follow each other; alignment is of networks"
-                " such as W3 @ W2 @ W1 @ x."
+                f"`{path.problem.network.text[:80]}` must have layers that follow each other; use for example W3 @ W2 @"
+                " W1 @ x."
             )
         return out
 

@@ -40,7 +40,7 @@ def timeline(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     ds = path.dataset
     if "pair_start" not in ds:
         raise LanguageError(
-            'this trajectory does not know its kinks; integrate a network that has some, with `kinks="events"`.'
+            'the trajectory must have followed kinks, got none; integrate a network with kinks and `kinks="events"`.'
         )
     number = {
         key: i

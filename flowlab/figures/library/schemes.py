@@ -51,8 +51,8 @@ class Schemes(Picture):
             found = self.curves(path)
             if _directions(path).shape[1] != shape:
                 raise LanguageError(
-                    f"`{path.problem.network.text[:80]}` has other weights than the first flow; compare schemes of one"
-                    " network."
+                    f"flows must be of one network, got also `{path.problem.network.text[:80]}`; compare schemes of"
+                    " one."
                 )
             for i, ((own, rows), (clock, at)) in enumerate(zip(_clocks(path), _clocks(first), strict=True)):
                 inside = rows[(own[rows] >= clock[at[0]]) & (own[rows] <= clock[at[-1]])]
