@@ -15,6 +15,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, checked, claims, load_library
 from flowlab.claims.replay import load_file
 from flowlab.claims.verdict import Verdict
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.registry import nearest
@@ -89,8 +90,8 @@ def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
         if pack != ALL and pack not in known:
             guess = nearest(pack, list(known))
             raise LanguageError(
-                f"`--pack {pack}` is no pack;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)},"
-                f" {ALL}."
+                f"`--pack {pack}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
+                f" {', '.join(known)}, {ALL}."
             )
         ids += [name for each in (known if pack == ALL else [pack]) for name in known[each]]
     ids = list(dict.fromkeys(ids))
@@ -122,7 +123,7 @@ def verify(
         OutputError: if the folder cannot be written; LanguageError: for a number of jobs that is none.
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise LanguageError(f"`jobs={jobs!r}` is no number of processes; use 1 or more.")
+        raise must_be("jobs", jobs, "an integer from 1 on", "for example 2")
     if out is not None:
         open_folder(out, "--out ")
         with writing(out, "--out "):
