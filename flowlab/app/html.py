@@ -77,7 +77,7 @@ def math(latex: str, *, display: bool = False) -> Markup:
     from latex2mathml.converter import convert_to_element
 
     text = re.sub(r"\\(?:label|tag)\{[^{}]*\}|\\notag|\\nonumber", "", latex).strip()
-    # Sizes of brackets are given by hand in LaTeX; MathML stretches by itself.
+    # Sizes of brackets are set by hand in LaTeX; MathML stretches by itself.
     text = re.sub(r"\\(?:[bB]igg?)(?:[lrm])?(?=[^a-zA-Z])|\\(?:[bB]igg?)[lrm](?=\\)", "", text)
     text = re.sub(r"\\(?:tfrac|dfrac)", r"\\frac", text)
     # Of environments of several lines the converter knows those with these names.
@@ -195,7 +195,7 @@ def picture(path: Path, label: str) -> Markup:
 
 
 def page(title: str, body: str) -> str:
-    """The whole page; a body that is no `Markup` is shown as text."""
+    """The whole page; only `Markup` is not escaped."""
     # A data address, or browsers ask the disk for an icon and report its absence.
     whole = Markup(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

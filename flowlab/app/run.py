@@ -255,7 +255,7 @@ def _summary(
 
 
 def known_outputs(out: Path) -> list[Path]:
-    """What a run may have written into a folder, the summary first: without it the rest is told to be incomplete.
+    """What a run may have written into a folder, the summary first: without it the rest counts as incomplete.
 
     Everything else in the folder is the user's.
     """

@@ -242,7 +242,7 @@ CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (ORDINARY, LossTime()
 
 
 class Setting(eqx.Module):
-    """What a step is given besides s and z."""
+    """Arguments of a step besides s and z."""
 
     clock: Clock
     field: VectorField

@@ -37,7 +37,7 @@ from flowlab.lowering.vector_field import VectorField
 
 KINKS = ("events", "ignore")
 MOST_PAIRS = 20_000
-"""Pairs of a unit and a sample up to which a run follows kinks unless it is told otherwise: a wide net on many samples
+"""Pairs of a unit and a sample up to which a run follows kinks by default: a wide net on many samples
 meets one at every step.
 """
 

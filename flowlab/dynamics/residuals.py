@@ -30,7 +30,7 @@ def share(field: VectorField, y: Any, error: Any, data: Data, rtol: Any) -> jax.
     r, moved = jax.jvp(lambda v: _residual(field, v, data), (y,), (error,))
     left, parts = jnp.linalg.norm(r), scale(field, y, data)
     allowed = jnp.maximum(rtol * left, _ROUND_OFF * parts)
-    # Before, weights are held to enough; and what is stiff has to show in them to be found (see
+    # Before, tolerances of weights suffice; and what is stiff has to show in them to be found (see
     # `flowlab.dynamics.steppers.explicit_rk`).
     small = (left * left < rtol * parts * parts) & (allowed > 0)
     return jnp.where(small, jnp.linalg.norm(moved) / jnp.where(allowed > 0, allowed, 1.0), 0.0)

@@ -113,7 +113,7 @@ class Picture(ABC):
         """What is drawn of one trajectory, or of one other result."""
 
     def compared(self, paths: Sequence[Any]) -> list[list[Curve]]:
-        """What is drawn of every result, for figures in which one is held against another."""
+        """What is drawn of every result, for figures that compare them."""
         return [self.curves(path) for path in paths]
 
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:

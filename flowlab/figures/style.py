@@ -1,4 +1,4 @@
-"""How figures look: size of a column, fonts, and colours, dashes and marks that are told apart without colour too."""
+"""How figures look: size of a column, fonts, and colours, dashes and marks that differ without colour too."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ DASHES: tuple[Any, ...] = (
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 GUIDE = "#555555"
-"""Of predicted limits and other lines that are no measurement."""
+"""Of predicted limits and other lines that were not measured."""
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths in inches: one column, and two."""

@@ -219,7 +219,7 @@ class _Reader:
             self.add("R / log_t", variable, x, self.R / x, self.rtol * self.R[-1] / x[-1])
 
     def pace(self, K: float, log_gradient: Sequence[float] | np.ndarray | None) -> None:
-        """The limits of q and, where gradients are given, of log r."""
+        """The limits of q and, with gradients, of log r."""
         late, beta = self.loss > LATE, 2.0 - 2.0 / K
         with np.errstate(invalid="ignore", divide="ignore"):
             # log Λ for log log t: the same limit, and nothing but powers of 1/Λ on the way.

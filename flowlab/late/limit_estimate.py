@@ -18,7 +18,7 @@ class Limit:
         variable: what the extrapolation goes along, `"log_t"`, `"R"` or `"log 1/L"`.
         late: the estimate at the last horizon, or None if rows are missing.
         early: the same from the rows up to an earlier horizon, or None.
-        scale: what a bar is held against; a bar is small below tolerance times scale.
+        scale: the size that a bar is compared with; a bar is small below tolerance times scale.
         tolerance: see `scale`.
         missing: why an estimate is missing, and what to do.
         doubt: why the law that was extrapolated by may not hold, or nothing.

@@ -2,9 +2,9 @@
 
 Directions (exponential tail; D. Soudry et al. 2018; P8): the predictor ρ v of a linear net has ρ ‖v - v*‖ → C* = ‖P
 w̃‖, where y_n x_n·w̃ = -log α_n on the support vectors, Σ α_n y_n x_n is the hard-margin vector and P projects across
-it. Components across all support vectors keep what the start gave them; they are told apart. The proof is for K = 1; a
-deep linear net, whose layers become of rank one, is held against the same constant. Loss (P10, P11): r = ‖∇L‖²/(L² (log
-1/L)^{2-2/K}) → K² γ^{2/K} with γ = lim min_n q_n/‖θ‖^K, and L t (log t)^{2-2/K} → 1/(K² γ^{2/K}).
+it. Components across all support vectors keep what the start gave them; they are separate. The proof is for K = 1; a
+deep linear net, whose layers become of rank one, is compared with the same constant. Loss (P10, P11): r = ‖∇L‖²/(L²
+(log 1/L)^{2-2/K}) → K² γ^{2/K} with γ = lim min_n q_n/‖θ‖^K, and L t (log t)^{2-2/K} → 1/(K² γ^{2/K}).
 """
 
 from typing import Any

@@ -147,7 +147,7 @@ def portrait(
     )
     zeros, left = (np.asarray(a) for a in _newton(args, owner, jnp.asarray(aside[inside.ravel()])))
     near = zeros[left <= 1e-8 * np.sqrt((rates**2).sum(axis=1).mean()) * float(con.spheres.radii.min()) ** 2]
-    # Ends of flows that rest on a kink are no zeros of a derivative.
+    # Flows may also end on a kink, where no derivative is zero.
     copies = _copies(
         con,
         [con.row(p.state) for p in points]

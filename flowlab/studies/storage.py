@@ -58,7 +58,7 @@ def save(result: Any, path: str | Path) -> Path:
         path: to write, `.nc`; `.json` for critical points.
 
     Raises:
-        OutputError: if it cannot be written; LanguageError: for what is no such result.
+        OutputError: if it cannot be written; LanguageError: for another kind of result.
     """
     if isinstance(result, Trajectory | Result):
         return result.save(path)

@@ -24,7 +24,7 @@ def figure(
         typer.Option("--from", help="Folder of a run or of other results, or one stored result; may be given again."),
     ] = None,
 ) -> None:
-    """Draw a figure from stored results; nothing is computed anew."""
+    """Draw a figure from stored results; nothing is computed."""
     from flowlab.figures import draw, figures, load_library
 
     load_library()

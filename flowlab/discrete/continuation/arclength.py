@@ -2,7 +2,7 @@
 
 A curve of zeros of ∂_u F(u, p) is followed in its own length, so that it may turn back in p (H. B. Keller, "Numerical
 solution of bifurcation and nonlinear eigenvalue problems", 1977): Newton's method on the equations and one more, the
-distance along the last tangent. Directions of symmetries are no unknowns (see
+distance along the last tangent. Symmetry directions are projected out (see
 `flowlab.discrete.continuation.parameter_families`).
 """
 
@@ -43,7 +43,7 @@ class Spot:
             `vectors` (P, m).
         length: of the curve up to here.
         side: sign of the determinant of the equations with the tangent.
-        unit: a size of curvature below which nothing is told from zero by its share of the largest.
+        unit: a size of curvature below which nothing counts as zero by its share of the largest.
         is_behind_corner: whether the curve has a corner between the point before and this one.
     """
 
@@ -175,7 +175,7 @@ def _null(A: np.ndarray) -> np.ndarray:
 
 
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
-    """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
+    """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p by default, and its spectrum."""
     B = family.basis(u)
     A = _matrix(family, u, p, B)
     values, vectors = np.linalg.eigh(A[:, :-1])

@@ -91,7 +91,7 @@ class Continuation:
         return self.family.problem
 
     def at(self, parameter: float, branch: int | None = None) -> list[dict[str, np.ndarray]]:
-        """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved for anew,
+        """All critical points on the curves (on one of them) at a parameter, as weights by block; each solved again,
         to a residual of 1e-10.
 
         Images under symmetries of the network, such as mirror images, count once.

@@ -13,7 +13,7 @@ _UPRIGHT, _FAR = 3.0, 1e4
 
 
 def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
-    """Rows at which a curve passes a parameter, solved for anew; distinct."""
+    """Rows at which a curve passes a parameter, solved again; distinct."""
     found: list[np.ndarray] = []
     spots = list(spots)
     for a, b in pairwise(spots):

@@ -2,7 +2,7 @@
 penalty falls.
 
 Both are zeros of the gradient of F(u, p) in u, on a product of spheres or in flat space. Directions along which a
-symmetry of the network moves u are no unknowns: they are left out of the basis, so that what is singular is singular
+symmetry of the network moves u are projected out: they are not in the basis, so that what is singular is singular
 for a reason of the problem.
 """
 
@@ -31,7 +31,7 @@ _ORBIT = 1e-6
 
 
 _NEAR, _NULL = 1e-7, 1e-6
-"""Ends of searches with a larger relative gradient are no critical points; curvatures below that share of the largest
+"""Ends of searches with a larger relative gradient are not critical; curvatures below that share of the largest
 are zero.
 """
 

@@ -268,7 +268,7 @@ class Constrained:
 
     def pairs(self, theta: np.ndarray | None = None) -> list[np.ndarray]:
         """Pre-activations slot by slot, in the shape in which they occur; at the first directions where
-        none are given.
+        there are none.
         """
         theta = self.spheres.row(self.like.V) if theta is None else theta
         values = self.problem.network.node_values(

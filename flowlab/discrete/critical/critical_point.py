@@ -13,7 +13,7 @@ from flowlab.discrete.critical.zero_units import EMPTY, growth
 from flowlab.language.state import State
 
 NULL = 1e-7
-"""Eigenvalues below this share of the largest are zero modes; the gap to the next one is told."""
+"""Eigenvalues below this share of the largest are zero modes; the gap to the next one is recorded."""
 _EXPLAINED = 1e-6
 
 

@@ -148,8 +148,8 @@ def critical_points(
         progress: called with the number of searches done and to do.
 
     Raises:
-        LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a
-            critical point.
+        LanguageError: if `starts` is not a whole number from 0 on; what `Constrained` raises; RunFailed: if no search
+            ended at a critical point.
     """
     expects("near", near, Iterable, "a list of states")
     listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)

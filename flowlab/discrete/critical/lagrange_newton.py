@@ -78,7 +78,7 @@ def polish(con: Constrained, theta: np.ndarray, softness: float = SOFTNESS) -> C
             best = found
         if found.residual <= 1e-12:
             break
-        # A pair whose slope leaves its range is let go to that side; one that changed side is put on its kink.
+        # A pair whose slope leaves its range moves off to that side; one that changed side is put on its kink.
         low, high = np.minimum(left, right)[bent], np.maximum(left, right)[bent]
         outside = np.maximum(low - found.slopes, found.slopes - high) if len(bent) else np.zeros(0)
         now = con.preactivations(found.theta)

@@ -41,7 +41,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
         reach: the largest displacement (radians).
 
     Raises:
-        LanguageError: for no such point, or a reach that is no displacement.
+        LanguageError: for a point that is not there, or a reach outside (0, 1).
     """
     arguments.expects("points", points, CriticalPoints, "what `critical_points` answered")
     arguments.expects("k", k, Integral, "the number of a critical point")

@@ -109,7 +109,7 @@ class Images:
         """Exchanges of whole blocks and changes of their signs; both at once where there are few.
 
         Dimensions are renamed by an exchange, each to one: layers that follow each other are of one shape by chance
-        only, and are no such factors.
+        only, and are not such factors.
         """
         names = list(self.shapes)
         if len(names) > _BLOCKS:

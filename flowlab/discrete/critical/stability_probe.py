@@ -14,15 +14,15 @@ _PROBES, _ASIDE, _ALONG, _PLATEAU = 6, 1e-5, 1e-3, 1e-2
 def is_left(con: Constrained, end: Critical, kinks: np.ndarray, flat: np.ndarray) -> bool:
     """Whether a descent from beside a point leaves it, where second derivatives do not tell.
 
-    It is begun in random directions, and off each of the kinks that repel or do nothing, to both sides: along its
+    It starts in random directions, and off each of the kinks that repel or do nothing, to both sides: along its
     normal, and along the part of it that keeps to the others. A kink that repels alone is left; where many meet the
-    others may hold what it lets go.
+    others may hold what it releases.
 
     Args:
         con: the constrained problem.
         end: the critical point.
         kinks: which of its bent pairs these are, (B,).
-        flat: directions without curvature, (P, M): along these it is begun further away, where higher orders tell.
+        flat: directions without curvature, (P, M): along these it starts further away, where higher orders tell.
     """
     rng, theta, drop = np.random.default_rng(0), end.theta, 1e-9 * max(1.0, abs(con.value(end.theta)))
     normals = np.array([con.spheres.tangent(theta, n) for n in end.normals[con.spheres.count :]])

@@ -6,7 +6,7 @@ several blocks; an orthogonal matrix acts on all of those axes at once. Where no
 every rotation leaves the function as it is; where one does, permutations do, and changes of sign on some of the axes
 for odd and even activations. Under activations of degree one, units that point the same way, but for signs, may share
 their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on all units. Scaling weights
-into a unit and those out of it inversely changes norms, which is why it is no symmetry at fixed norms, unless several
+into a unit and those out of it inversely changes norms, so it is not a symmetry at fixed norms, unless several
 such changes keep them together.
 """
 
@@ -166,7 +166,7 @@ class Symmetries:
         """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M,
         P), orthonormal.
 
-        Where the loss answers to norms such scalings are no symmetry beyond first order, and curvatures along them are
+        Where the loss answers to norms such scalings are symmetries to first order only, and curvatures along them are
         not zero; where it does not, as at minima that a larger norm does not lower, they make zero modes.
 
         Args:
@@ -273,7 +273,8 @@ class Symmetries:
             if best <= SAME:
                 break
             W = B
-            # To begin with, a dimension is told by what it does not share with dimensions that are still to be settled.
+            # To begin with, a dimension is compared by what it does not share with dimensions that are still to be
+            # settled.
             open_ones = {dim.name for dim in order}
             for dim in order:
                 open_ones.discard(dim.name)
@@ -298,7 +299,7 @@ class Symmetries:
         part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
         mine, theirs = part.units(A), part.units(W)
         if others and len(axes) < len(dim.axes):
-            # What is shared with an open dimension is told by what no mixing of that dimension changes.
+            # What is shared with an open dimension is compared by what no mixing of that dimension changes.
             shared = [
                 np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1)
                 for w, k in dim.axes

@@ -154,7 +154,7 @@ def exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarra
     g = basis.T @ con.gradient(theta)
     values, vectors = eigh(con.riemannian(theta, basis))
     c = vectors.T @ g
-    # Directions along which nothing changes are no directions to go.
+    # A search does not go along directions in which nothing changes.
     flat = (np.abs(values) <= 1e-11 * np.abs(values).max()) & (np.abs(c) <= 1e-9 * np.linalg.norm(c))
 
     def at(shift: float) -> np.ndarray:

@@ -129,7 +129,7 @@ def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: 
         longer = memory.with_pair(tangent(layout, per, trial, length * d), g_new - tangent(layout, per, trial, g))
         forgotten = eqx.tree_at(lambda m: (m.count, m.scale), longer, (jnp.zeros_like(count), jnp.ones(())))
         kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), (trial, new, full_new, g_new), (theta, f, full, g))
-        # A search that fails is begun anew along the gradient; one that fails along the gradient is the end.
+        # A search that fails starts again along the gradient; one that fails along the gradient is the end.
         memory = jax.tree.map(lambda a, b: a if a.ndim > 1 else jnp.where(good, a, b), longer, forgotten)
         return *kept, memory, taken + 1, good | (count > 0)
 

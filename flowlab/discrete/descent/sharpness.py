@@ -124,7 +124,7 @@ class Curvature:
         if first is not None:
             # A little of everything, so that no direction is out of reach.
             begin = np.ravel(first) / np.linalg.norm(first) + 1e-3 * begin / np.linalg.norm(begin)
-        # ARPACK does not look at what it is given, and answers for NaN too.
+        # ARPACK does not look at its input, and answers for NaN too.
         if not np.isfinite(self.times(row, begin)).all():
             raise RunFailed(_LOST)
         made: Any = LinearOperator

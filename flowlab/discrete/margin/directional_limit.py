@@ -94,7 +94,7 @@ class Limit:
             support: constraints as in `support`; by default those of this limit.
 
         Raises:
-            DataError: if the support names what is no constraint.
+            DataError: if the support names something other than constraints.
         """
         names = labels(self._system)
         wanted = self.support if support is None else support

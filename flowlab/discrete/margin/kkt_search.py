@@ -105,7 +105,7 @@ def _ascend(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
         "jac": lambda t: system.derivatives(t, zero, none, np.zeros(0))[1],
     }
     with warnings.catch_warnings():
-        # A search that fails is no error here: only what passes the certificate is used.
+        # A search may fail here: only what passes the certificate is used.
         warnings.simplefilter("ignore")
         found = minimize(
             lambda t: (t @ t / 2.0, t),

@@ -3,8 +3,8 @@ weights are from a KKT point.
 
 Gradient flow under losses with an exponential tail converges in direction to KKT points of min ½‖θ‖² subject to
 q_n(θ) ≥ 1 (Lyu and Li 2020). Where the network is linear in its weights this is the hard-margin machine and its answer
-is the global one. Elsewhere it is one of several local problems (P18): what was found is told, and that nothing better
-exists is not claimed.
+is the global one. Elsewhere it is one of several local problems (P18): the result says what was found, and that nothing
+better exists is not claimed.
 """
 
 from collections.abc import Mapping
@@ -115,7 +115,7 @@ def max_margin(
         network: a network, or a problem whose loss has an exponential tail.
         data: labels ±1 or classes; with classes every wrong one is a constraint of its own.
         near: weights to look beside, such as the last state of a path; then there is one start.
-        widths: rows of hidden blocks; those of `near` where it is given.
+        widths: rows of hidden blocks; by default those of `near`.
         starts: number of random starts, for networks that are not linear in their weights.
         seed: of the starts.
 

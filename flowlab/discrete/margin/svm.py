@@ -39,7 +39,7 @@ class Certificate:
     vector: tuple[Fraction, ...]
 
     def holds(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Checked anew on data, in exact arithmetic."""
+        """Check it on data, in exact arithmetic."""
         z = [
             [Fraction(float(v)) * int(label) for v in row]
             for row, label in zip(np.asarray(x), np.asarray(y), strict=True)

@@ -96,7 +96,7 @@ def roots(coefficients: Any) -> list[tuple[float, float]]:
         left, right = halves(b)
         middle = 0.5 * (low + high)
         if left[-1] == 0.0:
-            # A root that is a point of bisection: which side has the sign change is told by the neighbours.
+            # A root that is a point of bisection: its neighbours say which side has the sign change.
             before, after = _sign(left[::-1]), _sign(right)
             left, right = left.copy(), right.copy()
             left[-1] = right[0] = after * np.finfo(float).tiny if before != after else before * np.finfo(float).tiny

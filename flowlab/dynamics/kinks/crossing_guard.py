@@ -22,7 +22,7 @@ from flowlab.language.problem import Problem
 from flowlab.lowering.vector_field import VectorField
 
 _SAMPLED, _HIGHEST = 8, 12
-"""Degree taken where a pre-activation is no polynomial in the state, and the highest one that is taken."""
+"""Degree taken where a pre-activation is not a polynomial in the state, and the highest one that is taken."""
 NOISE = 2e-14
 """Pre-activations on the wrong side by this part of the largest one, or of what they are sums of, are round-off."""
 SLACK = 1e-11

@@ -121,7 +121,7 @@ def _centred(choice: Choice) -> np.ndarray:
     """Multipliers with the same rates, (K,), those of pairs that slide as near to a half as they can be.
 
     Where more surfaces meet than their normals have dimensions many will do. At an end of them a pair would leave while
-    others hold what it lets go; and of two mirrored ways to leave neither is to be preferred.
+    others hold what it releases; and of two mirrored ways to leave neither is to be preferred.
     """
     A, lam = choice.A, choice.multipliers
     slides = (np.abs(choice.rates) <= choice.zero) & choice.attracts

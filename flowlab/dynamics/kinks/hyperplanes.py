@@ -100,7 +100,7 @@ class Block:
 
 
 def coupled(supports: Sequence[np.ndarray], size: int) -> list[list[int]]:
-    """Places of normals that are coupled through coordinates, directly or by way of others; in the order of the first
+    """Places of normals that are coupled through coordinates, directly or through others; in the order of the first
     of each.
 
     Args:

@@ -24,7 +24,7 @@ _ROOM, _DEEP_ROOM, _GROWTH = 32, 16, 4
 compilation.
 """
 _SHARE = 100
-"""One of so many pairs is given a place from the start."""
+"""One of so many pairs has a place from the start."""
 
 
 @dataclass(frozen=True)

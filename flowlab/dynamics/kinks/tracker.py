@@ -305,7 +305,7 @@ class Tracker:
                 raise NotUnique(f"{where.words}, which ceases to attract and begins to repel")
             kink = self.sliders.kinks[pair]
             if self.sliders.held:
-                # Others may hold what it lets go: it is asked with them.
+                # Others may hold what it releases: it is decided with them.
                 asked += kink.pairs
                 continue
             for one, sign in zip(kink.pairs, kink.turned, strict=True):

@@ -52,7 +52,7 @@ class Vanished(Event):
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:
         low = seen["smallest_norm"]
-        # Zero itself is no norm any more.
+        # A norm must not be zero.
         return jnp.where(low > 0, -low, 1.0)
 
 

@@ -25,7 +25,7 @@ from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
 
 _RESOLUTION = 64.0
-"""A step below this many units in the last place of t is no step."""
+"""A step below this many units in the last place of t does not count."""
 STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""

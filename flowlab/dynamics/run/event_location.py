@@ -81,7 +81,7 @@ def placed(segment: Segment, cursor: Cursor, log_t: float) -> tuple[str, float]:
 
 
 def landing(segment: Segment, cursor: Cursor, log_t: float, s: Any, z: Any) -> tuple[Cursor, list[np.ndarray] | None]:
-    """The row of a place that is no full step, if it is ahead of the rows so far; and the cursor at it."""
+    """The row of a place within a step, if it is ahead of the rows so far; and the cursor at it."""
     if log_t <= cursor.log_t:
         return cursor, None
     return replace(cursor, log_t=log_t), segment.row(log_t, s, z)

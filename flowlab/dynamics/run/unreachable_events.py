@@ -169,7 +169,7 @@ def conflict(event: Event, data: Data, group: Tie) -> None:
 
 
 def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
-    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is no such polynomial.
+    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is not such a polynomial.
 
     Columns of x are put to scale first, which leaves the span what it is. None also where a sample underflows.
     """

@@ -1,4 +1,4 @@
-"""What a run is given, checked before anything is computed."""
+"""Arguments of a run, checked before anything is computed."""
 
 from numbers import Real
 

@@ -50,7 +50,7 @@ class _Pass(NamedTuple):
     """
 
     jacobian: jax.Array
-    begun: jax.Array
+    tried: jax.Array
     earlier: jax.Array
     k: jax.Array
     fine: jax.Array
@@ -105,9 +105,9 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
                 found = newton(residual, solve, p[i] @ done.k, size, jnp.max(jnp.abs(flat)), done.speed, earlier)
                 k, fine = done.k.at[i].set(found.root), done.fine & found.converged
-                return _Pass(matrix, done.begun, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
+                return _Pass(matrix, done.tried, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
 
-            # The first stage is the last one of the step before, which solved an equation. Evaluated anew it would
+            # The first stage is the last one of the step before, which solved an equation. Evaluated again it would
             # carry the noise of the stiff part, R ε times its stiffness, which no later stage damps; so it is kept even
             # where y0 was projected.
             k = jnp.zeros((STAGES, flat.size), flat.dtype).at[0].set(h * plane.within(solver_state.rate))
@@ -124,8 +124,8 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
             def attempt(done: _Pass) -> _Pass:
                 # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is
-                # done anew with its own.
-                first = ~done.begun & (solver_state.speed < _REUSE)
+                # repeated with its own.
+                first = ~done.tried & (solver_state.speed < _REUSE)
                 return stages(jax.lax.cond(first, lambda: solver_state.jacobian, lambda: jacobian(rate, flat)), first)
 
             no = jnp.asarray(False)
@@ -138,7 +138,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
                 jnp.asarray(1.0),
                 jnp.zeros(()),
             )
-            done = jax.lax.while_loop(lambda done: ~done.begun | (done.earlier & ~done.fine), attempt, before)
+            done = jax.lax.while_loop(lambda done: ~done.tried | (done.earlier & ~done.fine), attempt, before)
         else:
             done = stages(solver_state.jacobian, jnp.asarray(False))
         k = done.k

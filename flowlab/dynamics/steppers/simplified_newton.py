@@ -18,7 +18,7 @@ _PART = 1e-2
 """Part of the tolerance that the next increment may have when an iteration is called converged."""
 _ROUND_OFF = 4.0 * 2.0**-52
 _SLOW = 0.5
-"""Contraction above which a Jacobian of an earlier step is given up."""
+"""Contraction above which a Jacobian of an earlier step is dropped."""
 
 
 def jacobian(rate: Callable[[jax.Array], jax.Array], y: jax.Array) -> jax.Array:
@@ -63,7 +63,7 @@ def newton(
         size: of an increment in units of the tolerance.
         scale: largest entry of the state, for its round-off.
         speed: contraction seen in a like iteration before, 1 where there was none; lets a first increment be the last.
-        strict: whether slow contraction is failure, and a standstill is no convergence: there is a better Jacobian to
+        strict: whether slow contraction is failure, and a standstill is not convergence: there is a better Jacobian to
             be had.
     """
     floor = _ROUND_OFF * scale

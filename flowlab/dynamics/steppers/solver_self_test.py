@@ -83,7 +83,7 @@ def self_test(name: str, solver: diffrax.AbstractSolver) -> None:
     if name in _PASSED:
         return
     count, off = attempts(solver)
-    # No attempt at all is no test.
+    # A test needs attempts.
     if not 0 < count <= CEILING or not off < 100 * TOLERANCE:
         found = versions()
         pair = ", ".join(f"{package} {found[package]}" for package in ("diffrax", "jax", "jaxlib") if package in found)

@@ -109,7 +109,7 @@ class Archive:
             # The header comes last: with it, the archive is there as a whole.
             write_whole(root / MANIFEST, manifest_bytes((), sha256_json(told)))
             write_whole(root / HEADER, sealed("header", told))
-            # A parent that cannot be opened, such as a shared folder of homes, is no reason to fail.
+            # A parent that cannot be opened, such as a shared folder of homes, does no harm.
             with suppress(OSError):
                 sync_folder(root.parent)
             return cls(root, told, (), lock)
@@ -118,7 +118,7 @@ class Archive:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise OutputError(
-                    f"no archive can be begun in `{root}` because {_told(error)}; choose another folder."
+                    f"no archive can be created in `{root}` because {_told(error)}; choose another folder."
                 ) from None
             if isinstance(error, Unsound):
                 raise OutputError(f"`{root / 'chunks'}` {error}; choose another folder.") from None

@@ -106,7 +106,7 @@ def validated(root: Path) -> tuple[dict[str, Any], tuple[Row, ...], ArchiveDamag
         faults.append((HEADER, str(error)))
     file = MANIFEST
     try:
-        # What follows the last line break is no line, and so is taken for the damage it is.
+        # What follows the last line break is damage, not a line.
         *lines, rest = read_whole(root / MANIFEST).split(b"\n")
         lines = [line + b"\n" for line in lines] + ([rest] if rest else [])
         for index, line in enumerate(lines):

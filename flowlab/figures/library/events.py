@@ -22,7 +22,7 @@ _LOOKS = {
 
 @figures.register("events")
 class Events(Picture):
-    """One band for every pair that changes side, 48 at most; those that stay are told in the label of the axis."""
+    """One band for every pair that changes side, 48 at most; the label of the axis counts those that stay."""
 
     title = "when every pair of a unit and a sample is off, on, or slides along its kink"
     y_label = "unit, sample"
