@@ -141,7 +141,7 @@ def solvers() -> None:
             ).x
             slsqp.append(con.value(con.spheres.project(end)))
         other = time.perf_counter() - began
-        print(told(f"{text:22s} SLSQP", other / own, np.array(ours), np.array(slsqp)))
+        print(compared(f"{text:22s} SLSQP", other / own, np.array(ours), np.array(slsqp)))
         manopt(con, starts, ours, own, text)
 
 
@@ -176,10 +176,10 @@ def manopt(con: Any, starts: Any, ours: Any, own: float, text: str) -> None:
     optimizer = TrustRegions(verbosity=0, min_gradient_norm=1e-11, max_iterations=500)
     began = time.perf_counter()
     theirs = [optimizer.run(problem, initial_point=list(np.split(t, split))).cost for t in starts]
-    print(told(f"{text:22s} pymanopt", (time.perf_counter() - began) / own, np.array(ours), np.array(theirs)))
+    print(compared(f"{text:22s} pymanopt", (time.perf_counter() - began) / own, np.array(ours), np.array(theirs)))
 
 
-def told(name: str, ratio: float, ours: np.ndarray, theirs: np.ndarray) -> str:
+def compared(name: str, ratio: float, ours: np.ndarray, theirs: np.ndarray) -> str:
     """A line: seconds over ours, and objectives. Which of several minima one start leads to is chance; the best of ten
     and the median are not.
     """

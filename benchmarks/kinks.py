@@ -41,7 +41,7 @@ def made(text: str, seed: int, n: int, width: int, scale: float = 1.0, reduction
     )
 
 
-def told(text: str, seed: int, n: int, width: int, log_t: float) -> str:
+def report(text: str, seed: int, n: int, width: int, log_t: float) -> str:
     """One run as a line."""
     field, start, data = made(text, seed, n, width)
     began, busy = time.perf_counter(), time.process_time()
@@ -91,13 +91,13 @@ def main() -> None:
     ends = [float(v) for v in sys.argv[1:]] or [1e4, 1e6]
     for log_t in ends:
         print(f"two layers, N = 20, width 16, to log t = {log_t:g}")
-        told(TWO, 99, 20, 16, log_t)
+        report(TWO, 99, 20, 16, log_t)
         for seed in range(10):
-            print(told(TWO, seed, 20, 16, log_t), flush=True)
+            print(report(TWO, seed, 20, 16, log_t), flush=True)
     for text, n, width in ((THREE, 20, 16), (TWO, 100, 64)):
         print(f"{text}, N = {n}, width {width}, to log t = 1000")
         for seed in range(3):
-            print(told(text, seed, n, width, 1e3), flush=True)
+            print(report(text, seed, n, width, 1e3), flush=True)
             print(descents(text, seed, n, width), flush=True)
 
 

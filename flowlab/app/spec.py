@@ -46,7 +46,7 @@ def read_spec(path: Path) -> dict[str, Any]:
             key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""),
         )
         if found:
-            raise _told(found[0], text, path)
+            raise _schema_error(found[0], text, path)
     except RecursionError:
         raise SpecError(
             f"`{path}` nests tables or lists too deeply to be read; a specification needs three levels."
@@ -120,7 +120,7 @@ def line_of(text: str, keys: list[str]) -> int | None:
     return best[1] if best else None
 
 
-def _told(error: Any, text: str, path: Path) -> SpecError:
+def _schema_error(error: Any, text: str, path: Path) -> SpecError:
     keys = [str(part) for part in error.absolute_path]
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))

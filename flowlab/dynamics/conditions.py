@@ -64,7 +64,7 @@ class Time(Condition):
         return math.log(self.t)
 
     @property
-    def told(self) -> str:
+    def phrase(self) -> str:
         """The horizon in words."""
         return f"t = {self.t:.6g}"
 
@@ -84,7 +84,7 @@ class LogTime(Condition):
         return math.exp(min(self.log_t, LONGEST_LOG_TIME))
 
     @property
-    def told(self) -> str:
+    def phrase(self) -> str:
         """The horizon in words."""
         return f"t = {self.t:.6g}" if self.log_t <= LONGEST_LOG_TIME else f"log t = {self.log_t:.6g}"
 

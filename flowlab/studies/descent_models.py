@@ -175,7 +175,7 @@ def models(
     variance = {name: np.full(len(counts), np.nan) for name in MODELS}
     found["central"], outcomes["central"], variance["central"] = _central(curvature, w, step, counts, int(parts))
     averaged, variance["discrete"] = _averaged(steps, counts, int(window))
-    seen = {name: _seen(curvature, found[name]) for name in MODELS}
+    seen = {name: _losses_and_sharpness(curvature, found[name]) for name in MODELS}
     for name in MODELS:
         # Finite weights can have a loss that is not.
         log_loss, sharpest = seen[name]
@@ -236,7 +236,7 @@ def _averaged(steps: np.ndarray, counts: np.ndarray, window: int) -> tuple[np.nd
     return rows, variance
 
 
-def _seen(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _losses_and_sharpness(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log loss of the data, which is -inf where all is fitted exactly, and sharpness, of every row; NaN where they are
     not defined.
     """

@@ -15,7 +15,7 @@ from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.studies.flow_and_descent import CORRECTION, RTOL, begin, descent_rows, flow_rows
 
-_KEPT = 1e3
+_ROUND_OFF = 1e3
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def step_order(
             if not outcome.ok:
                 raise RunFailed(f"the {name} flow did not reach the time {time:g} ({outcome}); give smaller `steps`.")
             distances[name].append(float(np.linalg.norm(walk[counts // every] - found, axis=1).max()))
-    sizes, floor = time / np.array(numbers), _KEPT * RTOL * (1.0 + float(np.linalg.norm(w)))
+    sizes, floor = time / np.array(numbers), _ROUND_OFF * RTOL * (1.0 + float(np.linalg.norm(w)))
     fits = {name: _order(sizes, np.array(values), floor) for name, values in distances.items()}
     told = {"units": "dimensionless", "long_name": "largest distance from descent"}
     dataset = xr.Dataset(

@@ -22,7 +22,7 @@ REACH = 4e-3
 """The largest displacement, √Σ_k ‖δV_k‖² (radians)."""
 ON_KINK = 1e-9
 """Pre-activations below this, in units of their typical size, are on their kink."""
-_KEPT, _PROBES, _SMALLEST = 0.5, 6, 1e-9
+_SHARE, _PROBES, _SMALLEST = 0.5, 6, 1e-9
 
 
 @guarded
@@ -68,7 +68,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
             g, H, _, _, normals, _ = held_pieces(con, aside, slopes, end.bent)
             lam = con.spheres.squares(aside, g)[con.spheres.owner]
             seen = _eigenvalues(H - np.diag(lam), np.vstack([con.spheres.normals(aside), normals]))
-            if int((seen >= _KEPT * least).sum()) < count:
+            if int((seen >= _SHARE * least).sum()) < count:
                 return False
         return True
 

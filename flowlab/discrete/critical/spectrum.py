@@ -20,7 +20,7 @@ from flowlab.discrete.critical.sphere_product import along, tangent
 
 _GUARD = 4
 """Vectors in a block beyond those asked for."""
-_BLOCKS, _KEPT = 9, 12
+_BLOCKS, _SPARE = 9, 12
 """Blocks before a restart, and Ritz vectors beyond those asked for that outlive it."""
 _RESTARTS = 60
 _PATIENCE = 20
@@ -196,7 +196,7 @@ def _by_blocks(
 ) -> tuple[np.ndarray, np.ndarray]:
     free = len(theta) - con.spheres.count
     block = min(count + _GUARD, free)
-    room = min(free, max(_BLOCKS * block, count + _KEPT + 2 * block))
+    room = min(free, max(_BLOCKS * block, count + _SPARE + 2 * block))
     basis, T = np.zeros((room, len(theta))), np.zeros((room, room))
     rng, size = np.random.default_rng(seed), 0
     fresh = _orthonormal(con, theta, rng.normal(size=(block, len(theta))), basis[:0], rng)
@@ -218,7 +218,7 @@ def _by_blocks(
             if off.max() <= tolerance * float(np.abs(ritz).max()) or size == free or restarts >= _RESTARTS:
                 return values, off
         if size + block > room:
-            keep = min(count + _KEPT, room - block)
+            keep = min(count + _SPARE, room - block)
             basis[:keep] = S[:, :keep].T @ basis[:size]
             T[:] = 0.0
             T[np.arange(keep), np.arange(keep)] = ritz[:keep]

@@ -166,7 +166,7 @@ def max_margin(
     if not found:
         told = f"none of {tried} starts came to a KKT point of positive margin"
         raise RunFailed(f"{told}; use more `starts` or wider layers.")
-    first, *others = sorted((_told(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
+    first, *others = sorted((_result(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
     return MaxMargin(**{**first.__dict__, "others": tuple(others)})
 
 
@@ -215,7 +215,7 @@ def _machine(system: System, J: np.ndarray) -> MaxMargin:
     return MaxMargin(margin, margin, V, weights, support, alpha / alpha.sum(), found.certificate, True)
 
 
-def _told(system: System, point: Point, count: int) -> MaxMargin:
+def _result(system: System, point: Point, count: int) -> MaxMargin:
     problem = system.problem
     margin = system.true(point.margin)
     joint = margin * balance(problem)

@@ -43,7 +43,7 @@ class Effort:
         else:
             self.free += seconds
 
-    def told(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """For the statistics of a run."""
         return {name: round(value, 3) for name, value in dataclasses.asdict(self).items()}
 

@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     carry: Carry
     times: jax.Array
     rows: Any
-    seen: dict[str, jax.Array]
+    observations: dict[str, jax.Array]
     accepted: jax.Array
     before_t: jax.Array
     before_y: Any

@@ -17,7 +17,7 @@ from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.kinks import crossing_guard
 from flowlab.dynamics.run.carry import BENT, FIRED, NONFINITE, RUNNING, STALLED, STIFF, Carry, Chunk, Stiffness
-from flowlab.dynamics.run.observations import SEEN, Watch, event_values, observed, watched
+from flowlab.dynamics.run.observations import RECORDED, Watch, event_values, observed, watched
 from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.dynamics.steppers.solvers import is_explicit
 from flowlab.language.data import Data
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     s: jax.Array
     z: Any
     state: State
-    seen: dict[str, jax.Array]
+    observations: dict[str, jax.Array]
     values: jax.Array
 
 
@@ -229,7 +229,7 @@ class _Attempt(NamedTuple):
     keep: Any
     t_after: jax.Array
     righted: jax.Array
-    seen: dict[str, jax.Array]
+    observations: dict[str, jax.Array]
     fired: jax.Array
     bent: Any
 
@@ -259,7 +259,7 @@ def advance(
     control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
     shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
     rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
-    seen = {name: jnp.zeros((size,)) for name in SEEN}
+    seen = {name: jnp.zeros((size,)) for name in RECORDED}
     start = Chunk(
         carry,
         jnp.zeros((size,)),
@@ -346,15 +346,15 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
     row = chunk.accepted
     # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
     # A row that is not counted is overwritten by the next one, so nothing has to be selected here.
-    times = chunk.times.at[row].set(step.seen["log_t"] if clock.scales_loss else step.t)
+    times = chunk.times.at[row].set(step.observations["log_t"] if clock.scales_loss else step.t)
     state = field.unpack(clock.coordinates(field, step.y))
     rows = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
-    seen = {name: chunk.seen[name].at[row].set(step.seen[name]) for name in SEEN}
+    seen = {name: chunk.observations[name].at[row].set(step.observations[name]) for name in RECORDED}
     watch = watched(
         field,
         plan.args.data,
         c.watch,
-        step.seen,
+        step.observations,
         step.righted,
         clock.slip(field, c.t, step.t, c.y, step.y, step.error, plan.args.data),
     )

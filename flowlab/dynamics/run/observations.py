@@ -14,7 +14,7 @@ from flowlab.lowering.vector_field import VectorField
 
 _BLURS = 4.0
 """A step has errors of round-off at both ends, and on the way."""
-SEEN: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
+RECORDED: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
 """What is kept of an observation beside the row."""
 
 

@@ -9,7 +9,7 @@ from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.kinks.cost import Effort
 from flowlab.dynamics.run import compiled_steps, monitors
 from flowlab.dynamics.run.cursor import Cursor
-from flowlab.dynamics.run.observations import SEEN
+from flowlab.dynamics.run.observations import RECORDED
 from flowlab.dynamics.run.segment import Segment, now
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.wording import qualified
@@ -42,7 +42,7 @@ class Recorder:
             return
         log_t = segment.log_times(np.asarray(chunk.times)[:count])
         code = np.full(count, list(CLOCKS).index(segment.clock.name), dtype=np.int8)
-        leaves = [*(chunk.seen[name] for name in SEEN), *jax.tree.leaves(chunk.rows)]
+        leaves = [*(chunk.observations[name] for name in RECORDED), *jax.tree.leaves(chunk.rows)]
         self.store.offer([log_t, code, *(np.asarray(leaf)[:count] for leaf in leaves)])
 
     def rows(self) -> list[np.ndarray]:
@@ -64,9 +64,9 @@ class Recorder:
     def trajectory(self, cursor: Cursor, outcome: Outcome, settings: dict[str, Any]) -> Trajectory:
         """The trajectory of what is kept; its outcome names a monitor that fails."""
         setup, rows, tally = self.setup, self.rows(), cursor.tally
-        problem, first = setup.field.problem, 2 + len(SEEN)
+        problem, first = setup.field.problem, 2 + len(RECORDED)
         states = jax.tree.unflatten(jax.tree.structure(setup.start), rows[first:])
-        seen = dict(zip(SEEN, rows[2:first], strict=True))
+        seen = dict(zip(RECORDED, rows[2:first], strict=True))
         watched = monitors.monotone(problem, tally.rise, tally.fall, setup.rtol)
         watched = monitors.moved(watched, problem, seen["log_loss"], seen["log_R"], setup.data.n)
         watched |= monitors.put_right(tally.kept, setup.rtol)
@@ -82,7 +82,7 @@ class Recorder:
             "evaluations": tally.evaluations,
             "wall_seconds": round(now() - setup.began, 3),
             "compile_seconds": round(self.compile_seconds, 3),
-            **({} if kinks is None else {"kinks": self.effort.told()}),
+            **({} if kinks is None else {"kinks": self.effort.summary()}),
         }
         clocks = np.array(list(CLOCKS))[rows[1]]
         variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (

@@ -18,10 +18,10 @@ from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import watched
 from flowlab.dynamics.run.cursor import Cursor
-from flowlab.dynamics.run.observations import SEEN
+from flowlab.dynamics.run.observations import RECORDED
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.stopping_plan import Plan
-from flowlab.dynamics.run.wording import beyond, still, told
+from flowlab.dynamics.run.wording import beyond, moment, still
 from flowlab.dynamics.steppers.solver_self_test import self_test
 from flowlab.dynamics.steppers.solvers import SOLVERS, is_explicit
 from flowlab.language.data import Data
@@ -155,7 +155,7 @@ class Segment:
 
     def words(self, log_t: float, digits: int = 6) -> str:
         """A time in the words of the clock."""
-        return told(self.clock, log_t, digits)
+        return moment(self.clock, log_t, digits)
 
     def program(self, carry: compiled_steps.Carry) -> tuple[Any, ...]:
         """What the compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
@@ -188,7 +188,7 @@ def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
 
 def row(log_t: float, clock: Clock, state: State, seen: dict[str, Any]) -> list[np.ndarray]:
     """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
-    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in SEEN)]
+    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in RECORDED)]
     return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
 

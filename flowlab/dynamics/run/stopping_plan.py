@@ -74,7 +74,7 @@ class Plan:
         for condition in [*until, *events, *([Wall(wall_seconds)] if wall_seconds is not None else [])]:
             if isinstance(condition, Time | LogTime):
                 if condition.log_t < log_end:
-                    log_end, t_end, horizon = condition.log_t, condition.t, condition.told
+                    log_end, t_end, horizon = condition.log_t, condition.t, condition.phrase
             elif isinstance(condition, Wall):
                 wall = min(wall, condition.seconds)
             elif isinstance(condition, Event):

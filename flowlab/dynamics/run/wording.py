@@ -24,7 +24,7 @@ _TINY = 650.0
 """Products of norms below e^-650 leave no room for features and slopes above the smallest float64, e^-708."""
 
 
-def told(clock: Clock, log_t: float, digits: int) -> str:
+def moment(clock: Clock, log_t: float, digits: int) -> str:
     """A time in the words of a clock."""
     if not clock.scales_loss and log_t <= LONGEST_LOG_TIME:
         return f"t = {math.exp(log_t):.{digits}g}"

@@ -118,7 +118,7 @@ class Archive:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise OutputError(
-                    f"no archive can be created in `{root}` because {_told(error)}; choose another folder."
+                    f"no archive can be created in `{root}` because {_reason(error)}; choose another folder."
                 ) from None
             if isinstance(error, Unsound):
                 raise OutputError(f"`{root / 'chunks'}` {error}; choose another folder.") from None
@@ -159,7 +159,7 @@ class Archive:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise OutputError(
-                    f"`{root}` cannot be opened because {_told(error)}; see who may {'write' if write else 'read'}"
+                    f"`{root}` cannot be opened because {_reason(error)}; see who may {'write' if write else 'read'}"
                     " there."
                 ) from None
             raise
@@ -193,7 +193,7 @@ class Archive:
             raise OutputError(f"`{root / 'chunks'}` {error}; remove it by hand.") from None
         except OSError as error:
             raise OutputError(
-                f"the archive `{root}` cannot be removed because {_told(error)}; see who may write there."
+                f"the archive `{root}` cannot be removed because {_reason(error)}; see who may write there."
             ) from None
 
     @property
@@ -241,8 +241,8 @@ class Archive:
             if isinstance(error, OSError):
                 state = "is written but may not last" if landed else "is not written, those before it are safe"
                 raise OutputError(
-                    f"chunk {index} {state} because {_told(error)} in `{self.folder}`; see to that and go on from chunk"
-                    f" {self.count}."
+                    f"chunk {index} {state} because {_reason(error)} in `{self.folder}`; see to that and go on from"
+                    f" chunk {self.count}."
                 ) from None
             raise
 
@@ -309,7 +309,7 @@ def _absolute(folder: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(folder))
 
 
-def _told(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return _FULL.get(error.errno or 0) or f"the system says {error.strerror or error}"
 
 
