@@ -86,11 +86,13 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
     path = Trajectory.load(folder / "trajectory.nc")
     if source is None and beside_its_specification(named):
         raise DataError(
-            f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`."
+            f"the samples of the run must be at `{named}`, beside its specification; pass their place by `--data`."
         )
     data = read_as(spec, named)
     if data.sha256() != path.provenance["data"]["sha256"]:
-        raise DataError(f"`{named}` holds other samples than the run was made from; give those by `--data`.")
+        raise DataError(
+            f"`{named}` must hold the samples of the run, got other samples; pass the right file by `--data`."
+        )
     ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]
     widths = {name: int(v.shape[0]) for name, v in path.last.V.items() if v.ndim == 2}
     points = critical_points(

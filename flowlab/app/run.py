@@ -61,7 +61,7 @@ def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
         OutputError: if it has not ended and neither `resume` nor `restart` says what to do with it.
     """
     if resume and restart:
-        raise OutputError("`--resume` goes on with the stored run and `--restart` discards it; give one of them.")
+        raise OutputError("`--resume` and `--restart` must not be used together; pass one of them.")
     if resume or restart:
         return restart
     found = ended(out / STORE)

@@ -66,14 +66,14 @@ def _text(path: Path) -> str:
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
             raise SpecError(
-                f"`{path}` must be a specification of at most {_LONGEST // 1_000_000} MB; give a TOML file."
+                f"`{path}` must be a specification of at most {_LONGEST // 1_000_000} MB; pass a shorter one."
             )
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"`{path}` is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     except (OSError, ValueError) as error:
         raise SpecError(
-            f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); give an existing TOML file."
+            f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); pass an existing TOML file."
         ) from None
 
 

@@ -150,9 +150,8 @@ def _latex(path: Path) -> str:
     found = next((program for program in _LATEX if shutil.which(program)), None)
     if found is None:
         raise MissingExtra(
-            f"`{path.name}` needs a LaTeX program that measures its text ({', '.join(_LATEX)}), and none is on the"
-            " PATH; install TeX Live (on Debian `apt-get install texlive-latex-recommended texlive-pictures`), or use"
-            " .pdf."
+            f"`{path.name}` needs a LaTeX program ({', '.join(_LATEX)}), got none on the PATH; install TeX Live (on"
+            " Debian `texlive-latex-recommended texlive-pictures`), or use .pdf."
         )
     return found
 

@@ -92,12 +92,12 @@ def step_order(
         )
         if not outcome.ok:
             raise RunFailed(
-                f"descent of step {step:g} did not reach the time {time:g} ({outcome}); give smaller `steps`."
+                f"descent of step {step:g} did not reach the time {time:g} ({outcome}); pass smaller `steps`."
             )
         for name, part in (("flow", 0.0), ("modified", float(correction) * step)):
             found, outcome = flow_rows(curvature, w, step * counts, part)
             if not outcome.ok:
-                raise RunFailed(f"the {name} flow did not reach the time {time:g} ({outcome}); give smaller `steps`.")
+                raise RunFailed(f"the {name} flow did not reach the time {time:g} ({outcome}); pass smaller `steps`.")
             distances[name].append(float(np.linalg.norm(walk[counts // every] - found, axis=1).max()))
     sizes, floor = time / np.array(numbers), _ROUND_OFF * RTOL * (1.0 + float(np.linalg.norm(w)))
     fits = {name: _order(sizes, np.array(values), floor) for name, values in distances.items()}

@@ -43,7 +43,7 @@ def verify(
         files = [word for word in words or [] if word.endswith(".py")]
         if len(stored) + len(files) < len(words or []) or pack is not None or quick:
             raise LanguageError(
-                f"`{stored[0]}` is checked again as it is; give stored verdicts and the files of their claims, without"
+                f"`{stored[0]}` is checked again as it is; pass stored verdicts and the files of their claims, without"
                 " ids, `--pack` or `--quick`."
             )
         float64()

@@ -85,8 +85,8 @@ def refuse(event: Event, problem: Any, data: Data) -> None:
             else f"separable by a polynomial of degree {facts.monomials[1]}"
         )
         raise DataError(
-            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} samples "
-            f"y_n x_n is zero, to {rest:.1g}); use `log_time`, other data or a network with hidden units."
+            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} y_n x_n is 0,"
+            f" to {rest:.1g}); use `log_time` or hidden units."
         )
     for group in groups:
         conflict(event, data, group)
