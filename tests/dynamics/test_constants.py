@@ -87,7 +87,7 @@ def test_constants_of_the_linear_net(told):
             q = log_t + float(path.dataset.log_loss[-1])
             assert np.abs(z[active] @ (end - log_t * w) + np.log(alpha)).max() < 1e-8
             assert abs(np.expm1(q + 2 * np.log(gamma))) < 1e-8
-            # Control: multipliers or a margin that are off by 1e-7 are told apart.
+            # Control: multipliers or a margin that are off by 1e-7 are noticed.
             assert np.abs(z[active] @ (end - log_t * w) + np.log(alpha) + 1e-7).max() > 1e-8
             assert abs(np.expm1(q + 2 * np.log(gamma * (1 + 1e-7)))) > 1e-8
         R = np.linalg.norm(end)
@@ -132,7 +132,7 @@ def test_sharp_constant_of_the_gradient(K):
         square, log_loss = log_slope(late(data, K, seed, 1e6).last.weights(), z)
         assert square / (-log_loss) ** power == pytest.approx(r, rel=1e-2)
         assert 1e6 + log_loss + power * np.log(1e6) == pytest.approx(-np.log(r), abs=1e-2)
-        # Control: the constant of another depth, or of margins 3 % larger, is told apart.
+        # Control: the constant of another depth, or of margins 3 % larger, is noticed.
         assert square / (-log_loss) ** power != pytest.approx(
             (K + 1) ** 2 * (gamma * (K + 1) ** (-(K + 1) / 2)) ** (2 / (K + 1)), rel=1e-2
         )

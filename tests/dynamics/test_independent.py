@@ -96,7 +96,7 @@ def test_flows_are_those_of_scipy_on_a_rate_written_here(text, act, loss, settin
         path = fl.integrate(field, start, data, until=fl.time(3.0), rtol=1e-10, atol=1e-12)
         assert apart(path, want) < 1e-7
         assert all(seen["holds"] for seen in path.monitors.values()), path.monitors
-    # Control: the same flow of another objective is told apart.
+    # Control: the same flow of another objective is noticed.
     other = objective(act, loss, data, settings | {"decay": settings.get("decay", 0.0) + 1e-4})
     assert apart(path, by_scipy(other, start, 3.0, "DOP853")) > 1e-6
 

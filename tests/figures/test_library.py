@@ -1,4 +1,4 @@
-"""Every registered figure, drawn from what is stored: all that is drawn is in the CSV, provenance is told, bytes
+"""Every registered figure, drawn from what is stored: all that is drawn is in the CSV, provenance is there, bytes
 repeat.
 """
 
@@ -52,7 +52,7 @@ def test_contract(name, stored, tmp_path):
     assert set(rows[0][3:]) <= {"x_to", "y_to", "panel"}
     assert len(rows) > 1
     numbers = np.array([[float(a) for a in row[1:]] for row in rows[1:]])
-    # A curve of critical points has gaps where it is no minimum.
+    # A curve of critical points has gaps where it is not a minimum.
     assert np.isfinite(numbers).all() or name.startswith("continuation")
     assert drawn.canvas.get_size_inches()[0] in (3.4, 7.0)
     record = json.loads((tmp_path / f"{name}.json").read_text())
@@ -75,7 +75,7 @@ def test_all_that_is_drawn_is_in_the_csv(name, stored):
     known = np.concatenate([np.r_[c.x, c.y, c.x + c.shift[0], c.y + c.shift[1]] for c in drawn.curves])
     for ax in drawn.canvas.axes:
         for line in ax.get_lines():
-            # Axes and lines that only guide the eye are no numbers.
+            # Axes and lines that only guide the eye have no numbers.
             if line.get_gid() == "guide" or line.get_transform() != ax.transData:
                 continue
             for values in line.get_data():

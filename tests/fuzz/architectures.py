@@ -180,7 +180,7 @@ def architectures(rng: random.Random, count: int, deep: bool, folder: Path) -> I
     # A short run takes some of the hostile ones.
     texts = [*(HOSTILE if deep else HOSTILE[rng.randrange(3) :: 3]), *fuzzed(count, rng.randrange(2**32))][:count]
     if deep:
-        # What is imported and compiled on the way to a first step is no doing of a wrong one.
+        # What is imported and compiled on the way to a first step does not count against a wrong one.
         _network("W @ x", True)()
     for i, text in enumerate(texts):
         long = sum(text.count(sign) for sign in "@+-*(.") > 200

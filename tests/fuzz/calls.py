@@ -22,7 +22,7 @@ def calls(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
     have, made = table(deep)
     pool, names = odd(have), list(made)
     for function, valid, _ in made.values():
-        # Once as they are meant: what is imported or compiled on the way is no doing of a wrong one.
+        # Once as they are meant: what is imported or compiled on the way does not count against a wrong one.
         with suppress(fl.FlowlabError):
             function(**valid)
     alike: dict[str, list[str]] = {}

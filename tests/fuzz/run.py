@@ -24,7 +24,7 @@ from tests.fuzz.cases import Case
 SEED = 20
 SURFACES = ("architecture", "spec", "data", "stored", "call")
 LONG = 60
-"""Seconds after which an answer is given up: it hangs."""
+"""Seconds after which an answer counts as hung."""
 FORBIDDEN = (
     "os.system",
     "os.exec",
@@ -164,7 +164,7 @@ def answered(case: Case, watch: Watch) -> dict[str, Any]:
     finally:
         watch.case = None
         signal.alarm(0)
-    # Of the processor: what else the machine does is no fault of an answer.
+    # Of the processor: other work of the machine does not count against an answer.
     seconds = time.process_time() - began
     if kind == "refused" and seconds > case.limit:
         kind = "SLOW"

@@ -164,7 +164,7 @@ def specs(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
     root = Path(__file__).resolve().parents[2]
     texts = [SPEC, *(path.read_text(encoding="utf-8") for path in sorted((root / "examples").glob("*.toml")))]
     (folder / "plain.toml").write_text(SPEC, encoding="utf-8")
-    # Once as it is meant: what is imported on the way is no doing of a wrong one.
+    # Once as it is meant: what is imported on the way does not count against a wrong one.
     assert _ready(folder / "plain.toml", tomllib.loads(SPEC), deep)() == ""
     if deep:
         assert _run(folder / "plain.toml", folder / "plain")() == ""

@@ -34,7 +34,7 @@ def test_constants_of_a_linear_net():
     assert float(found["rate_limit"]) == pytest.approx(square, rel=1e-10)
     assert float(found["rate"][-1]) == pytest.approx(square, rel=1e-8)
     assert float(found["loss_constant"][-1]) == pytest.approx(1.0 / square, rel=1e-3)
-    # Another offset is no flow: its constant is not the predicted one.
+    # Another offset is not a flow: its constant is not the predicted one.
     off, _, _ = linear(np.array([0.3, -0.2]), np.geomspace(20.0, 1e5, 60))
     other = fl.convergence(off).dataset
     assert abs(float(other["scaled"][-1]) / constant - 1.0) > 0.05

@@ -57,7 +57,7 @@ def test_minima_that_no_norm_lowers_attract(loss, width, value):
 
 @pytest.mark.slow
 def test_strict_minima_of_three_layers_attract():
-    """Kinks that repel alone are held where others meet them: nothing beside the points is lower, at any of three
+    """Kinks that repel alone stay where others meet them: nothing beside the points is lower, at any of three
     distances.
     """
     rng = np.random.default_rng(3)

@@ -21,8 +21,8 @@ def labelled(n, d, seed):
 
 @pytest.fixture(scope="module")
 def alone():
-    """A squared-ReLU net with one unit at the worst minimum it has alone; the others have no weights, and are held by
-    the multiplier alone.
+    """A squared-ReLU net with one unit at the worst minimum it has alone; the others have no weights, and stay because
+    of the multiplier alone.
     """
     problem, data = fl.Problem("W2 @ relu(W1 @ x)**2", scheme="fixed_norm", coordinates="polar"), labelled(8, 3, 1014)
     one = [p for p in critical_points(problem, data, norm=8.0, widths={"W1": 1}, starts=12) if p.attracting][-1]

@@ -64,7 +64,7 @@ def test_opposite_and_zero_samples_are_not_separable():
     for points, y in ((x, [1.0, -1.0, 1.0]), (np.vstack([x, np.zeros(2)]), [1.0, 1.0, 1.0, 1.0])):
         certificate = certify_separable(points, np.array(y))
         assert certificate.holds(points, np.array(y))
-        # 0.3 is not three times 0.1 in binary: the first two are no multiples of each other; only a sample at 0 is
+        # 0.3 is not three times 0.1 in binary: the first two are not multiples of each other; only a sample at 0 is
         # hopeless.
         assert certificate.separable is (len(y) == 3)
 

@@ -66,7 +66,7 @@ def test_two_hundred_real_steps_with_several_kinks(monkeypatch):
 
 
 def test_a_tracker_that_overlooks_a_pair_is_seen_to_miss_it(monkeypatch):
-    """Control: the pair that is met first is taken out of what the tracker is told."""
+    """Control: the pair that is met first is withheld from the tracker."""
     meeting = Tracker.meeting
 
     def blind(tracker, look):

@@ -90,7 +90,7 @@ def test_a_slide_whose_kink_begins_to_repel_ends():
 
 
 def test_chatter_does_not_go_on_in_silence(monkeypatch):
-    """With next to no changes of mode allowed, an ordinary run is told to chatter, and keeps what it has."""
+    """With next to no changes of mode allowed, an ordinary run counts as chatter, and keeps its rows."""
     monkeypatch.setattr(event_log, "CHATTER", 3)
     monkeypatch.setattr(kink_crossing, "CHATTER", 3)
     monkeypatch.setattr(event_log.Kinks, "chatters", lambda self, clock, s: len(self.lately) > 3)

@@ -127,7 +127,7 @@ def test_agrees_with_the_derived_field(field_of, data, start_at):
 @pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno5", "rodas5p"])
 @pytest.mark.parametrize("clock", ["time", "norm"])
 def test_a_chunk_hands_on_what_it_was_given(solver, clock):
-    """Equal shapes, dtypes and strength of types: else the second chunk of a run would be compiled anew."""
+    """Equal shapes, dtypes and strength of types: else the second chunk of a run would be compiled again."""
     data = fl.Data(np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]]), np.array([1.0, 1.0, -1.0]))
     field = fl.lower(fl.derive(fl.Problem("W1 @ x", coordinates="weights")))
     start = fl.initial_state("W1 @ x", data, seed=0)

@@ -207,7 +207,7 @@ def test_what_no_clock_can_do_is_refused_at_the_start():
 
 
 def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
-    """Control: with it evaluated anew, its round-off stops a run at log t of some 1e8 that otherwise takes a few
+    """Control: with it evaluated again, its round-off stops a run at log t of some 1e8 that otherwise takes a few
     hundred steps.
     """
     data = separable(20, 5, 1)

@@ -125,7 +125,7 @@ def test_an_end_that_never_comes_is_told_where_the_flow_rests():
 
 
 class TestMarginGap:
-    """The gap is held against the support vector machine of scikit-learn and against a KKT point."""
+    """The gap agrees with the support vector machine of scikit-learn and against a KKT point."""
 
     def test_it_bounds_the_distance_from_the_largest_margin(self):
         svm = pytest.importorskip("sklearn.svm")

@@ -67,7 +67,7 @@ def test_separation_out_of_reach_is_refused_by_name(text, x, y, words):
         (RELU, [ONE, AWAY], [1.0, 1.0]),
         (EVEN, [ONE, AWAY], [1.0, 1.0]),
         (ODD, [ONE, AWAY], [1.0, -1.0]),
-        # In rationals these floats are no multiples of one another.
+        # In rationals these floats are not multiples of one another.
         (RELU, [TENTH, [0.3, 0.9]], [1.0, -1.0]),
         ("(v @ x) * (u @ x)", [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [1.0, 1.0, -1.0]),
         ("w @ x + b", [[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]], [1.0, -1.0, 1.0]),

@@ -136,7 +136,7 @@ def test_a_wrong_coefficient_loses_the_order(flow, monkeypatch):
 
 
 def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
-    """The last stage of a step belongs to the point before projection; that the driver computes it anew shows in the
+    """The last stage of a step belongs to the point before projection; that the driver computes it again shows in the
     constant, not in the order.
     """
     field, start, data = made("polar")

@@ -76,7 +76,7 @@ def test_a_flow_that_is_not_stiff_keeps_its_method(text):
 
 
 def test_slopes_that_jump_and_systems_too_large_to_factorise_stay_explicit():
-    """No vote is taken there: an implicit step over a kink is no better, and one of many unknowns costs more."""
+    """No vote is taken there: an implicit step over a kink is not better, and one of many unknowns costs more."""
     field, start, data = linear([1.0])
 
     def may(field, unknowns, solver="auto"):

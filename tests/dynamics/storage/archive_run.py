@@ -45,7 +45,7 @@ def resumed(folder: Path) -> Archive:
 
 
 class Naive:
-    """What one would write without thinking of kills: one .npz, written anew in place."""
+    """What one would write without thinking of kills: one .npz, rewritten in place."""
 
     def __init__(self, folder: Path) -> None:
         self.file, self.all = folder / "all.npz", {}

@@ -1,4 +1,4 @@
-"""Damage of an archive is told, with the file and what is intact; what was forged is refused before it is loaded."""
+"""Damage of an archive is reported, with the file and what is intact; a forged archive is refused before it is loaded."""
 
 import hashlib
 import io
@@ -60,7 +60,7 @@ def naive_read(folder: Path) -> object:
 
 
 def flips(where: Path, count: int, seed: int) -> int:
-    """Flip bits all over an archive, each is told; how many of them a naive reader does not notice."""
+    """Flip bits all over an archive, each is reported; how many of them a naive reader does not notice."""
     folder, rng, unnoticed = made(where / "k"), random.Random(seed), 0
     for n in range(count):
         name = files(folder)[n % len(files(folder))]
