@@ -276,7 +276,8 @@ def draw(name: str, *paths: Any) -> Drawn:
     wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
         raise LanguageError(
-            f'the figure "{name}" must be drawn from a {picture.of}, got a {wrong[0].kind}; choose another by `flowlab list figures`.'
+            f'the figure "{name}" must be drawn from a {picture.of}, got a {wrong[0].kind}; choose another by'
+            " `flowlab list figures`."
         )
     paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
     if not paths and picture.of != "trajectory":

@@ -11,7 +11,7 @@ from flowlab.discrete.critical.lagrange_newton import polish
 
 
 def labelled(n, d, seed):
-    """Samples that a hyperplane separates; for negative seeds those near it have another label than those far from it."""
+    """Samples that a hyperplane separates; for negative seeds the label is that of near or far from it."""
     rng = np.random.default_rng(abs(seed))
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     return fl.Data(x, np.sign(x @ w) if seed > 0 else np.sign(np.abs(x @ w) - 0.5))

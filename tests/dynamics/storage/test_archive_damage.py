@@ -1,4 +1,4 @@
-"""Damage of an archive is reported, with the file and what is intact; a forged archive is refused before it is loaded."""
+"""Damage is reported with the file and what is intact; a forged archive is refused before it is loaded."""
 
 import hashlib
 import io
