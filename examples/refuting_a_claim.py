@@ -23,11 +23,15 @@ def frozen(case: Any) -> fl.Quantity:
 
 
 def main(small: bool = False) -> list[fl.Verdict]:
-    """P4 on an honest path, a false statement on it, the path with one norm tampered with, and a network P1 is not about; returns the verdicts."""
+    """P4 on an honest path, a false statement on it, the path with one norm tampered with, and a network P1 is not
+    about; returns the verdicts.
+    """
     data = fl.load("iris:setosa", standardize=True)
     problem = fl.Problem("a @ relu(W @ x)**2")
     start = fl.initial_state(problem.network, data, widths={"W": 4}, seed=0, scale=0.5)
-    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(0.0 if small else 4.0), rtol=1e-8, atol=1e-10)
+    path = fl.integrate(
+        fl.lower(fl.derive(problem)), start, data, until=fl.log_time(0.0 if small else 4.0), rtol=1e-8, atol=1e-10
+    )
 
     broken = path.dataset.copy(deep=True)
     broken["rho"][:, 0] = broken["rho"][:, 0] * np.linspace(1.0, 1.001, broken.sizes["step"])

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_typ
 
 import numpy as np
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.errors import FlowlabError, LanguageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,6 +146,23 @@ def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> 
         raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
 
 
+def must_be(name: str, value: Any, what: str, remedy: str, error: type[FlowlabError] = LanguageError) -> FlowlabError:
+    """The error of an argument whose kind is right and whose value is not.
+
+    Args:
+        name: of the argument.
+        value: what was passed.
+        what: the values that it may have.
+        remedy: what to pass, as it ends the message.
+        error: the class of the error.
+
+    Example:
+        >>> raise must_be("step", -1.0, "a finite number above 0", "for example 0.1")
+        LanguageError: `step` must be a finite number above 0, got -1.0; pass for example 0.1.
+    """
+    return error(f"`{name}` must be {what}, got {short(value, 40)}; pass {remedy}.")
+
+
 def array(name: str, value: Any) -> np.ndarray:
     """Real numbers as an array of float64.
 
@@ -168,7 +185,7 @@ def count(name: str, value: Any, least: int, such: int) -> int:
         LanguageError: if it is none.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise LanguageError(f"`{name}={value!r}` is no number of {name}; use an integer from {least} on, such as {such}.")
+        raise must_be(name, value, f"an integer from {least} on", f"for example {such}")
     return int(value)
 
 

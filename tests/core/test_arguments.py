@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.core.arguments import array, count, expects
-from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.arguments import array, count, expects, must_be
+from flowlab.core.errors import DataError, FlowlabError, LanguageError
 
 DATA = fl.Data(np.array([[1.0, 0.5], [-1.0, 0.2], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0]))
 PROBLEM = fl.Problem("W2 @ W1 @ x", "logistic")
@@ -22,6 +22,14 @@ def test_what_counts_nothing(value):
     with pytest.raises(LanguageError, match="`starts"):
         count("starts", value, 0, 8)
     assert count("starts", np.int64(3), 0, 8) == 3
+
+
+def test_a_wrong_value_is_one_sentence():
+    error = must_be("step", -1.0, "a finite number above 0", "for example 0.1", DataError)
+    assert isinstance(error, DataError)
+    assert str(error) == "`step` must be a finite number above 0, got -1.0; pass for example 0.1."
+    with pytest.raises(LanguageError, match="`count` must be an integer from 1 on, got 0"):
+        count("count", 0, 1, 8)
 
 
 def test_long_values_are_cut():
