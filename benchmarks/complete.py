@@ -3,9 +3,10 @@
     python benchmarks/critical.py complete            all of them
     python benchmarks/complete.py [network ...]      some of them
 
-300 starts each of two root finders of SciPy, Powell's hybrid method and Levenberg-Marquardt, on the equations g = λ V, |V| = 1 of weights and
-multipliers, whose derivatives are written here from the loss by autodiff. Roots are one where objective and eigenvalues agree: no symmetry of the
-package has a part in it. Told are points that only they found, points told twice, the sum of (-1)^index, and whether the least loss is the least.
+300 starts each of two root finders of SciPy, Powell's hybrid method and Levenberg-Marquardt, on the equations g = λ V,
+|V| = 1 of weights and multipliers, whose derivatives are written here from the loss by autodiff. Roots are one where
+objective and eigenvalues agree: no symmetry of the package has a part in it. Told are points that only they found,
+points told twice, the sum of (-1)^index, and whether the least loss is the least.
 """
 
 import sys
@@ -59,7 +60,11 @@ def samples(net: Net) -> Any:
     """Gaussian inputs with labels, or targets, that are noise: no direction is right for all."""
     rng = np.random.default_rng(net.seed)
     x = rng.normal(size=(net.n, net.d))
-    return fl.Data(x, rng.normal(size=net.n), kind="targets") if net.loss == "square" else fl.Data(x, np.where(np.arange(net.n) % 2, 1.0, -1.0))
+    return (
+        fl.Data(x, rng.normal(size=net.n), kind="targets")
+        if net.loss == "square"
+        else fl.Data(x, np.where(np.arange(net.n) % 2, 1.0, -1.0))
+    )
 
 
 class Roots:
@@ -72,7 +77,10 @@ class Roots:
         cuts = np.cumsum(sizes)[:-1]
 
         def objective(t: Any) -> Any:
-            W = {k: net.norm * part.reshape(shape) for (k, shape), part in zip(shapes.items(), jnp.split(t, cuts), strict=True)}
+            W = {
+                k: net.norm * part.reshape(shape)
+                for (k, shape), part in zip(shapes.items(), jnp.split(t, cuts), strict=True)
+            }
             f = network.outputs(W, x, jnp).reshape(-1)
             if net.loss == "square":
                 return 0.5 * ((f - y) ** 2).sum()
@@ -96,13 +104,22 @@ class Roots:
             t /= np.sqrt(np.bincount(self.owner, t * t))[self.owner]
             begin = np.r_[t, np.bincount(self.owner, np.asarray(self.gradient(t)) * t)]
             for method in ("hybr", "lm"):
-                end = root(lambda z: np.asarray(self.equations(z)), begin, jac=lambda z: np.asarray(self.jacobian(z)), method=method, tol=1e-13)
+                end = root(
+                    lambda z: np.asarray(self.equations(z)),
+                    begin,
+                    jac=lambda z: np.asarray(self.jacobian(z)),
+                    method=method,
+                    tol=1e-13,
+                )
                 if np.abs(self.equations(end.x)).max() > 1e-10:
                     continue
                 J = np.asarray(self.jacobian(end.x))
                 normals = J[self.size :, : self.size]
                 free = np.linalg.svd(normals)[2][self.count :].T
-                new = float(self.value(end.x[: self.size])), np.linalg.eigvalsh(free.T @ J[: self.size, : self.size] @ free)
+                new = (
+                    float(self.value(end.x[: self.size])),
+                    np.linalg.eigvalsh(free.T @ J[: self.size, : self.size] @ free),
+                )
                 if not any(alike(new, old) for old in kept):
                     kept.append(new)
         return kept
@@ -114,11 +131,15 @@ def flat(values: np.ndarray) -> np.ndarray:
 
 
 def alike(a: tuple[float, np.ndarray], b: tuple[float, np.ndarray]) -> bool:
-    """Whether two roots are one: eigenvalues change along sets of roots that are not isolated, their index and number of zeros do not."""
+    """Whether two roots are one: eigenvalues change along sets of roots that are not isolated, their index and number
+    of zeros do not.
+    """
     if abs(a[0] - b[0]) > SAME * max(1.0, abs(a[0])):
         return False
     if flat(a[1]).any() or flat(b[1]).any():
-        return [int((v[~flat(v)] < 0).sum()) for v in (a[1],)] == [int((v[~flat(v)] < 0).sum()) for v in (b[1],)] and flat(a[1]).sum() == flat(b[1]).sum()
+        return [int((v[~flat(v)] < 0).sum()) for v in (a[1],)] == [
+            int((v[~flat(v)] < 0).sum()) for v in (b[1],)
+        ] and flat(a[1]).sum() == flat(b[1]).sum()
     return bool(np.abs(a[1] - b[1]).max() <= SAME * max(1.0, float(np.abs(a[1]).max())))
 
 
@@ -127,7 +148,9 @@ def judged(net: Net, starts: int = 64) -> dict[str, Any]:
     data = samples(net)
     problem = fl.Problem(net.text, net.loss)
     began = time.process_time()
-    points = fl.critical_points(problem, data, norm=dict.fromkeys(problem.network.weights, net.norm), widths=net.widths, starts=starts, seed=0)
+    points = fl.critical_points(
+        problem, data, norm=dict.fromkeys(problem.network.weights, net.norm), widths=net.widths, starts=starts, seed=0
+    )
     seconds = time.process_time() - began
     shapes = {name: np.shape(v) for name, v in points[0].state.V.items()}
     ours = [(p.log_loss if net.loss != "square" else float(np.exp(p.log_loss)), p.eigenvalues) for p in points]
@@ -136,10 +159,18 @@ def judged(net: Net, starts: int = 64) -> dict[str, Any]:
     twice = sum(any(alike(o, p) for p in ours[:k]) for k, o in enumerate(ours))
     everything = len(ours) + len(missed)
     return {
-        "ours": len(ours), "theirs": len(theirs), "of": everything, "missed": len(missed), "twice": twice, "sum": points.euler_sum,
-        "characteristic": points.euler_characteristic, "complete": points.complete, "searches": points.starts, "seconds": seconds,
+        "ours": len(ours),
+        "theirs": len(theirs),
+        "of": everything,
+        "missed": len(missed),
+        "twice": twice,
+        "sum": points.euler_sum,
+        "characteristic": points.euler_characteristic,
+        "complete": points.complete,
+        "searches": points.starts,
+        "seconds": seconds,
         "least": bool(ours[0][0] <= min(r[0] for r in theirs) + 1e-8),
-    }  # fmt: skip
+    }
 
 
 def main(names: Sequence[str] = ()) -> None:
@@ -150,12 +181,18 @@ def main(names: Sequence[str] = ()) -> None:
             continue
         found = judged(net)
         told.append(found)
-        print(f"{net.text:32s} ours {found['ours']:3d}  theirs {found['theirs']:3d}  missed {found['missed']:2d}  twice {found['twice']}  "
-              f"sum {found['sum']} of {found['characteristic']} ({found['complete']})  least {found['least']}  "
-              f"{found['searches']} searches, CPU {found['seconds']:.1f} s", flush=True)  # fmt: skip
+        print(
+            f"{net.text:32s} ours {found['ours']:3d}  theirs {found['theirs']:3d}  missed {found['missed']:2d}  twice"
+            f" {found['twice']}  sum {found['sum']} of {found['characteristic']} ({found['complete']})  least"
+            f" {found['least']}  {found['searches']} searches, CPU {found['seconds']:.1f} s",
+            flush=True,
+        )
     missed, everything = (sum(f[k] for f in told) for k in ("missed", "of"))
-    print(f"missed {missed} of {everything}; told twice {sum(f['twice'] for f in told)}; sum right on {sum(f['sum'] == f['characteristic'] for f in told)} "
-          f"of {len(told)}; least loss found on {sum(f['least'] for f in told)}")  # fmt: skip
+    print(
+        f"missed {missed} of {everything}; told twice {sum(f['twice'] for f in told)}; sum right on"
+        f" {sum(f['sum'] == f['characteristic'] for f in told)} of {len(told)}; least loss found on"
+        f" {sum(f['least'] for f in told)}"
+    )
 
 
 if __name__ == "__main__":

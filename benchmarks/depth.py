@@ -2,8 +2,9 @@
 
     python benchmarks/depth.py
 
-Depth: a ReLU network of L layers; building it, deriving and printing it at structural and matrix depth, without and with the
-check against autodiff. Width: the same network with declared shapes, 10 against 10,000 units, interleaved, ratio of medians.
+Depth: a ReLU network of L layers; building it, deriving and printing it at structural and matrix depth, without and
+with the check against autodiff. Width: the same network with declared shapes, 10 against 10,000 units, interleaved,
+ratio of medians.
 """
 
 import argparse
@@ -54,7 +55,12 @@ def main(small: bool = False) -> dict[str, Any]:
         for width in sorted(times, reverse=bool(i % 2)):
             times[width].append(derived(20, width)[0])
     medians = {width: statistics.median(t) for width, t in times.items()}
-    return {"depth": rows, "width_seconds": medians, "width_ratio": medians[10_000] / medians[10], "versions": versions()}
+    return {
+        "depth": rows,
+        "width_seconds": medians,
+        "width_ratio": medians[10_000] / medians[10],
+        "versions": versions(),
+    }
 
 
 if __name__ == "__main__":
@@ -63,6 +69,9 @@ if __name__ == "__main__":
     result = main(parser.parse_args().small)
     print(f"{'layers':>6} {'derive s':>9} {'per layer ms':>12} {'with check s':>12} {'lines':>6}")
     for row in result["depth"]:
-        print(f"{row['layers']:6d} {row['seconds']:9.4f} {1e3 * row['seconds'] / row['layers']:12.3f} {row['checked_seconds']:12.3f} {row['lines']:6d}")
+        print(
+            f"{row['layers']:6d} {row['seconds']:9.4f} {1e3 * row['seconds'] / row['layers']:12.3f}"
+            f" {row['checked_seconds']:12.3f} {row['lines']:6d}"
+        )
     print(f"10,000 units / 10 units, 20 layers: {result['width_ratio']:.3f}")
     print(json.dumps(result))

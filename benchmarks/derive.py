@@ -1,12 +1,15 @@
-"""From an architecture to a compiled gradient: flowlab beside CasADi, symengine, heyoka and component-wise SymPy, in one run.
+"""From an architecture to a compiled gradient: flowlab beside CasADi, symengine, heyoka and component-wise SymPy, in
+one run.
 
-    pip install "flowlab[bench]" && python benchmarks/derive.py        # --slow lets SymPy and symengine try the larger sizes
+    pip install "flowlab[bench]" && python benchmarks/derive.py        # --slow lets SymPy and symengine try the larger
+    sizes
 
-The network is f = W2 (W1 x)^2 under the exponential loss, which every peer can write. Timed is everything from nothing to the
-first value at one state: building, deriving (flowlab's includes its check against autodiff), lowering, compiling, evaluating;
-imports are not.
-A second table has the processor time over the length of sums and products, with the ratio of each to the one half as long.
-Peers answer with the gradient of the loss; flowlab with the rates of norms and directions, which are compared through it.
+The network is f = W2 (W1 x)^2 under the exponential loss, which every peer can write. Timed is everything from nothing
+to the first value at one state: building, deriving (flowlab's includes its check against autodiff), lowering,
+compiling, evaluating; imports are not.
+A second table has the processor time over the length of sums and products, with the ratio of each to the one half as
+long. Peers answer with the gradient of the loss; flowlab with the rates of norms and directions, which are compared
+through it.
 """
 
 import argparse
@@ -169,7 +172,9 @@ def lengths(small: bool = False) -> list[dict[str, Any]]:
             began = time.process_time()
             fl.derive(fl.Problem(text(parts)))
             took = time.process_time() - began
-            rows.append({"network": name, "parts": parts, "seconds": took, "ratio": None if before is None else took / before})
+            rows.append(
+                {"network": name, "parts": parts, "seconds": took, "ratio": None if before is None else took / before}
+            )
             before = took
     return rows
 
@@ -188,5 +193,8 @@ if __name__ == "__main__":
     print(f"{'network':>8} {'parts':>6} {'processor s':>11} {'ratio':>6}")
     result["lengths"] = lengths(asked.small)
     for row in result["lengths"]:
-        print(f"{row['network']:>8} {row['parts']:6d} {row['seconds']:11.2f} " + ("" if row["ratio"] is None else f"{row['ratio']:6.2f}"))
+        print(
+            f"{row['network']:>8} {row['parts']:6d} {row['seconds']:11.2f} "
+            + ("" if row["ratio"] is None else f"{row['ratio']:6.2f}")
+        )
     print(json.dumps(result))

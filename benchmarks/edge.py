@@ -1,6 +1,7 @@
-"""At the edge of stability on real data: how far the flows are from averaged descent, where its sharpness hovers, and what each costs.
+"""At the edge of stability on real data: how far the flows are from averaged descent, where its sharpness hovers, and
+what each costs.
 
-    python benchmarks/edge.py
+python benchmarks/edge.py
 """
 
 import time
@@ -24,8 +25,14 @@ CASES = [
 
 
 def main(small: bool = False) -> list[dict]:
-    print("data              P   step   steps   sharpness·η/2 (second half)     distance from averaged descent (second half)   seconds")
-    print("                                     descent        flow   central   flow      modified  central   flow/central")
+    print(
+        "data              P   step   steps   sharpness·η/2 (second half)     distance from averaged descent (second"
+        " half)   seconds"
+    )
+    print(
+        "                                     descent        flow   central   flow      modified  central  "
+        " flow/central"
+    )
     rows = []
     for spec, every, width, warm, below, count in CASES[:1] if small else CASES:
         data = fl.load(spec, standardize=True)
@@ -47,7 +54,10 @@ def main(small: bool = False) -> list[dict]:
         others = "  ".join(f"{float(sharp.sel(model=name).mean()):5.3f}" for name in ("flow", "central"))
         told = f"{float(descent.mean()):.3f} ± {float(descent.std()):.3f}  {others}"
         gaps = "  ".join(f"{v:.5f} " for v in away.values())
-        print(f"{spec:15} {curvature.size:4} {step:6.3f} {count:6}   {told}     {gaps}  {away['flow'] / away['central']:5.1f} {took:16.1f}")
+        print(
+            f"{spec:15} {curvature.size:4} {step:6.3f} {count:6}   {told}     {gaps} "
+            f" {away['flow'] / away['central']:5.1f} {took:16.1f}"
+        )
     return rows
 
 

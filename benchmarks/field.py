@@ -2,10 +2,10 @@
 
     python benchmarks/field.py
 
-The hand-written side is what a careful JAX programmer writes from eq. (1.2) for a ReLU network under the exponential loss:
-one forward pass at the directions, one backward pass, no autodiff. Both sides are called with the same arguments, a pair of
-dictionaries and a `Data`: at the smallest size a call is mostly the passing of arguments. `loop` is the same inside one
-compiled loop of a thousand evaluations, as an integrator uses a field.
+The hand-written side is what a careful JAX programmer writes from eq. (1.2) for a ReLU network under the exponential
+loss: one forward pass at the directions, one backward pass, no autodiff. Both sides are called with the same arguments,
+a pair of dictionaries and a `Data`: at the smallest size a call is mostly the passing of arguments. `loop` is the same
+inside one compiled loop of a thousand evaluations, as an integrator uses a field.
 """
 
 import argparse
@@ -119,7 +119,11 @@ def interleaved(ours: Callable, theirs: Callable, args: tuple, budget: float) ->
 def compare(size: tuple[int, int, int, int], budget: float) -> dict[str, Any]:
     """One size: agreement, calls, and the compiled loop at small sizes."""
     ours, theirs, args = case(*size)
-    row = {"size": list(size), "agreement": agreement(ours(*args), theirs(*args)), **interleaved(ours, theirs, args, budget)}
+    row = {
+        "size": list(size),
+        "agreement": agreement(ours(*args), theirs(*args)),
+        **interleaved(ours, theirs, args, budget),
+    }
     if size[0] <= 1000:
         count = 1000 if size[0] <= 100 else 10
         row["loop_ratio"] = interleaved(looped(ours, count), looped(theirs, count), args, budget)["ratio"]
@@ -136,7 +140,9 @@ def main(small: bool = False) -> dict[str, Any]:
     """Run the comparison; `small` is a rehearsal."""
     sizes = ((20, 5, 16, 2), (50, 8, 16, 3)) if small else SIZES
     rows = [compare(size, 0.2 if small else 20.0) for size in sizes]
-    grown = {str(size): program_lines(size) for size in ((20, 5, 16, 3), (2000, 5, 16, 3), (20, 5, 300, 3), (20, 200, 16, 3))}
+    grown = {
+        str(size): program_lines(size) for size in ((20, 5, 16, 3), (2000, 5, 16, 3), (20, 5, 300, 3), (20, 200, 16, 3))
+    }
     return {"rows": rows, "program_lines": grown, "versions": versions()}
 
 
@@ -147,6 +153,9 @@ if __name__ == "__main__":
     print(f"{'N, d, width, depth':>22} {'flowlab':>11} {'by hand':>11} {'ratio':>7} {'loop':>7} {'agree':>8}")
     for row in result["rows"]:
         loop = f"{row['loop_ratio']:7.3f}" if "loop_ratio" in row else "      -"
-        print(f"{row['size']!s:>22} {row['flowlab_s']:10.3e}s {row['by_hand_s']:10.3e}s {row['ratio']:7.3f} {loop} {row['agreement']:8.1e}")
+        print(
+            f"{row['size']!s:>22} {row['flowlab_s']:10.3e}s {row['by_hand_s']:10.3e}s {row['ratio']:7.3f} {loop}"
+            f" {row['agreement']:8.1e}"
+        )
     print("lines of the lowered module by N, d, width, depth:", result["program_lines"])
     print(json.dumps(result))

@@ -1,6 +1,6 @@
 """Late times: steps, seconds and log(tL) on the way to log t = 1e6 and 1e9.
 
-    python benchmarks/late.py
+python benchmarks/late.py
 """
 
 import time
@@ -45,7 +45,10 @@ def main(seed: int = 0) -> None:
             took = time.perf_counter() - began
         q = float(path.dataset.log_t[-1] + path.dataset.log_loss[-1])
         steps = f"{path.stats['steps']} ({path.stats['rejected']})"
-        print(f"{text:26} {n:4} {d:3}  {problem.loss.name:12} {float(path.dataset.log_t[-1]):8.1e} {steps:>14} {took:10.2f} {q:14.8f}  {path.outcome.kind}")
+        print(
+            f"{text:26} {n:4} {d:3}  {problem.loss.name:12} {float(path.dataset.log_t[-1]):8.1e} {steps:>14}"
+            f" {took:10.2f} {q:14.8f}  {path.outcome.kind}"
+        )
 
 
 if __name__ == "__main__":

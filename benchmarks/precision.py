@@ -2,11 +2,12 @@
 
     python benchmarks/precision.py [--plot FILE.png]
 
-Work-precision: tanh network of 16 weights, 10 samples, exponential loss, to t = 20; error of the weights at the end against SciPy's DOP853 at 3e-14, warm
-seconds, for flowlab's four solvers, SciPy's DOP853, heyoka (Taylor series compiled by LLVM) and torchdiffeq, where these are installed.
+Work-precision: tanh network of 16 weights, 10 samples, exponential loss, to t = 20; error of the weights at the end
+against SciPy's DOP853 at 3e-14, warm seconds, for flowlab's four solvers, SciPy's DOP853, heyoka (Taylor series
+compiled by LLVM) and torchdiffeq, where these are installed.
 
-Overhead: a squared ReLU net of 40 weights under the exponential loss to t = 1e12, flowlab's whole `integrate` with its checks, rows and monitors
-beside diffrax's bare `diffeqsolve` of the gradient by autodiff, at equal tolerances.
+Overhead: a squared ReLU net of 40 weights under the exponential loss to t = 1e12, flowlab's whole `integrate` with its
+checks, rows and monitors beside diffrax's bare `diffeqsolve` of the gradient by autodiff, at equal tolerances.
 """
 
 import argparse
@@ -53,7 +54,9 @@ def sides(field: Any, start: fl.State, data: fl.Data) -> dict[str, Callable[[flo
     def ours(solver: str) -> Callable[[float], Run]:
         def at(tolerance: float) -> Run:
             def run() -> np.ndarray:
-                path = fl.integrate(field, start, data, until=fl.time(HORIZON), solver=solver, rtol=tolerance, atol=tolerance)
+                path = fl.integrate(
+                    field, start, data, until=fl.time(HORIZON), solver=solver, rtol=tolerance, atol=tolerance
+                )
                 return np.asarray(ravel_pytree(field.pack(path.last))[0])
 
             return run
@@ -61,14 +64,20 @@ def sides(field: Any, start: fl.State, data: fl.Data) -> dict[str, Callable[[flo
         return at
 
     def dop853(tolerance: float) -> Run:
-        return lambda: solve_ivp(lambda _, v: np.asarray(rate(v)), (0.0, HORIZON), begin, method="DOP853", rtol=tolerance, atol=tolerance).y[:, -1]
+        return lambda: solve_ivp(
+            lambda _, v: np.asarray(rate(v)), (0.0, HORIZON), begin, method="DOP853", rtol=tolerance, atol=tolerance
+        ).y[:, -1]
 
-    found = {f"flowlab {solver}": ours(solver) for solver in ("tsit5", "dopri8", "kvaerno5", "rodas5p")} | {"SciPy DOP853": dop853}
+    found = {f"flowlab {solver}": ours(solver) for solver in ("tsit5", "dopri8", "kvaerno5", "rodas5p")} | {
+        "SciPy DOP853": dop853
+    }
     try:
         import heyoka as hy
 
         names = hy.make_vars(*[f"v{i}" for i in range(begin.size)])
-        W1, W2 = (np.array([names[i] for i in part], dtype=object) for part in np.split(np.arange(begin.size), [WIDTH * 3]))
+        W1, W2 = (
+            np.array([names[i] for i in part], dtype=object) for part in np.split(np.arange(begin.size), [WIDTH * 3])
+        )
         hidden = np.vectorize(hy.tanh, otypes=[object])(W1.reshape(WIDTH, 3) @ x.T)
         loss = hy.sum([hy.exp(-float(t) * f) for f, t in zip(W2 @ hidden, y, strict=True)])
         pull = hy.diff_tensors([loss], names, diff_order=1).gradient
@@ -101,7 +110,9 @@ def sides(field: Any, start: fl.State, data: fl.Data) -> dict[str, Callable[[flo
 
         def torchdiffeq(method: str) -> Callable[[float], Run]:
             span = torch.tensor([0.0, HORIZON], dtype=torch.float64)
-            return lambda tolerance: lambda: odeint(flow, start_t, span, rtol=tolerance, atol=tolerance, method=method)[-1].numpy()
+            return lambda tolerance: (
+                lambda: odeint(flow, start_t, span, rtol=tolerance, atol=tolerance, method=method)[-1].numpy()
+            )
 
         found |= {f"torchdiffeq {method}": torchdiffeq(method) for method in ("dopri5", "dopri8")}
     except ImportError:
@@ -138,7 +149,9 @@ def overhead(repeats: int) -> dict[str, Any]:
 
     @jax.jit
     def bare(p: Any, data: fl.Data) -> Any:
-        return diffrax.diffeqsolve(term, diffrax.Tsit5(), 0.0, 1e12, None, p, args=data, stepsize_controller=control, max_steps=4096).ys
+        return diffrax.diffeqsolve(
+            term, diffrax.Tsit5(), 0.0, 1e12, None, p, args=data, stepsize_controller=control, max_steps=4096
+        ).ys
 
     def whole() -> fl.State:
         return fl.integrate(field, start, data, until=fl.time(1e12), **settings).last
@@ -153,7 +166,10 @@ def overhead(repeats: int) -> dict[str, Any]:
             began = time.perf_counter()
             run()
             seconds[side].append(time.perf_counter() - began)
-    return {side: {"least_ms": 1e3 * min(t), "median_ms": 1e3 * float(np.median(t)), "error": error[side]} for side, t in seconds.items()}
+    return {
+        side: {"least_ms": 1e3 * min(t), "median_ms": 1e3 * float(np.median(t)), "error": error[side]}
+        for side, t in seconds.items()
+    }
 
 
 def main(small: bool = False) -> dict[str, Any]:
@@ -161,7 +177,9 @@ def main(small: bool = False) -> dict[str, Any]:
     field, start, data = instance()
     y0, restore = ravel_pytree(field.pack(start))
     rate = jax.jit(lambda v: ravel_pytree(field.rate(0.0, restore(v), data))[0])
-    want = solve_ivp(lambda _, v: np.asarray(rate(v)), (0.0, HORIZON), np.asarray(y0), method="DOP853", rtol=3e-14, atol=1e-15).y[:, -1]
+    want = solve_ivp(
+        lambda _, v: np.asarray(rate(v)), (0.0, HORIZON), np.asarray(y0), method="DOP853", rtol=3e-14, atol=1e-15
+    ).y[:, -1]
     rows = []
     for side, at in sides(field, start, data).items():
         for tolerance in (1e-6, 1e-10) if small else TOLERANCES:
@@ -169,7 +187,9 @@ def main(small: bool = False) -> dict[str, Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 error = float(np.abs(run() - want).max())
-                rows.append({"side": side, "tolerance": tolerance, "seconds": least(run, 1 if small else 7), "error": error})
+                rows.append(
+                    {"side": side, "tolerance": tolerance, "seconds": least(run, 1 if small else 7), "error": error}
+                )
     return {"rows": rows, "overhead": overhead(3 if small else 100), "versions": versions(), "cores": os.cpu_count()}
 
 
@@ -200,7 +220,10 @@ if __name__ == "__main__":
         print(f"{row['side']:20} {row['tolerance']:9.0e} {1e3 * row['seconds']:9.3f} {row['error']:9.1e}")
     print("\none short run, 40 weights to t = 1e12")
     for side, told in result["overhead"].items():
-        print(f"{side:20} least {told['least_ms']:7.2f} ms   median {told['median_ms']:7.2f} ms   error {told['error']:.1e}")
+        print(
+            f"{side:20} least {told['least_ms']:7.2f} ms   median {told['median_ms']:7.2f} ms   error"
+            f" {told['error']:.1e}"
+        )
     if asked.plot:
         plot(result, asked.plot)
     print(json.dumps(result))

@@ -2,11 +2,12 @@
 
     python benchmarks/race.py [--plot FILE.png]
 
-Exponential loss, separable samples. Sides: flowlab in its late clocks; gradient descent with steps scaled by the loss and, at degree K > 1, the norm,
-θ ← θ - η ∇L/(L ‖θ‖^{2K-2}), compiled (Lyu and Li 2020 choose steps so); and the same flow in ordinary time by SciPy's Radau and LSODA and by stock diffrax
-(Kvaerno5, Tsit5), each sent to later and later horizons until the seconds are used up or it gives up. The gap is 1 - γ(V)/γ*, with γ* the margin of the
-KKT point that `fl.limit` polishes the flow to, which for the linear net is the hard-margin support vector machine. Descent may go to another KKT
-point than the flow; then its gap does not close.
+Exponential loss, separable samples. Sides: flowlab in its late clocks; gradient descent with steps scaled by the loss
+and, at degree K > 1, the norm, θ ← θ - η ∇L/(L ‖θ‖^{2K-2}), compiled (Lyu and Li 2020 choose steps so); and the same
+flow in ordinary time by SciPy's Radau and LSODA and by stock diffrax (Kvaerno5, Tsit5), each sent to later and later
+horizons until the seconds are used up or it gives up. The gap is 1 - γ(V)/γ*, with γ* the margin of the KKT point that
+`fl.limit` polishes the flow to, which for the linear net is the hard-margin support vector machine. Descent may go to
+another KKT point than the flow; then its gap does not close.
 """
 
 import argparse
@@ -31,7 +32,11 @@ from scipy.integrate import solve_ivp
 import flowlab as fl
 from flowlab.core.provenance import versions
 
-NETS = {"linear": ("W1 @ x", {}, 20, 5), "deep linear": ("W2 @ W1 @ x", {"W1": 5}, 30, 8), "squared ReLU": ("W2 @ relu(W1 @ x)**2", {"W1": 4}, 20, 5)}
+NETS = {
+    "linear": ("W1 @ x", {}, 20, 5),
+    "deep linear": ("W2 @ W1 @ x", {"W1": 5}, 30, 8),
+    "squared ReLU": ("W2 @ relu(W1 @ x)**2", {"W1": 4}, 20, 5),
+}
 Points = list[tuple[float, float, float]]
 """Seconds, gap, log t."""
 
@@ -63,7 +68,9 @@ class Course:
         """1 - γ/γ* of flat weights, γ the least margin over the joint norm to the degree."""
         weights = jax.tree.map(np.asarray, self.restore(jnp.asarray(v)))
         degree = float(self.problem.network.symmetry.joint_degree or 1)
-        margins = self.problem.loss.margins(np, self.problem.network.outputs(weights, np.asarray(self.data.x), np), np.asarray(self.data.y))
+        margins = self.problem.loss.margins(
+            np, self.problem.network.outputs(weights, np.asarray(self.data.x), np), np.asarray(self.data.y)
+        )
         return 1.0 - float(margins.min()) / float(np.linalg.norm(np.asarray(v))) ** degree / self.best
 
 
@@ -79,7 +86,9 @@ def flowlab(course: Course, budget: float) -> tuple[Points, str]:
     """Runs to later and later horizons."""
     points: Points = []
     for log_t in 10.0 ** np.arange(0.5, 9.01, 0.5):
-        seconds, path = timed(lambda log_t=log_t: fl.integrate(course.field, course.start, course.data, until=fl.log_time(float(log_t))))
+        seconds, path = timed(
+            lambda log_t=log_t: fl.integrate(course.field, course.start, course.data, until=fl.log_time(float(log_t)))
+        )
         if not path.outcome.ok:
             return points, path.outcome.kind
         points.append((seconds, course.gap(ravel_pytree(course.field.pack(path.last))[0]), float(log_t)))
@@ -123,10 +132,31 @@ def descent(course: Course, budget: float) -> tuple[Points, str]:
 
 def horizons() -> Iterator[float]:
     """Ends in log t for methods in ordinary time."""
-    yield from (1.0, 2.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 50.0, 70.0, 100.0, 150.0, 220.0, 320.0, 460.0, 690.0)
+    yield from (
+        1.0,
+        2.0,
+        4.0,
+        6.0,
+        8.0,
+        11.0,
+        15.0,
+        20.0,
+        27.0,
+        36.0,
+        50.0,
+        70.0,
+        100.0,
+        150.0,
+        220.0,
+        320.0,
+        460.0,
+        690.0,
+    )
 
 
-def ordinary(course: Course, budget: float, run: Callable[[float], tuple[np.ndarray | None, str]]) -> tuple[Points, str]:
+def ordinary(
+    course: Course, budget: float, run: Callable[[float], tuple[np.ndarray | None, str]]
+) -> tuple[Points, str]:
     """Runs in ordinary time to later and later ends."""
     points: Points = []
     for log_t in horizons():
@@ -157,7 +187,9 @@ def scipy(course: Course, method: str, limit: float) -> Callable[[float], tuple[
 
         more: Any = {} if method == "LSODA" else {"jac": lambda _, v: np.asarray(course.slope(v))}
         try:
-            out = solve_ivp(rate, (0.0, float(np.exp(log_t))), np.asarray(course.y0), method=method, rtol=1e-8, atol=1e-10, **more)
+            out = solve_ivp(
+                rate, (0.0, float(np.exp(log_t))), np.asarray(course.y0), method=method, rtol=1e-8, atol=1e-10, **more
+            )
         except TimeoutError:
             return None, f"{limit:g} s are used up"
         except (ValueError, FloatingPointError) as error:
@@ -173,7 +205,9 @@ def stock(course: Course, solver: diffrax.AbstractSolver) -> Callable[[float], t
 
     @jax.jit
     def go(v: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
-        out = diffrax.diffeqsolve(term, solver, 0.0, end, None, v, stepsize_controller=control, max_steps=20_000, throw=False)
+        out = diffrax.diffeqsolve(
+            term, solver, 0.0, end, None, v, stepsize_controller=control, max_steps=20_000, throw=False
+        )
         assert out.ys is not None
         return out.ys[-1], out.result == diffrax.RESULTS.successful
 
@@ -200,7 +234,16 @@ def main(small: bool = False, seed: int = 5) -> dict[str, Any]:
         }
         for side, race in sides.items():
             points, ended = race()
-            rows.append({"net": name, "side": side, "points": points, "ended": ended, "margin": course.best, "decided": course.decided})
+            rows.append(
+                {
+                    "net": name,
+                    "side": side,
+                    "points": points,
+                    "ended": ended,
+                    "margin": course.best,
+                    "decided": course.decided,
+                }
+            )
     return {"rows": rows, "versions": versions(), "cores": os.cpu_count(), "seed": seed}
 
 
@@ -215,12 +258,22 @@ def plot(result: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     nets = list(dict.fromkeys(row["net"] for row in result["rows"]))
-    figure, axes = plt.subplots(1, len(nets), figsize=(4.2 * len(nets), 3.6), sharey=True, layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(nets), figsize=(4.2 * len(nets), 3.6), sharey=True, layout="constrained", squeeze=False
+    )
     for axis, net in zip(axes[0], nets, strict=True):
         for marker, row in zip("osv^Dx", [row for row in result["rows"] if row["net"] == net], strict=False):
             shown = sorted((took, max(gap, 1e-16)) for took, gap, _ in row["points"] if np.isfinite(gap))
             best = np.minimum.accumulate([gap for _, gap in shown]) if shown else []
-            axis.loglog([took for took, _ in shown], best, marker=marker, markevery=max(1, len(best) // 15), ms=3, lw=1, label=row["side"])
+            axis.loglog(
+                [took for took, _ in shown],
+                best,
+                marker=marker,
+                markevery=max(1, len(best) // 15),
+                ms=3,
+                lw=1,
+                label=row["side"],
+            )
         axis.set(title=net, xlabel="seconds, after compilation")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("relative margin gap 1 - γ/γ*")
@@ -239,7 +292,10 @@ if __name__ == "__main__":
     for row in result["rows"]:
         gaps = [gap_within(row["points"], seconds) for seconds in (0.1, 1.0, 10.0)]
         last = row["points"][-1][2] if row["points"] else float("nan")
-        print(f"{row['net']:13} {row['side']:20} {gaps[0]:12.1e} {gaps[1]:9.1e} {gaps[2]:9.1e} {last:9.2g}  {row['ended']}")
+        print(
+            f"{row['net']:13} {row['side']:20} {gaps[0]:12.1e} {gaps[1]:9.1e} {gaps[2]:9.1e} {last:9.2g} "
+            f" {row['ended']}"
+        )
     if asked.plot:
         plot(result, asked.plot)
     print(json.dumps(result))

@@ -1,6 +1,6 @@
 """Seconds of whole commands in fresh processes: a first run with nothing kept, a second one, and the light verbs.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 import argparse
@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def seconds(cache: str, *args: str) -> float:
     """Seconds of one command, of the installed package, with compiled programs kept under `cache`."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "flowlab.cli", *args], check=True, capture_output=True, cwd=cache, env=os.environ | {"FLOWLAB_CACHE": cache})
+    subprocess.run(
+        [sys.executable, "-m", "flowlab.cli", *args],
+        check=True,
+        capture_output=True,
+        cwd=cache,
+        env=os.environ | {"FLOWLAB_CACHE": cache},
+    )
     return time.perf_counter() - began
 
 
@@ -32,7 +38,9 @@ def main(small: bool = False) -> dict[str, Any]:
         for name in () if small else ("iris", "digits"):
             spec = str(ROOT / "examples" / f"{name}.toml")
             for turn in ("first", "second", "third"):
-                found[f"run {name}, {turn}"] = seconds(folder, "run", spec, "--out", str(Path(folder) / f"{name}-{turn}"))
+                found[f"run {name}, {turn}"] = seconds(
+                    folder, "run", spec, "--out", str(Path(folder) / f"{name}-{turn}")
+                )
     return {"seconds": found, "versions": versions()}
 
 

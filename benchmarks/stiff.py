@@ -1,9 +1,11 @@
-"""A stiff fit: softplus teacher and student, 41 weights, 1,000 samples, squared loss, to t = 1e3; seconds against achieved error.
+"""A stiff fit: softplus teacher and student, 41 weights, 1,000 samples, squared loss, to t = 1e3; seconds against
+achieved error.
 
     python benchmarks/stiff.py
 
-All sides integrate the same compiled rate. The reference is SciPy's Radau at 1e-12; the error is the largest of any weight at the end. From each
-side's points the seconds at error 1e-6 are read off (log-log interpolation), beside CVODE's. CVODE needs `pip install "flowlab[bench]"`.
+All sides integrate the same compiled rate. The reference is SciPy's Radau at 1e-12; the error is the largest of any
+weight at the end. From each side's points the seconds at error 1e-6 are read off (log-log interpolation), beside
+CVODE's. CVODE needs `pip install "flowlab[bench]"`.
 """
 
 import argparse
@@ -55,7 +57,9 @@ def best(run: Callable[[], np.ndarray], want: np.ndarray, repeats: int) -> tuple
     return least, float(np.abs(end - want).max()) if end.shape == want.shape else np.inf
 
 
-def sides(field: Any, start: fl.State, data: fl.Data, horizon: float) -> dict[str, Callable[[float], Callable[[], np.ndarray]]]:
+def sides(
+    field: Any, start: fl.State, data: fl.Data, horizon: float
+) -> dict[str, Callable[[float], Callable[[], np.ndarray]]]:
     """For every side, from a tolerance to a run that returns the weights at the end."""
     y0, restore = ravel_pytree(field.pack(start))
     rate = jax.jit(lambda v: ravel_pytree(field.rate(0.0, restore(v), data))[0])
@@ -65,7 +69,9 @@ def sides(field: Any, start: fl.State, data: fl.Data, horizon: float) -> dict[st
     def ours(solver: str) -> Callable[[float], Callable[[], np.ndarray]]:
         def at(tolerance: float) -> Callable[[], np.ndarray]:
             def run() -> np.ndarray:
-                path = fl.integrate(field, start, data, until=fl.time(horizon), solver=solver, rtol=tolerance, atol=0.1 * tolerance)
+                path = fl.integrate(
+                    field, start, data, until=fl.time(horizon), solver=solver, rtol=tolerance, atol=0.1 * tolerance
+                )
                 return np.asarray(ravel_pytree(field.pack(path.last))[0])
 
             return run
@@ -74,17 +80,24 @@ def sides(field: Any, start: fl.State, data: fl.Data, horizon: float) -> dict[st
 
     def scipy(method: str) -> Callable[[float], Callable[[], np.ndarray]]:
         more = {} if method == "LSODA" else {"jac": lambda _, v: np.asarray(slope(v))}
-        return lambda tol: lambda: solve_ivp(
-            lambda _, v: np.asarray(rate(v)), (0.0, horizon), begin, method=method, rtol=tol, atol=0.1 * tol, **more
-        ).y[:, -1]  # fmt: skip
+        return lambda tol: (
+            lambda: solve_ivp(
+                lambda _, v: np.asarray(rate(v)), (0.0, horizon), begin, method=method, rtol=tol, atol=0.1 * tol, **more
+            ).y[:, -1]
+        )
 
     def stock(tolerance: float) -> Callable[[], np.ndarray]:
-        term, control = diffrax.ODETerm(lambda _, v, __: rate(v)), diffrax.PIDController(rtol=tolerance, atol=0.1 * tolerance)
+        term, control = (
+            diffrax.ODETerm(lambda _, v, __: rate(v)),
+            diffrax.PIDController(rtol=tolerance, atol=0.1 * tolerance),
+        )
         solver = diffrax.Kvaerno5()
 
         @jax.jit
         def run(v: jax.Array) -> jax.Array:
-            end = diffrax.diffeqsolve(term, solver, 0.0, horizon, None, v, stepsize_controller=control, max_steps=20_000, throw=False)
+            end = diffrax.diffeqsolve(
+                term, solver, 0.0, horizon, None, v, stepsize_controller=control, max_steps=20_000, throw=False
+            )
             assert end.ys is not None
             return end.ys[-1]
 
@@ -101,13 +114,19 @@ def sides(field: Any, start: fl.State, data: fl.Data, horizon: float) -> dict[st
         out[:] = np.asarray(rate(v))
 
     def sundials(tolerance: float) -> Callable[[], np.ndarray]:
-        return lambda: cvode.CVODE(right, method="BDF", rtol=tolerance, atol=tolerance, max_num_steps=100_000).solve([0.0, horizon], begin).y[-1]
+        return lambda: (
+            cvode.CVODE(right, method="BDF", rtol=tolerance, atol=tolerance, max_num_steps=100_000)
+            .solve([0.0, horizon], begin)
+            .y[-1]
+        )
 
     return {"CVODE (scikit-sundae)": sundials, **found}
 
 
 def seconds_at(points: list[tuple[float, float]], target: float) -> float:
-    """Seconds at an error, by log-log interpolation along points (seconds, error) in order of tolerance; nan where they do not reach it."""
+    """Seconds at an error, by log-log interpolation along points (seconds, error) in order of tolerance; nan where they
+    do not reach it.
+    """
     if points[0][1] <= target:
         return points[0][0]
     for (t0, e0), (t1, e1) in pairwise(points):
@@ -129,7 +148,9 @@ def main(small: bool = False) -> dict[str, Any]:
     rows, read = [], {}
     for name, at in sides(field, start, data, horizon).items():
         points = []
-        for tolerance in (1e-5, 1e-7) if small else TOLERANCES if name.startswith("flowlab") else [0.01 * t for t in TOLERANCES]:
+        for tolerance in (
+            (1e-5, 1e-7) if small else TOLERANCES if name.startswith("flowlab") else [0.01 * t for t in TOLERANCES]
+        ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 seconds, error = best(at(tolerance), want, 1 if small else 5)
@@ -149,7 +170,11 @@ if __name__ == "__main__":
     for row in result["rows"]:
         print(f"{row['side']:22} {row['tolerance']:9.0e} {row['seconds']:9.4f} {row['error']:9.1e}")
     base = result["seconds_at_1e-6"].get("CVODE (scikit-sundae)", float("nan"))
-    print("\nseconds at an error of 1e-6, and in units of CVODE's" if base == base else "\nseconds at an error of 1e-6 (CVODE is not installed)")
+    print(
+        "\nseconds at an error of 1e-6, and in units of CVODE's"
+        if base == base
+        else "\nseconds at an error of 1e-6 (CVODE is not installed)"
+    )
     for name, seconds in result["seconds_at_1e-6"].items():
         print(f"{name:22} {seconds:9.4f} {seconds / base:9.2f}")
     print(json.dumps(result))

@@ -1,10 +1,12 @@
-"""Hard margins against general solvers: the machine against Clarabel, qpax and scikit-learn, margins of networks against IPOPT.
+"""Hard margins against general solvers: the machine against Clarabel, qpax and scikit-learn, margins of networks
+against IPOPT.
 
     python benchmarks/svm.py [machines] [networks]
 
-machines: n = 200, d = 50, separable; every solver's w is scaled to the data's own smallest margin and judged by the same residuals.
-networks: min ½‖θ‖² subject to y f(θ; x) ≥ 1 on squared ReLU nets, IPOPT (through CasADi) from as many random starts.
-Solvers that are not installed are left out. Seconds are of the second of two calls, and told as ratios to ours.
+machines: n = 200, d = 50, separable; every solver's w is scaled to the data's own smallest margin and judged by the
+same residuals. networks: min ½‖θ‖² subject to y f(θ; x) ≥ 1 on squared ReLU nets, IPOPT (through CasADi) from as many
+random starts. Solvers that are not installed are left out. Seconds are of the second of two calls, and told as ratios
+to ours.
 """
 
 import importlib
@@ -58,12 +60,26 @@ def machines() -> None:
         settings = c.DefaultSettings()
         settings.verbose = False
         cone = [c.NonnegativeConeT(n)]
-        return np.array(c.DefaultSolver(csc_matrix(eye(d)), np.zeros(d), csc_matrix(-y[:, None] * x), -np.ones(n), cone, settings).solve().x)
+        return np.array(
+            c.DefaultSolver(csc_matrix(eye(d)), np.zeros(d), csc_matrix(-y[:, None] * x), -np.ones(n), cone, settings)
+            .solve()
+            .x
+        )
 
     def qpax(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         q: Any = importlib.import_module("qpax")
         d = x.shape[1]
-        return np.array(q.solve_qp(np.eye(d), np.zeros(d), np.zeros((0, d)), np.zeros(0), -y[:, None] * x, -np.ones(len(x)), solver_tol=1e-10)[0])
+        return np.array(
+            q.solve_qp(
+                np.eye(d),
+                np.zeros(d),
+                np.zeros((0, d)),
+                np.zeros(0),
+                -y[:, None] * x,
+                -np.ones(len(x)),
+                solver_tol=1e-10,
+            )[0]
+        )
 
     def sklearn(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         from sklearn.svm import SVC
@@ -75,7 +91,10 @@ def machines() -> None:
         x, y = separable(200, 50, seed)
         ours, seconds = timed(lambda x=x, y=y: hard_margin(x, y).w)
         best = judged(x, y, ours)
-        print(f"seed {seed}: flowlab     {seconds:8.3f} s           margin {best['margin']:.15g}  stationarity {best['stationarity']:.1e}")
+        print(
+            f"seed {seed}: flowlab     {seconds:8.3f} s           margin {best['margin']:.15g}  stationarity"
+            f" {best['stationarity']:.1e}"
+        )
         for other in (clarabel, qpax, sklearn):
             try:
                 w, took = timed(lambda x=x, y=y, other=other: other(x, y))
@@ -83,7 +102,10 @@ def machines() -> None:
                 continue
             found = judged(x, y, w)
             off = 1.0 - found["margin"] / best["margin"]
-            print(f"        {other.__name__:11s} {took / seconds:8.3f} of ours    margin lower by {off:8.1e}     stationarity {found['stationarity']:.1e}")
+            print(
+                f"        {other.__name__:11s} {took / seconds:8.3f} of ours    margin lower by {off:8.1e}    "
+                f" stationarity {found['stationarity']:.1e}"
+            )
 
 
 def networks(starts: int = 8) -> None:
@@ -96,24 +118,33 @@ def networks(starts: int = 8) -> None:
     for seed, (n, d, h) in enumerate([(8, 3, 3), (12, 4, 4), (20, 5, 6), (18, 4, 8)]):
         x, y = separable(n, d, 50 + seed)
         data = fl.Data(x, y)
-        ours, seconds = timed(lambda data=data, h=h: fl.max_margin("W2 @ relu(W1 @ x)**2", data, widths={"W1": h}, starts=starts))
+        ours, seconds = timed(
+            lambda data=data, h=h: fl.max_margin("W2 @ relu(W1 @ x)**2", data, widths={"W1": h}, starts=starts)
+        )
         W, a = ca.SX.sym("W", h, d), ca.SX.sym("a", 1, h)
         theta = ca.vertcat(ca.vec(W), ca.vec(a))
         q = ca.vec(a @ ca.fmax(W @ x.T, 0) ** 2) * ca.DM(y)
         problem = {"x": theta, "f": 0.5 * ca.dot(theta, theta), "g": q}
-        solver = ca.nlpsol("s", "ipopt", problem, {"print_time": False, "ipopt": {"print_level": 0, "tol": 1e-12, "max_iter": 2000, "sb": "yes"}})
+        solver = ca.nlpsol(
+            "s",
+            "ipopt",
+            problem,
+            {"print_time": False, "ipopt": {"print_level": 0, "tol": 1e-12, "max_iter": 2000, "sb": "yes"}},
+        )
         rng = np.random.default_rng(seed)
         margins = []
         began = time.perf_counter()
         for _ in range(starts):
             end = solver(x0=rng.normal(size=h * (d + 1)), lbg=np.ones(n), ubg=np.full(n, np.inf))
             least = float(np.min(end["g"]))
-            # q has degree 3; what violates its constraints a little is scaled to its true margin. All norms with ρ_k²/κ_k equal are least at the optimum.
+            # q has degree 3; what violates its constraints a little is scaled to its true margin. All norms with
+            # ρ_k²/κ_k equal are least at the optimum.
             margins.append(least / float(2.0 * end["f"]) ** 1.5 if least > 0.9 else 0.0)
         took = time.perf_counter() - began
         print(
-            f"n={n} d={d} width={h}: flowlab {ours.joint_margin:.12g} in {seconds:.2f} s ({1 + len(ours.others)} points); "
-            f"IPOPT {max(margins):.12g} in {took / seconds:.2f} of that; ours over theirs {ours.joint_margin / max(margins):.9f}"
+            f"n={n} d={d} width={h}: flowlab {ours.joint_margin:.12g} in {seconds:.2f} s ({1 + len(ours.others)}"
+            f" points); IPOPT {max(margins):.12g} in {took / seconds:.2f} of that; ours over theirs"
+            f" {ours.joint_margin / max(margins):.9f}"
         )
 
 

@@ -1,4 +1,5 @@
-"""All figures of a paper on flows of norms and directions: results are computed and stored first, then drawn from what is stored.
+"""All figures of a paper on flows of norms and directions: results are computed and stored first, then drawn from what
+is stored.
 
 python examples/figures_of_a_paper.py
 """
@@ -17,10 +18,19 @@ import flowlab as fl
 SCHEMES = {"gf": "gradient_flow", "lm": "lagrange", "wn": "weight_normalization"}
 TRAP = fl.Data(np.array([[1.0, 0.25], [-1.0, 0.25]]), np.array([1.0, 1.0]), name="trap", kind="binary")
 FIGURES = {
-    "norms": ["deep"], "balance": ["deep"], "margins": ["deep"], "alignment": ["deep"], "direction_constant": ["linear_constants", "deep_constants"],
-    "loss_constant": ["linear_constants", "deep_constants"], "schemes": list(SCHEMES), "portrait": ["portrait"], "spectrum": ["critical"],
-    "path_and_flow": ["path_and_flow"], "neurons": ["neurons"], "events": ["relu"],
-}  # fmt: skip
+    "norms": ["deep"],
+    "balance": ["deep"],
+    "margins": ["deep"],
+    "alignment": ["deep"],
+    "direction_constant": ["linear_constants", "deep_constants"],
+    "loss_constant": ["linear_constants", "deep_constants"],
+    "schemes": list(SCHEMES),
+    "portrait": ["portrait"],
+    "spectrum": ["critical"],
+    "path_and_flow": ["path_and_flow"],
+    "neurons": ["neurons"],
+    "events": ["relu"],
+}
 
 
 def compute(folder: Path, small: bool) -> None:
@@ -28,7 +38,9 @@ def compute(folder: Path, small: bool) -> None:
     late = 8.0 if small else 1e6
     line, plane = fl.load("gaussian?n=8&d=3&margin=0.2", seed=1), fl.load("gaussian?n=10&d=2&margin=0.2", seed=3)
 
-    def flow(text: str, data: fl.Data, name: str, start: fl.State | None = None, widths: dict[str, int] | None = None) -> fl.Trajectory:
+    def flow(
+        text: str, data: fl.Data, name: str, start: fl.State | None = None, widths: dict[str, int] | None = None
+    ) -> fl.Trajectory:
         problem = fl.Problem(text, coordinates="weights")
         start = start or fl.initial_state(problem.network, data, widths=widths, seed=0)
         path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(late))
@@ -55,13 +67,26 @@ def compute(folder: Path, small: bool) -> None:
         fl.save(fl.integrate(fl.lower(fl.derive(problem)), start, line, until=until), folder / f"{name}.nc")
 
     product = fl.Problem("(W1 @ x) * (W2 @ x)")
-    fl.save(fl.portrait(product, fl.load("gaussian?n=8&d=2&margin=0.2", seed=1), norm=6.0, grid=12 if small else 96, starts=8 if small else 24),
-            folder / "portrait.nc")  # fmt: skip
-    fl.save(fl.critical_points(fl.Problem("W2 @ W1 @ x"), line, norm=20.0, widths={"W1": 3}, starts=4 if small else 24), folder / "critical.json")
+    fl.save(
+        fl.portrait(
+            product,
+            fl.load("gaussian?n=8&d=2&margin=0.2", seed=1),
+            norm=6.0,
+            grid=12 if small else 96,
+            starts=8 if small else 24,
+        ),
+        folder / "portrait.nc",
+    )
+    fl.save(
+        fl.critical_points(fl.Problem("W2 @ W1 @ x"), line, norm=20.0, widths={"W1": 3}, starts=4 if small else 24),
+        folder / "critical.json",
+    )
 
 
 def main(small: bool = False, out: Path | None = None) -> dict[str, float]:
-    """Compute, store, draw; returns how near constants came to their limits, and how far the trapped flow stayed below the largest margin."""
+    """Compute, store, draw; returns how near constants came to their limits, and how far the trapped flow stayed below
+    the largest margin.
+    """
     out = out or Path(tempfile.mkdtemp(prefix="figures-"))
     stored = out / "results"
     stored.mkdir(parents=True, exist_ok=True)

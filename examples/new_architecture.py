@@ -1,4 +1,5 @@
-"""A new architecture: read off its symmetries, its equations and what the flow conserves, then hold them against the flow.
+"""A new architecture: read off its symmetries, its equations and what the flow conserves, then hold them against the
+flow.
 
 python examples/new_architecture.py
 """
@@ -31,7 +32,10 @@ def main(small: bool = False) -> dict[str, float]:
     drift = {block: float(np.ptp(quantity[block] - quantity[first])) for block in net.weights[1:]}
     for block, size in drift.items():
         first_norm, last_norm = rho.sel(block=block).values[[0, -1]]
-        print(f"rho_{block}^2/kappa - rho_{first}^2/kappa drifts by {size:.1e} while rho_{block} grows from {first_norm:.2f} to {last_norm:.2f}")
+        print(
+            f"rho_{block}^2/kappa - rho_{first}^2/kappa drifts by {size:.1e} while rho_{block} grows from"
+            f" {first_norm:.2f} to {last_norm:.2f}"
+        )
     return drift
 
 

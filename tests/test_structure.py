@@ -215,8 +215,9 @@ def refusals(source: str) -> set[int]:
     return {
         line
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse
-        if isinstance(node.body[0], ast.Return) and isinstance(node.body[0].value, ast.Constant | ast.JoinedStr)
+        if isinstance(node, ast.If) and not node.orelse and all(isinstance(part, ast.Assign) for part in node.body[:-1])
+        if isinstance(node.body[-1], ast.Return)
+        if all(isinstance(part.value, ast.Constant | ast.JoinedStr) for part in node.body if hasattr(part, "value"))
         for line in range(node.test.lineno, (node.test.end_lineno or node.test.lineno) + 1)
     }
 

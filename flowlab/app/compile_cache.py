@@ -8,10 +8,11 @@ from pathlib import Path
 
 
 def keep_compiled() -> Path | None:
-    """Let jax keep what it compiles in the user's cache folder; returns the folder, or None where it cannot or must not.
+    """Let jax keep what it compiles in the user's cache folder; returns the folder, or None where it cannot or must
+    not.
 
-    `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is; `FLOWLAB_CACHE=off` turns the cache off, any other value of
-    it is the folder to use.
+    `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is; `FLOWLAB_CACHE=off` turns the cache off, any other value
+    of it is the folder to use.
     """
     asked = os.environ.get("FLOWLAB_CACHE", "")
     if "JAX_COMPILATION_CACHE_DIR" in os.environ or asked == "off":
@@ -33,7 +34,9 @@ def keep_compiled() -> Path | None:
 
 
 def _machine() -> str:
-    """A name for the instruction set: a program compiled for one processor may not run on another with the same home folder."""
+    """A name for the instruction set: a program compiled for one processor may not run on another with the same home
+    folder.
+    """
     told = f"{sys.platform} {platform.machine()} {platform.processor()}"
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

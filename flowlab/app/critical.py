@@ -1,4 +1,6 @@
-"""`flowlab critical` and `flowlab compare`: critical points of the constrained problem, and the ends of stored runs held against them."""
+"""`flowlab critical` and `flowlab compare`: critical points of the constrained problem, and the ends of stored runs
+held against them.
+"""
 
 import json
 import os
@@ -24,8 +26,11 @@ from flowlab.symbolic.derive import derive
 Progress = Callable[[int, int], None]
 
 
-def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int, progress: Progress | None = None) -> CriticalPoints:
-    """Critical points of what a specification describes; writes `critical.json` and the figures `critical` and `spectrum` into a folder.
+def critical(
+    spec_path: Path, out: Path, *, norm: float, starts: int, seed: int, progress: Progress | None = None
+) -> CriticalPoints:
+    """Critical points of what a specification describes; writes `critical.json` and the figures `critical` and
+    `spectrum` into a folder.
 
     Args:
         spec_path: a TOML specification, of which network, problem and data are used.
@@ -41,14 +46,22 @@ def critical(spec_path: Path, out: Path, *, norm: float, starts: int, seed: int,
     spec = read_spec(spec_path)
     open_folder(out, "--out ")
     problem, data, _, _ = ready(spec, spec_path)
-    points = critical_points(problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress)
+    points = critical_points(
+        problem, data, norm=norm, widths=spec["network"].get("widths"), starts=starts, seed=seed, progress=progress
+    )
     record = points_record(points, seed=seed, norm=norm)
-    _write(out, "critical.json", sealed(record), {"critical": draw("critical", points), "spectrum": draw("spectrum", points)})
+    _write(
+        out,
+        "critical.json",
+        sealed(record),
+        {"critical": draw("critical", points), "spectrum": draw("spectrum", points)},
+    )
     return points
 
 
 def compare(folder: Path, *, source: str | None, starts: int, seed: int, progress: Progress | None = None) -> Any:
-    """Where the flow of a stored run ended, against the critical points at its last norms; writes `compare.json`, `approach.nc` and its figure beside it.
+    """Where the flow of a stored run ended, against the critical points at its last norms; writes `compare.json`,
+    `approach.nc` and its figure beside it.
 
     Args:
         folder: of a run.
@@ -58,29 +71,51 @@ def compare(folder: Path, *, source: str | None, starts: int, seed: int, progres
         progress: called with the number of searches done and to do.
 
     Raises:
-        OutputError: if the folder holds no run; DataError: for other data than those of the run; others as for `critical_points`.
+        OutputError: if the folder holds no run; DataError: for other data than those of the run; others as for
+            `critical_points`.
     """
     try:
         spec = dict(unsealed((folder / "summary.json").read_text(encoding="utf-8"))["spec"]["data"])
         named = source or str(spec["source"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"`{folder}` holds no run ({type(error).__name__}: {reason}); make one by `flowlab run SPEC.toml --out {folder}`.") from None
+        raise OutputError(
+            f"`{folder}` holds no run ({type(error).__name__}: {reason}); make one by `flowlab run SPEC.toml --out"
+            f" {folder}`."
+        ) from None
     open_folder(folder)
     path = Trajectory.load(folder / "trajectory.nc")
     if source is None and beside_its_specification(named):
-        raise DataError(f"the run was made from the file `{named}`, beside its specification; say where it is by `--data`.")
+        raise DataError(
+            f"the samples of the run must be at `{named}`, beside its specification; pass their place by `--data`."
+        )
     data = read_as(spec, named)
     if data.sha256() != path.provenance["data"]["sha256"]:
-        raise DataError(f"`{named}` holds other samples than the run was made from; give those by `--data`.")
+        raise DataError(
+            f"`{named}` must hold the samples of the run, got other samples; pass the right file by `--data`."
+        )
     ends = [path, *([Trajectory.load(folder / "witness.nc")] if (folder / "witness.nc").exists() else [])]
     widths = {name: int(v.shape[0]) for name, v in path.last.V.items() if v.ndim == 2}
-    points = critical_points(path.problem, data, norm=dict(path.last.rho), widths=widths, starts=starts, seed=seed, near=[path.last], progress=progress)
+    points = critical_points(
+        path.problem,
+        data,
+        norm=dict(path.last.rho),
+        widths=widths,
+        starts=starts,
+        seed=seed,
+        near=[path.last],
+        progress=progress,
+    )
     found = flow_limits(ends, points, field=lower(derive(path.problem)))
     record = {
-        "points": [p.to_dict() for p in points], "ends": found.to_dict(), "flows": [e.kind for e in ends], "starts": points.starts, "seed": seed,
-        "data": {"name": data.name, "sha256": data.sha256()}, "versions": versions(),
-    }  # fmt: skip
+        "points": [p.to_dict() for p in points],
+        "ends": found.to_dict(),
+        "flows": [e.kind for e in ends],
+        "starts": points.starts,
+        "seed": seed,
+        "data": {"name": data.name, "sha256": data.sha256()},
+        "versions": versions(),
+    }
     along = approach(path, points)
     save(along, folder / "approach.nc")
     _write(folder, "compare.json", record, {"approach": draw("approach", along)})

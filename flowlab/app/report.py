@@ -43,14 +43,28 @@ def run_report(summary: Mapping[str, Any], equations: str, figures: Sequence[Pat
         verdicts: the claims checked on it.
     """
     spec, ended = summary["spec"], summary["outcome"]
-    facts = [("network", Markup("<code>{}</code>").format(spec["network"]["expression"])), ("data", spec["data"]["source"]),
-             ("flow", f"{ended['kind']}: {ended['message']}")]  # fmt: skip
+    facts = [
+        ("network", Markup("<code>{}</code>").format(spec["network"]["expression"])),
+        ("data", spec["data"]["source"]),
+        ("flow", f"{ended['kind']}: {ended['message']}"),
+    ]
     if summary["witness"] is not None:
         facts.append(("witness", f"{summary['witness']['outcome']}: {summary['witness']['message']}"))
-    facts += [(name.replace("_", " "), html.number(summary[name], 8)) for name in ("log_t", "log_loss", "min_margin", "separated_at_log_t")]
+    facts += [
+        (name.replace("_", " "), html.number(summary[name], 8))
+        for name in ("log_t", "log_loss", "min_margin", "separated_at_log_t")
+    ]
     facts += [(f"norm of {name}", html.number(value, 8)) for name, value in summary["rho"].items()]
-    monitors = [(name, m["what"], html.number(m["worst"], 3), html.number(m["bound"], 3), "within" if m["holds"] else Markup("<b>off</b>"))
-                for name, m in summary["monitors"].items()]  # fmt: skip
+    monitors = [
+        (
+            name,
+            m["what"],
+            html.number(m["worst"], 3),
+            html.number(m["bound"], 3),
+            "within" if m["holds"] else Markup("<b>off</b>"),
+        )
+        for name, m in summary["monitors"].items()
+    ]
     body = [html.table(("", "value"), facts, "summary")]
     if verdicts:
         body += [_heading("Verdicts"), _verdict_table(verdicts), *(_evidence(v) for v in verdicts)]
@@ -58,7 +72,10 @@ def run_report(summary: Mapping[str, Any], equations: str, figures: Sequence[Pat
         pictures = Markup("").join(html.picture(p, p.stem.replace("_", " ")) for p in figures)
         body += [_heading("Figures"), Markup('<div class="grid">{}</div>').format(pictures)]
     if monitors:
-        body += [_heading("Watched along the way"), html.table(("monitor", "what", "worst", "bound", ""), monitors, "monitors")]
+        body += [
+            _heading("Watched along the way"),
+            html.table(("monitor", "what", "worst", "bound", ""), monitors, "monitors"),
+        ]
     origin = {name: summary[name] for name in ("spec", "stats", "switches", "versions", "seed")}
     body += [_heading("Equations"), html.tex(equations), _heading("Provenance"), _json(origin)]
     return html.page(f"Flow of {spec['network']['expression']}", Markup("\n").join(body))
@@ -74,7 +91,14 @@ def _paragraph(text: str, kind: str = "") -> Markup:
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Markup:
     rows = [
-        (_link(v.id), claims[v.id].title, html.answer(v.answer, v.code), html.number(v.measured, 3), html.number(v.bound, 3), RUNGS[v.rung])
+        (
+            _link(v.id),
+            claims[v.id].title,
+            html.answer(v.answer, v.code),
+            html.number(v.measured, 3),
+            html.number(v.bound, 3),
+            RUNGS[v.rung],
+        )
         for v in verdicts
     ]
     return html.table(("id", "claim", "answer", "off by", "bound", "how"), rows, "verdicts")
@@ -92,10 +116,23 @@ def _evidence(v: Verdict) -> Markup:
     body += [_paragraph(v.reason), _paragraph(f"Source: {word.source}", "soft")]
     if seen.get("quantities"):
         rows = [_quantity(q) for q in seen["quantities"]]
-        body.append(html.table(("quantity", "measured", "expected", "within", "route", "second route", "as printed"), rows, f"quantities of {v.id}"))
+        body.append(
+            html.table(
+                ("quantity", "measured", "expected", "within", "route", "second route", "as printed"),
+                rows,
+                f"quantities of {v.id}",
+            )
+        )
     if seen.get("mutants"):
-        rows = [(name, html.number(m["measured"], 3), html.number(m["bound"], 3), "refuted" if m["refuted"] else Markup("<b>passes</b>"))
-                for name, m in seen["mutants"].items()]  # fmt: skip
+        rows = [
+            (
+                name,
+                html.number(m["measured"], 3),
+                html.number(m["bound"], 3),
+                "refuted" if m["refuted"] else Markup("<b>passes</b>"),
+            )
+            for name, m in seen["mutants"].items()
+        ]
         tried = html.table(("wrong variant", "off by", "bound", "answer"), rows, f"wrong variants of {v.id}")
         body.append(html.unfolding(f"{len(rows)} wrong variants", tried))
     if word.counter_example:
@@ -114,7 +151,15 @@ def _quantity(q: Mapping[str, Any]) -> tuple[str, ...]:
     second = "" if q["second"] is None else Markup("{} {}").format(f"{q['second']:.8g}", html.soft(q["second_route"]))
     printed = q["printed"] if q["as_printed"] in (None, True) else Markup("{} <b>differs</b>").format(q["printed"])
     route = Markup("{} {}").format(q["route"], html.soft(f"({RUNGS[q['rung']]})")) if q["rung"] else q["route"]
-    return q["name"], _value(q["measured"]) + bar, relation + _value(q["expected"]), f"{q['tolerance']:.2g}", route, second, printed
+    return (
+        q["name"],
+        _value(q["measured"]) + bar,
+        relation + _value(q["expected"]),
+        f"{q['tolerance']:.2g}",
+        route,
+        second,
+        printed,
+    )
 
 
 def _value(value: float | None) -> str:

@@ -44,7 +44,15 @@ SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_secon
 FIGURES = ("margin", "loss", "norms", "balance")
 STORE = "store"
 """Where a run is written down on the way, inside its folder."""
-OUTPUTS = ("summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc", "witness.nc")
+OUTPUTS = (
+    "summary.json",
+    "report.html",
+    "equations.txt",
+    "equations.tex",
+    "equations.json",
+    "trajectory.nc",
+    "witness.nc",
+)
 
 
 def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
@@ -54,21 +62,31 @@ def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
         OutputError: if it has not ended and neither `resume` nor `restart` says what to do with it.
     """
     if resume and restart:
-        raise OutputError("`--resume` goes on with the stored run and `--restart` discards it; give one of them.")
+        raise OutputError("`--resume` and `--restart` must not be used together; pass one of them.")
     if resume or restart:
         return restart
     found = ended(out / STORE)
     if found is False:
-        raise OutputError(f"`{out / STORE}` holds a run that has not come to its end; go on with it by `--resume`, or discard it by `--restart`.")
+        raise OutputError(
+            f"`{out / STORE}` holds a run that has not come to its end; go on with it by `--resume`, or discard it by"
+            " `--restart`."
+        )
     return found is True
 
 
 def run(
-    spec_path: Path, out: Path, *, progress: bool, say: Callable[[str], None], resume: bool = False, restart: bool = False
-) -> Record:
+    spec_path: Path,
+    out: Path,
+    *,
+    progress: bool,
+    say: Callable[[str], None],
+    resume: bool = False,
+    restart: bool = False,
+) -> dict[str, Any]:
     """Do everything a specification asks for; returns the summary that is also written.
 
-    The flow is written down on the way in `out/store`, so that a run that was killed, interrupted or ran into a limit can be taken up.
+    The flow is written down on the way in `out/store`, so that a run that was killed, interrupted or ran into a limit
+    can be taken up.
 
     Args:
         spec_path: a TOML specification.
@@ -121,7 +139,14 @@ def ready(spec: Record, spec_path: Path) -> tuple[Problem, Data, State, int]:
     problem.loss.check_labels(data)
     begin = spec.get("start", {})
     seed = begin.get("seed", 0)
-    return problem, data, initial_state(network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per), seed
+    return (
+        problem,
+        data,
+        initial_state(
+            network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per
+        ),
+        seed,
+    )
 
 
 def beside_its_specification(source: str) -> bool:
@@ -137,11 +162,17 @@ def read_as(told: Record, source: str) -> Data:
 def horizons(spec: Record) -> list[Condition]:
     """What ends the run of a specification."""
     told = spec.get("integrate", {}).get("until", {"log_time": 5.0})
-    return [conditions[name](*([] if name == "separated" else [value])) for name, value in told.items() if value is not False]
+    return [
+        conditions[name](*([] if name == "separated" else [value]))
+        for name, value in told.items()
+        if value is not False
+    ]
 
 
-def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
-    """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and kinks."""
+def wanted_words(spec: dict[str, Any], problem: Problem) -> tuple[list[str], list[str]]:
+    """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and
+    kinks.
+    """
     follows = spec.get("integrate", {}).get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots)
     load_claims()
     load_figures()
@@ -151,7 +182,9 @@ def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
         claims[name]
     for name in pictures:
         if figures[name].of != "trajectory":
-            raise SpecError(f'the figure "{name}" is of a {figures[name].of}, not of a run; leave it out of `figures.names`.')
+            raise SpecError(
+                f'the figure "{name}" is of a {figures[name].of}, not of a run; leave it out of `figures.names`.'
+            )
     if "witness" in spec:
         rules[spec["witness"].get("rule", "gradient")]
     wanted = spec.get("integrate", {})
@@ -162,7 +195,9 @@ def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
 
 
 def witness_distance(path: Trajectory, walk: Trajectory) -> dict[str, float] | None:
-    """Largest distance between the directions of flow and descent at equal times, where both ran; None without overlap."""
+    """Largest distance between the directions of flow and descent at equal times, where both ran; None
+    without overlap.
+    """
     ours, theirs = path.dataset["log_t"].values, walk.dataset["log_t"].values
     # The first row is t = 0, which has no place on log t: a flow of one row overlaps nothing.
     inside = np.isfinite(theirs) & (theirs <= ours[-1]) & (theirs >= ours[min(1, len(ours) - 1)])
@@ -182,7 +217,9 @@ def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _summary(spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int) -> Record:
+def _summary(
+    spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int
+) -> dict[str, Any]:
     end = path.dataset.isel(step=-1)
     margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
     apart = np.flatnonzero(margins > 0)
@@ -193,10 +230,21 @@ def _summary(spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajecto
         "outcome": {"kind": path.outcome.kind, "message": path.outcome.message, "event": path.outcome.event},
         "log_t": _number(end["log_t"]),
         "log_loss": _number(end["log_loss"]),
-        "rho": {name: float(value) for name, value in zip(path.dataset["block"].values.tolist(), end["rho"].values, strict=True)},
+        "rho": {
+            name: float(value)
+            for name, value in zip(path.dataset["block"].values.tolist(), end["rho"].values, strict=True)
+        },
         "min_margin": _number(end["min_margin"]),
         "separated_at_log_t": separated,
-        "witness": None if walk is None else {"outcome": walk.outcome.kind, "message": walk.outcome.message, "distance": witness_distance(path, walk)},
+        "witness": (
+            None
+            if walk is None
+            else {
+                "outcome": walk.outcome.kind,
+                "message": walk.outcome.message,
+                "distance": witness_distance(path, walk),
+            }
+        ),
         "verdicts": [v.to_dict() for v in verdicts],
         "monitors": path.monitors,
         "switches": path.provenance["switches"],
@@ -208,7 +256,7 @@ def _summary(spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajecto
 
 
 def known_outputs(out: Path) -> list[Path]:
-    """What a run may have written into a folder, the summary first: without it the rest is told to be incomplete.
+    """What a run may have written into a folder, the summary first: without it the rest counts as incomplete.
 
     Everything else in the folder is the user's.
     """
@@ -217,9 +265,18 @@ def known_outputs(out: Path) -> list[Path]:
 
 
 def _write(
-    out: Path, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, summary: Record, pictures: list[str], verdicts: list[Any], began: float
+    out: Path,
+    flow: FlowEquations,
+    path: Trajectory,
+    walk: Trajectory | None,
+    summary: dict[str, Any],
+    pictures: list[str],
+    verdicts: list[Any],
+    began: float,
 ) -> None:
-    """Write everything into a folder inside `out`, then move it in place of an earlier run's, file by file, the summary last."""
+    """Write everything into a folder inside `out`, then move it in place of an earlier run's, file by file, the summary
+    last.
+    """
     # One name, so that the next run clears what a killed one left there.
     made = out / ".unfinished"
     with writing(out, "--out "):
@@ -227,7 +284,9 @@ def _write(
         (made / "figures").mkdir(parents=True)
     try:
         with writing(out, "--out "):
-            (made / "equations.txt").write_text(flow.text("structural") + "\n" + flow.text("matrix", steps=False), encoding="utf-8")
+            (made / "equations.txt").write_text(
+                flow.text("structural") + "\n" + flow.text("matrix", steps=False), encoding="utf-8"
+            )
             (made / "equations.tex").write_text(flow.latex("structural", standalone=True), encoding="utf-8")
             (made / "equations.json").write_text(flow.to_json(), encoding="utf-8")
             path.save(made / "trajectory.nc")
@@ -238,9 +297,13 @@ def _write(
                 for kind in ("pdf", "png"):
                     drawn.save(made / "figures" / f"{name}.{kind}")
             drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
-            (made / "report.html").write_text(run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8")
+            (made / "report.html").write_text(
+                run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8"
+            )
             summary["wall_seconds"] = round(clock.monotonic() - began, 2)
-            (made / "summary.json").write_text(json.dumps(sealed(summary), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+            (made / "summary.json").write_text(
+                json.dumps(sealed(summary), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8"
+            )
             (out / "figures").mkdir(parents=True, exist_ok=True)
             for old in known_outputs(out):
                 old.unlink(missing_ok=True)

@@ -17,7 +17,14 @@ from flowlab.core.typing import Record
 _LONGEST = 1_000_000
 """Bytes of a specification; beyond that it is another file, or a device that never ends."""
 
-_TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a table", "array": "a list"}
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a table",
+    "array": "a list",
+}
 
 
 def schema() -> Record:
@@ -35,11 +42,16 @@ def read_spec(path: Path) -> Record:
     try:
         spec = tomllib.loads(text)
         _check_numbers(spec, text, path)
-        found = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(spec), key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""))
+        found = sorted(
+            jsonschema.Draft202012Validator(schema()).iter_errors(spec),
+            key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""),
+        )
         if found:
-            raise _told(found[0], text, path)
+            raise _schema_error(found[0], text, path)
     except RecursionError:
-        raise SpecError(f"`{path}` nests tables or lists too deeply to be read; a specification needs three levels.") from None
+        raise SpecError(
+            f"`{path}` nests tables or lists too deeply to be read; a specification needs three levels."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"`{path}` is not TOML: {error}{_hint(str(error), text)}.") from None
     except ValueError as error:
@@ -54,12 +66,16 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
-            raise SpecError(f"`{path}` must be a specification of at most {_LONGEST // 1_000_000} MB; give a TOML file.")
+            raise SpecError(
+                f"`{path}` must be a specification of at most {_LONGEST // 1_000_000} MB; pass a shorter one."
+            )
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"`{path}` is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     except (OSError, ValueError) as error:
-        raise SpecError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); give an existing TOML file.") from None
+        raise SpecError(
+            f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); pass an existing TOML file."
+        ) from None
 
 
 def _check_numbers(value: Any, text: str, path: Path, keys: tuple[str, ...] = ()) -> None:
@@ -105,21 +121,27 @@ def line_of(text: str, keys: list[str]) -> int | None:
     return best[1] if best else None
 
 
-def _told(error: Any, text: str, path: Path) -> SpecError:
+def _schema_error(error: Any, text: str, path: Path) -> SpecError:
     keys = [str(part) for part in error.absolute_path]
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         odd = sorted(set(error.instance) - set(known))[0]
         keys.append(odd)
         guess = nearest(odd, known)
-        what = f"`{'.'.join(keys)}` is not a key of a specification;{f' did you mean `{guess}`?' if guess else ''} Known here: {', '.join(known)}"
+        what = (
+            f"`{'.'.join(keys)}` is not a key of a specification;{f' did you mean `{guess}`?' if guess else ''} Known"
+            f" here: {', '.join(known)}"
+        )
     elif error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         keys.append(missing)
         what = f"`{'.'.join(keys)}` is missing; add it"
     elif error.validator == "type":
         wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        what = f"`{'.'.join(keys)} = {error.instance!r}` must be {' or '.join(_TYPES[w] for w in wanted)}, not {_kind(error.instance)}"
+        what = (
+            f"`{'.'.join(keys)} = {error.instance!r}` must be {' or '.join(_TYPES[w] for w in wanted)}, not"
+            f" {_kind(error.instance)}"
+        )
     else:
         what = f"`{'.'.join(keys)} = {error.instance!r}` is not allowed: {error.message}"
     return _error(what, keys, text, path, quoted=True)
@@ -133,5 +155,12 @@ def _error(what: str, keys: Sequence[str], text: str, path: Path, *, quoted: boo
 
 
 def _kind(value: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a table", list: "a list"}
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        dict: "a table",
+        list: "a list",
+    }
     return names.get(type(value), type(value).__name__)

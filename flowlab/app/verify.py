@@ -16,6 +16,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, checked, claims, load_library
 from flowlab.claims.replay import load_file
 from flowlab.claims.verdict import Verdict
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.files import open_folder, writing
 from flowlab.core.registry import nearest
@@ -43,7 +44,11 @@ class Selection:
 def pack_of(word: type[Claim]) -> str:
     """The pack of a claim: the paper of the library, or the user's file."""
     name = word.__module__
-    return name.removeprefix(LIBRARY).split(".")[0] if name.startswith(LIBRARY) else Path((word.origin() or {"file": name})["file"]).stem
+    return (
+        name.removeprefix(LIBRARY).split(".")[0]
+        if name.startswith(LIBRARY)
+        else Path((word.origin() or {"file": name})["file"]).stem
+    )
 
 
 def packs() -> dict[str, tuple[str, ...]]:
@@ -58,7 +63,7 @@ def packs() -> dict[str, tuple[str, ...]]:
 
 def paper(pack: str) -> str:
     """What a pack of the library says of itself: the paper it follows."""
-    return (import_module(LIBRARY + pack).__doc__ or "").strip().split("\n")[0].rstrip(".")
+    return " ".join((import_module(LIBRARY + pack).__doc__ or "").split()).rstrip(".")
 
 
 def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
@@ -86,7 +91,10 @@ def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
         pack = pack or "poggio2020"
         if pack != ALL and pack not in known:
             guess = nearest(pack, list(known))
-            raise LanguageError(f"`--pack {pack}` is no pack;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(known)}, {ALL}.")
+            raise LanguageError(
+                f"`--pack {pack}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
+                f" {', '.join(known)}, {ALL}."
+            )
         ids += [name for each in (known if pack == ALL else [pack]) for name in known[each]]
     ids = list(dict.fromkeys(ids))
     slow = tuple(name for name in ids if not claims[name].quick) if quick else ()
@@ -94,7 +102,12 @@ def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
 
 
 def verify(
-    selection: Selection, *, seed: int = 0, jobs: int | None = None, out: Path | None = None, seen: Callable[[Verdict], None] | None = None
+    selection: Selection,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    out: Path | None = None,
+    seen: Callable[[Verdict], None] | None = None,
 ) -> list[Verdict]:
     """Check claims on their own instances; every verdict is written as soon as it is there.
 
@@ -112,7 +125,7 @@ def verify(
         OutputError: if the folder cannot be written; LanguageError: for a number of jobs that is none.
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise LanguageError(f"`jobs={jobs!r}` is no number of processes; use 1 or more.")
+        raise must_be("jobs", jobs, "an integer from 1 on", "for example 2")
     if out is not None:
         open_folder(out, "--out ")
         with writing(out, "--out "):
@@ -137,7 +150,9 @@ def _here(selection: Selection, seed: int, out: Path | None) -> Iterator[Verdict
 def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> Iterator[Verdict]:
     # Fresh interpreters: a fork of a process whose jax has started its threads may hang.
     fresh = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed))
+    pool = ProcessPoolExecutor(
+        jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed)
+    )
     # Long ones first, so that no process is left alone with one at the end; neighbours share instances.
     order = sorted(selection.ids, key=lambda name: claims[name].quick)
     with pool:
@@ -195,8 +210,17 @@ def _file(name: str) -> str:
 def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Record:
     """What is written as summary.json: counts, the table of refuted statements, and what was left out."""
     counts = {answer: sum(v.answer == answer for v in verdicts) for answer in ("holds", "refuted", "undecided")}
-    rows = [{name: told[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")} for told in (v.to_dict() for v in verdicts)]
-    return {"counts": counts, "left_out": list(selection.left_out), "seed": seed, "verdicts": rows, "refutations": refutations(verdicts)}
+    rows = [
+        {name: told[name] for name in ("id", "answer", "code", "measured", "bound", "error", "rung")}
+        for told in (v.to_dict() for v in verdicts)
+    ]
+    return {
+        "counts": counts,
+        "left_out": list(selection.left_out),
+        "seed": seed,
+        "verdicts": rows,
+        "refutations": refutations(verdicts),
+    }
 
 
 def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
@@ -210,16 +234,29 @@ def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
             continue
         trial = v.evidence.get("mutants", {}).get(USUAL)
         answer = "refuted" if v.answer == "holds" and trial is not None and trial["refuted"] else "undecided"
-        table.append({"id": v.id, "usual": word.usual, "answer": answer, "decisive": word.decisive, "instead": word.statement,
-                      "against": _against(trial), "numbers": {q["name"]: q["measured"] for q in v.quantities}})  # fmt: skip
+        table.append(
+            {
+                "id": v.id,
+                "usual": word.usual,
+                "answer": answer,
+                "decisive": word.decisive,
+                "instead": word.statement,
+                "against": _against(trial),
+                "numbers": {q["name"]: q["measured"] for q in v.quantities},
+            }
+        )
     return table
 
 
 def _against(trial: dict[str, Any] | None) -> list[str]:
-    """The numbers that decide against a usual statement: of the quantities it gets wrong, or of an identity it takes for one."""
+    """The numbers that decide against a usual statement: of the quantities it gets wrong, or of an identity it takes
+    for one.
+    """
     if trial is None:
         return []
-    return trial.get("telling") or [f"as usually stated it is off by {trial['measured']:.3g}, where {trial['bound']:.3g} is allowed"]
+    return trial.get("telling") or [
+        f"as usually stated it is off by {trial['measured']:.3g}, where {trial['bound']:.3g} is allowed"
+    ]
 
 
 def write(out: Path, verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Path:

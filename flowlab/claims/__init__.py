@@ -9,5 +9,6 @@ from flowlab.claims.claim import claims as claims
 from flowlab.claims.claim import load_library as load_library
 from flowlab.claims.quantity import Quantity as Quantity
 from flowlab.claims.replay import replay as replay
+from flowlab.claims.variant import Variant as Variant
 from flowlab.claims.verdict import Measurement as Measurement
 from flowlab.claims.verdict import Verdict as Verdict

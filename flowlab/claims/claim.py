@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flowlab.claims import tamper_check
-from flowlab.claims.case import GIVEN, NAMES, Case, case_of
+from flowlab.claims import reasons
+from flowlab.claims.case import GIVEN, NAMES, RUNS, Case, case_of
+from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import RUNGS, Measurement, Verdict
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, FlowlabError
@@ -23,8 +25,6 @@ from flowlab.core.seeds import checked_seed
 
 claims: Registry[type["Claim"]] = Registry("claim")
 
-FEWEST = 3
-"""Wrong variants that a check has to refute before it is believed."""
 USUAL = "as usually stated"
 """The wrong variant of a claim that corrects a statement of the literature."""
 
@@ -34,12 +34,15 @@ class Claim(ABC):
 
     Attributes:
         title, statement, latex, source: what is claimed, and where.
-        mutants: names of wrong variants; `measure` must fail on every one, or the answer is undecided: no power. Values, limits and rates
-            that `Measurement.of` is given are altered by 1 % up and down besides, without being measured again.
+        hypotheses: what a case must satisfy; the harness checks them in order before it measures.
+        stated: what `measure` gets for the statement itself, mostly a `Variant`.
+        mutants: what `measure` gets for wrong variants; the check must refute every one, or it has no power. Values,
+            limits and rates of `Measurement.of` are altered by 1 % up and down besides, without a new measurement.
         counter_example: what one mutant stands for: an instance outside the hypotheses, on which the statement fails.
         rung: how the statement is shown where it holds, one of `RUNGS`.
         quick: whether it takes seconds, and belongs to the quick tier of its pack.
-        usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers are what decides against it.
+        usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers
+            decide against it.
         decisive: of `usual`: which quantities tell the difference, in words.
     """
 
@@ -48,87 +51,110 @@ class Claim(ABC):
     statement: ClassVar[str]
     latex: ClassVar[str]
     source: ClassVar[str]
-    mutants: ClassVar[tuple[str, ...]]
+    hypotheses: ClassVar[tuple[Hypothesis, ...]] = ()
+    stated: ClassVar[Variant | None] = None
+    mutants: ClassVar[tuple[Variant | str, ...]]
     counter_example: ClassVar[str]
     rung: ClassVar[str] = "numerical"
     quick: ClassVar[bool] = True
     usual: ClassVar[str] = ""
     decisive: ClassVar[str] = ""
 
-    def hypotheses(self, case: Case) -> str | None:
-        """Why the claim does not apply to the case, or None if it does."""
-        return None
-
     @abstractmethod
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        """Measure the statement, or a wrong variant of it; what both need is computed by `case.once`."""
+    def measure(self, case: Case, variant: Any) -> Measurement:
+        """Measure the statement, or a wrong variant of it; `case.once` computes what both need.
+
+        Args:
+            case: what the claim is checked on.
+            variant: `stated` or one of `mutants`.
+        """
 
     def check(self, case: Case) -> Verdict:
-        """Measure, then make sure that every wrong variant is refuted by the same check."""
+        """Measure, then make sure that the same check refutes every wrong variant."""
         case.read.clear()
-        reason = self.hypotheses(case)
-        if reason is not None:
-            return self._undecided("does not apply", f"does not apply: {reason}", case)
-        # The network is met in hypotheses too, where the statement is about one; samples are only used where something is measured on them.
-        looked = {"problem"} & case.read
+        unmet = self.unmet(case)
+        if unmet is not None:
+            return self._undecided("does not apply", f"does not apply: {unmet}", case)
+        # Hypotheses read the network where the statement is about one; samples count only where something is measured
+        # on them.
+        inputs = {"problem"} & case.read
         case.read.clear()
-        found = self.measure(case)
-        looked = (looked | case.read) & set(case.held)
-        missed = _not_looked_at(case, looked)
+        measured = self.measure(case, self.stated)
+        inputs = (inputs | case.read) & set(case.present)
+        missed = reasons.unused(case, inputs)
         if missed is not None:
             return self._undecided("not tested", f"not tested on what was given: {missed}", case)
-        evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in found.quantities], **found.details}
-        numbers: dict[str, Any] = {"measured": found.value, "bound": found.bound, "evidence": evidence, "error": found.error, "rung": self.rung}
-        because = "; ".join([found.because, *(str(q) for q in _telling(found)), *_aside(case, looked)])
-        # Rows that are not those of their run support nothing and refute nothing.
-        for name in sorted({"path", "walk"} & set(case.held)):
-            told = case.once(f"genuine {name}", lambda name=name: tamper_check.altered(getattr(case, name), case.data))
-            if told is not None:
-                reason = f"could not be checked: the given {NAMES[name]} is not as it came: {told}"
-                return Verdict(self.name, "undecided", reason=reason, code="could not be checked", **numbers)
-        strays = [q for q in found.quantities if not q.routes_agree]
-        if strays:
-            q = strays[0]
-            told = f"{q.name}: {q.measured:.8g} by {q.route or 'one route'}, {q.second:.8g} by {q.second_route or 'another'}"
-            return Verdict(self.name, "undecided", reason=f"two routes disagree: {told}", code="routes disagree", **numbers)
-        if found.fails:
+        evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in measured.quantities], **measured.details}
+        numbers: dict[str, Any] = {
+            "measured": measured.value,
+            "bound": measured.bound,
+            "evidence": evidence,
+            "error": measured.error,
+            "rung": self.rung,
+        }
+        because = "; ".join(
+            [measured.because, *(str(q) for q in reasons.decisive(measured)), *reasons.ignored(case, inputs)]
+        )
+        flaw = reasons.altered_run(case) or reasons.disagreement(measured)
+        if flaw is None and measured.fails:
             return Verdict(self.name, "refuted", reason=because, **numbers)
-        if not found.stands:
-            code = "imprecise" if found.value == found.value and found.error == found.error and found.bound == found.bound else "not a number"
-            told = "the error bar reaches across the bound" if code == "imprecise" else "the measurement is not a number"
-            return Verdict(self.name, "undecided", reason=f"{told}: {because}", code=code, **numbers)
-        trials = {name: self.measure(case, name) for name in self.mutants} | found.alterations()
-        evidence["mutants"] = {name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails} for name, m in trials.items()}
-        if USUAL in trials:
-            # The numbers that decide against the usual statement, beside what it would have them be.
-            evidence["mutants"][USUAL]["telling"] = [str(q) for q in trials[USUAL].quantities if q.fails][:3]
-        told = _powerless(found, trials)
-        if told is not None:
-            return Verdict(self.name, "undecided", reason=f"no power: {told}", code="no power", **numbers)
-        told = self._blind(case, looked)
-        if told is not None:
-            return Verdict(self.name, "undecided", reason=f"not tested on what was given: {told}", code="not tested", **numbers)
+        flaw = flaw or reasons.imprecision(measured, because) or self._weakness(case, measured, inputs, evidence)
+        if flaw is not None:
+            code, reason = flaw
+            return Verdict(self.name, "undecided", reason=reason, code=code, **numbers)
         return Verdict(self.name, "holds", reason=because, **numbers)
 
-    def _blind(self, case: Case, looked: set[str]) -> str | None:
-        """Which run was read without effect: the statement still stands where all rows of its later half are no numbers."""
-        for name in sorted({"path", "walk"} & looked):
+    def unmet(self, case: Case) -> str | None:
+        """Why a case does not meet a hypothesis, or None."""
+        return next((reason for each in self.hypotheses if (reason := each(case)) is not None), None)
+
+    def _weakness(
+        self, case: Case, measured: Measurement, inputs: set[str], evidence: dict[str, Any]
+    ) -> tuple[str, str] | None:
+        """Code and reason where the check refutes too few wrong variants, or stands without the given run; the trials
+        go into `evidence`.
+        """
+        trials = {str(each): self.measure(case, each) for each in self.mutants} | measured.alterations()
+        evidence["mutants"] = {
+            name: {"measured": m.value, "bound": m.bound, "error": m.error, "refuted": m.fails}
+            for name, m in trials.items()
+        }
+        if USUAL in trials:
+            # The numbers that decide against the usual statement.
+            evidence["mutants"][USUAL]["telling"] = [str(q) for q in trials[USUAL].quantities if q.fails][:3]
+        weakness = reasons.powerless(measured, trials)
+        if weakness is not None:
+            return "no power", f"no power: {weakness}"
+        blindness = self._blind(case, inputs)
+        return None if blindness is None else ("not tested", f"not tested on what was given: {blindness}")
+
+    def _blind(self, case: Case, inputs: set[str]) -> str | None:
+        """Which run was read without effect: the statement still stands where all rows of its later half are NaN."""
+        for name in RUNS:
+            if name not in inputs:
+                continue
             try:
                 with np.errstate(all="ignore"):
-                    found = self.measure(case.without_rows(name))
+                    measured = self.measure(case.without_rows(name), self.stated)
             except Exception:
-                # What breaks on rows that are no numbers has looked at them.
+                # A check that breaks on NaN has read these rows.
                 continue
-            if found.stands:
+            if measured.stands:
                 return f"the same numbers stand where the later half of the given {NAMES[name]} holds no numbers"
         return None
 
     def _evidence(self, case: Case) -> dict[str, Any]:
         own = self.origin()
         return {
-            "statement": self.statement, "source": self.source, "seed": case.seed, "versions": versions(), "counter_example": self.counter_example,
-            "mutants": {}, "inputs": case.inputs(), **({"origin": own} if own else {}),
-        }  # fmt: skip
+            "statement": self.statement,
+            "source": self.source,
+            "seed": case.seed,
+            "versions": versions(),
+            "counter_example": self.counter_example,
+            "mutants": {},
+            "inputs": case.stored(),
+            **({"origin": own} if own else {}),
+        }
 
     @classmethod
     def origin(cls) -> dict[str, Any] | None:
@@ -136,63 +162,32 @@ class Claim(ABC):
         return None
 
     def _undecided(self, code: str, reason: str, case: Case) -> Verdict:
-        return Verdict(self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung)
+        return Verdict(
+            self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung
+        )
 
 
-def _telling(found: Measurement) -> list[Quantity]:
-    """The quantities to be told in the reason: those that fail, or the one nearest to its bound."""
-    failing = [q for q in found.quantities if q.fails]
-    lost = [q for q in found.quantities if not (q.stands or q.fails) and not math.isfinite(q.excess + q.error)]
-    return failing[:3] or lost[:3] or [q for q in found.quantities if (q.excess, q.tolerance) == (found.value, found.bound)][:1]
-
-
-def _powerless(found: Measurement, trials: dict[str, Measurement]) -> str | None:
-    """Why a check that lets no error show is not believed: a wrong variant passes, or too few differ from the statement and from one another."""
-    surviving = [name for name, m in trials.items() if not m.fails]
-    if surviving:
-        return f"the check lets {', '.join(surviving)} pass on this case"
-    kinds = {m.numbers for m in trials.values()} - {found.numbers}
-    if len(kinds) >= FEWEST:
-        return None
-    same = f" ({len(trials)} of them, with {len(kinds)} different numbers)" if len(kinds) < len(trials) else ""
-    return f"only {len(kinds)} wrong variants were tried{same}, of at least {FEWEST}"
-
-
-def _not_looked_at(case: Case, looked: set[str]) -> str | None:
-    """Why a measurement says nothing of what was given: it never looked at the samples, at the network, or at any of it."""
-    lacks = [name for name in ("problem", "data") if name in case.held and name not in looked]
-    # Equations and trajectories carry both.
-    if lacks and not looked & {"path", "walk", "flow"}:
-        return f"the check takes {' and '.join(NAMES[name] for name in lacks)} of its own"
-    if case.told and not looked & set(case.told):
-        return f"the check does not read it ({', '.join(NAMES[name] for name in case.told)})"
-    return None
-
-
-def _aside(case: Case, looked: set[str]) -> list[str]:
-    """What was handed over and played no part, told so that nobody takes the answer for one about it."""
-    idle = [name for name in case.told if name not in looked]
-    if not idle:
-        return []
-    used = [name for name in ("problem", "data", *case.told) if name in looked]
-    return [f"checked on the given {' and '.join(NAMES[name] for name in dict.fromkeys(used))}, not on the rest of what was given "
-            f"({', '.join(NAMES[name] for name in idle)})"]  # fmt: skip
-
-
-def claim(name: str, **told: Any) -> Callable[[Any], Any]:
+def claim(name: str, **attributes: Any) -> Callable[[Any], Any]:
     """Enter a claim: decorates a subclass of `Claim`, or a function.
 
-    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a `Quantity`, several, or a
-    `Measurement`. `told` gives what a class would have as attributes: `statement` and `source` at least, `mutants=(...)` where it has some.
+    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a
+    `Quantity`, several, or a `Measurement`. `attributes` are those of a class: `statement` and `source` at least,
+    `mutants=(...)` where it has some; `mutant` is one of them, a name or a `Variant`, and `stated` (None by default)
+    for the statement itself.
 
     Raises:
         ClaimError: for a function without statement or source, a word that is not known, or an id that is taken.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ClaimError(f"`{getattr(name, '__name__', name)}` is no claim id; decorate with `claim(\"mine.growth\", statement=..., source=...)`.")
+        raise ClaimError(
+            f"a claim id must be text, got `{getattr(name, '__name__', name)}`; decorate with "
+            '`claim("mine.growth", ...)`.'
+        )
 
     def enter(word: Any) -> Any:
-        word = _from_function(name, word, told) if not isinstance(word, type) else _completed(name, word, told)
+        word = (
+            _from_function(name, word, attributes) if not isinstance(word, type) else _completed(name, word, attributes)
+        )
         if name in claims:
             raise ClaimError(f"the claim id `{name}` is taken by {claims[name].__module__}; choose another.")
         return claims.register(name)(word)
@@ -200,11 +195,14 @@ def claim(name: str, **told: Any) -> Callable[[Any], Any]:
     return enter
 
 
-def _completed(name: str, word: type, told: dict[str, Any]) -> type[Claim]:
+def _completed(name: str, word: type, attributes: dict[str, Any]) -> type[Claim]:
     """A class with all that a report asks of it."""
     if not issubclass(word, Claim):
-        raise ClaimError(f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from `flowlab.Claim`, or decorate a function.")
-    for key, value in told.items():
+        raise ClaimError(
+            f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from "
+            "`flowlab.Claim`, or decorate a function."
+        )
+    for key, value in attributes.items():
         setattr(word, key, value)
     for needed in ("statement", "source"):
         if not getattr(word, needed, None):
@@ -218,22 +216,42 @@ def _completed(name: str, word: type, told: dict[str, Any]) -> type[Claim]:
     return word
 
 
-def _from_function(name: str, function: Callable[..., Any], told: dict[str, Any]) -> type[Claim]:
-    known = ("title", "statement", "latex", "source", "mutants", "counter_example", "rung", "quick", "usual", "decisive")
-    unknown = sorted(set(told) - set(known))
+def _from_function(name: str, function: Callable[..., Any], attributes: dict[str, Any]) -> type[Claim]:
+    known = (
+        "title",
+        "statement",
+        "latex",
+        "source",
+        "hypotheses",
+        "stated",
+        "mutants",
+        "counter_example",
+        "rung",
+        "quick",
+        "usual",
+        "decisive",
+    )
+    unknown = sorted(set(attributes) - set(known))
     if unknown:
         raise ClaimError(f"`{unknown[0]}` of the claim `{name}` is not known; use {', '.join(known)}.")
-    def measure(_: Claim, case: Case, mutant: str | None = None) -> Measurement:
-        found = function(case, mutant) if told.get("mutants") else function(case)
-        if isinstance(found, Measurement):
-            return found
-        many = [found] if isinstance(found, Quantity) else found
+
+    def measure(_: Claim, case: Case, variant: Any) -> Measurement:
+        result = function(case, variant) if attributes.get("mutants") else function(case)
+        if isinstance(result, Measurement):
+            return result
+        many = [result] if isinstance(result, Quantity) else result
         if not isinstance(many, Sequence) or not many or not all(isinstance(q, Quantity) for q in many):
-            raise ClaimError(f"the claim `{name}` returned `{found!r}`; return a Quantity, a list of them, or a Measurement.")
+            raise ClaimError(
+                f"the claim `{name}` returned `{result!r}`; return a Quantity, a list of them, or a Measurement."
+            )
         return Measurement.of(many, "as the claim says")
 
-    word = type(function.__name__, (Claim,), {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__})
-    return _completed(name, word, told)
+    word = type(
+        function.__name__,
+        (Claim,),
+        {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__},
+    )
+    return _completed(name, word, attributes)
 
 
 def load_library() -> None:
@@ -254,7 +272,15 @@ def checked(name: str, case: Case) -> Verdict:
         one = word()
     except TypeError as error:
         # An abstract class: nothing to measure with.
-        return Verdict(name, "undecided", math.nan, math.nan, f"could not be checked: {error}", {"seed": case.seed}, "could not be checked")
+        return Verdict(
+            name,
+            "undecided",
+            math.nan,
+            math.nan,
+            f"could not be checked: {error}",
+            {"seed": case.seed},
+            "could not be checked",
+        )
     try:
         return one.check(case)
     except FlowlabError as error:
@@ -263,10 +289,22 @@ def checked(name: str, case: Case) -> Verdict:
         # A defect in one claim must not cost the verdicts of all others.
         at = traceback.extract_tb(error.__traceback__)[-1]
         own = word.origin()
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if own is not None and Path(f.filename).resolve() == Path(own["file"])]
-        where = f"line {lines[-1]} of {Path((own or {})['file']).name}" if lines else f"line {at.lineno} of {Path(at.filename).name}"
-        needs = [NAMES[each] for each in GIVEN if each in case.read and each not in case.held]
-        hint = f"; it looks for {' and '.join(needs)}, and none was given" if needs and isinstance(error, AttributeError | TypeError) else ""
+        lines = [
+            f.lineno
+            for f in traceback.extract_tb(error.__traceback__)
+            if own is not None and Path(f.filename).resolve() == Path(own["file"])
+        ]
+        where = (
+            f"line {lines[-1]} of {Path((own or {})['file']).name}"
+            if lines
+            else f"line {at.lineno} of {Path(at.filename).name}"
+        )
+        needs = [NAMES[each] for each in GIVEN if each in case.read and each not in case.present]
+        hint = (
+            f"; it looks for {' and '.join(needs)}, and none was given"
+            if needs and isinstance(error, AttributeError | TypeError)
+            else ""
+        )
         reason = f"could not be checked: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({where}){hint}"
         return one._undecided("could not be checked", reason, case)
 
@@ -277,8 +315,8 @@ def check(ids: str | Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdi
 
     Args:
         ids: claim ids such as `"P4"`, or one.
-        evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a claim needs and does
-            not find, it makes.
+        evidence: trajectories (flows and descents), equations, a maximum margin, a Problem, Data, in any order; what a
+            claim needs and does not find, it makes.
         seed: of the instances and states that claims draw.
 
     Returns:

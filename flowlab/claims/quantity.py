@@ -1,4 +1,4 @@
-"""Numbers that decide a claim: measured with an error bar, by two routes where there are two, against what is expected."""
+"""Numbers that decide a claim: measured with an error bar, by up to two routes, against the expected value."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -29,8 +29,10 @@ class Quantity:
         route: how it was measured.
         second: the same number by an independent route, or None.
         second_route: how that was done.
-        altered: the relative change of `expected` that the check must notice, both up and down; 0 where a change has no meaning (a count, a zero).
-        printed: the number as it stands in the literature, or in an earlier measurement, digits and all; it is compared to the digits printed.
+        altered: the relative change of `expected` that the check must notice, both up and down; 0 where a change has no
+            meaning (a count, a zero).
+        printed: the number as it stands in the literature, or in an earlier measurement, digits and all; it is compared
+            to the digits printed.
         rung: how it was shown, one of `RUNGS`; empty for that of its claim.
     """
 
@@ -49,23 +51,33 @@ class Quantity:
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
-            raise ClaimError(f"`relation={self.relation!r}` of the quantity `{self.name}` is not known; use one of {', '.join(RELATIONS)}.")
+            raise ClaimError(
+                f"`relation={self.relation!r}` of the quantity `{self.name}` is not known; use one of "
+                f"{', '.join(RELATIONS)}."
+            )
         for name in ("measured", "expected", "tolerance", "error", "second"):
             if getattr(self, name) is not None:
                 # numpy's scalars would be written otherwise than Python's.
                 object.__setattr__(self, name, float(getattr(self, name)))
         if self.rung and self.rung not in RUNGS:
-            raise ClaimError(f"`rung={self.rung!r}` of the quantity `{self.name}` is not known; use one of {', '.join(RUNGS)}.")
+            raise ClaimError(
+                f"`rung={self.rung!r}` of the quantity `{self.name}` is not known; use one of {', '.join(RUNGS)}."
+            )
         for name in ("tolerance", "error"):
-            # NaN is a measurement that failed, and is told as such.
+            # NaN is a measurement that failed; verdicts say so.
             if getattr(self, name) < 0.0:
-                raise ClaimError(f"`{name}={getattr(self, name)!r}` of the quantity `{self.name}` is not allowed; use a number from 0 on.")
+                raise ClaimError(
+                    f"`{name}={getattr(self, name)!r}` of the quantity `{self.name}` is not allowed; use "
+                    "a number from 0 on."
+                )
         if self.printed:
             _digits(self.printed)
 
     @property
     def excess(self) -> float:
-        """How far the number is on the wrong side: its distance from what is expected, or for inequalities beyond the bound."""
+        """How far the number is on the wrong side: its distance from what is expected, or for inequalities beyond the
+        bound.
+        """
         apart = self.measured - self.expected
         return abs(apart) if self.relation == "=" else apart if self.relation == "<=" else -apart
 
@@ -94,21 +106,35 @@ class Quantity:
         return abs(self.measured - value) <= unit * (1 + 1e-9)
 
     def alterations(self) -> "dict[str, Quantity]":
-        """Wrong variants that need no new measurement: the expected value a little up and down, or the inequality the other way round."""
+        """Wrong variants that need no new measurement: the expected value a little up and down, or the inequality the
+        other way round.
+        """
         if self.relation == "=":
             if not self.altered or not self.expected:
                 return {}
-            told = {f"{100 * self.altered:g}% more": 1 + self.altered, f"{100 * self.altered:g}% less": 1 - self.altered}
-            return {f"{self.name} {words}": replace(self, expected=self.expected * by, second=None) for words, by in told.items()}
+            factors = {
+                f"{100 * self.altered:g}% more": 1 + self.altered,
+                f"{100 * self.altered:g}% less": 1 - self.altered,
+            }
+            return {
+                f"{self.name} {words}": replace(self, expected=self.expected * by, second=None)
+                for words, by in factors.items()
+            }
         if not self.stands or not self.excess + self.error < -self.tolerance:
             # A bound that is attained says nothing about its reverse.
             return {}
-        return {f"{self.name} the other way round": replace(self, relation="<=" if self.relation == ">=" else ">=", second=None)}
+        return {
+            f"{self.name} the other way round": replace(
+                self, relation="<=" if self.relation == ">=" else ">=", second=None
+            )
+        }
 
     def __str__(self) -> str:
         bar = f" ± {self.error:.1g}" if self.error else ""
         relation = "" if self.relation == "=" else f"{self.relation} "
-        return f"{self.name} {self.measured:.8g}{bar}, expected {relation}{self.expected:.8g} within {self.tolerance:.2g}"
+        return (
+            f"{self.name} {self.measured:.8g}{bar}, expected {relation}{self.expected:.8g} within {self.tolerance:.2g}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The quantity with what follows from it."""
@@ -121,7 +147,7 @@ def _digits(text: str) -> tuple[float, float]:
     try:
         value, power = float(text), int(exponent or 0)
     except ValueError:
-        raise ClaimError(f"`printed={text!r}` is no number; write it as it was printed, such as \"0.1607\".") from None
+        raise ClaimError(f'`printed` must be a number as it was printed, such as "0.1607", got {text!r}.') from None
     decimals = len(mantissa.partition(".")[2])
     if not math.isfinite(value):
         raise ClaimError(f"`printed={text!r}` is not finite.")

@@ -61,15 +61,17 @@ def _run(path: Path, source: bytes) -> tuple[str, ...]:
     except FlowlabError:
         raise
     except (Exception, SystemExit) as error:
-        raise ClaimError(f"`{path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again.") from error
-    found = tuple(one for one in claims if one not in before)
-    if not found:
+        raise ClaimError(
+            f"`{path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again."
+        ) from error
+    entered = tuple(one for one in claims if one not in before)
+    if not entered:
         raise ClaimError(f"`{path}` enters no claim; decorate one with `flowlab.claim(id, statement=..., source=...)`.")
-    _LOADED[key] = found
+    _LOADED[key] = entered
     origin = {"file": str(path.resolve()), "sha256": key}
-    for one in found:
+    for one in entered:
         claims[one].origin = staticmethod(lambda: origin)  # pyright: ignore[reportAttributeAccessIssue]
-    return found
+    return entered
 
 
 def _read(path: str | Path) -> tuple[Path, bytes]:
@@ -84,15 +86,18 @@ def _read(path: str | Path) -> tuple[Path, bytes]:
     try:
         return path, path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ClaimError(f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); name a Python file that defines claims.") from None
+        raise ClaimError(
+            f"`{path}` cannot be read ({getattr(error, 'strerror', None) or error}); name a Python file "
+            "that defines claims."
+        ) from None
 
 
 @guarded
 def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
     """Check the same claim on the same inputs and seed; equal versions on one machine give equal bytes.
 
-    A verdict never runs a file. The claim of a user's file is checked again only if that file is named here, or has been
-    run in this process before, and its hash is the recorded one.
+    A verdict never runs a file. The claim of a user's file is checked again only if that file is named here, or has
+    been run in this process before, and its hash is the recorded one.
 
     Args:
         verdict: a verdict, or where it is stored.
@@ -118,13 +123,20 @@ def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
 
 def _restore(old: Verdict, origin: Any, files: Sequence[str | Path]) -> None:
     """Make the claim of a user's file available, if the user named the file and it is unchanged."""
-    recorded, name = (origin.get("sha256"), Path(str(origin.get("file"))).name) if isinstance(origin, dict) else (None, "")
+    recorded, name = (
+        (origin.get("sha256"), Path(str(origin.get("file"))).name) if isinstance(origin, dict) else (None, "")
+    )
     for path, source in map(_read, files):
         if sha256(source).hexdigest() == recorded:
             _run(path, source)
             return
     if files:
         listed = ", ".join(f"`{file}`" for file in files)
-        raise ClaimError(f"{listed} has changed since `{old.id}` was checked with `{name}`; name that version, or check the claim again.")
+        raise ClaimError(
+            f"{listed} has changed since `{old.id}` was checked with `{name}`; name that version, or "
+            "check the claim again."
+        )
     if old.id not in claims or (claims[old.id].origin() or {}).get("sha256") != recorded:
-        raise ClaimError(f"`{old.id}` comes from the file `{name}`, which a verdict never runs; name the file beside the verdict.")
+        raise ClaimError(
+            f"`{old.id}` comes from the file `{name}`, which a verdict never runs; name the file beside the verdict."
+        )

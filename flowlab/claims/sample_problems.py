@@ -1,4 +1,4 @@
-"""Seeded instances that claims are checked on when none is given, and the autodiff quantities they share."""
+"""Seeded instances for claims without inputs of a user, and the autodiff quantities that claims share."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
 
-NETS = ("W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "W3 @ relu(W2 @ relu(W1 @ x))", "W2 @ relu(W1 @ x)**2", "W5 @ relu(W4 @ relu(W3 @ relu(W2 @ relu(W1 @ x))))")
+NETS = (
+    "W2 @ relu(W1 @ x)",
+    "W3 @ W2 @ W1 @ x",
+    "W3 @ relu(W2 @ relu(W1 @ x))",
+    "W2 @ relu(W1 @ x)**2",
+    "W5 @ relu(W4 @ relu(W3 @ relu(W2 @ relu(W1 @ x))))",
+)
 """Depths 2 to 5; linear, ReLU and ReLU², so that degrees other than 1 occur."""
 
 ROWS = 3
 """Rows of a given run at which statements about single states are checked."""
 _BESIDE = 1e-6
-"""Relative distance from rows of networks with kinks at which their states are looked at: far above roundings, and nothing for the statement."""
+"""Relative distance from rows of networks with kinks at which their states are looked at: far above roundings, and
+nothing for the statement.
+"""
 _LARGE = 20.0
 """Outputs beyond which exponentials of them leave few digits."""
 
@@ -42,11 +50,13 @@ def separable(n: int, d: int, seed: int) -> "Data":
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     y = np.where(x @ w >= 0, 1.0, -1.0)
-    return Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y, name=f"separable n={n} d={d} seed={seed}", kind="binary")
+    return Data(
+        x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y, name=f"separable n={n} d={d} seed={seed}", kind="binary"
+    )
 
 
 def samples_for(case: Case, otherwise: "Data") -> "Data":
-    """The samples given, or some with the labels that the given problem's loss takes; without a problem, `otherwise`."""
+    """The case's samples, or some with labels that its problem's loss takes; without a problem, `otherwise`."""
     import numpy as np
 
     from flowlab.language.data import Data
@@ -72,7 +82,9 @@ def worst(values: "Iterable[Any]") -> float:
 
 
 def facing(problem: "Problem", start: "State", data: "Data") -> "State":
-    """The start, or with its first block turned round where the sum of all y f is negative: normalised flows that look away may lose their norm on the way."""
+    """The start, or with its first block turned round where the sum of all y f is negative: normalised flows that look
+    away may lose their norm on the way.
+    """
     import numpy as np
 
     from flowlab.language.state import State
@@ -83,7 +95,9 @@ def facing(problem: "Problem", start: "State", data: "Data") -> "State":
     return start if along >= 0 else State(rho=start.rho, V={**start.V, first: -start.V[first]}, per=start.per)
 
 
-def integrated(case: Case, name: str, problem: "Problem", start: "State", data: "Data", until: Any, **settings: Any) -> Any:
+def integrated(
+    case: Case, name: str, problem: "Problem", start: "State", data: "Data", until: Any, **settings: Any
+) -> Any:
     """A flow, integrated once under this name and kept as a record of the check.
 
     Raises:
@@ -98,11 +112,14 @@ def integrated(case: Case, name: str, problem: "Problem", start: "State", data: 
 
         # One derivation serves every start and every data set.
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
-        # The name of data is part of what is compiled; one name, and flows on other samples of the same shapes cost no compilation.
+        # The name of data is part of what is compiled; one name, and flows on other samples of the same shapes cost no
+        # compilation.
         plain = Data(data.x, data.y, name="samples", kind=data.kind)
         path = replace(integrate(field, start, plain, until=until, seed=case.seed, **settings), data=data)
         if not path.outcome.ok:
-            raise ClaimError(f"the flow `{name}` ended early ({path.outcome}); try another seed, or give a flow of your own.")
+            raise ClaimError(
+                f"the flow `{name}` ended early ({path.outcome}); try another seed, or give a flow of your own."
+            )
         return path
 
     return case.once(name, run)
@@ -135,21 +152,29 @@ def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int 
 def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: int = 5) -> "Iterator[State]":
     """States of the run given, from its end to its start, and `count` random ones besides.
 
-    They are those of rows, or right beside them where the network has kinks. Where outputs are so large that a loss leaves float64 the norms are
-    smaller than in the run; directions are its own.
+    They are those of rows, or right beside them where the network has kinks. Where outputs are so large that a loss
+    leaves float64 the norms are smaller than in the run; directions are its own.
     """
     import jax.numpy as jnp
     import numpy as np
 
     from flowlab.language.state import State
 
-    path: Any = case.path
-    walk: Any = case.walk if path is None else None
-    runs: list[Any] = [one for one in (path, walk) if one is not None]
+    flow: Any = case.flow
+    descent: Any = case.descent if flow is None else None
+    runs: list[Any] = [run for run in (flow, descent) if run is not None]
     bent, rng = any(slot.tracked for slot in problem.network.slots), np.random.default_rng(case.seed)
-    for run, i in ((one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]):
-        weights = {k: np.asarray(w) for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()}
-        outputs, degree = np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(), problem.network.symmetry.joint_degree
+    for run, i in (
+        (one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]
+    ):
+        weights = {
+            k: np.asarray(w)
+            for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()
+        }
+        outputs, degree = (
+            np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(),
+            problem.network.symmetry.joint_degree,
+        )
         if outputs > _LARGE and degree:
             weights = {k: w * (_LARGE / outputs) ** (1.0 / float(degree)) for k, w in weights.items()}
         if bent:
@@ -199,13 +224,3 @@ def gap(a: Any, b: Any) -> float:
     top = sum(float(((p - q) ** 2).sum()) for p, q in pairs)
     size = sum(float((q**2).sum()) for _, q in pairs)
     return float(np.sqrt(top / size)) if size > 0 else float(np.sqrt(top))
-
-
-def layered(case: Case) -> str | None:
-    """The hypothesis most claims share: every layer has its own norm and degree."""
-    p = case.problem
-    if p is None:
-        return None
-    if not p.network.symmetry.is_multihomogeneous:
-        return f"the network is {p.network.symmetry.kind}, broken at {p.network.symmetry.breaks[0]}"
-    return None if p.per == "layer" else f"norms are kept per {p.per}, and the claim is about layers"

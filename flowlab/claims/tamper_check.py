@@ -1,4 +1,6 @@
-"""Whether a run is as it came: against its own record, its columns against its states, and its rows against the flow between them."""
+"""Whether a run is as it came: against its own record, its columns against its states, and its rows against the flow
+between them.
+"""
 
 from typing import Any
 
@@ -11,7 +13,10 @@ ROWS = 2_000
 GAPS = 40
 """Gaps between rows that are compared with the flow's own rates; one compilation serves all of a shape."""
 TYPICAL = 0.05
-"""What the median of the defects may be. Rows lie so close that a clean run is at a hundredth or below; rows of other runs are off by one and more."""
+"""What the median of the defects may be.
+
+Rows lie so close that a clean run is at a hundredth or below; rows of other runs are off by one and more.
+"""
 NUDGE = 1e-9
 """Relative displacement of the weights that shows a kink: the rates of both sides are compared."""
 ALIKE = 1e-3
@@ -27,9 +32,9 @@ def altered(run: Any, data: Any) -> str | None:
         run: a flow or a descent.
         data: its samples, or None where they are not to be had: then rows are compared with the record alone.
     """
-    for told in (_by_record(run, data), _by_numbers(run)):
-        if told is not None:
-            return told
+    for change in (_by_record(run, data), _by_numbers(run)):
+        if change is not None:
+            return change
     if data is None:
         return None
     row = _stray_row(run, data)
@@ -63,17 +68,20 @@ def _by_numbers(run: Any) -> str | None:
 def _stray_row(run: Any, data: Any) -> int | None:
     """The first row whose log loss, margin or product of norms is not that of its state."""
     rows, problem, x, y = run.dataset, run.problem, np.asarray(data.x), np.asarray(data.y)
-    seen = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
+    recorded = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
     for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
         weights = _weights(run, int(i))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outputs = problem.network.outputs(weights, x, np)
             log_R = float(problem.log_product(weights, np))
-            again = {"log_loss": float(problem.loss.log_loss(np, outputs, y, problem.reduction)), "log_R": log_R,
-                     "min_margin": float(problem.loss.margins(np, outputs, y).min() * np.exp(-log_R))}  # fmt: skip
+            again = {
+                "log_loss": float(problem.loss.log_loss(np, outputs, y, problem.reduction)),
+                "log_R": log_R,
+                "min_margin": float(problem.loss.margins(np, outputs, y).min() * np.exp(-log_R)),
+            }
         for name, value in again.items():
             # Margins of norms like 1e9 are known to roundings of that size; losses near 0 to those of what is squared.
-            if np.isfinite(value) and not abs(float(seen[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
+            if np.isfinite(value) and not abs(float(recorded[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
                 return int(i)
     return None
 
@@ -88,25 +96,31 @@ def _weights(run: Any, i: int) -> dict[str, np.ndarray]:
 
 
 def _by_rates(run: Any, data: Any) -> str | None:
-    """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt, which runs to any time."""
+    """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt,
+    which runs to any time.
+    """
     with np.errstate(all="ignore"):
         moves, times = defects(run, data)
-    for told, seen in (("states do not move as its flow does", moves), ("times are not those its flow takes", times)):
-        if len(seen) >= 3 and not np.median(seen) <= TYPICAL:
-            return f"its {told} between rows (off by {np.median(seen):.2g} of what changes)"
+    for words, defects_of_rows in (
+        ("states do not move as its flow does", moves),
+        ("times are not those its flow takes", times),
+    ):
+        if len(defects_of_rows) >= 3 and not np.median(defects_of_rows) <= TYPICAL:
+            return f"its {words} between rows (off by {np.median(defects_of_rows):.2g} of what changes)"
     return None
 
 
 def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) and (H,): what the change of the state lacks of a multiple of the mean rate, relative to it, and the logarithm of time passed over time due.
+    """(G,) and (H,): what the change of the state lacks of a multiple of the mean rate, relative to it, and the
+    logarithm of time passed over time due.
 
-    Empty where the steps of a run are not those of a flow (momentum, batches, other rules). On kinks only the norms count, whose rates
-    Euler's identity gives whatever the slope there is.
+    Empty where the steps of a run are not those of a flow (momentum, batches, other rules). On kinks only the norms
+    count, whose rates Euler's identity gives whatever the slope there is.
     """
     settings = run.provenance.get("settings", {})
     descent = run.kind == "descent"
-    if len(run) < 3 or (descent and (settings.get("rule", "gradient") != "gradient" or settings.get("momentum") or settings.get("batch")
-                                     or settings.get("freeze_norm"))):  # fmt: skip
+    altered_rule = settings.get("rule", "gradient") != "gradient" or settings.get("momentum")
+    if len(run) < 3 or (descent and (altered_rule or settings.get("batch") or settings.get("freeze_norm"))):
         return np.empty(0), np.empty(0)
     # Stepping over kinks zigzags about them, so that directions move by the mean of the rates of both sides.
     chatters = settings.get("kinks") == "ignore" and any(slot.tracked for slot in run.problem.network.slots)
@@ -119,7 +133,9 @@ def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
         (rho, V), (rho_1, V_1) = states[0][g], states[1][g]
         pairs = [(rates[0][g], rates[1][g]) for rates in sides]
         smooth = not chatters and _equal(pairs, rho, norms_only=False)
-        if not smooth and not (run.problem.network.symmetry.is_multihomogeneous and _equal(pairs, rho, norms_only=True)):
+        if not smooth and not (
+            run.problem.network.symmetry.is_multihomogeneous and _equal(pairs, rho, norms_only=True)
+        ):
             continue
         u, u_1 = (_flat(pair[0], rho, norms_only=not smooth) for pair in pairs)
         change = _flat(({k: rho_1[k] - rho[k] for k in rho}, {w: V_1[w] - V[w] for w in V}), rho, norms_only=not smooth)
@@ -136,7 +152,8 @@ def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
                 moves.append(np.inf)
             continue
         h = float(change @ mean) / float(mean @ mean)
-        # Where the rate turns between the rows, by a long step or over a kink, half of that is the trapezoid's own error.
+        # Where the rate turns between the rows, by a long step or over a kink, half of that is the trapezoid's own
+        # error.
         turned = 0.5 * min(float(np.linalg.norm(u_1 - u) / np.linalg.norm(mean)), 1.0)
         moves.append(max(float(np.linalg.norm(change - h * mean)) / size - turned, 0.0) if h > 0 else np.inf)
         if h > 0:
@@ -185,14 +202,17 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
 
         def one(state: Any) -> Any:
             rho, V = state
-            found = []
+            sides = []
             for side in (NUDGE, -NUDGE):
                 W = scheme.weights(jnp, rho, V, problem.per)
                 W = {k: w + side * jnp.sqrt(jnp.mean(w * w)) * noise[k] for k, w in W.items()}
                 level, slope = jax.value_and_grad(log_loss)(W)
-                g = {k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0) for k, w in W.items()}
-                found.append(scheme.numeric(jnp, rho, V, g, problem.per))
-            return found
+                g = {
+                    k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0)
+                    for k, w in W.items()
+                }
+                sides.append(scheme.numeric(jnp, rho, V, g, problem.per))
+            return sides
 
         return jax.lax.map(one, (rho, V))
 
@@ -201,6 +221,8 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
     # One shape, whatever the number of rows.
     padded = [*states, *[states[-1]] * (GAPS - len(states))]
     rho, V = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *padded)
-    found = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y))
-    sides = [jax.tree.map(np.asarray, side) for side in found]
+    values = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(
+        rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y)
+    )
+    sides = [jax.tree.map(np.asarray, side) for side in values]
     return tuple([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)  # pyright: ignore[reportReturnType]

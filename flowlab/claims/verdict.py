@@ -24,16 +24,18 @@ CODES = {
     "could not be checked": "the numerics gave up on the way",
 }
 
+
 @dataclass(frozen=True)
 class Measurement:
     """A number against its bound (both dimensionless): the statement stands where value <= bound.
 
     Attributes:
-        value, bound: what was measured and what it is held against.
+        value, bound: what was measured, and its bound.
         because: why the bound is what it is.
         details: what is needed to repeat the measurement; JSON-able.
         error: error bar of the value.
-        quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see `Measurement.of`.
+        quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see
+            `Measurement.of`.
     """
 
     value: float
@@ -45,7 +47,7 @@ class Measurement:
 
     @classmethod
     def of(cls, quantities: Sequence[Quantity], because: str, **details: Any) -> "Measurement":
-        """The measurement of some quantities: it stands where all of them do, and the one nearest to its bound decides."""
+        """The measurement of some quantities: it stands where all do, and the one nearest to its bound decides."""
         if not quantities:
             raise ClaimError("a measurement needs at least one quantity.")
 
@@ -76,18 +78,20 @@ class Measurement:
     @property
     def numbers(self) -> tuple[Any, ...]:
         """What the measurement says, to nine digits: two wrong variants with equal numbers are one."""
-        told = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
-        told.append(("", self.value, self.bound, 0.0, self.error, ""))
-        return tuple(f"{part:.9g}" if isinstance(part, float) else part for each in told for part in each)
+        parts = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
+        parts.append(("", self.value, self.bound, 0.0, self.error, ""))
+        return tuple(f"{part:.9g}" if isinstance(part, float) else part for each in parts for part in each)
 
     def alterations(self) -> "dict[str, Measurement]":
         """The same numbers against statements altered a little, by name; every one must fail."""
-        told = {}
+        altered = {}
         for i, q in enumerate(self.quantities):
             for name, other in q.alterations().items():
                 rest = (*self.quantities[:i], other, *self.quantities[i + 1 :])
-                told[name] = replace(self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest)
-        return told
+                altered[name] = replace(
+                    self, value=other.excess, bound=other.tolerance, error=other.error, quantities=rest
+                )
+        return altered
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,12 @@ class Verdict:
 
     def __post_init__(self) -> None:
         if self.answer not in ANSWERS:
-            raise ClaimError(f"`{self.answer}` is no answer; use one of {', '.join(ANSWERS)}.")
+            raise ClaimError(f"an answer must be one of {', '.join(ANSWERS)}, got `{self.answer}`.")
         if self.code not in CODES or self.rung not in RUNGS:
-            raise ClaimError(f"`{self.code}` or `{self.rung}` is not known; codes are {', '.join(filter(None, CODES))}, rungs {', '.join(RUNGS)}.")
+            raise ClaimError(
+                f"`{self.code}` or `{self.rung}` is not known; codes are "
+                f"{', '.join(filter(None, CODES))}, rungs {', '.join(RUNGS)}."
+            )
 
     @property
     def quantities(self) -> list[dict[str, Any]]:
@@ -128,8 +135,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-able values; numbers that are not finite become null."""
-        told = asdict(self)
-        return _plain(told)
+        record = asdict(self)
+        return _plain(record)
 
     def to_json(self) -> str:
         """The one JSON text of this verdict, with a checksum: equal verdicts have equal bytes."""
@@ -156,16 +163,23 @@ class Verdict:
             OutputError: if there is none.
         """
         try:
-            told = unsealed(Path(path).read_text(encoding="utf-8"))
-            numbers = {name: float("nan") if told[name] is None else float(told[name]) for name in ("measured", "bound", "error")}
-            return cls(**{**told, **numbers})
+            record = unsealed(Path(path).read_text(encoding="utf-8"))
+            numbers = {
+                name: float("nan") if record[name] is None else float(record[name])
+                for name in ("measured", "bound", "error")
+            }
+            return cls(**{**record, **numbers})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OutputError(f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`.") from None
+            raise OutputError(
+                f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`."
+            ) from None
 
     def __str__(self) -> str:
         bar = f" ± {self.error:.1g}" if self.error else ""
         code = f" ({self.code})" if self.code else ""
-        return f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
+        return (
+            f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
+        )
 
 
 def _plain(value: Any) -> Any:

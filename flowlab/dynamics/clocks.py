@@ -1,13 +1,14 @@
 """What a run steps in. A clock ties the independent variable s of the stepping loop to the time t of the flow.
 
-`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before. A start whose samples are all on their right sides
+`time`   s = t, exact and cheap early; every unit of log t costs more steps than the one before. A start whose samples
+are all on their right sides
          counts t in units of 1/L of that start, so that its rates are numbers however small L is.
 `loss`   ds = L dt (and L ‖θ‖^{K-1} dt for a network of degree K ≥ 2), so that the loss may be any number.
 `norm`   s = log R with R the product of norms, for homogeneous networks once every sample is on its right side.
 
-The last two carry q = log(t L), which is bounded or drifts like a logarithm while t itself leaves float64: with dτ = L dt,
-dq/dτ = e^{-q} + d log L/dτ, and log t = q - log L keeps its relative accuracy at log t = 1e9. Integrating log t directly does
-not: it grows without bound, and a step that is accurate in log t is not accurate in t L.
+The last two carry q = log(t L), which is bounded or drifts like a logarithm while t itself leaves float64: with dτ = L
+dt, dq/dτ = e^{-q} + d log L/dτ, and log t = q - log L keeps its relative accuracy at log t = 1e9. Integrating log t
+directly does not: it grows without bound, and a step that is accurate in log t is not accurate in t L.
 
 Late in a run an error counts by what it does to the softmax of the samples: 1/R in a direction is of order one there.
 """
@@ -33,7 +34,9 @@ from flowlab.lowering.vector_field import VectorField
 _LONGEST = 690.0
 """The logarithm of the longest time in units of the clock; e^690 is close to the largest float64."""
 _STILL = -100.0
-"""The logarithm of a time in units of 1/L in which log L changes by e^-100 |∇log L|², far below round-off at norms up to 1e10."""
+"""The logarithm of a time in units of 1/L in which log L changes by e^-100 |∇log L|², far below round-off at norms up
+to 1e10.
+"""
 _ROUND_OFF = 32.0 * 2.0**-52
 
 
@@ -61,8 +64,10 @@ class Clock(eqx.Module):
         """The field's own coordinates, which it can observe and unpack."""
         return z[0]
 
-    def replaced(self, z: PyTree, before: PyTree, after: PyTree) -> PyTree:
-        """What is integrated once directions or weights, and no norm, have changed from those of the coordinates `before` to those of `after`."""
+    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+        """What is integrated once directions or weights, and no norm, have changed from those of the coordinates
+        `before` to those of `after`.
+        """
         flat, restore = ravel_pytree(z[0])
         return restore(flat + ravel_pytree(after)[0] - ravel_pytree(before)[0]), z[1]
 
@@ -79,12 +84,16 @@ class Clock(eqx.Module):
         return None
 
     @abstractmethod
-    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
+    def size(
+        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+    ) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
     @abstractmethod
-    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
-        """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in the others."""
+    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+        """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in
+        the others.
+        """
 
 
 class OrdinaryTime(Clock):
@@ -132,10 +141,18 @@ class OrdinaryTime(Clock):
             return None
         return Chart(z[1], field.problem.per)
 
-    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
+    def size(
+        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+    ) -> jax.Array:
         error = _tangent(field, z1, error)
-        amount = _rms(jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1))
-        return jnp.maximum(amount, residuals.share(field, z1, error, data, rtol)) if residuals.has_residual(field) else amount
+        amount = _rms(
+            jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1)
+        )
+        return (
+            jnp.maximum(amount, residuals.share(field, z1, error, data, rtol))
+            if residuals.has_residual(field)
+            else amount
+        )
 
     def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
         # An error along the flow is a shift of time for good; one across it is taken to be no better.
@@ -146,7 +163,9 @@ class OrdinaryTime(Clock):
 class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
-    def size(self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar) -> jax.Array:
+    def size(
+        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+    ) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
 
@@ -157,7 +176,9 @@ class _Scaled(Clock):
         _, of_margins, p = _in_margins(field, weights, across, data)
         return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
-    def _start(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[dict[str, Array], Array]:
+    def _start(
+        self, field: VectorField, state: State, log_t: jax.Array, data: Data
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
         seen = field.observe(field.pack(state), data)
         return seen, log_t + seen["log_loss"]
 
@@ -178,7 +199,9 @@ class LossTime(_Scaled):
         degree = field.problem.network.symmetry.joint_degree
         power = max(float(degree) - 1.0, 0.0) if degree is not None else 0.0
         # Of squares, not of norms: those have no derivative at a zero block.
-        length = sum((jnp.sum(r * r) for r in (y[0] if field.problem.coordinates == "polar" else y).values()), jnp.zeros(()))
+        length = sum(
+            (jnp.sum(r * r) for r in (y[0] if field.problem.coordinates == "polar" else y).values()), jnp.zeros(())
+        )
         factor = jnp.exp(-0.5 * power * jnp.log(length))
         return jax.tree.map(lambda r: factor * r, (rate, jnp.exp(-q) + slope))
 
@@ -220,7 +243,7 @@ CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (ORDINARY, LossTime()
 
 
 class Setting(eqx.Module):
-    """What a step is given besides s and z."""
+    """Arguments of a step besides s and z."""
 
     clock: Clock
     field: VectorField
@@ -240,7 +263,8 @@ class Setting(eqx.Module):
         """The stiff part U B of the Jacobian, through the samples' outputs, and its diagonal entry of q.
 
         Returns:
-            U (n, NC), how the rate answers to the outputs the loss sees; B (NC, n), how outputs answer to z; and the entry of q.
+            U (n, NC), how the rate answers to the outputs the loss sees; B (NC, n), how outputs answer to z; and the
+            entry of q.
         """
         flat, restore = ravel_pytree(z)
 
@@ -265,7 +289,9 @@ def _weighed(field: VectorField, W: PyTree, error: PyTree, of_q: PyTree, data: D
     margins, moved, p = _in_margins(field, W, across, data)
     shifted = p * (moved - jnp.sum(p * moved))
     # Weights and exponents of size R cannot be held closer than their own round-off.
-    of_weights, of_exponents = (jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins))
+    of_weights, of_exponents = (
+        jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins)
+    )
     parts = (
         _rms(across) / of_weights,
         jnp.max(jnp.stack([jnp.max(jnp.abs(r)) for r in radial.values()])) / tolerance,
@@ -286,7 +312,9 @@ def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Any, Any]:
 
 def _in_margins(field: VectorField, W: PyTree, change: PyTree, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Margins (N,), what a change of the weights does to them, and the parts of the samples."""
-    margins, moved = jax.jvp(lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,))
+    margins, moved = jax.jvp(
+        lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,)
+    )
     return margins, moved, jax.nn.softmax(-margins)
 
 
@@ -305,4 +333,6 @@ def _tangent(field: VectorField, y: PyTree, error: PyTree) -> PyTree:
         return error
     per, V = field.problem.per, y[1]
     lengths, along = inner(V, V, per), inner(V, error[1], per)
-    return error[0], {w: error[1][w] - part for w, part in scaled({k: along[k] / lengths[k] for k in along}, V, per).items()}
+    return error[0], {
+        w: error[1][w] - part for w, part in scaled({k: along[k] / lengths[k] for k in along}, V, per).items()
+    }

@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import finite, guarded, short
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import finite, must_be
 from flowlab.core.registry import Registry
 from flowlab.core.typing import Array, Blocks
 
@@ -58,7 +57,7 @@ class Time(Condition):
     def __init__(self, t: float) -> None:
         self.t = _finite(self.name, t)
         if self.t <= 0:
-            raise LanguageError(f"`time({t})` is not ahead; use a time above zero.")
+            raise must_be("time", t, "above 0", "for example 1.0")
 
     @property
     def log_t(self) -> float:
@@ -66,7 +65,7 @@ class Time(Condition):
         return math.log(self.t)
 
     @property
-    def told(self) -> str:
+    def phrase(self) -> str:
         """The horizon in words."""
         return f"t = {self.t:.6g}"
 
@@ -86,7 +85,7 @@ class LogTime(Condition):
         return math.exp(min(self.log_t, LONGEST_LOG_TIME))
 
     @property
-    def told(self) -> str:
+    def phrase(self) -> str:
         """The horizon in words."""
         return f"t = {self.t:.6g}" if self.log_t <= LONGEST_LOG_TIME else f"log t = {self.log_t:.6g}"
 
@@ -105,7 +104,7 @@ class NormAbove(Event):
 
     def __init__(self, level: float) -> None:
         if _finite(self.name, level) <= 0:
-            raise LanguageError(f"`norm_above({level})` needs a norm above zero.")
+            raise must_be("norm_above", level, "a norm above 0", "for example 10.0")
         self.level = jnp.asarray(float(level))
 
     def value(self, seen: Blocks) -> Array:
@@ -138,13 +137,20 @@ class Separated(Event):
 
 @conditions.register("margin_gap")
 class MarginGap(Event):
-    """The relative gap between the margin and its bound from duality falls to a level (see `VectorField.margin_gap`)."""
+    """The relative gap between the margin and its bound from duality falls to a level (see
+    `VectorField.margin_gap`).
+    """
 
     needs = ("margin_gap",)
 
     def __init__(self, level: float) -> None:
         if not SMALLEST_GAP <= _finite(self.name, level) < 1.0:
-            raise LanguageError(f"`margin_gap({level})` is no gap that float64 can certify; use a number from {SMALLEST_GAP:g} to 1.")
+            raise must_be(
+                "margin_gap",
+                level,
+                f"from {SMALLEST_GAP:g}, the least that float64 can certify, to 1",
+                "for example 1e-3",
+            )
         self.level = jnp.asarray(float(level))
 
     def value(self, seen: Blocks) -> Array:
@@ -160,13 +166,13 @@ class Wall(Condition):
     def __init__(self, seconds: float) -> None:
         self.seconds = _finite(self.name, seconds)
         if self.seconds < 0:
-            raise LanguageError(f"`wall({seconds})` is no limit; use a number of seconds from zero on.")
+            raise must_be("wall", seconds, "a number of seconds from 0 on", "for example 60.0")
 
 
 def _finite(name: str, value: float) -> float:
     # numpy's numbers are `Real` too.
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_) or not finite(value):
-        raise LanguageError(f"`{name}({short(value)})` needs a finite number.")
+        raise must_be(name, value, "a finite number", "for example 1.0")
     return float(value)
 
 
@@ -214,7 +220,9 @@ def separated() -> Separated:
 
 @guarded
 def margin_gap(level: float) -> MarginGap:
-    """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their weights that certifies the distance."""
+    """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their
+    weights that certifies the distance.
+    """
     return MarginGap(level)
 
 

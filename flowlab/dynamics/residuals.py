@@ -29,7 +29,8 @@ def share(field: VectorField, y: PyTree, error: PyTree, data: Data, rtol: Scalar
     r, moved = jax.jvp(lambda v: _residual(field, v, data), (y,), (error,))
     left, parts = jnp.linalg.norm(r), scale(field, y, data)
     allowed = jnp.maximum(rtol * left, _ROUND_OFF * parts)
-    # Before, weights are held to enough; and what is stiff has to show in them to be found (see `flowlab.dynamics.steppers.explicit_rk`).
+    # Before, tolerances of weights suffice; and what is stiff has to show in them to be found (see
+    # `flowlab.dynamics.steppers.explicit_rk`).
     small = (left * left < rtol * parts * parts) & (allowed > 0)
     return jnp.where(small, jnp.linalg.norm(moved) / jnp.where(allowed > 0, allowed, 1.0), 0.0)
 
@@ -42,7 +43,8 @@ def noise(field: VectorField, y: PyTree, data: Data) -> jax.Array:
 def scale(field: VectorField, y: PyTree, data: Data) -> jax.Array:
     """The size of targets, and of the parts that outputs are a sum of; scalar.
 
-    Coordinates are known to their last places. Changes of them by parts that do not agree in sign show what outputs are a difference of.
+    Coordinates are known to their last places. Changes of them by parts that do not agree in sign show what outputs are
+    a difference of.
     """
     flat, restore = ravel_pytree(y)
     parts = 2.0 * ((_GOLDEN * jnp.arange(1, flat.size + 1)) % 1.0) - 1.0

@@ -33,7 +33,8 @@ _LATE = 100.0
 
 @dataclass
 class Curve:
-    """What is drawn of one kind: a line, marks, arrows, bars or cells; kept so that its numbers can be written beside the picture.
+    """What is drawn of one kind: a line, marks, arrows, bars or cells; kept so that its numbers can be written beside
+    the picture.
 
     Attributes:
         label: what the legend says; the same in several panels where it is the same thing.
@@ -41,7 +42,8 @@ class Curve:
         marker: of points that no line joins.
         panel: on which of the picture's axes.
         x_to, y_to: where arrows and bars end, (S,); None for lines and points.
-        look: `"line"`, `"limit"` (a predicted value), `"arrows"`, `"bars"`, or a word that the picture's own `paint` knows.
+        look: `"line"`, `"limit"` (a predicted value), `"arrows"`, `"bars"`, or a word that the picture's own `paint`
+            knows.
         colour: where the picture chooses it.
         path, row: of which result it is, and which of that result's curves; set by `draw`.
         dashed: whether it is of a descent; set by `draw`.
@@ -63,7 +65,8 @@ class Curve:
     @property
     def shift(self) -> tuple[np.ndarray, np.ndarray]:
         """From where arrows and bars begin to where they end."""
-        return tuple(np.zeros_like(a) if b is None else b - a for a, b in ((self.x, self.x_to), (self.y, self.y_to)))  # pyright: ignore[reportReturnType]
+        across, up = (np.zeros_like(a) if b is None else b - a for a, b in ((self.x, self.x_to), (self.y, self.y_to)))
+        return across, up
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ class Picture(ABC):
     flows_only: ClassVar[bool] = False
     """Whether a descent has nothing to show in it and is left out."""
     told_apart: ClassVar[bool] = True
-    """Whether labels of several results get the kind, scheme or number of theirs; else the picture names them itself."""
+    """Whether labels of several results get the kind, scheme or number of theirs; else the picture names
+    them itself.
+    """
     alone: ClassVar[bool] = False
     """Whether it shows one result and no more."""
     of: ClassVar[str] = "trajectory"
@@ -106,7 +111,7 @@ class Picture(ABC):
         """What is drawn of one trajectory, or of one other result."""
 
     def compared(self, paths: Sequence[Any]) -> list[list[Curve]]:
-        """What is drawn of every result, for figures in which one is held against another."""
+        """What is drawn of every result, for figures that compare them."""
         return [self.curves(path) for path in paths]
 
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
@@ -130,7 +135,9 @@ class Picture(ABC):
 
 
 def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """Colour, dash and mark of every curve: equal labels look alike; all others differ in two ways, one of them seen without colour."""
+    """Colour, dash and mark of every curve: equal labels look alike; all others differ in two ways, one of them seen
+    without colour.
+    """
     labels: list[str] = []
     several = len({c.path for c in curves}) > 1
     descents = any(c.dashed for c in curves)
@@ -223,7 +230,15 @@ def above(canvas: Any, handles: Sequence[Any], labels: Sequence[str], **more: An
 
     columns = max((n for n in range(1, len(labels) + 1) if reach(n) <= width), default=1)
     canvas.set_size_inches(width, height + 0.16 * -(-len(labels) // columns))
-    canvas.legend(list(handles), list(labels), loc="outside upper center", ncols=columns, columnspacing=1.0, borderaxespad=0.2, **more)
+    canvas.legend(
+        list(handles),
+        list(labels),
+        loc="outside upper center",
+        ncols=columns,
+        columnspacing=1.0,
+        borderaxespad=0.2,
+        **more,
+    )
 
 
 def load_library() -> None:
@@ -244,7 +259,8 @@ def draw(name: str, *paths: ResultLike) -> Drawn:
 
     Args:
         name: as `flowlab list figures` shows it.
-        paths: trajectories, or results of the kind that the figure is of. Where there are descents, flows are solid and descents dashed.
+        paths: trajectories, or results of the kind that the figure is of. Where there are descents, flows are solid and
+            descents dashed.
 
     Raises:
         UnknownName: for an unknown figure; LanguageError: without trajectories, or for results of another kind.
@@ -252,17 +268,24 @@ def draw(name: str, *paths: ResultLike) -> Drawn:
     load_library()
     picture = figures[name]()
     if strange := [path for path in paths if not _drawable(path)]:
-        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of {short(strange[0])}; give what flowlab answers.')
+        raise LanguageError(
+            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass a result of flowlab.'
+        )
     wrong = [path for path in paths if sort(path) != picture.of]
     if wrong:
-        raise LanguageError(f'the figure "{name}" is of a {picture.of}, not of a {wrong[0].kind}; draw another of those that `flowlab list figures` shows.')
+        raise LanguageError(
+            f'the figure "{name}" must be drawn from a {picture.of}, got a {wrong[0].kind}; choose another by'
+            " `flowlab list figures`."
+        )
     paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
     if not paths and picture.of != "trajectory":
-        raise LanguageError(f'the figure "{name}" needs at least one result of the kind "{picture.of}".')
+        raise LanguageError(f'the figure "{name}" must have a result of the kind "{picture.of}", got none; pass one.')
     if not paths:
-        raise LanguageError(f"the figure \"{name}\" needs at least one {'flow' if picture.flows_only else 'trajectory'}.")
+        raise LanguageError(
+            f'the figure "{name}" must have a {"flow" if picture.flows_only else "trajectory"}, got none; pass one.'
+        )
     if picture.alone and len(paths) > 1:
-        raise LanguageError(f'the figure "{name}" shows one {picture.of}, not {len(paths)}; draw them one by one.')
+        raise LanguageError(f'the figure "{name}" must have one {picture.of}, got {len(paths)}; draw them one by one.')
     curves = []
     for i, (suffix, path, found) in enumerate(zip(_suffixes(paths), paths, picture.compared(paths), strict=True)):
         rows = list(dict.fromkeys(curve.label for curve in found))
@@ -283,7 +306,9 @@ def draw(name: str, *paths: ResultLike) -> Drawn:
         for spare in axes[len(frames) :]:
             spare.remove()
         picture.paint(canvas, axes[: len(frames)], curves)
-        told = (f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths)
+        told = (
+            f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths
+        )
         drawn = Drawn(name, canvas, curves, "; ".join(told), picture.title, [source(p) for p in paths])
         # The layout is solved once and kept for every format that is saved.
         engine: Any = canvas.get_layout_engine()

@@ -49,13 +49,14 @@ class Drawn:
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture (PDF, SVG, PNG or PGF), its numbers as `<name>.csv` and where they are from as `<name>.json` beside it.
+        """Write the picture (PDF, SVG, PNG or PGF), its numbers as `<name>.csv` and where they are from as
+        `<name>.json` beside it.
 
         Equal results give equal bytes. PGF needs a LaTeX program, which measures the text.
 
         Raises:
-            OutputError: if the format is unknown, the place cannot be written, or holds another file in the place of the CSV or JSON;
-                MissingExtra: for PGF without LaTeX.
+            OutputError: if the format is unknown, the place cannot be written, or holds another file in the place of
+                the CSV or JSON; MissingExtra: for PGF without LaTeX.
         """
         path = Path(path)
         if path.suffix not in FORMATS:
@@ -83,7 +84,9 @@ class Drawn:
         return path
 
     def table(self) -> str:
-        """Every drawn number as CSV: curve, x, y; where a figure has them also the panel, and where arrows and bars end."""
+        """Every drawn number as CSV: curve, x, y; where a figure has them also the panel, and where arrows and bars
+        end.
+        """
         panels = len({c.panel for c in self.curves}) > 1
         ends = any(c.x_to is not None for c in self.curves)
         text = io.StringIO()
@@ -100,10 +103,13 @@ class Drawn:
     def record(self, table: str) -> Record:
         """Where the numbers are from."""
         return {
-            "figure": self.name, "title": self.title, "versions": versions() | {"matplotlib": metadata.version("matplotlib")},
+            "figure": self.name,
+            "title": self.title,
+            "versions": versions() | {"matplotlib": metadata.version("matplotlib")},
             "size_inches": [round(float(v), 4) for v in self.canvas.get_size_inches()],
-            "csv_sha256": hashlib.sha256(table.encode()).hexdigest(), "sources": self.sources,
-        }  # fmt: skip
+            "csv_sha256": hashlib.sha256(table.encode()).hexdigest(),
+            "sources": self.sources,
+        }
 
 
 def source(result: Any) -> Record:
@@ -135,15 +141,18 @@ def _own(beside: Path, path: Path) -> None:
     with beside.open(encoding="utf-8", errors="replace") as file:
         begin = file.read(4000)
     if not (begin.startswith("curve,x,y") if beside.suffix == ".csv" else '"csv_sha256"' in begin):
-        raise OutputError(f"`{path}` would overwrite `{beside.name}`, which belongs to no figure; choose another name for the picture.")
+        raise OutputError(
+            f"`{path}` would overwrite `{beside.name}`, which belongs to no figure; choose another name for the"
+            " picture."
+        )
 
 
 def _latex(path: Path) -> str:
     found = next((program for program in _LATEX if shutil.which(program)), None)
     if found is None:
         raise MissingExtra(
-            f"`{path.name}` needs a LaTeX program that measures its text ({', '.join(_LATEX)}), and none is on the PATH; "
-            "install TeX Live (on Debian `apt-get install texlive-latex-recommended texlive-pictures`), or use .pdf."
+            f"`{path.name}` needs a LaTeX program ({', '.join(_LATEX)}), got none on the PATH; install TeX Live (on"
+            " Debian `texlive-latex-recommended texlive-pictures`), or use .pdf."
         )
     return found
 

@@ -1,13 +1,15 @@
 """`asymptotics`: what a trajectory tends to, at two horizons, with bars.
 
-Under losses with an exponential tail and networks of degree K, late norms grow like R ~ (log t)/γ, and everything else keeps a
-memory of order 1/R (Soudry et al. 2018 for K = 1; Lyu and Li 2020). With Λ = log 1/L and dΛ/dt = r Λ^{2-2/K} e^{-Λ},
+Under losses with an exponential tail and networks of degree K, late norms grow like R ~ (log t)/γ, and everything else
+keeps a memory of order 1/R (Soudry et al. 2018 for K = 1; Lyu and Li 2020). With Λ = log 1/L and dΛ/dt = r Λ^{2-2/K}
+e^{-Λ},
 
     log t = Λ - (2 - 2/K) log Λ - log r + O(1/Λ),        r = lim ‖∇L‖² / (L² Λ^{2-2/K}),
 
-so that q = log t + log L + (2 - 2/K) log log t tends to -log r, which is -2 log γ for K = 1. Each quantity is extrapolated in the
-variable in which its expansion has no logarithms: margins and directions in 1/R, norms and q in 1/Λ. No time is ever exponentiated.
-Laws slower than all powers of 1/log t, such as 1/log log t, are beyond what bars of this kind can know.
+so that q = log t + log L + (2 - 2/K) log log t tends to -log r, which is -2 log γ for K = 1. Each quantity is
+extrapolated in the variable in which its expansion has no logarithms: margins and directions in 1/R, norms and q in
+1/Λ. No time is ever exponentiated. Laws slower than all powers of 1/log t, such as 1/log log t, are beyond what bars of
+this kind can know.
 """
 
 import math
@@ -17,8 +19,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError, ShapeMismatch, UnknownName
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.trajectory import Trajectory
 from flowlab.late.expansion_powers import factor_of, powers, rising
@@ -64,8 +66,12 @@ class Asymptotics:
 
     def __getitem__(self, name: str) -> Limit:
         if name not in self.limits:
-            why = f" it was left out because {self.skipped[name]}" if name in self.skipped else f" did you mean `{nearest(name, list(self.limits))}`?"
-            raise UnknownName(f"`{name}` is no limit of this trajectory;{why} Known: {', '.join(self.limits)}.")
+            why = (
+                f" it was left out because {self.skipped[name]}"
+                if name in self.skipped
+                else f" did you mean `{nearest(name, list(self.limits))}`?"
+            )
+            raise UnknownName(f"`{name}` is not known;{why} Known: {', '.join(self.limits)}.")
         return self.limits[name]
 
     def compare(self, name: str, value: "float | Estimate | Limit") -> Comparison:
@@ -78,7 +84,10 @@ class Asymptotics:
         rows, columns = list(self.limits.values()), dict[str, tuple[str, list]]()
         for prefix, estimates in (("", [r.late for r in rows]), ("early_", [r.early for r in rows])):
             for name in ("value", "error", "horizon", "degree", "window", "rows"):
-                columns[prefix + name] = ("quantity", [math.nan if e is None else float(getattr(e, name)) for e in estimates])
+                columns[prefix + name] = (
+                    "quantity",
+                    [math.nan if e is None else float(getattr(e, name)) for e in estimates],
+                )
         for name in ("state", "variable", "reason"):
             columns[name] = ("quantity", [getattr(r, name) for r in rows])
         return xr.Dataset(columns, coords={"quantity": [r.name for r in rows]}, attrs={"units": "dimensionless"})
@@ -87,7 +96,10 @@ class Asymptotics:
         head = ("limit of", "value", "bar", "along", "up to", "earlier", "bar", "up to", "state")
         lines: list[tuple[str, ...]] = [head]
         for r in self.limits.values():
-            cells = [("–", "–", "–") if e is None else (f"{e.value:.9g}", f"{e.error:.1e}", f"{e.horizon:.3g}") for e in (r.late, r.early)]
+            cells = [
+                ("–", "–", "–") if e is None else (f"{e.value:.9g}", f"{e.error:.1e}", f"{e.horizon:.3g}")
+                for e in (r.late, r.early)
+            ]
             lines.append((r.name, cells[0][0], cells[0][1], r.variable, cells[0][2], *cells[1], r.state))
         wide = [max(len(line[i]) for line in lines) for i in range(len(head))]
         told = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in lines]
@@ -95,7 +107,9 @@ class Asymptotics:
 
 
 @guarded
-def asymptotics(path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray | None = None, tolerance: float = 1e-3) -> Asymptotics:
+def asymptotics(
+    path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray | None = None, tolerance: float = 1e-3
+) -> Asymptotics:
     """The limits of a trajectory, at its last row and at an earlier horizon.
 
     Args:
@@ -104,20 +118,23 @@ def asymptotics(path: Trajectory, *, log_gradient: Sequence[float] | np.ndarray 
         tolerance: a bar is small below this fraction of the quantity (of one, for exponents and q).
 
     Returns:
-        Exponents of the norms against log t; the limits of R/log t, the smallest margin (along R and along log t), log(1/L)/log t
-        and q; exponent and factor of what margin and directions lack (-1 and finite where the gap is C*/R). What has no meaning
-        for the problem is named in `skipped`: normalised quantities without homogeneity, laws of the loss without an exponential tail.
+        Exponents of the norms against log t; the limits of R/log t, the smallest margin (along R and along log t),
+        log(1/L)/log t and q; exponent and factor of what margin and directions lack (-1 and finite where the gap is
+        C*/R). What has no meaning for the problem is named in `skipped`: normalised quantities without homogeneity,
+        laws of the loss without an exponential tail.
 
     Raises:
         TooEarly: without `log_t`, or with fewer than eight late rows.
         LanguageError, ShapeMismatch: for arguments of another kind.
     """
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`asymptotics({path!r})` needs a trajectory, as `integrate` and `descend` return it.")
+        raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no part of a quantity; use a number between 0 and 1.")
+        raise must_be("tolerance", tolerance, "a number between 0 and 1", "for example 1e-3")
     if log_gradient is not None and np.shape(log_gradient) != (len(path),):
-        raise ShapeMismatch(f"`log_gradient` has the shape {np.shape(log_gradient)} but the trajectory has {len(path)} rows; give one number per row.")
+        raise ShapeMismatch(
+            f"`log_gradient` must have the shape ({len(path)},), got {np.shape(log_gradient)}; pass one number per row."
+        )
     return _Reader(path, float(tolerance)).read(log_gradient)
 
 
@@ -126,12 +143,18 @@ class _Reader:
 
     def __init__(self, path: Trajectory, tolerance: float) -> None:
         if "log_t" not in path.dataset:
-            raise TooEarly(f"This {path.kind} trajectory has no `log_t`, which limits are read off; make it with `integrate` or `descend`.")
+            raise TooEarly(
+                f"This {path.kind} trajectory has no `log_t`, which limits are read off; make it with `integrate` or"
+                " `descend`."
+            )
         log_t = path.dataset["log_t"].values
         late = np.isfinite(log_t) & (log_t > LATE)
         if late.sum() < ROWS:
             top = float(np.max(log_t)) if len(log_t) else -math.inf
-            raise TooEarly(f"{int(late.sum())} rows beyond log t = {LATE:g} (the last at {top:.3g}) tell no limit; run to log t = 100, with {ROWS} rows.")
+            raise TooEarly(
+                f"{int(late.sum())} rows beyond log t = {LATE:g} (the last at {top:.3g}) tell no limit; run to log t ="
+                f" 100, with {ROWS} rows."
+            )
         self.path, self.problem, self.tolerance, self.late = path, path.problem, tolerance, late
         self.rows = path.dataset.isel(step=np.flatnonzero(late))
         self.log_t = log_t[late]
@@ -178,24 +201,33 @@ class _Reader:
     def pace_of_norms(self, tiny: bool, grows: bool) -> None:
         """Exponents of the norms and the limit of R/log t.
 
-        Λ = log 1/L takes the place of log t where it can: their ratio tends to one, and norms have no logarithms of Λ in them.
+        Λ = log 1/L takes the place of log t where it can: their ratio tends to one, and norms have no logarithms of Λ
+        in them.
         """
         variable, x = ("log 1/L", np.where(self.loss > LATE, self.loss, np.nan)) if tiny else ("log_t", self.log_t)
         for i, label in enumerate(self.rows["block"].values.tolist()):
             rho = self.rows["rho"].values[:, i]
-            self.take(f"exponent rho_{label}", variable, x, 1.0, lambda x, h, rho=rho: power(x, rho, horizon=h, powers=self.powers, drift=self.rtol))
+            self.take(
+                f"exponent rho_{label}",
+                variable,
+                x,
+                1.0,
+                lambda x, h, rho=rho: power(x, rho, horizon=h, powers=self.powers, drift=self.rtol),
+            )
         if grows:
             self.add("R / log_t", variable, x, self.R / x, self.rtol * self.R[-1] / x[-1])
 
     def pace(self, K: float, log_gradient: Sequence[float] | np.ndarray | None) -> None:
-        """The limits of q and, where gradients are given, of log r."""
+        """The limits of q and, with gradients, of log r."""
         late, beta = self.loss > LATE, 2.0 - 2.0 / K
         with np.errstate(invalid="ignore", divide="ignore"):
             # log Λ for log log t: the same limit, and nothing but powers of 1/Λ on the way.
             slow = beta * np.log(self.loss)
         q = np.where(late, self.log_t - self.loss + slow, np.nan)
         # The late clocks carry q itself; in ordinary time it is a difference of two numbers of the size of log t.
-        noise = (_STEPS * self.rtol if self.carried else self.rtol * self.loss[-1]) + 64.0 * np.finfo(np.float64).eps * self.log_t[-1]
+        noise = (_STEPS * self.rtol if self.carried else self.rtol * self.loss[-1]) + 64.0 * np.finfo(
+            np.float64
+        ).eps * self.log_t[-1]
         self.add("q", "log 1/L", self.loss, q, noise, scale=1.0, powers=self.powers)
         if log_gradient is not None:
             log_r = 2.0 * (np.asarray(log_gradient, dtype=np.float64)[self.late] + self.loss) - slow
@@ -210,12 +242,19 @@ class _Reader:
         self.add("min_margin by log_t", "log_t", self.log_t, margin, drift)
         if grows:
             law = {"powers": self.powers, "drift": drift}
-            self.take("exponent margin gap", "R", self.R, 1.0, lambda x, h: gap_exponent(x, margin[:, None], horizon=h, **law))
+            self.take(
+                "exponent margin gap", "R", self.R, 1.0, lambda x, h: gap_exponent(x, margin[:, None], horizon=h, **law)
+            )
             self.take("factor margin gap", "R", self.R, None, lambda x, h: correction(x, margin, horizon=h, **law))
             gap = self.limits["exponent margin gap"].late
-            if gap is not None and (gap.error > _VAGUE or min(abs(gap.value + p) for p in self.powers) > max(3.0 * gap.error, 0.15)):
+            if gap is not None and (
+                gap.error > _VAGUE or min(abs(gap.value + p) for p in self.powers) > max(3.0 * gap.error, 0.15)
+            ):
                 told = ", ".join(f"{p:.3g}" for p in self.powers)
-                doubt = f"the gap falls like R^({gap.value:.2g} ± {gap.error:.1g}), which is none of the powers -({told}) it is extrapolated by"
+                doubt = (
+                    f"the gap falls like R^({gap.value:.2g} ± {gap.error:.1g}), which is none of the powers -({told})"
+                    " it is extrapolated by"
+                )
                 for name in ("min_margin", "min_margin by log_t"):
                     found = self.limits[name]
                     # A fitted soft mode has an exponent of its own.
@@ -244,7 +283,9 @@ class _Reader:
             self.take(f"exponent V_{name}", variable, x, 1.0, lambda x, h, V=V: gap_exponent(x, V, horizon=h, **law))
             seen = self.limits[f"exponent V_{name}"].late
             if seen is not None and seen.error > _VAGUE:
-                self.skipped[f"C* V_{name}"] = f"how the gap falls is not known ({variable}^({seen.value:.2g} ± {seen.error:.1g}))."
+                self.skipped[f"C* V_{name}"] = (
+                    f"how the gap falls is not known ({variable}^({seen.value:.2g} ± {seen.error:.1g}))."
+                )
                 continue
             if seen is not None and abs(seen.value + 1.0) > max(3.0 * seen.error, 0.1):
                 self.skipped[f"C* V_{name}"] = f"the gap falls like {variable}^{seen.value:.3g}, not like 1/{variable}."
@@ -255,12 +296,33 @@ class _Reader:
         return ends
 
     def add(
-        self, name: str, variable: str, x: np.ndarray, y: np.ndarray, drift: float, *, scale: float | None = None, powers: Sequence[float] | None = None
+        self,
+        name: str,
+        variable: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        drift: float,
+        *,
+        scale: float | None = None,
+        powers: Sequence[float] | None = None,
     ) -> None:
         """The limit of y along x."""
-        self.take(name, variable, x, scale, lambda x, h: richardson(x, y, horizon=h, powers=powers or self.powers, drift=drift))
+        self.take(
+            name,
+            variable,
+            x,
+            scale,
+            lambda x, h: richardson(x, y, horizon=h, powers=powers or self.powers, drift=drift),
+        )
 
-    def take(self, name: str, variable: str, x: np.ndarray, scale: float | None, fit: Callable[[np.ndarray, float | None], Estimate]) -> None:
+    def take(
+        self,
+        name: str,
+        variable: str,
+        x: np.ndarray,
+        scale: float | None,
+        fit: Callable[[np.ndarray, float | None], Estimate],
+    ) -> None:
         """One estimate at both horizons."""
         x = np.where(rising(x), x, np.nan)
         top = float(np.nanmax(x)) if np.isfinite(x).any() else math.nan
@@ -283,12 +345,16 @@ class _Reader:
             if late is not None and found.error > 0:
                 # A bar that was too short before is too short by the same factor now.
                 short = max(short, abs(found.value - late.value) / found.error)
-            # The farthest horizon with a small bar, else the one that tells most; a wide bar would agree with everything.
+            # The farthest horizon with a small bar, else the one that tells most; a wide bar would agree with
+            # everything.
             early = found if early is None or found.error < early.error else early
             if early.error <= self.tolerance * size:
                 break
         if late is not None and early is None:
-            missing = f"no second horizon: too few rows beyond log t = {_EARLIEST:g} below {variable} = {top / 2:.3g}; run to {variable} = {4 * top:.3g}."
+            missing = (
+                f"no second horizon: too few rows beyond log t = {_EARLIEST:g} below {variable} = {top / 2:.3g}; run to"
+                f" {variable} = {4 * top:.3g}."
+            )
         late = replace(late, error=late.error * short) if late is not None else None
         doubt = ""
         if late is not None and 0 < late.soft < _SLOWEST:

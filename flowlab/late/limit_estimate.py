@@ -18,7 +18,7 @@ class Limit:
         variable: what the extrapolation goes along, `"log_t"`, `"R"` or `"log 1/L"`.
         late: the estimate at the last horizon, or None if rows are missing.
         early: the same from the rows up to an earlier horizon, or None.
-        scale: what a bar is held against; a bar is small below tolerance times scale.
+        scale: the size that a bar is compared with; a bar is small below tolerance times scale.
         tolerance: see `scale`.
         missing: why an estimate is missing, and what to do.
         doubt: why the law that was extrapolated by may not hold, or nothing.
@@ -36,17 +36,29 @@ class Limit:
     @property
     def state(self) -> str:
         """`"converged"`, `"not yet converged"` or `"undecided"`."""
-        return "undecided" if self.late is None or self.early is None else "converged" if self.stable and self.small else "not yet converged"
+        return (
+            "undecided"
+            if self.late is None or self.early is None
+            else "converged"
+            if self.stable and self.small
+            else "not yet converged"
+        )
 
     @property
     def small(self) -> bool:
-        """Whether the bar of the last horizon is small, and is one: without the law that it was extrapolated by it says nothing."""
+        """Whether the bar of the last horizon is small, and is one: without the law that it was extrapolated by it says
+        nothing.
+        """
         return self.late is not None and not self.doubt and self.late.error <= self.tolerance * self.scale
 
     @property
     def stable(self) -> bool:
         """Whether both horizons agree within their bars."""
-        return self.late is not None and self.early is not None and abs(self.late.value - self.early.value) <= self.late.error + self.early.error
+        return (
+            self.late is not None
+            and self.early is not None
+            and abs(self.late.value - self.early.value) <= self.late.error + self.early.error
+        )
 
     @property
     def needed(self) -> float:
@@ -56,7 +68,9 @@ class Limit:
         pace = 1.0
         if self.early is not None and self.early.error > 0 < self.late.error:
             pace = math.log(self.early.error / self.late.error) / math.log(self.late.horizon / self.early.horizon)
-        return self.late.horizon * max(1.0, self.late.error / (self.tolerance * self.scale)) ** (1.0 / min(max(pace, 0.5), 4.0))
+        return self.late.horizon * max(1.0, self.late.error / (self.tolerance * self.scale)) ** (
+            1.0 / min(max(pace, 0.5), 4.0)
+        )
 
     @property
     def reason(self) -> str:
@@ -64,14 +78,23 @@ class Limit:
         if self.late is None or self.early is None:
             return self.missing
         move, bars = abs(self.late.value - self.early.value), self.late.error + self.early.error
-        told = f"the estimates up to {self.variable} = {self.early.horizon:.3g} and {self.late.horizon:.3g} differ by {move:.1e}, their bars sum to {bars:.1e}"
+        told = (
+            f"the estimates up to {self.variable} = {self.early.horizon:.3g} and {self.late.horizon:.3g} differ by"
+            f" {move:.1e}, their bars sum to {bars:.1e}"
+        )
         if self.state == "converged":
             return f"{told}."
         if self.doubt:
             return f"{told}, but {self.doubt}; run to {self.variable} = {10 * self.late.horizon:.3g}."
         if self.stable:
-            return f"{told}, but the last bar, {self.late.error:.1e}, is not small; at this pace, run to {self.variable} = {self.needed:.3g}."
-        return f"{told}: no law in 1/{self.variable} holds over both yet; run to {self.variable} = {max(self.needed, 10 * self.late.horizon):.3g}."
+            return (
+                f"{told}, but the last bar, {self.late.error:.1e}, is not small; at this pace, run to {self.variable} ="
+                f" {self.needed:.3g}."
+            )
+        return (
+            f"{told}: no law in 1/{self.variable} holds over both yet; run to {self.variable} ="
+            f" {max(self.needed, 10 * self.late.horizon):.3g}."
+        )
 
     def __str__(self) -> str:
         return f"{self.name}: {self.late if self.late is not None else 'no estimate'}, {self.state}: {self.reason}"
@@ -100,14 +123,18 @@ class Comparison:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.name} against {self.value:.10g}: {self.answer} (gap {self.gap:.2e}, bar {self.bar:.2e}): {self.reason}"
+        return (
+            f"{self.name} against {self.value:.10g}: {self.answer} (gap {self.gap:.2e}, bar {self.bar:.2e}):"
+            f" {self.reason}"
+        )
 
 
 def compare(limit: Limit, value: "float | Estimate | Limit") -> Comparison:
     """Hold a limit against a number, or against another limit with its own bars.
 
-    `"agrees"`: inside the bars at both horizons, and the last bar is small. `"another limit"`: outside them at both, far
-    outside at the last, while the estimates stay where they are: no amount of log t leads there. Anything between is `"not yet converged"`.
+    `"agrees"`: inside the bars at both horizons, and the last bar is small. `"another limit"`: outside them at both,
+    far outside at the last, while the estimates stay where they are: no amount of log t leads there. Anything between
+    is `"not yet converged"`.
     """
     theirs = (value.late, value.early) if isinstance(value, Limit) else (value, value)
     if limit.late is None or limit.early is None or theirs[0] is None or theirs[1] is None:
@@ -121,17 +148,33 @@ def compare(limit: Limit, value: "float | Estimate | Limit") -> Comparison:
     moved = abs((limit.late.value - proposed[0][0]) - (limit.early.value - proposed[1][0]))
     if inside and inside_early and limit.small and (not isinstance(value, Limit) or value.small):
         answer, reason = "agrees", "the value is inside the bars of both horizons, and the last one is small."
-    elif gap > (_FAR if limit.small else _FARTHER) * bar and not inside_early and moved <= max(bar + bar_early, 0.1 * gap):
+    elif (
+        gap > (_FAR if limit.small else _FARTHER) * bar
+        and not inside_early
+        and moved <= max(bar + bar_early, 0.1 * gap)
+    ):
         answer = "another limit"
         far, far_early = gap / max(bar, 1e-300), gap_early / max(bar_early, 1e-300)
-        reason = f"the value is {far:.3g} bars away, and {far_early:.3g} at the earlier horizon, and the estimates do not move towards it."
+        reason = (
+            f"the value is {far:.3g} bars away, and {far_early:.3g} at the earlier horizon, and the estimates do not"
+            " move towards it."
+        )
     elif inside and not inside_early:
         answer = "not yet converged"
-        reason = f"the value is inside the last bar but was not at the earlier horizon; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
+        reason = (
+            f"the value is inside the last bar but was not at the earlier horizon; run to {limit.variable} ="
+            f" {10 * limit.late.horizon:.3g}."
+        )
     elif inside:
         answer = "not yet converged"
-        reason = f"the value is inside the bar, which is too wide to tell; run to {limit.variable} = {max(limit.needed, 2 * limit.late.horizon):.3g}."
+        reason = (
+            f"the value is inside the bar, which is too wide to tell; run to {limit.variable} ="
+            f" {max(limit.needed, 2 * limit.late.horizon):.3g}."
+        )
     else:
         answer = "not yet converged"
-        reason = f"the estimate still moves, by {moved:.1e} between the horizons; run to {limit.variable} = {10 * limit.late.horizon:.3g}."
+        reason = (
+            f"the estimate still moves, by {moved:.1e} between the horizons; run to {limit.variable} ="
+            f" {10 * limit.late.horizon:.3g}."
+        )
     return Comparison(limit.name, answer, proposed[0][0], gap, bar, gap_early, bar_early, reason)

@@ -1,16 +1,18 @@
 """Limits of slowly converging sequences: polynomials in 1/x on late windows, with error bars that are earned.
 
-Late in a gradient flow every quantity approaches its limit like y(x) = y_∞ + c_1/x + c_2/x² + …, with x = log t or x = R, and
-logarithms log x/x, (log x)²/x², … where x is not the variable the expansion is natural in. What a run ends with is therefore
-wrong by c_1/x, and only extrapolation tells the limit (Richardson 1911; Brezinski and Redivo Zaglia 1991 on error estimates).
+Late in a gradient flow every quantity approaches its limit like y(x) = y_∞ + c_1/x + c_2/x² + …, with x = log t or
+x = R, and logarithms log x/x, (log x)²/x², … where x is not the variable the expansion is natural in. What a run ends
+with is therefore wrong by c_1/x, and only extrapolation tells the limit (Richardson 1911; Brezinski and Redivo Zaglia
+1991 on error estimates).
 
 Every number here is one coefficient of a least-squares fit on a window [X/w, X], for a ladder of degrees and windows:
-the constant term (`richardson`), the factor of 1/x (`correction`) or the factor of log x in log y (`power`). Windows are
-measured in v = X/x and log v, so that nothing overflows and nothing is exponentiated, up to x of 1e9 and beyond.
+the constant term (`richardson`), the factor of 1/x (`correction`) or the factor of log x in log y (`power`). Windows
+are measured in v = X/x and log v, so that nothing overflows and nothing is exponentiated, up to x of 1e9 and beyond.
 
-Networks with kinks have soft modes besides: directions in which the margin is nearly flat, whose amplitude falls like x^{-σ} with
-σ between 0 and 1 that no theory gives. A third family, 1, x^{-p_1}, x^{-σ}, x^{-2σ}, x^{-3σ}, has σ as an unknown (variable
-projection, Golub and Pereyra 1973). It is taken where it leaves a tenth of the scatter of the other two with as many unknowns.
+Networks with kinks have soft modes besides: directions in which the margin is nearly flat, whose amplitude falls like
+x^{-σ} with σ between 0 and 1 that no theory gives. A third family, 1, x^{-p_1}, x^{-σ}, x^{-2σ}, x^{-3σ}, has σ as an
+unknown (variable projection, Golub and Pereyra 1973). It is taken where it leaves a tenth of the scatter of the other
+two with as many unknowns.
 """
 
 from collections.abc import Sequence
@@ -20,35 +22,20 @@ from typing import NamedTuple
 import numpy as np
 
 from flowlab.core.errors import TooEarly as TooEarly
-
-WINDOWS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""Ratios of the last x to the first one of a window."""
-
-DEGREES = 4
-
-SOFT = np.geomspace(0.02, 0.9, 48)
-"""Exponents σ tried for a soft mode: below them a mode is as good as constant over any run, above them it is a power like 1/x."""
-
-_SOFT_WINDOWS = 4
-"""Windows that soft modes are fitted on: the narrow ones, where one mode is left."""
-
-_OVERTONES = 3
-"""Powers x^{-jσ} of a soft mode: margins are not linear in its amplitude."""
+from flowlab.late.power_fits import SOFT, Fits, ladder, soft_ladder
 
 _DECISIVE = 0.1
-"""Part of the scatter of the other families at which a soft mode is believed: a chance improvement by an unknown more is far smaller."""
+"""Part of the scatter of the other families at which a soft mode is believed: a chance improvement by an unknown more
+is far smaller.
+"""
 
 _GLANCE = 0.5
 """The same part for a first glance, whose exponents are coarse."""
 
-_PLAUSIBLE = 2.0
-"""Exponents whose scatter is within this factor of the least are not excluded; the bar covers what they say."""
-
 _CAUTION = 2.0
-"""Factor of the bars of soft modes, whose exponent is known to a step of the grid: by trial on flows with a known limit."""
-
-_SPARE = 2
-"""Rows a fit needs beyond its unknowns, so that its residual says something about noise."""
+"""Factor of the bars of soft modes, whose exponent is known to a step of the grid: by trial on flows with a known
+limit.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,8 @@ class Estimate:
 
     Attributes:
         value: the limit.
-        error: half width of the bar: change of the degree, change of the window, scatter of the rows, drift and round-off.
+        error: half width of the bar: change of the degree, change of the window, scatter of the rows, drift and
+            round-off.
         horizon: the last x that was used.
         degree: of the polynomial in 1/x that was chosen.
         logs: whether terms in log x were fitted too.
@@ -95,18 +83,6 @@ class Choice(NamedTuple):
     soft: np.ndarray
 
 
-class Fits(NamedTuple):
-    """All fits of one family: arrays of shape (windows, degrees, m), and how many unknowns each degree has."""
-
-    value: np.ndarray
-    noise: np.ndarray
-    scatter: np.ndarray
-    soft: np.ndarray
-    unknowns: np.ndarray
-    windows: np.ndarray
-    rows: np.ndarray
-
-
 def richardson(
     x: np.ndarray,
     y: np.ndarray,
@@ -133,7 +109,13 @@ def richardson(
 
 
 def correction(
-    x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, powers: Sequence[float] = (1, 2, 3, 4), logs: bool | None = False, drift: float = 0.0
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    horizon: float | None = None,
+    powers: Sequence[float] = (1, 2, 3, 4),
+    logs: bool | None = False,
+    drift: float = 0.0,
 ) -> Estimate:
     """The coefficient c of the leading correction, y = y_∞ + c x^{-p_1} + …; arguments as in `richardson`."""
     return _one(x, np.asarray(y, dtype=np.float64), "correction", horizon, powers, logs, drift)
@@ -175,78 +157,40 @@ def each(
         kept &= x <= horizon
     x, index = np.unique(x[kept], return_index=True)
     y = y[kept][index]
-    families = [_ladder(x, y, what, powers, with_logs, drift) for with_logs in ((False, True) if logs is None else (logs,))]
-    found = [choice for fits in families if (choice := _chosen(x, fits, what, powers, logs=fits is not families[0] or bool(logs))) is not None]
+    families = [
+        ladder(x, y, what, powers, with_logs, drift) for with_logs in ((False, True) if logs is None else (logs,))
+    ]
+    found = [
+        choice
+        for fits in families
+        if (choice := _chosen(x, fits, what, powers, logs=fits is not families[0] or bool(logs))) is not None
+    ]
     if not found:
         far = f" between {x[0]:.4g} and {x[-1]:.4g}" if len(x) else ""
-        raise TooEarly(f"{len(x)} rows{far} are too few to extrapolate from; run further, to at least twice the last value, or keep more rows.")
+        raise TooEarly(
+            f"{len(x)} rows{far} are too few to extrapolate from; run further, to at least twice the last value, or"
+            " keep more rows."
+        )
     settled = found[0] if len(found) == 1 else _settle(*found)
     if what != "constant" or logs is not None:
         return settled
     return _softened(settled, families, x, y, powers, drift)
 
 
-def _one(x: np.ndarray, y: np.ndarray, what: str, horizon: float | None, powers: Sequence[float], logs: bool | None, drift: float) -> Estimate:
+def _one(
+    x: np.ndarray,
+    y: np.ndarray,
+    what: str,
+    horizon: float | None,
+    powers: Sequence[float],
+    logs: bool | None,
+    drift: float,
+) -> Estimate:
     x = np.asarray(x, dtype=np.float64)
     got = each(x, y[:, None], what=what, horizon=horizon, powers=powers, logs=logs, drift=drift)
     last = float(x[np.isfinite(x) & np.isfinite(y) & (x <= (np.inf if horizon is None else horizon))].max())
     shape = int(got.degree[0]), bool(got.logs[0]), float(got.window[0]), int(got.rows[0]), float(got.soft[0])
     return Estimate(float(got.value[0]), float(got.error[0]), last, *shape)
-
-
-def _windows(x: np.ndarray) -> np.ndarray:
-    """Windows that the rows fill."""
-    return np.array([w for w in WINDOWS if x[-1] / w >= x[0] * (1 - 1e-9)] or [max(x[-1] / x[0], 1 + 1e-9)])
-
-
-def _ladder(x: np.ndarray, y: np.ndarray, what: str, powers: Sequence[float], logs: bool, drift: float) -> Fits:
-    """All windows and degrees of one family with known powers."""
-    top, first = min(DEGREES, len(powers)), 1 if what == "correction" else 0
-    fits = _unfitted(x, y, top + 1)
-    for i, w in enumerate(fits.windows):
-        late = x >= x[-1] / w * (1 - 1e-9)
-        fits.rows[i] = int(late.sum())
-        for p in range(first, top + 1):
-            v = x[-1] / x[late]
-            columns, place = _columns(v, powers[:p], logs, what)
-            fits.unknowns[p] = columns.shape[1]
-            if fits.rows[i] < columns.shape[1] + _SPARE:
-                break
-            try:
-                fits.value[i, p], fits.noise[i, p], fits.scatter[i, p] = _fit(columns, place, y[late], drift / v)
-            except np.linalg.LinAlgError:  # rows too close together to tell the functions apart
-                break
-    return fits
-
-
-def _unfitted(x: np.ndarray, y: np.ndarray, degrees: int, most: int = len(WINDOWS)) -> Fits:
-    windows = _windows(x)[:most] if len(x) > 1 else np.empty(0)
-    value, noise, scatter = (np.full((len(windows), degrees, y.shape[1]), np.nan) for _ in range(3))
-    return Fits(value, noise, scatter, np.zeros_like(value), np.zeros(degrees, dtype=int), windows, np.zeros(len(windows), dtype=int))
-
-
-def _soft_ladder(x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float, tried: np.ndarray = SOFT, most: int = _SOFT_WINDOWS) -> Fits:
-    """The same for the family with a soft mode; degree 0 has none, degree j has j powers of it."""
-    fits = _unfitted(x, y, _OVERTONES + 1, most)
-    fits.unknowns[:] = [2, *(3 + j for j in range(1, _OVERTONES + 1))]
-    for i, w in enumerate(fits.windows):
-        late = x >= x[-1] / w * (1 - 1e-9)
-        fits.rows[i], v = int(late.sum()), x[-1] / x[late]
-        for j in range(_OVERTONES + 1):
-            if fits.rows[i] < fits.unknowns[j] + _SPARE:
-                break
-            sigma = tried * powers[0] if j else np.zeros(1)
-            plain = np.broadcast_to(np.stack([np.ones_like(v), v ** powers[0]]), (len(sigma), 2, len(v)))
-            overtones = v ** (np.arange(1, j + 1)[:, None] * sigma[:, None, None])
-            value, noise, scatter = _fit(np.swapaxes(np.concatenate([plain, overtones], axis=1), 1, 2), 0, y[late], drift / v)
-            best = np.argmin(scatter, axis=0)
-            pick = best, np.arange(y.shape[1])
-            # Whatever exponent the rows do not exclude, the bar covers what it says.
-            spread = np.where(scatter <= _PLAUSIBLE * scatter[pick], np.abs(value - value[pick]), 0.0).max(axis=0)
-            fits.value[i, j], fits.noise[i, j], fits.scatter[i, j] = value[pick], noise[pick] + spread, scatter[pick]
-            # With overtones a fraction of σ fits as well; alone it is what the approach looks like.
-            fits.soft[i, j] = fits.soft[i, 1] if j > 1 else sigma[best]
-    return fits
 
 
 def _chosen(x: np.ndarray, fits: Fits, what: str, powers: Sequence[float], *, logs: bool) -> Choice | None:
@@ -268,13 +212,15 @@ def _chosen(x: np.ndarray, fits: Fits, what: str, powers: Sequence[float], *, lo
     return Choice(at * unit, least * unit, p, np.full(m, logs), fits.windows[i], fits.rows[i], fits.soft[i, p, pick])
 
 
-def _softened(settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float) -> Choice:
+def _softened(
+    settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarray, powers: Sequence[float], drift: float
+) -> Choice:
     """The choice with a soft mode in the columns where the rows decide for one."""
     # A few exponents on the narrowest windows show whether there is anything to find.
-    glance = _soft_ladder(x, y, powers, drift, SOFT[::4], 2)
+    glance = soft_ladder(x, y, powers, drift, SOFT[::4], 2)
     if not any(_decided(glance, known, np.full(y.shape[1], i), _GLANCE).any() for i in range(len(glance.windows))):
         return settled
-    fits = _soft_ladder(x, y, powers, drift)
+    fits = soft_ladder(x, y, powers, drift)
     soft = _chosen(x, fits, "constant", powers, logs=False)
     if soft is None:
         return settled
@@ -284,54 +230,19 @@ def _softened(settled: Choice, known: Sequence[Fits], x: np.ndarray, y: np.ndarr
 
 
 def _decided(fits: Fits, known: Sequence[Fits], window: np.ndarray, part: float) -> np.ndarray:
-    """Columns (m,) where a soft mode leaves this part of the scatter of any other fit of the same rows with no more unknowns."""
+    """Columns (m,) where a soft mode leaves this part of the scatter of any other fit of the same rows with no more
+    unknowns.
+    """
     pick, take = np.arange(len(window)), np.zeros(len(window), dtype=bool)
     for j in range(1, len(fits.unknowns)):
-        rivals = [family.scatter[window, p, pick] for family in known for p, n in enumerate(family.unknowns) if n <= fits.unknowns[j]]
+        rivals = [
+            family.scatter[window, p, pick]
+            for family in known
+            for p, n in enumerate(family.unknowns)
+            if n <= fits.unknowns[j]
+        ]
         take |= fits.scatter[window, j, pick] < part * np.fmin.reduce(rivals)
     return take
-
-
-def _columns(v: np.ndarray, powers: Sequence[float], logs: bool, what: str) -> tuple[np.ndarray, int]:
-    """The functions to fit, in v = X/x, and the place of the wanted one."""
-    log_v = np.log(v)
-    columns = [np.ones_like(v)]
-    for p in powers:
-        # log x = log X - log v: powers of log v span the same functions and stay of order one.
-        columns += [v**p * log_v**i for i in range(int(np.floor(p)) + 1 if logs else 1)]
-    if what == "exponent":
-        columns.append(-log_v)
-    return np.stack(columns, axis=1), {"constant": 0, "correction": 1, "exponent": len(columns) - 1}[what]
-
-
-def _fit(columns: np.ndarray, place: int, y: np.ndarray, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One coefficient of least-squares fits, how far scatter, drift and round-off move it, and the scatter.
-
-    Args:
-        columns: functions to fit, (..., n, k), for a stack of fits to the same rows.
-        place: of the wanted coefficient.
-        y: rows, (n, m).
-        drift: size of the smooth errors of the rows, (n,).
-
-    Returns:
-        Three arrays of shape (..., m).
-    """
-    scale = np.linalg.norm(columns, axis=-2)
-    q, r = np.linalg.qr(columns / scale[..., None, :])
-    wanted = np.zeros(scale.shape)
-    wanted[..., place] = 1.0 / scale[..., place]
-    weights = (q @ np.linalg.solve(np.swapaxes(r, -1, -2), wanted[..., None]))[..., 0]
-    middle = y.mean(axis=0)
-    rest = y - middle
-    value = weights @ rest + (middle if place == 0 else 0.0)
-    spare = len(y) - columns.shape[-1]
-    scatter = np.sqrt(((rest - q @ (np.swapaxes(q, -1, -2) @ rest)) ** 2).sum(axis=-2) / spare)
-    scatter = np.maximum(scatter, 2.0 * np.finfo(np.float64).eps * np.abs(y).max(axis=0))
-    # Close to the 99.9 % quantile of Student's t, which is wide when few rows are to spare.
-    student = 3.3 * (1.0 + 8.0 / spare**1.5)
-    # A smooth error does not average out as scatter does: it shifts everything, or grows with x as that of an integration.
-    smooth = np.maximum(np.abs(drift.max() * weights.sum(axis=-1)), np.abs(weights @ drift))
-    return value, student * scatter * np.linalg.norm(weights, axis=-1)[..., None] + smooth[..., None], scatter
 
 
 def _bars(value: np.ndarray, noise: np.ndarray, first: int) -> np.ndarray:
@@ -342,7 +253,8 @@ def _bars(value: np.ndarray, noise: np.ndarray, first: int) -> np.ndarray:
         now = step[:, p - 1]
         rate = np.ones_like(now)
         if p >= first + 2:
-            # Steps that shrink by q leave q/(1-q) of the last one; three times that, since logarithms shrink ever more slowly.
+            # Steps that shrink by q leave q/(1-q) of the last one; three times that, since logarithms shrink ever more
+            # slowly.
             with np.errstate(invalid="ignore", divide="ignore"):
                 q = np.clip(now / np.maximum(step[:, p - 2], 1e-300), 0.0, 0.9)
             rate = np.maximum(1.0, 3.0 * q / (1.0 - q))
@@ -360,15 +272,22 @@ def _bars(value: np.ndarray, noise: np.ndarray, first: int) -> np.ndarray:
 def _settle(plain: Choice, logs: Choice) -> Choice:
     """One of two families for every column: the smaller bar, widened where the other one disagrees."""
     gap = np.abs(plain.value - logs.value)
-    # Polynomials alone can agree with one another on a wrong limit where there are logarithms, so a contradiction is settled
-    # against them, and a bar of theirs always covers what the logarithms say.
+    # Polynomials alone can agree with one another on a wrong limit where there are logarithms, so a contradiction is
+    # settled against them, and a bar of theirs always covers what the logarithms say.
     clash = gap > plain.error + logs.error
     take = (plain.error <= logs.error) & ~clash
     mixed = Choice(*(np.where(take, a, b) for a, b in zip(plain, logs, strict=True)))
     return mixed._replace(error=np.where(take, np.maximum(plain.error, gap), logs.error + np.where(clash, gap, 0.0)))
 
 
-def gap_exponent(x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, powers: Sequence[float] = (1, 2, 3, 4), drift: float = 0.0) -> Estimate:
+def gap_exponent(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    horizon: float | None = None,
+    powers: Sequence[float] = (1, 2, 3, 4),
+    drift: float = 0.0,
+) -> Estimate:
     """The exponent s of ‖y - y_∞‖ ~ x^s, with y_∞ extrapolated from the same rows, column by column.
 
     The bar contains what the bars of y_∞ (n, m) do to the gap; rows whose gap they dominate are left out.
@@ -383,7 +302,9 @@ def gap_exponent(x: np.ndarray, y: np.ndarray, *, horizon: float | None = None, 
     if horizon is not None:
         clear &= x <= horizon
     if not clear.any():
-        raise TooEarly("The gap to the limit is below the bar of the limit in all rows; run with smaller tolerances to resolve it.")
+        raise TooEarly(
+            "The gap to the limit is below the bar of the limit in all rows; run with smaller tolerances to resolve it."
+        )
     law = {"horizon": horizon, "powers": powers, "drift": drift / float(gap[clear].min())}
     got = power(x[clear], gap[clear], **law)
     # The worst the bar can do is to lengthen or shorten every gap; across the gap it counts in second order.

@@ -1,4 +1,6 @@
-"""Which samples are yet to join the support of the margin: limits read off before they do are those of another problem."""
+"""Which samples are yet to join the support of the margin: limits read off before they do are those of
+another problem.
+"""
 
 import numpy as np
 
@@ -6,16 +8,21 @@ from flowlab.language.data import Data
 from flowlab.language.trajectory import Trajectory
 
 _SHARE = 5.0
-"""Excess of a sample's output over the smallest from which its share of the loss is below e^-5 and it does not act yet."""
+"""Excess of a sample's output over the smallest from which its share of the loss is below e^-5 and it does
+not act yet.
+"""
 _CONSTANT = 0.05
-"""Relative change of an excess over a factor of two in R below which it is constant: the sample supports, with a small multiplier."""
+"""Relative change of an excess over a factor of two in R below which it is constant: the sample supports, with a small
+multiplier.
+"""
 
 
 def joining(path: Trajectory, R: np.ndarray, rows: np.ndarray) -> str:
-    """Why limits may change when a sample joins the support; empty where none is on its way, or the path has no samples.
+    """Why limits may change when a sample joins the support; empty where none is on its way, or the path has no
+    samples.
 
-    A sample whose excess R (q_n - min q), with q_n its margin over unit directions, falls will meet the smallest one. Where it
-    grows more slowly than R the gap itself is extrapolated in R^(-1/2): below zero it closes at a finite R.
+    A sample whose excess R (q_n - min q), with q_n its margin over unit directions, falls will meet the smallest one.
+    Where it grows more slowly than R the gap itself is extrapolated in R^(-1/2): below zero it closes at a finite R.
 
     Args:
         path: a flow or a descent.
@@ -41,7 +48,10 @@ def joining(path: Trajectory, R: np.ndarray, rows: np.ndarray) -> str:
     if not closes.any():
         return ""
     n = int(np.argmin(np.where(closes, now, np.inf)))
-    return f"sample {n + 1} is on its way to the support of the margin (its output exceeds the smallest by {excess[n]:.3g})"
+    return (
+        f"sample {n + 1} is on its way to the support of the margin (its output exceeds the smallest by"
+        f" {excess[n]:.3g})"
+    )
 
 
 def _gaps(path: Trajectory, data: Data, row: int) -> np.ndarray:

@@ -1,18 +1,21 @@
 """The central flow of gradient descent: where its oscillations at the edge of stability leave it on average.
 
-J. Cohen, A. Damian, A. Talwalkar, J. Z. Kolter, J. D. Lee, "Understanding optimization in deep learning with central flows", 2024. In the
-time η k,
+J. Cohen, A. Damian, A. Talwalkar, J. Z. Kolter, J. D. Lee, "Understanding optimization in deep learning with central
+flows", 2024. In the time η k,
 
     dw/dt = -∇(L(w) + ½⟨H(w), Σ⟩)   with Σ held fixed in the gradient,
 
-where Σ, the covariance of the oscillations, is the positive semidefinite matrix on the eigenvectors of H with eigenvalue 2/η that solves
+where Σ, the covariance of the oscillations, is the positive semidefinite matrix on the eigenvectors of H with
+eigenvalue 2/η that solves
 
-    Σ ⪰ 0,   2/η - H(w(t)) ⪰ 0,   ⟨Σ, d/dt (2/η - H(w(t)))⟩ = 0   (a semidefinite complementarity problem; for one eigenvalue, a scalar one).
+    Σ ⪰ 0,   2/η - H(w(t)) ⪰ 0,   ⟨Σ, d/dt (2/η - H(w(t)))⟩ = 0   (a semidefinite complementarity problem; for one
+    eigenvalue, a scalar one).
 
-So it is the gradient flow projected onto {w : H(w) ⪯ 2/η}: below the edge Σ = 0 and it is the gradient flow. This is how it is integrated here
-(Moreau's catching-up scheme): a Runge-Kutta step of the gradient flow over a part of η, then the nearest point of that set, by successive
-quadratic programs over Y = ∫Σ dt on the top eigenvectors, min ½⟨Y, B Y⟩ + ⟨A, Y⟩ over Y ⪰ 0, of which each is that complementarity problem.
-The scheme is of first order in the part of η; its constraint holds to roundings at every step, whereas Euler steps hold it to first order.
+So it is the gradient flow projected onto {w : H(w) ⪯ 2/η}: below the edge Σ = 0 and it is the gradient flow. This is
+how it is integrated here (Moreau's catching-up scheme): a Runge-Kutta step of the gradient flow over a part of η, then
+the nearest point of that set, by successive quadratic programs over Y = ∫Σ dt on the top eigenvectors, min ½⟨Y, B
+Y⟩ + ⟨A, Y⟩ over Y ⪰ 0, of which each is that complementarity problem. The scheme is of first order in the part of η;
+its constraint holds to roundings at every step, whereas Euler steps hold it to first order.
 """
 
 from dataclasses import dataclass
@@ -55,7 +58,15 @@ class Central:
     failed: str = ""
 
 
-def central_flow(curvature: Curvature, start: np.ndarray, step: float, counts: np.ndarray, *, parts: int = 4, edge: float | None = None) -> Central:
+def central_flow(
+    curvature: Curvature,
+    start: np.ndarray,
+    step: float,
+    counts: np.ndarray,
+    *,
+    parts: int = 4,
+    edge: float | None = None,
+) -> Central:
     """Integrate the central flow of gradient descent.
 
     Far below the edge the sharpness is looked at after every η, within the band near it after every part.
@@ -73,12 +84,17 @@ def central_flow(curvature: Curvature, start: np.ndarray, step: float, counts: n
     """
     edge, h = 2.0 / step if edge is None else edge, step / parts
     if len(counts) < 1 or counts[0] != 0 or not (np.diff(counts) > 0).all() or parts < 1:
-        raise LanguageError(f"`counts={counts!r}`, `parts={parts!r}` are no times to store at; use increasing counts from 0 on, and at least one part.")
+        raise LanguageError(
+            f"`counts` must increase from 0 on and `parts` be at least 1, got {counts!r} and {parts!r}; pass such"
+            " numbers."
+        )
     w = np.asarray(start, dtype=np.float64)
     sharpest = float(curvature.top(w)[0][0])
     if sharpest > edge * (1 + 1e-9):
         told = f"the start has sharpness {sharpest:.6g}, above the edge {edge:.6g} of step {step:g}"
-        raise LanguageError(f"{told}, where no central flow begins; use a step below {2 / sharpest:.3g}, or a later start.")
+        raise LanguageError(
+            f"{told}, where no central flow begins; use a step below {2 / sharpest:.3g}, or a later start."
+        )
     track, failed = _Track(curvature, w, edge, h, sharpest), ""
     rows, variance, active = [w], [0.0], [0]
     for before, after in pairwise(counts.tolist()):
@@ -137,8 +153,12 @@ def _free(problem: Any, layout: Any, x: Any, y: Any, row: Any, h: Any, count: An
     return jax.lax.fori_loop(0, count, once, row)
 
 
-def _projected(curvature: Curvature, free: np.ndarray, edge: float, first: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
-    """The point of {H ⪯ edge} nearest to `free`, Y with free - point = ½∇⟨H, Y⟩, its largest eigenvalue, and the top eigenvectors."""
+def _projected(
+    curvature: Curvature, free: np.ndarray, edge: float, first: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """The point of {H ⪯ edge} nearest to `free`, Y with free - point = ½∇⟨H, Y⟩, its largest eigenvalue, and the top
+    eigenvectors.
+    """
     values, U = _critical(curvature, free, edge, first)
     if values[0] <= edge * (1.0 + _ROUNDING):
         return free, np.zeros((0, 0)), float(values[0]), U
@@ -157,11 +177,16 @@ def _projected(curvature: Curvature, free: np.ndarray, edge: float, first: np.nd
     over = max(float(values[0]) / edge - 1.0, 0.0)
     # A point on the edge that still moves is not the nearest one.
     if not (over <= _VIOLATED and moved <= 1e3 * _SETTLED * (1.0 + float(np.linalg.norm(w)))):
-        raise RunFailed(f"the projection onto sharpness {edge:.6g} did not converge ({over:.1g} above, still moving by {moved:.1g}); use more `parts`.")
+        raise RunFailed(
+            f"the projection onto sharpness {edge:.6g} did not converge ({over:.1g} above, still moving by"
+            f" {moved:.1g}); use more `parts`."
+        )
     return w, _square(z), float(values[0]), U
 
 
-def _critical(curvature: Curvature, w: np.ndarray, edge: float, first: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _critical(
+    curvature: Curvature, w: np.ndarray, edge: float, first: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues that are critical or may become so, at least one, and their eigenvectors (P, k)."""
     count = 3 if first is None else first.shape[1] + 2
     while True:
@@ -191,7 +216,10 @@ def complementary(a: np.ndarray, B: np.ndarray) -> np.ndarray:
     reach = float(np.linalg.norm(a))
     if np.linalg.eigvalsh(A)[0] >= 0:
         return np.zeros(len(a))
-    failed = "the sharpness does not depend on the weights along its own eigenvectors, so that nothing can hold it at 2/step; use a smaller step."
+    failed = (
+        "the sharpness does not depend on the weights along its own eigenvectors, so that nothing can hold it at"
+        " 2/step; use a smaller step."
+    )
     if size <= 1e-14 * reach or not np.isfinite(size):
         raise RunFailed(failed)
     if len(a) == 1:
@@ -201,14 +229,18 @@ def complementary(a: np.ndarray, B: np.ndarray) -> np.ndarray:
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-13
     # In units in which map and slack are of size one.
     cone = [clarabel.PSDTriangleConeT(len(A))]
-    found = clarabel.DefaultSolver(csc_matrix(np.triu(B / size)), a / reach, csc_matrix(-np.eye(len(a))), np.zeros(len(a)), cone, settings).solve()
+    found = clarabel.DefaultSolver(
+        csc_matrix(np.triu(B / size)), a / reach, csc_matrix(-np.eye(len(a))), np.zeros(len(a)), cone, settings
+    ).solve()
     if str(found.status) not in ("Solved", "AlmostSolved", "InsufficientProgress"):
         raise RunFailed(failed)
     return np.asarray(found.x) * (reach / size)
 
 
 def _flat(A: np.ndarray) -> np.ndarray:
-    """The upper triangle, column by column, with entries off the diagonal times √2: lengths and products are those of the matrices."""
+    """The upper triangle, column by column, with entries off the diagonal times √2: lengths and products are those of
+    the matrices.
+    """
     return np.array([A[i, j] * (1.0 if i == j else np.sqrt(2.0)) for j in range(len(A)) for i in range(j + 1)])
 
 

@@ -1,9 +1,10 @@
 """`convergence`: the constants that a flow's direction and loss approach, next to the limits that theory gives them.
 
-Directions (exponential tail; D. Soudry et al. 2018; P8): the predictor ρ v of a linear net has ρ ‖v - v*‖ → C* = ‖P w̃‖, where y_n x_n·w̃ = -log α_n on the
-support vectors, Σ α_n y_n x_n is the hard-margin vector and P projects across it. Components across all support vectors keep what the start gave them;
-they are told apart. The proof is for K = 1; a deep linear net, whose layers become of rank one, is held against the same constant.
-Loss (P10, P11): r = ‖∇L‖²/(L² (log 1/L)^{2-2/K}) → K² γ^{2/K} with γ = lim min_n q_n/‖θ‖^K, and L t (log t)^{2-2/K} → 1/(K² γ^{2/K}).
+Directions (exponential tail; D. Soudry et al. 2018; P8): the predictor ρ v of a linear net has ρ ‖v - v*‖ → C* = ‖P
+w̃‖, where y_n x_n·w̃ = -log α_n on the support vectors, Σ α_n y_n x_n is the hard-margin vector and P projects across
+it. Components across all support vectors keep what the start gave them; they are separate. The proof is for K = 1; a
+deep linear net, whose layers become of rank one, is compared with the same constant. Loss (P10, P11): r = ‖∇L‖²/(L²
+(log 1/L)^{2-2/K}) → K² γ^{2/K} with γ = lim min_n q_n/‖θ‖^K, and L t (log t)^{2-2/K} → 1/(K² γ^{2/K}).
 """
 
 from typing import Any
@@ -27,18 +28,21 @@ _RANK = 1e-9
 
 @guarded
 def convergence(path: Trajectory, data: Data | None = None) -> Result:
-    """Constants along a path, and their limits, as a result that the figures `direction_constant` and `loss_constant` draw.
+    """Constants along a path, and their limits, as a result that the figures `direction_constant` and `loss_constant`
+    draw.
 
     Args:
-        path: of a homogeneous network under a loss with an exponential tail, past separation; r and its limit are those of gradient flow.
+        path: of a homogeneous network under a loss with an exponential tail, past separation; r and its limit are those
+            of gradient flow.
         data: the samples, for a path that was loaded without them.
 
     Returns:
-        Of kind `"convergence"`, over `step`: `log_t`, `log_R`, `distance` ‖V - V*‖ from the KKT point that `limit` finds; for networks that are linear
-        in x with the hard-margin vector as limit `scaled`, ρ ‖v - v*‖ of the predictor ρ v, and `scaled_span`, the same within the span of the support
-        vectors; for others `scaled` is R times the distance, and `scaled_span` nan;
-        `rate` r and `loss_constant` L t (log t)^{2-2/K}, nan where L ≥ 1 or t ≤ 1. Numbers: `constant` C*, `spans`, whether the support
-        vectors span all directions, `rate_limit`, `loss_limit`, `margin` γ, `decided`. A limit that is not known is nan.
+        Of kind `"convergence"`, over `step`: `log_t`, `log_R`, `distance` ‖V - V*‖ from the KKT point that `limit`
+        finds; for networks that are linear in x with the hard-margin vector as limit `scaled`, ρ ‖v - v*‖ of the
+        predictor ρ v, and `scaled_span`, the same within the span of the support vectors; for others `scaled` is R
+        times the distance, and `scaled_span` nan; `rate` r and `loss_constant` L t (log t)^{2-2/K}, nan where L ≥ 1 or
+        t ≤ 1. Numbers: `constant` C*, `spans`, whether the support vectors span all directions, `rate_limit`,
+        `loss_limit`, `margin` γ, `decided`. A limit that is not known is nan.
 
     Raises:
         FlowlabError: as `limit` does.
@@ -64,25 +68,37 @@ def convergence(path: Trajectory, data: Data | None = None) -> Result:
         "log_t": (log_t, "log of flow time t"),
         "log_R": (log_R, "log of the product of norms"),
         "distance": (found.distance, "distance of directions from the KKT point"),
-        "scaled": (scaled if np.isfinite(constant) else R * found.distance, "norm times distance of the predictor, or R times that of the directions"),
+        "scaled": (
+            scaled if np.isfinite(constant) else R * found.distance,
+            "norm times distance of the predictor, or R times that of the directions",
+        ),
         "scaled_span": (within, "norm times distance of the predictor within the span of the support vectors"),
         "rate": (rate, "squared gradient over L^2 (log 1/L)^(2-2/K)"),
         "loss_constant": (late, "L t (log t)^(2-2/K)"),
     }
     numbers = {
-        "constant": constant, "spans": spans, "rate_limit": target, "loss_limit": 1.0 / target if plain else np.nan, "margin": found.joint_margin,
-        "degree": K, "decided": found.decided,
-    }  # fmt: skip
-    entries: Record = {k: ("step", np.asarray(v), {"units": "dimensionless", "long_name": told}) for k, (v, told) in columns.items()}
+        "constant": constant,
+        "spans": spans,
+        "rate_limit": target,
+        "loss_limit": 1.0 / target if plain else np.nan,
+        "margin": found.joint_margin,
+        "degree": K,
+        "decided": found.decided,
+    }
+    entries: dict[str, Any] = {
+        k: ("step", np.asarray(v), {"units": "dimensionless", "long_name": told}) for k, (v, told) in columns.items()
+    }
     dataset = xr.Dataset(entries | {k: ((), np.asarray(v)) for k, v in numbers.items()})
     own = {k: path.provenance[k] for k in ("seed", "rtol", "atol", "settings") if k in path.provenance}
     return Result.of("convergence", dataset, problem, data, path=own, reason=found.reason)
 
 
 def _across(path: Trajectory, data: Data, found: Limit) -> tuple[float, np.ndarray, np.ndarray, bool]:
-    """C*, ρ ‖v - v*‖ of the predictor f(x) = ρ v·x in all directions and within the span of the support vectors, and whether these span everything.
+    """C*, ρ ‖v - v*‖ of the predictor f(x) = ρ v·x in all directions and within the span of the support vectors, and
+    whether these span everything.
 
-    nan where the network is not linear in x, or its limit is not the hard-margin vector of its support (that of diagonal networks is not).
+    nan where the network is not linear in x, or its limit is not the hard-margin vector of its support (that of
+    diagonal networks is not).
     """
     none = (float("nan"), np.full(len(path), np.nan), np.full(len(path), np.nan), False)
     if not path.problem.loss.has_one_output or not all(isinstance(n, int) for n in found.support):
@@ -93,7 +109,8 @@ def _across(path: Trajectory, data: Data, found: Limit) -> tuple[float, np.ndarr
         return none
     star = star / np.linalg.norm(star)
     x, y = np.asarray(data.x), np.asarray(data.y)
-    rows = x[list(found.support)] * y[list(found.support)][:, None]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    support: Any = list(found.support)
+    rows = x[support] * y[support][:, None]
     lead = found.multipliers @ rows
     if np.linalg.norm(lead / np.linalg.norm(lead) - star) > 1e-8 or not (found.multipliers > 0).all():
         return none
@@ -113,7 +130,9 @@ def _predictors(path: Trajectory, data: Data) -> np.ndarray | None:
     rows = []
     for i in range(len(path)):
         state = path.state(i)
-        found = _predictor(path.problem, path.problem.scheme.weights(np, _plain(state.rho), _plain(state.V), path.problem.per), data)
+        found = _predictor(
+            path.problem, path.problem.scheme.weights(np, _plain(state.rho), _plain(state.V), path.problem.per), data
+        )
         if found is None:
             return None
         rows.append(found)
@@ -125,7 +144,9 @@ def _predictor(problem: Problem, weights: Any, data: Data) -> np.ndarray | None:
     plain = {k: np.asarray(w) for k, w in weights.items()}
     unit = np.ravel(problem.network.outputs(plain, np.eye(x.shape[1]), np))
     outputs = np.ravel(problem.network.outputs(plain, x, np))
-    if len(unit) != x.shape[1] or np.abs(x @ unit - outputs).max() > 1e-10 * max(float(np.abs(x).max() * np.abs(unit).max()), 1e-300):
+    if len(unit) != x.shape[1] or np.abs(x @ unit - outputs).max() > 1e-10 * max(
+        float(np.abs(x).max() * np.abs(unit).max()), 1e-300
+    ):
         return None
     return unit
 
@@ -136,7 +157,14 @@ def _slopes(path: Trajectory, data: Data) -> np.ndarray:
     rows = []
     for i in range(len(path)):
         state = path.state(i)
-        rows.append({k: np.asarray(w) for k, w in path.problem.scheme.weights(np, _plain(state.rho), _plain(state.V), path.problem.per).items()})
+        rows.append(
+            {
+                k: np.asarray(w)
+                for k, w in path.problem.scheme.weights(
+                    np, _plain(state.rho), _plain(state.V), path.problem.per
+                ).items()
+            }
+        )
     stacked = {k: jnp.asarray(np.stack([row[k] for row in rows])) for k in rows[0]}
     return np.asarray(_squared(problem, stacked, data.x, data.y))
 

@@ -4,12 +4,14 @@ For a step η, in the time t = η k:
 
     flow       dw/dt = -∇L                     gradient flow; descent leaves it by O(η)
     modified   dw/dt = -∇(L + (η/4) ‖∇L‖²)     the flow of backward error analysis; descent leaves it by O(η²)
-    central    the time-averaged descent at the edge of stability; the gradient flow while the sharpness is below 2/η (`flowlab.studies.central_flow`)
+    central    the time-averaged descent at the edge of stability; the gradient flow while the sharpness is below 2/η
+               (`flowlab.studies.central_flow`)
     discrete   w⁺ = w - η ∇L                   `descend` itself
 
-(D. G. T. Barrett, B. Dherin, "Implicit gradient regularization", ICLR 2021; J. Cohen et al., "Understanding optimization in deep learning with
-central flows", 2024.) The flows are integrated here from autodiff of the objective alone, by Runge-Kutta of order 8 at tight tolerances. On networks
-with kinks the second order is lost where a step crosses one, and the modified flow is no better than the flow in order (though often in size).
+(D. G. T. Barrett, B. Dherin, "Implicit gradient regularization", ICLR 2021; J. Cohen et al., "Understanding
+optimization in deep learning with central flows", 2024.) The flows are integrated here from autodiff of the objective
+alone, by Runge-Kutta of order 8 at tight tolerances. On networks with kinks the second order is lost where a step
+crosses one, and the modified flow is no better than the flow in order (though often in size).
 """
 
 import math
@@ -19,28 +21,23 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-import diffrax
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.core.precision import require_x64
 from flowlab.discrete.descent.descend import descend
-from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
+from flowlab.discrete.descent.sharpness import Curvature
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
-from flowlab.language.state import State, names_match, shapes_match
-from flowlab.language.trajectory import Outcome, Trajectory
+from flowlab.language.state import State
+from flowlab.language.trajectory import Outcome
 from flowlab.studies.central_flow import central_flow
+from flowlab.studies.flow_and_descent import CORRECTION, begin, descent_rows, flow_rows
 
 MODELS = ("flow", "modified", "central", "discrete")
-CORRECTION = 0.25
 _DIVERGED = 6.0 * math.log(10.0)
-RTOL, _MOST, _ENTRIES = 1e-11, 50_000, 30_000_000
+_ENTRIES = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,8 @@ class Unfit:
     """The outcome of a model that was computed, or could not be, and stands for nothing.
 
     Attributes:
-        kind: `"undefined"`, where the model does not exist from this start on; `"diverged"`, where its loss is finite but beyond a million times the first.
+        kind: `"undefined"`, where the model does not exist from this start on; `"diverged"`, where its loss is finite
+            but beyond a million times the first.
         message: one sentence.
     """
 
@@ -62,14 +60,16 @@ class Unfit:
 
 @dataclass(frozen=True)
 class Models:
-    """Models of one descent at common times; prints as a table, and is drawn by `draw("models", …)`, `"models_sharpness"`, `"models_distance"`.
+    """Models of one descent at common times; prints as a table, and is drawn by `draw("models", …)`,
+    `"models_sharpness"`, `"models_distance"`.
 
     Attributes:
-        dataset: over `model` and `time` (t = η k, not in logs): `W_<name>`, `log_loss` (of the data), `sharpness`; `variance`, of the oscillation: tr Σ
-            for the central flow, the mean of ‖w_{k+1} - 2w_k + w_{k-1}‖²/16 for the descent, averaged like it, NaN for the others; `distance_averaged`,
-            from the descent averaged over time; over (`model`, `other`, `time`): `distance`. Distances are 2‖a - b‖/(‖a‖ + ‖b‖).
-            Over (`model`, `other`): `shadowing`, the first of the times at which their distance is above the tolerance, infinite where it never is, NaN where
-            one of them ends before. What lies beyond the end of a model is NaN. `edge`: 2/η.
+        dataset: over `model` and `time` (t = η k, not in logs): `W_<name>`, `log_loss` (of the data), `sharpness`;
+            `variance`, of the oscillation: tr Σ for the central flow, the mean of ‖w_{k+1} - 2w_k + w_{k-1}‖²/16 for
+            the descent, averaged like it, NaN for the others; `distance_averaged`, from the descent averaged over time;
+            over (`model`, `other`, `time`): `distance`. Distances are 2‖a - b‖/(‖a‖ + ‖b‖). Over (`model`, `other`):
+            `shadowing`, the first of the times at which their distance is above the tolerance, infinite where it never
+            is, NaN where one of them ends before. What lies beyond the end of a model is NaN. `edge`: 2/η.
         outcomes: how every model ended.
         step: η.
         tolerance: of the shadowing time.
@@ -90,8 +90,13 @@ class Models:
 
     def __str__(self) -> str:
         ds = self.dataset
-        told = [f"gradient descent of step {self.step:g} on {self.problem.network.text}; edge 2/step = {float(ds['edge']):.5g}"]
-        heads = " ".join(f"{head:>10s}" for head in ("to time", "log loss", "sharpness", "distance", "averaged", "shadows to"))
+        told = [
+            f"gradient descent of step {self.step:g} on {self.problem.network.text}; edge 2/step ="
+            f" {float(ds['edge']):.5g}"
+        ]
+        heads = " ".join(
+            f"{head:>10s}" for head in ("to time", "log loss", "sharpness", "distance", "averaged", "shadows to")
+        )
         told.append(f"{'model':9s} {'outcome':10s} {heads}")
         for model in MODELS:
             row, end = ds.sel(model=model), self.outcomes[model]
@@ -100,19 +105,36 @@ class Models:
                 told.append(f"{model:9s} {end}")
                 continue
             last = row.isel(time=int(have[-1]))
-            numbers = (last["log_loss"], last["sharpness"], last["distance"].sel(other="discrete"), last["distance_averaged"])
+            numbers = (
+                last["log_loss"],
+                last["sharpness"],
+                last["distance"].sel(other="discrete"),
+                last["distance_averaged"],
+            )
             shown = " ".join(f"{float(v):10.4g}" for v in (*numbers, self.shadowing(model)))
-            told.append(f"{model:9s} {end.kind:10s} {float(last['time']):10.4g} {shown}{'' if end.ok else f'  {end.message}'}")
+            told.append(
+                f"{model:9s} {end.kind:10s} {float(last['time']):10.4g} {shown}{'' if end.ok else f'  {end.message}'}"
+            )
         return "\n".join(told)
 
 
 @guarded
 def models(
-    problem: Problem, start: State, data: Data, *, step: float, time: float, rows: int = 101, window: int = 1, tolerance: float = 0.05, parts: int = 2,
-) -> Models:  # fmt: skip
+    problem: Problem,
+    start: State,
+    data: Data,
+    *,
+    step: float,
+    time: float,
+    rows: int = 101,
+    window: int = 1,
+    tolerance: float = 0.05,
+    parts: int = 2,
+) -> Models:
     """Gradient flow, modified flow, central flow and gradient descent from one start, at common times.
 
-    A model that cannot be had, or not to the end (a start above the edge, a descent that diverges), is told by its outcome and costs none of the others.
+    A model that cannot be had, or not to the end (a start above the edge, a descent that diverges), is told by its
+    outcome and costs none of the others.
 
     Args:
         problem: network, loss, reduction and decay; the weights descend, whatever its scheme.
@@ -121,8 +143,9 @@ def models(
         step: η, above zero.
         time: T; descent takes ⌊T/η⌋ steps.
         rows: at most so many common times.
-        window: the average of the descent at step k is weighed by sin² over the steps k - window … k + window: 1 takes (1, 2, 1)/4 and removes
-            oscillations of period two; wider ones remove the slower cycles of the sharpness as well.
+        window: the average of the descent at step k is weighed by sin² over the steps k - window … k + window: 1 takes
+            (1, 2, 1)/4 and removes oscillations of period two; wider ones remove the slower cycles of the sharpness as
+            well.
         tolerance: distance that ends shadowing.
         parts: of η, the steps of the central flow.
 
@@ -132,13 +155,16 @@ def models(
     curvature, w = begin("models", problem, start, data, step, time)
     for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise LanguageError(f"`{name}={value!r}` is not allowed; use an integer from {least} on.")
+            raise must_be(name, value, f"an integer from {least} on", "a larger one")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a finite number above zero.")
+        raise must_be("tolerance", tolerance, "a finite number above 0", "for example 0.05")
     # A time that is a multiple of the step but for roundings is reached.
     count = int(time / step * (1 + 1e-12))
     if (count + window) * curvature.size > _ENTRIES:
-        raise LanguageError(f"{count} steps of {curvature.size} weights are too many to compare; use a larger `step` or a smaller `time`.")
+        raise LanguageError(
+            f"{count} steps of {curvature.size} weights are too many to compare; use a larger `step` or a smaller"
+            " `time`."
+        )
     counts = np.unique(np.linspace(0, count, min(int(rows), count + 1)).round().astype(int))
     walk = descend(problem, start, data, step=step, count=count + int(window), record_every=1)
     steps, outcome = descent_rows(curvature, walk, count)
@@ -149,108 +175,46 @@ def models(
     variance = {name: np.full(len(counts), np.nan) for name in MODELS}
     found["central"], outcomes["central"], variance["central"] = _central(curvature, w, step, counts, int(parts))
     averaged, variance["discrete"] = _averaged(steps, counts, int(window))
-    seen = {name: _seen(curvature, found[name]) for name in MODELS}
+    seen = {name: _losses_and_sharpness(curvature, found[name]) for name in MODELS}
     for name in MODELS:
         # Finite weights can have a loss that is not.
         log_loss, sharpest = seen[name]
         good = int(np.argmin(np.r_[(log_loss < np.inf) & np.isfinite(sharpest), False]))
         if good < len(found[name]):
             found[name] = found[name][:good]
-            outcomes[name] = Outcome("nonfinite", f"loss or Hessian is not finite at time {step * counts[good]:g}; use a smaller step than {step:g}.")
+            outcomes[name] = Outcome(
+                "nonfinite",
+                f"loss or Hessian is not finite at time {step * counts[good]:g}; use a smaller step than {step:g}.",
+            )
         far = np.flatnonzero(log_loss[:good] > log_loss[0] + _DIVERGED) if good else []
         if outcomes[name].ok and len(far):
-            outcomes[name] = Unfit("diverged", f"the loss is a million times the first at time {step * counts[far[0]]:g}; use a smaller step than {step:g}.")
+            outcomes[name] = Unfit(
+                "diverged",
+                f"the loss is a million times the first at time {step * counts[far[0]]:g}; use a smaller step than"
+                f" {step:g}.",
+            )
     dataset = _dataset(curvature, step, counts, found, averaged, seen, variance, float(tolerance))
     return Models(dataset, {name: outcomes[name] for name in MODELS}, float(step), float(tolerance), problem, data)
 
 
-def begin(where: str, problem: Problem, start: State, data: Data, step: float, time: float) -> tuple[Curvature, np.ndarray]:
-    """The curvature of the objective and the row to begin at, once all arguments of `where` are checked."""
-    require_x64(where)
-    names_match(start, problem.network)
-    problem.loss.check_labels(data)
-    shapes_match(start, problem.network, data)
-    for name, value in (("step", step), ("time", time)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
-            raise LanguageError(f"`{name}={value!r}` is not allowed; use a finite number above zero.")
-    if time < step * (1 - 1e-12):
-        raise LanguageError(f"`time={time:g}` is less than one step of {step:g}; give a longer time.")
-    weights = _of_state(start)
-    curvature = Curvature(problem, data, weights)
-    return curvature, curvature.row(weights)
-
-
-def _of_state(state: State) -> Mapping[str, Any]:
-    """The weights that `descend` begins with."""
-    return {name: np.asarray(w) for name, w in state.weights().items()}
-
-
-def descent_rows(curvature: Curvature, walk: Trajectory, count: int) -> tuple[np.ndarray, Outcome]:
-    """All stored weights, (rows, P), and how the first `count` steps ended."""
-    rho, rows = _rho(walk), []
-    for name, _ in curvature.layout:
-        V, r = walk.dataset[f"V_{name}"].values, rho[name if name in rho else "network"]
-        # A norm that overflows has the direction 0; the product is NaN, and is found to be so later.
-        with np.errstate(invalid="ignore"):
-            rows.append((V * r.reshape(*r.shape, *(1,) * (V.ndim - r.ndim))).reshape(len(V), -1))
-    steps, outcome = np.concatenate(rows, axis=1), walk.outcome
-    if not outcome.ok and walk.stats["steps"] >= count:
-        # It failed in what was added for the average alone.
-        outcome = Outcome("done", f"{count} steps were taken.")
-    return steps, outcome
-
-
-def _rho(walk: Trajectory) -> dict[str, np.ndarray]:
-    """Norms by name over the rows: (S,), or (S, rows of the block)."""
-    found: dict[str, list[np.ndarray]] = {}
-    for label, column in zip(walk.dataset["block"].values.tolist(), walk.dataset["rho"].values.T, strict=True):
-        found.setdefault(label.partition("[")[0], []).append(column)
-    return {name: columns[0] if len(columns) == 1 else np.stack(columns, axis=1) for name, columns in found.items()}
-
-
-def flow_rows(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction: float) -> tuple[np.ndarray, Outcome]:
-    """Gradient flow of L + correction ‖∇L‖² at the given times, as far as it went, and how it ended."""
-    scale = RTOL * (1.0 + float(np.linalg.norm(w)) / math.sqrt(len(w)))
-    ys, result, finite = _integrated(curvature.args, w, jnp.asarray(times), jnp.asarray(correction), jnp.asarray(scale))
-    rows = np.asarray(ys)
-    good = int(np.argmin(np.r_[np.isfinite(rows).all(axis=1), False]))
-    if good == len(times) and bool(finite):
-        return rows, Outcome("done", f"the time {times[-1]:g} was reached.")
-    reached = f"after the time {times[max(good - 1, 0)]:g}"
-    if result == diffrax.RESULTS.max_steps_reached:
-        why = "it may slide on a kink, which this solver cannot follow" if curvature.problem.network.slots else "it is stiff there; use a smaller step"
-        return rows[:good], Outcome("budget", f"{_MOST} steps were used up {reached}; {why}.")
-    if result == diffrax.RESULTS.dt_min_reached:
-        return rows[:good], Outcome("stalled", f"the step size fell below the resolution of time {reached}.")
-    return rows[:good], Outcome("nonfinite", f"the flow stopped being finite {reached}.")
-
-
-@eqx.filter_jit
-def _integrated(args: Any, w: Any, times: Any, correction: Any, scale: Any) -> tuple[Any, Any, Any]:
-    problem, layout, x, y = args
-    slope = jax.grad(lambda v: objective_of_row(problem, layout, x, y, v))
-
-    def rate(_: Any, v: Any, __: Any) -> Any:
-        # One program for both flows: compiling a second one takes longer than the product with the Hessian that it would save.
-        g, bent = jax.jvp(slope, (v,), (slope(v),))
-        return -(g + 2.0 * correction * bent)
-
-    control = diffrax.PIDController(rtol=RTOL, atol=scale, dtmin=1e-14 * times[-1])
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(rate), diffrax.Dopri8(), times[0], times[-1], None, w, saveat=diffrax.SaveAt(ts=times), stepsize_controller=control,
-        max_steps=_MOST, throw=False,
-    )  # fmt: skip
-    return solution.ys, solution.result, jnp.isfinite(jnp.asarray(solution.ys)).all()
-
-
-def _central(curvature: Curvature, w: np.ndarray, step: float, counts: np.ndarray, parts: int) -> tuple[np.ndarray, Outcome | Unfit, np.ndarray]:
+def _central(
+    curvature: Curvature, w: np.ndarray, step: float, counts: np.ndarray, parts: int
+) -> tuple[np.ndarray, Outcome | Unfit, np.ndarray]:
     variance = np.full(len(counts), np.nan)
     try:
         found = central_flow(curvature, w, step, counts, parts=parts)
     except (LanguageError, RunFailed) as error:
         return np.empty((0, curvature.size)), Unfit("undefined", str(error)), variance
     variance[: len(found.rows)] = found.variance
-    return found.rows, Outcome("stalled", found.failed) if found.failed else Outcome("done", f"the time {step * counts[-1]:g} was reached."), variance
+    return (
+        found.rows,
+        (
+            Outcome("stalled", found.failed)
+            if found.failed
+            else Outcome("done", f"the time {step * counts[-1]:g} was reached.")
+        ),
+        variance,
+    )
 
 
 def _averaged(steps: np.ndarray, counts: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -272,8 +236,10 @@ def _averaged(steps: np.ndarray, counts: np.ndarray, window: int) -> tuple[np.nd
     return rows, variance
 
 
-def _seen(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log loss of the data, which is -inf where all is fitted exactly, and sharpness, of every row; NaN where they are not defined."""
+def _losses_and_sharpness(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log loss of the data, which is -inf where all is fitted exactly, and sharpness, of every row; NaN where they are
+    not defined.
+    """
     log_loss, sharpest, first = np.full(len(rows), np.nan), np.full(len(rows), np.nan), None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for i, row in enumerate(rows):
@@ -289,9 +255,15 @@ def _seen(curvature: Curvature, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _dataset(
-    curvature: Curvature, step: float, counts: np.ndarray, found: Mapping[str, np.ndarray], averaged: np.ndarray,
-    seen: Mapping[str, tuple[np.ndarray, np.ndarray]], variance: Mapping[str, np.ndarray], tolerance: float,
-) -> xr.Dataset:  # fmt: skip
+    curvature: Curvature,
+    step: float,
+    counts: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    averaged: np.ndarray,
+    seen: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    variance: Mapping[str, np.ndarray],
+    tolerance: float,
+) -> xr.Dataset:
     size = len(counts)
 
     def padded(values: np.ndarray) -> np.ndarray:
@@ -311,7 +283,9 @@ def _dataset(
     ends = {name: len(found[name]) for name in MODELS}
     variables = {
         "log_loss": told(np.stack([padded(seen[name][0][: ends[name]]) for name in MODELS]), "log of the data loss"),
-        "sharpness": told(np.stack([padded(seen[name][1][: ends[name]]) for name in MODELS]), "largest eigenvalue of the Hessian"),
+        "sharpness": told(
+            np.stack([padded(seen[name][1][: ends[name]]) for name in MODELS]), "largest eigenvalue of the Hessian"
+        ),
         "variance": told(np.stack([variance[name] for name in MODELS]), "variance of the oscillation"),
         "distance": told(apart, "relative distance of two models", ("model", "other", "time")),
         "distance_averaged": told(from_averaged, "relative distance from the averaged descent"),
@@ -319,6 +293,12 @@ def _dataset(
         "edge": told(np.asarray(2.0 / step), "edge of stability", ()),
     }
     for name, block in curvature.weights(rows).items():
-        variables[f"W_{name}"] = told(block, f"weights {name}", ("model", "time", *(f"{name}_{i}" for i in range(block.ndim - 2))))
-    coordinates = {"model": list(MODELS), "other": list(MODELS), "time": ("time", step * counts, {"units": "dimensionless", "long_name": "time"})}
+        variables[f"W_{name}"] = told(
+            block, f"weights {name}", ("model", "time", *(f"{name}_{i}" for i in range(block.ndim - 2)))
+        )
+    coordinates = {
+        "model": list(MODELS),
+        "other": list(MODELS),
+        "time": ("time", step * counts, {"units": "dimensionless", "long_name": "time"}),
+    }
     return xr.Dataset(variables, coords=coordinates, attrs={"step": float(step), "tolerance": tolerance})

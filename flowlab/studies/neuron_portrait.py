@@ -1,7 +1,9 @@
-"""`neurons`: what the units of a two-layer network in the plane do along a flow, next to the samples and to another solution.
+"""`neurons`: what the units of a two-layer network in the plane do along a flow, next to the samples and to another
+solution.
 
-A unit a_i σ(w_i·x) is drawn as the vector |a_i| w_i: its direction says which samples it can see, its length how much it adds. Where no sample
-makes a unit active it stays as it is, and the flow ends at a KKT point of less than the largest margin (P18).
+A unit a_i σ(w_i·x) is drawn as the vector |a_i| w_i: its direction says which samples it can see, its length how much
+it adds. Where no sample makes a unit active it stays as it is, and the flow ends at a KKT point of less than the
+largest margin (P18).
 """
 
 from typing import Any
@@ -28,17 +30,18 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
         best: the margin problem's solution to hold it against.
 
     Returns:
-        Of kind `"neurons"`: `neuron`, |a_i| w_i over Σ_j |a_j| ‖w_j‖, over (`step`, `unit`, `axis`); `sign` of a_i at the end; `margin`,
-        min_n q_n/‖θ‖² over `step`, with `log_t`; `x` over (`sample`, `axis`), `y`. With `best`: `best_neuron`, `best_margin`.
+        Of kind `"neurons"`: `neuron`, |a_i| w_i over Σ_j |a_j| ‖w_j‖, over (`step`, `unit`, `axis`); `sign` of a_i at
+        the end; `margin`, min_n q_n/‖θ‖² over `step`, with `log_t`; `x` over (`sample`, `axis`), `y`. With `best`:
+        `best_neuron`, `best_margin`.
 
     Raises:
         LanguageError: for other networks; DataError: without data, or with others than those of the path.
     """
     data = data if data is not None else path.data
     if data is None:
-        raise DataError("the path was stored without its data; give them, `neurons(path, data)`.")
+        raise DataError("the path must have its data, got none; pass them, `neurons(path, data)`.")
     if data.sha256() != path.provenance["data"]["sha256"]:
-        raise DataError("`data` are not the samples of the path; give the same ones.")
+        raise DataError("`data` must be the samples of the path, got others; pass the same ones.")
     inner, outer = _blocks(path)
     weights = [path.problem.scheme.weights(np, *_plain(path.state(i)), path.problem.per) for i in range(len(path))]
     units = np.array([_units(w[inner], w[outer]) for w in weights])
@@ -47,10 +50,14 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
     # Two layers of degree one: R = ρ_1 ρ_2.
     with np.errstate(over="ignore"):
         margin = ds["min_margin"].values * np.exp(ds["log_R"].values - np.log(squares))
-    entries: Record = {
-        "neuron": (("step", "unit", "axis"), units), "sign": ("unit", np.sign(np.ravel(weights[-1][outer]))), "log_t": ("step", ds["log_t"].values),
-        "margin": ("step", margin), "x": (("sample", "axis"), np.asarray(data.x)), "y": ("sample", np.asarray(data.y, dtype=np.float64)),
-    }  # fmt: skip
+    entries: dict[str, Any] = {
+        "neuron": (("step", "unit", "axis"), units),
+        "sign": ("unit", np.sign(np.ravel(weights[-1][outer]))),
+        "log_t": ("step", ds["log_t"].values),
+        "margin": ("step", margin),
+        "x": (("sample", "axis"), np.asarray(data.x)),
+        "y": ("sample", np.asarray(data.y, dtype=np.float64)),
+    }
     if best is not None:
         V = best.V
         entries["best_neuron"] = (("best_unit", "axis"), _units(np.asarray(V[inner]), np.asarray(V[outer])))
@@ -65,9 +72,18 @@ def _blocks(path: Trajectory) -> tuple[str, str]:
     shapes = {name: path.dataset[f"V_{name}"].shape[1:] for name in path.problem.network.weights}
     for inner, shape in shapes.items():
         for outer, other in shapes.items():
-            if inner != outer and len(shapes) == 2 and len(shape) == 2 and shape[1] == 2 and other in ((shape[0],), (1, shape[0])):
+            if (
+                inner != outer
+                and len(shapes) == 2
+                and len(shape) == 2
+                and shape[1] == 2
+                and other in ((shape[0],), (1, shape[0]))
+            ):
                 return inner, outer
-    raise LanguageError(f"`{path.problem.network.text[:80]}` on these data has no units in the plane; use two layers and two features.")
+    raise LanguageError(
+        f"`{path.problem.network.text[:80]}` on these data must have units in the plane; use two layers and two"
+        " features."
+    )
 
 
 def _units(W: Any, a: Any) -> np.ndarray:

@@ -1,9 +1,11 @@
-"""`path_and_flow`: a flow next to the curve of constrained critical points that it follows as its norm grows (P13, N3)."""
+"""`path_and_flow`: a flow next to the curve of constrained critical points that it follows as its norm
+grows (P13, N3).
+"""
 
 import numpy as np
 
 from flowlab.core.arguments import guarded
-from flowlab.discrete.continuation.paths import Continuation
+from flowlab.discrete.continuation.branch_diagram import Continuation
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
@@ -19,8 +21,8 @@ def path_and_flow(tree: Continuation, path: Trajectory, *, branch: int = 0, rows
         rows: at most so many rows of the path, evenly spread.
 
     Returns:
-        Of kind `"path and flow"`: over `row`, `log_t`, `log_norm`, `distance`, `scaled`; `flow_log_norm` and `flow_margin` over `step`;
-        `path_log_norm` and `path_margin` over `point`.
+        Of kind `"path and flow"`: over `row`, `log_t`, `log_norm`, `distance`, `scaled`; `flow_log_norm` and
+        `flow_margin` over `step`; `path_log_norm` and `path_margin` over `point`.
 
     Raises:
         FlowlabError: as `tree.distance` does.
@@ -31,8 +33,18 @@ def path_and_flow(tree: Continuation, path: Trajectory, *, branch: int = 0, rows
     log_R = path.dataset["log_R"].values
     inside = np.flatnonzero((log_R >= low) & (log_R <= high))
     dataset = apart.assign(
-        flow_log_norm=("step", log_R[inside]), flow_margin=("step", path.dataset["min_margin"].values[inside]),
-        path_log_norm=("point", ds["parameter"].values[of]), path_margin=("point", ds["margin"].values[of]),
-    )  # fmt: skip
+        flow_log_norm=("step", log_R[inside]),
+        flow_margin=("step", path.dataset["min_margin"].values[inside]),
+        path_log_norm=("point", ds["parameter"].values[of]),
+        path_margin=("point", ds["margin"].values[of]),
+    )
     own = {k: path.provenance[k] for k in ("seed", "settings") if k in path.provenance}
-    return Result.of("path and flow", dataset, path.problem, path.data, branch=branch, continuation=tree.provenance.get("settings"), path=own)
+    return Result.of(
+        "path and flow",
+        dataset,
+        path.problem,
+        path.data,
+        branch=branch,
+        continuation=tree.provenance.get("settings"),
+        path=own,
+    )

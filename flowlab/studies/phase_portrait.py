@@ -1,8 +1,10 @@
-"""`portrait`: the whole flow of the direction at fixed norms, where the direction has two parameters: field, critical points, basins.
+"""`portrait`: the whole flow of the direction at fixed norms, where the direction has two parameters: field, critical
+points, basins.
 
-Directions live on a product of unit spheres (Poggio, Banburski and Liao 2020, eq. 1.10). Two parameters are one sphere in three dimensions, drawn as
-two hemispheres in Lambert's equal-area projection, or two circles, whose product is a torus with two angles. The flow at fixed norms is
-dV_k/dt = -(1/ρ_k²) P_k ∂L/∂V_k, divided by the loss here, which changes no orbit. All comes from autodiff of the objective.
+Directions live on a product of unit spheres (Poggio, Banburski and Liao 2020, eq. 1.10). Two parameters are one sphere
+in three dimensions, drawn as two hemispheres in Lambert's equal-area projection, or two circles, whose product is a
+torus with two angles. The flow at fixed norms is dV_k/dt = -(1/ρ_k²) P_k ∂L/∂V_k, divided by the loss here, which
+changes no orbit. All comes from autodiff of the objective.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import ArrayLike, Record
@@ -39,21 +41,27 @@ class Chart:
         if sizes not in ([3], [2, 2]):
             told = " x ".join(f"S^{n - 1}" for n in sizes)
             raise LanguageError(
-                f"the directions of `{con.problem.network.text[:80]}` on these data live on {told}; a portrait needs two parameters, one block of three "
-                "weights or two blocks of two."
+                f"directions must have two parameters, got `{con.problem.network.text[:80]}` on {told}; use one block"
+                " of three weights or two of two."
             )
         self.torus, self.centre = sizes == [2, 2], centre
         self.count = 1 if self.torus else 2
         self.frame = con.spheres.basis(centre)
 
     def grid(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coordinates along one axis, (n,), rows of directions, (charts, n, n, P), and which of them belong to their chart."""
+        """Coordinates along one axis, (n,), rows of directions, (charts, n, n, P), and which of them belong to their
+        chart.
+        """
         half = np.pi if self.torus else RIM
         u = (np.arange(n) + 0.5) * (2.0 * half / n) - half
         U, V = np.meshgrid(u, u, indexing="ij")
         rows = np.stack([self.row(c, U, V) for c in range(self.count)])
         # Cells that the rim cuts belong to both hemispheres.
-        inside = np.ones((self.count, n, n), dtype=bool) if self.torus else np.broadcast_to(np.hypot(U, V) <= RIM * (1.0 + 1.0 / n), (2, n, n)).copy()
+        inside = (
+            np.ones((self.count, n, n), dtype=bool)
+            if self.torus
+            else np.broadcast_to(np.hypot(U, V) <= RIM * (1.0 + 1.0 / n), (2, n, n)).copy()
+        )
         return u, rows, inside
 
     def row(self, chart: int, u: Any, v: Any) -> np.ndarray:
@@ -62,12 +70,18 @@ class Chart:
             return np.stack([np.cos(u), np.sin(u), np.cos(v), np.sin(v)], axis=-1)
         square = np.minimum(u**2 + v**2, 4.0)
         along = (1.0 - 0.5 * square) * (1.0 if chart == 0 else -1.0)
-        return along[..., None] * self.centre + np.sqrt(1.0 - 0.25 * square)[..., None] * (u[..., None] * self.frame[:, 0] + v[..., None] * self.frame[:, 1])
+        return along[..., None] * self.centre + np.sqrt(1.0 - 0.25 * square)[..., None] * (
+            u[..., None] * self.frame[:, 0] + v[..., None] * self.frame[:, 1]
+        )
 
     def place(self, theta: np.ndarray, chart: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chart, u and v of rows of directions, (...)."""
         if self.torus:
-            return np.zeros(theta.shape[:-1], dtype=int), np.arctan2(theta[..., 1], theta[..., 0]), np.arctan2(theta[..., 3], theta[..., 2])
+            return (
+                np.zeros(theta.shape[:-1], dtype=int),
+                np.arctan2(theta[..., 1], theta[..., 0]),
+                np.arctan2(theta[..., 3], theta[..., 2]),
+            )
         along = theta @ self.centre
         chart = np.where(along >= 0, 0, 1) if chart is None else chart
         scale = np.sqrt(2.0 / np.maximum(1.0 + np.where(chart == 0, along, -along), 1e-12))
@@ -76,15 +90,22 @@ class Chart:
 
 @guarded
 def portrait(
-    problem: Problem, data: Data, *, norm: float | Mapping[str, ArrayLike] = 20.0, widths: Mapping[str, int] | None = None, grid: int = 64,
-    starts: int = 24, seed: int = 0,
-) -> Result:  # fmt: skip
+    problem: Problem,
+    data: Data,
+    *,
+    norm: float | Mapping[str, Any] = 20.0,
+    widths: Mapping[str, int] | None = None,
+    grid: int = 64,
+    starts: int = 24,
+    seed: int = 0,
+) -> Result:
     """Field, critical points and basins of the direction at fixed norms, as a result that the figure `portrait` draws.
 
-    Critical points are looked for by `critical_points` and by Newton's method from every cell; all copies under symmetries are told. Where none
-    is degenerate or on a kink, minima and maxima less saddles must be the Euler characteristic, 0 or 2 (M. Morse 1925), which shows whether some
-    are missing. Basins come from following the field from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a length
-    of 4π; cells whose end is at no attracting point within that have the basin -1.
+    Critical points are looked for by `critical_points` and by Newton's method from every cell; all copies under
+    symmetries are told. Where none is degenerate or on a kink, minima and maxima less saddles must be the Euler
+    characteristic, 0 or 2 (M. Morse 1925), which shows whether some are missing. Basins come from following the field
+    from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a length of 4π; cells whose end
+    is at no attracting point within that have the basin -1.
 
     Args:
         problem: network and loss; directions must have two parameters.
@@ -96,16 +117,18 @@ def portrait(
         seed: of the starts.
 
     Returns:
-        Of kind `"portrait"`, over (`chart`, `i`, `j`): `field_u`, `field_v` (rates of the coordinates over the loss), `log_loss`, `margin`, `basin`;
-        nan and -2 outside a hemisphere. Over `point`: `point_chart`, `point_u`, `point_v`, `point_kind`, `point_index`, `point_log_loss`, `point_basin`
-        (-1 where it does not attract), and `point_row` over `coordinate`. Numbers: `euler`, the sum of (-1)^index, and `complete`, 1 where it is the
-        Euler characteristic, 0 where it is not, -1 where degenerate or non-smooth points leave that open.
+        Of kind `"portrait"`, over (`chart`, `i`, `j`): `field_u`, `field_v` (rates of the coordinates over the loss),
+        `log_loss`, `margin`, `basin`; nan and -2 outside a hemisphere. Over `point`: `point_chart`, `point_u`,
+        `point_v`, `point_kind`, `point_index`, `point_log_loss`, `point_basin` (-1 where it does not attract), and
+        `point_row` over `coordinate`. Numbers: `euler`, the sum of (-1)^index, and `complete`, 1 where it is the Euler
+        characteristic, 0 where it is not, -1 where degenerate or non-smooth points leave that open.
 
     Raises:
-        LanguageError: where directions have another number of parameters, or the grid is none; else as for `critical_points`.
+        LanguageError: where directions have another number of parameters, or the grid is none; else as for
+            `critical_points`.
     """
     if isinstance(grid, bool) or not isinstance(grid, int) or not 4 <= grid <= 1000:
-        raise LanguageError(f"`grid={grid!r}` is no number of cells; use an integer between 4 and 1000, such as 64.")
+        raise must_be("grid", grid, "an integer between 4 and 1000", "for example 64")
     con = listable(problem, data, norm, widths)
     Chart(con, con.random(np.random.default_rng(0)))
     points = critical_points(problem, data, norm=norm, widths=widths, starts=starts, seed=checked_seed(seed))
@@ -117,19 +140,32 @@ def portrait(
     values, rates = (np.asarray(a) for a in _field(args, owner, jnp.asarray(flat)))
     # From beside the middle of every cell, which may lie on a line of symmetry that no basin contains.
     cell = u[1] - u[0]
-    aside = np.stack([chart.row(c, *np.meshgrid(u + 0.11 * cell, u + 0.23 * cell, indexing="ij")) for c in range(chart.count)]).reshape(flat.shape)
-    ends = np.asarray(_followed(args, owner, jnp.asarray(aside), jnp.asarray(_STEP), jnp.asarray(round(_LENGTH / _STEP))))
+    aside = np.stack(
+        [chart.row(c, *np.meshgrid(u + 0.11 * cell, u + 0.23 * cell, indexing="ij")) for c in range(chart.count)]
+    ).reshape(flat.shape)
+    ends = np.asarray(
+        _followed(args, owner, jnp.asarray(aside), jnp.asarray(_STEP), jnp.asarray(round(_LENGTH / _STEP)))
+    )
     zeros, left = (np.asarray(a) for a in _newton(args, owner, jnp.asarray(aside[inside.ravel()])))
     near = zeros[left <= 1e-8 * np.sqrt((rates**2).sum(axis=1).mean()) * float(con.spheres.radii.min()) ** 2]
-    # Ends of flows that rest on a kink are no zeros of a derivative.
-    copies = _copies(con, [con.row(p.state) for p in points] + _distinct(near, 10 * _SAME) + _distinct(ends[inside.ravel()], 4 * _NEAR * _STEP))
+    # Flows may also end on a kink, where no derivative is zero.
+    copies = _copies(
+        con,
+        [con.row(p.state) for p in points]
+        + _distinct(near, 10 * _SAME)
+        + _distinct(ends[inside.ravel()], 4 * _NEAR * _STEP),
+    )
     symmetries = con.symmetries
-    told = sorted((described(con, symmetries, c, 1) for c in copies), key=lambda p: (p.log_loss, con.row(p.state).tolist()))
+    told = sorted(
+        (described(con, symmetries, c, 1) for c in copies), key=lambda p: (p.log_loss, con.row(p.state).tolist())
+    )
     at = np.array([con.row(p.state) for p in told])
     owners = _attractors(told, at)
     far = np.linalg.norm(ends[:, None] - at[None], axis=2) + np.where(owners < 0, np.inf, 0.0)
     basin = np.where(far.min(axis=1) <= _NEAR * _STEP, owners[far.argmin(axis=1)], -1)
-    return _result(con, chart, u, rows, inside, values, rates, basin, told, at, owners, grid=grid, starts=starts, seed=seed)
+    return _result(
+        con, chart, u, rows, inside, values, rates, basin, told, at, owners, grid=grid, starts=starts, seed=seed
+    )
 
 
 def _attractors(told: list[CriticalPoint], at: np.ndarray) -> np.ndarray:
@@ -138,7 +174,11 @@ def _attractors(told: list[CriticalPoint], at: np.ndarray) -> np.ndarray:
     for k, p in enumerate(told):
         if not p.attracting:
             continue
-        same = [j for j in range(k) if owners[j] >= 0 and p.nullity and told[j].nullity and np.linalg.norm(at[j] - at[k]) < 0.3]
+        same = [
+            j
+            for j in range(k)
+            if owners[j] >= 0 and p.nullity and told[j].nullity and np.linalg.norm(at[j] - at[k]) < 0.3
+        ]
         if same:
             owners[np.isin(owners, owners[same])] = owners[same[0]]
             owners[k] = owners[same[0]]
@@ -149,7 +189,9 @@ def _attractors(told: list[CriticalPoint], at: np.ndarray) -> np.ndarray:
 
 
 def _copies(con: Constrained, starts: list[np.ndarray]) -> list[Critical]:
-    """Critical points that Newton's method finds near the starts, each once; copies under symmetries are different here."""
+    """Critical points that Newton's method finds near the starts, each once; copies under symmetries are different
+    here.
+    """
     found: list[Critical] = []
     for start in starts:
         for softness in (1e-6, 1e-2) if con.bends else (1e-6,):
@@ -190,7 +232,9 @@ def _field(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
 
 @eqx.filter_jit
 def _newton(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
-    """Where Newton's method for zeros of the gradient ends from every row, with steps of 0.2 at most, and the tangent gradient left there."""
+    """Where Newton's method for zeros of the gradient ends from every row, with steps of 0.2 at most, and the tangent
+    gradient left there.
+    """
     member = jnp.asarray(owner)
 
     def gradient(theta: Any) -> tuple[Any, Any]:
@@ -240,9 +284,19 @@ def _followed(args: Any, owner: tuple[int, ...], rows: Any, step: Any, count: An
 
 
 def _result(
-    con: Constrained, chart: Chart, u: np.ndarray, rows: np.ndarray, inside: np.ndarray, values: np.ndarray, rates: np.ndarray, basin: np.ndarray,
-    told: list[CriticalPoint], at: np.ndarray, owners: np.ndarray, **settings: Any,
-) -> Result:  # fmt: skip
+    con: Constrained,
+    chart: Chart,
+    u: np.ndarray,
+    rows: np.ndarray,
+    inside: np.ndarray,
+    values: np.ndarray,
+    rates: np.ndarray,
+    basin: np.ndarray,
+    told: list[CriticalPoint],
+    at: np.ndarray,
+    owners: np.ndarray,
+    **settings: Any,
+) -> Result:
     problem, shape = con.problem, inside.shape
     which = np.arange(shape[0])[:, None, None]
     # The field in coordinates of the chart, by central differences along it: charts are smooth and cheap.
@@ -264,19 +318,37 @@ def _result(
     entries: Record = {name: (("chart", "i", "j"), np.where(inside, a, np.nan)) for name, a in cells.items()}
     entries["basin"] = (("chart", "i", "j"), np.where(inside, basin.reshape(shape), -2))
     columns = {
-        "chart": charts, "u": pu, "v": pv, "kind": np.array([p.kind for p in told]), "index": np.array([p.index for p in told]),
-        "log_loss": np.array([p.log_loss for p in told]), "basin": owners, "nullity": np.array([p.nullity for p in told]),
-    }  # fmt: skip
+        "chart": charts,
+        "u": pu,
+        "v": pv,
+        "kind": np.array([p.kind for p in told]),
+        "index": np.array([p.index for p in told]),
+        "log_loss": np.array([p.log_loss for p in told]),
+        "basin": owners,
+        "nullity": np.array([p.nullity for p in told]),
+    }
     entries |= {f"point_{name}": ("point", values) for name, values in columns.items()}
     entries["point_row"] = (("point", "coordinate"), at)
     euler = int(((-1) ** columns["index"]).sum())
     told_by_index = not any(p.nullity or p.kinks for p in told)
-    entries |= {"euler": ((), euler), "complete": ((), int(euler == (0 if chart.torus else 2)) if told_by_index else -1)}
+    entries |= {
+        "euler": ((), euler),
+        "complete": ((), int(euler == (0 if chart.torus else 2)) if told_by_index else -1),
+    }
     coordinates = {"u": ("i", u), "v": ("j", u)}
     dataset = xr.Dataset(entries, coords=coordinates, attrs={"geometry": "torus" if chart.torus else "sphere"})
     rho = {k: np.asarray(r).tolist() for k, r in con.spheres.rho.items()}
     names = [f"{name}[{','.join(map(str, np.array(i) + 1))}]" for name, s in con.spheres.layout for i in np.ndindex(*s)]
-    return Result.of("portrait", dataset.assign_coords(coordinate=names), problem, con.data, rho=rho, step=_STEP, length=_LENGTH, **settings)
+    return Result.of(
+        "portrait",
+        dataset.assign_coords(coordinate=names),
+        problem,
+        con.data,
+        rho=rho,
+        step=_STEP,
+        length=_LENGTH,
+        **settings,
+    )
 
 
 def _projected(con: Constrained, rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Results on disk, for figures and reports that are made again from them: `save` any, and read all that a folder holds."""
+"""Results on disk, for figures and reports that are made again from them: `save` any, and read all that a
+folder holds.
+"""
 
 import json
 import os
@@ -34,38 +36,56 @@ class StoredPoints(list[SimpleNamespace]):
     def __init__(self, record: Record) -> None:
         super().__init__(_point(p) for p in record["points"])
         self.problem = Problem.from_description(record["problem"])
-        self.provenance = {k: record[k] for k in ("versions", "seed", "norm", "rho", "starts", "lost", "data") if k in record}
+        self.provenance = {
+            k: record[k] for k in ("versions", "seed", "norm", "rho", "starts", "lost", "data") if k in record
+        }
 
 
-def _point(told: Record) -> SimpleNamespace:
-    lists = {"eigenvalues": np.array(told["eigenvalues"], dtype=np.float64), "multipliers": np.array(told["multipliers"], dtype=np.float64)}
+def _point(told: dict[str, Any]) -> SimpleNamespace:
+    lists = {
+        "eigenvalues": np.array(told["eigenvalues"], dtype=np.float64),
+        "multipliers": np.array(told["multipliers"], dtype=np.float64),
+    }
     return SimpleNamespace(**(told | lists), to_dict=lambda: told)
 
 
 @guarded
-def save(result: ResultLike, path: str | Path) -> Path:
-    """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models, distances as tables.
+def save(result: Any, path: str | Path) -> Path:
+    """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models,
+    distances as tables.
 
     Args:
         result: anything with a `kind` that a figure is of.
         path: to write, `.nc`; `.json` for critical points.
 
     Raises:
-        OutputError: if it cannot be written; LanguageError: for what is no such result.
+        OutputError: if it cannot be written; LanguageError: for another kind of result.
     """
     if isinstance(result, Trajectory | Result):
         return result.save(path)
     if isinstance(result, CriticalPoints):
         return _json(points_record(result), Path(path))
     if not _labelled(result):
-        raise LanguageError(f"`save({type(result).__name__})` needs a result with labelled numbers, such as a trajectory, a portrait or a continuation.")
-    dataset = getattr(result, "dataset")  # noqa: B009 (`_labelled` has seen it)
+        raise LanguageError(
+            f"`result` must have labelled numbers, got a value of type {type(result).__name__}; pass for example a"
+            " trajectory."
+        )
+    dataset = result.dataset
     events = getattr(result, "events", ())
     if events:
         # Folds and branch points, one row each.
-        columns = {f"event_{name}": ("event", np.array([getattr(e, name) for e in events])) for name in ("kind", "branch", "parameter")}
+        columns = {
+            f"event_{name}": ("event", np.array([getattr(e, name) for e in events]))
+            for name in ("kind", "branch", "parameter")
+        }
         dataset = dataset.assign(columns)
-    return Result.of(result.kind, dataset, result.problem, getattr(result, "data", None), **getattr(result, "provenance", {}).get("settings", {})).save(path)
+    return Result.of(
+        result.kind,
+        dataset,
+        result.problem,
+        getattr(result, "data", None),
+        **getattr(result, "provenance", {}).get("settings", {}),
+    ).save(path)
 
 
 def _labelled(result: Any) -> bool:
@@ -81,7 +101,14 @@ def points_record(points: CriticalPoints, **more: Any) -> Record:
     rho = {k: np.asarray(r).tolist() for k, r in points.constrained.spheres.rho.items()}
     data = {"name": points.data.name, "sha256": points.data.sha256()}
     listed = [p.to_dict() for p in points]
-    told = {"points": listed, "starts": points.starts, "lost": points.lost, "rho": rho, "problem": points.problem.describe(), "data": data}
+    told = {
+        "points": listed,
+        "starts": points.starts,
+        "lost": points.lost,
+        "rho": rho,
+        "problem": points.problem.describe(),
+        "data": data,
+    }
     count = {k: getattr(points, k) for k in ("euler_sum", "euler_characteristic", "complete")}
     return {**told, **count, "versions": versions(), **more}
 
@@ -107,7 +134,10 @@ def load(path: str | Path) -> Any:
         try:
             return StoredPoints(unsealed(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OutputError(f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab critical`.") from None
+            raise OutputError(
+                f"`{path}` holds no critical points ({type(error).__name__}: {error}); write some by `flowlab"
+                " critical`."
+            ) from None
     kind = kind_of(path, "trajectory or other result")
     return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)
 
@@ -127,8 +157,15 @@ def results(places: str | Path | Sequence[str | Path], of: str | None = None) ->
     found: list[Any] = []
     for place in map(Path, listed):
         if place.is_dir() and place.suffix != ".zarr":
-            names = [p.name for p in place.glob("*.nc") if not p.name.startswith(".")] + ([POINTS] if (place / POINTS).is_file() else [])
-            files = [place / name for name in sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))]
+            names = [p.name for p in place.glob("*.nc") if not p.name.startswith(".")] + (
+                [POINTS] if (place / POINTS).is_file() else []
+            )
+            files = [
+                place / name
+                for name in sorted(
+                    names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)
+                )
+            ]
         else:
             files = [place]
         found += [load(file) for file in files]

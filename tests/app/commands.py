@@ -24,7 +24,9 @@ until = {{ log_time = {log_time} }}
 
 def flowlab(*args, cwd=ROOT, env=None):
     command = [sys.executable, "-m", "flowlab.cli", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, check=False
+    )
 
 
 def inside(*args):

@@ -23,7 +23,17 @@ def test_run_writes_everything(ran):
     done, out = ran
     assert done.returncode == 0, done.stderr
     summary = json.loads((out / "summary.json").read_text())
-    for key in ("equations_signature", "outcome", "log_t", "log_loss", "rho", "min_margin", "verdicts", "versions", "seed"):
+    for key in (
+        "equations_signature",
+        "outcome",
+        "log_t",
+        "log_loss",
+        "rho",
+        "min_margin",
+        "verdicts",
+        "versions",
+        "seed",
+    ):
         assert key in summary
     assert summary["outcome"]["kind"] == "done"
     assert abs(summary["log_t"]) < 1e-12
@@ -82,7 +92,11 @@ def test_a_run_that_gives_up_says_so(tmp_path):
 
 def test_a_witness_that_diverges_is_told(tmp_path):
     """Exit code 3 with the sentence; 1 where a claim is refuted as well."""
-    path = spec(tmp_path, log_time=-1.0, more="[witness]\nstep = 1e6\ncount = 200\n[verify]\nclaims = []\n[figures]\nnames = []\n")
+    path = spec(
+        tmp_path,
+        log_time=-1.0,
+        more="[witness]\nstep = 1e6\ncount = 200\n[verify]\nclaims = []\n[figures]\nnames = []\n",
+    )
     done = inside("run", path, "--out", tmp_path / "out", "--quiet")
     assert done.returncode == 3, (done.stdout, done.stderr)
     assert "witness nonfinite: the weights stopped being finite" in done.stdout
@@ -90,15 +104,25 @@ def test_a_witness_that_diverges_is_told(tmp_path):
     assert summary["outcome"]["kind"] == "done"
     assert (summary["witness"]["outcome"], "smaller step" in summary["witness"]["message"]) == ("nonfinite", True)
     path.write_text(path.read_text().replace("claims = []", 'claims = ["P1"]'))
-    code = ("import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import Measurement;"
-            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken', dict.fromkeys([str((case.problem, case.path.last))]));"
-            f"from flowlab.cli import main; main(['run', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}, '--quiet'])")  # fmt: skip
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False).returncode == 1
+    code = (
+        "import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import"
+        " Measurement;p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken',"
+        " dict.fromkeys([str((case.problem, case.flow.last))]));from flowlab.cli import main; main(['run',"
+        f" {str(path)!r}, '--out', {str(tmp_path / 'out')!r}, '--quiet'])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False).returncode
+        == 1
+    )
 
 
 def test_nothing_of_an_earlier_run_stays_but_what_is_the_users(tmp_path):
     out = tmp_path / "out"
-    path = spec(tmp_path, log_time=-2.0, more='[witness]\nstep = 1e-3\ncount = 5\n[verify]\nclaims = []\n[figures]\nnames = ["margin"]\n')
+    path = spec(
+        tmp_path,
+        log_time=-2.0,
+        more='[witness]\nstep = 1e-3\ncount = 5\n[verify]\nclaims = []\n[figures]\nnames = ["margin"]\n',
+    )
     assert inside("run", path, "--out", out, "--quiet").returncode == 0
     (out / "notes.txt").write_text("kept")
     (out / "figures" / "own.pdf").write_text("kept")
@@ -144,9 +168,13 @@ def test_bad_specifications(tmp_path, old, new, words):
 
 
 BAD_ROWS = [
-    ("1,2,nan\n3,4,1\n", "nan"), ("1,nan,1\n3,4,-1\n", "nan"), ("1,2,1\n3,4,1\n", "one class"),
-    ("", "rows"), ("1,2,0.5\n3,4,1\n", "label"), ("a,b,c\n", "rows"),
-]  # fmt: skip
+    ("1,2,nan\n3,4,1\n", "nan"),
+    ("1,nan,1\n3,4,-1\n", "nan"),
+    ("1,2,1\n3,4,1\n", "one class"),
+    ("", "rows"),
+    ("1,2,0.5\n3,4,1\n", "label"),
+    ("a,b,c\n", "rows"),
+]
 
 
 @pytest.mark.parametrize(("rows", "word"), BAD_ROWS)
@@ -250,10 +278,14 @@ def test_verify_exit_codes():
 
 
 def test_a_refuted_claim_exits_with_one(tmp_path):
-    """A relative change of the norms that P4 allows cannot be had with a coarse witness; a broken word can refute it."""
-    code = ("import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import Measurement;"
-            "p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken on purpose', dict.fromkeys([str((case.problem, case.data))]));"
-            "from flowlab.cli import main; main(['verify', 'P1'])")  # fmt: skip
+    """A relative change of the norms that P4 allows cannot be had with a coarse witness; a broken word can
+    refute it.
+    """
+    code = (
+        "import flowlab.claims.library.poggio2020.p01_euler as p; from flowlab.claims.verdict import"
+        " Measurement;p.Euler.measure = lambda self, case, mutant=None: Measurement(1.0, 0.5, 'broken on purpose',"
+        " dict.fromkeys([str((case.problem, case.data))]));from flowlab.cli import main; main(['verify', 'P1'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1
     assert "refuted" in done.stdout
@@ -261,7 +293,10 @@ def test_a_refuted_claim_exits_with_one(tmp_path):
 
 def test_help_and_list_do_not_import_jax():
     for args in (["--help"], ["list"], ["list", "schemes"], ["list", "claims"], ["list", "schema"]):
-        code = f"import sys\nfrom flowlab.cli import main\ntry:\n main({args!r})\nexcept SystemExit as e:\n assert not e.code\nassert 'jax' not in sys.modules"
+        code = (
+            f"import sys\nfrom flowlab.cli import main\ntry:\n main({args!r})\nexcept SystemExit as e:\n assert not"
+            " e.code\nassert 'jax' not in sys.modules"
+        )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout

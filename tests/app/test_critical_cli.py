@@ -10,7 +10,17 @@ from tests.app.commands import inside, refused, spec
 
 
 def test_critical_writes_what_it_prints(tmp_path):
-    done = inside("critical", spec(tmp_path, more="[verify]\nclaims = []\n"), "--out", tmp_path / "out", "--norm", "5", "--starts", "4", "--quiet")
+    done = inside(
+        "critical",
+        spec(tmp_path, more="[verify]\nclaims = []\n"),
+        "--out",
+        tmp_path / "out",
+        "--norm",
+        "5",
+        "--starts",
+        "4",
+        "--quiet",
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "out" / "critical.json").read_text())
     assert f"{len(record['points'])} critical points from 4 starts" in done.stdout
@@ -18,19 +28,33 @@ def test_critical_writes_what_it_prints(tmp_path):
     assert "R = 5\n" in done.stdout
     assert all(p["residual"] <= 1e-10 for p in record["points"])
     kinds = ("pdf", "png", "csv", "json")
-    assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {f"{name}.{kind}" for name in ("critical", "spectrum") for kind in kinds}
+    assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("critical", "spectrum") for kind in kinds
+    }
     drawn = inside("figure", "spectrum", "--from", tmp_path / "out", "--out", tmp_path / "spectrum.svg")
     assert drawn.returncode == 0, drawn.stderr
     assert (tmp_path / "spectrum.csv").read_bytes() == (tmp_path / "out" / "figures" / "spectrum.csv").read_bytes()
-    refused(inside("figure", "critical", "--from", tmp_path / "out", "--out", tmp_path / "out" / "critical.pdf"), "critical.json", "another name")
-    again = inside("critical", tmp_path / "spec.toml", "--out", tmp_path / "again", "--norm", "5", "--starts", "4", "--quiet")
+    refused(
+        inside("figure", "critical", "--from", tmp_path / "out", "--out", tmp_path / "out" / "critical.pdf"),
+        "critical.json",
+        "another name",
+    )
+    again = inside(
+        "critical", tmp_path / "spec.toml", "--out", tmp_path / "again", "--norm", "5", "--starts", "4", "--quiet"
+    )
     assert again.returncode == 0
     assert json.loads((tmp_path / "again" / "critical.json").read_text()) == record
 
 
 def test_a_run_is_held_against_its_critical_points(tmp_path):
     out = tmp_path / "out"
-    inside("run", spec(tmp_path, log_time=1.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n"), "--out", out, "--quiet")
+    inside(
+        "run",
+        spec(tmp_path, log_time=1.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n"),
+        "--out",
+        out,
+        "--quiet",
+    )
     done = inside("compare", out, "--starts", "2", "--quiet")
     assert done.returncode == 0, done.stderr
     record = json.loads((out / "compare.json").read_text())
@@ -74,5 +98,9 @@ def test_folders_that_hold_no_run(tmp_path):
 
 
 def test_a_figure_of_critical_points_is_no_figure_of_a_run(tmp_path):
-    refused(inside("run", spec(tmp_path, more='[figures]\nnames = ["critical"]\n'), "--out", tmp_path / "out"), "critical", "leave it out")
+    refused(
+        inside("run", spec(tmp_path, more='[figures]\nnames = ["critical"]\n'), "--out", tmp_path / "out"),
+        "critical",
+        "leave it out",
+    )
     assert Path(tmp_path / "spec.toml").exists()

@@ -45,7 +45,11 @@ def test_odd_specifications_are_one_sentence(tmp_path, text, words):
 
 def test_files_that_are_no_specification(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00x")
-    for path, word in ((tmp_path / "binary.toml", "UTF-8"), (tmp_path, "directory"), (tmp_path / "none.toml", "none.toml")):
+    for path, word in (
+        (tmp_path / "binary.toml", "UTF-8"),
+        (tmp_path, "directory"),
+        (tmp_path / "none.toml", "none.toml"),
+    ):
         with pytest.raises(fl.SpecError, match=word):
             read_spec(path)
 
@@ -60,7 +64,11 @@ def test_a_byte_order_mark_is_read_over(tmp_path):
 def test_output_names_that_no_disk_takes(tmp_path):
     path = spec(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for out, word in (("", "empty"), (tmp_path / ("n" * 300), "cannot be written"), (tmp_path / "link", "link to nothing")):
+    for out, word in (
+        ("", "empty"),
+        (tmp_path / ("n" * 300), "cannot be written"),
+        (tmp_path / "link", "link to nothing"),
+    ):
         refused(inside("run", path, "--out", out, "--quiet"), word)
         refused(inside("verify", "P1", "--out", out, "--quiet"), word)
     with pytest.raises(fl.OutputError, match="null byte"):
@@ -85,7 +93,10 @@ def test_terminals_without_our_letters(encoding, monkeypatch):
 
 def test_a_flow_of_one_row_with_a_witness(tmp_path):
     """An event that holds at the start leaves a flow of one row, which no walk overlaps."""
-    more = "log_loss_below = 1000.0 }\n[witness]\nstep = 1e-3\ncount = 5\n[figures]\nnames = [\"loss\"]\n[verify]\nclaims = []\n#"
+    more = (
+        'log_loss_below = 1000.0 }\n[witness]\nstep = 1e-3\ncount = 5\n[figures]\nnames = ["loss"]\n[verify]\nclaims ='
+        " []\n#"
+    )
     path = spec(tmp_path)
     path.write_text(path.read_text().replace("log_time = 0.0 }", more))
     done = inside("run", path, "--out", tmp_path / "out", "--quiet")
@@ -106,19 +117,34 @@ def test_messages_are_one_printable_line():
 
 
 ATTACKS = [
-    r"\text{<script>alert(9)</script>}", r"\href{javascript:alert(9)}{x}", r"\style{x:expression(1)}{y}", r"<img src=x onerror=alert(9)>",
-    r"\frac<script>alert(9)</script>", r"\mathrm{</math><script>alert(9)</script>}", r"\class{a}{b}", r"x'\" onmouseover=\"alert(9)",
-]  # fmt: skip
+    r"\text{<script>alert(9)</script>}",
+    r"\href{javascript:alert(9)}{x}",
+    r"\style{x:expression(1)}{y}",
+    r"<img src=x onerror=alert(9)>",
+    r"\frac<script>alert(9)</script>",
+    r"\mathrm{</math><script>alert(9)</script>}",
+    r"\class{a}{b}",
+    r"x'\" onmouseover=\"alert(9)",
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
 def test_text_of_users_stays_text(attack):
-    shown = html.page(attack, html.Markup().join([
-        html.math(attack), html.prose(f"a ${attack}$ `{attack}` {attack}"), html.tex(rf"\[{attack}\]"), html.table([attack], [[attack]], attack),
-        html.unfolding(attack, attack, attack), html.answer(attack, attack),
-    ]))  # fmt: skip
+    shown = html.page(
+        attack,
+        html.Markup().join(
+            [
+                html.math(attack),
+                html.prose(f"a ${attack}$ `{attack}` {attack}"),
+                html.tex(rf"\[{attack}\]"),
+                html.table([attack], [[attack]], attack),
+                html.unfolding(attack, attack, attack),
+                html.answer(attack, attack),
+            ]
+        ),
+    )
     outside = shown.split("</style>")[1]
-    for tag in ("<script", "<img", "href=\"java", " style=", " onmouseover=\"", " onerror=\""):
+    for tag in ("<script", "<img", 'href="java', " style=", ' onmouseover="', ' onerror="'):
         assert tag not in outside, tag
     # The same page, with one piece wrongly taken for markup, is caught.
     assert "<script" in html.page("", html.Markup("<script>alert(9)</script>"))
@@ -132,7 +158,13 @@ def test_a_page_allows_nothing_to_run(tmp_path):
 def test_settings_of_matplotlib_do_not_change_a_figure(tmp_path):
     path = trajectory()
     fl.draw("norms", path).save(tmp_path / "plain.png")
-    odd = {"axes.grid": True, "lines.linewidth": 5.0, "axes.facecolor": "red", "savefig.transparent": True, "font.size": 20}
+    odd = {
+        "axes.grid": True,
+        "lines.linewidth": 5.0,
+        "axes.facecolor": "red",
+        "savefig.transparent": True,
+        "font.size": 20,
+    }
     with matplotlib.rc_context(odd):
         fl.draw("norms", path).save(tmp_path / "odd.png")
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "odd.png").read_bytes()

@@ -16,9 +16,16 @@ load_library()
 
 
 def told(answer="holds", **more):
-    quantity = fl.Quantity("C*", 0.1607, 0.16070280662, 1e-3, error=1e-6, second=0.1607, second_route="closed form", printed="0.1607")
-    evidence = {"quantities": [quantity.to_dict()], "mutants": {"a wrong one": {"measured": 1.0, "bound": 0.1, "error": 0.0, "refuted": True}},
-                "seed": 0, "versions": {"flowlab": "0"}, "table": {"<script>": 1}}  # fmt: skip
+    quantity = fl.Quantity(
+        "C*", 0.1607, 0.16070280662, 1e-3, error=1e-6, second=0.1607, second_route="closed form", printed="0.1607"
+    )
+    evidence = {
+        "quantities": [quantity.to_dict()],
+        "mutants": {"a wrong one": {"measured": 1.0, "bound": 0.1, "error": 0.0, "refuted": True}},
+        "seed": 0,
+        "versions": {"flowlab": "0"},
+        "table": {"<script>": 1},
+    }
     return fl.Verdict("P1", answer, 1e-15, 1e-12, "because of <this>", evidence, **more)
 
 
@@ -76,7 +83,9 @@ def test_a_broken_page_is_noticed():
 
 
 @pytest.mark.parametrize("depth", ["structural", "matrix"])
-@pytest.mark.parametrize("net", ["W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x)) + W4 @ x", "a @ relu(W @ x + b)**2"])
+@pytest.mark.parametrize(
+    "net", ["W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x)) + W4 @ x", "a @ relu(W @ x + b)**2"]
+)
 def test_every_printed_equation_is_shown_as_a_formula(net, depth):
     text = html.tex(fl.derive(fl.Problem(net)).latex(depth))
     whole(f"<div>{text}</div>")
@@ -97,7 +106,7 @@ def test_every_statement_is_shown_as_a_formula(name):
 
 def test_formulas_that_cannot_be_read_are_shown_as_they_stand():
     assert html.math(r"\frac") == r"<code>\frac</code>"
-    assert html.prose("a $x$ and `b_c` & d") .endswith("and <code>b_c</code> &amp; d")
+    assert html.prose("a $x$ and `b_c` & d").endswith("and <code>b_c</code> &amp; d")
 
 
 def test_the_table_of_usual_statements(monkeypatch):
@@ -123,8 +132,16 @@ def browser(tmp_path):
     if BROWSER is None or shutil.which("chromedriver") is None:
         pytest.skip("needs chromium and chromedriver")
     options = selenium.ChromeOptions()
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
         options.add_argument(flag)
     options.binary_location = BROWSER
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -142,7 +159,10 @@ def test_in_a_browser(browser, tmp_path):
     browser.get(file.as_uri())
     assert browser.get_log("browser") == []
     # Formulas take room on the page, as only those do that are set.
-    sizes = browser.execute_script("return [...document.querySelectorAll('main > math')].map(m => m.getBoundingClientRect()).map(r => [r.width, r.height])")
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('main > math')].map(m => m.getBoundingClientRect()).map(r => [r.width,"
+        " r.height])"
+    )
     assert len(sizes) > 8
     assert all(w > 20 and h > 10 for w, h in sizes)
     # By keyboard alone: to the first part that unfolds, and open it.

@@ -66,7 +66,10 @@ def test_a_run_that_met_its_limit_is_taken_up_and_nothing_is_lost_on_the_way(tmp
     whole = run(tmp_path, 5000, "--resume", out="whole")
     assert whole.returncode == 0, whole.stderr
     # Nothing was there to be taken up, so that one began.
-    with xr.open_dataset(tmp_path / "out" / "trajectory.nc") as a, xr.open_dataset(tmp_path / "whole" / "trajectory.nc") as b:
+    with (
+        xr.open_dataset(tmp_path / "out" / "trajectory.nc") as a,
+        xr.open_dataset(tmp_path / "whole" / "trajectory.nc") as b,
+    ):
         assert a.equals(b)
     assert contents(tmp_path / "out" / "store") == contents(tmp_path / "whole" / "store")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

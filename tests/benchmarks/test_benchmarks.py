@@ -1,11 +1,14 @@
 """The benchmarks run and their sides agree; how long they take is not tested."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+# As for a script: its neighbours can be imported.
+sys.path.append(str(FOLDER))
 
 
 def script(name):
@@ -77,5 +80,8 @@ def test_late():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_continuation():
     rows = [row for row in script("continuation").main(small=True)["rows"] if row["tool"] == "flowlab"]
-    assert [(row["events"], row["types"], row["spurious"], row["wrong"], row["wrong_index"]) for row in rows] == [(3, 3, 0, 0, 0), (6, 6, 0, 0, 0)]
+    assert [(row["events"], row["types"], row["spurious"], row["wrong"], row["wrong_index"]) for row in rows] == [
+        (3, 3, 0, 0, 0),
+        (6, 6, 0, 0, 0),
+    ]
     assert all(row["error"] < 1e-10 and row["away"] < 1e-9 for row in rows)

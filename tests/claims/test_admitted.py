@@ -50,7 +50,7 @@ ADMITTED = [(name, key) for name, why in EXCLUDED.items() for key in PROBLEMS if
 
 def taken(name, key):
     """Why a claim does not apply to a problem, or None."""
-    return claims[name]().hypotheses(case_of([PROBLEMS[key]], 0))
+    return claims[name]().unmet(case_of([PROBLEMS[key]], 0))
 
 
 def test_the_table_is_whole():

@@ -22,7 +22,7 @@ def test_holds_and_refutes_its_mutants(name):
     assert verdict.answer == "holds", verdict.reason
     assert verdict.measured <= verdict.bound
     trials = verdict.evidence["mutants"]
-    assert set(trials) >= set(claims[name].mutants)
+    assert set(trials) >= set(map(str, claims[name].mutants))
     assert all(trial["refuted"] and not trial["measured"] <= trial["bound"] for trial in trials.values())
     json.dumps(verdict.to_dict(), allow_nan=False)
 

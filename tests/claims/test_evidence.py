@@ -42,8 +42,8 @@ def test_evidence_of_two_things_is_refused(run):
             fl.check(["P1"], *evidence)
     # Control: all of it is of one problem and one data set.
     case = case_of((path, walk, path.problem, samples(4), None), 0)
-    assert case.told == ("path", "walk")
-    assert case.held == ("problem", "data", "path", "walk")
+    assert case.passed == ("flow", "descent")
+    assert case.present == ("problem", "data", "flow", "descent")
 
 
 def test_a_stored_flow_is_held_against_the_samples_given_with_it(run, tmp_path):
@@ -209,7 +209,7 @@ def test_claims_that_break_are_told_by_line_and_replayed(tmp_path, capsys):
     ("text", "why"),
     [
         ("import sys; sys.exit(3)", "SystemExit"),
-        ("import flowlab as fl\n@fl.claim\ndef f(case): pass", "no claim id"),
+        ("import flowlab as fl\n@fl.claim\ndef f(case): pass", "a claim id must be text"),
         ("import flowlab as fl\n@fl.claim('half.class')\nclass C(fl.Claim):\n    def measure(self, case, mutant=None): pass", "no `statement`"),
         ("import flowlab as fl\n@fl.claim('no.class')\nclass C: pass", "no subclass"),
     ],

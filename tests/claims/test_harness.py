@@ -130,7 +130,7 @@ def test_what_never_happens_is_not_told_from_early_rows(monkeypatch, reads):
         name, title, statement, latex, source, counter_example, mutants = "Never", "t", "s.", "l", "-", "none", ("a", "b", "c")
 
         def measure(self, case, mutant=None):
-            margins = case.path.dataset["min_margin"].values[: 3 if reads == "the first rows" else None]
+            margins = case.flow.dataset["min_margin"].values[: 3 if reads == "the first rows" else None]
             fall = float(np.max(-np.diff(margins))) + (1.0 + ord(mutant) if mutant else 0.0)
             return fl.Measurement.of([q(fall, 0.0, 1e-12, relation="<=")], "why")
 

@@ -71,7 +71,7 @@ def test_runs_without_rows_are_no_evidence(nothing):
         short = dataclasses.replace(nothing, dataset=nothing.dataset.isel(step=slice(0, rows)))
         (verdict,) = fl.check(["P4"], short)
         assert verdict.answer == "undecided", str(verdict)
-    assert case_of([], 0).held == ()
+    assert case_of([], 0).present == ()
 
 
 def test_polynomials_without_coefficients_prove_nothing():

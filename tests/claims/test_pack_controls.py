@@ -3,8 +3,8 @@
 import pytest
 
 import flowlab as fl
-from flowlab.claims.library.arora2018 import balanced
-from flowlab.claims.library.saxe2014 import x1_modes
+from flowlab.claims.library.arora2018 import flows as balanced
+from flowlab.claims.library.saxe2014 import x1_modes, x2_unbalanced, x4_half_times
 
 
 @pytest.mark.slow
@@ -29,7 +29,8 @@ def test_a_wrong_field_is_refuted(monkeypatch):
         times, u, path = honest(*given)
         return times / 1.01, u, path
 
-    monkeypatch.setattr(x1_modes, "learned", faster)
+    for module in (x1_modes, x2_unbalanced, x4_half_times):
+        monkeypatch.setattr(module, "learned", faster)
     for verdict in fl.check(["X1", "X2", "X4"]):
         assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
 
@@ -37,27 +38,28 @@ def test_a_wrong_field_is_refuted(monkeypatch):
 @pytest.mark.slow
 def test_a_flow_from_another_start_is_refuted(monkeypatch):
     """Limits of flows that began 2 % further out must not pass W4's comparison with the units."""
-    from flowlab.claims.library.woodworth2020 import w3_depth
+    from flowlab.claims.library.woodworth2020 import w4_width
 
-    honest = w3_depth.limit
-    monkeypatch.setattr(w3_depth, "limit", lambda case, data, alpha, *net: honest(case, data, 1.02 * alpha, *net))
+    honest = w4_width.limit
+    monkeypatch.setattr(w4_width, "limit", lambda case, data, alpha, *net: honest(case, data, 1.02 * alpha, *net))
     (verdict,) = fl.check(["W4"])
     assert verdict.answer == "refuted", verdict.reason
 
 
 def test_another_optimum_is_refuted(monkeypatch):
     """Ridge regression with decay 2 % too large must not pass."""
-    from flowlab.claims.library.square_loss import r1_equilibrium
+    from flowlab.claims.library.square_loss import r1_equilibrium, r3_loss
 
     honest = r1_equilibrium.ridge
-    monkeypatch.setattr(r1_equilibrium, "ridge", lambda z, decay: honest(z, 1.02 * decay))
+    for module in (r1_equilibrium, r3_loss):
+        monkeypatch.setattr(module, "ridge", lambda z, decay: honest(z, 1.02 * decay))
     for verdict in fl.check(["R1", "R3"]):
         assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
 
 
 def test_a_gradient_that_is_not_orthogonal_is_refuted(monkeypatch):
     """Steps with a part along the weights must not pass the laws of a scale-invariant layer."""
-    from flowlab.claims.library.neural_mechanics import invariant
+    from flowlab.claims.library.neural_mechanics import flows as invariant
 
     honest = invariant.slope
     monkeypatch.setattr(invariant, "slope", lambda x, y, theta: honest(x, y, theta) + 0.01 * theta)

@@ -24,7 +24,7 @@ def sound(verdict: fl.Verdict) -> None:
     """It holds, every wrong variant was tried and refuted, and printed numbers are met, or the difference is explained."""
     assert verdict.answer == "holds", str(verdict)
     trials = verdict.evidence["mutants"]
-    assert set(trials) >= set(claims[verdict.id].mutants)
+    assert set(trials) >= set(map(str, claims[verdict.id].mutants))
     assert all(trial["refuted"] and not trial["measured"] <= trial["bound"] for trial in trials.values())
     assert all(q["as_printed"] is not False or verdict.evidence.get("differs") for q in verdict.quantities), verdict.quantities
 
@@ -45,7 +45,7 @@ def test_contract(name):
     assert word.counter_example
     assert word.rung in RUNGS
     # What corrects the literature says what decides, and measures the statement as it is usually made.
-    assert bool(word.usual) == bool(word.decisive) == (USUAL in word.mutants)
+    assert bool(word.usual) == bool(word.decisive) == (USUAL in map(str, word.mutants))
     assert not word.usual or word.usual.endswith(".")
 
 

@@ -25,7 +25,7 @@ def test_numbers_come_out_as_printed(pack):
 
 
 def test_a_number_that_differs_is_seen(monkeypatch):
-    from flowlab.claims.library.yin2019 import q10_outcomes as at
+    from flowlab.claims.library.yin2019 import q11_lipschitz as at
 
     assert as_printed(["Q11"]) >= 4
     made = at.Quantity

@@ -24,14 +24,14 @@ def test_one_support_vector_has_no_sharp_rate():
 
 def test_a_machine_with_wrong_multipliers_is_refuted(monkeypatch):
     """Control: multipliers off by a part in 10⁵ are told apart by S2."""
-    from flowlab.claims.library.soudry2018 import s1_limits
+    from flowlab.claims.library.soudry2018 import s2_multipliers
 
-    honest = s1_limits.machine
+    honest = s2_multipliers.machine
 
     def wrong(data):
         w, support, alpha, bounded = honest(data)
         return w, support, alpha * (1 + 1e-5), bounded
 
-    monkeypatch.setattr(s1_limits, "machine", wrong)
+    monkeypatch.setattr(s2_multipliers, "machine", wrong)
     (verdict,) = fl.check(["S2"])
     assert verdict.answer == "refuted", str(verdict)

@@ -66,7 +66,9 @@ def test_a_search_for_kkt_points_tells_memory_and_time(monkeypatch):
 
 def test_a_limit_is_refused_like_the_search_it_makes(monkeypatch):
     data = fl.Data(np.eye(2), np.array([1.0, -1.0]))
-    path = fl.descend(fl.Problem("W1 @ x"), fl.State.from_weights({"W1": np.array([[1.0, -1.0]])}), data, step=0.1, count=3)
+    path = fl.descend(
+        fl.Problem("W1 @ x"), fl.State.from_weights({"W1": np.array([[1.0, -1.0]])}), data, step=0.1, count=3
+    )
     monkeypatch.setattr(memory, "machine_memory", lambda: 100)
     with pytest.raises(fl.TooLarge, match="2 weights and 2 margins"):
         fl.limit(path)
@@ -92,7 +94,13 @@ def test_degree_one_is_not_linear():
 
 
 def test_a_dense_hessian_is_refused_by_its_size(monkeypatch):
-    path = fl.descend(fl.Problem("W1 @ x"), fl.State.from_weights({"W1": np.array([[1.0, -1.0]])}), fl.Data(np.eye(2), [1.0, -1.0]), step=0.1, count=1)
+    path = fl.descend(
+        fl.Problem("W1 @ x"),
+        fl.State.from_weights({"W1": np.array([[1.0, -1.0]])}),
+        fl.Data(np.eye(2), [1.0, -1.0]),
+        step=0.1,
+        count=1,
+    )
     monkeypatch.setattr(memory, "machine_memory", lambda: 3 * 8 * 4)
     assert np.isfinite(fl.sharpness(path, method="dense")["eigenvalue"].values).all()
     monkeypatch.setattr(memory, "machine_memory", lambda: 3 * 8 * 4 - 1)

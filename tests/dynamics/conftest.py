@@ -58,7 +58,12 @@ class HandField(eqx.Module):
         margins = data.y * (data.x @ w)
         log_R = 0.5 * jnp.log(jnp.sum(w**2))
         low = jnp.min(margins)
-        return {"log_loss": jax.nn.logsumexp(-margins), "min_margin": low * jnp.exp(-log_R), "raw_margin": low, "log_R": log_R}
+        return {
+            "log_loss": jax.nn.logsumexp(-margins),
+            "min_margin": low * jnp.exp(-log_R),
+            "raw_margin": low,
+            "log_R": log_R,
+        }
 
 
 @pytest.fixture
@@ -70,7 +75,9 @@ def data() -> Data:
 def field_of() -> Callable[..., HandField]:
     """Makes a field by hand, in polar or weight coordinates, or with a rate of one's own."""
 
-    def make(coordinates: str = "weights", rule: Callable[..., Any] | None = None, signature: str = "by hand") -> HandField:
+    def make(
+        coordinates: str = "weights", rule: Callable[..., Any] | None = None, signature: str = "by hand"
+    ) -> HandField:
         return HandField(problem=Problem("w @ x", coordinates=coordinates), rule=rule, signature=signature)
 
     return make

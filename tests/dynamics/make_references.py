@@ -2,7 +2,8 @@
 
     python tests/dynamics/make_references.py
 
-Gradient and Taylor steps are written out here in mpmath, on plain weights; nothing of flowlab is used. Steps are halved until 30 digits stand.
+Gradient and Taylor steps are written out here in mpmath, on plain weights; nothing of flowlab is used. Steps are halved
+until 30 digits stand.
 """
 
 import json
@@ -14,8 +15,24 @@ import numpy as np
 HERE = Path(__file__).parent / "references"
 CASES = {
     "linear_exponential": {"text": "W1 @ x", "loss": "exponential", "seed": 101, "n": 4, "d": 2, "width": 0, "t": 1.0},
-    "deep_linear_logistic": {"text": "W2 @ W1 @ x", "loss": "logistic", "seed": 102, "n": 4, "d": 2, "width": 2, "t": 2.0},
-    "softplus_square": {"text": "W2 @ softplus(W1 @ x)", "loss": "square", "seed": 103, "n": 3, "d": 2, "width": 2, "t": 1.0},
+    "deep_linear_logistic": {
+        "text": "W2 @ W1 @ x",
+        "loss": "logistic",
+        "seed": 102,
+        "n": 4,
+        "d": 2,
+        "width": 2,
+        "t": 2.0,
+    },
+    "softplus_square": {
+        "text": "W2 @ softplus(W1 @ x)",
+        "loss": "square",
+        "seed": 103,
+        "n": 3,
+        "d": 2,
+        "width": 2,
+        "t": 1.0,
+    },
 }
 STAGES = 12
 

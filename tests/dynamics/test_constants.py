@@ -1,4 +1,6 @@
-"""Constants of the theory on seeds of their own: late linear nets, growth of deep ones, vanishing regularisation, the smoothed margin under every scheme."""
+"""Constants of the theory on seeds of their own: late linear nets, growth of deep ones, vanishing regularisation, the
+smoothed margin under every scheme.
+"""
 
 from functools import cache
 
@@ -26,9 +28,17 @@ def signed(data):
 
 
 def hard_margin(z):
-    """By SciPy, polished on the active set: w_svm, its multipliers, and w~ of least norm with z_n w~ = -log alpha_n on the support."""
-    found = minimize(lambda w: w @ w / 2, 10 * z.mean(axis=0), jac=lambda w: w, method="SLSQP", options={"ftol": 1e-16, "maxiter": 2000},
-                     constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z})  # fmt: skip
+    """By SciPy, polished on the active set: w_svm, its multipliers, and w~ of least norm with z_n w~ = -log alpha_n on
+    the support.
+    """
+    found = minimize(
+        lambda w: w @ w / 2,
+        10 * z.mean(axis=0),
+        jac=lambda w: w,
+        method="SLSQP",
+        options={"ftol": 1e-16, "maxiter": 2000},
+        constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z},
+    )
     active = z @ found.x < 1 + 1e-6
     w = np.linalg.lstsq(z[active], np.ones(active.sum()), rcond=None)[0]
     alpha, residual = nnls(z[active].T, w)
@@ -56,10 +66,14 @@ def across(w, V):
 
 
 @pytest.mark.parametrize(
-    "told", [{}, *(pytest.param(t, marks=pytest.mark.slow) for t in ({"coordinates": "polar"}, {"loss": "logistic"}))], ids=["weights", "polar", "logistic"]
+    "told",
+    [{}, *(pytest.param(t, marks=pytest.mark.slow) for t in ({"coordinates": "polar"}, {"loss": "logistic"}))],
+    ids=["weights", "polar", "logistic"],
 )
 def test_constants_of_the_linear_net(told):
-    """P8 and S2: L t tends to 1/γ², z_n w~ to -log α_n, R|P_perp V| to |P_perp w~| and R (γ - margin) to max log α + γ V·w~, to 1e-8 and to 1/R."""
+    """P8 and S2: L t tends to 1/γ², z_n w~ to -log α_n, R|P_perp V| to |P_perp w~| and R (γ - margin) to max log α + γ
+    V·w~, to 1e-8 and to 1/R.
+    """
     spans = 0
     for seed in range(50, 60):
         data = separable(8, 3, seed)
@@ -73,7 +87,7 @@ def test_constants_of_the_linear_net(told):
             q = log_t + float(path.dataset.log_loss[-1])
             assert np.abs(z[active] @ (end - log_t * w) + np.log(alpha)).max() < 1e-8
             assert abs(np.expm1(q + 2 * np.log(gamma))) < 1e-8
-            # Control: multipliers or a margin that are off by 1e-7 are told apart.
+            # Control: multipliers or a margin that are off by 1e-7 are noticed.
             assert np.abs(z[active] @ (end - log_t * w) + np.log(alpha) + 1e-7).max() > 1e-8
             assert abs(np.expm1(q + 2 * np.log(gamma * (1 + 1e-7)))) > 1e-8
         R = np.linalg.norm(end)
@@ -82,13 +96,16 @@ def test_constants_of_the_linear_net(told):
             spans += 1
             assert across(end, V) == pytest.approx(across(bounded, V), rel=1e-8)
         else:
-            # Off the span of the support w~ remembers the start and the other samples, so that C* is not fixed by the duals.
+            # Off the span of the support w~ remembers the start and the other samples, so that C* is not fixed by the
+            # duals.
             assert across(end, V) > across(bounded, V) * (1 + 1e-3)
     assert spans >= 4
 
 
 def log_slope(weights, z):
-    """|∇L|²/L² and log L of a deep linear net under the exponential loss; the loss is scaled away before it is differentiated."""
+    """|∇L|²/L² and log L of a deep linear net under the exponential loss; the loss is scaled away before it is
+    differentiated.
+    """
 
     def margins(W):
         out = jnp.asarray(z).T
@@ -104,7 +121,9 @@ def log_slope(weights, z):
 
 @pytest.mark.parametrize("K", [1, 2, THIRD, FOURTH])
 def test_sharp_constant_of_the_gradient(K):
-    """P11: |∇L|²/(L² Λ^{2-2/K}), Λ = log 1/L, tends to r = K² g^{2/K} with g = γ K^{-K/2}; so that L t (log t)^{2-2/K} tends to 1/r."""
+    """P11: |∇L|²/(L² Λ^{2-2/K}), Λ = log 1/L, tends to r = K² g^{2/K} with g = γ K^{-K/2}; so that L t (log t)^{2-2/K}
+    tends to 1/r.
+    """
     for seed in (71, 72, 73):
         data = separable(8, 3, seed)
         z = signed(data)
@@ -113,14 +132,18 @@ def test_sharp_constant_of_the_gradient(K):
         square, log_loss = log_slope(late(data, K, seed, 1e6).last.weights(), z)
         assert square / (-log_loss) ** power == pytest.approx(r, rel=1e-2)
         assert 1e6 + log_loss + power * np.log(1e6) == pytest.approx(-np.log(r), abs=1e-2)
-        # Control: the constant of another depth, or of margins 3 % larger, is told apart.
-        assert square / (-log_loss) ** power != pytest.approx((K + 1) ** 2 * (gamma * (K + 1) ** (-(K + 1) / 2)) ** (2 / (K + 1)), rel=1e-2)
+        # Control: the constant of another depth, or of margins 3 % larger, is noticed.
+        assert square / (-log_loss) ** power != pytest.approx(
+            (K + 1) ** 2 * (gamma * (K + 1) ** (-(K + 1) / 2)) ** (2 / (K + 1)), rel=1e-2
+        )
         assert 1e6 + log_loss + power * np.log(1e6) != pytest.approx(-np.log(r * 1.03 ** (2 / K)), abs=1e-2 / K)
 
 
 @pytest.mark.parametrize("K", [2, THIRD, FOURTH])
 def test_growth_of_a_balanced_chain(K):
-    """P10: equal layers of rank one with margin 1 on each of N samples: R - log Nt - (2 - 2/K) log log Nt tends to log K, and ρ_k/(log t)^{1/K} to 1."""
+    """P10: equal layers of rank one with margin 1 on each of N samples: R - log Nt - (2 - 2/K) log log Nt tends to log
+    K, and ρ_k/(log t)^{1/K} to 1.
+    """
     y = np.where(np.arange(8) % 2 == 0, 1.0, -1.0)
     data = fl.Data(np.outer(y, [1.0, 0.0, 0.0]), y)
     first = np.eye(3)[:1].T @ np.eye(3)[:1]
@@ -152,10 +175,12 @@ def at_fixed_norm(z, R, V):
 
 @pytest.mark.parametrize("seed", range(71, 78))
 def test_vanishing_regularisation(seed):
-    """P13: the best direction V_R at norm R is within log(N)/R of the largest margin; R (γ - margin) and R|V_R - V*| converge, to what the duals say.
+    """P13: the best direction V_R at norm R is within log(N)/R of the largest margin; R (γ - margin) and R|V_R - V*|
+    converge, to what the duals say.
 
-    The approach is like 1/R with a factor that the smallest multiplier sets: at R = 320 the second constant is still off by a tenth and more on some of these
-    samples. Where the support does not span, it is that of w~ on the span, not the C* of the flow.
+    The approach is like 1/R with a factor that the smallest multiplier sets: at R = 320 the second constant is still
+    off by a tenth and more on some of these samples. Where the support does not span, it is that of w~ on the span, not
+    the C* of the flow.
     """
     z = signed(separable(8, 3, seed))
     w, _, alpha, bounded = hard_margin(z)
@@ -183,11 +208,15 @@ def test_the_flow_at_fixed_norm_ends_where_newton_does():
         z = signed(data)
         w = hard_margin(z)[0]
         assert path.outcome.ok
-        assert np.asarray(path.last.V["W1"])[0] == pytest.approx(at_fixed_norm(z, 40.0, w / np.linalg.norm(w)), abs=1e-12)
+        assert np.asarray(path.last.V["W1"])[0] == pytest.approx(
+            at_fixed_norm(z, 40.0, w / np.linalg.norm(w)), abs=1e-12
+        )
 
 
 def falls(z, states):
-    """The largest fall of log(1/L)/R between states of a two-layer linear net, from where the loss is below one; and how many states that are."""
+    """The largest fall of log(1/L)/R between states of a two-layer linear net, from where the loss is below one; and
+    how many states that are.
+    """
     kept = []
     for state in states:
         W = {k: np.asarray(v) for k, v in state.weights().items()}
@@ -200,13 +229,20 @@ def falls(z, states):
 
 @pytest.mark.parametrize(
     "scheme",
-    ["gradient_flow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lagrange", "exponential_weight_normalization"))],
+    [
+        "gradient_flow",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("lagrange", "exponential_weight_normalization")),
+    ],
 )
 def test_the_smoothed_margin_never_falls(scheme):
-    """P14: log(1/L)/R does not fall once L < 1, over stored states and, by the monitor inside the loop, over every accepted step."""
+    """P14: log(1/L)/R does not fall once L < 1, over stored states and, by the monitor inside the loop, over every
+    accepted step.
+    """
     for seed in (81, 82, 83):
         data = separable(8, 3, seed)
-        path = late(data, 2, seed, 100.0, **({} if scheme == "gradient_flow" else {"scheme": scheme, "coordinates": "polar"}))
+        path = late(
+            data, 2, seed, 100.0, **({} if scheme == "gradient_flow" else {"scheme": scheme, "coordinates": "polar"})
+        )
         worst, count = falls(signed(data), [path.state(i) for i in range(len(path))])
         assert count > 50
         assert worst <= 1e-12
@@ -214,7 +250,9 @@ def test_the_smoothed_margin_never_falls(scheme):
 
 
 def test_the_smoothed_margin_falls_off_the_flow():
-    """Control of P14: norms that grow faster than their directions settle. Steps of descent that are too long do that (Lyu and Li 2020)."""
+    """Control of P14: norms that grow faster than their directions settle. Steps of descent that are too long do that
+    (Lyu and Li 2020).
+    """
     seen = []
     for seed in (81, 82, 83):
         data = separable(8, 3, seed)

@@ -16,9 +16,12 @@ import flowlab as fl
 host = import_module("flowlab.dynamics.run.loop")
 REFERENCES = sorted((Path(__file__).parent / "references").glob("*.json"))
 ACTS = {
-    "linear": lambda z: z, "relu2": lambda z: jnp.maximum(z, 0.0) ** 2, "tanh": jnp.tanh, "softplus": jax.nn.softplus,
+    "linear": lambda z: z,
+    "relu2": lambda z: jnp.maximum(z, 0.0) ** 2,
+    "tanh": jnp.tanh,
+    "softplus": jax.nn.softplus,
     "gelu": lambda z: 0.5 * z * (1 + jax.scipy.special.erf(z / jnp.sqrt(2.0))),
-}  # fmt: skip
+}
 CORPUS = [
     ("W1 @ x", "linear", "exponential", {}, "DOP853"),
     pytest.param("W2 @ W1 @ x", "linear", "logistic", {}, "LSODA", marks=pytest.mark.slow),
@@ -55,8 +58,10 @@ def objective(act, loss, data, settings):
         else:
             q = f[:, 0]
             kinds = {
-                "exponential": lambda: jnp.exp(-data.y * q), "logistic": lambda: jnp.logaddexp(0.0, -data.y * q), "square": lambda: 0.5 * (q - data.y) ** 2,
-            }  # fmt: skip
+                "exponential": lambda: jnp.exp(-data.y * q),
+                "logistic": lambda: jnp.logaddexp(0.0, -data.y * q),
+                "square": lambda: 0.5 * (q - data.y) ** 2,
+            }
             each = kinds[loss]()
         total = jnp.mean(each) if mean else jnp.sum(each)
         return total + decay * sum(jnp.sum(v * v) for v in w.values())
@@ -70,7 +75,9 @@ def by_scipy(of, start, t, method):
     pull = jax.jit(lambda v: -ravel_pytree(jax.grad(of)(restore(v)))[0])
     slope = jax.jit(jax.jacfwd(pull))
     more = {"jac": lambda _, v: np.asarray(slope(v))} if method == "Radau" else {}
-    out = solve_ivp(lambda _, v: np.asarray(pull(v)), (0.0, t), np.asarray(y0), method=method, rtol=3e-12, atol=1e-13, **more)
+    out = solve_ivp(
+        lambda _, v: np.asarray(pull(v)), (0.0, t), np.asarray(y0), method=method, rtol=3e-12, atol=1e-13, **more
+    )
     assert out.success
     return restore(jnp.asarray(out.y[:, -1]))
 
@@ -89,12 +96,14 @@ def test_flows_are_those_of_scipy_on_a_rate_written_here(text, act, loss, settin
         path = fl.integrate(field, start, data, until=fl.time(3.0), rtol=1e-10, atol=1e-12)
         assert apart(path, want) < 1e-7
         assert all(seen["holds"] for seen in path.monitors.values()), path.monitors
-    # Control: the same flow of another objective is told apart.
+    # Control: the same flow of another objective is noticed.
     other = objective(act, loss, data, settings | {"decay": settings.get("decay", 0.0) + 1e-4})
     assert apart(path, by_scipy(other, start, 3.0, "DOP853")) > 1e-6
 
 
-@pytest.mark.parametrize("solver", ["dopri8", "kvaerno5", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tsit5", "rodas5p"))])
+@pytest.mark.parametrize(
+    "solver", ["dopri8", "kvaerno5", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tsit5", "rodas5p"))]
+)
 @pytest.mark.parametrize("file", REFERENCES, ids=lambda f: f.stem)
 def test_thirty_digits(file, solver):
     case = json.loads(file.read_text())
@@ -118,14 +127,19 @@ def test_late_clocks_and_ordinary_time_tell_the_same():
     x, w = rng.normal(size=(9, 3)), rng.normal(size=3)
     y = np.sign(x @ w)
     data = fl.Data(x + 0.3 * np.outer(y, w), y)
-    field, start = fl.lower(fl.derive(fl.Problem("W1 @ x", loss="logistic"))), fl.initial_state("W1 @ x", data, seed=307)
+    field, start = (
+        fl.lower(fl.derive(fl.Problem("W1 @ x", loss="logistic"))),
+        fl.initial_state("W1 @ x", data, seed=307),
+    )
     tight = {"rtol": 1e-10, "atol": 1e-12}
     ordinary = fl.integrate(field, start, data, until=fl.log_time(11.0), clock="time", **tight).last
     want = ordinary.weights()
     # The loss clock begins at t = 1e-6 with the state of t = 0.
     assert apart(fl.integrate(field, start, data, until=fl.log_time(11.0), clock="loss", **tight), want) < 1e-5
     # Handed over on the way, and stopped at the norm that ordinary time had reached.
-    seam = fl.integrate(field, start, data, until=[fl.log_time(40.0), fl.log_norm(float(jnp.log(ordinary.rho["W1"])))], **tight)
+    seam = fl.integrate(
+        field, start, data, until=[fl.log_time(40.0), fl.log_norm(float(jnp.log(ordinary.rho["W1"])))], **tight
+    )
     assert seam.provenance["switches"]
     assert apart(seam, want) < 1e-7
     assert float(seam.dataset.log_t[-1]) == pytest.approx(11.0, abs=1e-6)
@@ -144,5 +158,13 @@ def test_heyoka_agrees():
     pull = hy.diff_tensors([loss], names, diff_order=1).gradient
     taylor = hy.taylor_adaptive([(v, -p) for v, p in zip(names, pull, strict=True)], np.asarray(flat).tolist())
     taylor.propagate_until(5.0)
-    path = fl.integrate(fl.lower(fl.derive(fl.Problem(text, coordinates="weights"))), start, data, until=fl.time(5.0), rtol=1e-12, atol=1e-13, solver="dopri8")
+    path = fl.integrate(
+        fl.lower(fl.derive(fl.Problem(text, coordinates="weights"))),
+        start,
+        data,
+        until=fl.time(5.0),
+        rtol=1e-12,
+        atol=1e-13,
+        solver="dopri8",
+    )
     assert float(jnp.abs(ravel_pytree(path.last.weights())[0] - taylor.state).max()) < 1e-10

@@ -17,7 +17,13 @@ def example(name):
 
 
 def test_every_script_has_a_test_below():
-    assert SCRIPTS == ["figures_of_a_paper", "new_architecture", "refuting_a_claim", "schemes_side_by_side", "step_size"]
+    assert SCRIPTS == [
+        "figures_of_a_paper",
+        "new_architecture",
+        "refuting_a_claim",
+        "schemes_side_by_side",
+        "step_size",
+    ]
 
 
 def test_new_architecture(capsys):
@@ -27,7 +33,12 @@ def test_new_architecture(capsys):
 
 
 def test_refuting_a_claim():
-    assert [v.answer for v in example("refuting_a_claim").main(small=True)] == ["holds", "refuted", "undecided", "undecided"]
+    assert [v.answer for v in example("refuting_a_claim").main(small=True)] == [
+        "holds",
+        "refuted",
+        "undecided",
+        "undecided",
+    ]
 
 
 @pytest.mark.slow
@@ -56,7 +67,12 @@ def test_figures_of_a_paper(tmp_path):
     found = example("figures_of_a_paper").main(small=True, out=tmp_path)
     assert all(abs(found[f"{name} {what}"]) < 0.2 for name in ("linear", "deep") for what in ("direction", "loss"))
     assert found["trapped margin"] < 0.6 * found["largest margin"]
-    assert len(list(tmp_path.glob("*.pdf"))) == len(list(tmp_path.glob("*.csv"))) == len(list(tmp_path.glob("*.json"))) == 12
+    assert (
+        len(list(tmp_path.glob("*.pdf")))
+        == len(list(tmp_path.glob("*.csv")))
+        == len(list(tmp_path.glob("*.json")))
+        == 12
+    )
 
 
 def test_figures_of_a_paper_are_registered():

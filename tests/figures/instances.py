@@ -19,24 +19,46 @@ def trajectory(rows=12):
     """A ReLU net whose first unit slides for a while."""
     data = fl.Data(np.array([[1.0, 0.5], [-0.2, -1.5], [2.0, 2.5]]), np.array([1.0, -1.0, 1.0]))
     grow, turn = np.linspace(1.0, 6.0, rows), np.linspace(0.0, 1.0, rows)
-    W = grow[:, None, None] * np.stack([np.cos(np.arange(3) + turn[:, None]), np.sin(np.arange(3) + turn[:, None])], axis=2)
+    W = grow[:, None, None] * np.stack(
+        [np.cos(np.arange(3) + turn[:, None]), np.sin(np.arange(3) + turn[:, None])], axis=2
+    )
     a = grow[:, None, None] * np.array([[[1.0, -1.0, 0.5]]])
     norms = {k: np.sqrt((v**2).sum(axis=(1, 2))) for k, v in (("W1", W), ("W2", a))}
     states = fl.State(rho=norms, V={"W1": W / norms["W1"][:, None, None], "W2": a / norms["W2"][:, None, None]})
-    pairs = {"slot": np.zeros(4, dtype=int), "unit": np.array([0, 0, 1, 2]), "sample": np.array([0, 1, 2, 0]), "start": np.array([-1, 1, 1, -1])}
+    pairs = {
+        "slot": np.zeros(4, dtype=int),
+        "unit": np.array([0, 0, 1, 2]),
+        "sample": np.array([0, 1, 2, 0]),
+        "start": np.array([-1, 1, 1, -1]),
+    }
     met = {"log_t": np.array([-0.5, 0.5, 2.0]), "slot": np.zeros(3, dtype=int)}
     met |= {"unit": np.array([0, 0, 1]), "sample": np.array([0, 0, 2]), "after": np.array([0, 1, -1])}
-    more = {f"pair_{k}": (("pair",), v, k) for k, v in pairs.items()} | {f"kink_{k}": (("kink",), v, k) for k, v in met.items()}
+    more = {f"pair_{k}": (("pair",), v, k) for k, v in pairs.items()} | {
+        f"kink_{k}": (("kink",), v, k) for k, v in met.items()
+    }
     log_t = np.r_[-np.inf, np.linspace(-1.0, 4.0, rows - 1)]
     problem = fl.Problem("W2 @ relu(W1 @ x)")
-    return fl.Trajectory.from_states(problem, data, log_t, states, Outcome("done", "made."), {"steps": rows}, kind="flow", variables=more)
+    return fl.Trajectory.from_states(
+        problem, data, log_t, states, Outcome("done", "made."), {"steps": rows}, kind="flow", variables=more
+    )
 
 
 def points(folder):
     """A file of critical points: a minimum, a saddle with zero modes."""
     listed = [
-        {"eigenvalues": values, "multipliers": [0.1], "kind": kind, "index": index, "nullity": nullity, "explained": explained, "log_loss": loss}
-        for values, kind, index, nullity, explained, loss in (([0.5, 2.0], "minimum", 0, 0, 0, -1.0), ([-3.0, 1e-12, -1e-13], "Morse-Bott", 1, 2, 1, 2.0))
+        {
+            "eigenvalues": values,
+            "multipliers": [0.1],
+            "kind": kind,
+            "index": index,
+            "nullity": nullity,
+            "explained": explained,
+            "log_loss": loss,
+        }
+        for values, kind, index, nullity, explained, loss in (
+            ([0.5, 2.0], "minimum", 0, 0, 0, -1.0),
+            ([-3.0, 1e-12, -1e-13], "Morse-Bott", 1, 2, 1, 2.0),
+        )
     ]
     path = folder / "critical.json"
     path.write_text(json.dumps({"points": listed, "problem": fl.Problem(PROBLEM).describe(), "seed": 3}))
@@ -46,9 +68,23 @@ def points(folder):
 def convergence(limit=1.5, spans=True):
     log_t = np.r_[-np.inf, np.linspace(-2.0, 5e3, 40)]
     near = limit + np.exp(-np.abs(np.where(np.isfinite(log_t), log_t, 0.0)) / 50.0)
-    numbers = {"constant": limit, "spans": spans, "rate_limit": limit, "loss_limit": limit, "margin": 0.4, "degree": 2.0, "decided": True}
+    numbers = {
+        "constant": limit,
+        "spans": spans,
+        "rate_limit": limit,
+        "loss_limit": limit,
+        "margin": 0.4,
+        "degree": 2.0,
+        "decided": True,
+    }
     columns = dict.fromkeys(("distance", "scaled", "scaled_span", "rate", "loss_constant"), ("step", near))
-    return made("convergence", log_t=("step", log_t), log_R=("step", near), **columns, **{k: ((), np.asarray(v)) for k, v in numbers.items()})
+    return made(
+        "convergence",
+        log_t=("step", log_t),
+        log_R=("step", near),
+        **columns,
+        **{k: ((), np.asarray(v)) for k, v in numbers.items()},
+    )
 
 
 def portrait(sphere=False, n=8):
@@ -59,36 +95,80 @@ def portrait(sphere=False, n=8):
     basin[0, 0, 0] = -1
     if sphere:
         basin = np.where(np.hypot(U, V) <= half * (1 + 1 / n), basin, -2)
-    cells = {name: (("chart", "i", "j"), np.where(basin > -2, a, np.nan)) for name, a in (("field_u", np.cos(U)), ("field_v", np.sin(U + V)))}
+    cells = {
+        name: (("chart", "i", "j"), np.where(basin > -2, a, np.nan))
+        for name, a in (("field_u", np.cos(U)), ("field_v", np.sin(U + V)))
+    }
     points = {
-        "chart": np.array([0, charts - 1, 0]), "u": np.array([0.5, -0.5, 0.1]), "v": np.array([0.2, 0.4, -0.6]), "index": np.array([0, 0, 1]),
-        "kind": np.array(["minimum", "minimum", "saddle"]), "basin": np.array([1, 0, -1]),
-    }  # fmt: skip
+        "chart": np.array([0, charts - 1, 0]),
+        "u": np.array([0.5, -0.5, 0.1]),
+        "v": np.array([0.2, 0.4, -0.6]),
+        "index": np.array([0, 0, 1]),
+        "kind": np.array(["minimum", "minimum", "saddle"]),
+        "basin": np.array([1, 0, -1]),
+    }
     columns = {f"point_{name}": ("point", values) for name, values in points.items()}
     attrs = {"geometry": "sphere" if sphere else "torus"}
-    return made("portrait", "(W1 @ x) * (W2 @ x)", attrs, u=("i", u), v=("j", u), basin=(("chart", "i", "j"), basin), **cells, **columns)
+    return made(
+        "portrait",
+        "(W1 @ x) * (W2 @ x)",
+        attrs,
+        u=("i", u),
+        v=("j", u),
+        basin=(("chart", "i", "j"), basin),
+        **cells,
+        **columns,
+    )
 
 
 def neurons():
     log_t = np.r_[-np.inf, np.linspace(-2.0, 300.0, 9)]
-    units = np.stack([np.stack([np.cos(k + log_t.clip(0) / 300), np.sin(k + log_t.clip(0) / 300)], axis=1) / 3 for k in range(3)], axis=1)
-    columns = {"sign": ("unit", np.array([1.0, -1.0, 1.0])), "log_t": ("step", log_t), "margin": ("step", log_t.clip(0) / 600)}
+    units = np.stack(
+        [np.stack([np.cos(k + log_t.clip(0) / 300), np.sin(k + log_t.clip(0) / 300)], axis=1) / 3 for k in range(3)],
+        axis=1,
+    )
+    columns = {
+        "sign": ("unit", np.array([1.0, -1.0, 1.0])),
+        "log_t": ("step", log_t),
+        "margin": ("step", log_t.clip(0) / 600),
+    }
     samples = {"x": (("sample", "axis"), np.array([[1.0, 0.2], [-1.0, 0.3]])), "y": ("sample", np.array([1.0, -1.0]))}
-    best = {"best_neuron": (("best_unit", "axis"), np.array([[0.4, 0.1], [-0.4, 0.1]])), "best_margin": ((), np.asarray(0.6))}
-    return made("neurons", "a @ relu(W @ x)", None, neuron=(("step", "unit", "axis"), units), **columns, **samples, **best)
+    best = {
+        "best_neuron": (("best_unit", "axis"), np.array([[0.4, 0.1], [-0.4, 0.1]])),
+        "best_margin": ((), np.asarray(0.6)),
+    }
+    return made(
+        "neurons", "a @ relu(W @ x)", None, neuron=(("step", "unit", "axis"), units), **columns, **samples, **best
+    )
 
 
 def path_and_flow():
     r = np.linspace(0.0, 4.0, 12)
     rows = {"log_norm": r, "log_t": 2 * r, "distance": np.exp(-r), "scaled": np.ones(12)}
-    others = {"flow_log_norm": ("step", r), "flow_margin": ("step", 0.4 - np.exp(-r)), "path_log_norm": ("point", r), "path_margin": ("point", 0.4 + 0 * r)}
+    others = {
+        "flow_log_norm": ("step", r),
+        "flow_margin": ("step", 0.4 - np.exp(-r)),
+        "path_log_norm": ("point", r),
+        "path_margin": ("point", 0.4 + 0 * r),
+    }
     return made("path and flow", **{k: ("row", v) for k, v in rows.items()}, **others)
 
 
 def continuation():
     p = np.linspace(-1.0, 1.0, 9)
-    columns = {"branch": np.zeros(9, dtype=int), "parameter": p, "norm": p**2, "log_loss": -p, "margin": p, "index": (p < 0).astype(int)}
-    event = {"event_kind": ("event", np.array(["fold"])), "event_branch": ("event", np.array([0])), "event_parameter": ("event", np.array([0.0]))}
+    columns = {
+        "branch": np.zeros(9, dtype=int),
+        "parameter": p,
+        "norm": p**2,
+        "log_loss": -p,
+        "margin": p,
+        "index": (p < 0).astype(int),
+    }
+    event = {
+        "event_kind": ("event", np.array(["fold"])),
+        "event_branch": ("event", np.array([0])),
+        "event_parameter": ("event", np.array([0.0])),
+    }
     return made("continuation", **{k: ("point", v) for k, v in columns.items()}, **event)
 
 
@@ -96,7 +176,14 @@ def models():
     time, names = np.linspace(0.0, 10.0, 6), ["flow", "modified", "central", "discrete"]
     told = np.array([[np.exp(-time / k)] for k in (1, 2, 3, 4)])[:, 0]
     columns = dict.fromkeys(("log_loss", "sharpness", "distance_averaged"), (("model", "time"), told))
-    return made("models", "W2 @ tanh(W1 @ x)", model=("model", np.array(names)), time=("time", time), edge=((), np.asarray(0.5)), **columns)
+    return made(
+        "models",
+        "W2 @ tanh(W1 @ x)",
+        model=("model", np.array(names)),
+        time=("time", time),
+        edge=((), np.asarray(0.5)),
+        **columns,
+    )
 
 
 def approach():
@@ -106,6 +193,11 @@ def approach():
 
 
 MADE = {
-    "convergence": [convergence(), convergence(2.0, spans=False)], "portrait": [portrait()], "neurons": [neurons()], "path and flow": [path_and_flow()],
-    "continuation": [continuation()], "models": [models()], "approach": [approach()],
-}  # fmt: skip
+    "convergence": [convergence(), convergence(2.0, spans=False)],
+    "portrait": [portrait()],
+    "neurons": [neurons()],
+    "path and flow": [path_and_flow()],
+    "continuation": [continuation()],
+    "models": [models()],
+    "approach": [approach()],
+}

@@ -1,4 +1,6 @@
-"""Figures: every registered one draws flows and descents, saves the formats with its numbers, and integrates nothing."""
+"""Figures: every registered one draws flows and descents, saves the formats with its numbers, and
+integrates nothing.
+"""
 
 import pytest
 
@@ -45,11 +47,11 @@ def test_distances_from_critical_points_are_drawn_over_time(points):
 
 
 def test_a_figure_of_something_else_is_refused(runs, points):
-    with pytest.raises(LanguageError, match="is of a critical points, not of a flow"):
+    with pytest.raises(LanguageError, match="must be drawn from a critical points, got a flow"):
         fl.draw("critical", runs[0])
-    with pytest.raises(LanguageError, match="is of a trajectory"):
+    with pytest.raises(LanguageError, match="must be drawn from a trajectory"):
         fl.draw("margin", points)
-    with pytest.raises(LanguageError, match="needs at least one"):
+    with pytest.raises(LanguageError, match="must have a result"):
         fl.draw("critical")
 
 

@@ -1,4 +1,6 @@
-"""Every registered figure, drawn from what is stored: all that is drawn is in the CSV, provenance is told, bytes repeat."""
+"""Every registered figure, drawn from what is stored: all that is drawn is in the CSV, provenance is there, bytes
+repeat.
+"""
 
 import csv
 import hashlib
@@ -50,15 +52,19 @@ def test_contract(name, stored, tmp_path):
     assert set(rows[0][3:]) <= {"x_to", "y_to", "panel"}
     assert len(rows) > 1
     numbers = np.array([[float(a) for a in row[1:]] for row in rows[1:]])
-    # A curve of critical points has gaps where it is no minimum.
+    # A curve of critical points has gaps where it is not a minimum.
     assert np.isfinite(numbers).all() or name.startswith("continuation")
     assert drawn.canvas.get_size_inches()[0] in (3.4, 7.0)
     record = json.loads((tmp_path / f"{name}.json").read_text())
     assert record["csv_sha256"] == hashlib.sha256(text).hexdigest()
     assert {"flowlab", "matplotlib", "numpy"} <= set(record["versions"])
-    assert all(source["problem"]["network"]["expression"] and len(source["sha256"]) == 64 for source in record["sources"])
+    assert all(
+        source["problem"]["network"]["expression"] and len(source["sha256"]) == 64 for source in record["sources"]
+    )
     if shutil.which("pdffonts"):
-        told = subprocess.run(["pdffonts", tmp_path / f"{name}.pdf"], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
+        told = subprocess.run(
+            ["pdffonts", tmp_path / f"{name}.pdf"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()[2:]
         assert told
         assert all("Type 3" not in line and line.split()[-5] == "yes" for line in told)
 
@@ -69,7 +75,7 @@ def test_all_that_is_drawn_is_in_the_csv(name, stored):
     known = np.concatenate([np.r_[c.x, c.y, c.x + c.shift[0], c.y + c.shift[1]] for c in drawn.curves])
     for ax in drawn.canvas.axes:
         for line in ax.get_lines():
-            # Axes and lines that only guide the eye are no numbers.
+            # Axes and lines that only guide the eye have no numbers.
             if line.get_gid() == "guide" or line.get_transform() != ax.transData:
                 continue
             for values in line.get_data():
@@ -94,20 +100,33 @@ def test_equal_labels_look_alike_on_all_panels():
 def test_a_legend_says_everything_once():
     drawn = fl.draw("direction_constant", convergence(), convergence(2.0))
     (legend,) = [ax.get_legend() for ax in drawn.canvas.axes if ax.get_legend()]
-    assert [text.get_text() for text in legend.get_texts()] == ["measured, convergence 1", "limit", "measured, convergence 2"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "measured, convergence 1",
+        "limit",
+        "measured, convergence 2",
+    ]
 
 
 def test_events_are_bands_of_every_pair_that_changes_side():
     curves = fl.draw("events", trajectory()).curves
     told = {c.label: (float(c.x[0]), float(c.x[0] + c.shift[0][0])) for c in curves}
-    assert told == {"off (0, 0)": (-1.0, -0.5), "sliding (0, 0)": (-0.5, 0.5), "on (0, 0)": (0.5, 4.0), "on (1, 2)": (-1.0, 2.0), "off (1, 2)": (2.0, 4.0)}
+    assert told == {
+        "off (0, 0)": (-1.0, -0.5),
+        "sliding (0, 0)": (-0.5, 0.5),
+        "on (0, 0)": (0.5, 4.0),
+        "on (1, 2)": (-1.0, 2.0),
+        "off (1, 2)": (2.0, 4.0),
+    }
 
 
 def test_zero_modes_are_counted(stored):
     curves = fl.draw("spectrum", *fl.results(stored["critical points"])).curves
     assert [(c.label, len(c.x)) for c in curves] == [
-        ("positive (minimum)", 2), ("negative (Morse-Bott)", 1), ("zero, by symmetry (Morse-Bott)", 1), ("zero, unexplained (Morse-Bott)", 1)
-    ]  # fmt: skip
+        ("positive (minimum)", 2),
+        ("negative (Morse-Bott)", 1),
+        ("zero, by symmetry (Morse-Bott)", 1),
+        ("zero, unexplained (Morse-Bott)", 1),
+    ]
 
 
 def test_a_long_run_gets_an_axis_that_shows_its_beginning():
@@ -115,7 +134,10 @@ def test_a_long_run_gets_an_axis_that_shows_its_beginning():
 
 
 def test_limits_are_drawn_only_where_they_are_known():
-    known, unknown = fl.draw("direction_constant", convergence()), fl.draw("direction_constant", convergence(float("nan")))
+    known, unknown = (
+        fl.draw("direction_constant", convergence()),
+        fl.draw("direction_constant", convergence(float("nan"))),
+    )
     assert [c.look for c in known.curves] == ["line", "limit"]
     assert not unknown.curves or "limit" not in [c.look for c in unknown.curves]
 
@@ -167,7 +189,9 @@ def test_equal_results_give_equal_bytes_under_another_hash_seed(names, stored, t
     here = saved(stored, names, tmp_path / "here")
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "1"}
-    subprocess.run([sys.executable, "-c", _AGAIN, stored["trajectory"][0].parent, tmp_path / "there", *names], check=True, env=env)
+    subprocess.run(
+        [sys.executable, "-c", _AGAIN, stored["trajectory"][0].parent, tmp_path / "there", *names], check=True, env=env
+    )
     there = {p.name: p.read_bytes() for p in (tmp_path / "there").iterdir()}
     assert len(here) == 5 * len(names)
     assert [name for name in here if here[name] != there.get(name)] == []

@@ -1,4 +1,6 @@
-"""What a fuzzed input is: a surface, what it is called, how flowlab answers it, and within what time it has to be refused."""
+"""What a fuzzed input is: a surface, what it is called, how flowlab answers it, and within what time it has to be
+refused.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

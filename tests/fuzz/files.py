@@ -17,7 +17,28 @@ from flowlab.dynamics.storage.archive import Archive
 from tests.figures import instances
 from tests.fuzz.cases import Case
 
-BAD_CELLS = ["NA", "0x10", "1_0", "1%", "", "nan", "inf", "-inf", "1e400", "1e-400", "1 2", "\uff11", "1,5", "--1", "1e", "None", "True", "1j", "\x00", "١"]
+BAD_CELLS = [
+    "NA",
+    "0x10",
+    "1_0",
+    "1%",
+    "",
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "1e-400",
+    "1 2",
+    "\uff11",
+    "1,5",
+    "--1",
+    "1e",
+    "None",
+    "True",
+    "1j",
+    "\x00",
+    "١",
+]
 TAB = "\t"
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
@@ -35,9 +56,14 @@ def _samples(rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
 def _table(rng: random.Random, x: np.ndarray, y: np.ndarray) -> tuple[str, str]:
     """One of the many spellings of a table, and its separator."""
     sep = rng.choice([",", ",", ";", "\t"])
-    number = rng.choice([repr, lambda v: f"{v:.17g}", lambda v: f"{v:.17e}", lambda v: f"{v:+.17g}", lambda v: f" {v!r} "])
+    number = rng.choice(
+        [repr, lambda v: f"{v:.17g}", lambda v: f"{v:.17e}", lambda v: f"{v:+.17g}", lambda v: f" {v!r} "]
+    )
     whole = bool((y % 1 == 0).all())
-    rows = [[*(number(float(v)) for v in row), str(int(label)) if whole else number(float(label))] for row, label in zip(x, y, strict=True)]
+    rows = [
+        [*(number(float(v)) for v in row), str(int(label)) if whole else number(float(label))]
+        for row, label in zip(x, y, strict=True)
+    ]
     names = [f"f{i}" for i in range(x.shape[1])] + ["label"]
     if rng.random() < 0.2:
         names, rows = [rng.choice(["", "Unnamed: 0"]), *names], [[str(i), *row] for i, row in enumerate(rows)]
@@ -59,12 +85,20 @@ def plainly(raw: bytes, sep: str) -> tuple[np.ndarray, list[str]] | None:
     except UnicodeDecodeError:
         return None
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if not line.lstrip().startswith("#")]
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sep, skipinitialspace=sep != "\t") if any(cell.strip() for cell in row)]
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(lines, delimiter=sep, skipinitialspace=sep != "\t")
+        if any(cell.strip() for cell in row)
+    ]
     if not rows:
         return None
     if not any(map(_NUMBER.fullmatch, rows[0])):
         rows = [row[1:] if rows[0][0] in ("", "Unnamed: 0") else row for row in rows[1:]]
-    if not rows or len({len(row) for row in rows}) > 1 or not all(_NUMBER.fullmatch(cell) for row in rows for cell in row[:-1]):
+    if (
+        not rows
+        or len({len(row) for row in rows}) > 1
+        or not all(_NUMBER.fullmatch(cell) for row in rows for cell in row[:-1])
+    ):
         return None
     return np.array([[float(cell) for cell in row[:-1]] for row in rows]), [row[-1] for row in rows]
 
@@ -110,11 +144,15 @@ def data(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[C
             lines[spot] = rng.choice([lines[spot] + sep + "1", lines[spot].rsplit(sep, 1)[0]])
             raw = "\n".join(lines).encode()
         path.write_bytes(raw)
-        yield Case("data", f"{way} {path.name} {raw[:80]!r}", _loads(path, raw, sep, (x, y) if way == "spelled" else None, bad))
+        yield Case(
+            "data", f"{way} {path.name} {raw[:80]!r}", _loads(path, raw, sep, (x, y) if way == "spelled" else None, bad)
+        )
         path.unlink()
 
 
-def _loads(path: Path, raw: bytes, sep: str, meant: tuple[np.ndarray, np.ndarray] | None, bad: bool) -> Callable[[], str]:
+def _loads(
+    path: Path, raw: bytes, sep: str, meant: tuple[np.ndarray, np.ndarray] | None, bad: bool
+) -> Callable[[], str]:
     def answer() -> str:
         found = fl.load(path)
         if meant is not None:
@@ -136,13 +174,24 @@ def _loads(path: Path, raw: bytes, sep: str, meant: tuple[np.ndarray, np.ndarray
 
 def _archives(rng: random.Random, x: np.ndarray, y: np.ndarray, path: Path) -> Iterator[Case]:
     x = x.astype(rng.choice(["f8", ">f8", "f4", "f8"]))
-    x, y = (np.asfortranarray(x) if rng.random() < 0.3 else x), (y.astype(rng.choice(["f8", "i8", "i1", ">i4"])) if (y % 1 == 0).all() else y)
+    x, y = (
+        (np.asfortranarray(x) if rng.random() < 0.3 else x),
+        (y.astype(rng.choice(["f8", "i8", "i1", ">i4"])) if (y % 1 == 0).all() else y),
+    )
     way = rng.choice(["spelled", "flip", "flip", "cut", "odd"])
     odd = {
-        "names": {"a": x, "y": y}, "objects": {"x": x.astype(object), "y": y}, "text": {"x": x.astype(str), "y": y}, "complex": {"x": x + 1j, "y": y},
-        "long": {"x": x, "y": np.r_[y, y]}, "flat": {"x": x.ravel(), "y": y}, "empty": {"x": x[:0], "y": y[:0]}, "number": {"x": np.float64(1), "y": y},
-        "nan": {"x": np.where(x == x[0, 0], np.nan, x), "y": y}, "records": {"x": np.zeros(len(y), "i4,f8"), "y": y}, "dates": {"x": x, "y": y.astype("M8[D]")},
-    }  # fmt: skip
+        "names": {"a": x, "y": y},
+        "objects": {"x": x.astype(object), "y": y},
+        "text": {"x": x.astype(str), "y": y},
+        "complex": {"x": x + 1j, "y": y},
+        "long": {"x": x, "y": np.r_[y, y]},
+        "flat": {"x": x.ravel(), "y": y},
+        "empty": {"x": x[:0], "y": y[:0]},
+        "number": {"x": np.float64(1), "y": y},
+        "nan": {"x": np.where(x == x[0, 0], np.nan, x), "y": y},
+        "records": {"x": np.zeros(len(y), "i4,f8"), "y": y},
+        "dates": {"x": x, "y": y.astype("M8[D]")},
+    }
     arrays: dict[str, Any] = odd[rng.choice(sorted(odd))] if way == "odd" else {"x": x, "y": y}
     rng.choice([np.savez, np.savez_compressed])(path, **arrays)
     raw = bytearray(path.read_bytes())
@@ -168,7 +217,9 @@ def stored(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator
     made = [(read, path, read(path)) for read, path in (make(folder) for make in makers)]
     for i in range(count):
         read, path, truth = made[i % len(made)]
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.name != "writer.lock")
+        files = (
+            [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.name != "writer.lock")
+        )
         file, copy = rng.choice(files), folder / f"damaged{path.suffix}"
         if path.is_dir():
             shutil.copytree(path, copy)
@@ -185,7 +236,10 @@ def stored(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator
 
 
 def _bitten(rng: random.Random, raw: bytes) -> tuple[str, bytes]:
-    way, bad = rng.choice(["flip", "flip", "flip", "digit", "digit", "cut", "insert", "swap", "zero", "end", "none"]), bytearray(raw)
+    way, bad = (
+        rng.choice(["flip", "flip", "flip", "digit", "digit", "cut", "insert", "swap", "zero", "end", "none"]),
+        bytearray(raw),
+    )
     a, b = sorted((rng.randrange(len(raw)), rng.randrange(len(raw))))
     if way == "flip":
         for _ in range(rng.randrange(1, 4)):
@@ -209,7 +263,10 @@ def _bitten(rng: random.Random, raw: bytes) -> tuple[str, bytes]:
 
 
 def _numbers(dataset: Any) -> dict[str, bytes]:
-    return {str(name): np.asarray(v.values).astype(str if v.dtype.kind in "OUST" else v.dtype).tobytes() for name, v in dataset.variables.items()}
+    return {
+        str(name): np.asarray(v.values).astype(str if v.dtype.kind in "OUST" else v.dtype).tobytes()
+        for name, v in dataset.variables.items()
+    }
 
 
 def _trajectory(folder: Path) -> tuple[Any, Path]:
@@ -217,7 +274,12 @@ def _trajectory(folder: Path) -> tuple[Any, Path]:
 
     def read(file: Path) -> Any:
         (found,) = fl.results(file)
-        return _numbers(found.dataset), found.outcome, found.problem.signature, {k: np.asarray(v).tolist() for k, v in found.last.rho.items()}
+        return (
+            _numbers(found.dataset),
+            found.outcome,
+            found.problem.signature,
+            {k: np.asarray(v).tolist() for k, v in found.last.rho.items()},
+        )
 
     return read, path
 
@@ -245,7 +307,13 @@ def _points(folder: Path) -> tuple[Any, Path]:
 
 def _verdict(folder: Path) -> tuple[Any, Path]:
     numbers = {"measured": 1.25, "bound": 2.5, "error": 0.125}
-    verdict = fl.Verdict("P1", "holds", reason="it was made for this.", evidence={"seed": 7, "quantities": [{"measured": 0.5}]}, **numbers)
+    verdict = fl.Verdict(
+        "P1",
+        "holds",
+        reason="it was made for this.",
+        evidence={"seed": 7, "quantities": [{"measured": 0.5}]},
+        **numbers,
+    )
     return (lambda file: fl.Verdict.load(file).to_dict()), verdict.save(folder / "verdict.json")
 
 
@@ -257,6 +325,8 @@ def _store(folder: Path) -> tuple[Any, Path]:
 
     def read(place: Path) -> Any:
         with Archive.open(place) as found:
-            return found.header, [({k: v.tobytes() for k, v in arrays.items()}, meta) for arrays, meta in found.chunks()]
+            return found.header, [
+                ({k: v.tobytes() for k, v in arrays.items()}, meta) for arrays, meta in found.chunks()
+            ]
 
     return read, folder / "store"

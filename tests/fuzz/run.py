@@ -1,6 +1,7 @@
 """Hand fuzzed inputs to flowlab in one process under an audit hook, and write what happened as JSON.
 
-`python -m tests.fuzz.run 5000` runs 5,000 inputs over the five surfaces and prints the figures; it exits with 1 if a promise is broken.
+`python -m tests.fuzz.run 5000` runs 5,000 inputs over the five surfaces and prints the figures; it exits with 1 if a
+promise is broken.
 """
 
 import argparse
@@ -23,12 +24,55 @@ from tests.fuzz.cases import Case
 SEED = 20
 SURFACES = ("architecture", "spec", "data", "stored", "call")
 LONG = 60
-"""Seconds after which an answer is given up: it hangs."""
-FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.startfile", "os.kill", "os.putenv", "subprocess.", "socket.", "pty.",
-             "webbrowser.", "urllib.", "ftplib.", "smtplib.", "pickle.find_class")  # fmt: skip
-STRICT = ("os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pty.", "exec", "import", "open", "urllib.", "webbrowser.", "tempfile.", "signal.", "sys.")
+"""Seconds after which an answer counts as hung."""
+FORBIDDEN = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "os.startfile",
+    "os.kill",
+    "os.putenv",
+    "subprocess.",
+    "socket.",
+    "pty.",
+    "webbrowser.",
+    "urllib.",
+    "ftplib.",
+    "smtplib.",
+    "pickle.find_class",
+)
+STRICT = (
+    "os.",
+    "subprocess.",
+    "socket.",
+    "shutil.",
+    "ctypes.",
+    "pty.",
+    "exec",
+    "import",
+    "open",
+    "urllib.",
+    "webbrowser.",
+    "tempfile.",
+    "signal.",
+    "sys.",
+)
 """Events that a string must not cause at all."""
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown", "os.utime", "shutil.")
+CHANGES = (
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+    "shutil.",
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -50,13 +94,20 @@ class Watch:
             return
         case, self.case = self.case, None
         try:
-            if event.startswith(FORBIDDEN) or (case.strict and event.startswith(STRICT)) or self._runs(event, args) or self._writes(event, args, case):
+            if (
+                event.startswith(FORBIDDEN)
+                or (case.strict and event.startswith(STRICT))
+                or self._runs(event, args)
+                or self._writes(event, args, case)
+            ):
                 self.events.append(f"{event} {args!r:.120}")
         finally:
             self.case = case
 
     def _runs(self, event: str, args: tuple) -> bool:
-        """Whether code runs that is in no file of an installed package, nor made by one while it is imported, as dataclasses are."""
+        """Whether code runs that is in no file of an installed package, nor made by one while it is imported, as
+        dataclasses are.
+        """
         # Text that is only parsed, as by `ast.parse`, makes the event "compile" alone.
         name = getattr(args[0], "co_filename", "") if event == "exec" else "<frozen"
         if name.startswith("<frozen") or (os.path.isabs(name) and self._ours(name)):
@@ -106,23 +157,37 @@ def answered(case: Case, watch: Watch) -> dict[str, Any]:
     except BaseException as error:
         watch.case = None
         place = traceback.extract_tb(error.__traceback__)[-1]
-        kind, message = "UNTYPED", f"{type(error).__name__}: {error!s:.200} ({Path(place.filename).name}:{place.lineno})"
+        kind, message = (
+            "UNTYPED",
+            f"{type(error).__name__}: {error!s:.200} ({Path(place.filename).name}:{place.lineno})",
+        )
     finally:
         watch.case = None
         signal.alarm(0)
-    # Of the processor: what else the machine does is no fault of an answer.
+    # Of the processor: other work of the machine does not count against an answer.
     seconds = time.process_time() - began
     if kind == "refused" and seconds > case.limit:
         kind = "SLOW"
-    return {"surface": case.surface, "told": case.told, "kind": kind, "message": message, "seconds": seconds, "events": watch.events}
+    return {
+        "surface": case.surface,
+        "told": case.told,
+        "kind": kind,
+        "message": message,
+        "seconds": seconds,
+        "events": watch.events,
+    }
 
 
 def broken(answers: list[dict[str, Any]]) -> list[str]:
-    """Promises that were not kept, one line each; a surface of which nothing was tried, or that always answers alike, keeps none."""
+    """Promises that were not kept, one line each; a surface of which nothing was tried, or that always answers alike,
+    keeps none.
+    """
     found = [f"{a['surface']}: {a['kind']} {a['told']!r}: {a['message']}" for a in answers if a["kind"].isupper()]
     found += [f"{a['surface']}: {a['told']!r} did {event}" for a in answers for event in a["events"]]
     for a in answers:
-        if a["kind"] == "refused" and not (a["message"].isprintable() and 10 < len(a["message"]) <= 300 and a["message"].endswith((".", "?"))):
+        if a["kind"] == "refused" and not (
+            a["message"].isprintable() and 10 < len(a["message"]) <= 300 and a["message"].endswith((".", "?"))
+        ):
             found.append(f"{a['surface']}: {a['told']!r} is refused by {a['message']!r}, which is no sentence")
     for surface in SURFACES:
         kinds = Counter(a["kind"] for a in answers if a["surface"] == surface)
@@ -132,7 +197,7 @@ def broken(answers: list[dict[str, Any]]) -> list[str]:
 
 def cases(count: int, seed: int, deep: bool, folder: Path, only: str = "") -> Iterator[Case]:
     """The corpus: a fifth of the inputs on each surface."""
-    from tests.fuzz import calls, files, texts
+    from tests.fuzz import architectures, calls, files, specifications
 
     each = count // len(SURFACES)
     for i, surface in enumerate(SURFACES):
@@ -142,7 +207,13 @@ def cases(count: int, seed: int, deep: bool, folder: Path, only: str = "") -> It
         os.chdir(own)
         if only in ("", surface):
             wanted = each + (count - each * len(SURFACES) if i == 0 else 0) if not only else count
-            make = {"architecture": texts.architectures, "spec": texts.specs, "data": files.data, "stored": files.stored, "call": calls.calls}[surface]
+            make = {
+                "architecture": architectures.architectures,
+                "spec": specifications.specs,
+                "data": files.data,
+                "stored": files.stored,
+                "call": calls.calls,
+            }[surface]
             yield from make(rng, wanted, deep, own)
 
 

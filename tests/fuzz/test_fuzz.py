@@ -1,4 +1,6 @@
-"""Inputs that nobody meant, over five surfaces: each is taken as meant or refused in time, nothing runs, nothing is written elsewhere."""
+"""Inputs that nobody meant, over five surfaces: each is taken as meant or refused in time, nothing runs, nothing is
+written elsewhere.
+"""
 
 import json
 import os
@@ -12,9 +14,17 @@ from tests.fuzz.run import SURFACES, broken
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANTED = {
-    "an exception": "UNTYPED", "a silent change": "CHANGED", "a late refusal": "SLOW", "no sentence": "no sentence", "an opened file": "open",
-    "a written file": "open", "a file outside": "open", "code that runs": "exec", "a program that starts": "os.system", "an endless answer": "HANG",
-}  # fmt: skip
+    "an exception": "UNTYPED",
+    "a silent change": "CHANGED",
+    "a late refusal": "SLOW",
+    "no sentence": "no sentence",
+    "an opened file": "open",
+    "a written file": "open",
+    "a file outside": "open",
+    "code that runs": "exec",
+    "a program that starts": "os.system",
+    "an endless answer": "HANG",
+}
 
 
 def run(folder: Path, *words: str) -> dict:

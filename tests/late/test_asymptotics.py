@@ -65,8 +65,17 @@ def law(kind, rng):
 
 
 KINDS = (
-    "polynomial", "rational", "K = 1, rho/log t", "K = 1, q", "gap", "Ei, R/log t", "Ei, R", "K layers, q", "K layers, exponent", "balance",
-)  # fmt: skip
+    "polynomial",
+    "rational",
+    "K = 1, rho/log t",
+    "K = 1, q",
+    "gap",
+    "Ei, R/log t",
+    "Ei, R",
+    "K layers, q",
+    "K layers, exponent",
+    "balance",
+)
 
 
 def test_bars_cover_the_truth_and_are_not_wide():
@@ -120,7 +129,9 @@ def path_of(network, x, log_t, weights, *, loss="exponential", y=(1.0, -1.0)):
     data = fl.Data(np.asarray(x, dtype=float), np.asarray(y))
     rho = {k: np.sqrt((w.reshape(len(w), -1) ** 2).sum(axis=1)) for k, w in weights.items()}
     V = {k: w / rho[k].reshape(-1, *[1] * (w.ndim - 1)) for k, w in weights.items()}
-    return fl.Trajectory.from_states(fl.Problem(network, loss), data, log_t, fl.State(rho=rho, V=V), fl.Outcome("done", "chosen."), {}, kind="flow")
+    return fl.Trajectory.from_states(
+        fl.Problem(network, loss), data, log_t, fl.State(rho=rho, V=V), fl.Outcome("done", "chosen."), {}, kind="flow"
+    )
 
 
 def line(log_t, a, b, stretch=1.0):
@@ -152,7 +163,13 @@ def test_two_layers_by_the_exponential_integral(horizon):
     log_t = log_time_of(R, 1.0) - np.log(4.0)
     a = np.sqrt(R)[:, None, None]
     found = asymptotics(path_of("W2 @ W1 @ x", [[1.0], [-1.0]], log_t, {"W1": a, "W2": a}, y=np.array([1.0, -1.0])))
-    for name, truth in {"exponent rho_W1": 0.5, "exponent rho_W2": 0.5, "R / log_t": 1, "q": -np.log(2.0), "log(1/L) / log_t": 1}.items():
+    for name, truth in {
+        "exponent rho_W1": 0.5,
+        "exponent rho_W2": 0.5,
+        "R / log_t": 1,
+        "q": -np.log(2.0),
+        "log(1/L) / log_t": 1,
+    }.items():
         assert found.compare(name, truth).answer == "agrees", found[name]
     assert found.compare("q", 0.0).answer == "another limit"
     assert found.compare("exponent rho_W1", 0.51).answer == "another limit"
@@ -194,7 +211,20 @@ def test_the_table_is_plain_and_labelled():
     assert float(table["value"].sel(quantity="min_margin")) == found["min_margin"].late.value
     assert str(table["state"].sel(quantity="min_margin").values) == "converged"
     lines = str(found).splitlines()
-    assert lines[0].split() == ["limit", "of", "value", "bar", "along", "up", "to", "earlier", "bar", "up", "to", "state"]
+    assert lines[0].split() == [
+        "limit",
+        "of",
+        "value",
+        "bar",
+        "along",
+        "up",
+        "to",
+        "earlier",
+        "bar",
+        "up",
+        "to",
+        "state",
+    ]
     assert any(told.startswith("min_margin ") and told.endswith("converged") for told in lines)
     with pytest.raises(UnknownName, match="did you mean `min_margin`"):
         found.compare("min_margins", 1.0)
@@ -229,12 +259,27 @@ def test_a_run_finds_the_margin_of_the_support_vector_machine():
     x += 0.3 * np.outer(y, w / np.linalg.norm(w))
     signed = x * y[:, None]
     hard = {"type": "ineq", "fun": lambda v: signed @ v - 1, "jac": lambda v: signed}
-    svm = minimize(lambda v: 0.5 * v @ v, w / (signed @ w).min(), jac=lambda v: v, constraints=hard, method="SLSQP", options={"ftol": 1e-15, "maxiter": 1000})
+    svm = minimize(
+        lambda v: 0.5 * v @ v,
+        w / (signed @ w).min(),
+        jac=lambda v: v,
+        constraints=hard,
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 1000},
+    )
     gamma = 1 / np.linalg.norm(svm.x)
     problem, data = fl.Problem(fl.Network("W1 @ x")), fl.Data(x, y)
-    path = fl.integrate(fl.lower(fl.derive(problem)), fl.initial_state(problem.network, data, seed=0), data, until=fl.log_time(600))
+    path = fl.integrate(
+        fl.lower(fl.derive(problem)), fl.initial_state(problem.network, data, seed=0), data, until=fl.log_time(600)
+    )
     found = asymptotics(path)
-    for name, truth in {"min_margin": gamma, "q": -2 * np.log(gamma), "R / log_t": 1 / gamma, "exponent rho_W1": 1.0, "exponent V_W1": -1.0}.items():
+    for name, truth in {
+        "min_margin": gamma,
+        "q": -2 * np.log(gamma),
+        "R / log_t": 1 / gamma,
+        "exponent rho_W1": 1.0,
+        "exponent V_W1": -1.0,
+    }.items():
         assert found.compare(name, truth).answer in ("agrees", "not yet converged"), found[name]
         assert found[name].late.covers(truth), found[name]
     assert found.compare("min_margin", gamma).answer == "agrees"

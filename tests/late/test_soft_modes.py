@@ -1,4 +1,6 @@
-"""Soft modes of networks with kinks: powers x^-σ, σ below 1, on the way to a limit; found, not mistaken, and no bar misses."""
+"""Soft modes of networks with kinks: powers x^-σ, σ below 1, on the way to a limit; found, not mistaken, and no bar
+misses.
+"""
 
 import numpy as np
 import pytest
@@ -51,7 +53,13 @@ def instances():
     cross = fl.Data(np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]), np.array([1.0, 1.0, -1.0, -1.0]))
     for seed in range(12):
         yield "W2 @ relu(W1 @ x)", cross, 8, seed
-    nets = {"W2 @ relu(W1 @ x)": 4, "W2 @ leaky_relu(W1 @ x, 0.2)": 4, "W2 @ abs(W1 @ x)": 2, "W2 @ relu(W1 @ x)**2": 2, "W2 @ W1 @ x": 2}
+    nets = {
+        "W2 @ relu(W1 @ x)": 4,
+        "W2 @ leaky_relu(W1 @ x, 0.2)": 4,
+        "W2 @ abs(W1 @ x)": 2,
+        "W2 @ relu(W1 @ x)**2": 2,
+        "W2 @ W1 @ x": 2,
+    }
     for net, count in nets.items():
         for seed in range(40, 40 + count):
             rng = np.random.default_rng(seed)
@@ -67,7 +75,9 @@ def test_no_limit_of_forty_flows_is_wrong():
     for net, data, width, seed in instances():
         problem = fl.Problem(net, loss="exponential")
         start = fl.initial_state(problem.network, data, widths={"W1": width}, seed=seed)
-        path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e5), rtol=1e-6, atol=1e-9, max_steps=10_000)
+        path = fl.integrate(
+            fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e5), rtol=1e-6, atol=1e-9, max_steps=10_000
+        )
         end = fl.limit(path) if path.outcome.kind == "done" else None
         if end is None or not end.decided:
             continue

@@ -1,4 +1,6 @@
-"""Flow, modified flow, central flow and descent: against closed forms, an own integration, and wrong variants of each."""
+"""Flow, modified flow, central flow and descent: against closed forms, an own integration, and wrong
+variants of each.
+"""
 
 import jax
 import numpy as np
@@ -11,7 +13,8 @@ import flowlab as fl
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.sharpness import Curvature
 from flowlab.studies.central_flow import _flat, _square, central_flow, complementary
-from flowlab.studies.descent_models import MODELS, _averaged, descent_rows, models
+from flowlab.studies.descent_models import MODELS, _averaged, models
+from flowlab.studies.flow_and_descent import descent_rows
 from flowlab.studies.step_order import _order, fitted_order, step_order
 
 EDGE = 4.2
@@ -27,7 +30,11 @@ def _parts(w):
     a, b = w
     mean, half, off = (a * a + b * b) / 2, (a * a - b * b) / 2, 2 * a * b - 1
     q = np.hypot(half, off)
-    return (a * b - 1) * np.array([b, a]), mean + q, np.array([a, b]) + np.array([half * a + 2 * off * b, -half * b + 2 * off * a]) / q
+    return (
+        (a * b - 1) * np.array([b, a]),
+        mean + q,
+        np.array([a, b]) + np.array([half * a + 2 * off * b, -half * b + 2 * off * a]) / q,
+    )
 
 
 def _reference(start, times):
@@ -105,7 +112,9 @@ def test_the_complementarity_problem_is_solved(k):
 
 
 def _slow():
-    """A scalar net with a second, slow input that drives its curvature through 2/η, and its descent, written by hand."""
+    """A scalar net with a second, slow input that drives its curvature through 2/η, and its descent,
+    written by hand.
+    """
     x, y, count, half = np.diag([1.0, 0.1]), np.array([0.0, 0.1]), 300, 20
     curvature = Curvature(SCALAR, fl.Data(x, y, kind="targets"), {"W": np.ones((1, 2)), "a": np.ones(1)})
     w = np.array([0.1, 0.1, 1.5])
@@ -151,7 +160,12 @@ def test_all_four_models_of_a_quadratic_are_known(line):
     found = models(problem, state, data, step=step, time=6.0, rows=9, tolerance=0.02)
     ds, t = found.dataset, found.dataset.time.values
     assert t[-1] == pytest.approx(6.0)
-    rates = {"flow": values, "modified": values * (1 + step * values / 2), "central": values, "discrete": -np.log(1 - step * values) / step}
+    rates = {
+        "flow": values,
+        "modified": values * (1 + step * values / 2),
+        "central": values,
+        "discrete": -np.log(1 - step * values) / step,
+    }
     for name, rate in rates.items():
         wanted = least + (np.exp(-np.outer(t, rate)) * begin) @ vectors.T
         assert np.allclose(ds.W_w.sel(model=name), wanted, atol=2e-3 if name == "central" else 1e-9)
@@ -188,7 +202,10 @@ def test_what_cannot_be_had_is_told_and_costs_no_other(line):
         assert "undefined" in str(found)
         assert "discrete" in [c.label for c in fl.draw("models", found).curves]
     # The same problem below the edge has them all.
-    assert all(o.ok for o in models(problem, state, data, step=1.0 / values[-1], time=9.0 / values[-1], rows=9).outcomes.values())
+    assert all(
+        o.ok
+        for o in models(problem, state, data, step=1.0 / values[-1], time=9.0 / values[-1], rows=9).outcomes.values()
+    )
 
 
 @pytest.mark.slow
@@ -196,7 +213,9 @@ def test_what_cannot_be_had_is_told_and_costs_no_other(line):
 def test_weights_are_put_together_from_any_grouping(line, per):
     data = line[2]
     problem = fl.Problem("W2 @ relu(W1 @ x)", loss="square", per=per)
-    walk = fl.descend(problem, fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0, per=per), data, step=1e-3, count=4)
+    walk = fl.descend(
+        problem, fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0, per=per), data, step=1e-3, count=4
+    )
     curvature = Curvature(problem, data, walk.last.weights())
     rows, outcome = descent_rows(curvature, walk, 4)
     assert outcome.ok
@@ -229,7 +248,7 @@ def test_figures_show_the_result_and_the_edge(line, tmp_path):
     assert curves["edge"].y.tolist() == [2 / 0.3] * 2
     assert [c.label for c in fl.draw("models", found).curves] == list(MODELS)
     assert [c.label for c in fl.draw("models_distance", found).curves] == ["flow", "modified", "central"]
-    with pytest.raises(LanguageError, match="is of a trajectory"):
+    with pytest.raises(LanguageError, match="must be drawn from a trajectory"):
         fl.draw("loss", found)
 
 
@@ -288,9 +307,15 @@ def test_the_standard_error_is_that_of_least_squares():
 
 def test_bad_input_is_refused(bent, line):
     for told, given in (
-        ("step=0", {"step": 0}), ("time=-1", {"time": -1.0}), ("less than one step", {"step": 5.0}), ("rows=1", {"rows": 1}), ("window=0", {"window": 0}),
-        ("tolerance=0", {"tolerance": 0}), ("too many", {"step": 1e-8}), ("parts=0", {"parts": 0}),
-    ):  # fmt: skip
+        ("`step` must be", {"step": 0}),
+        ("`time` must be", {"time": -1.0}),
+        ("at least one step", {"step": 5.0}),
+        ("`rows` must be", {"rows": 1}),
+        ("`window` must be", {"window": 0}),
+        ("`tolerance` must be", {"tolerance": 0}),
+        ("too many", {"step": 1e-8}),
+        ("`parts` must be", {"parts": 0}),
+    ):
         with pytest.raises(LanguageError, match=told):
             models(*bent, **({"step": 0.1, "time": 1.0} | given))
     with pytest.raises(LanguageError, match="at least three"):
@@ -302,9 +327,13 @@ def test_bad_input_is_refused(bent, line):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("spec", "width", "warm", "below", "count", "every"), [
-    ("iris:versicolor", 8, 30.0, 0.95, 300, 1), ("digits:3v8", 5, 10.0, 0.97, 700, 4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spec", "width", "warm", "below", "count", "every"),
+    [
+        ("iris:versicolor", 8, 30.0, 0.95, 300, 1),
+        ("digits:3v8", 5, 10.0, 0.97, 700, 4),
+    ],
+)
 def test_on_real_data_sharpness_hovers_at_the_edge_and_the_central_flow_follows(spec, width, warm, below, count, every):
     data = fl.load(spec, standardize=True)
     data = fl.Data(np.asarray(data.x)[::every], np.asarray(data.y)[::every])

@@ -34,7 +34,7 @@ def test_constants_of_a_linear_net():
     assert float(found["rate_limit"]) == pytest.approx(square, rel=1e-10)
     assert float(found["rate"][-1]) == pytest.approx(square, rel=1e-8)
     assert float(found["loss_constant"][-1]) == pytest.approx(1.0 / square, rel=1e-3)
-    # Another offset is no flow: its constant is not the predicted one.
+    # Another offset is not a flow: its constant is not the predicted one.
     off, _, _ = linear(np.array([0.3, -0.2]), np.geomspace(20.0, 1e5, 60))
     other = fl.convergence(off).dataset
     assert abs(float(other["scaled"][-1]) / constant - 1.0) > 0.05
@@ -42,12 +42,18 @@ def test_constants_of_a_linear_net():
 
 @pytest.fixture(scope="module")
 def torus():
-    return fl.portrait(fl.Problem("(W1 @ x) * (W2 @ x)"), fl.load("gaussian?n=6&d=2&margin=0.2", seed=2), norm=5.0, grid=16, starts=2)
+    return fl.portrait(
+        fl.Problem("(W1 @ x) * (W2 @ x)"), fl.load("gaussian?n=6&d=2&margin=0.2", seed=2), norm=5.0, grid=16, starts=2
+    )
 
 
 def test_portraits_are_complete_on_torus_and_sphere(torus, tmp_path):
-    """Minima and maxima less saddles are the Euler characteristic of the surface, which no missing point would leave so (M. Morse 1925)."""
-    sphere = fl.portrait(fl.Problem("W1 @ x"), fl.load("gaussian?n=6&d=3&margin=0.2", seed=3), norm=4.0, grid=16, starts=2)
+    """Minima and maxima less saddles are the Euler characteristic of the surface, which no missing point would leave so
+    (M. Morse 1925).
+    """
+    sphere = fl.portrait(
+        fl.Problem("W1 @ x"), fl.load("gaussian?n=6&d=3&margin=0.2", seed=3), norm=4.0, grid=16, starts=2
+    )
     for found, characteristic in ((torus, 0), (sphere, 2)):
         ds = found.dataset
         assert not ds["point_nullity"].values.any()
@@ -57,7 +63,9 @@ def test_portraits_are_complete_on_torus_and_sphere(torus, tmp_path):
         assert set(np.unique(ds["basin"].values[ds["basin"].values >= 0])) <= set(attractors)
         assert (ds["basin"].values == -1).mean() < 0.05
         # The cell at an attracting point belongs to it.
-        for chart, u, v, owner in zip(*(ds[f"point_{k}"].values.tolist() for k in ("chart", "u", "v", "basin")), strict=True):
+        for chart, u, v, owner in zip(
+            *(ds[f"point_{k}"].values.tolist() for k in ("chart", "u", "v", "basin")), strict=True
+        ):
             i, j = (int(np.abs(ds[k].values - value).argmin()) for k, value in (("u", u), ("v", v)))
             assert owner < 0 or int(ds["basin"].values[chart, i, j]) == owner
         again = fl.results(found.save(tmp_path / "portrait.nc"))[0]
@@ -70,14 +78,22 @@ def test_a_portrait_has_the_field_of_the_flow(torus):
     ds, data = torus.dataset, fl.load("gaussian?n=6&d=2&margin=0.2", seed=2)
     i, j, rho = 5, 12, np.sqrt(5.0)
     a, b = float(ds["u"][i]), float(ds["v"][j])
-    state = fl.State(rho={"W1": rho, "W2": rho}, V={"W1": np.array([[np.cos(a), np.sin(a)]]), "W2": np.array([[np.cos(b), np.sin(b)]])})
+    state = fl.State(
+        rho={"W1": rho, "W2": rho},
+        V={"W1": np.array([[np.cos(a), np.sin(a)]]), "W2": np.array([[np.cos(b), np.sin(b)]])},
+    )
     field = fl.lower(fl.derive(fl.Problem("(W1 @ x) * (W2 @ x)")))
-    turned = [float(np.asarray(field(0.0, state, data).V[k])[0] @ np.array([-np.sin(t), np.cos(t)])) for k, t in (("W1", a), ("W2", b))]
+    turned = [
+        float(np.asarray(field(0.0, state, data).V[k])[0] @ np.array([-np.sin(t), np.cos(t)]))
+        for k, t in (("W1", a), ("W2", b))
+    ]
     drawn = np.array([float(ds["field_u"][0, i, j]), float(ds["field_v"][0, i, j])])
     assert drawn * np.exp(float(ds["log_loss"][0, i, j])) == pytest.approx(turned, rel=1e-6)
 
 
-@pytest.mark.parametrize(("text", "d", "widths"), [("W1 @ x", 4, None), ("W2 @ W1 @ x", 3, {"W1": 2}), ("W1 @ x", 2, None)])
+@pytest.mark.parametrize(
+    ("text", "d", "widths"), [("W1 @ x", 4, None), ("W2 @ W1 @ x", 3, {"W1": 2}), ("W1 @ x", 2, None)]
+)
 def test_other_numbers_of_parameters_have_no_portrait(text, d, widths):
     with pytest.raises(LanguageError, match="two parameters"):
         fl.portrait(fl.Problem(text), fl.load(f"gaussian?n=6&d={d}&margin=0.2", seed=1), widths=widths)
@@ -90,7 +106,9 @@ def units(rows=3):
     a = np.array([[[1.0, -1.0]]]) * np.linspace(1.0, 2.0, rows)[:, None, None]
     norms = {k: np.sqrt((v**2).sum(axis=(1, 2))) for k, v in (("W1", W), ("W2", a))}
     states = fl.State(rho=norms, V={"W1": W / norms["W1"][:, None, None], "W2": a / norms["W2"][:, None, None]})
-    return fl.Trajectory.from_states(fl.Problem("W2 @ relu(W1 @ x)"), DATA, np.arange(rows) * 1.0, states, Outcome("done", "made."), {}, kind="flow")
+    return fl.Trajectory.from_states(
+        fl.Problem("W2 @ relu(W1 @ x)"), DATA, np.arange(rows) * 1.0, states, Outcome("done", "made."), {}, kind="flow"
+    )
 
 
 def test_units_over_the_plane():

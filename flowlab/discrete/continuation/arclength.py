@@ -1,8 +1,9 @@
 """Pseudo-arclength continuation of zeros of a gradient, and where on the way folds and branch points lie.
 
-A curve of zeros of ∂_u F(u, p) is followed in its own length, so that it may turn back in p (H. B. Keller, "Numerical solution of bifurcation and
-nonlinear eigenvalue problems", 1977): Newton's method on the equations and one more, the distance along the last tangent. Directions
-of symmetries are no unknowns (see `flowlab.discrete.continuation.parameter_families`).
+A curve of zeros of ∂_u F(u, p) is followed in its own length, so that it may turn back in p (H. B. Keller, "Numerical
+solution of bifurcation and nonlinear eigenvalue problems", 1977): Newton's method on the equations and one more, the
+distance along the last tangent. Symmetry directions are projected out (see
+`flowlab.discrete.continuation.parameter_families`).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ NULL = 1e-6
 """Eigenvalues below this share of the largest are zero."""
 _SMALL, _BRANCHING, _KERNEL = 1e-4, 1e-8, 1e-7
 _PUSH = 1e-3
-"""At the middle of a pitchfork the push falls to the share of a step to which it is located, 1e-6 or less; at a fold it stays as it is."""
+"""At the middle of a pitchfork the push falls to the share of a step to which it is located, 1e-6 or less; at a fold it
+stays as it is.
+"""
 _FLAT = 1e-7
 """Components along p below which a tangent is upright."""
 _FIRST, _SHORTEST, _LONGEST, _CORNER, _MIDWAY, _NOISE = 0.02, 1e-7, 0.2, 1e-5, 0.01, 1e-6
@@ -36,10 +39,11 @@ class Spot:
         u: row, (P,), and `p`, the parameter.
         along: unit tangent of the curve in (u, p), (P + 1,).
         residual: of the gradient, relative.
-        eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u, `vectors` (P, m).
+        eigenvalues: of the Hessian across the orbit of symmetries, ascending, (m,), with eigenvectors as rows of u,
+            `vectors` (P, m).
         length: of the curve up to here.
         side: sign of the determinant of the equations with the tangent.
-        unit: a size of curvature below which nothing is told from zero by its share of the largest.
+        unit: a size of curvature below which nothing counts as zero by its share of the largest.
         is_behind_corner: whether the curve has a corner between the point before and this one.
     """
 
@@ -77,15 +81,18 @@ class Spot:
 
 @dataclass(frozen=True)
 class Crossing:
-    """A point of a curve where eigenvalues vanish; at a fold the curve turns in p, elsewhere other curves may pass through.
+    """A point of a curve where eigenvalues vanish; at a fold the curve turns in p, elsewhere other curves may pass
+    through.
 
     Attributes:
         spot: the point.
         kernel: orthonormal directions in which the Hessian vanishes, (P, k).
         is_fold: whether the curve turns here.
-        is_jump: whether second derivatives jump, so that eigenvalues change sign without vanishing, or the curve has a corner.
+        is_jump: whether second derivatives jump, so that eigenvalues change sign without vanishing, or the curve has a
+            corner.
         before, after: index on either side.
-        turns: where the curve turns in p at a point that others may pass through, the side in p that it lies on, 1.0 or -1.0; else 0.0.
+        turns: where the curve turns in p at a point that others may pass through, the side in p that it lies on, 1.0
+            or -1.0; else 0.0.
         beyond: the next point of the curve, where it turns so.
     """
 
@@ -100,8 +107,12 @@ class Crossing:
 
 
 def newton(
-    family: Family, u: np.ndarray, p: float, extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]], cut: float | None = None
-) -> tuple[np.ndarray, float, float, int]:  # fmt: skip
+    family: Family,
+    u: np.ndarray,
+    p: float,
+    extra: Callable[[np.ndarray, float], tuple[float, np.ndarray]],
+    cut: float | None = None,
+) -> tuple[np.ndarray, float, float, int]:
     """Zero of the gradient and of one more equation.
 
     Args:
@@ -112,7 +123,8 @@ def newton(
         cut: directions in which the equations are that small are left as they were guessed, relative to the others.
 
     Returns:
-        (u, p), the relative residual of the gradient at them (infinite where the iteration left the numbers), and the steps taken.
+        (u, p), the relative residual of the gradient at them (infinite where the iteration left the numbers), and the
+        steps taken.
     """
     best = (u, p, np.inf)
     for k in range(_NEWTON):
@@ -121,7 +133,8 @@ def newton(
         residual = float(np.linalg.norm(g)) / family.measure(u, p)
         if not np.isfinite(residual):
             return (*best[:2], np.inf, k)
-        # What is left is compared with what the extra equation still asks for: it may be far from met while the gradient vanishes.
+        # What is left is compared with what the extra equation still asks for: it may be far from met while the
+        # gradient vanishes.
         off = residual + abs(value)
         if off < best[2]:
             best = (u, p, off)
@@ -162,7 +175,7 @@ def _null(A: np.ndarray) -> np.ndarray:
 
 
 def spot(family: Family, u: np.ndarray, p: float, residual: float, before: np.ndarray | None, length: float) -> Spot:
-    """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p where none is given, and its spectrum."""
+    """A zero with its tangent, the way of `before`, (P + 1,), or upwards in p by default, and its spectrum."""
     B = family.basis(u)
     A = _matrix(family, u, p, B)
     values, vectors = np.linalg.eigh(A[:, :-1])
@@ -180,7 +193,9 @@ def _side(A: np.ndarray, B: np.ndarray, along: np.ndarray) -> float:
 
 
 def _tangent(A: np.ndarray, B: np.ndarray, guide: np.ndarray | None, cut: float = 1e-13) -> np.ndarray:
-    """The unit tangent nearest to a guide; where equations are dependent to less than `cut`, any solution of the others is one."""
+    """The unit tangent nearest to a guide; where equations are dependent to less than `cut`, any solution of the others
+    is one.
+    """
     H = A[:, :-1]
     A = A / max(float(np.linalg.norm(H, 2)) if H.size else 0.0, 1e-300)
     if guide is None:
@@ -192,8 +207,12 @@ def _tangent(A: np.ndarray, B: np.ndarray, guide: np.ndarray | None, cut: float 
     return along / np.linalg.norm(along)
 
 
-def step(family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut: float | None = None) -> tuple[Spot, int] | None:
-    """The point at distance h along the tangent, looked for there or from a guess (u, p), and Newton's steps; None where there is none."""
+def step(
+    family: Family, a: Spot, h: float, guess: np.ndarray | None = None, cut: float | None = None
+) -> tuple[Spot, int] | None:
+    """The point at distance h along the tangent, looked for there or from a guess (u, p), and Newton's steps; None
+    where there is none.
+    """
 
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
         return float(a.along[:-1] @ (u - a.u) + a.along[-1] * (p - a.p)) - h, a.along
@@ -241,8 +260,9 @@ def _close_up(family: Family, a: Spot, h: float) -> Spot:
 def _goes_on(family: Family, a: Spot, b: Spot, h: float) -> bool:
     """Whether a step of length h leads along the curve.
 
-    Two pieces that end in one corner may be closer together than steps are long. The determinant of the equations with the tangent, which keeps its
-    sign along a curve but where an eigenvalue vanishes, tells the piece ahead from the one that the curve turns back on.
+    Two pieces that end in one corner may be closer together than steps are long. The determinant of the equations with
+    the tangent, which keeps its sign along a curve but where an eigenvalue vanishes, tells the piece ahead from the one
+    that the curve turns back on.
     """
     if b.along @ a.along < _TURN:
         return False
@@ -253,7 +273,9 @@ def _goes_on(family: Family, a: Spot, b: Spot, h: float) -> bool:
 
 
 def _vanishes(family: Family, a: Spot, b: Spot, at: Crossing) -> bool:
-    """Whether an eigenvalue passes through zero on a curve of zeros, and not midway between two curves, where the gradient along its vector is not zero."""
+    """Whether an eigenvalue passes through zero on a curve of zeros, and not midway between two curves, where the
+    gradient along its vector is not zero.
+    """
     bend = max(_least(a), _least(b))
     gap = bend * float(np.abs(at.kernel.T @ (b.u - a.u)).max())
     off = float(np.abs(at.kernel.T @ family.gradient(at.spot.u, at.spot.p)).max())
@@ -267,8 +289,8 @@ def _least(a: Spot) -> float:
 def _round(family: Family, a: Spot) -> Spot | None:
     """The first point behind a corner, where second derivatives jump; None where there is none.
 
-    As in piecewise linear homotopies the determinant of the equations with the tangent keeps its sign, which says where the curve goes on:
-    it turns back in p where one eigenvalue changes sign.
+    As in piecewise linear homotopies the determinant of the equations with the tangent keeps its sign, which says where
+    the curve goes on: it turns back in p where one eigenvalue changes sign.
     """
     B = family.basis(a.u)
     for ahead in (1e-3, 1e-4, 1e-5):
@@ -291,14 +313,18 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
     seen: dict[float, Spot] = {0.0: a, span: b}
 
     def guess(h: float) -> np.ndarray:
-        # A cubic through both neighbours, which directions of the kernel keep, or Newton's method may arrive on another curve close to where they meet.
+        # A cubic through both neighbours, which directions of the kernel keep, or Newton's method may arrive on another
+        # curve close to where they meet.
         t, slope = h / span, b.along * span / max(float(b.along @ a.along), 0.1)
-        return np.r_[a.u, a.p] + t * t * (3 - 2 * t) * chord + t * (1 - t) ** 2 * span * a.along - t * t * (1 - t) * slope
+        return (
+            np.r_[a.u, a.p] + t * t * (3 - 2 * t) * chord + t * (1 - t) ** 2 * span * a.along - t * t * (1 - t) * slope
+        )
 
     def at(h: float) -> Spot:
         if h not in seen:
             found = step(family, a, h, guess(h), _KERNEL) if abs(h) > 1e-13 else (a, 0)
-            # At a branch point equations are dependent, and Newton's method may find nothing: its neighbours then stand for it.
+            # At a branch point equations are dependent, and Newton's method may find nothing: its neighbours then stand
+            # for it.
             seen[h] = found[0] if found is not None else seen[min(seen, key=lambda other: abs(other - h))]
         return seen[h]
 
@@ -318,20 +344,35 @@ def crossings(family: Family, a: Spot, b: Spot) -> list[Crossing]:
         count = max(1, sum(not fold for _, fold in group), here.nullity - min(a.nullity, b.nullity))
         order = np.argsort(np.abs(here.eigenvalues))[:count]
         jumps = bool(np.abs(here.eigenvalues[order]).max() > _SMALL / NULL * here.zero)
-        # At a fold one eigenvalue vanishes with the turn; where more do, or the equations are dependent, other curves pass through as well.
+        # At a fold one eigenvalue vanishes with the turn; where more do, or the equations are dependent, other curves
+        # pass through as well.
         turned = any(fold for _, fold in group) and not jumps
         is_fold = turned and count == 1 and not _dependent(family, a, b, here, here.vectors[:, order[0]])
         side = float(np.copysign(1.0, a.p + b.p - 2.0 * here.p)) if turned and not is_fold else 0.0
         if not (is_fold or jumps or side):
-            # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the known one comes from its neighbours.
+            # What rounding makes of the tangent of one point where curves meet may be that of any of them: that of the
+            # known one comes from its neighbours.
             B = family.basis(here.u)
             here = replace(here, along=_tangent(_matrix(family, here.u, here.p, B), B, a.along + b.along, _BRANCHING))
-        found.append(Crossing(here, here.vectors[:, order], is_fold, jumps, at(edges[k]).index, at(edges[k + 1]).index, side, b if side else None))
+        found.append(
+            Crossing(
+                here,
+                here.vectors[:, order],
+                is_fold,
+                jumps,
+                at(edges[k]).index,
+                at(edges[k + 1]).index,
+                side,
+                b if side else None,
+            )
+        )
     return found
 
 
 def _dependent(family: Family, a: Spot, b: Spot, here: Spot, null: np.ndarray) -> bool:
-    """Whether the parameter does not push along the kernel where a curve turns, as at the middle of a pitchfork; at a fold it does, as beside it."""
+    """Whether the parameter does not push along the kernel where a curve turns, as at the middle of a pitchfork; at a
+    fold it does, as beside it.
+    """
     push = [abs(float(null @ family.slope(s.u, s.p))) for s in (a, here, b)]
     return push[1] <= _PUSH * max(push[0], push[2])
 
@@ -342,7 +383,9 @@ def _root(f: Callable[[float], float], span: float) -> float:
 
 
 def _near(where: list[tuple[float, bool]], width: float, at: Callable[[float], Spot]) -> list[list[tuple[float, bool]]]:
-    """Roots that are one event: close to each other, or joined by a set of critical points at one parameter on which Newton's method moves about."""
+    """Roots that are one event: close to each other, or joined by a set of critical points at one parameter on which
+    Newton's method moves about.
+    """
     groups: list[list[tuple[float, bool]]] = []
     for item in where:
         last = groups[-1][-1][0] if groups else np.inf

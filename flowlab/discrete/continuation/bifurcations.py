@@ -1,9 +1,9 @@
 """Which curves of critical points pass through a branch point, and what kind of point it is.
 
-Near a point where the Hessian vanishes on a kernel N other curves leave along directions of N. They are looked for at a small distance δ in N,
-away from the curve that is known: the gradient is to vanish, and the part of u - u* in N is to have length δ. A kernel of one dimension has
-two such places; in a larger one, as equal eigenvalues and symmetries of the network make it, places are drawn at random, and what no draw found
-is not excluded.
+Near a point where the Hessian vanishes on a kernel N other curves leave along directions of N. They are looked for at a
+small distance δ in N, away from the curve that is known: the gradient is to vanish, and the part of u - u* in N is to
+have length δ. A kernel of one dimension has two such places; in a larger one, as equal eigenvalues and symmetries of
+the network make it, places are drawn at random, and what no draw found is not excluded.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ _ASIDE = (0.05, 0.02, 0.005, 0.0012)
 _DRAWS = 8
 _SAME = 1e-5
 _RANK = 1e-8
-"""Curvatures below this share of the largest do not move critical points; those of the kernel are located to about as much."""
+"""Curvatures below this share of the largest do not move critical points; those of the kernel are located to about as
+much.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Departure:
 
 
 def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[Departure]:
-    """Curves through a branch point other than the one on which it was found; distinct modulo symmetry, of a flat set one.
+    """Curves through a branch point other than the one on which it was found; distinct modulo symmetry, of a flat set
+    one.
 
     Args:
         family: the equations.
@@ -59,7 +62,11 @@ def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[D
     """
     here, k = at.spot, at.kernel.shape[1]
     # The known curve leaves along its tangent: what of the kernel lies along it is taken out where it is alone.
-    draws = [np.ones(1), -np.ones(1)] if k == 1 else _unit(np.vstack([np.eye(k), -np.eye(k), rng.normal(size=(_DRAWS * k, k))]))
+    draws = (
+        [np.ones(1), -np.ones(1)]
+        if k == 1
+        else _unit(np.vstack([np.eye(k), -np.eye(k), rng.normal(size=(_DRAWS * k, k))]))
+    )
     stem = _stem(family, at)
     found: list[Departure] = []
     for n, alone in [(np.r_[at.kernel @ c, 0.0], k == 1) for c in draws] + [(stem, True), (-stem, True)]:
@@ -68,7 +75,10 @@ def departures(family: Family, at: Crossing, rng: np.random.Generator) -> list[D
             continue
         new = _departure(family, at, way / np.linalg.norm(way), alone)
         # Any draw finds another point of a flat set.
-        if new is not None and not any((new.is_flat and old.is_flat) or same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p) for old in found):
+        if new is not None and not any(
+            (new.is_flat and old.is_flat) or same(family, new.spot.u, new.spot.p, old.spot.u, old.spot.p)
+            for old in found
+        ):
             found.append(new)
     return found
 
@@ -85,7 +95,9 @@ def _stem(family: Family, at: Crossing) -> np.ndarray:
 
 
 def _departure(family: Family, at: Crossing, n: np.ndarray, alone: bool) -> Departure | None:
-    """The curve that leaves along n, from the largest distance at which it is found, and half of that; anywhere in the kernel where n is not alone."""
+    """The curve that leaves along n, from the largest distance at which it is found, and half of that; anywhere in the
+    kernel where n is not alone.
+    """
     here = at.spot
     for delta in _ASIDE:
         one = _place(family, at, n, delta, alone)
@@ -95,12 +107,18 @@ def _departure(family: Family, at: Crossing, n: np.ndarray, alone: bool) -> Depa
         if one is not None and half is not None:
             u, p, residual = one
             away = np.r_[u - here.u, p - here.p]
-            return Departure(spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p)
+            return Departure(
+                spot(family, u, p, residual, away / np.linalg.norm(away), 0.0), p - here.p, half[1] - here.p
+            )
     return None
 
 
-def _place(family: Family, at: Crossing, n: np.ndarray, delta: float, alone: bool) -> tuple[np.ndarray, float, float] | None:
-    """A zero at distance δ from the branch point: along n where it is alone, else anywhere on the sphere in the kernel."""
+def _place(
+    family: Family, at: Crossing, n: np.ndarray, delta: float, alone: bool
+) -> tuple[np.ndarray, float, float] | None:
+    """A zero at distance δ from the branch point: along n where it is alone, else anywhere on the sphere in
+    the kernel.
+    """
     here, kernel = at.spot, at.kernel
 
     def plane(u: np.ndarray, p: float) -> tuple[float, np.ndarray]:
@@ -123,16 +141,22 @@ def _place(family: Family, at: Crossing, n: np.ndarray, delta: float, alone: boo
 def same(family: Family, u: np.ndarray, p: float, v: np.ndarray, q: float, near: float = _SAME) -> bool:
     """Whether two points are one modulo the symmetries of the network."""
     scale = near * (1.0 + float(np.linalg.norm(u)))
-    return abs(p - q) <= scale and bool(abs(np.linalg.norm(u) - np.linalg.norm(v)) <= scale) and family.symmetries.distance(u, v) <= scale
+    return (
+        abs(p - q) <= scale
+        and bool(abs(np.linalg.norm(u) - np.linalg.norm(v)) <= scale)
+        and family.symmetries.distance(u, v) <= scale
+    )
 
 
 def kind(at: Crossing, found: list[Departure]) -> str:
-    """`"fold"`, `"jump"`, `"pitchfork"` (super-, subcritical or mixed), `"transcritical"`, `"vertical"`, or `"crossing"` where no other curve was found.
+    """`"fold"`, `"jump"`, `"pitchfork"` (super-, subcritical or mixed), `"transcritical"`, `"vertical"`, or
+    `"crossing"` where no other curve was found.
 
     Several of them joined by "and" where curves of both sorts leave.
 
-    A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the same side of the point. It is the
-    same whether it is come upon along that curve or along a branch, which turns there.
+    A pitchfork is supercritical where its branches have fewer unstable directions than the curve they leave has on the
+    same side of the point. It is the same whether it is come upon along that curve or along a branch, which turns
+    there.
     """
     if at.is_fold or at.is_jump:
         return "fold" if at.is_fold else "jump"

@@ -13,7 +13,7 @@ _UPRIGHT, _FAR = 3.0, 1e4
 
 
 def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]:
-    """Rows at which a curve passes a parameter, solved for anew; distinct."""
+    """Rows at which a curve passes a parameter, solved again; distinct."""
     found: list[np.ndarray] = []
     spots = list(spots)
     for a, b in pairwise(spots):
@@ -21,12 +21,16 @@ def section(family: Family, spots: Iterable[Spot], p: float) -> list[np.ndarray]
             continue
         share = (p - a.p) / (b.p - a.p)
         u, residual = at_parameter(family, family.project(a.u + share * (b.u - a.u)), p)
-        if residual <= family.resolution(p) and not any(np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found):
+        if residual <= family.resolution(p) and not any(
+            np.linalg.norm(u - v) <= 1e-8 * (1 + np.linalg.norm(u)) for v in found
+        ):
             found.append(u)
     return found
 
 
-def trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, float], longest: float, points: int) -> tuple[list[Spot], list[Crossing], str]:
+def trace(
+    family: Family, begin: Spot, root: Spot | None, span: tuple[float, float], longest: float, points: int
+) -> tuple[list[Spot], list[Crossing], str]:
     """Points along one curve, the events on it, and why it ended; see `Branch`.
 
     Args:
@@ -50,7 +54,9 @@ def trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, flo
             share = (edge - before.p) / (here.p - before.p)
             u, residual = at_parameter(family, family.project(before.u + share * (here.u - before.u)), edge)
             if residual <= family.resolution(edge):
-                here = spot(family, u, edge, residual, before.along, before.length + share * (here.length - before.length))
+                here = spot(
+                    family, u, edge, residual, before.along, before.length + share * (here.length - before.length)
+                )
                 _append(family, spots, found, here)
             return spots, found, "end" if edge == span[1] else "begin"
         _append(family, spots, found, here)
@@ -63,7 +69,9 @@ def trace(family: Family, begin: Spot, root: Spot | None, span: tuple[float, flo
             return spots, found, "far"
         if len(spots) >= points:
             return spots, found, "budget"
-        if len(spots) > 10 and (_between(begin, before, here) or (root is not begin and _has_come_to_image(family, begin, before, here))):
+        if len(spots) > 10 and (
+            _between(begin, before, here) or (root is not begin and _has_come_to_image(family, begin, before, here))
+        ):
             return spots, found, "closed"
     return spots, found, "lost"
 
@@ -85,7 +93,9 @@ def _between(begin: Spot, a: Spot, b: Spot) -> bool:
 
 def _has_come_to_image(family: Family, begin: Spot, a: Spot, b: Spot) -> bool:
     """Whether the curve has come to an image of where it began: from there it repeats itself."""
-    return (a.p - begin.p) * (b.p - begin.p) < 0 and any(same(family, begin.u, begin.p, u, begin.p) for u in section(family, (a, b), begin.p))
+    return (a.p - begin.p) * (b.p - begin.p) < 0 and any(
+        same(family, begin.u, begin.p, u, begin.p) for u in section(family, (a, b), begin.p)
+    )
 
 
 def on(family: Family, here: Spot, spots: Sequence[Spot]) -> bool:

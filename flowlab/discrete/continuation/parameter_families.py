@@ -1,7 +1,9 @@
-"""Two one-parameter families of critical points: over unit directions as the norm grows, and over all weights as a penalty falls.
+"""Two one-parameter families of critical points: over unit directions as the norm grows, and over all weights as a
+penalty falls.
 
-Both are zeros of the gradient of F(u, p) in u, on a product of spheres or in flat space. Directions along which a symmetry of the network
-moves u are no unknowns: they are left out of the basis, so that what is singular is singular for a reason of the problem.
+Both are zeros of the gradient of F(u, p) in u, on a product of spheres or in flat space. Directions along which a
+symmetry of the network moves u are projected out: they are not in the basis, so that what is singular is singular
+for a reason of the problem.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +32,9 @@ _ORBIT = 1e-6
 
 
 _NEAR, _NULL = 1e-7, 1e-6
-"""Ends of searches with a larger relative gradient are no critical points; curvatures below that share of the largest are zero."""
+"""Ends of searches with a larger relative gradient are not critical; curvatures below that share of the largest
+are zero.
+"""
 
 
 class Family(ABC):
@@ -110,7 +114,9 @@ class Family(ABC):
         if not self.problem.loss.classifies:
             return float("nan")
         W = self.weights(u, p)
-        log_R = float(np.asarray(self.problem.log_product(W, np))) if all(np.any(w) for w in W.values()) else float("nan")
+        log_R = (
+            float(np.asarray(self.problem.log_product(W, np))) if all(np.any(w) for w in W.values()) else float("nan")
+        )
         return float(np.min(np.asarray(self.problem.margins(W, self.data, np)))) * float(np.exp(-log_R))
 
 
@@ -137,7 +143,10 @@ class Norms(Family):
         # R grows like this power of a factor common to all norms.
         self.start, self.degree = log_product(1.0), log_product(np.e) - log_product(1.0)
         if not self.degree > 0:
-            raise NotHomogeneous(f"`{con.problem.network.text[:120]}` has no norm R that its outputs grow with; use `penalty_path`.")
+            raise NotHomogeneous(
+                f"`{con.problem.network.text[:120]}` must be homogeneous, so that outputs grow with a norm R; use"
+                " `penalty_path`."
+            )
         self._last = (self.start, con)
 
     def at(self, p: float) -> Constrained:
@@ -190,7 +199,9 @@ class Penalties(Family):
         require_x64("penalty_path")
         problem.loss.check_labels(data)
         if any(problem.decay.values()):
-            raise LanguageError(f"the problem has the decay {problem.decay}, which is what the path varies; give a problem without `decay`.")
+            raise LanguageError(
+                f"the problem must have no `decay`, which the path varies, got {problem.decay}; make it without."
+            )
         self.problem, self.data, self.logarithmic = problem.objective_only, data, logarithmic
         self.name = "log_decay" if logarithmic else "decay"
         require_curvature(problem, data, widths)
@@ -230,10 +241,11 @@ class Penalties(Family):
         return minimize(lambda u: self.value(u, p), begin, method="trust-exact", options={"gtol": 1e-10}, **slopes).x
 
     def critical(self, p: float, starts: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Critical points at p, distinct modulo symmetry, (P,) each: the origin, where it is one, and what searches end at, by growing objective.
+        """Critical points at p, distinct modulo symmetry, (P,) each: the origin, where it is one, and what searches end
+        at, by growing objective.
 
-        A quarter of the searches go down; the others look for zeros of the gradient, every second of them among what a symmetry leaves fixed. Of points
-        that are not isolated one is kept for every value of the objective.
+        A quarter of the searches go down; the others look for zeros of the gradient, every second of them among what a
+        symmetry leaves fixed. Of points that are not isolated one is kept for every value of the objective.
         """
         eye, found = np.eye(self.loss.size), [np.zeros(self.loss.size)]
         down = [self.descend(p, rng) for _ in range(max(1, starts // 4))]
@@ -242,7 +254,9 @@ class Penalties(Family):
         for k in range(starts - len(down)):
             begin = size * rng.uniform(0.2, 1.5) * rng.normal(size=self.loss.size) / np.sqrt(self.loss.size)
             begin = self.symmetries.images.fixed(begin, rng) if k % 2 else begin
-            down.append(least_squares(lambda u: self.gradient(u, p), begin, exact, method="lm", xtol=1e-15, gtol=1e-15).x)
+            down.append(
+                least_squares(lambda u: self.gradient(u, p), begin, exact, method="lm", xtol=1e-15, gtol=1e-15).x
+            )
         ends = [u for u in [found.pop(), *down] if np.linalg.norm(self.gradient(u, p)) <= _NEAR * self.measure(u, p)]
         values = [self.value(u, p) for u in ends]
         for k in [0, *(1 + np.argsort(values[1:]))] if ends else ():
@@ -262,7 +276,8 @@ class Penalties(Family):
         return float(np.median(found))
 
     def measure(self, u: np.ndarray, p: float) -> float:
-        # In units of the penalty where it alone is left: at small ω both forces are small and what counts is their difference.
+        # In units of the penalty where it alone is left: at small ω both forces are small and what counts is their
+        # difference.
         return max(2.0 * abs(self._penalty(p)) * float(np.linalg.norm(u)), self.unit(p))
 
     def unit(self, p: float) -> float:
@@ -271,9 +286,16 @@ class Penalties(Family):
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u)
 
-    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
-        W = start.weights() if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
+    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+        W = (
+            start.weights()
+            if isinstance(start, State)
+            else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
+        )
         for name, shape in self.layout:
             if name not in W or np.shape(W[name]) != shape:
-                raise LanguageError(f"the start has `{name}` of shape {np.shape(W.get(name, ()))}, not {shape}; say `widths`, or give a start like it.")
+                raise LanguageError(
+                    f"`{name}` of the start must have the shape {shape}, got {np.shape(W.get(name, ()))}; pass"
+                    " `widths`, or another start."
+                )
         return np.concatenate([np.ravel(np.asarray(W[name], dtype=np.float64)) for name, _ in self.layout])

@@ -2,7 +2,8 @@
 
 At fixed norms ρ the loss is a function of the directions on a product of unit spheres, and the zeros of the flow on the
 directions are its critical points: ∂L/∂V_k = λ_k V_k (Poggio, Banburski and Liao 2020, eqs. 1.10 and 1.11; P5). The
-logarithm of the loss has the same critical points, index and nullity, and is still a number where the loss has underflowed.
+logarithm of the loss has the same critical points, index and nullity, and is still a number where the loss has
+underflowed.
 """
 
 import math
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import array, expects
+from flowlab.core.arguments import array, expects, must_be
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import ArrayLike
@@ -47,42 +48,67 @@ class Constrained:
     Args:
         problem: network, loss and grouping; decay is a constant at fixed norms and is left out.
         data: samples.
-        norm: R = Π ρ_k^κ_k, with all ρ_k²/κ_k equal, as flows from small weights have them; or the norms themselves, `{"W1": 3.0, …}`.
+        norm: R = Π ρ_k^κ_k, with all ρ_k²/κ_k equal, as flows from small weights have them; or the norms themselves,
+            `{"W1": 3.0, …}`.
         widths: rows of hidden blocks, `{"W1": 16}`.
 
     Attributes:
         spheres: the geometry; rows of directions have P coordinates on K spheres.
 
     Raises:
-        NotHomogeneous: for one number where the network has no R; LanguageError, ShapeMismatch, DataError: for bad input.
+        NotHomogeneous: for one number where the network has no R; LanguageError, ShapeMismatch, DataError: for bad
+            input.
     """
 
-    def __init__(self, problem: Problem, data: Data, *, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, problem: Problem, data: Data, *, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None = None
+    ) -> None:
         require_x64("Constrained")
         expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')
         expects("data", data, Data, "samples such as `fl.Data(x, y)`")
         problem.loss.check_labels(data)
         if problem.per == "network" and len(set(problem.decay.values())) > 1:
-            raise LanguageError('different `decay` of blocks under one norm is no constant of the constrained problem; use per="layer", or one decay.')
+            raise LanguageError(
+                'blocks under one norm must have one `decay`, got different ones; use per="layer", or one decay.'
+            )
         self.problem, self.data, self.softness = problem, data, None
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
         self.plain = problem.objective_only
         self.like = initial_state(problem.network, data, widths=widths, seed=0, per=problem.per)
-        rho = _balanced(problem, norm) if not isinstance(norm, Mapping) else {k: array(f"norm[{k!r}]", v) for k, v in norm.items()}
+        rho = (
+            _balanced(problem, norm)
+            if not isinstance(norm, Mapping)
+            else {k: array(f"norm[{k!r}]", v) for k, v in norm.items()}
+        )
         if isinstance(norm, Mapping):
             shapes = {k: np.shape(r) for k, r in self.like.rho.items()}
-            rho = {k: np.broadcast_to(rho[k], shapes[k]) if k in rho and rho[k].ndim == 0 else rho.get(k) for k in shapes}
+            rho = {
+                k: np.broadcast_to(rho[k], shapes[k]) if k in rho and rho[k].ndim == 0 else rho.get(k) for k in shapes
+            }
             for k, r in rho.items():
                 if r is None or np.shape(r) != shapes[k] or not (np.isfinite(r) & (r > 0)).all():
-                    raise ShapeMismatch(f"`norm[{k!r}]` is {norm.get(k, 'missing')}; give a positive number, or an array of shape {shapes[k]}.")
+                    raise ShapeMismatch(
+                        f"`norm[{k!r}]` must be positive and of shape {shapes[k]}, got {norm.get(k, 'nothing')}; pass"
+                        " such numbers."
+                    )
             if set(norm) - set(shapes):
-                raise ShapeMismatch(f"`norm` names {sorted(set(norm) - set(shapes))}, but the norms are {sorted(shapes)}.")
-        self.spheres = Spheres(State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per))
+                raise ShapeMismatch(
+                    f"`norm` must name {sorted(shapes)}, got also {sorted(set(norm) - set(shapes))}; leave those out."
+                )
+        self.spheres = Spheres(
+            State(rho={k: jnp.asarray(r) for k, r in rho.items() if r is not None}, V=self.like.V, per=problem.per)
+        )
 
     @cached_property
     def symmetries(self) -> Symmetries:
         """Those of the network at these norms."""
-        return Symmetries(self.problem.network, self.spheres.layout, self.data.d, merge=self.problem.per != "neuron", rho=self.spheres.rho)
+        return Symmetries(
+            self.problem.network,
+            self.spheres.layout,
+            self.data.d,
+            merge=self.problem.per != "neuron",
+            rho=self.spheres.rho,
+        )
 
     @cached_property
     def args(self) -> Args:
@@ -97,7 +123,9 @@ class Constrained:
         return tuple(jnp.asarray(self.softness * size) for size in self.sizes)
 
     def rounded(self, softness: float) -> "Constrained":
-        """The same problem with every kink replaced by a hyperbola, a·h → a·h + (b - a)(h + √(h² + ε²))/2; ε in units of typical pre-activations."""
+        """The same problem with every kink replaced by a hyperbola, a·h → a·h + (b - a)(h + √(h² + ε²))/2; ε in units
+        of typical pre-activations.
+        """
         other = copy(self)
         other.softness, other._kept = softness, None
         for name in ("args", "rounding"):
@@ -145,12 +173,17 @@ class Constrained:
         V = start.V if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
         for name, shape in self.spheres.layout:
             if name not in V or np.shape(V[name]) != shape:
-                raise ShapeMismatch(f"the direction `{name}` has shape {np.shape(V.get(name, ()))}, not {shape}; say `widths`, or give a start like it.")
+                raise ShapeMismatch(
+                    f"the direction `{name}` must have the shape {shape}, got {np.shape(V.get(name, ()))}; pass"
+                    " `widths`, or another start."
+                )
         flat = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name, _ in self.spheres.layout])
         lengths = self.spheres.spread(np.sqrt(self.spheres.squares(flat, flat)))
         if not (np.isfinite(lengths) & (lengths > 0)).all():
             odd = float(lengths[~(np.isfinite(lengths) & (lengths > 0))][0])
-            raise ShapeMismatch(f"a start has a direction of length {odd:g}; give finite numbers that are not all zero on any sphere.")
+            raise ShapeMismatch(
+                f"directions of a start must be finite and not zero, got one of length {odd:g}; pass another start."
+            )
         return self.spheres.project(flat)
 
     def value(self, theta: np.ndarray) -> float:
@@ -158,7 +191,9 @@ class Constrained:
         return float(_value(*self.args, theta))
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """Its gradient in all coordinates, (P,); not yet tangent. That of the last row is kept, since a step asks for it several times."""
+        """Its gradient in all coordinates, (P,); not yet tangent. That of the last row is kept, since a step asks for
+        it several times.
+        """
         if self._kept is None or not np.array_equal(self._kept[0], theta):
             self._kept = np.array(theta), np.asarray(_gradient(*self.args, theta))
         return self._kept[1]
@@ -182,7 +217,9 @@ class Constrained:
         return 0.5 * (found + found.T)
 
     def residual(self, theta: np.ndarray) -> float:
-        """‖tangent gradient‖ over ‖gradient‖: zero at a critical point. Where the gradient itself vanishes, over a thousandth of its typical size."""
+        """‖tangent gradient‖ over ‖gradient‖: zero at a critical point. Where the gradient itself vanishes, over a
+        thousandth of its typical size.
+        """
         g = self.gradient(theta)
         return float(np.linalg.norm(self.spheres.tangent(theta, g))) / self.measure(g)
 
@@ -211,7 +248,9 @@ class Constrained:
         return max(RESIDUAL, 8.0 * float(np.finfo(float).eps) * self.spread)
 
     def rungs(self) -> "list[Constrained]":
-        """Problems at growing norms, the last of them this one, in steps of two, from one whose loss is not sharp yet: what descents go up by."""
+        """Problems at growing norms, the last of them this one, in steps of two, from one whose loss is not sharp yet:
+        what descents go up by.
+        """
         factor, found = 1.0, list[Constrained]([self])
         while found[0].spread > _SHARP and len(found) < _RUNGS:
             factor *= 0.5
@@ -229,18 +268,25 @@ class Constrained:
         return np.repeat(self.sizes, [h.size for h in self.pairs()])
 
     def pairs(self, theta: np.ndarray | None = None) -> list[np.ndarray]:
-        """Pre-activations slot by slot, in the shape in which they occur; at the first directions where none are given."""
+        """Pre-activations slot by slot, in the shape in which they occur; at the first directions where
+        there are none.
+        """
         theta = self.spheres.row(self.like.V) if theta is None else theta
-        values = self.problem.network.node_values(blocks(self.spheres.layout, theta * self.spheres.radii), np.asarray(self.data.x), np)
+        values = self.problem.network.node_values(
+            blocks(self.spheres.layout, theta * self.spheres.radii), np.asarray(self.data.x), np
+        )
         return [np.asarray(values[id(slot.argument)]) for slot in self.slots]
 
 
 def _balanced(problem: Problem, norm: Any) -> dict[str, np.ndarray]:
     if isinstance(norm, bool) or not isinstance(norm, int | float) or not 1e-300 < norm < 1e300:
-        raise LanguageError(f"`norm={norm!r}` is no norm; use a number of 1e-300 to 1e300, or one per block such as {{{problem.network.weights[0]!r}: 3.0}}.")
+        raise must_be("norm", norm, "from 1e-300 to 1e300, or one such number per block", "for example 20.0")
     kappa = {k: float(v) if v is not None else 0.0 for k, v in problem.degrees.items()}
     if not problem.is_homogeneous or sum(kappa.values()) <= 0:
-        raise NotHomogeneous(f"`norm={norm:g}` is the product of norms with degrees, which this network has not per {problem.per}; give norms by block.")
+        raise NotHomogeneous(
+            f"`norm={norm:g}` must be a mapping of blocks to norms, as this network has no degrees per {problem.per};"
+            " pass one."
+        )
     # ρ_k = c √κ_k with Π ρ_k^κ_k = R.
     logs = {k: 0.5 * np.log(v) if v > 0 else 0.0 for k, v in kappa.items()}
     c = (np.log(norm) - sum(kappa[k] * logs[k] for k in kappa)) / sum(kappa.values())

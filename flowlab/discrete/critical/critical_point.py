@@ -14,7 +14,7 @@ from flowlab.discrete.critical.zero_units import EMPTY, growth
 from flowlab.language.state import State
 
 NULL = 1e-7
-"""Eigenvalues below this share of the largest are zero modes; the gap to the next one is told."""
+"""Eigenvalues below this share of the largest are zero modes; the gap to the next one is recorded."""
 _EXPLAINED = 1e-6
 
 
@@ -33,7 +33,8 @@ class CriticalPoint:
         nullity: how many are zero, and `explained`, how many of those are directions of a symmetry.
         gap: smallest non-zero |eigenvalue| over the largest one called zero (inf where that is zero or there is none).
         kinks: how many pairs of a unit and a sample rest on a kink, and `repelling`, how many of those kinks repel.
-        kind: minimum, saddle, maximum; Morse-Bott where there are zero modes; non-smooth where there are kinks, and no Hessian.
+        kind: minimum, saddle, maximum; Morse-Bott where there are zero modes; non-smooth where there are kinks, and no
+            Hessian.
         attracting: whether descents from beside it come back to its loss.
         found: how many searches ended here.
         is_alone: whether symmetries make all of its zero modes, so that critical points beside it are its images.
@@ -63,8 +64,22 @@ class CriticalPoint:
 
     def to_dict(self) -> Record:
         """Everything but the state, for JSON."""
-        numbers = {k: getattr(self, k) for k in ("residual", "log_loss", "margin", "index", "nullity", "explained", "gap", "kinks", "repelling", "kind")}
-        numbers = {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in numbers.items()}
+        numbers = {
+            k: getattr(self, k)
+            for k in (
+                "residual",
+                "log_loss",
+                "margin",
+                "index",
+                "nullity",
+                "explained",
+                "gap",
+                "kinks",
+                "repelling",
+                "kind",
+            )
+        }
+        numbers = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in numbers.items()}
         lists = {"multipliers": self.multipliers.tolist(), "eigenvalues": self.eigenvalues.tolist()}
         V = {k: np.asarray(v).tolist() for k, v in self.state.V.items()}
         rho = {k: np.asarray(r).tolist() for k, r in self.state.rho.items()}
@@ -93,10 +108,24 @@ def described(con: Constrained, symmetries: Symmetries, end: Critical, found: in
     # Where the loss does not answer to norms there are no multipliers to compare with.
     scale = max(float(np.abs(end.multipliers).max(initial=0.0)), 1e-3 * con.typical) / max(1, data_size(con))
     repels, idle = (push < -1e-9 * scale) & ~own, (np.abs(push) <= 1e-9 * scale) & ~own
-    kind = "non-smooth" if len(end.bent) else "Morse-Bott" if nullity else "minimum" if not index else "maximum" if (values < 0).all() else "saddle"
+    kind = (
+        "non-smooth"
+        if len(end.bent)
+        else "Morse-Bott"
+        if nullity
+        else "minimum"
+        if not index
+        else "maximum"
+        if (values < 0).all()
+        else "saddle"
+    )
     doubtful = bool((repels | idle).any()) or nullity > explained or not without.exact
     unexplained = flat if nullity > explained else flat[:, :0]
-    attracting = index == 0 and without.largest <= 1.0 + EMPTY and not (doubtful and is_left(con, end, repels | idle, unexplained))
+    attracting = (
+        index == 0
+        and without.largest <= 1.0 + EMPTY
+        and not (doubtful and is_left(con, end, repels | idle, unexplained))
+    )
     gap = above / below if below > 0 and np.isfinite(above) else np.inf
     told = Told(index, nullity, explained, gap, len(end.bent), int(repels.sum()), kind, bool(attracting))
     return pointed(con, end, values, told, found, nullity <= turned)
@@ -119,7 +148,11 @@ def pointed(con: Constrained, end: Critical, values: np.ndarray, told: Told, fou
     """A point with its state, loss and margin, from what was told of it."""
     state = con.spheres.state(end.theta)
     # Adding zero turns -0, of a unit that is off and a label of -1, into 0.
-    margin = float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0 if con.problem.loss.classifies else float("nan")
+    margin = (
+        float(np.min(np.asarray(con.problem.margins(state.V, con.data, np)))) + 0.0
+        if con.problem.loss.classifies
+        else float("nan")
+    )
     value = con.value(end.theta)
     return CriticalPoint(
         state=state,

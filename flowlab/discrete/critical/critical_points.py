@@ -1,8 +1,8 @@
 """`critical_points`: where the directions can come to rest at fixed norms, of every index, each told once.
 
-The zeros of the flow on the directions are the critical points of min L(ρ V) over unit directions (Poggio, Banburski and Liao
-2020, eqs. 1.10, 1.11; P5). In networks of more than one layer they are rarely isolated (P17): hidden rotations and split units give
-zero modes, which are counted apart from those that no symmetry explains.
+The zeros of the flow on the directions are the critical points of min L(ρ V) over unit directions (Poggio, Banburski
+and Liao 2020, eqs. 1.10, 1.11; P5). In networks of more than one layer they are rarely isolated (P17): hidden rotations
+and split units give zero modes, which are counted apart from those that no symmetry explains.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects, guarded
+from flowlab.core.arguments import count, expects, guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import ArrayLike
@@ -34,7 +34,9 @@ KINDS = ("minimum", "saddle", "maximum", "Morse-Bott", "non-smooth")
 LARGE = 2000
 """Weights up to which second derivatives are formed for one point."""
 _ROUNDS, _QUIET = 32, 3
-"""Rounds of as many searches as there are starts: at most so many, and so many without anything new before the count is believed."""
+"""Rounds of as many searches as there are starts: at most so many, and so many without anything new before the count is
+believed.
+"""
 _UNDECIDED = 8
 """Rounds where the count cannot be asked."""
 
@@ -46,10 +48,12 @@ class CriticalPoints(list[CriticalPoint]):
         problem, data: what they belong to.
         starts: how many searches there were; `lost`, how many of them ended at no critical point.
         euler_characteristic: of the product of spheres.
-        euler_sum: Σ (-1)^index over all points and their images, orbits of rotations by their characteristic; None where it cannot be told: on kinks,
-            where critical points fill sets of even dimension that no symmetry makes, or where symmetries are too many to list.
-        complete: False where the sum is not the characteristic, and points are missing; True where it is, and the last searches found nothing new,
-            which does not exclude that points of opposite sign are missing; None where the sum cannot be told, or searches ended too early.
+        euler_sum: Σ (-1)^index over all points and their images, orbits of rotations by their characteristic; None
+            where it cannot be told: on kinks, where critical points fill sets of even dimension that no symmetry makes,
+            or where symmetries are too many to list.
+        complete: False where the sum is not the characteristic, and points are missing; True where it is, and the last
+            searches found nothing new, which does not exclude that points of opposite sign are missing; None where the
+            sum cannot be told, or searches ended too early.
         constrained, symmetries: the problem at fixed norms, and the symmetries of the network.
     """
 
@@ -71,7 +75,9 @@ class CriticalPoints(list[CriticalPoint]):
         return False if self.euler_sum != self.euler_characteristic else True if self._quiet else None
 
     def distance(self, a: Any, b: Any) -> float:
-        """Distance of two directions (states, critical points or weights by block) modulo symmetry: √Σ_k ‖V_k - g V'_k‖²."""
+        """Distance of two directions (states, critical points or weights by block) modulo symmetry: √Σ_k ‖V_k - g
+        V'_k‖².
+        """
         rows = [self.constrained.row(p.state if isinstance(p, CriticalPoint) else p) for p in (a, b)]
         return self.symmetries.distance(*rows)
 
@@ -86,7 +92,11 @@ class CriticalPoints(list[CriticalPoint]):
 
     def _count(self) -> str:
         if self.euler_sum is None:
-            why = "points may rest on kinks" if self.constrained.bends else "points fill sets of unknown characteristic, or have too many images"
+            why = (
+                "points may rest on kinks"
+                if self.constrained.bends
+                else "points fill sets of unknown characteristic, or have too many images"
+            )
             return f"Euler characteristic {self.euler_characteristic}: cannot be compared, {why}"
         told = f"sum of (-1)^index over all images {self.euler_sum}, Euler characteristic {self.euler_characteristic}"
         if self.complete is False:
@@ -95,9 +105,15 @@ class CriticalPoints(list[CriticalPoint]):
 
     def _norms(self) -> str:
         rho = {k: np.ravel(r) for k, r in self.constrained.spheres.rho.items()}
-        told = ", ".join(f"{k} {r.min():.6g}" + (f" to {r.max():.6g}" if r.max() > r.min() else "") for k, r in rho.items())
+        told = ", ".join(
+            f"{k} {r.min():.6g}" + (f" to {r.max():.6g}" if r.max() > r.min() else "") for k, r in rho.items()
+        )
         degrees = {k: float(v or 0.0) for k, v in self.problem.degrees.items()}
-        if not self.problem.is_homogeneous or sum(degrees.values()) <= 0 or any(r.max() > r.min() for r in rho.values()):
+        if (
+            not self.problem.is_homogeneous
+            or sum(degrees.values()) <= 0
+            or any(r.max() > r.min() for r in rho.values())
+        ):
             return f"norms: {told}"
         return f"norms: {told}; R = {np.exp(sum(degrees[k] * np.log(r[0]) for k, r in rho.items())):.6g}"
 
@@ -116,10 +132,11 @@ def critical_points(
 ) -> CriticalPoints:
     """Critical points of the loss over unit directions at fixed norms, distinct modulo the symmetries of the network.
 
-    Half of the first searches go down from random directions; half look for zeros of the gradient of any index, and turn away from
-    those already found from the same start. Kinks are rounded, and sharpened again step by step. All ends are polished to round-off.
-    Without kinks further rounds look for saddles of every index, also from beside known points and among symmetric directions, until the
-    alternating sum over all points and their images is the Euler characteristic and three rounds found nothing new; see `complete`.
+    Half of the first searches go down from random directions; half look for zeros of the gradient of any index, and
+    turn away from those already found from the same start. Kinks are rounded, and sharpened again step by step. All
+    ends are polished to round-off. Without kinks further rounds look for saddles of every index, also from beside known
+    points and among symmetric directions, until the alternating sum over all points and their images is the Euler
+    characteristic and three rounds found nothing new; see `complete`.
 
     Args:
         problem: network, loss and grouping into spheres.
@@ -132,19 +149,22 @@ def critical_points(
         progress: called with the number of searches done and to do.
 
     Raises:
-        LanguageError: if `starts` is no number of starts; what `Constrained` raises; RunFailed: if no search ended at a critical point.
+        LanguageError: if `starts` is not a whole number from 0 on; what `Constrained` raises; RunFailed: if no search
+            ended at a critical point.
     """
     expects("near", near, Iterable, "a list of states")
     listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)
     starts, seed = count("starts", starts, 0 if listed else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):
-        raise LanguageError(f"`progress={progress!r}` cannot be called; give a function of two numbers.")
+        raise must_be("progress", progress, "a function of two numbers", "for example `print`")
     con = listable(problem, data, norm, widths)
     rng, found = np.random.default_rng(seed), Catalogue(con, con.symmetries)
     given = [con.row(start) for start in listed]
     total, lost = starts + len(given), 0
     for k in range(total):
-        ends = [settle(con, given[k])] if k < len(given) else down(con, con.random(rng)) if k % 2 == 0 else roots(con, rng)
+        ends = (
+            [settle(con, given[k])] if k < len(given) else down(con, con.random(rng)) if k % 2 == 0 else roots(con, rng)
+        )
         lost += not [found.add(end) for end in ends if end.residual <= con.resolution]
         if progress is not None:
             progress(k + 1, total)
@@ -155,18 +175,23 @@ def critical_points(
     return CriticalPoints(found, total + more, lost + missed, quiet)
 
 
-def listable(problem: Problem, data: Data, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None) -> Constrained:
-    """The constrained problem, if its weights are few enough to look for all critical points; LanguageError before any is drawn."""
+def listable(
+    problem: Problem, data: Data, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None
+) -> Constrained:
+    """The constrained problem, if its weights are few enough to look for all critical points; LanguageError before any
+    is drawn.
+    """
     weights = weight_count(problem, data, widths)
     if weights > DENSE:
-        raise LanguageError(f"{weights} weights are too many to look for all critical points (at most {DENSE}); use `constrained_minimum`.")
+        raise LanguageError(f"the network must have at most {DENSE} weights, got {weights}; use `constrained_minimum`.")
     return Constrained(problem, data, norm=norm, widths=widths)
 
 
 def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int, int, bool]:
     """Rounds of searches for saddles of all indices, until the count agrees and nothing new is found.
 
-    Answers how many searches there were, how many of them ended at no critical point, and whether the last rounds found nothing new.
+    Answers how many searches there were, how many of them ended at no critical point, and whether the last rounds found
+    nothing new.
     """
     con, images, quiet, lost, k = found.con, found.symmetries.images, 0, 0, 0
     rungs = con.rungs()
@@ -185,7 +210,9 @@ def _rounds(found: Catalogue, count: int, rng: np.random.Generator) -> tuple[int
                 new += end.residual <= con.resolution and found.add(end)
         found.describe()
         quiet = 0 if new else quiet + 1
-        if (quiet >= _QUIET and found.euler_sum in (found.euler, None)) or (k >= _UNDECIDED and found.euler_sum is None):
+        if (quiet >= _QUIET and found.euler_sum in (found.euler, None)) or (
+            k >= _UNDECIDED and found.euler_sum is None
+        ):
             break
     return k * count, lost, quiet >= _QUIET
 
@@ -202,10 +229,12 @@ def constrained_minimum(
 ) -> CriticalPoint:
     """The critical point that a descent from one start ends at; arguments as for `critical_points`.
 
-    Beyond 2,000 weights no second derivatives are formed: eigenvalues, index and nullity are those of the 20 lowest, and symmetries explain none.
+    Beyond 2,000 weights no second derivatives are formed: eigenvalues, index and nullity are those of the 20 lowest,
+    and symmetries explain none.
 
     Raises:
-        RunFailed: if it ends at none, or where so many weights come to rest on kinks, whose slopes only dense equations give.
+        RunFailed: if it ends at none, or where so many weights come to rest on kinks, whose slopes only dense equations
+            give.
     """
     con = Constrained(problem, data, norm=norm, widths=widths)
     theta = con.random(np.random.default_rng(checked_seed(seed))) if start is None else con.row(start)
@@ -213,7 +242,9 @@ def constrained_minimum(
         return _large(con, theta)
     (end,) = down(con, theta)
     if end.residual > con.resolution:
-        raise RunFailed(f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms.")
+        raise RunFailed(
+            f"the descent ended with the residual {end.residual:.1e}; try another `seed`, or smaller norms."
+        )
     return described(con, con.symmetries, end, 1)
 
 
@@ -225,8 +256,8 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
         near = int((np.abs(con.preactivations(theta)) < 3.0 * SOFT[2]).sum())
         if near:
             raise RunFailed(
-                f"{near} of {con.bends} pairs of a unit and a sample come to rest on their kink, where the gradient is none; their slopes are not solved for "
-                f"with more than {LARGE} weights (here {len(theta)}). Use fewer, or a smooth activation such as softplus."
+                f"{near} of {con.bends} pre-activations come to rest on kinks, which needs at most {LARGE} weights, got"
+                f" {len(theta)}; use fewer, or softplus."
             )
     theta, _ = minimize(con, theta)
     residual = con.residual(theta)
@@ -239,7 +270,7 @@ def _large(con: Constrained, theta: np.ndarray) -> CriticalPoint:
     nothing = np.zeros(0)
     kind = "Morse-Bott" if nullity else "saddle" if index else "minimum"
     told = Told(index, nullity, 0, np.inf, 0, 0, kind, not index and not nullity)
-    end = Critical(theta, multipliers, nothing.astype(int), nothing, residual, np.zeros((0, 0)), np.zeros((0, 0)), nothing)
+    end = Critical(
+        theta, multipliers, nothing.astype(int), nothing, residual, np.zeros((0, 0)), np.zeros((0, 0)), nothing
+    )
     return pointed(con, end, values, told, 1, not nullity)
-
-

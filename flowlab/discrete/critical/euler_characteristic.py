@@ -1,8 +1,10 @@
-"""Euler characteristics of products of spheres and of sets of critical points: the count by which missing critical points show.
+"""Euler characteristics of products of spheres and of sets of critical points: the count by which missing critical
+points show.
 
-On a closed manifold the critical sets C of a function that is not degenerate across them satisfy Σ (-1)^index(C) χ(C) = χ (M. Morse 1925; R. Bott,
-"Nondegenerate critical manifolds", 1954). The images of one point under a finite group count as often as they are different; an orbit of hidden
-rotations counts its own characteristic, which is that of what a maximal torus of the rotations leaves fixed; a closed set of odd dimension counts 0.
+On a closed manifold the critical sets C of a function that is not degenerate across them satisfy Σ (-1)^index(C)
+χ(C) = χ (M. Morse 1925; R. Bott, "Nondegenerate critical manifolds", 1954). The images of one point under a finite
+group count as often as they are different; an orbit of hidden rotations counts its own characteristic, which is that of
+what a maximal torus of the rotations leaves fixed; a closed set of odd dimension counts 0.
 """
 
 import numpy as np
@@ -14,9 +16,13 @@ from flowlab.discrete.critical.sphere_product import Spheres, blocks
 from flowlab.discrete.critical.symmetries import Symmetries
 
 _ALONG = 1e-3
-"""How far a point is moved along its zero modes (radians) to see whether critical points go on there: far above its accuracy of about 1e-12."""
+"""How far a point is moved along its zero modes (radians) to see whether critical points go on there: far above its
+accuracy of about 1e-12.
+"""
 _STAYED = 0.1
-"""What of that displacement the critical point found there may be off across the zero modes: a curved set leaves its tangent by its square."""
+"""What of that displacement the critical point found there may be off across the zero modes: a curved set leaves its
+tangent by its square.
+"""
 _RANK = 1e-7
 
 
@@ -26,7 +32,9 @@ def of_spheres(spheres: Spheres) -> int:
 
 
 def of_images(con: Constrained, symmetries: Symmetries, theta: np.ndarray) -> int | None:
-    """χ of all images of a critical point; None where they are too many to list, or rotations are of some of the units only."""
+    """χ of all images of a critical point; None where they are too many to list, or rotations are of some of the units
+    only.
+    """
     if len(symmetries.orbit(theta)) and any(dim.splits for dim in symmetries.dimensions):
         return None
     W = dict(blocks(symmetries.layout, theta))
@@ -35,15 +43,21 @@ def of_images(con: Constrained, symmetries: Symmetries, theta: np.ndarray) -> in
             continue
         units = dim.units(W)
         left, sizes, _ = np.linalg.svd(units)
-        # A torus turns all planes of units: fixed is what lies along the one axis that it leaves, where their number is odd.
+        # A torus turns all planes of units: fixed is what lies along the one axis that it leaves, where their number is
+        # odd.
         if dim.size % 2 == 0 or sizes[1] > _RANK * sizes[0]:
             return 0
         W = dim.act(W, left.T)
-    return symmetries.images.count(np.concatenate([np.ravel(W[name]) for name, _ in symmetries.layout]), lambda rows: con.spheres.squares(rows, rows))
+    return symmetries.images.count(
+        np.concatenate([np.ravel(W[name]) for name, _ in symmetries.layout]),
+        lambda rows: con.spheres.squares(rows, rows),
+    )
 
 
 def of_point(con: Constrained, symmetries: Symmetries, point: CriticalPoint, end: Critical) -> int | None:
-    """χ of the set that a critical point and its images belong to; None where it is degenerate, on kinks, or of an even dimension that no symmetry makes."""
+    """χ of the set that a critical point and its images belong to; None where it is degenerate, on kinks, or of an even
+    dimension that no symmetry makes.
+    """
     if point.kinks:
         return None
     if point.is_alone:
@@ -52,7 +66,9 @@ def of_point(con: Constrained, symmetries: Symmetries, point: CriticalPoint, end
 
 
 def _goes_on(con: Constrained, end: Critical, nullity: int) -> bool:
-    """Whether critical points fill as many dimensions as there are zero modes: tried along each of them and one mixture, to both sides."""
+    """Whether critical points fill as many dimensions as there are zero modes: tried along each of them and one
+    mixture, to both sides.
+    """
     basis = con.spheres.basis(end.theta)
     values, vectors = np.linalg.eigh(con.riemannian(end.theta, basis))
     order = np.argsort(np.abs(values))

@@ -1,7 +1,9 @@
-"""Where flows end, against where the constrained problem has its critical points: which flow came to which point, and which points attract.
+"""Where flows end, against where the constrained problem has its critical points: which flow came to which point, and
+which points attract.
 
-The flow on the directions at fixed norms and the gradient of the constrained problem have the same zeros (Poggio, Banburski and Liao 2020; P5), so
-every flow that comes to rest is at a critical point, and a point is left by almost every flow unless it attracts.
+The flow on the directions at fixed norms and the gradient of the constrained problem have the same zeros (Poggio,
+Banburski and Liao 2020; P5), so every flow that comes to rest is at a critical point, and a point is left by almost
+every flow unless it attracts.
 """
 
 import sys
@@ -13,7 +15,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects, guarded
+from flowlab.core.arguments import expects, guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.typing import Record
 from flowlab.discrete.critical.critical_points import CriticalPoints, settle
@@ -31,11 +33,12 @@ class FlowLimits:
 
     Attributes:
         points: the critical points, numbered as they stand.
-        dataset: over `flow`: `nearest` point, its `distance` modulo symmetry (√Σ_k ‖V_k - g V'_k‖², dimensionless), `matched` where that is below
-            the tolerance, `to_critical`, the distance to the critical point that Newton's method finds from the end itself (nan where it finds none),
-            `log_norm` at the end; over (`flow`, `point`): `distances`; over `point`: `reached`, how many flows matched it,
-            `attracting`, `log_loss`, `index`, and `rate`,
-            ‖V̇‖ of the given field there over its root mean square at random directions (nan without a field, and where there are kinks).
+        dataset: over `flow`: `nearest` point, its `distance` modulo symmetry (√Σ_k ‖V_k - g V'_k‖², dimensionless),
+            `matched` where that is below the tolerance, `to_critical`, the distance to the critical point that Newton's
+            method finds from the end itself (nan where it finds none), `log_norm` at the end; over (`flow`, `point`):
+            `distances`; over `point`: `reached`, how many flows matched it, `attracting`, `log_loss`, `index`, and
+            `rate`, ‖V̇‖ of the given field there over its root mean square at random directions (nan without a field,
+            and where there are kinks).
         random_rate: the smallest such rate over 16 random directions: what a field looks like where it does not vanish.
     """
 
@@ -62,7 +65,9 @@ class FlowLimits:
                 return [plain(v) for v in value]
             return None if isinstance(value, float) and not np.isfinite(value) else value
 
-        return {str(k): plain(v.values.tolist()) for k, v in self.dataset.data_vars.items()} | {"tolerance": self.dataset.attrs["tolerance"]}
+        return {str(k): plain(v.values.tolist()) for k, v in self.dataset.data_vars.items()} | {
+            "tolerance": self.dataset.attrs["tolerance"]
+        }
 
     def __str__(self) -> str:
         ds, told = self.dataset, [str(self.points), "flow  nearest  distance   to critical  log norm"]
@@ -70,7 +75,8 @@ class FlowLimits:
             row = ds.isel(flow=i)
             matched = "" if bool(row["matched"]) else "  not at any of the points"
             told.append(
-                f"{i:4d}  {int(row['nearest']):7d}  {float(row['distance']):8.1e}  {float(row['to_critical']):11.1e}  {float(row['log_norm']):8.4g}{matched}"
+                f"{i:4d}  {int(row['nearest']):7d}  {float(row['distance']):8.1e}  {float(row['to_critical']):11.1e} "
+                f" {float(row['log_norm']):8.4g}{matched}"
             )
         known = bool(np.isfinite(self.random_rate))
         told.append("point  reached  attracting" + ("  rate of the field" if known else ""))
@@ -78,7 +84,9 @@ class FlowLimits:
             row = ds.isel(point=k)
             rate = float(row["rate"])
             shown = "" if not known else "  on a kink" if np.isnan(rate) else f"  {rate:.1e}"
-            told.append(f"{k:5d}  {int(row['reached']):7d}  {'yes' if bool(row['attracting']) else 'no':10s}{shown}".rstrip())
+            told.append(
+                f"{k:5d}  {int(row['reached']):7d}  {'yes' if bool(row['attracting']) else 'no':10s}{shown}".rstrip()
+            )
         if known:
             told.append(f"at random directions the field is at least {self.random_rate:.1e} of its typical size")
         return "\n".join(told)
@@ -86,12 +94,17 @@ class FlowLimits:
 
 @guarded
 def flow_limits(
-    ends: Sequence[Trajectory | State] | Trajectory | State, points: CriticalPoints, *, field: Field | None = None, tolerance: float = TOLERANCE
+    ends: Sequence[Trajectory | State] | Trajectory | State,
+    points: CriticalPoints,
+    *,
+    field: Field | None = None,
+    tolerance: float = TOLERANCE,
 ) -> FlowLimits:
     """Hold the ends of flows against critical points.
 
     Args:
-        ends: trajectories, of which the last state counts, or states. Only their directions are compared; norms are for the caller to choose equal.
+        ends: trajectories, of which the last state counts, or states. Only their directions are compared; norms are for
+            the caller to choose equal.
         points: from `critical_points`.
         field: a vector field `field(t, state, data)` such as `lower` gives; its rates are evaluated at the points (P5).
         tolerance: distance below which an end is at a point.
@@ -102,12 +115,14 @@ def flow_limits(
     expects("points", points, CriticalPoints, "what `critical_points` answered")
     expects("ends", ends, (Trajectory, State, Sequence), "trajectories or states")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
-        raise LanguageError(f"`tolerance={tolerance!r}` is no distance; use a number above zero such as {TOLERANCE}.")
+        raise must_be("tolerance", tolerance, "a number above 0", f"for example {TOLERANCE}")
     listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
     for end in listed:
         expects("ends", end, (Trajectory, State), "trajectories or states")
     if not listed or not len(points):
-        raise LanguageError(f"{len(listed)} flows and {len(points)} points cannot be compared; give at least one of each.")
+        raise LanguageError(
+            f"flows and points must be at least one each, got {len(listed)} and {len(points)}; pass more."
+        )
     con, states = points.constrained, [e.last if isinstance(e, Trajectory) else e for e in listed]
     rows = [con.row(state) for state in states]
     distances = np.array([[points.symmetries.distance(row, con.row(p.state)) for p in points] for row in rows])
@@ -122,7 +137,15 @@ def flow_limits(
         "distance": ("flow", distances.min(axis=1)),
         "matched": ("flow", matched),
         "to_critical": ("flow", np.array(settled)),
-        "log_norm": ("flow", np.array([float(np.asarray(con.problem.log_product({k: np.asarray(w) for k, w in s.weights().items()}, np))) for s in states])),
+        "log_norm": (
+            "flow",
+            np.array(
+                [
+                    float(np.asarray(con.problem.log_product({k: np.asarray(w) for k, w in s.weights().items()}, np)))
+                    for s in states
+                ]
+            ),
+        ),
         "distances": (("flow", "point"), distances),
         "reached": ("point", np.bincount(nearest[matched], minlength=len(points))),
         "attracting": ("point", np.array([p.attracting for p in points])),
@@ -165,23 +188,37 @@ def approach(path: Trajectory, points: CriticalPoints, *, rows: int = 100) -> Ap
         LanguageError: without rows or points; ShapeMismatch: for states of other shapes.
     """
     if rows < 2 or not len(points):
-        raise LanguageError(f"{rows} rows and {len(points)} points are too few; use at least 2 rows and 1 point.")
+        raise LanguageError(
+            f"the path must have at least 2 rows, and there must be a point, got {rows} and {len(points)}; pass more."
+        )
     con = points.constrained
     ends = [con.row(p.state) for p in points]
     some = np.unique(np.linspace(0, len(path) - 1, min(rows, len(path))).astype(int))
     distances = [[points.symmetries.distance(con.row(path.state(int(i))), end) for end in ends] for i in some]
-    return Approach(xr.Dataset({"distance": (("step", "point"), np.array(distances)), "log_t": ("step", path.dataset["log_t"].values[some])}), points)
+    return Approach(
+        xr.Dataset(
+            {
+                "distance": (("step", "point"), np.array(distances)),
+                "log_t": ("step", path.dataset["log_t"].values[some]),
+            }
+        ),
+        points,
+    )
 
 
 def _rates(points: CriticalPoints, field: Field | None) -> tuple[np.ndarray, float]:
-    """‖V̇‖ over the loss at every point, and the least at random directions; both over the root mean square of the latter."""
+    """‖V̇‖ over the loss at every point, and the least at random directions; both over the root mean square of the
+    latter.
+    """
     if field is None:
         return np.full(len(points), np.nan), float("nan")
     con, rng = points.constrained, np.random.default_rng(0)
 
     def rate(state: State) -> float:
         moved = jax.tree_util.tree_leaves(field(0.0, state, con.data).V)
-        log_loss = float(np.asarray(con.problem.log_loss({k: np.asarray(w) for k, w in state.weights().items()}, con.data, np)))
+        log_loss = float(
+            np.asarray(con.problem.log_loss({k: np.asarray(w) for k, w in state.weights().items()}, con.data, np))
+        )
         return float(np.sqrt(sum(float((np.asarray(v) ** 2).sum()) for v in moved)) * np.exp(-log_loss))
 
     random = np.array([rate(con.spheres.state(con.random(rng))) for _ in range(16)])

@@ -30,7 +30,9 @@ class Dimension:
     scalings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     exchanges: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
 
-    def exchanged(self, W: Mapping[str, np.ndarray], pair: tuple[tuple[str, int], tuple[str, int]], units: list[int]) -> dict[str, np.ndarray]:
+    def exchanged(
+        self, W: Mapping[str, np.ndarray], pair: tuple[tuple[str, int], tuple[str, int]], units: list[int]
+    ) -> dict[str, np.ndarray]:
         """Weights after those of some units changed places on two axes."""
         out = {k: np.array(v) for k, v in W.items()}
         (a, i), (b, j) = pair
@@ -42,7 +44,9 @@ class Dimension:
         """All weights of every unit, (h, M)."""
         return np.hstack([np.moveaxis(W[block], axis, 0).reshape(self.size, -1) for block, axis in self.axes])
 
-    def act(self, W: Mapping[str, np.ndarray], Q: np.ndarray, axes: frozenset[tuple[str, int]] | None = None) -> dict[str, np.ndarray]:
+    def act(
+        self, W: Mapping[str, np.ndarray], Q: np.ndarray, axes: frozenset[tuple[str, int]] | None = None
+    ) -> dict[str, np.ndarray]:
         """Weights after the units were mixed by Q, (h, h), on all axes or on some."""
         out = dict(W)
         for block, axis in self.axes:

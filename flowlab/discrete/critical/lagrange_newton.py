@@ -1,8 +1,10 @@
-"""Critical points to round-off: Newton's method on the Lagrangian, with the slopes of units that rest on their kink among the unknowns.
+"""Critical points to round-off: Newton's method on the Lagrangian, with the slopes of units that rest on their kink
+among the unknowns.
 
-A critical point satisfies ∂F/∂V_k = λ_k V_k on every sphere (Poggio, Banburski and Liao 2020, eq. 1.10). Where a unit stands on
-the kink of its activation for some sample, ∂F is a Clarke subgradient: there is a slope between the two one-sided ones with which the
-equations hold. One such slope and one equation h_b = 0 per kink leave as many equations as unknowns.
+A critical point satisfies ∂F/∂V_k = λ_k V_k on every sphere (Poggio, Banburski and Liao 2020, eq. 1.10). Where a unit
+stands on the kink of its activation for some sample, ∂F is a Clarke subgradient: there is a slope between the two
+one-sided ones with which the equations hold. One such slope and one equation h_b = 0 per kink leave as many equations
+as unknowns.
 """
 
 from dataclasses import dataclass
@@ -33,11 +35,13 @@ class Critical:
     Attributes:
         theta: directions, (P,).
         multipliers: λ_k, one per sphere, (K,).
-        bent: indices of pairs (unit, sample) on their kink, (B,), and `slopes`, the slope of each between left and right, (B,).
-        residual: the largest of: the tangent part of the gradient over the gradient, |h_b| of bent pairs in units of typical
-            pre-activations, and how far slopes lie outside their range. Recomputed at θ.
+        bent: indices of pairs (unit, sample) on their kink, (B,), and `slopes`, the slope of each between left and
+            right, (B,).
+        residual: the largest of: the tangent part of the gradient over the gradient, |h_b| of bent pairs in units of
+            typical pre-activations, and how far slopes lie outside their range. Recomputed at θ.
         hessian: second derivatives of the Lagrangian, (P, P); `normals` of the spheres and of h_b = 0, (K + B, P).
-        pull: derivative of the objective with respect to the value of each bent activation, (B,): where it has the sign of right - left, the kink attracts.
+        pull: derivative of the objective with respect to the value of each bent activation, (B,): where it has the sign
+            of right - left, the kink attracts.
     """
 
     theta: np.ndarray
@@ -55,7 +59,8 @@ def polish(con: Constrained, theta: np.ndarray, softness: float = SOFTNESS) -> C
 
     Args:
         con: the constrained problem.
-        theta: near the critical point; where there are kinks, the end of a descent with kinks rounded by `softness`, (P,).
+        theta: near the critical point; where there are kinks, the end of a descent with kinks rounded by `softness`,
+            (P,).
         softness: see above.
     """
     left, right = kink_sides(con)
@@ -73,14 +78,16 @@ def polish(con: Constrained, theta: np.ndarray, softness: float = SOFTNESS) -> C
             best = found
         if found.residual <= 1e-12:
             break
-        # A pair whose slope leaves its range is let go to that side; one that changed side is put on its kink.
+        # A pair whose slope leaves its range moves off to that side; one that changed side is put on its kink.
         low, high = np.minimum(left, right)[bent], np.maximum(left, right)[bent]
         outside = np.maximum(low - found.slopes, found.slopes - high) if len(bent) else np.zeros(0)
         now = con.preactivations(found.theta)
         crossed = np.flatnonzero((now * (share - 0.5) < -1e-9) & ~np.isin(np.arange(len(h)), bent))
         if len(outside) and outside.max() > 1e-9:
             worst = int(np.argmax(outside))
-            share[bent[worst]] = float(abs(found.slopes[worst] - left[bent[worst]]) > abs(found.slopes[worst] - right[bent[worst]]))
+            share[bent[worst]] = float(
+                abs(found.slopes[worst] - left[bent[worst]]) > abs(found.slopes[worst] - right[bent[worst]])
+            )
             bent = np.delete(bent, worst)
         elif len(crossed):
             first = crossed[np.argmin(np.abs(h[crossed]))]
@@ -93,8 +100,12 @@ def polish(con: Constrained, theta: np.ndarray, softness: float = SOFTNESS) -> C
     return best
 
 
-def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.ndarray, left: np.ndarray, right: np.ndarray) -> Critical:
-    """Levenberg steps whose damping vanishes with the equations; without a part along the orbits of symmetries, where these are singular."""
+def _newton(
+    con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> Critical:
+    """Levenberg steps whose damping vanishes with the equations; without a part along the orbits of symmetries, where
+    these are singular.
+    """
     spheres, P, B = con.spheres, len(theta), len(bent)
     K, slopes = spheres.count, slopes.copy()
     rows = np.zeros((1 << (B - 1).bit_length() if B else 0, len(slopes)))
@@ -103,7 +114,9 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     scale = con.measure(g)
     if B and np.linalg.norm(spheres.tangent(theta, g)) > _ROUGH * scale:
         # Slopes read off a state that is on its kinks already say nothing, and would send it far along flat directions.
-        slopes[bent] = _slopes(con, theta, g, S[:B], slopes[bent], np.minimum(left, right)[bent], np.maximum(left, right)[bent])
+        slopes[bent] = _slopes(
+            con, theta, g, S[:B], slopes[bent], np.minimum(left, right)[bent], np.maximum(left, right)[bent]
+        )
         g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
     lam = spheres.squares(theta, g)
 
@@ -113,7 +126,11 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
         D = np.zeros((len(F), P + K + B))
         normals = np.zeros((K, P))
         normals[spheres.owner, np.arange(P)] = t
-        D[:P, :P], D[:P, P : P + K], D[:P, P + K :] = (H - np.diag(lam[spheres.owner])) / scale, -normals.T / scale, S[:B].T / scale
+        D[:P, :P], D[:P, P : P + K], D[:P, P + K :] = (
+            (H - np.diag(lam[spheres.owner])) / scale,
+            -normals.T / scale,
+            S[:B].T / scale,
+        )
         D[P : P + K, :P], D[P + K :, :P] = normals, Jh[:B]
         return F, D
 
@@ -145,7 +162,11 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     lam = spheres.squares(t, g)
     low, high = np.minimum(left, right)[bent], np.maximum(left, right)[bent]
     off = float(np.linalg.norm(spheres.tangent(t, g))) / con.measure(g)
-    bad = [off, float(np.abs(h[:B]).max(initial=0.0)), float(np.maximum(low - slopes[bent], slopes[bent] - high).max(initial=0.0))]
+    bad = [
+        off,
+        float(np.abs(h[:B]).max(initial=0.0)),
+        float(np.maximum(low - slopes[bent], slopes[bent] - high).max(initial=0.0)),
+    ]
     now = con.preactivations(t)
     side = np.where(slopes == right, 1.0, -1.0)
     free = ~np.isin(np.arange(len(now)), bent)
@@ -154,8 +175,18 @@ def _newton(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.nd
     return Critical(t, lam, bent, slopes[bent], max(bad), H - np.diag(lam[spheres.owner]), normals, pull[bent])
 
 
-def _slopes(con: Constrained, theta: np.ndarray, g: np.ndarray, S: np.ndarray, slopes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The slopes in their range that leave the least tangent gradient at θ; on the kinks the gradient is affine in them."""
+def _slopes(
+    con: Constrained,
+    theta: np.ndarray,
+    g: np.ndarray,
+    S: np.ndarray,
+    slopes: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> np.ndarray:
+    """The slopes in their range that leave the least tangent gradient at θ; on the kinks the gradient is affine in
+    them.
+    """
     across = np.array([con.spheres.tangent(theta, row) for row in S]).T
     tangent = con.spheres.tangent(theta, g) - across @ slopes
     return lsq_linear(across, -tangent, (low, high), method="bvls" if len(slopes) <= len(theta) else "trf", tol=1e-14).x
@@ -169,7 +200,9 @@ def kink_sides(con: Constrained) -> tuple[np.ndarray, np.ndarray]:
 
 
 def held_pieces(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Gradient g (P,), ∂²F (P, P), ∂g/∂σ_b (B, P), h_b (B,), ∂h_b (B, P) of the bent pairs and ∂F/∂(activation), every pair on the piece of its slope."""
+    """Gradient g (P,), ∂²F (P, P), ∂g/∂σ_b (B, P), h_b (B,), ∂h_b (B, P) of the bent pairs and ∂F/∂(activation), every
+    pair on the piece of its slope.
+    """
     rows = np.zeros((1 << (len(bent) - 1).bit_length() if len(bent) else 0, len(slopes)))
     rows[np.arange(len(bent)), bent] = 1.0
     g, H, S, h, Jh, pull = _held(con, theta, slopes, rows)
@@ -177,15 +210,27 @@ def held_pieces(con: Constrained, theta: np.ndarray, slopes: np.ndarray, bent: n
 
 
 def _held(con: Constrained, theta: np.ndarray, slopes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Gradient g (P,), ∂²F (P, P), ∂g/∂σ_b (B, P), h_b (B,), ∂h_b (B, P) and ∂F/∂(activation) of every pair, with the pieces held."""
+    """Gradient g (P,), ∂²F (P, P), ∂g/∂σ_b (B, P), h_b (B,), ∂h_b (B, P) and ∂F/∂(activation) of every pair, with the
+    pieces held.
+    """
     shapes = tuple(h.shape for h in con.pairs())
-    fixed = (con.plain, con.spheres.layout, shapes, jnp.asarray(con.spheres.radii), con.data.x, con.data.y, jnp.asarray(con.unit))
+    fixed = (
+        con.plain,
+        con.spheres.layout,
+        shapes,
+        jnp.asarray(con.spheres.radii),
+        con.data.x,
+        con.data.y,
+        jnp.asarray(con.unit),
+    )
     out = _derivatives(*fixed, theta, slopes, rows)
     return tuple(np.asarray(a) for a in out)
 
 
 @eqx.filter_jit
-def _derivatives(problem: Any, layout: Any, shapes: Any, radii: Any, x: Any, y: Any, unit: Any, theta: Any, slopes: Any, rows: Any) -> tuple[Any, ...]:
+def _derivatives(
+    problem: Any, layout: Any, shapes: Any, radii: Any, x: Any, y: Any, unit: Any, theta: Any, slopes: Any, rows: Any
+) -> tuple[Any, ...]:
     network = problem.network
     tracked = [slot for slot in network.slots if slot.tracked]
 
@@ -209,7 +254,9 @@ def _derivatives(problem: Any, layout: Any, shapes: Any, radii: Any, x: Any, y: 
 
     def arguments(t: Any) -> Any:
         values = network.node_values(blocks(layout, radii * t), x, jnp, pieces(slopes, none))
-        return jnp.concatenate([values[id(slot.argument)].ravel() for slot in tracked]) / unit if tracked else jnp.zeros(0)
+        return (
+            jnp.concatenate([values[id(slot.argument)].ravel() for slot in tracked]) / unit if tracked else jnp.zeros(0)
+        )
 
     gradient = jax.grad(objective)
     g, H = gradient(theta, slopes, none), jax.hessian(objective)(theta, slopes, none)
@@ -217,4 +264,11 @@ def _derivatives(problem: Any, layout: Any, shapes: Any, radii: Any, x: Any, y: 
         return g, H, jnp.zeros((0, len(theta))), jnp.zeros(0), jnp.zeros((0, len(theta))), jnp.zeros(0)
     S = jax.vmap(lambda row: jax.jvp(lambda s: gradient(theta, s, none), (slopes,), (row,))[1])(rows)
     h, back = jax.vjp(arguments, theta)
-    return g, H, S, rows @ h, jax.vmap(lambda row: back(row)[0])(rows), jax.grad(objective, argnums=2)(theta, slopes, none)
+    return (
+        g,
+        H,
+        S,
+        rows @ h,
+        jax.vmap(lambda row: back(row)[0])(rows),
+        jax.grad(objective, argnums=2)(theta, slopes, none),
+    )

@@ -1,7 +1,8 @@
 """States beside critical points: within the basin of one that attracts, and off the kinks that a flow is stopped by.
 
-Some minima of deep networks attract from a hundred-thousandth of a radian only: units of weight zero in every layer are held there by the multiplier
-alone, and any of them that is larger than its square times the loss's slope leaves. A start "beside" such a point has to be chosen by the curvature.
+Some minima of deep networks attract from a hundred-thousandth of a radian only: units of weight zero in every layer are
+held there by the multiplier alone, and any of them that is larger than its square times the loss's slope leaves. A
+start "beside" such a point has to be chosen by the curvature.
 """
 
 from numbers import Integral
@@ -10,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core import arguments
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.seeds import checked_seed
 from flowlab.discrete.critical.constrained_problem import Constrained
 from flowlab.discrete.critical.critical_points import NULL, CriticalPoints
@@ -22,15 +22,17 @@ REACH = 4e-3
 """The largest displacement, √Σ_k ‖δV_k‖² (radians)."""
 ON_KINK = 1e-9
 """Pre-activations below this, in units of their typical size, are on their kink."""
-_KEPT, _PROBES, _SMALLEST = 0.5, 6, 1e-9
+_SHARE, _PROBES, _SMALLEST = 0.5, 6, 1e-9
 
 
 @guarded
 def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REACH) -> State:
-    """A state at a random direction from critical point k, so near that curvature and slopes there are still those of the point.
+    """A state at a random direction from critical point k, so near that curvature and slopes there are still those of
+    the point.
 
-    Half the largest radius, `reach` over a power of two, at which the positive eigenvalues of the Riemannian Hessian keep half of the smallest one
-    in every direction that is tried, and no pre-activation comes to another kink. Where the point is a minimum its basin holds such a ball.
+    Half the largest radius, `reach` over a power of two, at which the positive eigenvalues of the Riemannian Hessian
+    keep half of the smallest one in every direction that is tried, and no pre-activation comes to another kink. Where
+    the point is a minimum its basin holds such a ball.
 
     Args:
         points: from `critical_points`.
@@ -39,14 +41,14 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
         reach: the largest displacement (radians).
 
     Raises:
-        LanguageError: for no such point, or a reach that is no displacement.
+        LanguageError: for a point that is not there, or a reach outside (0, 1).
     """
     arguments.expects("points", points, CriticalPoints, "what `critical_points` answered")
     arguments.expects("k", k, Integral, "the number of a critical point")
     if not 0 <= k < len(points):
-        raise LanguageError(f"`k={k}` is none of the {len(points)} critical points; use 0 to {len(points) - 1}.")
+        raise must_be("k", k, f"an integer from 0 to {len(points) - 1}", "the number of a critical point")
     if not 0 < reach < 1:
-        raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as {REACH}.")
+        raise must_be("reach", reach, "a number between 0 and 1", f"for example {REACH}")
     con, rng = points.constrained, np.random.default_rng(checked_seed(seed))
     end = polish(con, con.row(points[k].state), ON_KINK)
     theta = end.theta
@@ -66,7 +68,7 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
             g, H, _, _, normals, _ = held_pieces(con, aside, slopes, end.bent)
             lam = con.spheres.squares(aside, g)[con.spheres.owner]
             seen = _eigenvalues(H - np.diag(lam), np.vstack([con.spheres.normals(aside), normals]))
-            if int((seen >= _KEPT * least).sum()) < count:
+            if int((seen >= _SHARE * least).sum()) < count:
                 return False
         return True
 
@@ -78,10 +80,11 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
 
 @guarded
 def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, reach: float = 1e-7) -> list[State]:
-    """States just off the kinks that a state stands on; where a flow is not unique, flows from them are its continuations.
+    """States just off the kinks that a state stands on; where a flow is not unique, flows from them are its
+    continuations.
 
-    On one kink that repels there are two sides. Where many meet, as at a unit whose weights are zero, random ways off all of them are taken, and
-    several may lead to one continuation. Kinks that attract take such a state back at once.
+    On one kink that repels there are two sides. Where many meet, as at a unit whose weights are zero, random ways off
+    all of them are taken, and several may lead to one continuation. Kinks that attract take such a state back at once.
 
     Args:
         con: the constrained problem, such as `points.constrained`.
@@ -99,7 +102,7 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     arguments.expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
     count, seed = arguments.count("count", count, 1, 8), checked_seed(seed)
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:
-        raise LanguageError(f"`reach={reach!r}` is no displacement; use a number between 0 and 1 such as 1e-7.")
+        raise must_be("reach", reach, "a number between 0 and 1", "for example 1e-7")
     theta = con.row(state)
     bent = np.flatnonzero(np.abs(con.preactivations(theta)) <= ON_KINK)
     if not len(bent):
@@ -109,7 +112,11 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     _, sizes, rows = np.linalg.svd(np.array([con.spheres.tangent(theta, n) for n in normals]), full_matrices=False)
     span = rows[sizes > 1e-9 * max(float(sizes[0]), 1e-300)]
     rng = np.random.default_rng(seed)
-    ways = [span[0], -span[0]] if len(span) == 1 else [_of_length_one(c @ span) for c in rng.normal(size=(count, len(span)))]
+    ways = (
+        [span[0], -span[0]]
+        if len(span) == 1
+        else [_of_length_one(c @ span) for c in rng.normal(size=(count, len(span)))]
+    )
     return [con.spheres.state(con.spheres.project(theta + reach * way)) for way in ways]
 
 

@@ -1,4 +1,6 @@
-"""The critical points that searches have found so far, each once modulo the symmetries of the network, with the count that shows missing ones."""
+"""The critical points that searches have found so far, each once modulo the symmetries of the network, with the count
+that shows missing ones.
+"""
 
 from dataclasses import replace
 
@@ -11,11 +13,15 @@ from flowlab.discrete.critical.lagrange_newton import Critical
 from flowlab.discrete.critical.symmetries import Symmetries
 
 _SAME, _VALUE, _NEAR = 1e-6, 1e-8, 1e-4
-"""Ends closer than the first are one point, where their objectives agree to the second; ends that are not polished yet, closer than the last."""
+"""Ends closer than the first are one point, where their objectives agree to the second; ends that are not polished yet,
+closer than the last.
+"""
 
 
 class Entry:
-    """One critical point: its polished end, its objective, how many searches ended there, and once it is described, the point."""
+    """One critical point: its polished end, its objective, how many searches ended there, and once it is described, the
+    point.
+    """
 
     def __init__(self, end: Critical, value: float) -> None:
         self.end, self.value, self.found = end, value, 1
@@ -50,7 +56,10 @@ class Catalogue:
 
     def _known(self, theta: np.ndarray, value: float, near: float) -> Entry | None:
         for entry in self.entries:
-            if abs(entry.value - value) <= _VALUE * max(1.0, abs(value)) and self.symmetries.distance(entry.end.theta, theta) <= near:
+            if (
+                abs(entry.value - value) <= _VALUE * max(1.0, abs(value))
+                and self.symmetries.distance(entry.end.theta, theta) <= near
+            ):
                 return entry
         return None
 
@@ -59,9 +68,16 @@ class Catalogue:
         null = np.abs(eigenvalues) <= NULL * np.abs(eigenvalues).max(initial=0.0)
         counts = int((eigenvalues[~null] < 0).sum()), int(null.sum())
         # Outputs cost less to compare than rows modulo rotations.
-        alike = [e for e in self.entries if null.any() and e.point and not e.point.is_alone and _meet(counts, (e.point.index, e.point.nullity))]
+        alike = [
+            e
+            for e in self.entries
+            if null.any() and e.point and not e.point.is_alone and _meet(counts, (e.point.index, e.point.nullity))
+        ]
         outputs = self._outputs(theta) if alike else np.zeros(0)
-        known = next((e for e in alike if np.abs(e.outputs - outputs).max() <= _SAME * max(1.0, float(np.abs(outputs).max()))), None)
+        known = next(
+            (e for e in alike if np.abs(e.outputs - outputs).max() <= _SAME * max(1.0, float(np.abs(outputs).max()))),
+            None,
+        )
         known = known if known is not None else self._known(theta, value, _NEAR)
         if known is None:
             return False
@@ -69,15 +85,22 @@ class Catalogue:
         return True
 
     def describe(self) -> None:
-        """Describe what is new, and count points of one continuous family once: the same outputs, and zero modes that no symmetry makes."""
+        """Describe what is new, and count points of one continuous family once: the same outputs, and zero modes that
+        no symmetry makes.
+        """
         for entry in sorted((e for e in self.entries if e.point is None), key=lambda e: e.end.residual):
             point = described(self.con, self.symmetries, entry.end, entry.found)
             entry.point, entry.outputs = point, self._outputs(entry.end.theta)
-            homes = [] if point.is_alone else [other for other in self.entries if other is not entry and self._one_family(entry, other)]
+            homes = (
+                []
+                if point.is_alone
+                else [other for other in self.entries if other is not entry and self._one_family(entry, other)]
+            )
             if not homes:
                 entry.characteristic = euler_characteristic.of_point(self.con, self.symmetries, point, entry.end)
                 continue
-            # Pieces that meet are one set, told by the point that most of it goes down from; its characteristic is known where it is one piece alone.
+            # Pieces that meet are one set, told by the point that most of it goes down from; its characteristic is
+            # known where it is one piece alone.
             whole = [*homes, entry]
             kept = min(whole, key=lambda e: e.point.index if e.point else 0)
             kept.found = sum(e.found for e in whole)
@@ -88,13 +111,25 @@ class Catalogue:
     @staticmethod
     def _one_family(entry: Entry, other: Entry) -> bool:
         a, b = entry.point, other.point
-        if a is None or b is None or b.is_alone or a.kinks != b.kinks or not _meet((a.index, a.nullity), (b.index, b.nullity), bool(a.kinks)):
+        if (
+            a is None
+            or b is None
+            or b.is_alone
+            or a.kinks != b.kinks
+            or not _meet((a.index, a.nullity), (b.index, b.nullity), bool(a.kinks))
+        ):
             return False
-        return bool(np.abs(entry.outputs - other.outputs).max() <= _VALUE * max(1.0, float(np.abs(entry.outputs).max())))
+        return bool(
+            np.abs(entry.outputs - other.outputs).max() <= _VALUE * max(1.0, float(np.abs(entry.outputs).max()))
+        )
 
     def _outputs(self, theta: np.ndarray) -> np.ndarray:
         weights = self.con.spheres.state(theta).weights()
-        f = np.asarray(self.con.problem.network.outputs({k: np.asarray(w) for k, w in weights.items()}, np.asarray(self.con.data.x), np))
+        f = np.asarray(
+            self.con.problem.network.outputs(
+                {k: np.asarray(w) for k, w in weights.items()}, np.asarray(self.con.data.x), np
+            )
+        )
         # What all logits share is nothing to the loss.
         return f - f.mean(axis=1, keepdims=True) if self.con.problem.loss.compares_outputs else f
 
@@ -112,5 +147,7 @@ class Catalogue:
 
 
 def _meet(a: tuple[int, int], b: tuple[int, int], kinks: bool = False) -> bool:
-    """Whether sets with these (index, zero modes) may be one: smooth sets of one dimension have one index, others meet where they are singular."""
+    """Whether sets with these (index, zero modes) may be one: smooth sets of one dimension have one index, others meet
+    where they are singular.
+    """
     return a == b or (not kinks and a[1] != b[1])

@@ -1,4 +1,6 @@
-"""Searches for one critical point: down to a minimum, to a zero of the gradient near a direction, or next to a state; kinks are rounded on the way."""
+"""Searches for one critical point: down to a minimum, to a zero of the gradient near a direction, or next to a state;
+kinks are rounded on the way.
+"""
 
 import numpy as np
 
@@ -14,11 +16,17 @@ _TRIES = 5
 def settle(con: Constrained, theta: np.ndarray) -> Critical:
     """The critical point next to θ: polished where it stands, or, if that ends elsewhere, after a descent."""
     direct = polish(con, theta, 1e-4)
-    return direct if direct.residual <= con.resolution and np.linalg.norm(direct.theta - theta) < 0.1 else down(con, theta, 2)[0]
+    return (
+        direct
+        if direct.residual <= con.resolution and np.linalg.norm(direct.theta - theta) < 0.1
+        else down(con, theta, 2)[0]
+    )
 
 
 def down(con: Constrained, theta: np.ndarray, skip: int = 0) -> list[Critical]:
-    """The end of a descent; at large norms, where softmax and kinks are too sharp to go down on, by smaller ones. The first `skip` roundings are left out."""
+    """The end of a descent; at large norms, where softmax and kinks are too sharp to go down on, by smaller ones. The
+    first `skip` roundings are left out.
+    """
     rungs = con.rungs()
     for rung in rungs:
         if not con.bends:
@@ -26,7 +34,9 @@ def down(con: Constrained, theta: np.ndarray, skip: int = 0) -> list[Critical]:
             continue
         sharp = _sharp(rung)
         for softness in sharp[skip:] if rung is rungs[0] else sharp[-1:]:
-            theta, _ = minimize(rung.rounded(softness), theta, tolerance=1e-6 if softness > sharp[-1] or rung is not con else 1e-9)
+            theta, _ = minimize(
+                rung.rounded(softness), theta, tolerance=1e-6 if softness > sharp[-1] or rung is not con else 1e-9
+            )
     return [polish(con, theta, _sharp(con)[-1])]
 
 
@@ -61,5 +71,3 @@ def roots(con: Constrained, rng: np.random.Generator) -> list[Critical]:
         if len(found) == 2:
             break
     return found
-
-

@@ -1,8 +1,9 @@
-"""Searches for critical points of a given index, many at once: modified Newton steps up some eigenvectors and down the others.
+"""Searches for critical points of a given index, many at once: modified Newton steps up some eigenvectors and down the
+others.
 
-A step goes up the k lowest eigenvectors of the Riemannian Hessian and down the others, so that saddles of index k attract (A. Banerjee, N. Adams,
-J. Simons, R. Shepard, "Search for stationary points on surfaces", 1985). What has not come to rest then goes to the next zero of the gradient, of
-any index, by Levenberg steps.
+A step goes up the k lowest eigenvectors of the Riemannian Hessian and down the others, so that saddles of index k
+attract (A. Banerjee, N. Adams, J. Simons, R. Shepard, "Search for stationary points on surfaces", 1985). What has not
+come to rest then goes to the next zero of the gradient, of any index, by Levenberg steps.
 """
 
 from typing import Any, NamedTuple
@@ -22,14 +23,18 @@ _FEW = 8
 _GUIDED, _FREE = 40, 60
 """Steps of either sort; quadratic convergence needs some ten from nearby."""
 _LONGEST, _DAMPED = 0.3, 1e-2
-"""Steps are no longer (radians, all spheres together), and shorter along eigenvectors whose curvature is small beside the gradient."""
+"""Steps are no longer (radians, all spheres together), and shorter along eigenvectors whose curvature is small beside
+the gradient.
+"""
 _ARRIVED = 1e-9
 _ASIDE, _BETWEEN = (0.2, 1.0), (0.3, 0.7)
 """How far beside a known point (radians), and where between two."""
 
 
 class Ends(NamedTuple):
-    """Where searches ended that arrived: rows (B, P), objectives (B,), and eigenvalues of the Riemannian Hessian, ascending, (B, P - K)."""
+    """Where searches ended that arrived: rows (B, P), objectives (B,), and eigenvalues of the Riemannian Hessian,
+    ascending, (B, P - K).
+    """
 
     rows: np.ndarray
     values: np.ndarray
@@ -64,16 +69,21 @@ def saddles(con: Constrained, rows: np.ndarray, index: np.ndarray) -> Ends:
         ok: np.ndarray = np.isfinite(there.residuals) & (led | (there.residuals < parts.residuals)) & active
         damping = np.clip(np.where(led, damping, np.where(ok, 0.2 * damping, 4.0 * damping)), 1e-12, 1e12)
         rows = np.where(ok[:, None], moved, rows)
-        parts = _Parts(*(np.where(ok.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(there, parts, strict=True)))
+        parts = _Parts(
+            *(np.where(ok.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(there, parts, strict=True))
+        )
     done = parts.residuals <= _ARRIVED
     return Ends(rows[done], parts.values[done], parts.eigenvalues[done])
 
 
-def begins(con: Constrained, images: Images, known: list[CriticalPoint], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def begins(
+    con: Constrained, images: Images, known: list[CriticalPoint], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Where searches begin, (count, P), and the index that each looks for, (count,).
 
-    A quarter each at random; at random among what a symmetry leaves fixed, where saddles lie that few other searches meet (R. Palais, "The principle
-    of symmetric criticality", 1979); beside known points; and between two of them, one of them replaced by an image.
+    A quarter each at random; at random among what a symmetry leaves fixed, where saddles lie that few other searches
+    meet (R. Palais, "The principle of symmetric criticality", 1979); beside known points; and between two of them, one
+    of them replaced by an image.
     """
     spheres, top = con.spheres, len(con.spheres.owner) - con.spheres.count
     at = [spheres.row(p.state.V) for p in known]
@@ -86,11 +96,17 @@ def begins(con: Constrained, images: Images, known: list[CriticalPoint], count: 
         elif way == 2:
             i = int(rng.integers(len(known)))
             aside = spheres.tangent(at[i], rng.normal(size=len(row)))
-            row, wanted = at[i] + rng.uniform(*_ASIDE) / np.linalg.norm(aside) * aside, known[i].index + int(rng.integers(-1, 2))
+            row, wanted = (
+                at[i] + rng.uniform(*_ASIDE) / np.linalg.norm(aside) * aside,
+                known[i].index + int(rng.integers(-1, 2)),
+            )
         elif way == 3:
             i, j = (int(i) for i in rng.integers(len(known), size=2))
             share = rng.uniform(*_BETWEEN)
-            row, wanted = share * at[i] + (1.0 - share) * images.moved(at[j], rng), known[(i, j)[int(rng.integers(2))]].index + int(rng.integers(-1, 2))
+            row, wanted = (
+                share * at[i] + (1.0 - share) * images.moved(at[j], rng),
+                known[(i, j)[int(rng.integers(2))]].index + int(rng.integers(-1, 2)),
+            )
         # What cancels on a sphere has no direction there.
         rows.append(spheres.project(row) if (spheres.squares(row, row) > 1e-6).all() else con.random(rng))
         index.append(min(max(wanted, -1), top))
@@ -123,7 +139,9 @@ def _parts(con: Constrained, rows: np.ndarray) -> _Parts:
 
 
 def _second(con: Constrained, rows: np.ndarray) -> Any:
-    """Objective, gradient and second derivatives of many rows; in batches of one size, so that one program serves them all."""
+    """Objective, gradient and second derivatives of many rows; in batches of one size, so that one program serves them
+    all.
+    """
     if len(rows) < _FEW:
         return [con.value(t) for t in rows], [con.gradient(t) for t in rows], [con.hessian(t) for t in rows]
     found = []

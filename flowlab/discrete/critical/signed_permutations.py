@@ -1,7 +1,8 @@
 """The finite group of signed permutations of weights that leave a network as it is, found by trial.
 
-Swaps and changes of sign of units, exchanges of the weights of one unit between two blocks, and exchanges and changes of sign of whole blocks all
-permute coordinates up to signs. Each is tried on random weights; those that keep the outputs generate the group.
+Swaps and changes of sign of units, exchanges of the weights of one unit between two blocks, and exchanges and changes
+of sign of whole blocks all permute coordinates up to signs. Each is tried on random weights; those that keep the
+outputs generate the group.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +19,18 @@ MOST = 20_000
 _UNITS = 7
 """Permutations of more units are too many to list: 8! = 40,320."""
 _BLOCKS, _AXES, _TRIED = 6, 6, 400
-"""Permutations of at most so many blocks, and changes of sign on at most so many axes, are tried, at 0.1 ms each; both at once for so many."""
+"""Permutations of at most so many blocks, and changes of sign on at most so many axes, are tried, at 0.1 ms each; both
+at once for so many.
+"""
 _SAME = 1e-7
-"""Images closer than this are one; critical points are known to about 1e-12, and the nearest different ones are further apart."""
+"""Images closer than this are one; critical points are known to about 1e-12, and the nearest different ones are further
+apart.
+"""
 
 _POWERS = 64
-"""Above the order of every symmetry that is listed: seven units make cycles of at most twelve, signs and exchanges twice or four times that."""
+"""Above the order of every symmetry that is listed: seven units make cycles of at most twelve, signs and exchanges
+twice or four times that.
+"""
 
 Axis = tuple[str, int]
 
@@ -34,8 +41,10 @@ class Images:
     Args:
         layout: blocks and shapes.
         dims: names of the dimensions of every block.
-        whole: dimensions whose units may be rotated as well: the first unit alone is acted on here, in whose direction all of them can be turned.
-        kept: answers whether weights and their image, given by places and signs, (P,) each, have the same outputs at random weights.
+        whole: dimensions whose units may be rotated as well: the first unit alone is acted on here, in whose direction
+            all of them can be turned.
+        kept: answers whether weights and their image, given by places and signs, (P,) each, have the same outputs at
+            random weights.
         radii: norms of the coordinates of a row, (P,); an image has to have the same.
 
     Attributes:
@@ -43,8 +52,13 @@ class Images:
     """
 
     def __init__(
-        self, layout: Layout, dims: Mapping[str, tuple[Any, ...]], whole: set[str], kept: Callable[[np.ndarray, np.ndarray], bool], radii: np.ndarray
-    ) -> None:  # fmt: skip
+        self,
+        layout: Layout,
+        dims: Mapping[str, tuple[Any, ...]],
+        whole: set[str],
+        kept: Callable[[np.ndarray, np.ndarray], bool],
+        radii: np.ndarray,
+    ) -> None:
         self.layout, self.shapes, self._dims, self._whole = layout, dict(layout), dims, whole
         self._places = np.arange(1, 1 + len(radii))
 
@@ -60,7 +74,9 @@ class Images:
         return np.array(found, dtype=int).reshape(-1, len(self._places))
 
     def _of_units(self, name: str, is_symmetry: Callable[[np.ndarray], bool]) -> list[np.ndarray]:
-        """Swaps of neighbours, and what acts on one unit; tried on the first, since all units of a dimension are alike."""
+        """Swaps of neighbours, and what acts on one unit; tried on the first, since all units of a
+        dimension are alike.
+        """
         axes = [(w, k) for w, shape in self._dims.items() for k, dim in enumerate(shape) if dim == name]
         size, found = self.shapes[axes[0][0]][axes[0][1]], list[np.ndarray]()
         if name not in self._whole and size > 1 and is_symmetry(self._swap(axes, 0)):
@@ -92,7 +108,8 @@ class Images:
     def _candidates(self) -> list[np.ndarray]:
         """Exchanges of whole blocks and changes of their signs; both at once where there are few.
 
-        Dimensions are renamed by an exchange, each to one: layers that follow each other are of one shape by chance only, and are no such factors.
+        Dimensions are renamed by an exchange, each to one: layers that follow each other are of one shape by chance
+        only, and are not such factors.
         """
         names = list(self.shapes)
         if len(names) > _BLOCKS:
@@ -100,13 +117,21 @@ class Images:
         W = blocks(self.layout, self._places)
         orders = [order for order in permutations(names) if self._renames(names, order)]
         signs = list(product((1, -1), repeat=len(names)))
-        both = list(product(orders, signs)) if len(orders) * len(signs) <= _TRIED else [(o, signs[0]) for o in orders] + [(orders[0], s) for s in signs]
-        return [self._row({a: s * W[b] for a, b, s in zip(names, order, sign, strict=True)}) for order, sign in both[1:]]
+        both = (
+            list(product(orders, signs))
+            if len(orders) * len(signs) <= _TRIED
+            else [(o, signs[0]) for o in orders] + [(orders[0], s) for s in signs]
+        )
+        return [
+            self._row({a: s * W[b] for a, b, s in zip(names, order, sign, strict=True)}) for order, sign in both[1:]
+        ]
 
     def _renames(self, names: list[str], order: tuple[str, ...]) -> bool:
         if any(self.shapes[a] != self.shapes[b] for a, b in zip(names, order, strict=True)):
             return False
-        pairs = {pair for a, b in zip(names, order, strict=True) for pair in zip(self._dims[a], self._dims[b], strict=True)}
+        pairs = {
+            pair for a, b in zip(names, order, strict=True) for pair in zip(self._dims[a], self._dims[b], strict=True)
+        }
         return len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
 
     def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -134,7 +159,10 @@ class Images:
     def elements(self) -> np.ndarray | None:
         """All of the group, (n, P); None where it is larger than `MOST`."""
         swaps = [name for name, rows in self.of_units.items() if len(rows) and (np.sign(rows) > 0).all(axis=1).any()]
-        sizes = [max(self.shapes[w][k] for w, shape in self._dims.items() for k, dim in enumerate(shape) if dim == name) for name in swaps]
+        sizes = [
+            max(self.shapes[w][k] for w, shape in self._dims.items() for k, dim in enumerate(shape) if dim == name)
+            for name in swaps
+        ]
         if any(size > _UNITS for size in sizes):
             return None
         return self.generated(np.vstack([*self.of_units.values(), self.of_blocks]), MOST)
@@ -174,8 +202,9 @@ class Images:
 
         Args:
             theta: a critical point, (P,).
-            norms: of every sphere, (n, K), of rows, (n, P). An exchange of the weights of one unit changes them, but not at critical points whose
-                multipliers are not zero: each unit has equal weights in both blocks there, and the image is critical with the same index.
+            norms: of every sphere, (n, K), of rows, (n, P). An exchange of the weights of one unit changes them, but
+                not at critical points whose multipliers are not zero: each unit has equal weights in both blocks there,
+                and the image is critical with the same index.
         """
         images = self.of(theta)
         if images is None:

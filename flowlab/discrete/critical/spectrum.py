@@ -1,9 +1,10 @@
 """The lowest eigenvalues of the Riemannian Hessian without forming it, for nets of any size.
 
-Units that descents leave with one and the same weights make eigenvalues of the multiplicity of their number. A Krylov space of one vector holds one
-vector of each eigenspace and meets the others through round-off alone. Swaps of such units then make the others from it, and a search across all that
-was found tells whether any is still missing. Where that does not come to an end in a few restarts (ARPACK), whole blocks of vectors are taken, with
-restarts that keep the best (block Lanczos: Golub and Underwood 1977; thick restarts: Wu and Simon 2000).
+Units that descents leave with one and the same weights make eigenvalues of the multiplicity of their number. A Krylov
+space of one vector holds one vector of each eigenspace and meets the others through round-off alone. Swaps of such
+units then make the others from it, and a search across all that was found tells whether any is still missing. Where
+that does not come to an end in a few restarts (ARPACK), whole blocks of vectors are taken, with restarts that keep the
+best (block Lanczos: Golub and Underwood 1977; thick restarts: Wu and Simon 2000).
 """
 
 from typing import Any
@@ -13,23 +14,29 @@ import jax
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import must_be
 from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
 from flowlab.discrete.critical.sphere_product import along, tangent
 
 _GUARD = 4
 """Vectors in a block beyond those asked for."""
-_BLOCKS, _KEPT = 9, 12
+_BLOCKS, _SPARE = 9, 12
 """Blocks before a restart, and Ritz vectors beyond those asked for that outlive it."""
 _RESTARTS = 60
 _PATIENCE = 20
 """Restarts of one search by one vector."""
 _ROUNDS, _FEW = 12, 3
-"""Searches by one vector after which blocks are taken, and eigenvalues that one looks for where each is there many times."""
+"""Searches by one vector after which blocks are taken, and eigenvalues that one looks for where each is there many
+times.
+"""
 _CHECK = 1e-4
-"""Tolerance of the search for what was passed over: an eigenvalue that is by this share of the largest below the last one told is not missed."""
+"""Tolerance of the search for what was passed over: an eigenvalue that is by this share of the largest below the last
+one told is not missed.
+"""
 _COPY = 1e-3
-"""What an image of a unit eigenvector has to have outside of the span to be a copy; less is the inaccuracy of what it was made from."""
+"""What an image of a unit eigenvector has to have outside of the span to be a copy; less is the inaccuracy of what it
+was made from.
+"""
 
 
 def hessian_times(con: Constrained, theta: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -37,35 +44,44 @@ def hessian_times(con: Constrained, theta: np.ndarray, vectors: np.ndarray) -> n
     return np.array(_times(con.args, con.spheres.per, theta, vectors))
 
 
-def lowest(con: Constrained, theta: np.ndarray, count: int, *, seed: int = 0, tolerance: float = 1e-8) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest eigenvalues of the Riemannian Hessian, ascending, (count,), with their multiplicity, and their residuals ‖Hv - λv‖, (count,).
+def lowest(
+    con: Constrained, theta: np.ndarray, count: int, *, seed: int = 0, tolerance: float = 1e-8
+) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest eigenvalues of the Riemannian Hessian, ascending, (count,), with their multiplicity, and their
+    residuals ‖Hv - λv‖, (count,).
 
     Args:
         con: the constrained problem.
         theta: a row of directions, (P,).
         count: how many.
         seed: of the first vectors.
-        tolerance: of the residuals, relative to the largest eigenvalue that is met. Where restarts do not reach it the residuals say so.
+        tolerance: of the residuals, relative to the largest eigenvalue that is met. Where restarts do not reach it the
+            residuals say so.
 
     Raises:
         LanguageError: for more than there are.
     """
     free = len(theta) - con.spheres.count
     if not 0 < count <= free:
-        raise LanguageError(f"`count={count}` eigenvalues are asked for on a tangent space of {free} dimensions; use 1 to {free}.")
+        raise must_be("count", count, f"an integer from 1 to {free}, the dimension of the tangent space", "fewer")
     alone = _by_one_vector(con, theta, count, seed, tolerance) if 4 * count < free else None
     return alone if alone is not None else _by_blocks(con, theta, count, seed, tolerance)
 
 
-def _by_one_vector(con: Constrained, theta: np.ndarray, count: int, seed: int, tolerance: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lanczos' method with implicit restarts, and copies by symmetry; None where it does not come to an end in a few rounds."""
+def _by_one_vector(
+    con: Constrained, theta: np.ndarray, count: int, seed: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lanczos' method with implicit restarts, and copies by symmetry; None where it does not come to an end in a few
+    rounds.
+    """
     operator = _Operator(con, theta, seed)
     symmetries = con.symmetries
     groups = symmetries.alike(theta)
     rng = np.random.default_rng(seed)
     vectors = np.zeros((0, len(theta)))
     start, searched = rng.normal(size=len(theta)), 0
-    # Where most units are alike most eigenvalues are there many times, and few searches are enough; those without weights share one that is rarely low.
+    # Where most units are alike most eigenvalues are there many times, and few searches are enough; those without
+    # weights share one that is rarely low.
     copies = sum(len(where) for where, _ in groups if np.linalg.norm(theta[where]) > 1e-6 * np.linalg.norm(theta))
     want = _FEW if copies > 0.5 * sum(dim.size for dim in symmetries.dimensions) else count
     for _ in range(_ROUNDS):
@@ -88,7 +104,9 @@ def _by_one_vector(con: Constrained, theta: np.ndarray, count: int, seed: int, t
 
 
 class _Operator:
-    """The Hessian on rows, with an eigenvalue for normals that is out of the way, moved down so that the least eigenvalues are among the largest in size."""
+    """The Hessian on rows, with an eigenvalue for normals that is out of the way, moved down so that the least
+    eigenvalues are among the largest in size.
+    """
 
     def __init__(self, con: Constrained, theta: np.ndarray, seed: int) -> None:
         self.con, self.theta = con, theta
@@ -105,7 +123,9 @@ class _Operator:
         return np.array(_applied(self.linear, self.con.spheres.layout, self.con.spheres.per, self.theta, v))
 
     def lanczos(self, count: int, start: np.ndarray, tolerance: float, room: int, others: np.ndarray) -> np.ndarray:
-        """Unit rows of the `count` least eigenvalues across given rows, to a residual of the tolerance times the largest eigenvalue; those that converge."""
+        """Unit rows of the `count` least eigenvalues across given rows, to a residual of the tolerance times the
+        largest eigenvalue; those that converge.
+        """
 
         def tangent(v: np.ndarray) -> np.ndarray:
             v = self.con.spheres.tangent(self.theta, v)
@@ -114,7 +134,9 @@ class _Operator:
         def times(v: np.ndarray) -> np.ndarray:
             v = np.ravel(v)
             along_spheres = tangent(v)
-            return tangent(self.inside(along_spheres)) - self.size * along_spheres + 20.0 * self.size * (v - along_spheres)
+            return (
+                tangent(self.inside(along_spheres)) - self.size * along_spheres + 20.0 * self.size * (v - along_spheres)
+            )
 
         # SciPy's constructors dispatch in a way that type checkers do not follow.
         made: Any = LinearOperator
@@ -122,16 +144,22 @@ class _Operator:
         n = len(self.theta)
         operator = made((n, n), matvec=times, dtype=np.float64)
         try:
-            found = solve(operator, k=count, which="SA", v0=tangent(start), tol=tolerance, ncv=min(n - 1, room), maxiter=_PATIENCE)
+            found = solve(
+                operator, k=count, which="SA", v0=tangent(start), tol=tolerance, ncv=min(n - 1, room), maxiter=_PATIENCE
+            )
         except ArpackNoConvergence as stopped:
             found = stopped.eigenvalues, stopped.eigenvectors
         return found[1].T
 
 
-def _refined(operator: _Operator, groups: Any, found: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `count` least Ritz values, Ritz vectors and residuals of the span of rows and of their images under swaps of units that are alike.
+def _refined(
+    operator: _Operator, groups: Any, found: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `count` least Ritz values, Ritz vectors and residuals of the span of rows and of their images under swaps of
+    units that are alike.
 
-    Such swaps leave θ where it is, so they take eigenvectors to eigenvectors of the same eigenvalue: one of each is enough to have them all.
+    Such swaps leave θ where it is, so they take eigenvectors to eigenvectors of the same eigenvalue: one of each is
+    enough to have them all.
     """
     basis = np.zeros((0, found.shape[1]))
     most = min(count, sum(len(where) - 1 for where, _ in groups))
@@ -163,10 +191,12 @@ def _swapped(row: np.ndarray, groups: Any, rng: np.random.Generator) -> np.ndarr
     return out
 
 
-def _by_blocks(con: Constrained, theta: np.ndarray, count: int, seed: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _by_blocks(
+    con: Constrained, theta: np.ndarray, count: int, seed: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     free = len(theta) - con.spheres.count
     block = min(count + _GUARD, free)
-    room = min(free, max(_BLOCKS * block, count + _KEPT + 2 * block))
+    room = min(free, max(_BLOCKS * block, count + _SPARE + 2 * block))
     basis, T = np.zeros((room, len(theta))), np.zeros((room, room))
     rng, size = np.random.default_rng(seed), 0
     fresh = _orthonormal(con, theta, rng.normal(size=(block, len(theta))), basis[:0], rng)
@@ -188,7 +218,7 @@ def _by_blocks(con: Constrained, theta: np.ndarray, count: int, seed: int, toler
             if off.max() <= tolerance * float(np.abs(ritz).max()) or size == free or restarts >= _RESTARTS:
                 return values, off
         if size + block > room:
-            keep = min(count + _KEPT, room - block)
+            keep = min(count + _SPARE, room - block)
             basis[:keep] = S[:, :keep].T @ basis[:size]
             T[:] = 0.0
             T[np.arange(keep), np.arange(keep)] = ritz[:keep]
@@ -196,8 +226,12 @@ def _by_blocks(con: Constrained, theta: np.ndarray, count: int, seed: int, toler
         fresh = _orthonormal(con, theta, rest, basis[:size], rng)[: free - size]
 
 
-def _orthonormal(con: Constrained, theta: np.ndarray, rows: np.ndarray, basis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Orthonormal tangent rows across the basis that span the given ones; a row that has nothing left is replaced by a random one."""
+def _orthonormal(
+    con: Constrained, theta: np.ndarray, rows: np.ndarray, basis: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Orthonormal tangent rows across the basis that span the given ones; a row that has nothing left is replaced by a
+    random one.
+    """
     for _ in range(3):
         rows = np.array([con.spheres.tangent(theta, row) for row in rows])
         rows -= rows @ basis.T @ basis

@@ -81,7 +81,9 @@ class Spheres:
         return rows
 
     def basis(self, theta: np.ndarray) -> np.ndarray:
-        """An orthonormal basis of the tangent space at θ, (P, P - K), by one Householder reflection per sphere; of many rows (..., P) at once too."""
+        """An orthonormal basis of the tangent space at θ, (P, P - K), by one Householder reflection per sphere; of many
+        rows (..., P) at once too.
+        """
         found = np.zeros((*theta.shape, theta.shape[-1] - self.count))
         at = 0
         for first, size in zip(self._starts, self._sizes, strict=True):

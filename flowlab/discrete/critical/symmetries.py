@@ -1,10 +1,12 @@
-"""The symmetries of a network: permutations, signs and rotations of hidden units, exchange of factors, the splitting of units, and scalings.
+"""The symmetries of a network: permutations, signs and rotations of hidden units, exchange of factors, the splitting of
+units, and scalings.
 
-Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of several blocks;
-an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension every rotation leaves the function as it is;
-where one does, permutations do, and changes of sign on some of the axes for odd and even activations. Under activations of degree one, units
-that point the same way, but for signs, may share their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on
-all units. Scaling weights into a unit and those out of it inversely changes norms, which is why it is no symmetry at fixed norms, unless several
+Which of them a network has is found by trying them on random weights. A hidden dimension is a width shared by axes of
+several blocks; an orthogonal matrix acts on all of those axes at once. Where no activation stands on the dimension
+every rotation leaves the function as it is; where one does, permutations do, and changes of sign on some of the axes
+for odd and even activations. Under activations of degree one, units that point the same way, but for signs, may share
+their weight: (cos φ, sin φ) in place of (1, 0); this makes orbits where no rotation acts on all units. Scaling weights
+into a unit and those out of it inversely changes norms, so it is not a symmetry at fixed norms, unless several
 such changes keep them together.
 """
 
@@ -16,18 +18,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from flowlab.core.errors import LanguageError
 from flowlab.discrete.critical.hidden_dimension import Dimension
 from flowlab.discrete.critical.signed_permutations import Images
 from flowlab.discrete.critical.sphere_product import Layout, blocks
+from flowlab.discrete.critical.symmetry_trials import SAME, Trials, close
 from flowlab.language.network import Network
 
-_SAME, _ASIDE = 1e-10, 1e-3
 _TURNS = 20
 _COSETS = 64
 """Symmetries of whole blocks beyond so many are left out of distances."""
 _PARALLEL = 1e-7
-"""Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their cosine."""
+"""Units whose weights differ in direction by less point the same way; the square root of what round-off leaves of their
+cosine.
+"""
 _MET = 1e-9
 """So do units that are apart by less of the largest unit; kinks are met no better."""
 
@@ -46,77 +49,17 @@ class Symmetries:
         LanguageError: if outputs do not depend on the weights of the trials: every change would leave them as they are.
     """
 
-    def __init__(self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None
+    ) -> None:
         self.network, self.layout, self.rho = network, layout, dict(rho or {})
-        shapes = dict(layout)
-        rng = np.random.default_rng(20)
-        # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
-        self.x = rng.normal(size=(3 * d + 8, d))
-        self.trials = [{k: rng.normal(size=s) for k, s in layout} for _ in range(2)]
-        if _close(*(self.outputs(W) for W in self.trials)):
-            told = f"symmetries of `{network.text[:120]}` cannot be tried: its outputs are the same at random weights"
-            raise LanguageError(f"{told}; use a network that depends on its weights.")
-        outer = {network.input_dim, *network.output_shape}
-        self.dimensions: list[Dimension] = []
-        for name in dict.fromkeys(dim for shape in network.shapes.values() for dim in shape):
-            axes = tuple((w, k) for w, shape in network.shapes.items() for k, dim in enumerate(shape) if dim == name)
-            if isinstance(name, int) or name in outer or not axes or any((w, 1 - k) in axes for w, k in axes):
-                continue
-            size = shapes[axes[0][0]][axes[0][1]]
-            self.dimensions.append(self._learned(str(name), size, axes, rng, merge))
-
-    def _learned(self, name: str, size: int, axes: tuple[tuple[str, int], ...], rng: np.random.Generator, merge: bool) -> Dimension:
-        plain = Dimension(name, size, axes, False, (), False)
-        Q = np.linalg.qr(rng.normal(size=(size, size)))[0]
-        flip = np.diag(np.r_[-1.0, np.ones(size - 1)])
-        subsets = [frozenset(c) for n in range(1, len(axes) + 1) for c in combinations(axes, n)] if len(axes) <= 6 else []
-        signs = tuple(c for c in subsets if self._kept(lambda W, c=c: plain.act(W, flip, c)))
-        rotations = merge and size > 1 and self._kept(lambda W: plain.act(W, Q))
-        shapes = {axis: np.delete(self.trials[0][axis[0]].shape, axis[1]).tolist() for axis in axes}
-        pairs = [(p, q) for p, q in combinations(axes, 2) if p[0] != q[0] and p[1] == q[1] and shapes[p] == shapes[q] and self._alike(p[0], q[0])]
-        exchanges = tuple(pair for pair in pairs if self._kept(lambda W, pair=pair: plain.exchanged(W, pair, [0])))
-        splits = merge and not rotations and size > 1 and self._splits(plain)
-        return Dimension(name, size, axes, rotations, signs, splits, self._scalings(plain), exchanges)
-
-    def _alike(self, a: str, b: str) -> bool:
-        """Whether two blocks have the same norms."""
-        one, two = (np.asarray(self.rho.get(name, 0.0)) for name in (a, b))
-        return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-12, atol=0.0))
-
-    def _scalings(self, dim: Dimension) -> np.ndarray:
-        """Powers of one factor that cancel: relations between what scaling one unit on each axis does to the outputs."""
-        one, effects = np.eye(dim.size), []
-        for W in self.trials:
-            columns = []
-            for axis in dim.axes:
-                up, down = (np.exp(h * np.diag(one[0])) * one for h in (_ASIDE, -_ASIDE))
-                columns.append((self.outputs(dim.act(W, up, frozenset({axis}))) - self.outputs(dim.act(W, down, frozenset({axis})))).ravel() / (2.0 * _ASIDE))
-            effects.append(np.array(columns).T)
-        _, sizes, rows = np.linalg.svd(np.vstack(effects))
-        free = rows[np.r_[sizes, np.zeros(len(rows) - len(sizes))] <= 1e-7 * max(float(sizes[0]), 1e-300)]
-        return free / np.abs(free).max(axis=1, keepdims=True) if len(free) else free
-
-    def _splits(self, dim: Dimension) -> bool:
-        """Whether (1, 0) and (cos φ, sin φ) times one unit are the same function."""
-        mix = np.eye(dim.size)
-        mix[:2, :2] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
-        alone = np.eye(dim.size)
-        alone[1, 1] = 0.0
-        for W in self.trials:
-            one = dim.act(W, alone)
-            if not _close(self.outputs(one), self.outputs(dim.act(one, mix))):
-                return False
-        return True
-
-    def _kept(self, change: Any) -> bool:
-        return all(_close(self.outputs(W), self.outputs(change(W))) for W in self.trials)
-
-    def outputs(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Outputs at the inputs of the trials."""
-        return np.asarray(self.network.outputs(W, self.x, np))
+        self._trials = Trials(network, layout, d, self.rho)
+        self.dimensions: list[Dimension] = self._trials.dimensions(merge)
 
     def aligned(self, theta: np.ndarray) -> np.ndarray:
-        """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points the same way then."""
+        """Signs, (P,), that bring units which can be split to one side: what points the same way but for signs points
+        the same way then.
+        """
         W, signs = blocks(self.layout, theta), {k: np.ones(shape) for k, shape in self.layout}
         for dim in self.dimensions:
             if dim.splits:
@@ -158,10 +101,13 @@ class Symmetries:
         sizes = np.linalg.norm(units, axis=1)
         top = float(sizes.max(initial=0.0))
         groups: list[list[int]] = []
-        # The largest first: kinks are met to a share of typical pre-activations, by which small units turn more than large ones.
+        # The largest first: kinks are met to a share of typical pre-activations, by which small units turn more than
+        # large ones.
         for i in (int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > _PARALLEL * top):
             near = max(_PARALLEL, _MET * top / sizes[i])
-            home = next((g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < near), None)
+            home = next(
+                (g for g in groups if np.linalg.norm(units[i] / sizes[i] - units[g[0]] / sizes[g[0]]) < near), None
+            )
             groups.append([i]) if home is None else home.append(i)
         return [g for g in groups if len(g) > 1]
 
@@ -173,7 +119,8 @@ class Symmetries:
             tolerance: distance of two units, over the root mean square of all, below which they are the same.
 
         Returns:
-            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to those of the first.
+            For every set of m > 1 such units the coordinates of each, (m, M), and the signs, (m, M), that bring them to
+            those of the first.
         """
         W, places = blocks(self.layout, theta), blocks(self.layout, np.arange(len(theta)))
         ones, found = {k: np.ones(shape) for k, shape in self.layout}, []
@@ -190,7 +137,8 @@ class Symmetries:
         return found
 
     def orbit(self, theta: np.ndarray, *, smallest: float = 0.0) -> np.ndarray:
-        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space of the orbit.
+        """Directions along which θ moves and the function does not, (M, P): an orthonormal basis of the tangent space
+        of the orbit.
 
         Args:
             theta: weights, (P,).
@@ -209,14 +157,17 @@ class Symmetries:
             for i, j in pairs:
                 Omega = np.zeros((dim.size, dim.size))
                 Omega[i, j], Omega[j, i] = 1.0, -1.0
-                rows.append(signs * self._row({block: self._velocity(dim, W, Omega, block) for block, _ in self.layout}))
+                rows.append(
+                    signs * self._row({block: self._velocity(dim, W, Omega, block) for block, _ in self.layout})
+                )
         return _spanned(rows, len(theta), smallest)
 
     def freedom(self, theta: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M, P), orthonormal.
+        """Directions along which the function does not move, of the orbit or of scalings that keep norms together, (M,
+        P), orthonormal.
 
-        Where the loss answers to norms such scalings are no symmetry beyond first order, and curvatures along them are not zero; where it does not, as at
-        minima that a larger norm does not lower, they make zero modes.
+        Where the loss answers to norms such scalings are symmetries to first order only, and curvatures along them are
+        not zero; where it does not, as at minima that a larger norm does not lower, they make zero modes.
 
         Args:
             theta: weights, (P,).
@@ -226,16 +177,22 @@ class Symmetries:
         W = {k: np.asarray(v) for k, v in blocks(self.layout, theta * signs).items()}
         for dim in self.dimensions:
             groups = [list(range(dim.size))] if dim.rotations else self._parallel(dim.units(W)) if dim.splits else []
-            mixed = [(i, j) for group in groups for i in group for j in group if i != j] if len(dim.scalings) == 1 else []
+            mixed = (
+                [(i, j) for group in groups for i in group for j in group if i != j] if len(dim.scalings) == 1 else []
+            )
             for powers in dim.scalings:
                 # What two units share moves from one to the other only where weights into and out of them count alike.
-                pairs = [(i, i) for i in range(dim.size)] + (mixed if np.allclose(np.abs(powers), 1.0, atol=1e-6) else [])
+                pairs = [(i, i) for i in range(dim.size)] + (
+                    mixed if np.allclose(np.abs(powers), 1.0, atol=1e-6) else []
+                )
                 for i, j in pairs:
                     X = np.zeros((dim.size, dim.size))
                     X[i, j] = 1.0
                     moved = {k: np.zeros_like(v) for k, v in W.items()}
                     for power, (block, axis) in zip(powers, dim.axes, strict=True):
-                        moved[block] += np.moveaxis(np.tensordot(power * (X if power > 0 else X.T), W[block], (1, axis)), 0, axis)
+                        moved[block] += np.moveaxis(
+                            np.tensordot(power * (X if power > 0 else X.T), W[block], (1, axis)), 0, axis
+                        )
                     rows.append(signs * self._row(moved))
         basis = _spanned([*rows, *self.orbit(theta)], len(theta), 0.0)
         across = normals @ basis.T
@@ -251,26 +208,33 @@ class Symmetries:
     @cached_property
     def images(self) -> Images:
         """The finite symmetries, as signed permutations of rows."""
-        network, rows = self.network, [self._row(W) for W in self.trials]
+        network, rows = self.network, [self._row(W) for W in self._trials.weights]
 
         def kept(places: np.ndarray, signs: np.ndarray) -> bool:
             images = (blocks(self.layout, signs * row[places]) for row in rows)
-            return all(_close(out, self.outputs(W)) for out, W in zip(outputs, images, strict=True))
+            return all(close(out, self._trials.outputs(W)) for out, W in zip(outputs, images, strict=True))
 
-        outputs = [self.outputs(W) for W in self.trials]
+        outputs = [self._trials.outputs(W) for W in self._trials.weights]
         norms = {name: np.asarray(self.rho.get(name, 1.0), dtype=float) for name, _ in self.layout}
-        radii = self._row({name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape) for name, shape in self.layout})
+        radii = self._row(
+            {
+                name: np.broadcast_to(norms[name][:, None] if norms[name].ndim else norms[name], shape)
+                for name, shape in self.layout
+            }
+        )
         whole = {dim.name for dim in self.dimensions if dim.rotations}
         return Images(self.layout, {name: network.shapes[name] for name, _ in self.layout}, whole, kept, radii)
 
     @cached_property
     def _cosets(self) -> np.ndarray:
-        """Symmetries that act on whole blocks, or on units of inputs and outputs, one of each set that hidden dimensions take to each other, (n, P)."""
+        """Symmetries that act on whole blocks, or on units of inputs and outputs, one of each set that hidden
+        dimensions take to each other, (n, P).
+        """
         hidden, images = {dim.name for dim in self.dimensions}, self.images
         others = [rows for name, rows in images.of_units.items() if name not in hidden]
         found = images.generated(np.vstack([*others, images.of_blocks]), _COSETS)
         found = images.generated(images.of_blocks, _COSETS) if found is None else found
-        row, kept = self._row(self.trials[0]), list[np.ndarray]()
+        row, kept = self._row(self._trials.weights[0]), list[np.ndarray]()
         for g in found if found is not None else np.arange(1, 1 + len(row))[None]:
             image = np.sign(g) * row[np.abs(g) - 1]
             if all(self._apart(np.sign(k) * row[np.abs(k) - 1], image) > 1e-6 for k in kept):
@@ -280,15 +244,19 @@ class Symmetries:
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
         """‖a - g b‖ for the symmetry g that brings b nearest to a, with split units gathered (dimensionless).
 
-        The least of all where the symmetries are finite and listed; otherwise found by alternation, which gives an upper bound.
+        The least of all where the symmetries are finite and listed; otherwise found by alternation, which gives an
+        upper bound.
         """
         a, b = self.gathered(a), self.gathered(b)
-        if not any(dim.rotations or dim.splits for dim in self.dimensions) and (images := self.images.of(b)) is not None:
+        if (
+            not any(dim.rotations or dim.splits for dim in self.dimensions)
+            and (images := self.images.of(b)) is not None
+        ):
             return float(np.linalg.norm(images - a, axis=1).min())
         best = np.inf
         for g in self._cosets:
             best = min(best, self._apart(a, np.sign(g) * b[np.abs(g) - 1]))
-            if best <= _SAME:
+            if best <= SAME:
                 break
         return best
 
@@ -296,14 +264,17 @@ class Symmetries:
         """The same by alternation over hidden dimensions."""
         A, B = (dict(blocks(self.layout, t)) for t in (a, b))
         best, rng = float(np.linalg.norm(a - b)), np.random.default_rng(0)
-        orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [self.dimensions[::-1]]
+        orders = [self.dimensions[k:] + self.dimensions[:k] for k in range(len(self.dimensions))] + [
+            self.dimensions[::-1]
+        ]
         # Rotations of several dimensions at once have local optima; other first guesses get out of them.
         turns = [None] * len(orders) + [rng] * (_TURNS if sum(dim.rotations for dim in self.dimensions) > 1 else 0)
         for turn, order in zip(turns, orders + orders[:1] * (len(turns) - len(orders)), strict=True):
-            if best <= _SAME:
+            if best <= SAME:
                 break
             W = B
-            # To begin with, a dimension is told by what it does not share with dimensions that are still to be settled.
+            # To begin with, a dimension is compared by what it does not share with dimensions that are still to be
+            # settled.
             open_ones = {dim.name for dim in order}
             for dim in order:
                 open_ones.discard(dim.name)
@@ -320,14 +291,20 @@ class Symmetries:
             best = min(best, now)
         return best
 
-    def _nearest(self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]) -> dict[str, np.ndarray]:
+    def _nearest(
+        self, dim: Dimension, A: Mapping[str, np.ndarray], W: dict[str, np.ndarray], without: set[str]
+    ) -> dict[str, np.ndarray]:
         others = {axis: d.name for d in self.dimensions for axis in d.axes}
         axes = [(w, k) for w, k in dim.axes if others.get((w, 1 - k)) not in without] or list(dim.axes)
         part = Dimension(dim.name, dim.size, tuple(axes), False, (), False)
         mine, theirs = part.units(A), part.units(W)
         if others and len(axes) < len(dim.axes):
-            # What is shared with an open dimension is told by what no mixing of that dimension changes.
-            shared = [np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1) for w, k in dim.axes if (w, k) not in axes]
+            # What is shared with an open dimension is compared by what no mixing of that dimension changes.
+            shared = [
+                np.moveaxis(np.stack([A[w], W[w]]), k + 1, 1).reshape(2, dim.size, -1)
+                for w, k in dim.axes
+                if (w, k) not in axes
+            ]
             sizes = np.stack([np.linalg.norm(s, axis=2) for s in shared], axis=2)
             mine, theirs = np.hstack([mine, sizes[0]]), np.hstack([theirs, sizes[1]])
         if dim.rotations:
@@ -353,14 +330,22 @@ class Symmetries:
         return dim.act(out, Q)
 
     @staticmethod
-    def _image(part: Dimension, W: Mapping[str, np.ndarray], signs: frozenset[tuple[str, int]] | None, pair: Any, theirs: np.ndarray) -> np.ndarray:
+    def _image(
+        part: Dimension,
+        W: Mapping[str, np.ndarray],
+        signs: frozenset[tuple[str, int]] | None,
+        pair: Any,
+        theirs: np.ndarray,
+    ) -> np.ndarray:
         """All units after an exchange and a change of signs, in as many columns as `theirs`."""
         if signs is None and pair is None:
             return theirs
         W, width = part.exchanged(W, pair, list(range(part.size))) if pair is not None else W, theirs.shape[1]
         turned = part.units(part.act(W, -np.eye(part.size), signs) if signs is not None else W)
         rest = part.units(W).shape[1]
-        return turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
+        return (
+            turned if width == rest else np.hstack([turned, np.stack([np.zeros(part.size)] * (width - rest), axis=1)])
+        )
 
     def _row(self, W: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([np.ravel(W[name]) for name, _ in self.layout])
@@ -372,7 +357,3 @@ def _spanned(rows: list[np.ndarray], size: int, smallest: float) -> np.ndarray:
         return np.zeros((0, size))
     _, sizes, basis = np.linalg.svd(np.array(rows), full_matrices=False)
     return basis[sizes > max(1e-8 * sizes[0], smallest, 1e-300)]
-
-
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(np.abs(a - b).max() <= _SAME * max(float(np.abs(a).max()), 1e-300))

@@ -17,14 +17,17 @@ _REACH = 0.3
 """Within this distance of a known root its pole is felt."""
 
 
-def minimize(con: Constrained, theta: np.ndarray, *, method: str = "auto", tolerance: float = TOLERANCE, steps: int = 500) -> tuple[np.ndarray, int]:
+def minimize(
+    con: Constrained, theta: np.ndarray, *, method: str = "auto", tolerance: float = TOLERANCE, steps: int = 500
+) -> tuple[np.ndarray, int]:
     """Go down from θ until `con.residual` is below the tolerance, or nothing more is gained.
 
     Args:
         con: the constrained problem.
         theta: where to begin, (P,).
-        method: `"trust"` (trust-region Newton), `"lbfgs"`, `"descent"` (steepest descent with line search), or `"auto"`: trust regions up to
-            400 weights; beyond, L-BFGS and then trust regions from where it comes to rest.
+        method: `"trust"` (trust-region Newton), `"lbfgs"`, `"descent"` (steepest descent with line search), or
+            `"auto"`: trust regions up to 400 weights; beyond, L-BFGS and then trust regions from where it comes to
+            rest.
         tolerance: of the residual (dimensionless).
         steps: the most steps; twenty times as many for the two methods without second derivatives.
 
@@ -61,16 +64,24 @@ def _trust(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) ->
                 return (_settle(con, theta, tolerance) if len(theta) <= DENSE else theta), step
             theta, f = trial, f_new
         length = float(np.linalg.norm(move))
-        radius = 0.25 * length if not share > 0.25 else min(widest, 2.0 * radius) if share > 0.75 and length > 0.9 * radius else radius
+        radius = (
+            0.25 * length
+            if not share > 0.25
+            else min(widest, 2.0 * radius)
+            if share > 0.75 and length > 0.9 * radius
+            else radius
+        )
         if radius < _SMALLEST:
             break
     return theta, step
 
 
 def _settle(con: Constrained, theta: np.ndarray, tolerance: float) -> np.ndarray:
-    """Newton's steps on the gradient where the objective no longer tells better from worse; none along directions that are nearly flat.
+    """Newton's steps on the gradient where the objective no longer tells better from worse; none along directions that
+    are nearly flat.
 
-    Where the loss has come down to a constant, that of samples which no unit sees, all of it is flat, and steps gain a millionth each: they end.
+    Where the loss has come down to a constant, that of samples which no unit sees, all of it is flat, and steps gain a
+    millionth each: they end.
     """
     before = con.residual(theta)
     while before > tolerance:
@@ -92,8 +103,11 @@ def _damped(values: np.ndarray, c: np.ndarray, damping: float) -> np.ndarray:
     return -c * values / (values**2 + damping * np.linalg.norm(c) * np.abs(values).max() + 1e-300)
 
 
-def root(con: Constrained, theta: np.ndarray, known: list[np.ndarray], *, tolerance: float = 1e-9, steps: int = 100) -> np.ndarray | None:
-    """A zero of the tangent gradient near θ, of any index, other than those known; None where the search comes to rest elsewhere.
+def root(
+    con: Constrained, theta: np.ndarray, known: list[np.ndarray], *, tolerance: float = 1e-9, steps: int = 100
+) -> np.ndarray | None:
+    """A zero of the tangent gradient near θ, of any index, other than those known; None where the search comes to rest
+    elsewhere.
 
     Levenberg steps on the Riemannian Hessian, lengthened or turned back by deflation: the equations are multiplied by
     Π (1 + σ²/‖θ - θ_i‖²), which has no zero at the known θ_i (Farrell, Birkisson and Funke 2015).
@@ -116,7 +130,10 @@ def root(con: Constrained, theta: np.ndarray, known: list[np.ndarray], *, tolera
         while True:
             s = basis @ (vectors @ _damped(values, c, damping))
             # Newton's step on the deflated equations is Newton's step, times a number (Sherman and Morrison).
-            slope = sum(-2.0 * _REACH**2 / (d @ d) ** 2 * (d @ s) / (1.0 + _REACH**2 / (d @ d)) for d in (theta - k for k in known))
+            slope = sum(
+                -2.0 * _REACH**2 / (d @ d) ** 2 * (d @ s) / (1.0 + _REACH**2 / (d @ d))
+                for d in (theta - k for k in known)
+            )
             s = s / (1.0 + slope) if abs(1.0 + slope) > 0.1 else 10.0 * s
             s = s * min(1.0, 0.5 / float(np.linalg.norm(s)))
             trial = con.spheres.project(theta + s)
@@ -137,7 +154,7 @@ def exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarra
     g = basis.T @ con.gradient(theta)
     values, vectors = eigh(con.riemannian(theta, basis))
     c = vectors.T @ g
-    # Directions along which nothing changes are no directions to go.
+    # A search does not go along directions in which nothing changes.
     flat = (np.abs(values) <= 1e-11 * np.abs(values).max()) & (np.abs(c) <= 1e-9 * np.linalg.norm(c))
 
     def at(shift: float) -> np.ndarray:
@@ -161,7 +178,9 @@ def exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarra
 
 
 def _descent(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    """Steepest descent; each line search begins with the length that the last step and change of gradient suggest (Barzilai and Borwein 1988)."""
+    """Steepest descent; each line search begins with the length that the last step and change of gradient suggest
+    (Barzilai and Borwein 1988).
+    """
     tangent, step, first = con.spheres.tangent, 0, None
     f, full = con.value(theta), con.gradient(theta)
     g = tangent(theta, full)
@@ -179,8 +198,12 @@ def _descent(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) 
     return theta, step
 
 
-def _line(con: Constrained, theta: np.ndarray, f: float, g: np.ndarray, d: np.ndarray, length: float) -> tuple[np.ndarray, float, np.ndarray, float] | None:
-    """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager and Zhang 2005)."""
+def _line(
+    con: Constrained, theta: np.ndarray, f: float, g: np.ndarray, d: np.ndarray, length: float
+) -> tuple[np.ndarray, float, np.ndarray, float] | None:
+    """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager and
+    Zhang 2005).
+    """
     slope, noise = float(g @ d), 1e-13 * max(1.0, abs(f))
     length = min(length, 1.0 / float(np.linalg.norm(d)))
     while length * float(np.linalg.norm(d)) > 1e-16:

@@ -1,13 +1,15 @@
 """Whether hidden units without weights stay without: the one question that second derivatives leave open at kinks.
 
-Where activations have degree one, in- and out-weights (a, b) of a unit that has none change the objective by a form of second order that is
-bilinear on every piece, Σ_n s_n(a) (C_n·b) (J_n·a), where s_n is the slope on the side of J_n·a, the change of its pre-activation on sample n. The
-multipliers hold it with ½ Σ |λ| (a² + b²). It grows where the form exceeds them for some (a, b), and in few directions as soon as in many: descents
-from random states beside the point may all come back. For one output b is a sign, and in units of √|λ| the largest growth is
+Where activations have degree one, in- and out-weights (a, b) of a unit that has none change the objective by a form of
+second order that is bilinear on every piece, Σ_n s_n(a) (C_n·b) (J_n·a), where s_n is the slope on the side of J_n·a,
+the change of its pre-activation on sample n. The multipliers hold it with ½ Σ |λ| (a² + b²). It grows where the form
+exceeds them for some (a, b), and in few directions as soon as in many: descents from random states beside the point may
+all come back. For one output b is a sign, and in units of √|λ| the largest growth is
 
     max_{|a| ≤ 1} v·a + Σ_n w_n (J_n·a)₊ = max { dist(u, Z₋) : u ∈ v + Z₊ },
 
-Z± being the zonotopes of |w_n| J_n over the samples with w_n ≷ 0. The distance is convex in u, so that the corners of Z₊ tell.
+Z± being the zonotopes of |w_n| J_n over the samples with w_n ≷ 0. The distance is convex in u, so that the corners of
+Z₊ tell.
 """
 
 from dataclasses import dataclass
@@ -33,9 +35,10 @@ class Growth:
     """What the units without weights do.
 
     Attributes:
-        largest: growth over the multiplier: beyond one such a unit leaves in some direction; 0 where there is none of them. It is never below one
-            where another unit has weights: beside that one it may share them.
-        exact: whether nothing larger exists (one output, and few enough samples to list every corner); else it was looked for.
+        largest: growth over the multiplier: beyond one such a unit leaves in some direction; 0 where there is none of
+            them. It is never below one where another unit has weights: beside that one it may share them.
+        exact: whether nothing larger exists (one output, and few enough samples to list every corner); else it was
+            looked for.
         pairs: indices of the pairs of a unit and a sample that belong to such units.
     """
 
@@ -109,7 +112,9 @@ class _Form:
 
 
 def _without(con: Constrained, end: Critical, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The point with these coordinates zero, (P,), the slopes of all pairs there, and the pairs that are on their kink."""
+    """The point with these coordinates zero, (P,), the slopes of all pairs there, and the pairs that are on
+    their kink.
+    """
     theta = end.theta.copy()
     theta[coordinates] = 0.0
     theta = con.spheres.project(theta)
@@ -121,7 +126,9 @@ def _without(con: Constrained, end: Critical, coordinates: np.ndarray) -> tuple[
 
 
 def _form(con: Constrained, end: Critical, unit: np.ndarray, own: np.ndarray) -> _Form | None:
-    """The form of a unit with these coordinates and pairs; None where the multipliers do not hold it, or there is more than such a form."""
+    """The form of a unit with these coordinates and pairs; None where the multipliers do not hold it, or there is more
+    than such a form.
+    """
     theta, slopes, _ = _without(con, end, unit)
     (left, right), kinks = kink_sides(con), own
     slopes[kinks] = left[kinks]
@@ -164,7 +171,9 @@ def _farthest(J: np.ndarray, w: np.ndarray, v: np.ndarray, rng: np.random.Genera
 
 
 def _near(u: np.ndarray, minus: np.ndarray) -> np.ndarray:
-    """Shares in [0, 1] of the generators with which Z₋ comes near every u, (M, N₋), by accelerated projected gradients."""
+    """Shares in [0, 1] of the generators with which Z₋ comes near every u, (M, N₋), by accelerated
+    projected gradients.
+    """
     shares = np.full((len(u), len(minus)), 0.5)
     if not len(minus):
         return shares
@@ -179,7 +188,9 @@ def _near(u: np.ndarray, minus: np.ndarray) -> np.ndarray:
 
 
 def _corners(generators: np.ndarray, rng: Any) -> tuple[np.ndarray, bool]:
-    """Sides, 0 or 1 per generator, of every corner of their zonotope (and of other points of it), (M, N₊), and whether all are there."""
+    """Sides, 0 or 1 per generator, of every corner of their zonotope (and of other points of it), (M, N₊), and whether
+    all are there.
+    """
     count, dim = generators.shape
     if count <= _ALL:
         return ((np.arange(2**count)[:, None] >> np.arange(count)) & 1).astype(float), True

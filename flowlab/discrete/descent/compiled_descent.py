@@ -1,4 +1,6 @@
-"""Descent with many weights: loops compiled whole, since from a hundred thousand weights on a step on the host costs more than a gradient."""
+"""Descent with many weights: loops compiled whole, since from a hundred thousand weights on a step on the host costs
+more than a gradient.
+"""
 
 from typing import Any
 
@@ -16,7 +18,8 @@ _CONJUGATE = 300
 
 
 def lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> tuple[np.ndarray, int]:
-    """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4) on the spheres; what is remembered is used as it stands, and directions are projected.
+    """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4) on the spheres; what is remembered is used as it
+    stands, and directions are projected.
 
     Args:
         con: the constrained problem.
@@ -27,18 +30,24 @@ def lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> 
     Returns:
         The end, and how many steps were taken.
     """
-    end, taken = _lbfgs(con.args, con.spheres.per, theta, np.float64(tolerance), np.float64(1e-3 * con.typical), np.int64(steps))
+    end, taken = _lbfgs(
+        con.args, con.spheres.per, theta, np.float64(tolerance), np.float64(1e-3 * con.typical), np.int64(steps)
+    )
     return np.asarray(end), int(taken)
 
 
 def truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
-    """Conjugate gradients on the quadratic model until they leave the ball or meet negative curvature (Steihaug 1983); the step and what the model gains."""
+    """Conjugate gradients on the quadratic model until they leave the ball or meet negative curvature (Steihaug 1983);
+    the step and what the model gains.
+    """
     move, gain = _truncated(con.args, con.spheres.per, theta, np.float64(radius))
     return np.asarray(move), float(gain)
 
 
 class _Memory(eqx.Module):
-    """Steps and changes of the gradient, the latest at `count` - 1 modulo their number; in single precision, since a direction needs no more."""
+    """Steps and changes of the gradient, the latest at `count` - 1 modulo their number; in single precision, since a
+    direction needs no more.
+    """
 
     s: jax.Array
     y: jax.Array
@@ -87,7 +96,9 @@ def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: 
     both = jax.value_and_grad(lambda t: objective(*args, t))
 
     def line(theta: Any, f: Any, g: Any, d: Any, first: Any) -> Any:
-        """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager and Zhang 2005)."""
+        """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager
+        and Zhang 2005).
+        """
         slope, noise, long = g @ d, 1e-13 * jnp.maximum(1.0, jnp.abs(f)), jnp.linalg.norm(d)
 
         def shorter(c: Any) -> Any:
@@ -118,12 +129,20 @@ def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: 
         longer = memory.with_pair(tangent(layout, per, trial, length * d), g_new - tangent(layout, per, trial, g))
         forgotten = eqx.tree_at(lambda m: (m.count, m.scale), longer, (jnp.zeros_like(count), jnp.ones(())))
         kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), (trial, new, full_new, g_new), (theta, f, full, g))
-        # A search that fails is begun anew along the gradient; one that fails along the gradient is the end.
+        # A search that fails starts again along the gradient; one that fails along the gradient is the end.
         memory = jax.tree.map(lambda a, b: a if a.ndim > 1 else jnp.where(good, a, b), longer, forgotten)
         return *kept, memory, taken + 1, good | (count > 0)
 
     f, full = both(theta)
-    begin = (jnp.asarray(theta), f, full, tangent(layout, per, theta, full), _Memory.empty(theta.size), jnp.zeros((), jnp.int64), jnp.asarray(True))
+    begin = (
+        jnp.asarray(theta),
+        f,
+        full,
+        tangent(layout, per, theta, full),
+        _Memory.empty(theta.size),
+        jnp.zeros((), jnp.int64),
+        jnp.asarray(True),
+    )
     end = jax.lax.while_loop(going, step, begin)
     return end[0], end[5]
 

@@ -1,4 +1,19 @@
-"""`descend`: gradient descent by autodiff, in the format of a trajectory; full or by batches, with or without momentum."""
+"""`descend`: gradient descent by autodiff, in the format of a trajectory; full or by batches, with or without momentum.
+
+With `batch=B` every step takes the gradient on B samples. An epoch is ⌊N/B⌋ steps on samples drawn without replacement,
+in an order that `seed` fixes and that is drawn afresh for each epoch; the N mod B samples left over sit that epoch out.
+Sums over samples are multiplied by N/B, so that the mean of the gradients is the gradient. With B = N this is gradient
+descent to the last bit.
+
+With `momentum=β` the step is along u ← β u - η g, from u = 0 on (heavy ball; Polyak 1964), or along β u - η g of the
+new u (`nesterov`, in the form of Sutskever, Martens, Dahl and Hinton 2013 with the gradient at the position carried).
+As η → 0 both follow the gradient flow in the time η k/(1 - β), which is what `log_t` adds up.
+
+With `rule="gradient"` the trajectory has two more variables over `(step, weight)`: `grad_sq`, ‖∂L/∂W_k‖² at each stored
+state, and `step_sq`, the squared lengths of all steps so far, Σ η²‖∂L/∂W_k‖² (with ∂log L for `loss_scaled`, of batches
+where there are some, and the squares of what was moved under momentum), skipped rows included. Where every block has
+degree one and there is no momentum, ρ_k² - ρ_j² changes by exactly the difference of these sums (P20).
+"""
 
 import math
 import sys
@@ -11,12 +26,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import guarded, short
+from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Array
+from flowlab.discrete.descent.gradient_walk import Memory, squares, walk
 from flowlab.discrete.descent.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import split
@@ -27,13 +42,6 @@ from flowlab.language.trajectory import Outcome, Trajectory
 _ROWS, _BATCH = 2_000, 64
 _LEAST = 1e-7
 """Seconds that no step of a compiled program stays below, however few the weights."""
-
-
-class _Samples(NamedTuple):
-    """Part of the samples; all that an objective asks of its data."""
-
-    x: Any
-    y: Any
 
 
 @guarded
@@ -55,14 +63,6 @@ def descend(
 ) -> Trajectory:
     """Descend a problem's objective, using nothing but autodiff of it.
 
-    With `batch=B` every step takes the gradient on B samples. An epoch is ⌊N/B⌋ steps on samples drawn without replacement, in an order that
-    `seed` fixes and that is drawn anew for each epoch; the N mod B samples left over sit that epoch out. Sums over samples are
-    multiplied by N/B, so that the mean of the gradients is the gradient. With B = N this is gradient descent to the last bit.
-
-    With `momentum=β` the step is along u ← β u - η g, from u = 0 on (heavy ball; Polyak 1964), or along β u - η g of the new u
-    (`nesterov`, in the form of Sutskever, Martens, Dahl and Hinton 2013 with the gradient at the position carried). As η → 0 both follow the
-    gradient flow in the time η k/(1 - β), which is what `log_t` adds up.
-
     Args:
         problem: network and loss; of its scheme only the way a state stands for weights is used.
         start: the first state.
@@ -81,11 +81,8 @@ def descend(
         nesterov: look ahead along the momentum (needs one above zero).
 
     Returns:
-        A trajectory whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or Σ η/(1 - β)). With `rule="gradient"` it has two more
-        variables over `(step, weight)`: `grad_sq`, ‖∂L/∂W_k‖² at each stored state, and `step_sq`, the squared lengths
-        of all steps so far, Σ η²‖∂L/∂W_k‖² (with ∂log L for `loss_scaled`, of batches where there are some, and the squares of what was
-        moved under momentum), skipped rows included: where every block has degree one and there is no momentum, ρ_k² - ρ_j² changes by exactly
-        the difference of these sums (P20).
+        A trajectory whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or Σ η/(1 - β)); with `rule="gradient"`
+        also with `grad_sq` and `step_sq` over `(step, weight)`, as the module says.
 
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
@@ -99,67 +96,134 @@ def descend(
     _check(problem, start, step, count, how, loss_scaled, freeze_norm, record_every)
     beta, drawn = _variant(data, how, loss_scaled, batch, momentum, nesterov, seed)
     every = record_every or max(1, math.ceil(count / _ROWS))
-    require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
-    rows_kept, size = 1 - (-count // every), sum(int(np.size(leaf)) for leaf in jax.tree.leaves(start))
-    # A row in the list, in the stack, as norms and directions, and in the data set.
-    what = f"a descent that stores {rows_kept} states of {size} numbers"
-    require_memory(4 * 8 * size * rows_kept, what, "use a larger `record_every`, or smaller widths")
+    _affordable(start, count, every)
     began = watch.monotonic()
+    method = _Method(problem, how, loss_scaled, freeze_norm, None if beta is None else Momentum(nesterov), drawn, beta)
+    rows, taken, outcome = _rows(method, start, data, step, count, every, seed)
+    position, log_t, step_sq = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
+    states = _unpack(position, how, start.per)
+    stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(watch.monotonic() - began, 3)}
+    settings = {"rule": rule, "step": step, "count": count, "loss_scaled": loss_scaled, "record_every": every}
+    settings |= {
+        "freeze_norm": freeze_norm,
+        "seed": seed,
+        "batch": batch,
+        "momentum": float(momentum),
+        "nesterov": nesterov,
+    }
+    variables = _gradient_columns(problem, states, data, step_sq) if how.on_weights else None
+    return Trajectory.from_states(
+        problem,
+        data,
+        np.asarray(log_t),
+        states,
+        outcome,
+        stats,
+        kind="descent",
+        extra={"settings": settings},
+        variables=variables,
+    )
+
+
+def _affordable(start: State, count: int, every: int) -> None:
+    """Refuse a descent that takes more than a day, or whose rows do not fit into memory."""
+    require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
+    rows, size = 1 - (-count // every), sum(int(np.size(leaf)) for leaf in jax.tree.leaves(start))
+    # A row in the list, in the stack, as norms and directions, and in the data set.
+    what = f"a descent that stores {rows} states of {size} numbers"
+    require_memory(4 * 8 * size * rows, what, "use a larger `record_every`, or smaller widths")
+
+
+class _Method(NamedTuple):
+    """What is descended and how; `heavy` and β are None without momentum, `drawn` where all samples are taken."""
+
+    problem: Problem
+    how: Rule
+    loss_scaled: bool
+    freeze_norm: bool
+    heavy: Momentum | None
+    drawn: int | None
+    beta: Any
+
+
+def _rows(
+    method: _Method, start: State, data: Data, step: float, count: int, every: int, seed: int | None
+) -> tuple[list[Any], int, Outcome]:
+    """Rows of (position, log of time, squared step lengths), how many steps led to them, and how the descent ended."""
+    problem, how, loss_scaled, freeze_norm, heavy, drawn, beta = method
     # The last stored row may be fewer than `every` steps after the one before.
     lengths = np.full(-(-count // every), every)
     lengths[-1] = count - (len(lengths) - 1) * every
     carry = (_pack(start, how), jnp.asarray(-jnp.inf, dtype=jnp.float64), jnp.zeros(len(problem.network.weights)))
     rows: list[Any] = [jax.tree.map(np.asarray, carry)]
-    memory = _Memory.fresh(carry[0], data, beta, drawn, seed)
-    heavy = None if beta is None else Momentum(nesterov)
-    outcome = Outcome("done", f"{count} steps of size {step:g} were taken.")
-    taken = 0
+    memory, taken = Memory.fresh(carry[0], data, beta, drawn, seed), 0
     try:
         for first in range(0, len(lengths), _BATCH):
             chunk = lengths[first : first + _BATCH]
             # Padded with empty blocks: one compilation serves every number of steps.
             padded = jnp.asarray(np.pad(chunk, (0, _BATCH - len(chunk))))
-            (carry, memory), stored = _walk(problem, how, loss_scaled, freeze_norm, data, (carry, memory), jnp.asarray(float(step)), padded, heavy, drawn, beta)
+            (carry, memory), stored = walk(
+                problem,
+                how,
+                loss_scaled,
+                freeze_norm,
+                data,
+                (carry, memory),
+                jnp.asarray(float(step)),
+                padded,
+                heavy,
+                drawn,
+                beta,
+            )
             stored = jax.tree.map(np.asarray, stored)
             for i, length in enumerate(chunk):
                 row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
                 # Weights beyond 1e150 have no norm in float64.
                 if not all((np.abs(leaf) < 1e150).all() for leaf in jax.tree.leaves(row[0])):
-                    outcome = Outcome("nonfinite", f"the weights stopped being finite by step {taken + length}; use a smaller step than {step:g}.")
-                    break
+                    return (
+                        rows,
+                        taken,
+                        Outcome(
+                            "nonfinite",
+                            f"the weights stopped being finite by step {taken + length}; use a smaller step than"
+                            f" {step:g}.",
+                        ),
+                    )
                 rows.append(row)
                 taken += int(length)
-            if not outcome.ok:
-                break
     except KeyboardInterrupt:
-        outcome = Outcome("budget", f"interrupted after {taken} steps; everything before is kept.")
-    position, log_t, step_sq = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
-    states = _unpack(position, how, start.per)
-    stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(watch.monotonic() - began, 3)}
-    settings = {"rule": rule, "step": step, "count": count, "loss_scaled": loss_scaled, "record_every": every, "freeze_norm": freeze_norm, "seed": seed}
-    settings |= {"batch": batch, "momentum": float(momentum), "nesterov": nesterov}
-    variables = {
-        "grad_sq": (("step", "weight"), _gradient_squares(problem, states, data), "squared norm of the gradient of each block"),
-        "step_sq": (("step", "weight"), np.asarray(step_sq), "sum of squared step lengths of each block so far"),
-    } if how.on_weights else None  # fmt: skip
-    return Trajectory.from_states(
-        problem, data, np.asarray(log_t), states, outcome, stats, kind="descent", extra={"settings": settings}, variables=variables
-    )
+        return rows, taken, Outcome("budget", f"interrupted after {taken} steps; everything before is kept.")
+    return rows, taken, Outcome("done", f"{count} steps of size {step:g} were taken.")
 
 
-def _check(problem: Problem, start: State, step: float, count: int, how: Rule, loss_scaled: bool, freeze_norm: bool, record_every: int | None) -> None:
+def _check(
+    problem: Problem,
+    start: State,
+    step: float,
+    count: int,
+    how: Rule,
+    loss_scaled: bool,
+    freeze_norm: bool,
+    record_every: int | None,
+) -> None:
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
-        raise LanguageError(f"`step={short(step)}` is no step size; use a finite number above zero.")
+        raise must_be("step", step, "a finite number above 0", "for example 1e-3")
     if type(count) is not int or count < 1:
-        raise LanguageError(f"`count={count!r}` is no number of steps; use a positive integer.")
+        raise must_be("count", count, "an integer from 1 on", "for example 1000")
     if record_every is not None and (type(record_every) is not int or record_every < 1):
-        raise LanguageError(f"`record_every={record_every!r}` is no number of steps; use a positive integer.")
+        raise must_be("record_every", record_every, "an integer from 1 on", "for example 10")
     if loss_scaled and any(problem.decay.values()):
-        raise LanguageError("`loss_scaled=True` divides by the data loss and is not defined with weight decay; drop one of them.")
+        raise LanguageError(
+            "`loss_scaled=True` must be used without weight decay, which it does not define; drop one of them."
+        )
     if freeze_norm and how.on_weights:
-        raise LanguageError("`freeze_norm=True` needs a rule on directions, not \"gradient\"; use \"geodesic\" for example.")
+        raise LanguageError(
+            '`freeze_norm=True` must be used with a rule on directions, got "gradient"; use for example "geodesic".'
+        )
     if not how.on_weights and start.per != "layer":
-        raise LanguageError(f"the rule \"{how.name}\" is defined per layer, not per {start.per}; make the state with per=\"layer\".")
+        raise LanguageError(
+            f'the state must be per layer for the rule "{how.name}", got per {start.per}; make it with per="layer".'
+        )
 
 
 def _variant(
@@ -167,19 +231,27 @@ def _variant(
 ) -> tuple[jax.Array | None, int | None]:
     """β, or None without momentum; and samples per step, or None where all are taken."""
     if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-        raise LanguageError(f"`momentum={momentum!r}` is no coefficient of momentum; use a number from 0 up to, but not including, 1.")
+        raise must_be("momentum", momentum, "from 0 up to, but not including, 1", "for example 0.9")
     if type(nesterov) is not bool or (nesterov and momentum == 0):
-        raise LanguageError(f"`nesterov={nesterov!r}` needs True or False, and a momentum above zero; give `momentum=0.9` for example.")
+        raise must_be(
+            "nesterov", nesterov, "True or False, and True only with a momentum above 0", "`momentum=0.9` with it"
+        )
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, Integral) or not 1 <= batch <= data.n):
-        raise LanguageError(f"`batch={batch!r}` is no number of samples; use an integer from 1 to {data.n}, the number of samples.")
+        raise must_be("batch", batch, f"an integer from 1 to {data.n}, the number of samples", "a smaller one, or None")
     if batch is not None and seed is None:
-        raise LanguageError("`batch` draws samples and needs a seed; give `seed=0` for example.")
+        raise LanguageError(
+            "`seed` must be an integer where `batch` draws samples, got None; pass for example `seed=0`."
+        )
     if seed is not None:
         checked_seed(seed)
     if loss_scaled and (batch is not None or momentum):
-        raise LanguageError("`loss_scaled=True` divides by the loss of all samples at every step; use neither `batch` nor `momentum` with it.")
+        raise LanguageError(
+            "`loss_scaled=True` must be used with all samples and no momentum; drop `batch` and `momentum`."
+        )
     if momentum and not how.on_weights:
-        raise LanguageError(f"`momentum={momentum:g}` is defined for weights, not for the rule \"{how.name}\" on directions; use rule=\"gradient\".")
+        raise LanguageError(
+            f'`momentum` must be 0 for the rule "{how.name}" on directions, got {momentum:g}; use rule="gradient".'
+        )
     # The plain program is used where nothing differs from it: equal to the last bit by construction.
     drawn = None if batch is None or batch == data.n else int(batch)
     return (jnp.asarray(float(momentum)) if momentum else None), drawn
@@ -206,105 +278,10 @@ def _split(position: dict[str, jax.Array], per: str) -> State:
     return jax.vmap(one)(position)
 
 
-def _weights(how: Rule, position: Any) -> Any:
-    if how.on_weights:
-        return position
-    rho, V = position
-    # W = ρ V without normalising: the rules work with the gradient in V itself, on the sphere or beside it.
-    return {w: rho[w] * V[w] for w in V}
-
-
-def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> Array:
-    """What is differentiated: the objective, or the logarithm of the loss."""
-    weights = _weights(how, position)
-    return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
-
-
-class _Memory(eqx.Module):
-    """What a step needs from the ones before: the momentum, the order of the samples in this epoch, the place in it.
-
-    Attributes:
-        u: momentum in the shapes of the weights, or None.
-        order: samples of the epoch, (N,), the number of steps taken, and the key of the seed; or None.
-    """
-
-    u: Any
-    order: Any
-
-    @classmethod
-    def fresh(cls, position: Any, data: Data, beta: Any, drawn: int | None, seed: int | None) -> "_Memory":
-        u = None if beta is None else jax.tree.map(lambda leaf: jnp.asarray(np.zeros(np.shape(leaf))), position)
-        if drawn is None:
-            return cls(u, None)
-        key = jax.random.key_data(jax.random.key(checked_seed(seed)))
-        return cls(u, (jnp.asarray(np.arange(data.n)), jnp.asarray(0), key))
-
-    def next_samples(self, data: Data, drawn: int) -> tuple["_Memory", _Samples]:
-        """The samples of this step."""
-        order, taken, key = self.order
-        epoch, place = taken // (data.n // drawn), taken % (data.n // drawn)
-
-        def draw() -> jax.Array:
-            return jax.random.permutation(jax.random.fold_in(jax.random.wrap_key_data(key), epoch), data.n).astype(order.dtype)
-
-        order = jax.lax.cond(place == 0, draw, lambda: order)
-        chosen = jax.lax.dynamic_slice(order, (place * drawn,), (drawn,))
-        return _Memory(self.u, (order, taken + 1, key)), _Samples(data.x[chosen], data.y[chosen])
-
-
-def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: _Samples) -> Array:
-    """The objective on a batch, of which the mean over batches is the objective."""
-    weights = _weights(how, position)
-    value = problem.objective(weights, samples, jnp)
-    if problem.reduction == "mean":
-        return value
-    return value + (data.n / samples.x.shape[0] - 1.0) * jnp.exp(problem.log_loss(weights, samples, jnp))
-
-
-@eqx.filter_jit
-def _walk(
-    problem: Problem, how: Rule, loss_scaled: bool, freeze_norm: bool, data: Data, carry: Any, step: jax.Array, lengths: jax.Array,
-    heavy: Momentum | None, drawn: int | None, beta: Any,
-) -> tuple[Any, Any]:
-    """Blocks of steps, and what is carried after each block: position, log of time, squared step lengths."""
-
-    def once(_: jax.Array, carry: Any) -> Any:
-        (position, passed, lengths_sq), memory = carry
-        if drawn is None:
-            value, gradient = jax.value_and_grad(lambda p: _objective(problem, how, loss_scaled, p, data))(position)
-        else:
-            memory, samples = memory.next_samples(data, drawn)
-            value, gradient = jax.value_and_grad(lambda p: _stochastic(problem, how, p, data, samples))(position)
-        pace = step if heavy is None else step / (1.0 - beta)
-        passed = jnp.logaddexp(passed, jnp.log(pace) - (value if loss_scaled else 0.0))
-        if heavy is not None:
-            u, moved = heavy.update(memory.u, gradient, step, beta)
-            return ({w: position[w] + moved[w] for w in position}, passed, lengths_sq + _block_squares(problem, moved)), _Memory(u, memory.order)
-        if how.on_weights:
-            lengths_sq = lengths_sq + step**2 * _block_squares(problem, gradient)
-            return ({w: how.update(position[w], -gradient[w], step) for w in position}, passed, lengths_sq), memory
-        (rho, V), (rho_gradient, V_gradient) = position, gradient
-        moved = dict(rho) if freeze_norm else {k: r - step * rho_gradient[k] for k, r in rho.items()}
-        return ((moved, {w: how.update(V[w], -V_gradient[w], step) for w in V}), passed, lengths_sq), memory
-
-    def block(carry: Any, length: jax.Array) -> tuple[Any, Any]:
-        carry = jax.lax.fori_loop(0, length, once, carry)
-        return carry, carry[0]
-
-    return jax.lax.scan(block, carry, lengths)
-
-
-def _block_squares(problem: Problem, gradient: dict[str, jax.Array]) -> jax.Array:
-    return jnp.stack([jnp.sum(gradient[name] ** 2) for name in problem.network.weights])
-
-
-@eqx.filter_jit
-def _squares(problem: Problem, states: State, data: Data) -> jax.Array:
-    def one(state: State) -> jax.Array:
-        return _block_squares(problem, jax.grad(lambda p: problem.objective(p, data, jnp))(state.weights()))
-
-    return jax.lax.map(one, states)
-
-
-def _gradient_squares(problem: Problem, states: State, data: Data) -> np.ndarray:
-    return np.asarray(_squares(problem, states, data))
+def _gradient_columns(problem: Problem, states: State, data: Data, step_sq: jax.Array) -> dict[str, Any]:
+    """`grad_sq` and `step_sq` as columns."""
+    gradients = np.asarray(squares(problem, states, data))
+    return {
+        "grad_sq": (("step", "weight"), gradients, "squared norm of the gradient of each block"),
+        "step_sq": (("step", "weight"), np.asarray(step_sq), "sum of squared step lengths of each block so far"),
+    }

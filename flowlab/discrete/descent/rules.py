@@ -1,8 +1,8 @@
 """Descent rules that keep a direction on the unit sphere (Douglas, Amari and Kung 2000; eq. 1.14), one class each.
 
-All take a unit vector u, the negative gradient g and a step size, and agree to first order: the continuous limit of every
-one of them on the sphere is u' = (I - u u^T) g. The coefficient rule is gradient descent projected onto the sphere.
-`Momentum` is for weights and keeps a memory, so that it is no rule of this family.
+All take a unit vector u, the negative gradient g and a step size, and agree to first order: the continuous limit of
+every one of them on the sphere is u' = (I - u u^T) g. The coefficient rule is gradient descent projected onto the
+sphere. `Momentum` is for weights and keeps a memory, so it is not of this family.
 """
 
 from abc import ABC, abstractmethod
@@ -112,7 +112,7 @@ class Momentum:
         u = {k: beta * u[k] - step * g for k, g in gradient.items()}
         return u, {k: beta * u[k] - step * g for k, g in gradient.items()} if self.nesterov else u
 
-    # Like a rule, it is told apart by what it does, not by which object it is.
+    # Like a rule, it is compared by what it does, not by which object it is.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Momentum) and other.nesterov == self.nesterov
 

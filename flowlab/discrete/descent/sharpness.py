@@ -1,7 +1,8 @@
-"""Sharpness: the largest eigenvalues of the Hessian of the objective in the weights, along a path, next to the edge of stability 2/η.
+"""Sharpness: the largest eigenvalues of the Hessian of the objective in the weights, along a path, next to the edge of
+stability 2/η.
 
-Gradient descent of step η on a quadratic is stable along an eigenvector where its eigenvalue is below 2/η; on networks the largest one
-rises until it gets there and then stays about there (Cohen, Kaur, Li, Kolter and Talwalkar, ICLR 2021).
+Gradient descent of step η on a quadratic is stable along an eigenvector where its eigenvalue is below 2/η; on networks
+the largest one rises until it gets there and then stays about there (Cohen, Kaur, Li, Kolter and Talwalkar, ICLR 2021).
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ import numpy as np
 import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import DataError, LanguageError, RunFailed, UnknownName
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
@@ -63,7 +64,10 @@ class Curvature:
         """A row, (P,), as weights by block; with leading axes, (…, P), as blocks with these axes."""
         cuts = np.cumsum([int(np.prod(shape)) for _, shape in self.layout])[:-1]
         pieces = np.split(np.asarray(row), cuts, axis=-1)
-        return {name: piece.reshape(*np.shape(row)[:-1], *shape) for (name, shape), piece in zip(self.layout, pieces, strict=True)}
+        return {
+            name: piece.reshape(*np.shape(row)[:-1], *shape)
+            for (name, shape), piece in zip(self.layout, pieces, strict=True)
+        }
 
     def value(self, row: np.ndarray) -> float:
         """The objective."""
@@ -88,9 +92,17 @@ class Curvature:
         return np.asarray(_bending(*self.args, row, u, v))
 
     def top(
-        self, row: np.ndarray, count: int = 1, *, method: str = "auto", seed: int = 0, first: np.ndarray | None = None, tolerance: float = 1e-10
+        self,
+        row: np.ndarray,
+        count: int = 1,
+        *,
+        method: str = "auto",
+        seed: int = 0,
+        first: np.ndarray | None = None,
+        tolerance: float = 1e-10,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The algebraically largest eigenvalues of the Hessian, descending, (count,), and their eigenvectors as columns, (P, count).
+        """The algebraically largest eigenvalues of the Hessian, descending, (count,), and their eigenvectors as
+        columns, (P, count).
 
         Args:
             row: weights, (P,).
@@ -113,7 +125,7 @@ class Curvature:
         if first is not None:
             # A little of everything, so that no direction is out of reach.
             begin = np.ravel(first) / np.linalg.norm(first) + 1e-3 * begin / np.linalg.norm(begin)
-        # ARPACK does not look at what it is given, and answers for NaN too.
+        # ARPACK does not look at its input, and answers for NaN too.
         if not np.isfinite(self.times(row, begin)).all():
             raise RunFailed(_LOST)
         made: Any = LinearOperator
@@ -122,14 +134,23 @@ class Curvature:
         try:
             values, vectors = lanczos(operator, k=count, which="LA", v0=begin, tol=tolerance)
         except ArpackNoConvergence as error:
-            raise RunFailed(f"Lanczos' method did not converge ({error}); use method=\"dense\", or a larger `tolerance`.") from None
+            raise RunFailed(
+                f'Lanczos\' method did not converge ({error}); use method="dense", or a larger `tolerance`.'
+            ) from None
         order = np.argsort(values)[::-1]
         return values[order], vectors[:, order]
 
 
 @guarded
 def sharpness(
-    path: Trajectory, data: Data | None = None, *, count: int = 1, step: float | None = None, rows: int = _ROWS, method: str = "auto", seed: int = 0
+    path: Trajectory,
+    data: Data | None = None,
+    *,
+    count: int = 1,
+    step: float | None = None,
+    rows: int = _ROWS,
+    method: str = "auto",
+    seed: int = 0,
 ) -> xr.Dataset:
     """The largest eigenvalues of the Hessian in the weights along a flow or a descent; no preconditioner.
 
@@ -143,40 +164,57 @@ def sharpness(
         seed: of the first vector of Lanczos' method; the same seed gives the same bits.
 
     Returns:
-        `eigenvalue` (row, rank), descending; `residual` ‖Hv - λv‖ (row, rank); `log_t` and `place`, the row of the path, (row,); and `edge`:
-        2/η, for a descent with momentum β 2(1 + β)/η, for Nesterov's 2(1 + β)/(η (1 + 2β)) (where a quadratic becomes unstable); NaN without η.
+        `eigenvalue` (row, rank), descending; `residual` ‖Hv - λv‖ (row, rank); `log_t` and `place`, the row of the
+        path, (row,); and `edge`: 2/η, for a descent with momentum β 2(1 + β)/η, for Nesterov's 2(1 + β)/(η (1 + 2β))
+        (where a quadratic becomes unstable); NaN without η.
 
     Raises:
-        LanguageError, UnknownName, DataError: for bad input; RunFailed: where the Hessian is not finite, or Lanczos' method does not converge.
+        LanguageError, UnknownName, DataError: for bad input; RunFailed: where the Hessian is not finite, or Lanczos'
+            method does not converge.
     """
     require_x64("sharpness")
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`path={path!r}` is no trajectory; give what `integrate` or `descend` returns.")
+        raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")
     samples = data if data is not None else path.data
     if samples is None:
-        raise DataError("this trajectory does not hold its samples; give them as `data`.")
+        raise DataError("the trajectory must have its samples, got none; pass them as `data`.")
     if method not in METHODS:
         guess = nearest(str(method), METHODS)
-        raise UnknownName(f"`method={method!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known: {', '.join(METHODS)}.")
+        raise UnknownName(
+            f"`method={method!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
+            f" {', '.join(METHODS)}."
+        )
     if isinstance(rows, bool) or not isinstance(rows, Integral) or rows < 1:
-        raise LanguageError(f"`rows={rows!r}` is no number of rows; use a positive integer.")
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf")):
-        raise LanguageError(f"`step={step!r}` is no step size; use a finite number above zero.")
+        raise must_be("rows", rows, "an integer from 1 on", "for example 50")
+    if step is not None and (
+        isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf")
+    ):
+        raise must_be("step", step, "a finite number above 0", "for example 0.1")
     seed = checked_seed(seed)
     curvature = Curvature(path.problem, samples, _weights(path, 0))
     if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= curvature.size:
-        raise LanguageError(f"`count={count!r}` is no number of eigenvalues; use an integer from 1 to {curvature.size}, the number of weights.")
+        raise must_be("count", count, f"an integer from 1 to {curvature.size}, the number of weights", "fewer")
     places = np.unique(np.linspace(0, len(path) - 1, min(int(rows), len(path))).round().astype(int))
     values, residuals, first = np.empty((len(places), count)), np.empty((len(places), count)), None
     for i, place in enumerate(places):
         row = curvature.row(_weights(path, int(place)))
         values[i], vectors = curvature.top(row, int(count), method=method, seed=seed, first=first)
-        residuals[i] = [np.linalg.norm(curvature.times(row, v) - a * v) for a, v in zip(values[i], vectors.T, strict=True)]
+        residuals[i] = [
+            np.linalg.norm(curvature.times(row, v) - a * v) for a, v in zip(values[i], vectors.T, strict=True)
+        ]
         first = vectors[:, 0]
     variables = {
-        "eigenvalue": (("row", "rank"), values, {"units": "dimensionless", "long_name": "largest eigenvalues of the Hessian"}),
+        "eigenvalue": (
+            ("row", "rank"),
+            values,
+            {"units": "dimensionless", "long_name": "largest eigenvalues of the Hessian"},
+        ),
         "residual": (("row", "rank"), residuals, {"units": "dimensionless", "long_name": "norm of H v - eigenvalue v"}),
-        "log_t": ("row", path.dataset["log_t"].values[places], {"units": "dimensionless", "long_name": "log of flow time t"}),
+        "log_t": (
+            "row",
+            path.dataset["log_t"].values[places],
+            {"units": "dimensionless", "long_name": "log of flow time t"},
+        ),
         "place": ("row", places, {"units": "dimensionless", "long_name": "row of the path"}),
         "edge": ((), edge(path, step), {"units": "dimensionless", "long_name": "edge of stability"}),
     }
@@ -186,7 +224,8 @@ def sharpness(
 def edge(path: Trajectory, step: float | None = None) -> float:
     """The curvature at which the steps of a descent become unstable on a quadratic; NaN where there is no step size.
 
-    The roots of z² - (1 + β - ηλ) z + β (heavy ball), or of z² - (1 + β)(1 - ηλ) z + β(1 - ηλ) (Nesterov), leave the unit circle there, at z = -1.
+    The roots of z² - (1 + β - ηλ) z + β (heavy ball), or of z² - (1 + β)(1 - ηλ) z + β(1 - ηλ) (Nesterov), leave the
+    unit circle there, at z = -1.
 
     Args:
         path: a descent, of which rule and momentum are read; or a flow.
@@ -194,7 +233,9 @@ def edge(path: Trajectory, step: float | None = None) -> float:
     """
     settings = path.provenance.get("settings", {}) if path.kind == "descent" else {}
     # Steps divided by the loss, and those on spheres, have another edge.
-    told = None if settings.get("loss_scaled") or settings.get("rule", "gradient") != "gradient" else settings.get("step")
+    told = (
+        None if settings.get("loss_scaled") or settings.get("rule", "gradient") != "gradient" else settings.get("step")
+    )
     eta = told if step is None else step
     if eta is None:
         return float("nan")
@@ -214,7 +255,9 @@ class _Samples(eqx.Module):
 
 
 def objective_of_row(problem: Problem, layout: Layout, x: Any, y: Any, row: Any) -> Any:
-    """The objective, weight decay included, at a row of all weights, (P,); for jax to differentiate up to three times."""
+    """The objective, weight decay included, at a row of all weights, (P,); for jax to differentiate up to
+    three times.
+    """
     return problem.objective(blocks(layout, row), _Samples(x, y), jnp)
 
 
@@ -240,6 +283,8 @@ def _times(problem: Problem, layout: Layout, x: Any, y: Any, row: Any, v: Any) -
 @eqx.filter_jit
 def _bending(problem: Problem, layout: Layout, x: Any, y: Any, row: Any, u: Any, v: Any) -> Any:
     def along(w: Any) -> Any:
-        return jax.jvp(lambda a: jax.jvp(lambda b: objective_of_row(problem, layout, x, y, b), (a,), (u,))[1], (w,), (v,))[1]
+        return jax.jvp(
+            lambda a: jax.jvp(lambda b: objective_of_row(problem, layout, x, y, b), (a,), (u,))[1], (w,), (v,)
+        )[1]
 
     return jax.grad(along)(row)

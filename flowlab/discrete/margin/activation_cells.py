@@ -1,9 +1,10 @@
 """The largest margin of a layer of kinked units inside one activation cell, and from cell to cell uphill.
 
-Where f = Σ_j c_j a_j σ(w_j·φ_n) and no pre-activation changes side, q is linear in v_j = |a_j| w_j, and ½‖θ‖² is at least Σ_j ‖v_j‖, with
-equality for balanced units. So min ½‖θ‖² subject to q ≥ 1 is a convex program with second-order cones (M. Pilanci, T. Ergen, "Neural networks are
-convex regularizers", ICML 2020). Its multiplier at a pre-activation that came to rest on its kink tells the slope that holds it there: one between the two
-one-sided slopes is a Clarke subgradient's, and one outside says that the margin grows in the cell beyond.
+Where f = Σ_j c_j a_j σ(w_j·φ_n) and no pre-activation changes side, q is linear in v_j = |a_j| w_j, and ½‖θ‖² is at
+least Σ_j ‖v_j‖, with equality for balanced units. So min ½‖θ‖² subject to q ≥ 1 is a convex program with second-order
+cones (M. Pilanci, T. Ergen, "Neural networks are convex regularizers", ICML 2020). Its multiplier at a pre-activation
+that came to rest on its kink tells the slope that holds it there: one between the two one-sided slopes is a Clarke
+subgradient's, and one outside says that the margin grows in the cell beyond.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ _STEPS = 60
 _GAIN = 1e-9
 """Part of ½‖θ‖² that a step to another cell must save."""
 _IDLE, _OUTSIDE = 1e-7, 1e-5
-"""Part of all mass below which a unit has none, and how far a slope lies outside its two ends before its unit crosses: what the solver resolves."""
+"""Part of all mass below which a unit has none, and how far a slope lies outside its two ends before its unit crosses:
+what the solver resolves.
+"""
 _TURNS, _GROWS = 200, 1e-4
 """Steps in which a unit without mass is turned, and growth beyond that of units with mass at which it enters."""
 
@@ -52,7 +55,13 @@ def layer_of(system: System) -> Layer | None:
 def _layer(system: System) -> Layer | None:
     network, x = system.problem.network, np.asarray(system.data.x)
     slots, units, size = network.slots, len(system.low), len(system.kappa)
-    if len(slots) != 1 or not units or (system.samples < 0).any() or system.pairs[0, 1] >= 0 or network.symmetry.joint_degree != 2:
+    if (
+        len(slots) != 1
+        or not units
+        or (system.samples < 0).any()
+        or system.pairs[0, 1] >= 0
+        or network.symmetry.joint_degree != 2
+    ):
         return None
     rng = np.random.default_rng(0)
     theta = rng.uniform(0.5, 1.5, size=size) * rng.choice([-1.0, 1.0], size=size)
@@ -60,7 +69,9 @@ def _layer(system: System) -> Layer | None:
     used = (H != 0.0).any(axis=1)
 
     def outputs(weights: np.ndarray, after: np.ndarray) -> np.ndarray:
-        return np.asarray(network.outputs(system.blocks(weights), x, np, pieces=[lambda h: np.broadcast_to(after, np.shape(h))]))[:, 0]
+        return network.outputs(system.blocks(weights), x, np, pieces=[lambda h: np.broadcast_to(after, np.shape(h))])[
+            :, 0
+        ]
 
     if (used.sum(axis=1) > 1).any() or not used.any(axis=0).all() or np.any(outputs(theta, np.zeros(units))):
         return None
@@ -71,7 +82,12 @@ def _layer(system: System) -> Layer | None:
     if outer.min() < 0 or outer.max() >= size or used[outer.astype(int)].any():
         return None
     outer = outer.astype(int)
-    found = Layer([np.flatnonzero(c) for c in used.T], [H[c][:, :, j].T for j, c in enumerate(used.T)], outer, through[:, 0] / theta[outer])
+    found = Layer(
+        [np.flatnonzero(c) for c in used.T],
+        [H[c][:, :, j].T for j, c in enumerate(used.T)],
+        outer,
+        through[:, 0] / theta[outer],
+    )
     h = np.stack([f @ theta[i] for f, i in zip(found.features, found.inner, strict=True)], axis=1)
     after = np.where(h > 0, slots[0].right, slots[0].left) * h
     both = np.asarray(system.data.y) * (after @ (found.scale * theta[outer])), system.margins(theta)
@@ -79,9 +95,11 @@ def _layer(system: System) -> Layer | None:
 
 
 def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Uphill from θ to where no cell beside has a larger margin: unit direction, (P,), support, and pairs on kinks; None where that cannot be done.
+    """Uphill from θ to where no cell beside has a larger margin: unit direction, (P,), support, and pairs on kinks;
+    None where that cannot be done.
 
-    Units that end with no mass are turned from where θ has them, as the flow turns small ones, and enter where that makes them grow.
+    Units that end with no mass are turned from where θ has them, as the flow turns small ones, and enter where that
+    makes them grow.
     """
     layer = layer_of(system)
     if layer is None:
@@ -117,7 +135,9 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         if pull.any():
             right ^= (pull > 0) & (pull >= (pull.max() if single else 0.0))
             continue
-        turned = _sprouts(layer, theta, [int(j) for j in live if not busy[j]], (slot.left, slot.right), gain * multipliers[:, None])
+        turned = _sprouts(
+            layer, theta, [int(j) for j in live if not busy[j]], (slot.left, slot.right), gain * multipliers[:, None]
+        )
         if not turned:
             break
         for j, w in turned.items():
@@ -128,7 +148,9 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     support = np.flatnonzero(multipliers > 1e-6 * multipliers.max())
     busy = np.flatnonzero(mass)
     after = np.where(right, slot.right, slot.left)
-    per_mass = np.stack([gain[:, j] * after[:, j] * (layer.features[j] @ v[j]) / mass[j] for j in busy], axis=1)[support]
+    per_mass = np.stack([gain[:, j] * after[:, j] * (layer.features[j] @ v[j]) / mass[j] for j in busy], axis=1)[
+        support
+    ]
     own = np.array([np.abs(theta[layer.outer[j]]) * np.linalg.norm(theta[layer.inner[j]]) for j in busy])
     own = own * size / float(system.margins(theta).min())
     end = np.zeros(len(theta))
@@ -142,7 +164,9 @@ def climb(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _shared(per_mass: np.ndarray, own: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """The masses nearest to a state's own that keep the support at margin one: units of one direction share theirs in many ways."""
+    """The masses nearest to a state's own that keep the support at margin one: units of one direction share theirs in
+    many ways.
+    """
     free = np.ones(len(own), dtype=bool)
     for _ in range(len(own)):
         left = 1.0 - per_mass[:, free] @ own[free]
@@ -156,8 +180,12 @@ def _shared(per_mass: np.ndarray, own: np.ndarray, mass: np.ndarray) -> np.ndarr
     return mass
 
 
-def _sprouts(layer: Layer, theta: np.ndarray, idle: list[int], ends: tuple[float, float], force: np.ndarray) -> dict[int, np.ndarray]:
-    """Incoming weights of units without mass that would gain some where the flow turns them: growth above one of Σ_n force_n σ(w·φ_n)/‖w‖."""
+def _sprouts(
+    layer: Layer, theta: np.ndarray, idle: list[int], ends: tuple[float, float], force: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Incoming weights of units without mass that would gain some where the flow turns them: growth above one of Σ_n
+    force_n σ(w·φ_n)/‖w‖.
+    """
     grown: dict[int, np.ndarray] = {}
     for j in idle:
         phi, w = layer.features[j], theta[layer.inner[j]]
@@ -183,7 +211,9 @@ def _sprouts(layer: Layer, theta: np.ndarray, idle: list[int], ends: tuple[float
 
 
 def idle(system: System, theta: np.ndarray) -> np.ndarray:
-    """Coordinates of units that have no weight to speak of, in a layer of kinked units: their kinks say nothing on which side they are."""
+    """Coordinates of units that have no weight to speak of, in a layer of kinked units: their kinks say nothing on
+    which side they are.
+    """
     layer = layer_of(system)
     if layer is None:
         return np.zeros(0, dtype=int)
@@ -192,7 +222,9 @@ def idle(system: System, theta: np.ndarray) -> np.ndarray:
 
 
 def _program(layer: Layer, live: np.ndarray, weight: np.ndarray, side: np.ndarray) -> tuple[Any, ...] | None:
-    """Least Σ ‖v_j‖ subject to Σ_j weight_nj φ_jn·v_j ≥ 1 and side_nj φ_jn·v_j ≥ 0: v, ‖v_j‖, multipliers (N,) and of the walls (N, U)."""
+    """Least Σ ‖v_j‖ subject to Σ_j weight_nj φ_jn·v_j ≥ 1 and side_nj φ_jn·v_j ≥ 0: v, ‖v_j‖, multipliers (N,) and of
+    the walls (N, U).
+    """
     N, U = weight.shape
     sizes = [len(layer.inner[j]) for j in live]
     starts = np.cumsum([0, *sizes])
@@ -212,7 +244,11 @@ def _program(layer: Layer, live: np.ndarray, weight: np.ndarray, side: np.ndarra
         values.append(-np.ones(sizes[k] + 1))
         cones.append(clarabel.SecondOrderConeT(sizes[k] + 1))
         row += sizes[k] + 1
-    A = csc_matrix(coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(row, total + len(live))))
+    A = csc_matrix(
+        coo_matrix(
+            (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(row, total + len(live))
+        )
+    )
     b = np.r_[-np.ones(N), np.zeros(row - N)]
     settings = clarabel.DefaultSettings()
     settings.verbose = False

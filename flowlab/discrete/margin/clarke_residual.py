@@ -1,9 +1,10 @@
 """The least distance of a vector from a cone of subgradients, whose slopes at kinks are bounded by the one-sided ones.
 
-A function with kinks has many gradients where units rest on them: one for every choice of a side at each. Non-negative combinations of these, at all
-constraints, are a convex cone. It has far too many rays to write down, 2^m for m kinks on one sample. So rays enter one by one: the next is that
-which grows most along what is left, and where none grows the combination is the best of the whole cone (column generation, around the non-negative
-least squares of Lawson and Hanson 1974). With slopes s as numbers, the products u = λ s of a multiplier and a slope obey low·λ ≤ u ≤ high·λ.
+A function with kinks has many gradients where units rest on them: one for every choice of a side at each. Non-negative
+combinations of these, at all constraints, are a convex cone. It has far too many rays to write down, 2^m for m kinks on
+one sample. So rays enter one by one: the next is that which grows most along what is left, and where none grows the
+combination is the best of the whole cone (column generation, around the non-negative least squares of Lawson and Hanson
+1974). With slopes s as numbers, the products u = λ s of a multiplier and a slope obey low·λ ≤ u ≤ high·λ.
 """
 
 from collections.abc import Callable
@@ -76,9 +77,16 @@ def nearest(target: np.ndarray, first: Rays, best: Callable[[np.ndarray], Rays])
         if not len(enters):
             break
         keep = shares > 0
-        rays, tags, owner = np.vstack([rays[keep], new[enters]]), np.vstack([tags[keep], fresh[enters]]), np.r_[owner[keep], enters]
+        rays, tags, owner = (
+            np.vstack([rays[keep], new[enters]]),
+            np.vstack([tags[keep], fresh[enters]]),
+            np.r_[owner[keep], enters],
+        )
     else:
-        raise RunFailed(f"the nearest combination of {count} constraints was not found in {_ROUNDS} rounds; use fewer samples or units.")
+        raise RunFailed(
+            f"the nearest combination of {count} constraints was not found in {_ROUNDS} rounds; use fewer samples or"
+            " units."
+        )
     return Nearest(np.bincount(owner, shares, minlength=count), left, shares, tags)
 
 
@@ -95,11 +103,15 @@ def _least(rays: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.where(length > 0, shares / np.where(length > 0, length, 1.0), 0.0)
 
 
-def subgradients(system: System, theta: np.ndarray, weight: np.ndarray) -> tuple[Rays, Callable[[np.ndarray], Rays], bool]:
-    """Rays of the constraints' subgradients at θ for `nearest`: the first ones, the best ones, and whether the best are sure to be.
+def subgradients(
+    system: System, theta: np.ndarray, weight: np.ndarray
+) -> tuple[Rays, Callable[[np.ndarray], Rays], bool]:
+    """Rays of the constraints' subgradients at θ for `nearest`: the first ones, the best ones, and whether the best are
+    sure to be.
 
-    Every unit that rests on its kink has, for each constraint of its own, any slope between the two one-sided ones. Where kinked units feed
-    kinked units, gradients hold products of slopes, and the rays are the gradients of the pieces.
+    Every unit that rests on its kink has, for each constraint of its own, any slope between the two one-sided ones.
+    Where kinked units feed kinked units, gradients hold products of slopes, and the rays are the gradients of the
+    pieces.
 
     Args:
         system: the constraints.
@@ -138,7 +150,9 @@ def subgradients(system: System, theta: np.ndarray, weight: np.ndarray) -> tuple
 def _patterns(bent: np.ndarray, low: np.ndarray, high: np.ndarray, most: int) -> list[np.ndarray]:
     """All choices of sides, (M, U) each: the k-th kink of every constraint is on the side of the k-th bit."""
     place = np.cumsum(bent, axis=1) - 1
-    return [np.where(bent, np.where((code >> np.where(bent, place, 0)) & 1, high, low), np.nan) for code in range(2**most)]
+    return [
+        np.where(bent, np.where((code >> np.where(bent, place, 0)) & 1, high, low), np.nan) for code in range(2**most)
+    ]
 
 
 @dataclass(frozen=True)
@@ -166,12 +180,14 @@ def stationarity(system: System, theta: np.ndarray) -> Stationarity:
     q = system.margins(unit)
     low = float(q.min(initial=np.inf)) if len(q) else np.nan
     if not (np.isfinite(q).all() and 0 < low < np.inf):
-        raise RunFailed(f"the state has the margin {low:.3g} and does not separate the data; use a later one.")
+        raise RunFailed(f"the state must separate the data, got the margin {low:.3g}; use a later one.")
     # The gradients per margin of all constraints at θ, and what complementarity costs.
     (rays, slopes), best, exact = subgradients(system, unit, q - low)
     degree = float(system.problem.network.symmetry.joint_degree or 1)
     if not np.abs(rays[:, :-1] @ unit - degree * q).max() <= _EULER * degree * float(q.max()):
-        raise RunFailed(f"gradients of margins of {low:.3g} leave the range of float64; scale the inputs to sizes near one.")
+        raise RunFailed(
+            f"gradients of margins of {low:.3g} leave the range of float64; scale the inputs to sizes near one."
+        )
 
     def scaled(left: np.ndarray) -> Rays:
         ray, tags = best(left)

@@ -1,9 +1,10 @@
 """`limit`: where the direction of a path is going, as a KKT point of the max-margin problem.
 
-Under losses with an exponential tail the direction of gradient flow on a homogeneous network converges to a KKT point of
-min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 2020). Where every block scales alone this says that all
-ρ_k²/κ_k become equal and that the directions V_k satisfy Σ α_n ∂q_n/∂V_k = κ_k γ V_k on the product of unit spheres (Poggio,
-Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's method on these equations.
+Under losses with an exponential tail the direction of gradient flow on a homogeneous network converges to a KKT point
+of min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020; Ji and Telgarsky 2020). Where every block scales alone this says
+that all ρ_k²/κ_k become equal and that the directions V_k satisfy Σ α_n ∂q_n/∂V_k = κ_k γ V_k on the product of unit
+spheres (Poggio, Banburski and Liao 2020, eq. 1.10). The path only tells which point; its digits come from Newton's
+method on these equations.
 """
 
 from collections.abc import Mapping
@@ -11,60 +12,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import ArrayLike, Record
 from flowlab.discrete.margin.clarke_residual import Stationarity, stationarity
 from flowlab.discrete.margin.kkt import Point, affordable, certify, curvature
 from flowlab.discrete.margin.kkt_search import SADDLE, candidates, uphill
+from flowlab.discrete.margin.limit_evidence import Rate, Rival, doubt, rate, resting, rival
 from flowlab.discrete.margin.margin_constraints import System
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Trajectory
 
-_APART = 10.0
-"""Constraints whose margins differ by this many times 1/R have weights in the ratio e^-10: the path tells them apart."""
-_SHRINKING = 0.12
-"""A distance that falls no faster than this power of R takes 2.5 decades of R to halve: no approach that one more decade would confirm."""
-_RESTS = 1e-6
-"""A smallest margin that moved by less than this part of its largest size while log t doubled is at rest."""
-_FAR, _CONCENTRATED, _SHARP = 0.3, 0.9, 1e-10
 _NONE = np.zeros(0, dtype=int)
 
 Label = int | tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A fit of log ‖V - V_limit‖ = intercept + slope · log R over the last tenfold growth of R.
-
-    The slope is -1 where the support vectors set the pace. Units that the limit does not use keep their size while the
-    others grow: in a network of joint degree K > 2 they make it -1/K.
-    """
-
-    slope: float
-    error: float
-    rows: int
-
-    def __str__(self) -> str:
-        return f"{self.slope:.4f} +- {self.error:.4f} ({self.rows} rows)"
-
-
-@dataclass(frozen=True)
-class Rival:
-    """What the path cannot tell from the limit: one sentence, and both margins.
-
-    `is_limit` says whether it is a KKT point too, so that the limit is open; else it is a constraint that is close to binding
-    and that only the equations, not the path, keep out of the support.
-    """
-
-    what: str
-    margins: tuple[float, float]
-    is_limit: bool
-
-    def __str__(self) -> str:
-        return f"{self.what} (margins {self.margins[0]:.12g} and {self.margins[1]:.12g})"
 
 
 @dataclass(frozen=True)
@@ -74,16 +37,20 @@ class Limit:
     Attributes:
         V: directions by block, of unit norm (all blocks together on the joint sphere).
         margin: γ = min_n q_n(V).
-        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal: γ Π (κ_k/K)^{κ_k/2}; γ itself on the joint sphere.
+        joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal: γ Π (κ_k/K)^{κ_k/2}; γ itself on the joint
+            sphere.
         support: constraints with q_n = γ: samples, or (sample, wrong class) pairs.
         multipliers: α_n of the support, non-negative, with sum 1: the limit of the shares of the loss.
         unique_multipliers: whether these are the only ones.
         kinks: number of pre-activations that rest on the kink of their activation.
-        residual: largest relative violation of any KKT condition at V; where no point was found, the `epsilon` of the last state.
-        epsilon: KKT residual of the last state itself, with slopes at kinks between the one-sided ones, as `lyu_li` has it.
+        residual: largest relative violation of any KKT condition at V; where no point was found, the `epsilon` of the
+            last state.
+        epsilon: KKT residual of the last state itself, with slopes at kinks between the one-sided ones, as `lyu_li` has
+            it.
         curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over γ; positive at a saddle.
-        status: "decided" where the path settles that this is its limit; "moving" where it does not, and V is the nearest KKT point uphill; "undecided"
-            where there is no such point, and V is the last state or a saddle beside it.
+        status: "decided" where the path settles that this is its limit; "moving" where it does not, and V is the
+            nearest KKT point uphill; "undecided" where there is no such point, and V is the last state or a saddle
+            beside it.
         reason: a sentence that says why.
         distance: ‖V(row) - V‖ at every row of the path, (rows,); nan where no point was found.
         rate: how the distance shrinks with R.
@@ -128,23 +95,29 @@ class Limit:
             support: constraints as in `support`; by default those of this limit.
 
         Raises:
-            DataError: if the support names what is no constraint.
+            DataError: if the support names something other than constraints.
         """
         names = labels(self._system)
         wanted = self.support if support is None else support
         if not wanted or not set(wanted) <= set(names):
             odd = sorted(set(wanted) - set(names), key=str)
-            raise DataError(f"the support {odd if odd else 'is empty and'} names no constraint of these data; use samples, or (sample, wrong class) pairs.")
+            raise DataError(
+                f"the support must name constraints of these data, got {odd if odd else 'none'}; use samples, or"
+                " (sample, wrong class) pairs."
+            )
         theta = np.concatenate([np.ravel(np.asarray(V[name], dtype=np.float64)) for name in self.V])
         chosen = np.array(sorted(names.index(name) for name in set(wanted)))
         bent = self._point.bent
         # Negative multipliers make the certificate look for its own.
-        return certify(self._system, Point(theta, 0.0, chosen, -np.ones(len(chosen)), bent, np.zeros(len(bent)), np.inf)).residual
+        return certify(
+            self._system, Point(theta, 0.0, chosen, -np.ones(len(chosen)), bent, np.zeros(len(bent)), np.inf)
+        ).residual
 
     def __str__(self) -> str:
         lines = [
             f"limit {'decided' if self.decided else 'not decided'}: {self.reason}",
-            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual {self.residual:.2e}"
+            f"margin {self.margin:.15g} on unit blocks, {self.joint_margin:.15g} on the joint sphere; KKT residual"
+            f" {self.residual:.2e}"
             + ("" if self.residual == self.epsilon else f", of the last state {self.epsilon:.2e}"),
             f"support of {len(self.support)}: "
             + ", ".join(f"{name} ({a:.4g})" for name, a in zip(self.support, self.multipliers, strict=True))
@@ -178,64 +151,110 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
     """
     require_x64("limit")
     if not isinstance(path, Trajectory):
-        raise LanguageError(f"`limit({path!r})` needs a trajectory, as `integrate` returns it.")
-    problem, own = path.problem, path.provenance["data"]["sha256"]
-    if data is not None and data.sha256() != own:
-        told = f"their hash begins {data.sha256()[:12]} and that of the path's {own[:12]}"
-        raise DataError(f"`data` are not the samples of the path: {told}; give the same ones.")
-    data = admit(problem, data if data is not None else path.data)
+        raise must_be("path", path, "a trajectory", "what `integrate` returns")
+    data = _samples(path, data)
     thetas, log_R, system = _rows(path, data)
     q = system.margins(thetas[-1])
     if not q.min() > 0:
-        since = _resting(path)
-        remedy = "run longer, `until=fl.separated()` and beyond" if since is None else f"that margin is at rest{since}; start from other weights"
-        raise RunFailed(f"the last state has the margin {q.min():.3g} and does not separate the data; {remedy}.")
-    units = system.beyond(log_R[-1], q - q.min())
-    shares = np.exp(-units) / np.exp(-units).sum()
+        since = resting(path)
+        remedy = (
+            "run longer, `until=fl.separated()` and beyond"
+            if since is None
+            else f"that margin is at rest{since}; start from other weights"
+        )
+        raise RunFailed(f"the last state must separate the data, got the margin {q.min():.3g}; {remedy}.")
     weights = path.last.weights()
     end = stationarity(system, np.concatenate([np.ravel(np.asarray(weights[name])) for name, _ in system.layout]))
-    points = candidates(system, thetas[-1], units)
+    points = candidates(system, thetas[-1], system.beyond(log_R[-1], q - q.min()))
     if not points:
-        return _undecided(system, thetas, q, end, f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}")
+        return _undecided(
+            system,
+            thetas,
+            q,
+            end,
+            f"no KKT point was reached from the last state, where the logarithm of R is {log_R[-1]:.4g}",
+        )
+    return _judged(system, thetas, log_R, end, points)
+
+
+def _samples(path: Trajectory, data: Data | None) -> Data:
+    """The samples of a path, if it has a max-margin limit on them."""
+    own = path.provenance["data"]["sha256"]
+    if data is not None and data.sha256() != own:
+        told = f"their hash begins {data.sha256()[:12]} and that of the path's {own[:12]}"
+        raise DataError(f"`data` must be the samples of the path: {told}; pass the same ones.")
+    return admit(path.problem, data if data is not None else path.data)
+
+
+def _judged(system: System, thetas: np.ndarray, log_R: np.ndarray, end: Stationarity, points: list[Point]) -> Limit:
+    """The first of the points as the limit, and whether the path settles it.
+
+    Args:
+        system: the constraints.
+        thetas: directions of all rows, (rows, P).
+        log_R: log R of all rows, (rows,).
+        end: how far the last state is from a KKT point.
+        points: KKT points, the nearest first.
+    """
     point, others = points[0], points[1:]
+    q, names = system.margins(thetas[-1]), labels(system)
+    units = system.beyond(log_R[-1], q - q.min())
+    shares = np.exp(-units) / np.exp(-units).sum()
     margin = system.true(point.margin)
     distance = np.linalg.norm(thetas - point.theta, axis=1)
-    rate = _rate(log_R, distance)
+    slope = rate(log_R, distance)
     bend = curvature(system, point)
-    rival = _rival(system, point, others, thetas, log_R, distance[-1])
+    other = rival(system, names, point, others, thetas, log_R, distance[-1])
     outside = 1.0 - float(shares[point.support].sum())
-    names = labels(system)
     unseen = tuple(names[n] for n, a in zip(point.support, point.alpha, strict=True) if shares[n] < 1e-3 * a)
-    doubt, placed = _doubt(point.residual, distance[-1], rate, bend, outside, rival), bend <= SADDLE and uphill(point, q)
+    why, placed = doubt(point.residual, distance[-1], slope, bend, outside, other), bend <= SADDLE and uphill(point, q)
     late = f"; {len(unseen)} of its support have no share of the loss yet" if unseen else ""
-    reason = f"the path approaches one KKT point like R^{rate.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
-    if doubt:
-        reason = f"{doubt}; run longer"
+    reason = f"the path approaches one KKT point like R^{slope.slope:.2g}, {distance[-1]:.3g} away at its end{late}"
+    if why:
+        reason = f"{why}; run longer"
         if placed:
             told = f"has the margin {margin:.6g}, residual {point.residual:.1e}, distance {distance[-1]:.3g}"
             reason = f"the path is still moving: the nearest KKT point uphill {told}; {reason}"
     return Limit(
-        V=system.blocks(point.theta), margin=margin, joint_margin=margin * balance(problem), support=tuple(names[n] for n in point.support),
-        multipliers=point.alpha, unique_multipliers=point.unique, kinks=len(point.bent), residual=point.residual, epsilon=end.epsilon, curvature=bend,
-        status="decided" if not doubt else "moving" if placed else "undecided", reason=reason, distance=distance, rate=rate, unseen=unseen, rival=rival,
-        _system=system, _point=point,
-    )  # fmt: skip
+        V=system.blocks(point.theta),
+        margin=margin,
+        joint_margin=margin * balance(system.problem),
+        support=tuple(names[n] for n in point.support),
+        multipliers=point.alpha,
+        unique_multipliers=point.unique,
+        kinks=len(point.bent),
+        residual=point.residual,
+        epsilon=end.epsilon,
+        curvature=bend,
+        status="decided" if not why else "moving" if placed else "undecided",
+        reason=reason,
+        distance=distance,
+        rate=slope,
+        unseen=unseen,
+        rival=other,
+        _system=system,
+        _point=point,
+    )
 
 
 def admit(problem: Problem, data: Data | None) -> Data:
     """The data, if the problem has a max-margin limit on them."""
     if not problem.loss.classifies:
-        raise LanguageError(f"the loss \"{problem.loss.name}\" has no exponential tail, so no max-margin limit; use \"exponential\" or \"cross_entropy\".")
+        raise LanguageError(
+            f'the loss must have an exponential tail, got "{problem.loss.name}"; use "exponential" or "cross_entropy".'
+        )
     if not problem.network.symmetry.joint_degree:
         raise NotHomogeneous(
-            f"`{problem.network.text[:120]}` is {problem.network.symmetry.kind} and does not scale with all its weights together; "
-            "its flow has no max-margin limit, drop what breaks the scaling."
+            f"`{problem.network.text[:120]}` must scale with all its weights together, got a"
+            f" {problem.network.symmetry.kind} one; drop what breaks the scaling."
         )
     if any(problem.decay.values()) or not problem.scheme.moves_norms:
         why = "weight decay" if any(problem.decay.values()) else 'the scheme "fixed_norm"'
-        raise LanguageError(f"{why} keeps the norms bounded and the margin is not maximised in the limit; use a problem without it.")
+        raise LanguageError(
+            f"norms must be free to grow for a max-margin limit, but {why} bounds them; use a problem without it."
+        )
     if data is None:
-        raise DataError("the path was stored without its data; give them, `limit(path, data)`.")
+        raise DataError("the path must have its data, got none; pass them, `limit(path, data)`.")
     problem.loss.check_labels(data)
     return data
 
@@ -252,69 +271,11 @@ def _rows(path: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, System]
     system = System(problem, data, shapes)
     thetas = []
     for i in range(len(path)):
-        norms = {k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()}
+        norms = {
+            k: np.array([c[i] for c, _ in columns]) if columns[0][1] else columns[0][0][i] for k, columns in rho.items()
+        }
         thetas.append(system.flat(problem.scheme.weights(np, norms, {k: v[i] for k, v in V.items()}, problem.per)))
     return np.array(thetas), stored["log_R"].values, system
-
-
-def _resting(path: Trajectory) -> str | None:
-    """Since when the smallest margin has stopped moving, in words; None where it moves, or nothing tells."""
-    log_t, lowest = (path.dataset[name].values for name in ("log_t", "min_margin"))
-    if len(path) == 1:
-        return "" if path.outcome.kind == "stalled" else None
-    if not log_t[-1] > 0:
-        return None
-    half = int(np.searchsorted(log_t, 0.5 * log_t[-1]))
-    moved = float(np.ptp(lowest[half:]))
-    return f" since log t = {log_t[half]:.4g}" if moved <= _RESTS * float(np.abs(lowest).max()) else None
-
-
-def _rate(log_R: np.ndarray, distance: np.ndarray) -> Rate:
-    rows = np.nonzero((log_R >= log_R[-1] - np.log(10.0)) & (distance > 1e-11))[0]
-    if len(rows) < 5 or np.ptp(log_R[rows]) < 0.1:
-        return Rate(np.nan, np.nan, len(rows))
-    # Rows are dense where steps are small; a grid gives every part of the range the same say.
-    grid = np.linspace(log_R[rows].min(), log_R[rows].max(), min(len(rows), 40))
-    order = rows[np.argsort(log_R[rows])]
-    values = np.interp(grid, log_R[order], np.log(distance[order]))
-    centred = grid - grid.mean()
-    slope = float(centred @ values / (centred @ centred))
-    left = values - values.mean() - slope * centred
-    return Rate(slope, float(np.sqrt(left @ left / (len(grid) - 2) / (centred @ centred))), len(rows))
-
-
-def _rival(system: System, point: Point, others: list[Point], thetas: np.ndarray, log_R: np.ndarray, reach: float) -> Rival | None:
-    margin = system.true(point.margin)
-    for other in others:
-        if curvature(system, other) > SADDLE:
-            continue
-        away = np.linalg.norm(thetas - other.theta, axis=1)
-        if away[-1] <= 2.0 * reach and _rate(log_R, away).slope < 0:
-            told = f"another KKT point with a support of {len(other.support)} lies {away[-1]:.3g} from the last row"
-            return Rival(told, (margin, system.true(other.margin)), True)
-    q = system.margins(point.theta)
-    rest = np.setdiff1d(np.arange(len(q)), point.support)
-    if len(rest):
-        n = rest[np.argmin(q[rest])]
-        if system.beyond(log_R[-1], np.maximum(q[n] - point.margin, 0.0)) < _APART:
-            told = f"the constraint {labels(system)[n]} is less than {_APART:g}/R from binding"
-            return Rival(told, (margin, system.true(float(q[n]))), False)
-    return None
-
-
-def _doubt(residual: float, reach: float, rate: Rate, bend: float, outside: float, rival: Rival | None) -> str | None:
-    """Why the path does not settle its limit, or None."""
-    if bend > SADDLE:
-        return f"the nearest KKT point is a saddle, with the curvature {bend:.2g}, which the flow leaves"
-    if residual > _SHARP:
-        return f"the nearest KKT point is known to a residual of {residual:.1e} only"
-    if outside > 1.0 - _CONCENTRATED:
-        return f"{outside:.0%} of the loss lies outside the support of the nearest KKT point"
-    if reach > _FAR:
-        return f"the nearest KKT point is {reach:.3g} from the last state"
-    if reach > 1e-6 and not rate.slope + 2.0 * rate.error < -_SHRINKING:
-        return f"the distance to the nearest KKT point does not shrink like a power of R (slope {rate})"
-    return f"{rival.what}" if rival and rival.is_limit else None
 
 
 def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, end: Stationarity, why: str) -> Limit:
@@ -324,11 +285,25 @@ def _undecided(system: System, thetas: np.ndarray, q: np.ndarray, end: Stationar
     margin = system.true(float(q.min()))
     point = Point(theta, float(q.min()), chosen, alpha, _NONE, np.zeros(0), end.epsilon)
     return Limit(
-        V=system.blocks(theta), margin=margin, joint_margin=margin * balance(system.problem), support=tuple(names[n] for n in chosen),
-        multipliers=alpha, unique_multipliers=False, kinks=len(system.resting(theta)), residual=end.epsilon, epsilon=end.epsilon, curvature=np.nan,
-        status="undecided", reason=f"{why}; run longer", distance=np.full(len(thetas), np.nan), rate=Rate(np.nan, np.nan, 0), unseen=(), rival=None,
-        _system=system, _point=point,
-    )  # fmt: skip
+        V=system.blocks(theta),
+        margin=margin,
+        joint_margin=margin * balance(system.problem),
+        support=tuple(names[n] for n in chosen),
+        multipliers=alpha,
+        unique_multipliers=False,
+        kinks=len(system.resting(theta)),
+        residual=end.epsilon,
+        epsilon=end.epsilon,
+        curvature=np.nan,
+        status="undecided",
+        reason=f"{why}; run longer",
+        distance=np.full(len(thetas), np.nan),
+        rate=Rate(np.nan, np.nan, 0),
+        unseen=(),
+        rival=None,
+        _system=system,
+        _point=point,
+    )
 
 
 def balance(problem: Problem) -> float:

@@ -1,4 +1,6 @@
-"""Exact arithmetic on data: every float64 is a dyadic rational, so whether points can be separated has an answer without tolerance."""
+"""Exact arithmetic on data: every float64 is a dyadic rational, so whether points can be separated has an answer
+without tolerance.
+"""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -43,7 +45,9 @@ def root(value: Fraction) -> float:
 
 
 def solve(A: Sequence[Sequence[Any]], b: Sequence[Any]) -> list[Fraction] | None:
-    """The only solution of A x = b, (m, n) with m ≥ n, or None where there is none or more than one. Elimination without fractions (Bareiss 1968)."""
+    """The only solution of A x = b, (m, n) with m ≥ n, or None where there is none or more than one. Elimination
+    without fractions (Bareiss 1968).
+    """
     n = len(A[0]) if A else 0
     rows = []
     for left, right in zip(A, b, strict=True):
@@ -72,13 +76,17 @@ def solve(A: Sequence[Sequence[Any]], b: Sequence[Any]) -> list[Fraction] | None
 
 
 def vanishing_combination(z: Sequence[Row]) -> tuple[list[Fraction] | None, list[Fraction]]:
-    """Either α ≥ 0 with Σ α_n = 1 and Σ α_n z_n = 0, or None and a w with z_n · w > 0 for all n: one of them exists, and never both (Gordan 1873).
+    """Either α ≥ 0 with Σ α_n = 1 and Σ α_n z_n = 0, or None and a w with z_n · w > 0 for all n: one of them exists,
+    and never both (Gordan 1873).
 
     The first phase of the simplex method in rationals, with Bland's rule, which ends.
     """
     N, d = len(z), len(z[0])
     # Rows: Σ α_n z_n = 0 and Σ α_n = 1; one artificial variable for each.
-    table = [[Fraction(z[n][i]) for n in range(N)] + [Fraction(int(i == k)) for k in range(d + 1)] + [Fraction(0)] for i in range(d)]
+    table = [
+        [Fraction(z[n][i]) for n in range(N)] + [Fraction(int(i == k)) for k in range(d + 1)] + [Fraction(0)]
+        for i in range(d)
+    ]
     table.append([Fraction(1)] * N + [Fraction(int(k == d)) for k in range(d + 1)] + [Fraction(1)])
     basis = list(range(N, N + d + 1))
     cost = [-sum((row[j] for row in table), start=Fraction(0)) for j in range(N + d + 2)]

@@ -1,13 +1,17 @@
-"""Largest margins of two-layer ReLU networks of unbounded width: where both layers learn, and where only the outer one does.
+"""Largest margins of two-layer ReLU networks of unbounded width: where both layers learn, and where only the outer one
+does.
 
-A network without bias whose neurons are a signed measure ν on the unit sphere answers f(x) = ∫ relu(θ·x) dν(θ). Two balls of measures:
+A network without bias whose neurons are a signed measure ν on the unit sphere answers f(x) = ∫ relu(θ·x) dν(θ). Two
+balls of measures:
 
     variation    γ₁ = max min_n y_n f(x_n) over total mass |ν| ≤ 1: what both layers can reach (a linear program)
-    kernel       γ₂ = the same over ν = h τ with ∫ h² dτ ≤ 1, τ uniform of mass 1: what the outer layer alone can reach (a quadratic program)
+    kernel       γ₂ = the same over ν = h τ with ∫ h² dτ ≤ 1, τ uniform of mass 1: what the outer layer alone can reach
+                 (a quadratic program)
 
-(L. Chizat, F. Bach, "Implicit bias of gradient descent for wide two-layer neural networks trained with the logistic loss", COLT 2020; C1, C2.)
-As ∫ |h| dτ ≤ (∫ h² dτ)^½, γ₂ ≤ γ₁. A finite network θ = (a, W) has Σ |a_j| ‖w_j‖ ≤ ‖θ‖²/2, so its joint margin min_n q_n/‖θ‖² is at most γ₁/2.
-Without bias f(x) - f(-x) is linear in x, so that some labels have γ = 0; weights of samples that show it are the answer's `alpha`.
+(L. Chizat, F. Bach, "Implicit bias of gradient descent for wide two-layer neural networks trained with the logistic
+loss", COLT 2020; C1, C2.) As ∫ |h| dτ ≤ (∫ h² dτ)^½, γ₂ ≤ γ₁. A finite network θ = (a, W) has Σ |a_j| ‖w_j‖ ≤ ‖θ‖²/2,
+so its joint margin min_n q_n/‖θ‖² is at most γ₁/2. Without bias f(x) - f(-x) is linear in x, so that some labels have
+γ = 0; weights of samples that show it are the answer's `alpha`.
 """
 
 from dataclasses import dataclass, replace
@@ -33,9 +37,11 @@ class WideMargin:
     Attributes:
         norm: `"variation"` (γ₁) or `"kernel"` (γ₂).
         margin: reached by `outputs`; in units of the inputs. Zero where no measure separates the labels.
-        upper: no measure of the ball has a larger margin than this, if `certified`; else none was found. Where the kernel's margin is zero this is the
-            least margin that its eigenvalues in float64 can tell from zero, about 1e-7 of the inputs.
-        alpha: weights of samples, (N,), non-negative with sum 1, that show it: upper = the norm dual to the ball of Σ α_n y_n relu(θ·x_n).
+        upper: no measure of the ball has a larger margin than this, if `certified`; else none was found. Where the
+            kernel's margin is zero this is the least margin that its eigenvalues in float64 can tell from zero, about
+            1e-7 of the inputs.
+        alpha: weights of samples, (N,), non-negative with sum 1, that show it: upper = the norm dual to the ball of
+            Σ α_n y_n relu(θ·x_n).
         directions: unit neurons, (M, d), and `masses`, their signed masses, (M,): empty for the kernel.
         outputs: f(x_n) of the best measure, (N,).
         certified: whether the search over all neurons was exhaustive: d ≤ 2, and always for the kernel.
@@ -58,7 +64,8 @@ class WideMargin:
         return (self.upper - self.margin) / self.upper if self.upper > 0 else 0.0
 
     def weights(self) -> dict[str, np.ndarray]:
-        """A finite network `W2 @ relu(W1 @ x)` that has this margin, its layers balanced, ‖θ‖² = 2: `W1` (M, d) and `W2` (1, M).
+        """A finite network `W2 @ relu(W1 @ x)` that has this margin, its layers balanced, ‖θ‖² = 2: `W1` (M, d) and
+        `W2` (1, M).
 
         Raises:
             DataError: for the kernel, whose best measure has infinitely many neurons.
@@ -69,7 +76,9 @@ class WideMargin:
         return {"W1": root[:, None] * self.directions, "W2": (np.sign(self.masses) * root)[None, :]}
 
     def __str__(self) -> str:
-        shown = f"largest margin {self.margin:.12g} of the {self.norm} norm, at most {self.upper:.12g} (gap {self.gap:.1e})"
+        shown = (
+            f"largest margin {self.margin:.12g} of the {self.norm} norm, at most {self.upper:.12g} (gap {self.gap:.1e})"
+        )
         told = "" if self.norm == "kernel" else f", {len(self.masses)} neurons, {self.rounds} linear programs"
         return shown + told + ("" if self.certified else "; neurons were searched from many starts, not exhaustively")
 
@@ -84,21 +93,24 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
         seed: of the starts of the search for neurons, in three dimensions or more.
 
     Raises:
-        UnknownName: for another norm; DataError: for other labels, or inputs that are all zero; RunFailed: if a linear program fails.
+        UnknownName: for another norm; DataError: for other labels, or inputs that are all zero; RunFailed: if a linear
+            program fails.
     """
     if norm not in NORMS:
         raise UnknownName(f"`norm={norm!r}` is not known; use one of {', '.join(NORMS)}.")
     expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     if data.kind != "binary":
-        raise DataError(f"labels of the kind {data.kind!r} have no margin of one output; use labels -1 and +1.")
+        raise DataError(f"labels must be -1 and +1, got the kind {data.kind!r}; use such labels.")
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
     if not x.any():
-        raise DataError("all inputs are zero, and so is every output; give inputs that are not.")
+        raise DataError("inputs must not all be zero; pass some that are not.")
     # Whole powers of two change no digit, and squares of inputs near one fit in float64.
     power = int(np.frexp(np.abs(x).max())[1])
     x = np.ldexp(x, -power)
     size = float(np.linalg.norm(x, axis=1).max())
-    found = _kernel(x, y) if norm == "kernel" else _variation(x / size, y, size, np.random.default_rng(checked_seed(seed)))
+    found = (
+        _kernel(x, y) if norm == "kernel" else _variation(x / size, y, size, np.random.default_rng(checked_seed(seed)))
+    )
     margin, upper = (float(np.ldexp(v, power)) for v in (found.margin, found.upper))
     # Bounds that are roundings of zero may stay so.
     if not (np.finfo(float).tiny <= upper or found.upper <= 1e-13) or upper == np.inf:
@@ -107,7 +119,9 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
 
 
 def arc_cosine(x: np.ndarray) -> np.ndarray:
-    """∫ relu(θ·x) relu(θ·x') dτ(θ) over the uniform measure of mass 1 on the sphere, (N, N): ‖x‖‖x'‖ (sin φ + (π - φ) cos φ)/(2π d)."""
+    """∫ relu(θ·x) relu(θ·x') dτ(θ) over the uniform measure of mass 1 on the sphere, (N, N): ‖x‖‖x'‖ (sin φ + (π - φ)
+    cos φ)/(2π d).
+    """
     lengths = np.linalg.norm(x, axis=1)
     unit = x / np.where(lengths > 0, lengths, 1.0)[:, None]
     # φ from the half angle: the cosine alone loses half the digits of small angles.
@@ -133,7 +147,9 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> WideMargin:
     if margins.min() <= 0:
         upper, margins = max(upper, blind), np.zeros(len(z))
     nothing = np.zeros((0, x.shape[1]))
-    return WideMargin("kernel", float(max(margins.min(), 0.0)), upper, alpha, nothing, np.zeros(0), y * margins, True, 0)
+    return WideMargin(
+        "kernel", float(max(margins.min(), 0.0)), upper, alpha, nothing, np.zeros(0), y * margins, True, 0
+    )
 
 
 def _variation(x: np.ndarray, y: np.ndarray, size: float, rng: np.random.Generator) -> WideMargin:
@@ -148,7 +164,8 @@ def _variation(x: np.ndarray, y: np.ndarray, size: float, rng: np.random.Generat
         lower, masses, alpha = _master(theta, x, y)
         best = (lower, masses, alpha)
         top, new = _price(alpha * y, x, theta[masses != 0], rng)
-        # A search that is not exhaustive may miss the best neuron, and of several such bounds the least is the least to be trusted.
+        # A search that is not exhaustive may miss the best neuron, and of several such bounds the least is the least to
+        # be trusted.
         if top < upper or not exhaustive:
             upper, alpha_of_upper = top, alpha
         if upper - lower <= _GAP * upper or upper <= 1e-13:
@@ -159,13 +176,18 @@ def _variation(x: np.ndarray, y: np.ndarray, size: float, rng: np.random.Generat
         theta = np.vstack([theta, fresh])
     lower, masses, _ = best
     used = np.abs(masses) > 1e-14
-    masses, kept = np.pad(masses, (0, len(theta) - len(masses)))[: len(theta)], np.pad(used, (0, len(theta) - len(used)))
+    masses, kept = (
+        np.pad(masses, (0, len(theta) - len(masses)))[: len(theta)],
+        np.pad(used, (0, len(theta) - len(used))),
+    )
     masses, theta = masses[kept], theta[kept]
     outputs = np.maximum(theta @ x.T, 0.0).T @ masses
     margin = float((y * outputs).min()) if len(masses) else 0.0
     if upper <= 1e-13 or margin <= 0:
         margin, upper = 0.0, (0.0 if upper <= 1e-13 else upper)
-    return WideMargin("variation", size * margin, size * upper, alpha_of_upper, theta, masses, size * outputs, exhaustive, rounds)
+    return WideMargin(
+        "variation", size * margin, size * upper, alpha_of_upper, theta, masses, size * outputs, exhaustive, rounds
+    )
 
 
 def _master(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -176,9 +198,18 @@ def _master(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, np.
     cost = np.r_[np.zeros(2 * m), -1.0]
     rows = np.vstack([np.hstack([-phi, phi, np.ones((n, 1))]), np.r_[np.ones(2 * m), 0.0]])
     solver: Any = linprog
-    found = solver(cost, A_ub=rows, b_ub=np.r_[np.zeros(n), 1.0], bounds=[(0, None)] * (2 * m) + [(None, None)], method="highs-ds", options=_TIGHT)
+    found = solver(
+        cost,
+        A_ub=rows,
+        b_ub=np.r_[np.zeros(n), 1.0],
+        bounds=[(0, None)] * (2 * m) + [(None, None)],
+        method="highs-ds",
+        options=_TIGHT,
+    )
     if found.status != 0:
-        raise RunFailed(f"the linear program of {m} neurons was not solved ({found.message}); scale the inputs to sizes near one.")
+        raise RunFailed(
+            f"the linear program of {m} neurons was not solved ({found.message}); scale the inputs to sizes near one."
+        )
     alpha = np.maximum(-found.ineqlin.marginals[:n], 0.0)
     return float(found.x[-1]), found.x[:m] - found.x[m : 2 * m], alpha / alpha.sum()
 
@@ -201,7 +232,9 @@ def _price(b: np.ndarray, x: np.ndarray, near: np.ndarray, rng: np.random.Genera
 
 
 def _arcs(b: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """All candidates in the plane: the ends of arcs on which the same samples are active, and the best directions inside of them."""
+    """All candidates in the plane: the ends of arcs on which the same samples are active, and the best directions
+    inside of them.
+    """
     some = np.linalg.norm(x, axis=1) > 0
     x, b = x[some], b[some]
     angles = np.arctan2(x[:, 1], x[:, 0])
@@ -220,9 +253,13 @@ def _arcs(b: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def _ascend(b: np.ndarray, x: np.ndarray, near: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Ends of ascents of ±Σ b_n relu(θ·x_n) on the sphere, from random directions, from samples and from neurons in use."""
+    """Ends of ascents of ±Σ b_n relu(θ·x_n) on the sphere, from random directions, from samples and from neurons in
+    use.
+    """
     lengths = np.linalg.norm(x, axis=1)
-    begins = np.vstack([_rows(rng.normal(size=(_STARTS * x.shape[1], x.shape[1]))), x[lengths > 0] / lengths[lengths > 0, None], near])
+    begins = np.vstack(
+        [_rows(rng.normal(size=(_STARTS * x.shape[1], x.shape[1]))), x[lengths > 0] / lengths[lengths > 0, None], near]
+    )
     theta = np.vstack([begins, begins])
     sign = np.r_[np.ones(len(begins)), -np.ones(len(begins))]
 

@@ -1,9 +1,9 @@
 """KKT points of max_V min_n q_n(V) on a product of unit spheres: the certificate and the Newton polish.
 
 A direction is a KKT point of margin γ when multipliers α ≥ 0 with Σ α = 1, zero where q_n > γ, satisfy
-Σ α_n ∂q_n/∂V_k = κ_k γ V_k in every block (Poggio, Banburski and Liao 2020, eq. 1.10; Lyu and Li 2020 on the joint sphere,
-which is the case of one block). Where a unit rests on the kink of its activation, ∂q_n/∂V_k is a Clarke subgradient: its
-slope lies anywhere between the two one-sided ones.
+Σ α_n ∂q_n/∂V_k = κ_k γ V_k in every block (Poggio, Banburski and Liao 2020, eq. 1.10; Lyu and Li 2020 on the joint
+sphere, which is the case of one block). Where a unit rests on the kink of its activation, ∂q_n/∂V_k is a Clarke
+subgradient: its slope lies anywhere between the two one-sided ones.
 """
 
 import math
@@ -128,7 +128,9 @@ def slope_reach(system: System, theta: np.ndarray, support: np.ndarray, bent: np
 
 
 def excess(alpha: np.ndarray, mu: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """How far the slope of each kink lies outside its two one-sided ones, in units of their distance, (B,); negative inside."""
+    """How far the slope of each kink lies outside its two one-sided ones, in units of their distance, (B,); negative
+    inside.
+    """
     most = alpha @ reach
     small = np.abs(mu) <= _SIGN * max(1.0, float(np.max(most, initial=0.0)))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -143,7 +145,8 @@ def _least(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndarray = _INT) -> tuple[Point, np.ndarray]:
-    """Levenberg steps on the KKT equations of a frozen support; also tells which pre-activations changed sign on the way.
+    """Levenberg steps on the KKT equations of a frozen support; also tells which pre-activations changed sign on the
+    way.
 
     The damping ‖F‖² vanishes with the equations, so that the steps turn quadratic, and the steps have no part along
     symmetry orbits (hidden rotations, split neurons), where the equations are singular.
@@ -158,7 +161,13 @@ def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndar
         alpha = np.zeros(len(system.pairs))
         alpha[support] = a
         q, J, h, Jh, H = system.derivatives(t, alpha / scale, bent, mu)
-        F = np.r_[J[support].T @ a / scale + Jh.T @ mu - kappa * g * t, np.bincount(spheres, t**2) - 1.0, q[support] / scale - g, a.sum() - 1.0, h]
+        F = np.r_[
+            J[support].T @ a / scale + Jh.T @ mu - kappa * g * t,
+            np.bincount(spheres, t**2) - 1.0,
+            q[support] / scale - g,
+            a.sum() - 1.0,
+            h,
+        ]
         D = np.zeros((len(F), len(z)))
         K = P + int(spheres[-1]) + 1
         D[:P, :P] = H - np.diag(kappa * g)
@@ -201,7 +210,8 @@ def newton(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndar
 
 
 def active_set(system: System, theta: np.ndarray, support: np.ndarray, bent: np.ndarray = _INT) -> Point | None:
-    """The KKT point nearest to θ, from a guess of its support and of the pairs on kinks; None if the search ends without one.
+    """The KKT point nearest to θ, from a guess of its support and of the pairs on kinks; None if the search ends
+    without one.
 
     Constraints with negative multipliers leave, violated ones enter, and units that change side on the way are
     put on their kink; each round starts from θ again, so that the point found is near it.
@@ -248,8 +258,9 @@ def active_set(system: System, theta: np.ndarray, support: np.ndarray, bent: np.
 def curvature(system: System, point: Point) -> float:
     """The largest eigenvalue of the Lagrangian's Hessian across the active constraints, relative to the margin.
 
-    Positive: the margin grows to second order along some direction, and the flow leaves the point. It is zero along symmetries. Weights of units without
-    any, of one kinked layer, are left out: at zero they have no side, and `climb` asks whether they grow.
+    Positive: the margin grows to second order along some direction, and the flow leaves the point. It is zero along
+    symmetries. Weights of units without any, of one kinked layer, are left out: at zero they have no side, and `climb`
+    asks whether they grow.
     """
     alpha = np.zeros(len(system.pairs))
     alpha[point.support] = point.alpha
@@ -257,7 +268,9 @@ def curvature(system: System, point: Point) -> float:
     normals = np.zeros((int(system.spheres[-1]) + 1, len(point.theta)))
     normals[system.spheres, np.arange(len(point.theta))] = point.theta
     binding = point.support[point.alpha > _SIGN]
-    _, sizes, rows = np.linalg.svd(np.vstack([normals, J[binding] / point.margin, Jh, np.eye(len(point.theta))[idle(system, point.theta)]]))
+    _, sizes, rows = np.linalg.svd(
+        np.vstack([normals, J[binding] / point.margin, Jh, np.eye(len(point.theta))[idle(system, point.theta)]])
+    )
     free = rows[int((sizes > 1e-9 * sizes[0]).sum()) :]
     if not len(free):
         return -np.inf

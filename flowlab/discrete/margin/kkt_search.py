@@ -20,7 +20,9 @@ _LOWER = 1e-6
 _TRIES = 4
 _NONE = np.zeros(0, dtype=int)
 _LARGE, _MORE = 200, 60
-"""The most weights for which the margin is climbed where Newton finds no maximum, and the Newton steps allowed after that."""
+"""The most weights for which the margin is climbed where Newton finds no maximum, and the Newton steps allowed after
+that.
+"""
 
 
 def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Point]:
@@ -61,8 +63,11 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
                 system.budget += _MORE
                 enter(active_set(system, start, support, bent))
             if not points:
-                # Where Newton's method does not settle, as where multipliers are many, the program's own digits are what there is.
-                rough = certify(system, Point(end, 0.0, support, -np.ones(len(support)), bent, np.zeros(len(bent)), np.inf))
+                # Where Newton's method does not settle, as where multipliers are many, the program's own digits are
+                # what there is.
+                rough = certify(
+                    system, Point(end, 0.0, support, -np.ones(len(support)), bent, np.zeros(len(bent)), np.inf)
+                )
                 enter(rough if rough.residual <= ROUGH else None)
     if points:
         first = min(points, key=lambda p: float(np.linalg.norm(p.theta - theta)))
@@ -74,7 +79,10 @@ def candidates(system: System, theta: np.ndarray, units: np.ndarray) -> list[Poi
         for n in near:
             attempt(np.union1d(first.support, n))
     # The flow leaves saddles, and its margin grows, so that saddles and lower points come last.
-    return sorted(points, key=lambda p: (curvature(system, p) > SADDLE, not uphill(p, margins), float(np.linalg.norm(p.theta - theta))))
+    return sorted(
+        points,
+        key=lambda p: (curvature(system, p) > SADDLE, not uphill(p, margins), float(np.linalg.norm(p.theta - theta))),
+    )
 
 
 def uphill(point: Point, margins: np.ndarray) -> bool:
@@ -91,11 +99,22 @@ def _ascend(system: System, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     start = theta * (np.sqrt(system.kappa / degree) if multi else 1.0)
     start = start / system.margins(start).min() ** (1.0 / degree)
     none, zero = np.zeros(0, dtype=int), np.zeros(len(system.pairs))
-    binding = {"type": "ineq", "fun": lambda t: system.margins(t) - 1.0, "jac": lambda t: system.derivatives(t, zero, none, np.zeros(0))[1]}
+    binding = {
+        "type": "ineq",
+        "fun": lambda t: system.margins(t) - 1.0,
+        "jac": lambda t: system.derivatives(t, zero, none, np.zeros(0))[1],
+    }
     with warnings.catch_warnings():
-        # A search that fails is no error here: only what passes the certificate is used.
+        # A search may fail here: only what passes the certificate is used.
         warnings.simplefilter("ignore")
-        found = minimize(lambda t: (t @ t / 2.0, t), start, jac=True, method="SLSQP", constraints=[binding], options={"maxiter": 60, "ftol": 1e-14})
+        found = minimize(
+            lambda t: (t @ t / 2.0, t),
+            start,
+            jac=True,
+            method="SLSQP",
+            constraints=[binding],
+            options={"maxiter": 60, "ftol": 1e-14},
+        )
     if not np.isfinite(found.x).all():
         return None
     end = system.project(found.x)

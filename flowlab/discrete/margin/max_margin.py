@@ -1,8 +1,10 @@
-"""`max_margin`: the largest margin there is, or the best of the local ones, each with what shows it; and how far any weights are from a KKT point.
+"""`max_margin`: the largest margin there is, or the best of the local ones, each with what shows it; and how far any
+weights are from a KKT point.
 
-Gradient flow under losses with an exponential tail converges in direction to KKT points of min ½‖θ‖² subject to q_n(θ) ≥ 1 (Lyu and Li 2020). Where the
-network is linear in its weights this is the hard-margin machine and its answer is the global one. Elsewhere it is one of several local problems (P18):
-what was found is told, and that nothing better exists is not claimed.
+Gradient flow under losses with an exponential tail converges in direction to KKT points of min ½‖θ‖² subject to
+q_n(θ) ≥ 1 (Lyu and Li 2020). Where the network is linear in its weights this is the hard-margin machine and its answer
+is the global one. Elsewhere it is one of several local problems (P18): the result says what was found, and that nothing
+better exists is not claimed.
 """
 
 from collections.abc import Mapping
@@ -38,7 +40,8 @@ class KKT:
 
     Attributes:
         residual: largest violation of any KKT condition, relative to the margin.
-        curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over the margin; positive at a saddle.
+        curvature: largest eigenvalue of the Lagrangian's Hessian across the support, over the margin; positive at a
+            saddle.
         kinks: pre-activations that rest on a kink.
     """
 
@@ -61,7 +64,8 @@ class MaxMargin:
         joint_margin: min_n q_n(θ)/‖θ‖^K where all ρ_k²/κ_k are equal.
         V: directions by block.
         weights: the weights of least norm with q_n ≥ 1: ½‖θ‖² = ½ joint_margin^(-2/K) (L7).
-        support: samples, or (sample, wrong class) pairs, with q_n = margin, and `multipliers`, non-negative, with sum 1.
+        support: samples, or (sample, wrong class) pairs, with q_n = margin, and `multipliers`, non-negative, with sum
+            1.
         certificate: the exact certificate of separability for a machine; the KKT residuals for a network.
         is_global: whether nothing better exists.
         others: further KKT points that were found, by falling joint margin.
@@ -87,14 +91,23 @@ class MaxMargin:
             c = point.certificate
             assert isinstance(c, KKT)
             kind = "local maximum" if c.is_local_maximum else "saddle"
-            told = f"{point.joint_margin:<15.10g}  {len(point.support):7d}  {c.kinks:5d}  {c.residual:8.1e}  {c.curvature:9.2g}"
+            told = (
+                f"{point.joint_margin:<15.10g}  {len(point.support):7d}  {c.kinks:5d}  {c.residual:8.1e} "
+                f" {c.curvature:9.2g}"
+            )
             lines.append(f"{told}  {point.found:5d}  {kind}")
         return "\n".join(lines)
 
 
 @guarded
 def max_margin(
-    network: Network | Problem | str, data: Data, *, near: State | None = None, widths: Mapping[str, int] | None = None, starts: int = 16, seed: int = 0
+    network: Network | Problem | str,
+    data: Data,
+    *,
+    near: State | None = None,
+    widths: Mapping[str, int] | None = None,
+    starts: int = 16,
+    seed: int = 0,
 ) -> MaxMargin:
     """The largest margin of a homogeneous network on data.
 
@@ -102,14 +115,14 @@ def max_margin(
         network: a network, or a problem whose loss has an exponential tail.
         data: labels ±1 or classes; with classes every wrong one is a constraint of its own.
         near: weights to look beside, such as the last state of a path; then there is one start.
-        widths: rows of hidden blocks; those of `near` where it is given.
+        widths: rows of hidden blocks; by default those of `near`.
         starts: number of random starts, for networks that are not linear in their weights.
         seed: of the starts.
 
     Raises:
-        NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated the data;
-            NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without float64;
-            TooLarge: for what needs more memory than there is, or more than a day.
+        NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated
+            the data; NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without
+            float64; TooLarge: for what needs more memory than there is, or more than a day.
     """
     require_x64("max_margin")
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
@@ -153,11 +166,13 @@ def max_margin(
     if not found:
         told = f"none of {tried} starts came to a KKT point of positive margin"
         raise RunFailed(f"{told}; use more `starts` or wider layers.")
-    first, *others = sorted((_told(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
+    first, *others = sorted((_result(system, point, count) for point, count in found), key=lambda m: -m.joint_margin)
     return MaxMargin(**{**first.__dict__, "others": tuple(others)})
 
 
-def _climb(problem: Problem, system: System, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def _climb(
+    problem: Problem, system: System, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
     """A direction of small loss at large norm, and the logarithm of that norm in units of the data."""
     theta = system.project(rng.normal(size=len(system.kappa)))
     # One sphere for all weights where only they scale together; one for every block otherwise.
@@ -167,7 +182,12 @@ def _climb(problem: Problem, system: System, shapes: dict[str, tuple[int, ...]],
     widths = {name: shape[0] for name, shape in shapes.items() if len(shape) == 2}
     for sharp in _SHARP:
         R = sharp / size
-        con = Constrained(plain, system.data, norm=R if per == "layer" else {"network": R ** (1.0 / float(system.kappa[0]))}, widths=widths)
+        con = Constrained(
+            plain,
+            system.data,
+            norm=R if per == "layer" else {"network": R ** (1.0 / float(system.kappa[0]))},
+            widths=widths,
+        )
         con = con.rounded(1e-2 / sharp) if con.bends else con
         theta = minimize(con, theta, tolerance=1e-6, steps=100)[0]
     return theta, float(np.log(R) - system.log2 * np.log(2.0))
@@ -195,7 +215,7 @@ def _machine(system: System, J: np.ndarray) -> MaxMargin:
     return MaxMargin(margin, margin, V, weights, support, alpha / alpha.sum(), found.certificate, True)
 
 
-def _told(system: System, point: Point, count: int) -> MaxMargin:
+def _result(system: System, point: Point, count: int) -> MaxMargin:
     problem = system.problem
     margin = system.true(point.margin)
     joint = margin * balance(problem)
@@ -204,22 +224,36 @@ def _told(system: System, point: Point, count: int) -> MaxMargin:
     weights = system.blocks(point.theta * np.sqrt(kappa) * joint ** (-1.0 / K))
     names = labels(system)
     shown = KKT(point.residual, curvature(system, point), len(point.bent))
-    return MaxMargin(margin, joint, system.blocks(point.theta), weights, tuple(names[n] for n in point.support), point.alpha, shown, False, (), count)
+    return MaxMargin(
+        margin,
+        joint,
+        system.blocks(point.theta),
+        weights,
+        tuple(names[n] for n in point.support),
+        point.alpha,
+        shown,
+        False,
+        (),
+        count,
+    )
 
 
 @dataclass(frozen=True)
 class LyuLi:
-    """How far weights are from a KKT point of min ½‖θ‖² subject to q_n ≥ 1, after they were scaled to min q_n = 1 (Lyu and Li 2020, L6).
+    """How far weights are from a KKT point of min ½‖θ‖² subject to q_n ≥ 1, after they were scaled to min q_n = 1 (Lyu
+    and Li 2020, L6).
 
-    At a kink ∂q_n is any element whose slopes lie between the one-sided ones, each by itself and for each constraint by itself; pre-activations within
-    1e-8 of the largest count as being there. Where units that rest on a kink do not depend on one another these are Clarke's elements. Where they do, as in
-    layers that feed one another, they are the hull of the gradients of all pieces, which holds Clarke's: a large ε still excludes a KKT point.
+    At a kink ∂q_n is any element whose slopes lie between the one-sided ones, each by itself and for each constraint by
+    itself; pre-activations within 1e-8 of the largest count as being there. Where units that rest on a kink do not
+    depend on one another these are Clarke's elements. Where they do, as in layers that feed one another, they are the
+    hull of the gradients of all pieces, which holds Clarke's: a large ε still excludes a KKT point.
 
     Attributes:
         epsilon: ‖θ - Σ μ_n ∂q_n‖/‖θ‖, dimensionless.
         delta: Σ μ_n (q_n - 1)/‖θ‖², dimensionless.
         multipliers: the μ ≥ 0 that, with the slopes, makes ε² + δ² least, (M,).
-        exact: whether no other slopes do better; else, where kinked units feed kinked units and more than 8 of them rest on one sample, ε is an upper bound.
+        exact: whether no other slopes do better; else, where kinked units feed kinked units and more than 8 of them
+            rest on one sample, ε is an upper bound.
     """
 
     epsilon: float
@@ -233,7 +267,8 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     """KKT residuals of a state that separates the data; arguments as for `max_margin`.
 
     Raises:
-        RunFailed: if the state does not separate the data, or its gradients or multipliers do not fit in float64; others as for `max_margin`.
+        RunFailed: if the state does not separate the data, or its gradients or multipliers do not fit in float64;
+            others as for `max_margin`.
 
     Example:
         `fl.lyu_li("W2 @ relu(W1 @ x)", path.last, data).epsilon`
@@ -241,7 +276,11 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     require_x64("lyu_li")
     expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     expects("state", state, State, "a state, such as `path.last`")
-    problem = network if isinstance(network, Problem) else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
+    problem = (
+        network
+        if isinstance(network, Problem)
+        else Problem(network, "cross_entropy" if data.kind == "classes" else "exponential")
+    )
     data = admit(problem, data)
     names_match(state, problem.network)
     shapes_match(state, problem.network, data)
@@ -256,7 +295,9 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
     unit = theta / np.abs(theta).max()
     unit = unit / np.linalg.norm(unit)
     with np.errstate(over="ignore"):
-        square = np.float64(system.true(float(system.margins(unit).min()))) ** (-2.0 / float(problem.network.symmetry.joint_degree or 1))
+        square = np.float64(system.true(float(system.margins(unit).min()))) ** (
+            -2.0 / float(problem.network.symmetry.joint_degree or 1)
+        )
         multipliers = found.multipliers * square
     if not np.isfinite(multipliers).all():
         raise RunFailed("the multipliers of the state do not fit in float64; scale the inputs to sizes near one.")

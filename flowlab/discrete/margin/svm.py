@@ -1,8 +1,8 @@
 """The hard-margin support vector machine, with a certificate that it exists: min ½‖w‖² subject to y_n w·x_n ≥ 1.
 
-The theory's limit of linear networks (Soudry et al. 2018). A solver's word that data can or cannot be separated is no evidence: near the
-border both words are wrong within its tolerance. Here separability is shown by a w with all y_n w·x_n > 0 in exact arithmetic, and its failure by a
-Farkas vector α ≥ 0, Σ α_n = 1, with Σ α_n y_n x_n = 0 exactly.
+The theory's limit of linear networks (Soudry et al. 2018). A solver's word that data can or cannot be separated is no
+evidence: near the border both words are wrong within its tolerance. Here separability is shown by a w with all y_n
+w·x_n > 0 in exact arithmetic, and its failure by a Farkas vector α ≥ 0, Σ α_n = 1, with Σ α_n y_n x_n = 0 exactly.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,11 @@ class Certificate:
     vector: tuple[Fraction, ...]
 
     def holds(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Checked anew on data, in exact arithmetic."""
-        z = [[Fraction(float(v)) * int(label) for v in row] for row, label in zip(np.asarray(x), np.asarray(y), strict=True)]
+        """Check it on data, in exact arithmetic."""
+        z = [
+            [Fraction(float(v)) * int(label) for v in row]
+            for row, label in zip(np.asarray(x), np.asarray(y), strict=True)
+        ]
         if self.separable:
             return all(dot(row, self.vector) > 0 for row in z)
         fine = min(self.vector) >= 0 and sum(self.vector) == 1
@@ -49,7 +52,10 @@ class Certificate:
     def __str__(self) -> str:
         if self.separable:
             return "separable: y w.x > 0 for every sample, in exact arithmetic"
-        return f"not separable: {sum(a > 0 for a in self.vector)} samples y x have 0 as a convex combination, in exact arithmetic"
+        return (
+            f"not separable: {sum(a > 0 for a in self.vector)} samples y x have 0 as a convex combination, in exact"
+            " arithmetic"
+        )
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,11 @@ class Machine:
         alpha: multipliers with w = Σ α_n y_n x_n, (N,), non-negative; `unique` tells whether they are the only ones.
         support: samples with y_n w·x_n = 1.
         exact: w and the multipliers of the support as rationals; `w` and `alpha` are these, rounded.
-        residuals: of `exact`, recomputed from the data in exact arithmetic: `primal`, largest violation of y_n w·x_n ≥ 1; `dual`, most negative α
-            over the largest; `stationarity`, ‖w - Σ α_n y_n x_n‖/‖w‖; `complementarity`, largest α_n |y_n w·x_n - 1| over Σ α.
-        rounded: the same of `w` and `alpha`: at γ = 1e-9 multipliers of 1e18 cancel to a w of 1e9, which floats follow to 1e-7 of it.
+        residuals: of `exact`, recomputed from the data in exact arithmetic: `primal`, largest violation of y_n
+            w·x_n ≥ 1; `dual`, most negative α over the largest; `stationarity`, ‖w - Σ α_n y_n x_n‖/‖w‖;
+            `complementarity`, largest α_n |y_n w·x_n - 1| over Σ α.
+        rounded: the same of `w` and `alpha`: at γ = 1e-9 multipliers of 1e18 cancel to a w of 1e9, which floats follow
+            to 1e-7 of it.
         certificate: that the data can be separated.
     """
 
@@ -101,10 +109,17 @@ def certify_separable(x: np.ndarray, y: np.ndarray) -> Certificate:
         if any(exact) and all(dot(row, exact) > 0 for row in whole):
             return Certificate(True, tuple(exact))
     some = np.flatnonzero(alpha > 1e-12 * alpha.max())
-    found = solve([*zip(*(whole[i] for i in some), strict=True), [1] * len(some)], [0] * z.shape[1] + [1]) if len(some) <= EXACT else None
+    found = (
+        solve([*zip(*(whole[i] for i in some), strict=True), [1] * len(some)], [0] * z.shape[1] + [1])
+        if len(some) <= EXACT
+        else None
+    )
     if found is None or min(found) < 0:
         if z.size > _SIMPLEX:
-            raise DataError(f"{z.shape[0]} samples with {z.shape[1]} features are on the border of being separable, and too many to decide exactly; use fewer.")
+            raise DataError(
+                f"{z.shape[0]} samples with {z.shape[1]} features are on the border of being separable, and too many to"
+                " decide exactly; use fewer."
+            )
         every, w = vanishing_combination(whole)
         if every is None:
             return Certificate(True, tuple(w))
@@ -122,12 +137,16 @@ def hard_margin(x: np.ndarray, y: np.ndarray) -> Machine:
     """The hard-margin machine; arguments as for `certify_separable`.
 
     Raises:
-        NotSeparable: with the Farkas vector as its `certificate`; DataError: as `certify_separable`, and where w or α leave the range of float64.
+        NotSeparable: with the Farkas vector as its `certificate`; DataError: as `certify_separable`, and where w or α
+            leave the range of float64.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     certificate = certify_separable(x, y)
     if not certificate.separable:
-        told = f"the {len(x)} samples cannot be separated by a hyperplane through 0 ({certificate}); use other features, or a network."
+        told = (
+            f"the {len(x)} samples cannot be separated by a hyperplane through 0 ({certificate}); use other features,"
+            " or a network."
+        )
         raise NotSeparable(told, certificate)
     z = y[:, None] * x
     # Whole powers of two change no digit; the machine is solved where inputs are near one.
@@ -145,7 +164,9 @@ def hard_margin(x: np.ndarray, y: np.ndarray) -> Machine:
     w = [v / unit for v in w]
     stored, alpha = _floats(w, "normal vector"), _floats(every, "multipliers")
     told = residuals(z, w, every), residuals(z, fractions(stored), fractions(alpha))
-    return Machine(stored, 1.0 / root(dot(w, w)), alpha, bool(unique), binds, (tuple(w), tuple(every)), *told, certificate)
+    return Machine(
+        stored, 1.0 / root(dot(w, w)), alpha, bool(unique), binds, (tuple(w), tuple(every)), *told, certificate
+    )
 
 
 def _floats(values: Sequence[Fraction], what: str) -> np.ndarray:
@@ -171,7 +192,9 @@ def residuals(z: np.ndarray, w: Sequence[Fraction], alpha: Sequence[Fraction]) -
         "primal": max(0.0, float(-min(slack))),
         "dual": max(0.0, float(-min(alpha) / max(abs(v) for v in alpha))),
         "stationarity": float(np.sqrt(float(dot(rest, rest) / dot(w, w)))),
-        "complementarity": float(max(abs(v * s) for v, s in zip(alpha, slack, strict=True)) / sum(abs(v) for v in alpha)),
+        "complementarity": float(
+            max(abs(v * s) for v, s in zip(alpha, slack, strict=True)) / sum(abs(v) for v in alpha)
+        ),
     }
 
 
@@ -180,19 +203,25 @@ def _guess(z: np.ndarray) -> np.ndarray:
 
 
 def _duals(z: np.ndarray) -> np.ndarray:
-    """Multipliers by an interior-point method, in units in which the largest sample has norm one; zeros where it gives up."""
+    """Multipliers by an interior-point method, in units in which the largest sample has norm one; zeros where it gives
+    up.
+    """
     N, d = z.shape
     size = float(np.linalg.norm(z, axis=1).max())
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12
-    solver = clarabel.DefaultSolver(csc_matrix(eye(d)), np.zeros(d), csc_matrix(-z / size), -np.ones(N), [clarabel.NonnegativeConeT(N)], settings)
+    solver = clarabel.DefaultSolver(
+        csc_matrix(eye(d)), np.zeros(d), csc_matrix(-z / size), -np.ones(N), [clarabel.NonnegativeConeT(N)], settings
+    )
     found = np.asarray(solver.solve().z)
     return np.where(np.isfinite(found), found, 0.0) / size**2
 
 
 def _polished(rows: list[list[Fraction]], z: np.ndarray, guess: np.ndarray) -> tuple[list[int], list[Fraction]]:
-    """Support and exact multipliers: from the guess if it is right, else by the active-set method of Lawson and Hanson (1974) in rationals."""
+    """Support and exact multipliers: from the guess if it is right, else by the active-set method of Lawson and Hanson
+    (1974) in rationals.
+    """
     for share in (1e-6, 1e-4, 1e-8):
         some = [int(i) for i in np.flatnonzero(guess > share * guess.max(initial=0.0))]
         found = _equalised(rows, _independent(z, some)) if some and len(some) <= EXACT else None
@@ -211,7 +240,10 @@ def _polished(rows: list[list[Fraction]], z: np.ndarray, guess: np.ndarray) -> t
         trial = _equalised(rows, [*passive, enters])
         if trial is None:
             # The new sample is a combination of those in the set: it takes the place of one, with w as it was.
-            c = solve([[dot(rows[i], rows[j]) for j in passive] for i in passive], [dot(rows[i], rows[enters]) for i in passive])
+            c = solve(
+                [[dot(rows[i], rows[j]) for j in passive] for i in passive],
+                [dot(rows[i], rows[enters]) for i in passive],
+            )
             assert c is not None, "samples in the set are independent"
             step = min(a[i] / share for i, share in zip(passive, c, strict=True) if share > 0)
             a = {i: a[i] - step * share for i, share in zip(passive, c, strict=True)} | {enters: step}

@@ -1,6 +1,8 @@
-"""Polynomials on [0, 1] in Bernstein form: coefficients of one sign prove that there is no root, and halving isolates every root there is.
+"""Polynomials on [0, 1] in Bernstein form: coefficients of one sign prove that there is no root, and halving isolates
+every root there is.
 
-(G. Farin, "Curves and Surfaces for CAGD", ch. 5; for root isolation by sign variations, Mourrain, Rouillier and Roy, 2005.)
+(G. Farin, "Curves and Surfaces for CAGD", ch. 5; for root isolation by sign variations, Mourrain, Rouillier and Roy,
+2005.)
 """
 
 from functools import cache
@@ -63,7 +65,8 @@ def variations(coefficients: np.ndarray) -> int:
 
 
 def roots(coefficients: Any) -> list[tuple[float, float]]:
-    """Intervals in (0, 1], in order, each with exactly one change of sign of the polynomial; a root at 0 itself is none.
+    """Intervals in (0, 1], in order, each with exactly one change of sign of the polynomial; a root at 0 itself is
+    none.
 
     Descartes' rule in Bernstein form: no variation, no root; one variation, one root. What varies more often is halved.
 
@@ -73,7 +76,10 @@ def roots(coefficients: Any) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     whole = np.asarray(coefficients, dtype=float)
     if not whole.size or not np.isfinite(whole).all():
-        raise RunFailed(f"roots need finite Bernstein coefficients, at least one, got {whole.size}; the step has no finite pre-activations.")
+        raise RunFailed(
+            f"roots need finite Bernstein coefficients, at least one, got {whole.size}; the step has no finite"
+            " pre-activations."
+        )
     stack = [(whole, 0.0, 1.0, 0)]
     while stack:
         b, low, high, depth = stack.pop()
@@ -90,7 +96,7 @@ def roots(coefficients: Any) -> list[tuple[float, float]]:
         left, right = halves(b)
         middle = 0.5 * (low + high)
         if left[-1] == 0.0:
-            # A root that is a point of bisection: which side has the sign change is told by the neighbours.
+            # A root that is a point of bisection: its neighbours say which side has the sign change.
             before, after = _sign(left[::-1]), _sign(right)
             left, right = left.copy(), right.copy()
             left[-1] = right[0] = after * np.finfo(float).tiny if before != after else before * np.finfo(float).tiny

@@ -43,7 +43,7 @@ class Effort:
         else:
             self.free += seconds
 
-    def told(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float]:
         """For the statistics of a run."""
         return {name: round(value, 3) for name, value in dataclasses.asdict(self).items()}
 
@@ -60,9 +60,11 @@ class Effort:
             before: seconds of compilation elsewhere.
         """
         parts = [
-            (self.at_kinks, f"{self.met} kinks met"), (self.sliding, f"steps with up to {self.most} pairs sliding"),
-            (self.free, "steps between kinks"), (before + self.compiling, "compilation"),
-        ]  # fmt: skip
+            (self.at_kinks, f"{self.met} kinks met"),
+            (self.sliding, f"steps with up to {self.most} pairs sliding"),
+            (self.free, "steps between kinks"),
+            (before + self.compiling, "compilation"),
+        ]
         total = sum(seconds for seconds, _ in parts) or 1.0
         named = [
             f"{name} took {seconds / total:.0%} of the time"

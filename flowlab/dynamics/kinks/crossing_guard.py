@@ -1,8 +1,9 @@
 """Inside the compiled loop: whether a step has provably met no kink.
 
-Between the ends of a step the state is the polynomial of the solver's dense output (a cubic where it has none), so on one piece every pre-activation
-is a polynomial, and Bernstein coefficients of one sign prove that it kept its side: no crossing is missed that the dense output has, also no two
-in one step. What cannot be proved is handed to the host, which looks closer.
+Between the ends of a step the state is the polynomial of the solver's dense output (a cubic where it has none), so on
+one piece every pre-activation is a polynomial, and Bernstein coefficients of one sign prove that it kept its side: no
+crossing is missed that the dense output has, also no two in one step. What cannot be proved is handed to the host,
+which looks closer.
 """
 
 from typing import Any
@@ -22,17 +23,23 @@ from flowlab.language.problem import Problem
 from flowlab.lowering.vector_field import VectorField
 
 _SAMPLED, _HIGHEST = 8, 12
-"""Degree taken where a pre-activation is no polynomial in the state, and the highest one that is taken."""
+"""Degree taken where a pre-activation is not a polynomial in the state, and the highest one that is taken."""
 NOISE = 2e-14
 """Pre-activations on the wrong side by this part of the largest one, or of what they are sums of, are round-off."""
 SLACK = 1e-11
-"""How far a multiplier may be beyond 1, or beyond 0 in units of the terms that it is a sum of, before its pair leaves."""
+"""How far a multiplier may be beyond 1, or beyond 0 in units of the terms that it is a sum of, before its
+pair leaves.
+"""
 
 
 def certified(problem: Problem) -> bool:
-    """Whether pre-activations are polynomials of the dense output of degree `degree`, so that the guard is a proof and not a sample."""
+    """Whether pre-activations are polynomials of the dense output of degree `degree`, so that the guard is a proof and
+    not a sample.
+    """
     slots = [slot for slot in problem.network.slots if slot.tracked]
-    return problem.coordinates == "weights" and all(slot.degree is not None and 4 * slot.degree <= _HIGHEST for slot in slots)
+    return problem.coordinates == "weights" and all(
+        slot.degree is not None and 4 * slot.degree <= _HIGHEST for slot in slots
+    )
 
 
 def degree(problem: Problem) -> int:
@@ -43,7 +50,15 @@ def degree(problem: Problem) -> int:
     return min(_HIGHEST, max([factor * max(known, default=1), _SAMPLED if len(known) < len(each) else 0]))
 
 
-def along(solver: diffrax.AbstractSolver, problem: Problem, h: Scalar, z0: PyTree, z1: PyTree, ends: tuple[Any, Any], dense: Record) -> Any:
+def along(
+    solver: diffrax.AbstractSolver,
+    problem: Problem,
+    h: Any,
+    z0: Any,
+    z1: Any,
+    ends: tuple[Any, Any],
+    dense: dict[str, Any],
+) -> Any:
     """What is integrated at the nodes of a step, with a leading axis (degree + 1,).
 
     Args:
@@ -68,8 +83,12 @@ def along(solver: diffrax.AbstractSolver, problem: Problem, h: Scalar, z0: PyTre
     return jax.vmap(restore)(states.at[-1].set(last))
 
 
-def looked_at(clock: Clock, field: VectorField, data: Data, states: PyTree) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Pre-activations (nodes, P) along a step; multipliers, answers to them, and how far below 0 is round-off, (3, K + D) each at its `thirds`."""
+def looked_at(
+    clock: Clock, field: VectorField, data: Data, states: Any
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Pre-activations (nodes, P) along a step; multipliers, answers to them, and how far below 0 is round-off, (3,
+    K + D) each at its `thirds`.
+    """
     mode = field.mode
     assert mode is not None
     slopes = mode.with_deep(mode.deep_start)

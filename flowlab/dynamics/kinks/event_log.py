@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.typing import PyTree, Record
-from flowlab.dynamics.kinks.tracker import SIGNS, Event, Meeting, Tracker
+from flowlab.dynamics.kinks.first_meeting import Meeting
+from flowlab.dynamics.kinks.tracker import SIGNS, Event, Tracker
 
 CHATTER = 50
 """Changes of mode within a millionth of the clock from which on a run does not go on."""
@@ -41,7 +41,9 @@ class Kinks:
         y, events = tracker.begin(y)
         return Kinks(tracker, tracker.signs(), tuple((log_t, event) for event in events)), y
 
-    def follow(self, meeting: Meeting, y: PyTree, log_t: float, clock: str, s: float, tick: Callable[[], None]) -> tuple["Kinks", Any]:
+    def follow(
+        self, meeting: Meeting, y: Any, log_t: float, clock: str, s: float, tick: Callable[[], None]
+    ) -> tuple["Kinks", Any]:
         """Kinks in the mode beyond a kink; and the state on it.
 
         Raises:
@@ -65,19 +67,30 @@ class Kinks:
         rows = [[log_t if np.isfinite(log_t) else None, *vars(event).values()] for log_t, event in self.events[since:]]
         tracker = self.tracker
         return {
-            "start": self.start, "side": tracker.signs(), "sliding": sorted(tracker.sliding.items()), "places": tracker.places, "at": tracker.at,
-            "events": rows, "lately": list(self.lately),
-        }  # fmt: skip
+            "start": self.start,
+            "side": tracker.signs(),
+            "sliding": sorted(tracker.sliding.items()),
+            "places": tracker.places,
+            "at": tracker.at,
+            "events": rows,
+            "lately": list(self.lately),
+        }
 
     def restored(self, y: PyTree, records: Sequence[dict[str, Any]]) -> "Kinks":
         """Kinks as the last of all records of a run tells; y has the form of the integrated coordinates."""
         last, tracker = records[-1], self.tracker.copy(self.tracker.tick)
         tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], tuple(last["places"]), last["at"])
-        events = tuple((-np.inf if log_t is None else log_t, Event(*columns)) for each in records for log_t, *columns in each["events"])
+        events = tuple(
+            (-np.inf if log_t is None else log_t, Event(*columns))
+            for each in records
+            for log_t, *columns in each["events"]
+        )
         return Kinks(tracker, last["start"], events, tuple((clock, s) for clock, s in last["lately"]))
 
     def variables(self) -> dict[str, tuple[tuple[str, ...], np.ndarray, str]]:
-        """The events as columns of a labelled data set, over the dimension `kink`; and sides at the start and the end over `pair`."""
+        """The events as columns of a labelled data set, over the dimension `kink`; and sides at the start and the end
+        over `pair`.
+        """
         places = [self.tracker.pairs.where(event.pair) for _, event in self.events]
         rows = [event for _, event in self.events]
 
@@ -88,19 +101,53 @@ class Kinks:
         last = self.tracker.side.astype(np.int8)
         multipliers = np.array([self.tracker.sliding.get(pair, np.nan) for pair in range(len(last))])
         return {
-            "kink_log_t": column([log_t for log_t, _ in self.events], float, "log t at which a pre-activation was on its kink"),
-            "kink_slot": column([w.slot for w in places], int, "number of the activation with a kink, from the input on"),
+            "kink_log_t": column(
+                [log_t for log_t, _ in self.events], float, "log t at which a pre-activation was on its kink"
+            ),
+            "kink_slot": column(
+                [w.slot for w in places], int, "number of the activation with a kink, from the input on"
+            ),
             "kink_unit": column([w.unit for w in places], int, "unit within it, or entry of weights"),
             "kink_sample": column([w.sample for w in places], int, "sample; -1 for a kink of weights"),
             "kink_before": column([e.before for e in rows], np.int8, "side before: -1 left, 0 sliding, 1 right"),
             "kink_after": column([e.after for e in rows], np.int8, "side after"),
-            "kink_rate_left": column([e.rate_left for e in rows], float, "rate of the pre-activation with the slope on the left, over the loss"),
-            "kink_rate_right": column([e.rate_right for e in rows], float, "rate of the pre-activation with the slope on the right, over the loss"),
-            "kink_multiplier": column([e.multiplier for e in rows], float, "where between both sides the slope is from then on"),
-            "pair_slot": (("pair",), np.array([w.slot for w in names], dtype=int), "number of the activation with a kink"),
-            "pair_unit": (("pair",), np.array([w.unit for w in names], dtype=int), "unit within it, or entry of weights"),
-            "pair_sample": (("pair",), np.array([w.sample for w in names], dtype=int), "sample; -1 for a kink of weights"),
-            "pair_start": (("pair",), np.array([_SIDES[sign] for sign in self.start or self.tracker.signs()], dtype=np.int8), "side at the start"),
+            "kink_rate_left": column(
+                [e.rate_left for e in rows],
+                float,
+                "rate of the pre-activation with the slope on the left, over the loss",
+            ),
+            "kink_rate_right": column(
+                [e.rate_right for e in rows],
+                float,
+                "rate of the pre-activation with the slope on the right, over the loss",
+            ),
+            "kink_multiplier": column(
+                [e.multiplier for e in rows], float, "where between both sides the slope is from then on"
+            ),
+            "pair_slot": (
+                ("pair",),
+                np.array([w.slot for w in names], dtype=int),
+                "number of the activation with a kink",
+            ),
+            "pair_unit": (
+                ("pair",),
+                np.array([w.unit for w in names], dtype=int),
+                "unit within it, or entry of weights",
+            ),
+            "pair_sample": (
+                ("pair",),
+                np.array([w.sample for w in names], dtype=int),
+                "sample; -1 for a kink of weights",
+            ),
+            "pair_start": (
+                ("pair",),
+                np.array([_SIDES[sign] for sign in self.start or self.tracker.signs()], dtype=np.int8),
+                "side at the start",
+            ),
             "pair_last": (("pair",), last, "side at the end"),
-            "pair_multiplier": (("pair",), multipliers, "multiplier at the latest change of mode of pairs that slide at the end"),
-        }  # fmt: skip
+            "pair_multiplier": (
+                ("pair",),
+                multipliers,
+                "multiplier at the latest change of mode of pairs that slide at the end",
+            ),
+        }

@@ -1,9 +1,10 @@
 """Which way pairs go that are on their kinks: across, along, or nobody knows.
 
-With multipliers λ in [0, 1], 0 the slope on the left and 1 that on the right, the pre-activations on their kinks move at w(λ) = w + A λ. A pair leaves to
-the left where λ = 0 and w ≤ 0, to the right where λ = 1 and w ≥ 0, and slides where w = 0 in between: a box-constrained complementarity
-problem, that of the element of least norm where all surfaces attract. Element of least norm and next mode are two things: where a surface repels,
-the former lies on it while every solution leaves (A. F. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988).
+With multipliers λ in [0, 1], 0 the slope on the left and 1 that on the right, the pre-activations on their kinks move
+at w(λ) = w + A λ. A pair leaves to the left where λ = 0 and w ≤ 0, to the right where λ = 1 and w ≥ 0, and slides where
+w = 0 in between: a box-constrained complementarity problem, that of the element of least norm where all surfaces
+attract. Element of least norm and next mode are two things: where a surface repels, the former lies on it while every
+solution leaves (A. F. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988).
 """
 
 from collections.abc import Callable
@@ -32,7 +33,8 @@ class Choice(NamedTuple):
 
     Attributes:
         multipliers: (K,), of the first solution found; all of them give attracting pairs one and the same velocity.
-        solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision, -1 means too many to try.
+        solutions: how many combinations of sides of repelling pairs are solutions; 1 is a decision, -1 means too many
+            to try.
         w: rates with every multiplier 0, (K,), and `A`, what multipliers add, (K, K), as they are about the solution.
         gross: sizes of the terms that w are sums of, (K,).
     """
@@ -75,16 +77,17 @@ def choose(w: np.ndarray, A: np.ndarray, gross: np.ndarray | None = None) -> Cho
 
 
 def settle(about: About, first: np.ndarray, gross: np.ndarray | None = None) -> Choice:
-    """Solve the complementarity problem where what multipliers add depends on them, as it does when pairs of several layers are on their kinks.
+    """Solve the complementarity problem where what multipliers add depends on them, as it does when pairs of several
+    layers are on their kinks.
 
-    For every combination of sides of repelling pairs the others settle, and only then it is asked whether the combination stands: about other
-    multipliers it may be what linearising made of another one.
+    For every combination of sides of repelling pairs the others settle, and only then it is asked whether the
+    combination stands: about other multipliers it may be what linearising made of another one.
 
     Args:
         about: answers (w, A), the problem linearised about multipliers (K,).
         first: multipliers to begin with.
-        gross: sizes of the terms that w are sums of, (K,); at least those of w. They decide row by row what counts as zero:
-            samples whose loss is 1e-16 of another's may hold a unit.
+        gross: sizes of the terms that w are sums of, (K,); at least those of w. They decide row by row what counts as
+            zero: samples whose loss is 1e-16 of another's may hold a unit.
 
     Raises:
         Unsettled: if multipliers do not settle for some combination.
@@ -117,8 +120,8 @@ def _alike(one: Choice, other: Choice) -> bool:
 def _centred(choice: Choice) -> np.ndarray:
     """Multipliers with the same rates, (K,), those of pairs that slide as near to a half as they can be.
 
-    Where more surfaces meet than their normals have dimensions many will do. At an end of them a pair would leave while others hold what it lets go;
-    and of two mirrored ways to leave neither is to be preferred.
+    Where more surfaces meet than their normals have dimensions many will do. At an end of them a pair would leave while
+    others hold what it releases; and of two mirrored ways to leave neither is to be preferred.
     """
     A, lam = choice.A, choice.multipliers
     slides = (np.abs(choice.rates) <= choice.zero) & choice.attracts
@@ -135,7 +138,9 @@ def _centred(choice: Choice) -> np.ndarray:
     return np.clip(out, 0.0, 1.0)
 
 
-def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray, gross: np.ndarray) -> Choice | None:
+def _with_sides(
+    about: About, first: np.ndarray, repels: np.ndarray, rest: np.ndarray, sides: np.ndarray, gross: np.ndarray
+) -> Choice | None:
     """The solution with these sides of repelling pairs; None if there is none."""
     lam = first.copy()
     lam[repels] = sides
@@ -145,7 +150,8 @@ def _with_sides(about: About, first: np.ndarray, repels: np.ndarray, rest: np.nd
         start, inner = w[rest] + given @ sides, A[np.ix_(rest, rest)]
         part = attracted(start, inner, TINY, gross[rest] + np.abs(given) @ sides)
         if part is None:
-            # Kinks that are one another's multiples may look independent and at odds about multipliers that do not solve the problem: nearer first.
+            # Kinks that are one another's multiples may look independent and at odds about multipliers that do not
+            # solve the problem: nearer first.
             lam[rest] = _relaxed(start, inner, TINY, lam[rest])
             continue
         change, lam = np.abs(lam[rest] - part).max(initial=0.0), lam.copy()
@@ -170,7 +176,9 @@ def _idle(w: np.ndarray, A: np.ndarray, tiny: float = TINY) -> np.ndarray:
 
 
 def _sizes(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What to divide rows and columns by so that the largest entry of each is about one: samples may differ by any power of ten in their loss."""
+    """What to divide rows and columns by so that the largest entry of each is about one: samples may differ by any
+    power of ten in their loss.
+    """
     columns = np.abs(A).max(axis=0, initial=0.0)
     columns = np.where(columns > 0, columns, 1.0)
     rows = np.abs(A / columns).max(axis=1, initial=0.0)
@@ -180,19 +188,24 @@ def _sizes(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def attracted(w: np.ndarray, A: np.ndarray, tiny: float = TINY, gross: np.ndarray | None = None) -> np.ndarray | None:
     """Multipliers (K,) of pairs none of which repels; None if none are found.
 
-    Where more surfaces meet than their normals have dimensions A is singular, and pivots may cycle among multipliers of one velocity. A shift of
-    the diagonal makes them end; one of a tenth of what counts as zero changes no answer, and more is tried only if that is not enough.
+    Where more surfaces meet than their normals have dimensions A is singular, and pivots may cycle among multipliers of
+    one velocity. A shift of the diagonal makes them end; one of a tenth of what counts as zero changes no answer, and
+    more is tried only if that is not enough.
     """
     gross, idle = np.abs(w) if gross is None else gross, _idle(w, A, tiny)
     for shift in (0.0, 0.1, 10.0, 1000.0):
-        found = _pivoted(w, A - shift * tiny * np.diag((np.diag(A) < -idle) * np.abs(A).max(axis=0, initial=0.0)), tiny, gross)
+        found = _pivoted(
+            w, A - shift * tiny * np.diag((np.diag(A) < -idle) * np.abs(A).max(axis=0, initial=0.0)), tiny, gross
+        )
         if found is not None:
             return found
     return None
 
 
 def _relaxed(w: np.ndarray, A: np.ndarray, tiny: float, lam: np.ndarray) -> np.ndarray:
-    """Multipliers nearer to a solution than `lam`, (K,): one at a time is put where its own rate vanishes, or on the side to which it goes."""
+    """Multipliers nearer to a solution than `lam`, (K,): one at a time is put where its own rate vanishes, or on the
+    side to which it goes.
+    """
     lam, idle = lam.copy(), _idle(w, A, tiny)
     for _ in range(_SWEEPS):
         for i, own in enumerate(np.diag(A)):
@@ -214,7 +227,10 @@ def _pivoted(w: np.ndarray, A: np.ndarray, tiny: float, gross: np.ndarray) -> np
         if inside.any():
             block = A[np.ix_(inside, inside)]
             rows, columns = _sizes(block)
-            lam[inside] = np.linalg.lstsq(block / rows[:, None] / columns, -(w + A @ lam)[inside] / rows, rcond=1e-12)[0] / columns
+            lam[inside] = (
+                np.linalg.lstsq(block / rows[:, None] / columns, -(w + A @ lam)[inside] / rows, rcond=1e-12)[0]
+                / columns
+            )
         rate, zero = w + A @ lam, _zero(gross, A, lam, tiny)
         off = _OUTSIDE * np.minimum(TINY, zero / np.where(fixed, np.inf, -own))
         wrong = inside & ((lam < -off) | (lam > 1 + off))

@@ -1,7 +1,8 @@
 """Kinks by their normals: which of them are one hyperplane, which know of one another, and the span of those that do.
 
-A unit of a first layer slides along hyperplanes of its own weights, so normals of different units share no coordinate, and nothing that happens to
-one changes what another does on its kinks. A wide net then has many small systems in place of a large one.
+A unit of a first layer slides along hyperplanes of its own weights, so normals of different units share no coordinate,
+and nothing that happens to one changes what another does on its kinks. A wide net then has many small systems in place
+of a large one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ SAME = 1e-10
 """Normals that are this close to dependent, relative to their lengths, are taken for dependent."""
 
 LANDING = 1e-10
-"""Singular values of normals below this part of the largest one are taken for zero where a state is moved onto kinks."""
+"""Singular values of normals below this part of the largest one are taken for zero where a state is moved
+onto kinks.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Block:
         kinks: in the order of their first pairs.
         span: of their normals.
         names: their pairs.
-        onto: (m, len(names)); takes pre-activations of the pairs to how far the state is from the nearest one with all of them zero, in the coordinates
-            of the span.
+        onto: (m, len(names)); takes pre-activations of the pairs to how far the state is from the nearest one with all
+            of them zero, in the coordinates of the span.
     """
 
     kinks: tuple[Kink, ...]
@@ -97,7 +100,8 @@ class Block:
 
 
 def coupled(supports: Sequence[np.ndarray], size: int) -> list[list[int]]:
-    """Places of normals that are coupled through coordinates, directly or by way of others; in the order of the first of each.
+    """Places of normals that are coupled through coordinates, directly or through others; in the order of the first
+    of each.
 
     Args:
         supports: coordinates of each normal.

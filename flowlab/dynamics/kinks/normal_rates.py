@@ -12,7 +12,14 @@ from flowlab.lowering.vector_field import VectorField
 
 @eqx.filter_jit
 def drifts(
-    field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array, live: jax.Array, jump: jax.Array, multipliers: jax.Array
+    field: VectorField,
+    data: Data,
+    y: Any,
+    slopes: jax.Array,
+    pairs: jax.Array,
+    live: jax.Array,
+    jump: jax.Array,
+    multipliers: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Rates of pre-activations in units of the loss where the problem has that scale, else of time.
 
@@ -27,7 +34,8 @@ def drifts(
         multipliers: (K,).
 
     Returns:
-        Pre-activations (P,), their rates (P,), the derivatives of the rates of `pairs` by the multipliers (K, K), and the rate of the state (n,).
+        Pre-activations (P,), their rates (P,), the derivatives of the rates of `pairs` by the multipliers (K, K), and
+        the rate of the state (n,).
     """
 
     def moving(multipliers: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -21,9 +21,11 @@ from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.vector_field import VectorField
 
 _ROOM, _DEEP_ROOM, _GROWTH = 32, 16, 4
-"""Least number of places for pairs that slide, and what it is multiplied by when there are more; every size is a compilation."""
+"""Least number of places for pairs that slide, and what it is multiplied by when there are more; every size is a
+compilation.
+"""
 _SHARE = 100
-"""One of so many pairs is given a place from the start."""
+"""One of so many pairs has a place from the start."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,23 @@ class Pairs:
     def of(cls, field: VectorField, data: Data, y: PyTree) -> "Pairs":
         """Numbered for the integrated coordinates y of a state."""
         network = field.problem.network
-        found = jax.eval_shape(lambda y, x: [network.node_values(field.weights(y), x)[id(slot.argument)] for slot in network.slots], y, data.x)
-        return cls(field, data, tuple(z.shape if slot.tracked else None for slot, z in zip(network.slots, found, strict=True)))
+        found = jax.eval_shape(
+            lambda y, x: [network.node_values(field.weights(y), x)[id(slot.argument)] for slot in network.slots],
+            y,
+            data.x,
+        )
+        return cls(
+            field, data, tuple(z.shape if slot.tracked else None for slot, z in zip(network.slots, found, strict=True))
+        )
 
     @property
     def tracked(self) -> list[tuple[Slot, tuple[int, ...]]]:
         """The tracked slots with their shapes."""
-        return [(slot, shape) for slot, shape in zip(self.field.problem.network.slots, self.shapes, strict=True) if shape is not None]
+        return [
+            (slot, shape)
+            for slot, shape in zip(self.field.problem.network.slots, self.shapes, strict=True)
+            if shape is not None
+        ]
 
     @cached_property
     def count(self) -> int:
@@ -85,11 +97,12 @@ class Pairs:
 
     @cached_property
     def straight(self) -> np.ndarray:
-        """Whether a pair's kink is a hyperplane of the integrated coordinates along which only its own direction moves, (P,).
+        """Whether a pair's kink is a hyperplane of the integrated coordinates along which only its own direction moves,
+        (P,).
 
-        In weight coordinates, whatever is affine in the weights, without another kink below as in a maximum of three: what passes that one is for the
-        slope above it to say. In polar ones W @ x with one block W, as there the pull on a pair of zero pre-activation is tangent to the
-        sphere and scaled by one number per norm.
+        In weight coordinates, whatever is affine in the weights, without another kink below as in a maximum of three:
+        what passes that one is for the slope above it to say. In polar ones W @ x with one block W, as there the pull
+        on a pair of zero pre-activation is tangent to the sphere and scaled by one number per norm.
         """
         polar = self.field.problem.coordinates == "polar"
         found = []
@@ -102,7 +115,9 @@ class Pairs:
 
     @cached_property
     def fixed(self) -> bool:
-        """Whether normals are the same in every state and mode: in weight coordinates, where pre-activations are affine and none hangs on another's slope."""
+        """Whether normals are the same in every state and mode: in weight coordinates, where pre-activations are affine
+        and none hangs on another's slope.
+        """
         return self.field.problem.coordinates == "weights" and bool(self.straight.all())
 
     def _above(self, slot: Slot) -> bool:
@@ -123,7 +138,9 @@ class Pairs:
             at -= prod(shape)
         raise IndexError(pair)
 
-    def mode(self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: tuple[int, int] = (0, 0)) -> tuple[Mode, "Sliders"]:
+    def mode(
+        self, side: np.ndarray, sliding: dict[int, float], y: Any, least: tuple[int, int] = (0, 0)
+    ) -> tuple[Mode, "Sliders"]:
         """The mode in which pairs are on their sides, and those of `sliding` slide.
 
         Args:
@@ -166,9 +183,16 @@ class Pairs:
         starts, ahead = np.zeros(deeper), np.zeros(deeper, dtype=np.int64)
         ahead[: len(deep)] = [kink.first for kink in deep]
         starts[: len(deep)] = [sliding[kink.first] for kink in deep]
-        told = [(pair, i, sign) for i, kink in enumerate(deep) for pair, sign in zip(kink.pairs, kink.turned, strict=True)]
+        told = [
+            (pair, i, sign) for i, kink in enumerate(deep) for pair, sign in zip(kink.pairs, kink.turned, strict=True)
+        ]
         echoes = 0 if not deeper else max(deeper, room(len(told), _DEEP_ROOM))
-        echo, of, bottom, growing = np.zeros(echoes, dtype=np.int64), np.zeros(echoes, dtype=np.int64), np.zeros(echoes), np.zeros(echoes)
+        echo, of, bottom, growing = (
+            np.zeros(echoes, dtype=np.int64),
+            np.zeros(echoes, dtype=np.int64),
+            np.zeros(echoes),
+            np.zeros(echoes),
+        )
         for at, (pair, i, sign) in enumerate(told):
             echo[at], of[at] = pair, i
             bottom[at], growing[at] = (self.left if sign > 0 else self.right)[pair], sign * growth[pair]
@@ -183,7 +207,25 @@ class Pairs:
         none, index = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64)
         zero, empty = jnp.zeros(self.count), jnp.zeros((0, 0))
         number = jnp.zeros(self.count, dtype=jnp.int64)
-        return self.within(Mode(zero, zero, zero, number, empty, empty, index > 0, index, index > 0, none, index, index, none, none, self.shapes))
+        return self.within(
+            Mode(
+                zero,
+                zero,
+                zero,
+                number,
+                empty,
+                empty,
+                index > 0,
+                index,
+                index > 0,
+                none,
+                index,
+                index,
+                none,
+                none,
+                self.shapes,
+            )
+        )
 
     def slopes(self, side: np.ndarray, sliding: dict[int, float]) -> np.ndarray:
         """Slopes of all pairs, (P,), with multipliers for those that slide."""
@@ -192,8 +234,10 @@ class Pairs:
             slopes[pair] = self.left[pair] + multiplier * (self.right - self.left)[pair]
         return slopes
 
-    def blocks(self, y: PyTree, names: list[int]) -> list[Block]:
-        """Kinks of pairs by what they know of one another, where normals are fixed: each is worked out once and serves from then on."""
+    def blocks(self, y: Any, names: list[int]) -> list[Block]:
+        """Kinks of pairs by what they know of one another, where normals are fixed: each is worked out once and serves
+        from then on.
+        """
         found = []
         for together in self.together(y, names):
             key = tuple(together)
@@ -202,8 +246,10 @@ class Pairs:
             found.append(self._blocks[key])
         return found
 
-    def whole(self, y: PyTree, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
-        """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend on the state."""
+    def whole(self, y: Any, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
+        """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend
+        on the state.
+        """
         normals = self.normals(y, names, slopes)
         kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
         row = dict(zip(names, normals, strict=True))
@@ -211,8 +257,10 @@ class Pairs:
         span = Span.of(np.array([row[kink.first] for kink in flat]).reshape(len(flat), normals.shape[1]))
         return flat, [kink for kink in kinks if not self.straight[kink.first]], span
 
-    def together(self, y: PyTree, names: list[int]) -> list[list[int]]:
-        """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the others, and nobody else."""
+    def together(self, y: Any, names: list[int]) -> list[list[int]]:
+        """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the
+        others, and nobody else.
+        """
         self._learn(y, names)
         groups = coupled([self._rows[name][0] for name in names], int(ravel_pytree(y)[0].size))
         return [[names[i] for i in group] for group in groups]
@@ -261,12 +309,22 @@ class Pairs:
 
     def within(self, mode: Mode) -> VectorField:
         """The field in a mode."""
-        return VectorField(self.field.decay, self.field.program, self.field.problem, self.field.signature, self.field.laws, mode, self.field.kept)
+        return VectorField(
+            self.field.decay,
+            self.field.program,
+            self.field.problem,
+            self.field.signature,
+            self.field.laws,
+            mode,
+            self.field.kept,
+        )
 
 
 @dataclass(frozen=True)
 class Sliders:
-    """Kinks that are slid on: in the first layer and deeper, in the order of their multipliers, and those that hang on others and keep theirs."""
+    """Kinks that are slid on: in the first layer and deeper, in the order of their multipliers, and those that hang on
+    others and keep theirs.
+    """
 
     flat: tuple[Kink, ...]
     deep: tuple[Kink, ...]
@@ -281,7 +339,9 @@ class Sliders:
     @cached_property
     def columns(self) -> dict[int, int]:
         """Where the multiplier of each kink stands among all places, by its first pair."""
-        return {kink.first: i for i, kink in enumerate(self.flat)} | {kink.first: self.room + i for i, kink in enumerate(self.deep)}
+        return {kink.first: i for i, kink in enumerate(self.flat)} | {
+            kink.first: self.room + i for i, kink in enumerate(self.deep)
+        }
 
     @cached_property
     def kinks(self) -> dict[int, Kink]:
@@ -331,5 +391,7 @@ def _normals(field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs
     if field.problem.coordinates != "polar":
         return rows
     # Kinks are cones: what a pre-activation owes to norms does not move it off zero.
-    along = ravel_pytree(({k: jnp.zeros_like(r) for k, r in y[0].items()}, {w: jnp.ones_like(v) for w, v in y[1].items()}))[0]
+    along = ravel_pytree(
+        ({k: jnp.zeros_like(r) for k, r in y[0].items()}, {w: jnp.ones_like(v) for w, v in y[1].items()})
+    )[0]
     return rows * along

@@ -1,4 +1,6 @@
-"""The place in a step at which a value falls through zero, found on the solution stepped to that place; every value costs a step."""
+"""The place in a step at which a value falls through zero, found on the solution stepped to that place; every value
+costs a step.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -55,7 +57,9 @@ def refined(value: Callable[[float], float], guess: Guess, noise: float) -> floa
 
 
 def secant(value: Callable[[float], float], guess: Guess, noise: float) -> float | None:
-    """The place by secants from a good guess; None where that leaves the bracket, does not converge, or the value does not fall there."""
+    """The place by secants from a good guess; None where that leaves the bracket, does not converge, or the value does
+    not fall there.
+    """
     part, low, high, _, _ = guess
     nudge = _NUDGE * (high - low)
     if not low < part - nudge < part + nudge < high:
@@ -78,7 +82,9 @@ def secant(value: Callable[[float], float], guess: Guess, noise: float) -> float
 
 
 def around(value: Callable[[float], float], guess: Guess) -> tuple[float, float] | None:
-    """A bracket of the place near a guess, as narrow as can be; None if the value does not fall below zero on the stepped solution."""
+    """A bracket of the place near a guess, as narrow as can be; None if the value does not fall below zero on the
+    stepped solution.
+    """
     part, low, high, _, _ = guess
     width = 1e-7
     while width < high - low:

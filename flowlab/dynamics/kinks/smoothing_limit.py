@@ -6,8 +6,8 @@ from typing import Unpack
 
 import numpy as np
 
-from flowlab.core.arguments import guarded
-from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.errors import RunFailed
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import Settings, integrate
 from flowlab.language.data import Data
@@ -26,7 +26,8 @@ class Rounded:
     Attributes:
         widths: ε of each run, falling by one factor.
         weights: extrapolated, by block.
-        error: estimated, in the largest entry of the weights: what extrapolation by one width less would have given, off this.
+        error: estimated, in the largest entry of the weights: what extrapolation by one width less would have given,
+            off this.
         order: power of ε that the differences between runs fall with; NaN where they do not fall.
         paths: the runs.
     """
@@ -38,7 +39,9 @@ class Rounded:
     paths: tuple[Trajectory, ...]
 
     def distance(self, path: Trajectory) -> float:
-        """Largest difference of a weight at the end of a run from the extrapolated one, as a part of the largest weight."""
+        """Largest difference of a weight at the end of a run from the extrapolated one, as a part of the largest
+        weight.
+        """
         theirs = path.last.weights()
         size = max(float(np.abs(w).max()) for w in self.weights.values())
         return max(float(np.abs(np.asarray(theirs[name]) - w).max()) for name, w in self.weights.items()) / size
@@ -46,7 +49,13 @@ class Rounded:
 
 @guarded
 def rounded(
-    problem: Problem, start: State, data: Data, *, until: Condition | Sequence[Condition], widths: Sequence[float] = WIDTHS, **settings: Unpack[Settings]
+    problem: Problem,
+    start: State,
+    data: Data,
+    *,
+    until: Condition | Sequence[Condition],
+    widths: Sequence[float] = WIDTHS,
+    **settings: Any,
 ) -> Rounded:
     """Run a problem with its kinks rounded off at several widths, and extrapolate to none.
 
@@ -63,28 +72,41 @@ def rounded(
         RunFailed: if a run does not reach its end.
     """
     if not isinstance(problem, Problem):
-        raise LanguageError(f"`problem` is a {type(problem).__name__}; give what was derived, `fl.Problem(...)`, for its kinks are rounded off anew.")
+        raise must_be("problem", problem, "a Problem", "`fl.Problem(...)`, whose kinks are then rounded off")
     try:
         steps = np.asarray(widths, dtype=float)
     except (TypeError, ValueError):
         steps = np.zeros(0)
-    if steps.ndim != 1 or len(steps) < 3 or not (steps[1:] < steps[:-1]).all() or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6):
-        raise LanguageError(f"`widths={widths!r}` must be three or more numbers, each the same part of the one before, such as (4e-5, 2e-5, 1e-5).")
-    implicit: Settings = {"solver": "kvaerno5", **settings}
+    if (
+        steps.ndim != 1
+        or len(steps) < 3
+        or not (steps[1:] < steps[:-1]).all()
+        or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6)
+    ):
+        raise must_be("widths", widths, "three or more numbers in one falling ratio", "for example (4e-5, 2e-5, 1e-5)")
+    settings = {"solver": "kvaerno5"} | settings
     paths = []
     for width in steps:
         path = integrate(smoothed(problem, float(width)), start, data, until=until, **implicit)
         if path.outcome.kind not in ("done", "event"):
-            raise RunFailed(f"the run with kinks rounded off at {width:g} ended as {path.outcome.kind}: {path.outcome.message}")
+            raise RunFailed(
+                f"the run with kinks rounded off at {width:g} ended as {path.outcome.kind}: {path.outcome.message}"
+            )
         paths.append(path)
     ends = [{name: np.asarray(w) for name, w in path.last.weights().items()} for path in paths]
     table = np.array([np.concatenate([w.ravel() for w in end.values()]) for end in ends])
     apart = np.abs(np.diff(table, axis=0)).max(axis=1)
     ratio = float(steps[0] / steps[1])
-    order = float(np.log(apart[-2] / apart[-1]) / np.log(ratio)) if apart[-1] > 0 and apart[-2] > apart[-1] else float("nan")
+    order = (
+        float(np.log(apart[-2] / apart[-1]) / np.log(ratio))
+        if apart[-1] > 0 and apart[-2] > apart[-1]
+        else float("nan")
+    )
     best, before = _richardson(table, ratio), _richardson(table[:-1], ratio)
     cuts = np.cumsum([w.size for w in ends[0].values()])[:-1]
-    weights = {name: part.reshape(w.shape) for (name, w), part in zip(ends[0].items(), np.split(best, cuts), strict=True)}
+    weights = {
+        name: part.reshape(w.shape) for (name, w), part in zip(ends[0].items(), np.split(best, cuts), strict=True)
+    }
     return Rounded(tuple(steps.tolist()), weights, float(np.abs(best - before).max()), order, tuple(paths))
 
 

@@ -1,32 +1,24 @@
-"""The host's side of kinks: where in a step the first one lies, what happens there, and the mode that follows."""
+"""Sides of all pairs during a run: what happens at a kink, and the mode that follows."""
 
 import copy
 import dataclasses
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree
-from flowlab.dynamics.kinks import crossing_guard, filippov
-from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
+from flowlab.dynamics.kinks import filippov
+from flowlab.dynamics.kinks.first_meeting import LEFT, REPELS, RIGHT, SLIDING, Meeting, first_meeting
 from flowlab.dynamics.kinks.hyperplanes import LANDING, Kink, parallel
 from flowlab.dynamics.kinks.normal_rates import drifts
 from flowlab.dynamics.kinks.pairs import Pairs, room
-from flowlab.dynamics.kinks.root_location import Guess, refined
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
-_NEAR = 1e-3
-"""Part of a step by which the dense output may err about a crossing, amply."""
-_TOGETHER = 1e-12
-"""Kinks met within this part of a step are met at once."""
 _LANDED = 1e-12
 """Pre-activations that small, as a part of the largest, lie on their kink at the start."""
-LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
 SIGNS = {LEFT: "-", SLIDING: "0", RIGHT: "+"}
 
 
@@ -37,7 +29,8 @@ class Event:
     Attributes:
         pair: its number.
         before, after: -1, 0 or 1 for left of the kink, along it and right of it.
-        rate_left, rate_right: rates of the pre-activation with the slopes on the left and on the right, in units of the loss.
+        rate_left, rate_right: rates of the pre-activation with the slopes on the left and on the right, in units of the
+            loss.
         multiplier: where between both sides the slope is from now on, in [0, 1].
     """
 
@@ -47,25 +40,6 @@ class Event:
     rate_left: float
     rate_right: float
     multiplier: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Meeting:
-    """The first kink in a step.
-
-    Attributes:
-        part: of the step at which it is met.
-        state: what is integrated, there, as the step led to it.
-        hits: pairs that reach their kink from a side.
-        leaves: pairs that stop to slide, with the side they leave to, or 2 where their kink begins to repel.
-        sliding: multipliers there of all kinks that are slid on, by their first pair.
-    """
-
-    part: float
-    state: PyTree
-    hits: tuple[int, ...]
-    leaves: dict[int, int]
-    sliding: dict[int, float]
 
 
 class NotUnique(Exception):
@@ -124,7 +98,9 @@ class Tracker:
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
-    def restore(self, y: PyTree, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]) -> None:
+    def restore(
+        self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]
+    ) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = places
         y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
@@ -133,7 +109,8 @@ class Tracker:
 
     def settle(self, y: PyTree) -> PyTree:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
-        # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the last digits of the mode.
+        # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the
+        # last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
         self.terms = self.pairs.terms(y)
         mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
@@ -176,71 +153,12 @@ class Tracker:
         return z, rates, answer[:count, :count], moved
 
     def meeting(self, look: Any) -> Meeting | None:
-        """The first kink in a step, or None if there is none after all.
+        """The first kink in a step, or None if there is none after all; as `first_meeting`."""
+        return first_meeting(self.side, self.terms, self.sliders, look)
 
-        Args:
-            look: takes a part of the step, in (0, 1], and answers as `stepping.look`.
-        """
-        _, (z, multipliers, answers, slack), _ = look(1.0)
-        noise = crossing_guard.NOISE * max(float(np.abs(z).max()), self.terms)
-        points = nodes(len(z) - 1)[crossing_guard.thirds(len(z))]
-        coefficients = (from_values(len(z) - 1) @ z) * self.side
-        guesses: list[Guess] = []
-        for pair in np.flatnonzero((coefficients < -noise).any(axis=0)):
-            b = np.where(np.abs(coefficients[:, pair]) <= noise, 0.0, coefficients[:, pair])
-            found = roots(b)
-            if not found and b[0] == 0 and b[-1] < 0:
-                guesses.append(Guess(0.0, 0.0, 0.0, int(pair), SLIDING))
-            # Leaving its own side is what counts; a return is met, if at all, from the other one.
-            for low, high in found[: 1 if b[0] >= 0 else 2]:
-                guesses.append(Guess(root_in(b, low, high), low, high, int(pair), SLIDING))
-        pairs, columns = self.sliders.numbers
-        told, answers, slack = (each[:, columns] for each in (multipliers, answers, slack))
-        for kind, bound in ((LEFT, told + slack), (RIGHT, 1.0 + crossing_guard.SLACK - told), (REPELS, -answers)):
-            for i in np.flatnonzero((bound < 0).any(axis=0)):
-                j = int(np.flatnonzero(bound[:, i] < 0)[0])
-                low, high = (float(points[j - 1]), float(points[j])) if j else (0.0, 0.0)
-                part = bound[j - 1, i] / (bound[j - 1, i] - bound[j, i]) if j else 0.0
-                guesses.append(Guess(low + float(part) * (high - low), low, high, int(pairs[i]), kind))
-        best, hits, leaves = 2.0, [], {}
-        for guess in sorted(guesses):
-            # Of crossings the dense output knows the place to its own accuracy; of multipliers only three values are known.
-            if (guess.part if guess.kind == SLIDING else guess.low) > best + _NEAR:
-                continue
-            part = self.refined(look, guess, noise)
-            if part is None or part > best + _TOGETHER:
-                continue
-            if part < best - _TOGETHER:
-                best, hits, leaves = part, [], {}
-            if guess.kind:
-                leaves[guess.pair] = guess.kind
-            else:
-                hits.append(guess.pair)
-        if best > 1.0:
-            return None
-        state, _, (z_end, now, *_) = look(best)
-        sliding = {int(pair): float(now[column]) for pair, column in zip(pairs, columns, strict=True)}
-        # Whatever else has arrived with them.
-        also = np.flatnonzero((np.asarray(z_end) * self.side < -noise) & (self.side != 0))
-        return Meeting(best, state, tuple(sorted({*hits, *map(int, also)})), leaves, sliding)
-
-    def refined(self, look: Any, guess: Guess, noise: float) -> float | None:
-        """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that time."""
-        column = self.sliders.columns[guess.pair] if guess.kind else 0
-        small = {SLIDING: 0.01 * noise, LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * crossing_guard.SLACK, REPELS: 0.0}[guess.kind]
-
-        @cache
-        def value(part: float) -> float:
-            z, multipliers, answers, _ = look(part)[2]
-            if guess.kind == SLIDING:
-                return float(z[guess.pair]) * self.side[guess.pair]
-            told = float(multipliers[column])
-            return told if guess.kind == LEFT else 1.0 - told if guess.kind == RIGHT else -float(answers[column])
-
-        return refined(value, guess, small)
-
-    def decide(self, y: PyTree, candidates: list[int], gone: list[int]) -> list[Event]:
-        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns them.
+    def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
+        """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns
+        them.
 
         Args:
             y: the state.
@@ -255,7 +173,9 @@ class Tracker:
         if self.pairs.fixed:
             # Whoever shares no coordinate with what is new goes on as before.
             groups = self.pairs.together(y, sorted({*asked, *gone}))
-            asked = sorted(p for group in groups if not {*candidates, *gone}.isdisjoint(group) for p in group if p not in gone)
+            asked = sorted(
+                p for group in groups if not {*candidates, *gone}.isdisjoint(group) for p in group if p not in gone
+            )
         if not self.pairs.straight.all():
             asked = self.reached(y, asked)
         if not asked:
@@ -268,12 +188,7 @@ class Tracker:
         normals = self.pairs.normals(y, asked, slopes)
         kinks = [Kink(tuple(asked[i] for i in rows), turned) for rows, turned in parallel(normals)]
         slopes[asked] = self.pairs.left[asked]
-        # Multipliers of pairs as those of kinks: λ of the pair, or 1 - λ where it is turned round.
-        place = {pair: i for i, pair in enumerate(asked)}
-        turn, base, heads = np.zeros((len(asked), len(kinks))), np.zeros(len(asked)), [place[kink.first] for kink in kinks]
-        for j, kink in enumerate(kinks):
-            for pair, sign in zip(kink.pairs, kink.turned, strict=True):
-                turn[place[pair], j], base[place[pair]] = sign, 0.0 if sign > 0 else 1.0
+        turn, base, heads = _by_kink(asked, kinks)
 
         def about(lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             _, rates, answer, _ = self.measured(y, slopes, asked, base + turn @ lam)
@@ -289,15 +204,18 @@ class Tracker:
             else:
                 chosen = filippov.settle(about, np.array([self.sliding.get(kink.first, 0.5) for kink in kinks]), gross)
         except filippov.Unsettled:
-            raise Unsettled(f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle") from None
+            raise Unsettled(
+                f"the multipliers of {len(asked)} pairs of units and samples in several layers do not settle"
+            ) from None
         lam, solutions, w, A, _ = chosen
         if solutions != 1:
             self.give_up([kink.first for kink in kinks], w, A, solutions)
         rates = self.measured(y, slopes, asked, base + turn @ lam)[1][asked][heads]
         events = []
-        self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in place}
+        self.sliding = {pair: multiplier for pair, multiplier in self.sliding.items() if pair not in before}
         for j, kink in enumerate(kinks):
-            # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been pushed to.
+            # At a bound and at rest it slides still: orthogonal samples leave a unit on the kink that it has been
+            # pushed to.
             rests = abs(rates[j]) <= chosen.zero[j] and chosen.attracts[j]
             after = SLIDING if 0.0 < lam[j] < 1.0 or rests else LEFT if lam[j] <= 0 else RIGHT
             left, right = float(rates[j] - A[j, j] * lam[j]), float(rates[j] + A[j, j] * (1 - lam[j]))
@@ -311,22 +229,30 @@ class Tracker:
                     events.append(Event(pair, before[pair], sign * after, *sides, multipliers[pair]))
         return events
 
-    def reached(self, y: PyTree, asked: list[int]) -> list[int]:
-        """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with what is below it, and keeps its side."""
+    def reached(self, y: Any, asked: list[int]) -> list[int]:
+        """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with
+        what is below it, and keeps its side.
+        """
         deep = [p for p in asked if not self.pairs.straight[p]]
         if not deep or len(deep) == len(asked):
             return asked
         slopes = self.pairs.slopes(self.side, self.sliding)
         most = np.linalg.norm(self.pairs.normals(y, deep, slopes), axis=1).max()
         slopes[asked] = self.pairs.left[asked]
-        cut = {p for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True) if np.linalg.norm(row) <= _LANDED * most}
+        cut = {
+            p
+            for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True)
+            if np.linalg.norm(row) <= _LANDED * most
+        }
         for pair in cut & self.sliding.keys():
             self.side[pair] = LEFT
             del self.sliding[pair]
         return [p for p in asked if p not in cut]
 
-    def waken(self, y: PyTree, pair: int, asked: list[int]) -> None:
-        """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its output leads to."""
+    def waken(self, y: Any, pair: int, asked: list[int]) -> None:
+        """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its
+        output leads to.
+        """
         slopes = self.pairs.slopes(self.side, self.sliding)
         slopes[pair] = self.pairs.right[pair]
         z, rates, *_ = self.measured(y, slopes, [pair])
@@ -340,15 +266,25 @@ class Tracker:
 
         Raises:
             NotUnique: with the kink that repels most.
-            Unsettled: where too many repel at once to look at every combination of sides, or none of them was found to be a flow, though one is.
+            Unsettled: where too many repel at once to look at every combination of sides, or none of them was found to
+                be a flow, though one is.
         """
         if not solutions:
-            raise Unsettled(f"of {len(heads)} kinks met at once no sides and slopes were found at which all of them stay as they are")
+            raise Unsettled(
+                f"of {len(heads)} kinks met at once no sides and slopes were found at which all of them stay as"
+                " they are"
+            )
         if solutions < 0:
-            raise Unsettled(f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations of sides can be tried for")
+            raise Unsettled(
+                f"{int((np.diag(A) > 0).sum())} kinks that repel are met at once, which is more than all combinations"
+                " of sides can be tried for"
+            )
         worst = int(np.argmax(np.diag(A)))
         where = self.pairs.where(heads[worst])
-        sides = f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that on its right"
+        sides = (
+            f"it moves at {w[worst]:.3g} with the slope on its left and at {w[worst] + A[worst, worst]:.3g} with that"
+            " on its right"
+        )
         raise NotUnique(f"{where.words}, which repels: {sides}, so {solutions} different flows leave it")
 
     def follow(self, meeting: Meeting, y: PyTree) -> tuple[PyTree, list[Event]]:
@@ -369,7 +305,7 @@ class Tracker:
                 raise NotUnique(f"{where.words}, which ceases to attract and begins to repel")
             kink = self.sliders.kinks[pair]
             if self.sliders.held:
-                # Others may hold what it lets go: it is asked with them.
+                # Others may hold what it releases: it is decided with them.
                 asked += kink.pairs
                 continue
             for one, sign in zip(kink.pairs, kink.turned, strict=True):
@@ -384,7 +320,19 @@ class Tracker:
         return self.settle(y), events
 
 
-def moved(y: PyTree, by: np.ndarray) -> PyTree:
+def _by_kink(asked: list[int], kinks: list[Kink]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Multipliers of pairs (P,) as base + turn λ of those of kinks (K,): λ, or 1 - λ where a pair is turned round; and
+    the place of each kink's first.
+    """
+    place = {pair: i for i, pair in enumerate(asked)}
+    turn, base = np.zeros((len(asked), len(kinks))), np.zeros(len(asked))
+    for j, kink in enumerate(kinks):
+        for pair, sign in zip(kink.pairs, kink.turned, strict=True):
+            turn[place[pair], j], base[place[pair]] = sign, 0.0 if sign > 0 else 1.0
+    return turn, base, [place[kink.first] for kink in kinks]
+
+
+def moved(y: Any, by: np.ndarray) -> Any:
     """Integrated coordinates, moved."""
     flat, restore = ravel_pytree(y)
     return restore(flat + jnp.asarray(by))

@@ -40,7 +40,9 @@ class Separation(Event):
 
 
 class Vanished(Event):
-    """A norm falls to zero, where its direction is not defined; schemes other than gradient flow get there in finite time."""
+    """A norm falls to zero, where its direction is not defined; schemes other than gradient flow get there in finite
+    time.
+    """
 
     name = "vanished"
     needs = ("smallest_norm",)
@@ -50,19 +52,28 @@ class Vanished(Event):
 
     def value(self, seen: dict[str, jax.Array]) -> jax.Array:
         low = seen["smallest_norm"]
-        # Zero itself is no norm any more.
+        # A norm must not be zero.
         return jnp.where(low > 0, -low, 1.0)
 
 
-def watched(field: VectorField, events: Sequence[Event], clock: Clock, log_end: float, leaving: bool) -> tuple[Event, ...]:
-    """What is watched besides the events of a run: the horizon of a clock that does not know t, the hand-over to come, and norms that may vanish."""
+def watched(
+    field: VectorField, events: Sequence[Event], clock: Clock, log_end: float, leaving: bool
+) -> tuple[Event, ...]:
+    """What is watched besides the events of a run: the horizon of a clock that does not know t, the hand-over to come,
+    and norms that may vanish.
+    """
     found = list(events)
     if leaving:
         found.append(Separation())
     elif clock.scales_loss and math.isfinite(log_end):
         found.append(Reached(log_end))
     # The clock log R integrates logarithms of norms.
-    if field.problem.coordinates == "polar" and field.problem.scheme.moves_norms and not clock.logs_norms and hasattr(field, "smallest_norm"):
+    if (
+        field.problem.coordinates == "polar"
+        and field.problem.scheme.moves_norms
+        and not clock.logs_norms
+        and hasattr(field, "smallest_norm")
+    ):
         found.append(Vanished())
     return tuple(found)
 
@@ -71,7 +82,10 @@ def vanished(problem: Problem, state: State, where: str) -> str:
     """A sentence on the norm that vanishes beyond a state."""
     lowest = min(state.rho, key=lambda k: float(np.min(np.asarray(state.rho[k]))))
     way = 'use `coordinates="weights"`' if problem.scheme.is_gradient_flow else "start from other weights"
-    return f"the norm of {lowest} falls to zero at {where}, where its direction is not defined; the states up to there are kept; {way}."
+    return (
+        f"the norm of {lowest} falls to zero at {where}, where its direction is not defined; the states up to there are"
+        f" kept; {way}."
+    )
 
 
 def tailed(field: VectorField) -> bool:
@@ -81,14 +95,18 @@ def tailed(field: VectorField) -> bool:
 
 
 def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
-    """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of L."""
+    """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of
+    L.
+    """
     if tailed(field) and float(Separation().value(dict(seen))) > 0:
         return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
     return ORDINARY
 
 
 def late_clock(field: VectorField) -> Clock | None:
-    """The clock of late times for a problem; None where there is none (a loss without tail, weight decay, fixed norms)."""
+    """The clock of late times for a problem; None where there is none (a loss without tail, weight decay,
+    fixed norms).
+    """
     problem = field.problem
     if not problem.scheme.moves_norms or not tailed(field):
         return None

@@ -6,7 +6,7 @@ from typing import Any
 from flowlab.core.typing import PyTree, Record, Scalar
 from flowlab.dynamics.clocks import CLOCKS, Clock
 from flowlab.dynamics.kinks.event_log import Kinks
-from flowlab.dynamics.run.compiled_steps import Carry
+from flowlab.dynamics.run.carry import Carry
 from flowlab.language.trajectory import Outcome
 
 
@@ -100,9 +100,13 @@ class Cursor:
         """The cursor of a record; its place is that of the carry, which is stored beside it."""
         clock = ordinary if record["clock"] == ordinary.name else CLOCKS[record["clock"]]
         tally = Tally(**{field.name: record[field.name] for field in fields(Tally)})
-        plain: Record = {name: tuple(record[name]) if isinstance(record[name], list) else record[name] for name in _PLAIN}
-        return cls(clock, float("nan"), None, float("-inf"), tally=tally, kinks=kinks, **plain)
+        plain: dict[str, Any] = {
+            name: tuple(record[name]) if isinstance(record[name], list) else record[name] for name in _PLAIN
+        }
+        return cls(clock, None, None, float("-inf"), tally=tally, kinks=kinks, **plain)
 
 
 _PLAIN = tuple(field.name for field in fields(Cursor) if field.type in (bool, tuple[dict[str, Any], ...]))
-"""Fields that are JSON as they stand; arrays, clock, tally and kinks have a form of their own, and a carry replaces the rest."""
+"""Fields that are JSON as they stand; arrays, clock, tally and kinks have a form of their own, and a carry replaces the
+rest.
+"""

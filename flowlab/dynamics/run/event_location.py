@@ -44,7 +44,9 @@ def located(segment: Segment, chunk: compiled_steps.Chunk) -> Location:
     # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
     while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):
         middle, looks = 0.5 * (low + high), looks + 1
-        y, values = compiled_steps.restep(*segment.args, t0, np.asarray(middle * span), y0, *tolerance, events, chunk.before_state)
+        y, values = compiled_steps.restep(
+            *segment.args, t0, np.asarray(middle * span), y0, *tolerance, events, chunk.before_state
+        )
         over = [i for i, value in enumerate(np.asarray(values)) if value > 0]
         if over:
             high, best, fired = middle, y, over
@@ -78,8 +80,8 @@ def placed(segment: Segment, cursor: Cursor, log_t: float) -> tuple[str, float]:
     return f"{where}: these tolerances do not tell the place better; use `{advice}`", error
 
 
-def landing(segment: Segment, cursor: Cursor, log_t: float, s: Scalar, z: PyTree) -> tuple[Cursor, list[np.ndarray] | None]:
-    """The row of a place that is no full step, if it is ahead of the rows so far; and the cursor at it."""
+def landing(segment: Segment, cursor: Cursor, log_t: float, s: Any, z: Any) -> tuple[Cursor, list[np.ndarray] | None]:
+    """The row of a place within a step, if it is ahead of the rows so far; and the cursor at it."""
     if log_t <= cursor.log_t:
         return cursor, None
     return replace(cursor, log_t=log_t), segment.row(log_t, s, z)

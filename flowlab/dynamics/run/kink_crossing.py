@@ -1,4 +1,6 @@
-"""How a run passes a kink: the step that met it is looked at again, and the run goes on from the kink in another mode."""
+"""How a run passes a kink: the step that met it is looked at again, and the run goes on from the kink in
+another mode.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -11,7 +13,7 @@ import numpy as np
 from flowlab.dynamics.kinks.event_log import CHATTER
 from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
 from flowlab.dynamics.run import compiled_steps
-from flowlab.dynamics.run.compiled_steps import Chunk
+from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing
 from flowlab.dynamics.run.segment import Segment
@@ -47,14 +49,21 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """
     carry, setup, kinks = chunk.carry, segment.setup, cursor.kinks
     assert kinks is not None
-    t0, span, tracker, looks = chunk.before_t, float(carry.t) - float(chunk.before_t), kinks.tracker.copy(setup.tick), []
+    t0, span, tracker, looks = (
+        chunk.before_t,
+        float(carry.t) - float(chunk.before_t),
+        kinks.tracker.copy(setup.tick),
+        [],
+    )
 
     @cache
     def look(part: float) -> Any:
         setup.tick()
         looks.append(part)
         # A Python number made an array by jax is of a weak type, and every program would be compiled twice.
-        found = compiled_steps.look(*segment.args, t0, np.asarray(part * span), chunk.before_y, *setup.tolerance, chunk.before_state)
+        found = compiled_steps.look(
+            *segment.args, t0, np.asarray(part * span), chunk.before_y, *setup.tolerance, chunk.before_state
+        )
         return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
 
     meeting = tracker.meeting(look)
@@ -71,19 +80,29 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         if over.any():
             # What is watched happened before the kink.
             early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(compiled_steps.FIRED))
-            return Turn(replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=_NONE))
+            return Turn(
+                replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=_NONE)
+            )
     log_t, y = segment.log_t(s, meeting.state), segment.clock.coordinates(segment.field, meeting.state)
     try:
         after, moved = kinks.follow(meeting, y, log_t, segment.clock.name, float(s), setup.tick)
     except (NotUnique, Unsettled) as why:
         cursor, row = landing(segment, cursor, log_t, s, meeting.state)
-        kind, what = ("nonunique", "the flow is not determined") if isinstance(why, NotUnique) else ("stalled", "what follows was not found")
+        kind, what = (
+            ("nonunique", "the flow is not determined")
+            if isinstance(why, NotUnique)
+            else ("stalled", "what follows was not found")
+        )
         return Turn(cursor, Outcome(kind, f"{what} beyond {segment.words(cursor.log_t)}: {why}."), row)
     z = segment.clock.replaced(meeting.state, y, moved)
     cursor, row = landing(segment, left(segment, cursor, s, z), segment.log_t(s, z), s, z)
     cursor, outcome = replace(cursor, kinks=after), None
     if after.chatters(segment.clock.name, float(s)):
         where = segment.words(cursor.log_t)
-        outcome = Outcome("stalled", f"more than {CHATTER} changes of mode within a millionth of the clock at {where}; the states up to there are kept.")
+        outcome = Outcome(
+            "stalled",
+            f"more than {CHATTER} changes of mode within a millionth of the clock at {where}; the states up to there"
+            " are kept.",
+        )
     # A part of the step that met the kink is a step that can be taken beyond it.
     return Turn(replace(cursor, first_step=0.5 * span), outcome, row)

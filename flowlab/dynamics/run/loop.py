@@ -14,12 +14,13 @@ from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import own_time
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.kink_crossing import cross_kink, sided
+from flowlab.dynamics.run.observations import RECORDED
 from flowlab.dynamics.run.progress import Progress
 from flowlab.dynamics.run.recorder import Recorder
 from flowlab.dynamics.run.segment import Segment, faster_or_slower, now, row
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.transitions import Turn, at_event, go_on, not_finite, stalled, turn_implicit
-from flowlab.dynamics.run.wording import told
+from flowlab.dynamics.run.wording import moment
 from flowlab.dynamics.storage.checkpoint import Ledger
 from flowlab.language.trajectory import Outcome, Trajectory
 
@@ -50,18 +51,22 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     """The cursor a run begins or goes on with; an outcome where nothing is left to do."""
     field, data, clock = setup.field, setup.data, CLOCKS["time"]
     found = compiled_steps.enter(clock, field, data, setup.start, np.asarray(-math.inf), setup.plan.events)
-    ordinary = own_time(field, found.seen)
+    ordinary = own_time(field, found.observations)
     if recorder.resumed is not None:
         return resumed(setup, recorder, ordinary)
     cursor = Cursor(ordinary, found.s, found.z, -math.inf)
-    log_loss, margin = float(found.seen["log_loss"]), float(found.seen["raw_margin"])
+    log_loss, margin = float(found.observations["log_loss"]), float(found.observations["raw_margin"])
     if setup.named_clock is not None and setup.named_clock.logs_norms and not (margin > 0 and log_loss < 0):
         # Before that norms may shrink, and log R runs backwards.
-        told = f'`clock="{setup.clock_name}"` begins where every sample is on its right side'
-        raise LanguageError(f'{told}, but the smallest margin is {margin:.3g}; use `clock="auto"`.')
-    recorder.store.offer(row(-math.inf, clock, found.state, found.seen))
+        raise LanguageError(
+            f'the smallest margin must be above 0 for `clock="{setup.clock_name}"`, got {margin:.3g}; use `clock="auto"`.'
+        )
+    recorder.store.offer(row(-math.inf, clock, found.state, found.observations))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:
-        why = f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the features."
+        why = (
+            f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the"
+            " features."
+        )
         return cursor, Outcome("nonfinite", why)
     for event, value in zip(setup.plan.events, np.asarray(found.values), strict=True):
         if value > 0:
@@ -118,7 +123,9 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
                 recorder.compile_seconds += now() - compiling
             tried = cursor.attempts
             if tried >= setup.max_steps:
-                where = f"{setup.max_steps} steps were attempted by {segment.words(cursor.log_t)}{cause(setup, recorder)}"
+                where = (
+                    f"{setup.max_steps} steps were attempted by {segment.words(cursor.log_t)}{cause(setup, recorder)}"
+                )
                 return cursor, Outcome("budget", f"{where}; raise `max_steps` or stop earlier.")
             if setup.is_over_time():
                 return cursor, out_of_time(setup, cursor, recorder)
@@ -142,7 +149,9 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
                 recorder.checkpoint(cursor)
             bar.show(cursor.log_t, segment.observed(cursor.carry.t, cursor.carry.y)[0] if bar.on else None)
     except KeyboardInterrupt:
-        return cursor, Outcome("budget", f"interrupted at {told(cursor.clock, cursor.log_t, 6)}; everything before is kept.")
+        return cursor, Outcome(
+            "budget", f"interrupted at {moment(cursor.clock, cursor.log_t, 6)}; everything before is kept."
+        )
 
 
 def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, recorder: Recorder) -> Turn | None:
@@ -162,7 +171,7 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
         (recorder.store.land if turn.lands else recorder.store.offer)(turn.row)
     if turn.ran_out:
         rows = recorder.rows()
-        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(compiled_steps.SEEN) :]))
+        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(RECORDED) :]))
     if turn.chunk is not None:
         return turned(segment, turn.cursor, turn.chunk, recorder)
     return turn
@@ -170,7 +179,7 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
 
 def out_of_time(setup: Setup, cursor: Cursor, recorder: Recorder) -> Outcome:
     """The outcome where the limit on wall-clock time is reached."""
-    where = told(cursor.clock, cursor.log_t, 6)
+    where = moment(cursor.clock, cursor.log_t, 6)
     return Outcome("budget", f"the wall limit of {setup.plan.wall:g} s was reached at {where}{cause(setup, recorder)}.")
 
 

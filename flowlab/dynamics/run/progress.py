@@ -20,7 +20,13 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.on:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TextColumn("ETA"),
+                TimeRemainingColumn(),
+            )
             bar = self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
             bar.start()
             self.task = bar.add_task(f"to {self.horizon}", total=1.0 if math.isfinite(self.log_end) else None)
@@ -34,6 +40,8 @@ class Progress:
         told = f"log t {log_t:9.4g}  log loss {float(seen['log_loss']):9.4g}  margin {float(seen['min_margin']):9.3e}"
         self.bar.update(self.task, completed=part, description=told)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bar is not None:
             self.bar.stop()

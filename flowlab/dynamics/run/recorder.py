@@ -8,6 +8,7 @@ from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.kinks.cost import Effort
 from flowlab.dynamics.run import compiled_steps, monitors
 from flowlab.dynamics.run.cursor import Cursor
+from flowlab.dynamics.run.observations import RECORDED
 from flowlab.dynamics.run.segment import Segment, now
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.wording import qualified
@@ -40,7 +41,7 @@ class Recorder:
             return
         log_t = np.asarray(segment.log_times(np.asarray(chunk.times)[:count]))
         code = np.full(count, list(CLOCKS).index(segment.clock.name), dtype=np.int8)
-        leaves = [*(chunk.seen[name] for name in compiled_steps.SEEN), *jax.tree.leaves(chunk.rows)]
+        leaves = [*(chunk.observations[name] for name in RECORDED), *jax.tree.leaves(chunk.rows)]
         self.store.offer([log_t, code, *(np.asarray(leaf)[:count] for leaf in leaves)])
 
     def rows(self) -> list[np.ndarray]:
@@ -54,15 +55,17 @@ class Recorder:
     def checkpoint(self, cursor: Cursor, outcome: Outcome | None = None) -> None:
         """Append the rows since the last checkpoint, and the cursor; it is on the disk when this returns."""
         assert self.ledger is not None
-        self.ledger.write(self.store.fresh(), None if outcome is not None else cursor.carry, cursor.record(outcome, self.events))
+        self.ledger.write(
+            self.store.fresh(), None if outcome is not None else cursor.carry, cursor.record(outcome, self.events)
+        )
         self.events = 0 if cursor.kinks is None else len(cursor.kinks.events)
 
     def trajectory(self, cursor: Cursor, outcome: Outcome, settings: Record) -> Trajectory:
         """The trajectory of what is kept; its outcome names a monitor that fails."""
         setup, rows, tally = self.setup, self.rows(), cursor.tally
-        problem, first = setup.field.problem, 2 + len(compiled_steps.SEEN)
+        problem, first = setup.field.problem, 2 + len(RECORDED)
         states = jax.tree.unflatten(jax.tree.structure(setup.start), rows[first:])
-        seen = dict(zip(compiled_steps.SEEN, rows[2:first], strict=True))
+        seen = dict(zip(RECORDED, rows[2:first], strict=True))
         watched = monitors.monotone(problem, tally.rise, tally.fall, setup.rtol)
         watched = monitors.moved(watched, problem, seen["log_loss"], seen["log_R"], setup.data.n)
         watched |= monitors.put_right(tally.kept, setup.rtol)
@@ -73,11 +76,27 @@ class Recorder:
                 self.checkpoint(cursor, outcome)
         kinks = cursor.kinks or setup.kinks
         stats = {
-            "steps": tally.steps, "rejected": tally.rejected, "evaluations": tally.evaluations,
-            "wall_seconds": round(now() - setup.began, 3), "compile_seconds": round(self.compile_seconds, 3),
-            **({} if kinks is None else {"kinks": self.effort.told()}),
-        }  # fmt: skip
+            "steps": tally.steps,
+            "rejected": tally.rejected,
+            "evaluations": tally.evaluations,
+            "wall_seconds": round(now() - setup.began, 3),
+            "compile_seconds": round(self.compile_seconds, 3),
+            **({} if kinks is None else {"kinks": self.effort.summary()}),
+        }
         clocks = np.array(list(CLOCKS))[rows[1]]
-        variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | ({} if kinks is None else kinks.variables())
+        variables = {"clock": (("step",), clocks, "clock the row was stepped in")} | (
+            {} if kinks is None else kinks.variables()
+        )
         extra = {"settings": settings, "switches": list(cursor.switches), "monitors": watched}
-        return Trajectory.from_states(problem, setup.data, rows[0], states, outcome, stats, kind="flow", extra=extra, variables=variables, seen=seen)
+        return Trajectory.from_states(
+            problem,
+            setup.data,
+            rows[0],
+            states,
+            outcome,
+            stats,
+            kind="flow",
+            extra=extra,
+            variables=variables,
+            seen=seen,
+        )

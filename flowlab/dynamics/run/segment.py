@@ -1,4 +1,6 @@
-"""A stretch of a run with one clock, one solver and one kink mode: what its compiled steps take, and what they say of a place."""
+"""A stretch of a run with one clock, one solver and one kink mode: what its compiled steps take, and what they say of a
+place.
+"""
 
 import math
 import time
@@ -17,9 +19,10 @@ from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import watched
 from flowlab.dynamics.run.cursor import Cursor
+from flowlab.dynamics.run.observations import RECORDED
 from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.stopping_plan import Plan
-from flowlab.dynamics.run.wording import beyond, still, told
+from flowlab.dynamics.run.wording import beyond, moment, still
 from flowlab.dynamics.steppers.solver_self_test import self_test
 from flowlab.dynamics.steppers.solvers import SOLVERS, is_explicit
 from flowlab.language.data import Data
@@ -90,7 +93,9 @@ class Segment:
         if not is_explicit(self.solver):
             self_test(self.solver_name, SOLVERS[self.solver_name])
         first = None if cursor.first_step is None else np.asarray(cursor.first_step)
-        carry, still_everywhere = compiled_steps.begin(*self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first)
+        carry, still_everywhere = compiled_steps.begin(
+            *self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first
+        )
         if leaves is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in leaves])
             cursor = replace(cursor, log_t=self.log_t(carry.t, carry.y))
@@ -112,7 +117,14 @@ class Segment:
 
     def advance(self, cursor: Cursor, attempts: int) -> tuple[Cursor, compiled_steps.Chunk]:
         """Attempt up to so many steps; the cursor after them, and the rows they leave."""
-        rest = (np.asarray(self.s_end), *self.setup.tolerance, np.asarray(attempts), self.watched, self.setup.chunk_rows, np.asarray(self.votes))
+        rest = (
+            np.asarray(self.s_end),
+            *self.setup.tolerance,
+            np.asarray(attempts),
+            self.watched,
+            self.setup.chunk_rows,
+            np.asarray(self.votes),
+        )
         assert cursor.carry is not None
         chunk = compiled_steps.advance(*self.args, cursor.carry, *rest)
         count = int(chunk.accepted)
@@ -144,13 +156,21 @@ class Segment:
 
     def words(self, log_t: float, digits: int = 6) -> str:
         """A time in the words of the clock."""
-        return told(self.clock, log_t, digits)
+        return moment(self.clock, log_t, digits)
 
     def program(self, carry: compiled_steps.Carry) -> tuple[Any, ...]:
         """What the compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves((self.args, carry)) if hasattr(leaf, "shape"))
         kinds = tuple(map(type, self.watched))
-        return type(self.solver), self.solver_name, self.clock.name, self.field.signature, shapes, kinds, self.setup.chunk_rows
+        return (
+            type(self.solver),
+            self.solver_name,
+            self.clock.name,
+            self.field.signature,
+            shapes,
+            kinds,
+            self.setup.chunk_rows,
+        )
 
     def pace(self) -> int:
         """Attempts of the first chunk, by a guess at what they cost."""
@@ -169,7 +189,7 @@ def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
 
 def row(log_t: float, clock: Clock, state: State, seen: Record) -> list[np.ndarray]:
     """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
-    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in compiled_steps.SEEN)]
+    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in RECORDED)]
     return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
 

@@ -54,8 +54,19 @@ class Setup:
     began: float
 
     @classmethod
-    def of(cls, field: VectorField, data: Data, start: State, plan: Plan, solver: str, clock: str, rtol: float, atol: float, max_steps: int,
-           kinks: Kinks | None) -> "Setup":  # fmt: skip
+    def of(
+        cls,
+        field: VectorField,
+        data: Data,
+        start: State,
+        plan: Plan,
+        solver: str,
+        clock: str,
+        rtol: float,
+        atol: float,
+        max_steps: int,
+        kinks: Kinks | None,
+    ) -> "Setup":
         """A setup that begins now."""
         # Strongly typed leaves: a start built from Python numbers must not cost a compilation of its own.
         start = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), unit(field, start))
@@ -87,7 +98,9 @@ class Setup:
         return None if self.clock_name in ("auto", "time") else CLOCKS[self.clock_name]
 
     def first_log(self, ordinary: Clock) -> float:
-        """Log t at which a late clock begins that the user names; `ordinary` is the clock of the start, whose unit counts."""
+        """Log t at which a late clock begins that the user names; `ordinary` is the clock of the start, whose unit
+        counts.
+        """
         unit = getattr(ordinary, "log_unit", None)
         return _FIRST + (0.0 if unit is None else float(unit))
 
@@ -96,7 +109,9 @@ class Setup:
         return chosen(self.solver_name, clock.scales_loss, stiff, self.unknowns)
 
     def may_turn_stiff(self, stiff: bool) -> bool:
-        """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be small enough to be factorised."""
+        """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be small enough to
+        be factorised.
+        """
         smooth = self.kinks is not None or not self.field.problem.network.slots
         return self.solver_name == "auto" and not stiff and self.unknowns <= DENSE and smooth
 

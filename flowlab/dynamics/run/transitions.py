@@ -7,8 +7,8 @@ import numpy as np
 from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.clocks import OrdinaryTime
 from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.clock_switch import Reached, Separation, Vanished, vanished
-from flowlab.dynamics.run.compiled_steps import Chunk
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing, located, placed
 from flowlab.dynamics.run.segment import ENDLESS, Segment
@@ -59,7 +59,8 @@ def go_on(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     if isinstance(clock, OrdinaryTime) and clock.log_unit is not None and segment.s_end < ENDLESS:
         row = None
         if cursor.log_t < plan.log_end - _SAME * abs(plan.log_end):
-            # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state there is the present one.
+            # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state
+            # there is the present one.
             cursor, row = landing(segment, cursor, plan.log_end, chunk.carry.t, chunk.carry.y)
         return Turn(cursor, Outcome("done", f"reached {plan.horizon}."), row, lands=True)
     return Turn(cursor, ran_out=True)
@@ -75,7 +76,9 @@ def at_event(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     if isinstance(found.event, Reached):
         outcome = Outcome("done", f"reached {segment.setup.plan.horizon}.")
     elif isinstance(found.event, Vanished):
-        outcome = Outcome("stalled", vanished(segment.field.problem, segment.state(found.z), segment.words(found.log_t, 12)))
+        outcome = Outcome(
+            "stalled", vanished(segment.field.problem, segment.state(found.z), segment.words(found.log_t, 12))
+        )
     else:
         where, error = placed(segment, cursor, found.log_t)
         outcome = Outcome("event", f"{found.event.name} at {where}.", found.event.name, error)
@@ -83,7 +86,9 @@ def at_event(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
 
 
 def change_clock(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
-    """Go on in the late clock. No crossing is looked for: any step past separation serves, and this one is the same on every machine."""
+    """Go on in the late clock. No crossing is looked for: any step past separation serves, and this one is the same on
+    every machine.
+    """
     setup, carry, late = segment.setup, chunk.carry, segment.setup.plan.late
     assert late is not None
     log_t, state = segment.log_t(carry.t, carry.y), segment.state(carry.y)
@@ -103,16 +108,29 @@ def turn_implicit(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     if turn.outcome is not None or turn.ran_out:
         return turn
     rate = float(carry.stiffness.h_lambda) / float(carry.t_next - carry.t)
-    switch = {"clock": segment.clock.name, "solver": "kvaerno5", "log_t": segment.log_t(carry.t, carry.y), "stiffness": rate}
+    switch = {
+        "clock": segment.clock.name,
+        "solver": "kvaerno5",
+        "log_t": segment.log_t(carry.t, carry.y),
+        "stiffness": rate,
+    }
     return Turn(replace(left(segment, cursor, carry.t, carry.y), stiff=True, switches=(*cursor.switches, switch)))
 
 
 def not_finite(segment: Segment, cursor: Cursor, _chunk: Chunk) -> Turn:
     """End where the rate is not finite."""
-    return ended(cursor, "nonfinite", f"the rate stopped being finite beyond {segment.words(cursor.log_t)}; the states up to there are kept.")
+    return ended(
+        cursor,
+        "nonfinite",
+        f"the rate stopped being finite beyond {segment.words(cursor.log_t)}; the states up to there are kept.",
+    )
 
 
 def stalled(segment: Segment, cursor: Cursor, _chunk: Chunk) -> Turn:
     """End where steps are too short to be told from none."""
     where = segment.words(cursor.log_t)
-    return ended(cursor, "stalled", f"the step size fell below the resolution of time at {where}; a kink or a stiff phase needs another method.")
+    return ended(
+        cursor,
+        "stalled",
+        f"the step size fell below the resolution of time at {where}; a kink or a stiff phase needs another method.",
+    )

@@ -2,7 +2,8 @@
 
 Outputs are tied whatever the weights are: those of equal samples; of parallel ones where the network is homogeneous in
 x; of opposite ones where it is even or odd; and all of them where it is a polynomial in x, so that they lie in the span
-of its monomials. On such a subspace losses are convex functions of the outputs, and a dual point bounds them from below.
+of its monomials. On such a subspace losses are convex functions of the outputs, and a dual point bounds them from
+below.
 """
 
 import math
@@ -85,8 +86,8 @@ def refuse(event: Event, problem: Problem, data: Data) -> None:
             else f"separable by a polynomial of degree {facts.monomials[1]}"
         )
         raise DataError(
-            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} samples "
-            f"y_n x_n is zero, to {rest:.1g}); use `log_time`, other data or a network with hidden units."
+            f"`{event.name}` can never be met: the data are not {how} (a convex combination of {used} y_n x_n is 0,"
+            f" to {rest:.1g}); use `log_time` or hidden units."
         )
     for group in groups:
         conflict(event, data, group)
@@ -101,7 +102,9 @@ def ties(facts: AsFunction, x: np.ndarray) -> list[Tie]:
     with np.errstate(over="ignore", under="ignore"):
         # Quotients that are equal round to one number; so what is one direction is in one group, and little else.
         keys = x * side[:, None] / size[:, None] + 0.0
-        factors = np.clip(size ** float(facts.degree or 0), *_POWERS) * np.where(side < 0, float(facts.parity or 1), 1.0)
+        factors = np.clip(size ** float(facts.degree or 0), *_POWERS) * np.where(
+            side < 0, float(facts.parity or 1), 1.0
+        )
     # What is homogeneous, or odd, is zero at zero.
     vanishes = facts.vanishes or homogeneous or facts.parity == -1
     _, names, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
@@ -143,7 +146,8 @@ def conflict(event: Event, data: Data, group: Tie) -> None:
     y = np.asarray(data.y)[group.rows]
     if not group.factors.any():
         raise DataError(
-            f"`{event.name}` can never be met: sample {group.rows[0] + 1} is {group.why}; remove it, or give the network a bias."
+            f"`{event.name}` can never be met: sample {group.rows[0] + 1} is {group.why}; remove it, or give the"
+            " network a bias."
         )
     # What two samples of one group need of their outputs: the same, or the opposite.
     up = group.factors > 0
@@ -166,7 +170,7 @@ def conflict(event: Event, data: Data, group: Tie) -> None:
 
 
 def monomials(facts: AsFunction, x: np.ndarray, most: int) -> np.ndarray | None:
-    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is no such polynomial.
+    """Monomials that the outputs are combinations of, (N, K) with K ≤ `most`; None where f is not such a polynomial.
 
     Columns of x are put to scale first, which leaves the span what it is. None also where a sample underflows.
     """
@@ -206,7 +210,8 @@ def _classes(data: Data) -> int:
 def certificate(features: np.ndarray, data: Data) -> tuple[float, int]:
     """How close to zero a convex combination of signed features is, and of how many: at zero no w separates (Gordan).
 
-    Which samples some w separates does not depend on their lengths, so each has length one here: a short one is not zero.
+    Which samples some w separates does not depend on their lengths, so each has length one here: a short one is not
+    zero.
     """
     z = signed(features, np.asarray(data.y), _classes(data))
     z = z.reshape(-1, z.shape[-1])
@@ -236,8 +241,8 @@ def _bounded(
             rows = [str(n + 1) for n in group.rows[:3]]
             names = f"sample {rows[0]} is" if len(rows) == 1 else f"samples {', '.join(rows)} are"
             raise DataError(
-                f"`{event.name}({level:g})` can never be met: {names} {group.why}, so the log loss is at least {bound:.6g}; "
-                "use a higher level or other data."
+                f"`{event.name}({level:g})` can never be met: {names} {group.why}, so the log loss is at least"
+                f" {bound:.6g}; use a higher level or other data."
             )
     if features is None or facts.monomials is None:
         return

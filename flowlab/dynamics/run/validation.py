@@ -1,4 +1,4 @@
-"""What a run is given, checked before anything is computed."""
+"""Arguments of a run, checked before anything is computed."""
 
 from numbers import Real
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.core.arguments import must_be
+from flowlab.core.errors import ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled
@@ -16,7 +17,9 @@ from flowlab.lowering.vector_field import VectorField
 FINEST = 1e-14
 """Some tens of units in the last place: a relative tolerance below it asks for digits that are not there."""
 COPIES = 12
-"""Arrays of the size of a state that a step holds: the state, seven stages, the error, the next state, a copy on the host, a stored row."""
+"""Arrays of the size of a state that a step holds: the state, seven stages, the error, the next state, a copy on the
+host, a stored row.
+"""
 
 
 def check(field: VectorField, start: State, data: Data, rtol: float, atol: float, max_steps: int) -> None:
@@ -27,26 +30,34 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
     """
     problem = field.problem
     if type(max_steps) is not int or max_steps < 1:
-        raise LanguageError(f"`max_steps={max_steps!r}` is no number of steps; use a positive integer.")
+        raise must_be("max_steps", max_steps, "an integer from 1 on", "for example 100_000")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 1:
-            raise LanguageError(f"`{name}={value!r}` is no tolerance; use a number between 0 and 1.")
+            raise must_be(name, value, "a number between 0 and 1", "for example 1e-8")
     if rtol < FINEST:
-        raise LanguageError(f"`rtol={rtol!r}` is below what float64 can hold a step to; use {FINEST:g} or more.")
+        raise must_be("rtol", rtol, f"at least {FINEST:g}, which float64 can hold a step to", "a larger one")
     names_match(start, problem.network)
     if start.per != problem.per:
-        raise ShapeMismatch(f"the state has norms per {start.per} but the problem per {problem.per}; make it with `initial_state(…, per={problem.per!r})`.")
+        raise ShapeMismatch(
+            f"norms of the state must be per {problem.per}, got per {start.per}; make it with `initial_state(…,"
+            f" per={problem.per!r})`."
+        )
     for leaf in jax.tree.leaves(start):
         if leaf.dtype != jnp.float64:
-            raise ShapeMismatch(f"the state has {leaf.dtype} numbers; make it from float64 weights.")
+            raise ShapeMismatch(f"the state must be of float64, got {leaf.dtype}; make it from float64 weights.")
     for name, norm in start.rho.items():
         size = np.asarray(norm)
         if not (np.isfinite(size) & (size >= 0)).all():
             odd = float(size[~(np.isfinite(size) & (size >= 0))].flat[0])
-            raise ShapeMismatch(f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights.")
+            raise ShapeMismatch(
+                f"the norm `{name}` must be finite and not below zero, got {odd:g}; start from other weights."
+            )
         if problem.coordinates == "polar" and not (size > 0).all():
             way = 'use `coordinates="weights"`' if problem.scheme.is_gradient_flow else "start from other weights"
-            raise ShapeMismatch(f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got 0; {way}.")
+            raise ShapeMismatch(
+                f"the norm `{name}` must be above zero in polar coordinates, where a zero block has no direction, got"
+                f" 0; {way}."
+            )
         for each in (float(size[size > 0].min(initial=1.0)), float(size.max(initial=1.0))):
             if not SMALLEST_NORM <= each <= LARGEST_NORM:
                 raise ShapeMismatch(out_of_range(name, "the norm", each))
@@ -55,7 +66,8 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
 
 
 def fits(start: State, data: Data, dense: bool) -> None:
-    """Refuse a run that cannot fit into memory: a lower bound on what its steps hold at one time, before anything is compiled.
+    """Refuse a run that cannot fit into memory: a lower bound on what its steps hold at one time, before anything is
+    compiled.
 
     Args:
         start: norms and directions.
@@ -68,7 +80,9 @@ def fits(start: State, data: Data, dense: bool) -> None:
     unknowns = sum(int(leaf.size) for leaf in jax.tree.leaves(start))
     units = sum(int(V.shape[0]) for V in start.V.values() if V.ndim)
     numbers = COPIES * unknowns + data.n * units + (2 * unknowns**2 if dense else 0)
-    require_memory(8 * numbers, f"a run with {unknowns} unknowns", "use smaller widths" + (', or solver="tsit5"' if dense else ""))
+    require_memory(
+        8 * numbers, f"a run with {unknowns} unknowns", "use smaller widths" + (', or solver="tsit5"' if dense else "")
+    )
 
 
 def unit(field: VectorField, start: State) -> State:
@@ -79,4 +93,6 @@ def unit(field: VectorField, start: State) -> State:
     V = {w: np.asarray(v) for w, v in start.V.items()}
     units = scaled({k: 1.0 / np.sqrt(n) for k, n in inner(V, V, start.per).items()}, V, start.per)
     off = max(float(np.max(np.abs(units[w] - V[w]))) for w in V)
-    return State(rho=start.rho, V={w: jnp.asarray(v) for w, v in units.items()}, per=start.per) if off > 1e-12 else start
+    return (
+        State(rho=start.rho, V={w: jnp.asarray(v) for w, v in units.items()}, per=start.per) if off > 1e-12 else start
+    )

@@ -24,7 +24,7 @@ _TINY = 650.0
 """Products of norms below e^-650 leave no room for features and slopes above the smallest float64, e^-708."""
 
 
-def told(clock: Clock, log_t: float, digits: int) -> str:
+def moment(clock: Clock, log_t: float, digits: int) -> str:
     """A time in the words of a clock."""
     if not clock.scales_loss and log_t <= LONGEST_LOG_TIME:
         return f"t = {math.exp(log_t):.{digits}g}"
@@ -37,7 +37,10 @@ def beyond(state: State) -> str:
     far = {k: float(v[np.argmax(np.abs(v))]) for k, v in logs.items() if v.size}
     name = max(far, key=lambda k: abs(far[k]), default=None)
     if name is not None and far[name] < -_ORDINARY:
-        return f"the norm of {name} is {math.exp(far[name]):.3g}, and rates of directions are divided by it; start from larger weights"
+        return (
+            f"the norm of {name} is {math.exp(far[name]):.3g}, and rates of directions are divided by it; start from"
+            " larger weights"
+        )
     return "start from smaller weights, or rescale the features"
 
 
@@ -49,9 +52,14 @@ def still(problem: Problem, state: State, seen: Mapping[str, Any]) -> str:
     if not norms.any():
         return "all weights are zero, which is a critical point; start from other weights"
     symmetry = problem.network.symmetry
-    if -math.inf < float(seen["log_R"]) < -_TINY and (symmetry.is_multihomogeneous or symmetry.joint_degree is not None):
+    if -math.inf < float(seen["log_R"]) < -_TINY and (
+        symmetry.is_multihomogeneous or symmetry.joint_degree is not None
+    ):
         return f"the product of norms is e^{float(seen['log_R']):.4g}, too small for float64; start from larger weights"
-    return "dead units, or features that are zero or too small for float64; start from other weights or rescale the features"
+    return (
+        "dead units, or features that are zero or too small for float64; start from other weights or rescale the"
+        " features"
+    )
 
 
 def tighter(rtol: float, atol: float, factor: float) -> str:
@@ -69,4 +77,10 @@ def qualified(outcome: Outcome, watched: Mapping[str, Mapping[str, Any]], rtol: 
     factor = 1.0 / off[name] if 0 < off[name] < math.inf else CARRIED
     seen = watched[name]
     why = f"{seen['what']} is {seen['worst']:.1e}, above {seen['bound']:.0e}"
-    return replace(outcome, message=f"{outcome.message.rstrip('.')}, but the monitor of {name} fails: {why}; use `{tighter(rtol, atol, factor)}`.")
+    return replace(
+        outcome,
+        message=(
+            f"{outcome.message.rstrip('.')}, but the monitor of {name} fails: {why}; use"
+            f" `{tighter(rtol, atol, factor)}`."
+        ),
+    )

@@ -1,7 +1,8 @@
 """Explicit Runge-Kutta steps written out stage by stage, as a diffrax solver.
 
-Networks of some tens of weights cost less than what surrounds them: a loop over stages that fills a buffer spends more on the loop and the buffer
-than on the rates. Here the state is one vector, the tableau is part of the program, and a step is one straight line of it.
+Networks of some tens of weights cost less than what surrounds them: a loop over stages that fills a buffer spends more
+on the loop and the buffer than on the rates. Here the state is one vector, the tableau is part of the program, and a
+step is one straight line of it.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,8 @@ class Kept(NamedTuple):
 
     Attributes:
         rate: at the end of the step, (n,).
-        h_lambda: steps times stiffness from the last two stages, which look at the same time and differ in the state; scalar
-            (E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", IV.2).
+        h_lambda: steps times stiffness from the last two stages, which look at the same time and differ in the state;
+            scalar (E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", IV.2).
     """
 
     rate: jax.Array
@@ -85,7 +86,13 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
         far, near = jnp.linalg.norm(k[-1] - k[-2]), jnp.linalg.norm(y - before)
         same_time = float(tableau.c[-1]) == float(tableau.c[-2]) == 1.0
         h_lambda = h * far / jnp.where(near > 0, near, jnp.inf) if same_time else jnp.zeros(())
-        return restore(y), restore(error), {"y0": y0, "y1": restore(y), "k": jnp.stack(k)}, Kept(k[-1], h_lambda), diffrax.RESULTS.successful
+        return (
+            restore(y),
+            restore(error),
+            {"y0": y0, "y1": restore(y), "k": jnp.stack(k)},
+            Kept(k[-1], h_lambda),
+            diffrax.RESULTS.successful,
+        )
 
 
 @cache
@@ -95,7 +102,8 @@ def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> n
     with jax.ensure_compile_time_eval():
         zero = jnp.zeros(stages)
         # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
-        extension = method.interpolation_cls(t0=0.0, t1=1.0, y0=zero, y1=zero, k=jnp.eye(stages))  # type: ignore[call-arg]
+        dense: Any = method.interpolation_cls
+        extension = dense(t0=0.0, t1=1.0, y0=zero, y1=zero, k=jnp.eye(stages))
         rows = [np.asarray(extension.evaluate(v)) for v in t]
     return np.stack(rows)
 

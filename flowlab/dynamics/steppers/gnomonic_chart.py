@@ -1,9 +1,10 @@
 """Directions in a plane that touches the sphere, for implicit steps.
 
-On the sphere V' = -∂L + ⟨V, ∂L⟩ V with multipliers λ = ⟨V, ∂L⟩; off it lengths obey u' = 2λu, u = |V|² - 1. Where λ > 0, as while samples are on
-their wrong side, that grows however firmly the flow on the sphere comes to rest: it holds steps of an implicit method to 1/λ, or makes
-longer ones end anywhere. Within a step directions are therefore taken as y = V/⟨V, V_0⟩ in the plane through the first one, V_0 (the gnomonic chart):
-y' = |y| (V' - y ⟨V', V_0⟩), which has no part along V_0 at all.
+On the sphere V' = -∂L + ⟨V, ∂L⟩ V with multipliers λ = ⟨V, ∂L⟩; off it lengths obey u' = 2λu, u = |V|² - 1. Where
+λ > 0, as while samples are on their wrong side, that grows however firmly the flow on the sphere comes to rest: it
+holds steps of an implicit method to 1/λ, or makes longer ones end anywhere. Within a step directions are therefore
+taken as y = V/⟨V, V_0⟩ in the plane through the first one, V_0 (the gnomonic chart): y' = |y| (V' - y ⟨V', V_0⟩), which
+has no part along V_0 at all.
 """
 
 from collections.abc import Callable
@@ -59,8 +60,9 @@ class Flat(NamedTuple):
 
     Attributes:
         rate: of the flat state.
-        within: the part of a change (n,) that is one of the flat state. What round-off puts outside of the plane would be damped by nothing, and grow
-            with the step; so solutions of linear systems, and their right-hand sides, go through this.
+        within: the part of a change (n,) that is one of the flat state. What round-off puts outside of the plane would
+            be damped by nothing, and grow with the step; so solutions of linear systems, and their right-hand sides, go
+            through this.
         left: from a state and the rate there to the rate of the state that it stands for.
     """
 

@@ -1,7 +1,7 @@
 """Kvaerno's implicit method of order 5 with a Newton iteration of our own, as a diffrax solver.
 
-A Jacobian costs as much as some tens of rates, so it is kept from step to step while the iteration contracts well with it.
-Tableau: A. Kvaernø, BIT Numerical Mathematics 44, 2004, as shipped by diffrax.
+A Jacobian costs as much as some tens of rates, so it is kept from step to step while the iteration contracts well with
+it. Tableau: A. Kvaernø, BIT Numerical Mathematics 44, 2004, as shipped by diffrax.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,9 @@ _A, _P = _square(_TABLEAU.a_lower), _square(_TABLEAU.a_predictor)
 
 
 class Kept(NamedTuple):
-    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used (n, n), and the slowest contraction seen with that."""
+    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used (n, n), and the slowest
+    contraction seen with that.
+    """
 
     rate: jax.Array
     jacobian: jax.Array
@@ -44,12 +46,12 @@ class Kept(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """The stages of a step with one Jacobian: whether it is of an earlier step, increments (STAGES, n), whether each was found, contraction of the last
-    one and the slowest.
+    """The stages of a step with one Jacobian: whether it is of an earlier step, increments (STAGES, n), whether each
+    was found, contraction of the last one and the slowest.
     """
 
     jacobian: jax.Array
-    begun: jax.Array
+    tried: jax.Array
     earlier: jax.Array
     k: jax.Array
     fine: jax.Array
@@ -58,7 +60,8 @@ class _Pass(NamedTuple):
 
 
 class Kvaerno5(diffrax.AbstractAdaptiveSolver):
-    """Implicit steps for stiff flows; `args` is a `Setting`, which measures increments and knows the samples' part of the Jacobian.
+    """Implicit steps for stiff flows; `args` is a `Setting`, which measures increments and knows the samples' part of
+    the Jacobian.
 
     Attributes:
         dense: the whole Jacobian is factorised; else only its part through the samples' outputs, of rank N C, by
@@ -87,6 +90,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
         plane = Flat.of(args, lambda y: terms.vf(t0, y, args), y0)
         rate = plane.rate
+
         def size(d: jax.Array) -> jax.Array:
             return args.size(t0, y0, restore(d))
 
@@ -102,27 +106,40 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
                 found = newton(residual, solve, p[i] @ done.k, size, jnp.max(jnp.abs(flat)), done.speed, earlier)
                 k, fine = done.k.at[i].set(found.root), done.fine & found.converged
-                return _Pass(matrix, done.begun, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
+                return _Pass(matrix, done.tried, earlier, k, fine, found.speed, jnp.maximum(done.slowest, found.speed))
 
-            # The first stage is the last one of the step before, which solved an equation. Evaluated anew it would carry the noise of
-            # the stiff part, R ε times its stiffness, which no later stage damps; so it is kept even where y0 was projected.
+            # The first stage is the last one of the step before, which solved an equation. Evaluated again it would
+            # carry the noise of the stiff part, R ε times its stiffness, which no later stage damps; so it is kept even
+            # where y0 was projected.
             k = jnp.zeros((STAGES, flat.size), flat.dtype).at[0].set(h * plane.within(solver_state.rate))
             # A contraction of the step before would be no promise here: the first stage has to see its own.
             unknown = jnp.asarray(1.0)
-            return jax.lax.fori_loop(1, STAGES, stage, _Pass(matrix, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, jnp.zeros(())))
+            return jax.lax.fori_loop(
+                1,
+                STAGES,
+                stage,
+                _Pass(matrix, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, jnp.zeros(())),
+            )
 
         if self.dense:
 
             def attempt(done: _Pass) -> _Pass:
-                # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is done anew with its own.
-                first = ~done.begun & (solver_state.speed < _REUSE)
+                # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is
+                # repeated with its own.
+                first = ~done.tried & (solver_state.speed < _REUSE)
                 return stages(jax.lax.cond(first, lambda: solver_state.jacobian, lambda: jacobian(rate, flat)), first)
 
             no = jnp.asarray(False)
             before = _Pass(
-                solver_state.jacobian, no, no, jnp.zeros((STAGES, flat.size), flat.dtype), no, jnp.asarray(1.0), jnp.zeros(())
+                solver_state.jacobian,
+                no,
+                no,
+                jnp.zeros((STAGES, flat.size), flat.dtype),
+                no,
+                jnp.asarray(1.0),
+                jnp.zeros(()),
             )
-            done = jax.lax.while_loop(lambda done: ~done.begun | (done.earlier & ~done.fine), attempt, before)
+            done = jax.lax.while_loop(lambda done: ~done.tried | (done.earlier & ~done.fine), attempt, before)
         else:
             done = stages(solver_state.jacobian, jnp.asarray(False))
         k = done.k

@@ -1,8 +1,8 @@
 """Rodas5P, a Rosenbrock method of order 5 for stiff flows, as a diffrax solver.
 
-Eight linear solves with one matrix and no Newton iteration, so there is nothing that could be taken for divergence. The method is
-stiffly accurate and L-stable. Coefficients: G. Steinebach, "Construction of Rosenbrock-Wanner method Rodas5P and numerical
-benchmarks within the Julia Differential Equations package", BIT Numerical Mathematics 63:27, 2023.
+Eight linear solves with one matrix and no Newton iteration, so there is nothing that could be taken for divergence. The
+method is stiffly accurate and L-stable. Coefficients: G. Steinebach, "Construction of Rosenbrock-Wanner method Rodas5P
+and numerical benchmarks within the Julia Differential Equations package", BIT Numerical Mathematics 63:27, 2023.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,23 @@ C = (
     (147.12150275711716, -1.41221402718213, 71.68940251302358),
     (165.43517024871676, -0.4592823456491126, 42.90938336958603, -5.961986721573306),
     (24.854864614690072, -3.0009227002832186, 47.4931110020768, 5.5814197821558125, -0.6610691825249471),
-    (30.91273214028599, -3.1208243349937974, 77.79954646070892, 34.28646028294783, -19.097331116725623, -28.087943162872662),
-    (37.80277123390563, -3.2571969029072276, 112.26918849496327, 66.9347231244047, -40.06618937091002, -54.66780262877968, -9.48861652309627),
+    (
+        30.91273214028599,
+        -3.1208243349937974,
+        77.79954646070892,
+        34.28646028294783,
+        -19.097331116725623,
+        -28.087943162872662,
+    ),
+    (
+        37.80277123390563,
+        -3.2571969029072276,
+        112.26918849496327,
+        66.9347231244047,
+        -40.06618937091002,
+        -54.66780262877968,
+        -9.48861652309627,
+    ),
 )
 """What earlier increments add to the right-hand side of each stage, over the step size."""
 STAGES = 8

@@ -1,9 +1,10 @@
 """A simplified Newton iteration that tells round-off from divergence.
 
-Late in a run the residual of a stage carries noise of the size λ ε ‖y‖, λ the stiffness: an iteration that has reached it makes no
-further progress, and must not be taken for divergence. Here it is the increment that counts: an iteration has converged when
-the next increment would be small in units of the tolerance, or when it is round-off of the state; it has failed only when it
-stops contracting above both. (For the estimate see E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", IV.8.)
+Late in a run the residual of a stage carries noise of the size λ ε ‖y‖, λ the stiffness: an iteration that has reached
+it makes no further progress, and must not be taken for divergence. Here it is the increment that counts: an iteration
+has converged when the next increment would be small in units of the tolerance, or when it is round-off of the state; it
+has failed only when it stops contracting above both. (For the estimate see E. Hairer, G. Wanner, "Solving Ordinary
+Differential Equations II", IV.8.)
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ _PART = 1e-2
 """Part of the tolerance that the next increment may have when an iteration is called converged."""
 _ROUND_OFF = 4.0 * 2.0**-52
 _SLOW = 0.5
-"""Contraction above which a Jacobian of an earlier step is given up."""
+"""Contraction above which a Jacobian of an earlier step is dropped."""
 
 
 def jacobian(rate: Callable[[jax.Array], jax.Array], y: jax.Array) -> jax.Array:
@@ -26,7 +27,9 @@ def jacobian(rate: Callable[[jax.Array], jax.Array], y: jax.Array) -> jax.Array:
 
 
 class Root(NamedTuple):
-    """What an iteration ends with: the root (n,), whether it is one, and the contraction per iteration that was seen."""
+    """What an iteration ends with: the root (n,), whether it is one, and the contraction per iteration that
+    was seen.
+    """
 
     root: jax.Array
     converged: jax.Array
@@ -60,7 +63,8 @@ def newton(
         size: of an increment in units of the tolerance.
         scale: largest entry of the state, for its round-off.
         speed: contraction seen in a like iteration before, 1 where there was none; lets a first increment be the last.
-        strict: whether slow contraction is failure, and a standstill is no convergence: there is a better Jacobian to be had.
+        strict: whether slow contraction is failure, and a standstill is not convergence: there is a better Jacobian to
+            be had.
     """
     floor = _ROUND_OFF * scale
 

@@ -1,9 +1,10 @@
-"""A start-up test of implicit steps: a stiff flow whose answer is known, within a number of steps that a sound method needs.
+"""A start-up test of implicit steps: a stiff flow whose answer is known, within a number of steps that a sound method
+needs.
 
-Late runs stand or fall with steps that are accepted where the residual of their equations is nothing but round-off. Whether they are
-depends on how the installed diffrax and jax play together; a combination that rejects them would not fail, but crawl. So each implicit
-solver is tried once per process, before its first run, on u' = -λ e (1 + e²) - sin v with e = u - cos v, v' = 1 and λ = 1e9: past a short
-transient u = cos v.
+Late runs stand or fall with steps that are accepted where the residual of their equations is nothing but round-off.
+Whether they are depends on how the installed diffrax and jax play together; a combination that rejects them would not
+fail, but crawl. So each implicit solver is tried once per process, before its first run, on u' = -λ e (1 + e²) - sin v
+with e = u - cos v, v' = 1 and λ = 1e9: past a short transient u = cos v.
 """
 
 from typing import Any, NamedTuple
@@ -57,7 +58,9 @@ def attempts(solver: diffrax.AbstractSolver) -> tuple[int, float]:
         size = jnp.where(jnp.isfinite(size) & jnp.all(jnp.isfinite(y1)), size, jnp.inf)
         keep = size <= 1.0
         factor = jnp.clip(0.9 * jnp.maximum(size, 1e-10) ** (-1.0 / order), 0.2, 5.0)
-        y, state = (jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old) for new, old in ((y1, y), (after, state)))
+        y, state = (
+            jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old) for new, old in ((y1, y), (after, state))
+        )
         return jnp.where(keep, to, t), (to - t) * factor, y, state, count + 1
 
     @jax.jit
@@ -81,12 +84,12 @@ def self_test(name: str, solver: diffrax.AbstractSolver) -> None:
     if name in _PASSED:
         return
     count, off = attempts(solver)
-    # No attempt at all is no test.
+    # A test needs attempts.
     if not 0 < count <= CEILING or not off < 100 * TOLERANCE:
         found = versions()
         pair = ", ".join(f"{package} {found[package]}" for package in ("diffrax", "jax", "jaxlib") if package in found)
         raise SelfTestFailed(
-            f"`solver={name!r}` does not step as it must with {pair} ({count} attempts and an error of {off:.1g} on a stiff flow that needs "
-            f"fewer than {CEILING}); install other versions of these, or use `solver=\"tsit5\"`."
+            f"`solver={name!r}` must solve a stiff flow in {CEILING} attempts, got {count} and an error of {off:.1g}"
+            f' with {pair}; install other versions, or use `solver="tsit5"`.'
         )
     _PASSED.add(name)

@@ -17,7 +17,9 @@ DENSE = 300
 
 
 def chosen(name: str, late: bool, stiff: bool, unknowns: int) -> tuple[str, diffrax.AbstractSolver]:
-    """The solver of a run and its name: `"auto"` is explicit in ordinary time until the flow turns stiff, and implicit in late clocks."""
+    """The solver of a run and its name: `"auto"` is explicit in ordinary time until the flow turns stiff, and implicit
+    in late clocks.
+    """
     if name == "auto":
         name = "kvaerno5" if stiff or late else "tsit5"
     if name == "kvaerno5" and late and unknowns > DENSE:

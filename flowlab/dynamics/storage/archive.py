@@ -1,9 +1,9 @@
 """An archive: chunks of arrays that are only ever added, safe from kills, full disks and bits that flip.
 
-A folder holds `header.json`, `chunks/000000.npz`, … and `manifest.jsonl`: one line per chunk with its SHA-256, arrays and
-meta, then a closing line. Every line carries its own hash and that of the line before it, the first that of the header.
-The manifest is replaced as a whole, after the chunk that it adds is on the disk. So a kill leaves the archive before an
-append or after it and never in between, and whatever does not fit together is damage, not a kill.
+A folder holds `header.json`, `chunks/000000.npz`, … and `manifest.jsonl`: one line per chunk with its SHA-256, arrays
+and meta, then a closing line. Every line carries its own hash and that of the line before it, the first that of the
+header. The manifest is replaced as a whole, after the chunk that it adds is on the disk. So a kill leaves the archive
+before an append or after it and never in between, and whatever does not fit together is damage, not a kill.
 """
 
 import copy
@@ -11,49 +11,49 @@ import errno
 import hashlib
 import operator
 import os
-import re
-import stat
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
-from flowlab.core.typing import Record
-from flowlab.dynamics.storage.codec import Unsound, declared, pack, plain, read_whole, sealed, sweep, sync_folder, take_lock, unpack, unsealed, write_whole
+from flowlab.dynamics.storage.codec import (
+    Unsound,
+    pack,
+    plain,
+    read_whole,
+    sealed,
+    sweep,
+    sync_folder,
+    take_lock,
+    unpack,
+    write_whole,
+)
+from flowlab.dynamics.storage.manifest import (
+    CHUNK,
+    HEADER,
+    MANIFEST,
+    ArchiveDamaged,
+    Row,
+    chunk_bytes,
+    chunk_file,
+    chunk_names,
+    manifest_bytes,
+    validated,
+)
 
-_HEADER, _MANIFEST, _LOCK = "header.json", "manifest.jsonl", "writer.lock"
-_CHUNK = re.compile(r"\d{6,}\.npz")
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the limit on the size of files is reached"}
-
-
-class ArchiveDamaged(OutputError):
-    """An archive that is not as it was written.
-
-    Attributes:
-        file: the first file that is damaged, relative to the folder.
-        last_intact: index of the last chunk before any damage, or None.
-    """
-
-    def __init__(self, folder: Path, file: str, reason: str, intact: int) -> None:
-        saved = f"chunks 0 to {intact - 1} are intact and can be read with `Archive.open(folder, intact_only=True)`"
-        rest = saved if intact else "no chunk is known to be intact, restore a copy"
-        super().__init__(f"`{folder / file}` {reason}; {rest}.")
-        self.file = file
-        self.last_intact = intact - 1 if intact else None
-
-
-class _Row(NamedTuple):
-    """A chunk as the manifest tells it: its line, the body of that, and the hash that the next line repeats."""
-
-    line: bytes
-    body: Record
-    tip: str
+_LOCK = "writer.lock"
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the limit on the size of files is reached",
+}
 
 
 class Archive:
@@ -65,7 +65,14 @@ class Archive:
         damage: what `open(…, intact_only=True)` found, or None.
     """
 
-    def __init__(self, folder: Path, header: Record, rows: tuple[_Row, ...], lock: int | None = None, damage: ArchiveDamaged | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: dict[str, Any],
+        rows: tuple[Row, ...],
+        lock: int | None = None,
+        damage: ArchiveDamaged | None = None,
+    ) -> None:
         self.folder, self.header, self.damage = folder, header, damage
         self._rows, self._root, self._lock, self._pid = rows, sha256_json(header), lock, os.getpid()
         self._release = weakref.finalize(self, os.close, lock) if lock is not None else None
@@ -75,7 +82,7 @@ class Archive:
         """Whether a folder holds an archive, or what is left of one; a `create` that was killed leaves none."""
         root = _absolute(folder)
         try:
-            return os.path.lexists(root / _HEADER) or any(_CHUNK.fullmatch(name) for name in os.listdir(root / "chunks"))
+            return os.path.lexists(root / HEADER) or any(CHUNK.fullmatch(name) for name in os.listdir(root / "chunks"))
         except OSError:
             return False
 
@@ -93,14 +100,16 @@ class Archive:
             root.mkdir(parents=True, exist_ok=True)
             lock = take_lock(root / _LOCK)
             if cls.exists(root):
-                raise OutputError(f"`{root}` holds an archive already; resume that with Archive.open, or choose another folder.")
+                raise OutputError(
+                    f"`{root}` holds an archive already; resume that with Archive.open, or choose another folder."
+                )
             (root / "chunks").mkdir(exist_ok=True)
-            _numbered(root)
+            chunk_names(root)
             sweep(root)
             # The header comes last: with it, the archive is there as a whole.
-            write_whole(root / _MANIFEST, _manifest((), sha256_json(told)))
-            write_whole(root / _HEADER, sealed("header", told))
-            # A parent that cannot be opened, such as a shared folder of homes, is no reason to fail.
+            write_whole(root / MANIFEST, manifest_bytes((), sha256_json(told)))
+            write_whole(root / HEADER, sealed("header", told))
+            # A parent that cannot be opened, such as a shared folder of homes, does no harm.
             with suppress(OSError):
                 sync_folder(root.parent)
             return cls(root, told, (), lock)
@@ -108,7 +117,9 @@ class Archive:
             if lock is not None:
                 os.close(lock)
             if isinstance(error, OSError):
-                raise OutputError(f"no archive can be begun in `{root}` because {_told(error)}; choose another folder.") from None
+                raise OutputError(
+                    f"no archive can be created in `{root}` because {_reason(error)}; choose another folder."
+                ) from None
             if isinstance(error, Unsound):
                 raise OutputError(f"`{root / 'chunks'}` {error}; choose another folder.") from None
             raise
@@ -129,12 +140,14 @@ class Archive:
         if not cls.exists(root):
             raise OutputError(f"`{root}` holds no archive; begin one with Archive.create, or give the folder of one.")
         if write and intact_only:
-            raise OutputError("intact_only=True opens an archive for reading; leave out write=True, and append to a new archive.")
+            raise OutputError(
+                "intact_only=True opens an archive for reading; leave out write=True, and append to a new archive."
+            )
         lock = None
         try:
             if write:
                 lock = take_lock(root / _LOCK)
-            header, rows, damage = _validated(root)
+            header, rows, damage = validated(root)
             if damage is not None and not intact_only:
                 raise damage
             if write:
@@ -145,7 +158,10 @@ class Archive:
             if lock is not None:
                 os.close(lock)
             if isinstance(error, OSError):
-                raise OutputError(f"`{root}` cannot be opened because {_told(error)}; see who may {'write' if write else 'read'} there.") from None
+                raise OutputError(
+                    f"`{root}` cannot be opened because {_reason(error)}; see who may {'write' if write else 'read'}"
+                    " there."
+                ) from None
             raise
 
     @classmethod
@@ -162,11 +178,11 @@ class Archive:
             lock = take_lock(root / _LOCK)
             try:
                 # The chunks come first: a removal that is cut short leaves what `exists` still tells of.
-                for name in _numbered(root):
+                for name in chunk_names(root):
                     os.unlink(root / "chunks" / name)
                 sweep(root / "chunks")
                 sweep(root)
-                for name in (_MANIFEST, _HEADER, _LOCK):
+                for name in (MANIFEST, HEADER, _LOCK):
                     (root / name).unlink(missing_ok=True)
                 for emptied in (root / "chunks", root):
                     with suppress(OSError):
@@ -176,7 +192,9 @@ class Archive:
         except Unsound as error:
             raise OutputError(f"`{root / 'chunks'}` {error}; remove it by hand.") from None
         except OSError as error:
-            raise OutputError(f"the archive `{root}` cannot be removed because {_told(error)}; see who may write there.") from None
+            raise OutputError(
+                f"the archive `{root}` cannot be removed because {_reason(error)}; see who may write there."
+            ) from None
 
     @property
     def count(self) -> int:
@@ -187,7 +205,8 @@ class Archive:
         return self.count
 
     def append(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Add a chunk. It is on the disk when this returns; if this raises, everything before it still is, and it may be tried again.
+        """Add a chunk. It is on the disk when this returns; if this raises, everything before it still is, and it may
+        be tried again.
 
         Args:
             arrays: numbers or truth values by name; kept little-endian and in C order.
@@ -197,27 +216,34 @@ class Archive:
         index = self.count
         data, described = pack(arrays)
         body = {
-            "arrays": described, "bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest(), "index": index,
-            "meta": plain(f"meta of chunk {index}", meta), "previous": self._tip,
-        }  # fmt: skip
-        rows = (*self._rows, _Row(sealed("chunk", body), body, sha256_json(body)))
-        before, after = _manifest(self._rows, self._tip), _manifest(rows, rows[-1].tip)
-        chunk = self.folder / _file(index)
+            "arrays": described,
+            "bytes": len(data),
+            "file_sha256": hashlib.sha256(data).hexdigest(),
+            "index": index,
+            "meta": plain(f"meta of chunk {index}", meta),
+            "previous": self._tip,
+        }
+        rows = (*self._rows, Row(sealed("chunk", body), body, sha256_json(body)))
+        before, after = manifest_bytes(self._rows, self._tip), manifest_bytes(rows, rows[-1].tip)
+        chunk = self.folder / chunk_file(index)
         try:
             write_whole(chunk, data)
-            write_whole(self.folder / _MANIFEST, after)
+            write_whole(self.folder / MANIFEST, after)
             self._rows = rows
         except BaseException as error:
             # An interrupt may come right after the manifest was replaced: then the chunk is in.
-            landed = _holds(self.folder / _MANIFEST, after)
+            landed = _holds(self.folder / MANIFEST, after)
             if landed:
                 self._rows = rows
-            elif _holds(self.folder / _MANIFEST, before):
+            elif _holds(self.folder / MANIFEST, before):
                 with suppress(OSError):
                     os.unlink(chunk)
             if isinstance(error, OSError):
                 state = "is written but may not last" if landed else "is not written, those before it are safe"
-                raise OutputError(f"chunk {index} {state} because {_told(error)} in `{self.folder}`; see to that and go on from chunk {self.count}.") from None
+                raise OutputError(
+                    f"chunk {index} {state} because {_reason(error)} in `{self.folder}`; see to that and go on from"
+                    f" chunk {self.count}."
+                ) from None
             raise
 
     def read(self, i: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -227,12 +253,12 @@ class Archive:
         except TypeError:
             index = -1
         if not 0 <= index < self.count:
-            raise OutputError(f"`{self.folder}` has {self.count} chunks and none numbered {i!r}; count from 0.")
+            raise must_be("i", i, f"the number of one of {self.count} chunks, from 0 on", "such a number", OutputError)
         body = self._rows[index].body
         try:
-            return unpack(_chunk(self.folder, body), body["arrays"]), copy.deepcopy(body["meta"])
+            return unpack(chunk_bytes(self.folder, body), body["arrays"]), copy.deepcopy(body["meta"])
         except Unsound as error:
-            raise ArchiveDamaged(self.folder, _file(index), str(error), index) from None
+            raise ArchiveDamaged(self.folder, chunk_file(index), str(error), index) from None
 
     def chunks(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
         """All chunks in order, one in memory at a time."""
@@ -252,7 +278,9 @@ class Archive:
     def __enter__(self) -> "Archive":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -270,25 +298,18 @@ class Archive:
         except OSError:
             same = False
         if not same:
-            raise OutputError(f"this process has lost the lock `{self.folder / _LOCK}`; open the archive again to append.")
+            raise OutputError(
+                f"this process has lost the lock `{self.folder / _LOCK}`; open the archive again to append."
+            )
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:
     if "\0" in os.fspath(folder):
-        raise OutputError(f"{os.fspath(folder)!r} is no folder; give a path without zero characters.")
+        raise must_be("folder", os.fspath(folder), "a path without zero characters", "another one", OutputError)
     return Path(os.path.abspath(folder))
 
 
-def _file(index: int) -> str:
-    return f"chunks/{index:06d}.npz"
-
-
-def _manifest(rows: tuple[_Row, ...], tip: str) -> bytes:
-    """A line per chunk and the closing line, without which a manifest that lost its end would look like an older one."""
-    return b"".join(row.line for row in rows) + sealed("end", {"count": len(rows), "previous": tip})
-
-
-def _told(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return _FULL.get(error.errno or 0) or f"the system says {error.strerror or error}"
 
 
@@ -297,81 +318,3 @@ def _holds(path: Path, data: bytes) -> bool:
         return read_whole(path, len(data)) == data
     except (Unsound, OutputError):
         return False
-
-
-def _numbered(root: Path) -> list[str]:
-    """Names of chunk files, whether or not the manifest tells of them."""
-    try:
-        if not stat.S_ISDIR(os.lstat(root / "chunks").st_mode):
-            raise Unsound("is no folder")
-        return sorted(name for name in os.listdir(root / "chunks") if _CHUNK.fullmatch(name))
-    except FileNotFoundError:
-        raise Unsound("is missing") from None
-
-
-def _chunk(root: Path, body: Mapping[str, Any]) -> bytes:
-    data = read_whole(root / _file(body["index"]), body["bytes"])
-    if hashlib.sha256(data).hexdigest() != body["file_sha256"]:
-        raise Unsound("does not match its SHA-256")
-    return data
-
-
-def _row(line: bytes, index: int) -> _Row:
-    """A line of the manifest whose form is beyond doubt, whoever wrote it."""
-    body = unsealed("chunk", line)
-    if body.keys() != {"arrays", "bytes", "file_sha256", "index", "meta", "previous"}:
-        raise Unsound(f"has other keys in line {index + 1}")
-    if body["index"] != index or type(body["index"]) is not int or type(body["bytes"]) is not int or not isinstance(body["meta"], dict):
-        raise Unsound(f"does not tell of chunk {index} in line {index + 1}")
-    if declared(body["arrays"]) > body["bytes"]:
-        raise Unsound(f"gives chunk {index} larger arrays than its file")
-    return _Row(line, body, sha256_json(body))
-
-
-def _validated(root: Path) -> tuple[dict[str, Any], tuple[_Row, ...], ArchiveDamaged | None]:
-    """Header, rows before any damage, and the first damage found."""
-    faults: list[tuple[str, str]] = []
-    rows: list[_Row] = []
-    header: Record = {}
-    tip: str | None = None
-    # Before the manifest, so that a chunk which is added meanwhile is not one the manifest has lost.
-    try:
-        names = _numbered(root)
-    except Unsound as error:
-        # Nothing is read through a link, whatever lies behind it.
-        return {}, (), ArchiveDamaged(root, "chunks", str(error), 0)
-    try:
-        header = unsealed("header", read_whole(root / _HEADER))
-        tip = sha256_json(header)
-    except Unsound as error:
-        faults.append((_HEADER, str(error)))
-    file = _MANIFEST
-    try:
-        # What follows the last line break is no line, and so is taken for the damage it is.
-        *lines, rest = read_whole(root / _MANIFEST).split(b"\n")
-        lines = [line + b"\n" for line in lines] + ([rest] if rest else [])
-        for index, line in enumerate(lines):
-            file = _MANIFEST
-            if line.startswith(b'{"end":'):
-                break
-            row = _row(line, index)
-            if tip is not None and row.body["previous"] != tip:
-                if index:
-                    raise Unsound(f"has a line {index + 1} that does not follow the one before it")
-                faults.append((_HEADER, f"does not belong to {_MANIFEST}"))
-                header = {}
-            file = _file(index)
-            _chunk(root, row.body)
-            rows.append(row)
-            tip = row.tip
-        file = _MANIFEST
-        end = unsealed("end", b"".join(lines[len(rows) :]))
-        if end != {"count": len(rows), "previous": tip or end.get("previous")}:
-            raise Unsound("does not end where its last line says")
-        late = [name for name in names if int(name.split(".")[0]) > len(rows)]
-        if late:
-            raise Unsound(f"is older than chunks/{late[-1]}")
-    except Unsound as error:
-        faults.append((file, str(error)))
-    damage = ArchiveDamaged(root, *faults[0], len(rows)) if faults else None
-    return header, tuple(rows), damage

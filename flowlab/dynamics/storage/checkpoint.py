@@ -1,7 +1,8 @@
 """How a run is written down on the way, and taken up again: rows and the whole carry, chunk by chunk, into an archive.
 
-Chunks are cut at numbers of attempted steps that depend on nothing else, so a run that was killed and taken up again writes the
-same bytes as one that was not. The first chunks hold 32 attempts, later ones a part of all attempts so far, and none more rows than the store keeps.
+Chunks are cut at numbers of attempted steps that depend on nothing else, so a run that was killed and taken up again
+writes the same bytes as one that was not. The first chunks hold 32 attempts, later ones a part of all attempts so far,
+and none more rows than the store keeps.
 """
 
 import os
@@ -35,15 +36,29 @@ def described(condition: Condition) -> Record:
     return {"name": condition.name, "type": type(condition).__qualname__, "values": values}
 
 
-def header(field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: Record) -> Record:
-    """Everything that the bits of a run depend on. Limits on steps and seconds are not among it: a run may be taken up with others."""
-    arrays = {f"rho {k}": np.asarray(v) for k, v in start.rho.items()} | {f"V {k}": np.asarray(v) for k, v in start.V.items()}
+def header(
+    field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything that the bits of a run depend on. Limits on steps and seconds are not among it: a run may be taken up
+    with others.
+    """
+    arrays = {f"rho {k}": np.asarray(v) for k, v in start.rho.items()} | {
+        f"V {k}": np.asarray(v) for k, v in start.V.items()
+    }
     found = versions()
     return {
-        "format": FORMAT, "kind": "flow", "problem": field.problem.describe(), "equations": field.signature, "data": data.sha256(), "data_name": data.name,
-        "start": sha256_arrays(arrays), "until": [described(c) for c in conditions], "settings": settings,
-        "versions": {name: found[name] for name in _BITWISE if name in found}, "machine": platform.machine(),
-    }  # fmt: skip
+        "format": FORMAT,
+        "kind": "flow",
+        "problem": field.problem.describe(),
+        "equations": field.signature,
+        "data": data.sha256(),
+        "data_name": data.name,
+        "start": sha256_arrays(arrays),
+        "until": [described(c) for c in conditions],
+        "settings": settings,
+        "versions": {name: found[name] for name in _BITWISE if name in found},
+        "machine": platform.machine(),
+    }
 
 
 def ended(folder: str | os.PathLike[str]) -> bool | None:
@@ -76,7 +91,10 @@ class Ledger:
         other = _difference(told, self.archive.header)
         if other is not None:
             self.archive.close()
-            raise OutputError(f"`{folder}` holds another run: {other}; choose another folder, or take that run up with what it was begun with.")
+            raise OutputError(
+                f"`{folder}` holds another run: {other}; choose another folder, or take that run up with what it was"
+                " begun with."
+            )
 
     def replay(self, store: Store) -> None:
         """Bring back the rows of earlier sessions, and what the last chunk says."""
@@ -121,7 +139,14 @@ def _difference(told: Any, found: Any, path: str = "") -> str | None:
                 return inner
         return None
     if isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
-        return next((inner for i, pair in enumerate(zip(told, found, strict=True)) if (inner := _difference(*pair, f"{path}[{i}]"))), None)
+        return next(
+            (
+                inner
+                for i, pair in enumerate(zip(told, found, strict=True))
+                if (inner := _difference(*pair, f"{path}[{i}]"))
+            ),
+            None,
+        )
     return None if told == found else f"{path} was {_short(found)} there and is {_short(told)} here"
 
 

@@ -1,4 +1,6 @@
-"""Bytes of an archive: sealed lines of JSON, arrays as .npz with one encoding per value, files that appear whole or not at all."""
+"""Bytes of an archive: sealed lines of JSON, arrays as .npz with one encoding per value, files that appear whole or not
+at all.
+"""
 
 import errno
 import fcntl
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import canonical_json, sha256_json
 from flowlab.core.typing import Record
@@ -26,7 +29,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _TEMP = re.compile(r"\..+\.\d+\.[0-9a-f]{16}\.tmp")
 _DTYPES = frozenset(("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16"))
 _DIMENSIONS = 32
-_DAMAGE = {errno.ENOENT: "is missing", errno.ENOTDIR: "is missing", errno.ELOOP: "is a link", errno.EIO: "cannot be read from the disk"}
+_DAMAGE = {
+    errno.ENOENT: "is missing",
+    errno.ENOTDIR: "is missing",
+    errno.ELOOP: "is a link",
+    errno.EIO: "cannot be read from the disk",
+}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip file can tell: equal arrays are equal bytes, whenever they are written."""
 
@@ -40,9 +48,12 @@ def plain(what: str, value: Any) -> Any:
     try:
         back = json.loads(canonical_json(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise OutputError(f"the {what} cannot be kept as JSON ({error}); use text, finite numbers, truth values, None, lists and dicts of them.") from None
+        raise OutputError(
+            f"the {what} cannot be kept as JSON ({error}); use text, finite numbers, truth values, None, lists and"
+            " dicts of them."
+        ) from None
     if not isinstance(back, dict):
-        raise OutputError(f"the {what} is of type {type(value).__name__}; give a dict.")
+        raise OutputError(f"the {what} must be a dict, got a value of type {type(value).__name__}; pass a dict.")
     return back
 
 
@@ -75,7 +86,13 @@ def pack(arrays: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     told: Record = {}
     for name in arrays:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise OutputError(f"{name!r} is no name of an array; use at most 128 of the characters A-Z a-z 0-9 _ . - and begin with a letter or _.")
+            raise must_be(
+                "name",
+                name,
+                "at most 128 of A-Z a-z 0-9 _ . - that begin with a letter or _",
+                "another name of the array",
+                OutputError,
+            )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as box:
         for name in sorted(arrays):
@@ -99,19 +116,28 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         if array.ndim > _DIMENSIONS:
             raise ValueError(f"it has {array.ndim} axes")
     except (ValueError, TypeError) as error:
-        raise OutputError(f"the array `{name}` cannot be stored ({error}); use plain numbers or truth values, such as float64.") from None
+        raise OutputError(
+            f"the array `{name}` cannot be stored ({error}); use plain numbers or truth values, such as float64."
+        ) from None
     return np.asarray(array, dtype=dtype)
 
 
 def declared(arrays: Any) -> int:
-    """How many bytes the arrays that a manifest describes take; Unsound unless every name, dtype and shape is one that `pack` writes."""
+    """How many bytes the arrays that a manifest describes take; Unsound unless every name, dtype and shape is one that
+    `pack` writes.
+    """
     if not isinstance(arrays, dict):
         raise Unsound("describes no arrays")
     total = 0
     for name, told in arrays.items():
         if not _NAME.fullmatch(name):
             raise Unsound(f"names an array {name[:40]!r}")
-        if not isinstance(told, dict) or told.keys() != {"dtype", "shape"} or not isinstance(told["dtype"], str) or told["dtype"] not in _DTYPES:
+        if (
+            not isinstance(told, dict)
+            or told.keys() != {"dtype", "shape"}
+            or not isinstance(told["dtype"], str)
+            or told["dtype"] not in _DTYPES
+        ):
             raise Unsound(f"gives `{name}` no dtype of numbers")
         shape = told["shape"]
         if not isinstance(shape, list) or len(shape) > _DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
@@ -125,7 +151,9 @@ def _weight(told: Mapping[str, Any]) -> int:
 
 
 def unpack(data: bytes, told: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays in an .npz file; Unsound unless they are those that the manifest describes, which is settled before any is loaded."""
+    """The arrays in an .npz file; Unsound unless they are those that the manifest describes, which is settled before
+    any is loaded.
+    """
     names = sorted(told)
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -145,7 +173,18 @@ def unpack(data: bytes, told: Mapping[str, Any]) -> dict[str, np.ndarray]:
                 arrays[name] = np.ndarray(shape, dtype, buffer=raw, offset=len(head)).copy()
     except Unsound:
         raise
-    except (OSError, ValueError, EOFError, RuntimeError, KeyError, TypeError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise Unsound(f"cannot be unpacked ({error})") from None
     return arrays
 
@@ -158,7 +197,7 @@ def read_whole(path: Path, size: int | None = None) -> bytes:
         try:
             about = os.fstat(fd)
             if not stat.S_ISREG(about.st_mode):
-                raise Unsound("is no regular file")
+                raise Unsound("is not a regular file")
             if size is not None and about.st_size != size:
                 raise Unsound(f"has {about.st_size} bytes instead of {size}")
             parts = []
@@ -174,7 +213,9 @@ def read_whole(path: Path, size: int | None = None) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in its place at once: whoever looks, or comes after a kill, finds all of the old bytes or all of the new."""
+    """Put a file in its place at once: whoever looks, or comes after a kill, finds all of the old bytes or all of the
+    new.
+    """
     temp = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(8).hex()}.tmp")
     try:
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
@@ -219,7 +260,9 @@ def take_lock(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise OutputError(f"`{path.parent}` is being written by another process; wait until that ends, or choose another folder.") from None
+        raise OutputError(
+            f"`{path.parent}` is being written by another process; wait until that ends, or choose another folder."
+        ) from None
     except BaseException:
         os.close(fd)
         raise

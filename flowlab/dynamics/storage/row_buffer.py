@@ -20,14 +20,17 @@ def joined(parts: list[Rows]) -> Rows:
     """All rows of the parts, one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Rows(np.concatenate([p.index for p in parts]), [np.concatenate(leaves) for leaves in zip(*(p.leaves for p in parts), strict=True)])
+    return Rows(
+        np.concatenate([p.index for p in parts]),
+        [np.concatenate(leaves) for leaves in zip(*(p.leaves for p in parts), strict=True)],
+    )
 
 
 class Store:
     """Rows in order of time. The first and the last one offered are always kept.
 
-    When `limit` rows are held, every other one is dropped and from then on only every second, fourth, … step is taken, so
-    that the rows stay evenly spread over steps. What is kept depends on how many rows came, not on how they came.
+    At `limit` rows, every other one is dropped and from then on only every second, fourth, … step is taken,
+    so that the rows stay evenly spread over steps. What is kept depends on how many rows came, not on how they came.
 
     Args:
         limit: largest number of rows; at least 4.
@@ -67,7 +70,7 @@ class Store:
         self._last = block.take(np.array([len(index) - 1])) if int(index[-1]) % self.stride else None
 
     def land(self, leaves: list[np.ndarray]) -> None:
-        """End on a row that is no full step, such as the place of an event; arrays with a leading axis of 1."""
+        """End on a row within a step, such as the place of an event; arrays with a leading axis of 1."""
         self._last = Rows(np.array([self.offered], dtype=np.int64), leaves)
 
     def fresh(self) -> Rows:
@@ -78,7 +81,7 @@ class Store:
         return joined(parts) if parts else self._parts[-1].take(np.array([], dtype=np.int64))
 
     def close(self) -> Rows:
-        """All rows that are held, and the latest one."""
+        """All rows, and the latest one."""
         return joined(self._parts if self._last is None else [*self._parts, self._last])
 
     def _thin(self) -> None:

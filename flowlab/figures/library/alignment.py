@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 @figures.register("alignment")
 class Alignment(Picture):
-    """1 - σ₁²/‖V_k‖_F² of every matrix, and 1 - |⟨v_{k+1}, u_k⟩| of the top singular vectors of layers that follow each other (Z. Ji, M. Telgarsky 2019)."""
+    """1 - σ₁²/‖V_k‖_F² of every matrix, and 1 - |⟨v_{k+1}, u_k⟩| of the top singular vectors of layers that follow each
+    other (Z. Ji, M. Telgarsky 2019).
+    """
 
     title = "distance of every layer from rank one, and of neighbouring layers from alignment"
     size = (COLUMN, 3.8)
-    panels = (Panel(r"$1 - \sigma_1^2 / \Vert V_k \Vert_F^2$", log_y=True), Panel(r"$1 - |\langle v_{k+1}, u_k \rangle|$", log_y=True))
+    panels = (
+        Panel(r"$1 - \sigma_1^2 / \Vert V_k \Vert_F^2$", log_y=True),
+        Panel(r"$1 - |\langle v_{k+1}, u_k \rangle|$", log_y=True),
+    )
 
     def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
@@ -38,7 +43,10 @@ class Alignment(Picture):
             u, v = found[lower][0][:, :, 0], found[upper][2][:, 0, :]
             out.append(Curve(f"{upper}, {lower}", log_t, np.maximum(1.0 - np.abs((u * v).sum(axis=1)), 1e-17), panel=1))
         if not any(curve.panel == 1 for curve in out):
-            raise LanguageError(f"`{path.problem.network.text[:80]}` has no layers that follow each other; alignment is of networks such as W3 @ W2 @ W1 @ x.")
+            raise LanguageError(
+                f"`{path.problem.network.text[:80]}` must have layers that follow each other; use for example W3 @ W2 @"
+                " W1 @ x."
+            )
         return out
 
 

@@ -23,4 +23,7 @@ class Approach(Picture):
         keep = np.isfinite(ds["log_t"].values)
         nearest = np.argsort(ds["distance"].values.min(axis=0), kind="stable")[:_MOST]
         # Round-off has no logarithm worth a decade.
-        return [Curve(f"point {k}", ds["log_t"].values[keep], np.maximum(ds["distance"].values[keep, k], 1e-17)) for k in sorted(nearest.tolist())]
+        return [
+            Curve(f"point {k}", ds["log_t"].values[keep], np.maximum(ds["distance"].values[keep, k], 1e-17))
+            for k in sorted(nearest.tolist())
+        ]

@@ -26,4 +26,6 @@ class Balance(Picture):
         apart = squares - squares[:, :1]
         # Exact agreement has no place on a logarithmic axis.
         drift = np.maximum(np.abs(apart - apart[0]), 1e-17 * squares.max()) / squares.max()
-        return [Curve(f"{name} - {names[0]}", log_t, drift[keep, i]) for i, name in enumerate(names[1:7], 1)] or [Curve(names[0], log_t, drift[keep, 0])]
+        return [Curve(f"{name} - {names[0]}", log_t, drift[keep, i]) for i, name in enumerate(names[1:7], 1)] or [
+            Curve(names[0], log_t, drift[keep, 0])
+        ]

@@ -9,7 +9,9 @@ from flowlab.figures.style import COLUMN
 
 
 def _line(ds: Any, name: str, value: str, label: str, panel: int = 0) -> list[Curve]:
-    """One measured curve where it is a number, and its limit where that is known; before separation there is nothing to see."""
+    """One measured curve where it is a number, and its limit where that is known; before separation there is nothing to
+    see.
+    """
     log_t, y = ds["log_t"].values, ds[name].values
     keep = np.isfinite(log_t) & np.isfinite(y) & (log_t > 0)
     if not keep.any():
@@ -23,7 +25,9 @@ def _line(ds: Any, name: str, value: str, label: str, panel: int = 0) -> list[Cu
 
 @figures.register("direction_constant")
 class DirectionConstant(Picture):
-    """ρ ‖v - v*‖ of a linear predictor against C* (P8); R ‖V - V*‖ of the directions for networks that are not linear in x."""
+    """ρ ‖v - v*‖ of a linear predictor against C* (P8); R ‖V - V*‖ of the directions for networks that are not linear
+    in x.
+    """
 
     title = "norm times distance from the max-margin direction, against its limit C*"
     y_label = r"$\rho\,\Vert v - v^{*}\Vert$"
@@ -36,7 +40,10 @@ class DirectionConstant(Picture):
         if bool(ds["spans"]):
             return _line(ds, "scaled", "constant", "measured")
         # What is across all support vectors keeps the start's part, and has no limit that the data tell.
-        return [*_line(ds, "scaled", "", "in all directions"), *_line(ds, "scaled_span", "constant", "in the span of the support")]
+        return [
+            *_line(ds, "scaled", "", "in all directions"),
+            *_line(ds, "scaled_span", "constant", "in the span of the support"),
+        ]
 
 
 @figures.register("loss_constant")

@@ -1,4 +1,6 @@
-"""Curves of critical points: what they are like over the parameter, where they attract, and where they turn or branch."""
+"""Curves of critical points: what they are like over the parameter, where they attract, and where they turn
+or branch.
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -33,7 +35,11 @@ class _Diagram(Picture):
             for stable, marker, told in ((True, "", "minima"), (False, ".", "saddles")):
                 keep = near & (attracts == stable)
                 if keep.any():
-                    drawn.append(Curve(f"branch {b}, {told}", np.where(keep, p, np.nan)[at], np.where(keep, y, np.nan)[at], marker))
+                    drawn.append(
+                        Curve(
+                            f"branch {b}, {told}", np.where(keep, p, np.nan)[at], np.where(keep, y, np.nan)[at], marker
+                        )
+                    )
         for e, (kind, of, parameter) in enumerate(_events(path)):
             at = np.flatnonzero((branch == of) & np.isfinite(y))
             if len(at):

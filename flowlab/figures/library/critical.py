@@ -21,5 +21,7 @@ class Critical(Picture):
     def curves(self, path: Any) -> list[Curve]:
         kinds = {kind: [p for p in path if p.kind == kind] for kind in _MARKERS}
         return [
-            Curve(kind, np.array([float(p.index) for p in some]), np.array([p.log_loss for p in some]), _MARKERS[kind]) for kind, some in kinds.items() if some
+            Curve(kind, np.array([float(p.index) for p in some]), np.array([p.log_loss for p in some]), _MARKERS[kind])
+            for kind, some in kinds.items()
+            if some
         ]

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 _MOST = 48
-_LOOKS = {"on": {"color": "#0072B2"}, "off": {"color": "#E8E8E8"}, "sliding": {"color": "#E69F00", "hatch": "//////", "edgecolor": "#555555", "linewidth": 0.3}}
+_LOOKS = {
+    "on": {"color": "#0072B2"},
+    "off": {"color": "#E8E8E8"},
+    "sliding": {"color": "#E69F00", "hatch": "//////", "edgecolor": "#555555", "linewidth": 0.3},
+}
 
 
 @figures.register("events")
 class Events(Picture):
-    """One band for every pair that changes side, 48 at most; those that stay are told in the label of the axis."""
+    """One band for every pair that changes side, 48 at most; the label of the axis counts those that stay."""
 
     title = "when every pair of a unit and a sample is off, on, or slides along its kink"
     y_label = "unit, sample"

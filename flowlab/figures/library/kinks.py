@@ -31,15 +31,23 @@ class Kinks(Picture):
 
 
 def timeline(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
-    """Log t of the start, of every change of side and of the end, (E + 2,); and the sides of all pairs from then on, (E + 2, P): -1 left, 0 sliding, 1 right.
+    """Log t of the start, of every change of side and of the end, (E + 2,); and the sides of all pairs from then on,
+    (E + 2, P): -1 left, 0 sliding, 1 right.
 
     Raises:
         LanguageError: for a run that did not follow its kinks.
     """
     ds = path.dataset
     if "pair_start" not in ds:
-        raise LanguageError('this trajectory does not know its kinks; integrate a network that has some, with `kinks="events"`.')
-    number = {key: i for i, key in enumerate(zip(*(ds[f"pair_{name}"].values.tolist() for name in ("slot", "unit", "sample")), strict=True))}
+        raise LanguageError(
+            'the trajectory must have followed kinks, got none; integrate a network with kinks and `kinks="events"`.'
+        )
+    number = {
+        key: i
+        for i, key in enumerate(
+            zip(*(ds[f"pair_{name}"].values.tolist() for name in ("slot", "unit", "sample")), strict=True)
+        )
+    }
     events = zip(*(ds[f"kink_{name}"].values.tolist() for name in ("slot", "unit", "sample", "after")), strict=True)
     sides = [ds["pair_start"].values.astype(int)]
     for slot, unit, sample, after in events:

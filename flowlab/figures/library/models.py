@@ -1,4 +1,6 @@
-"""Models of gradient descent over time: their losses, their sharpness next to the edge of stability, and their distances from descent."""
+"""Models of gradient descent over time: their losses, their sharpness next to the edge of stability, and their
+distances from descent.
+"""
 
 from typing import Any
 
@@ -24,7 +26,9 @@ class ModelLosses(Picture):
 
     def curves(self, path: Any) -> list[Curve]:
         ds = path.dataset
-        return [curve for name in ds["model"].values.tolist() for curve in _of(path, ds["log_loss"].sel(model=name), name)]
+        return [
+            curve for name in ds["model"].values.tolist() for curve in _of(path, ds["log_loss"].sel(model=name), name)
+        ]
 
 
 @figures.register("models_sharpness")
@@ -38,7 +42,9 @@ class ModelSharpness(Picture):
 
     def curves(self, path: Any) -> list[Curve]:
         ds = path.dataset
-        drawn = [curve for name in ds["model"].values.tolist() for curve in _of(path, ds["sharpness"].sel(model=name), name)]
+        drawn = [
+            curve for name in ds["model"].values.tolist() for curve in _of(path, ds["sharpness"].sel(model=name), name)
+        ]
         ends = ds["time"].values[[0, -1]]
         return [*drawn, Curve("edge", ends, np.full(2, float(ds["edge"])))]
 

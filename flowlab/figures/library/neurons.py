@@ -1,4 +1,6 @@
-"""Units of a two-layer network over the plane, from their start to their end, and the margin next to the best one (P18)."""
+"""Units of a two-layer network over the plane, from their start to their end, and the margin next to the best one
+(P18).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +14,9 @@ from flowlab.figures.style import COLOURS, DASHES, GUIDE, MARKS, PAGE
 
 @figures.register("neurons")
 class Neurons(Picture):
-    """|a_i| w_i over their sum of lengths: dots where a unit starts, arrows where it ends, crosses for the units of the best solution."""
+    """|a_i| w_i over their sum of lengths: dots where a unit starts, arrows where it ends, crosses for the units of the
+    best solution.
+    """
 
     title = "samples and units over the plane along a flow, and its margin next to the best one"
     of = "neurons"
@@ -30,7 +34,9 @@ class Neurons(Picture):
         out = []
         for value, marker in ((1, "P"), (-1, "_")):
             if (y == value).any():
-                out.append(Curve(f"samples, y = {value:+d}", x[y == value, 0], x[y == value, 1], marker, look="samples"))
+                out.append(
+                    Curve(f"samples, y = {value:+d}", x[y == value, 0], x[y == value, 1], marker, look="samples")
+                )
         for k in range(units.shape[1]):
             name = f"unit {k} ({'+' if signs[k] >= 0 else '-'})"
             end = units[-1, k]
@@ -43,7 +49,11 @@ class Neurons(Picture):
         keep = np.isfinite(log_t)
         out.append(Curve("flow", log_t[keep], ds["margin"].values[keep], panel=1))
         if "best_margin" in ds:
-            out.append(Curve("largest margin", log_t[keep][[0, -1]], np.full(2, float(ds["best_margin"])), panel=1, look="limit"))
+            out.append(
+                Curve(
+                    "largest margin", log_t[keep][[0, -1]], np.full(2, float(ds["best_margin"])), panel=1, look="limit"
+                )
+            )
         return out
 
     def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
@@ -56,7 +66,15 @@ class Neurons(Picture):
                 for a, b in zip(c.x, c.y, strict=True):
                     # A unit on this side of the line through the origin is on for the sample.
                     far = 3.0 * reach / np.hypot(a, b)
-                    plane.plot([-b * far, b * far], [a * far, -a * far], color="#BBBBBB", linewidth=0.6, linestyle=DASHES[2], zorder=0, gid="guide")
+                    plane.plot(
+                        [-b * far, b * far],
+                        [a * far, -a * far],
+                        color="#BBBBBB",
+                        linewidth=0.6,
+                        linestyle=DASHES[2],
+                        zorder=0,
+                        gid="guide",
+                    )
         walks = [c for c in curves if c.look == "walk"]
         ends = [c for c in curves if c.look == "arrows"]
         for k, (walk, end) in enumerate(zip(walks, ends, strict=True)):
@@ -66,11 +84,19 @@ class Neurons(Picture):
             plane.quiver(end.x, end.y, *end.shift, color=colour, zorder=3, width=0.008, **TRUE_LENGTH)
         for c in curves:
             if c.look == "best":
-                (entries[c.label],) = plane.plot(c.x, c.y, "x", color=GUIDE, markersize=5, markeredgewidth=1.2, zorder=4)
+                (entries[c.label],) = plane.plot(
+                    c.x, c.y, "x", color=GUIDE, markersize=5, markeredgewidth=1.2, zorder=4
+                )
             elif c.panel == 1:
-                look = {"color": GUIDE, "linestyle": DASHES[2], "linewidth": 0.9} if c.look == "limit" else {"color": COLOURS[0]}
+                look = (
+                    {"color": GUIDE, "linestyle": DASHES[2], "linewidth": 0.9}
+                    if c.look == "limit"
+                    else {"color": COLOURS[0]}
+                )
                 right.plot(c.x, c.y, label=c.label, **look)
-        plane.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel=self.panels[0].x_label, ylabel=self.panels[0].y_label)
+        plane.set(
+            xlim=(-reach, reach), ylim=(-reach, reach), xlabel=self.panels[0].x_label, ylabel=self.panels[0].y_label
+        )
         plane.set_aspect("equal")
         right.set(xlabel=LOG_T, ylabel=self.panels[1].y_label)
         late(right)

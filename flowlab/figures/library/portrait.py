@@ -1,4 +1,6 @@
-"""The flow of a direction with two parameters: field, critical points by kind, and basins, on a torus of two angles or two hemispheres."""
+"""The flow of a direction with two parameters: field, critical points by kind, and basins, on a torus of two angles or
+two hemispheres.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +12,13 @@ from flowlab.figures.figure import TRUE_LENGTH, Curve, Panel, Picture, above, fi
 from flowlab.figures.style import COLOURS, COLUMN, PAGE
 
 _MARKERS = {"minimum": "o", "saddle": "X", "maximum": "^", "Morse-Bott": "s", "non-smooth": "D"}
-_FILLED = {"minimum": "#000000", "saddle": "#FFFFFF", "maximum": "#FFFFFF", "Morse-Bott": "#000000", "non-smooth": "#FFFFFF"}
+_FILLED = {
+    "minimum": "#000000",
+    "saddle": "#FFFFFF",
+    "maximum": "#FFFFFF",
+    "Morse-Bott": "#000000",
+    "non-smooth": "#FFFFFF",
+}
 _ARROWS = 18
 _RIM = float(np.sqrt(2.0))
 
@@ -33,7 +41,9 @@ class Portrait(Picture):
         for chart in range(len(basin)):
             for k in np.unique(basin[chart][basin[chart] > -2]).tolist():
                 i, j = np.nonzero(basin[chart] == k)
-                out.append(Curve(f"basin {k}" if k >= 0 else "undecided", u[i], v[j], marker=",", panel=chart, look="cells"))
+                out.append(
+                    Curve(f"basin {k}" if k >= 0 else "undecided", u[i], v[j], marker=",", panel=chart, look="cells")
+                )
             du, dv = ds["field_u"].values[chart], ds["field_v"].values[chart]
             speed, arrow = np.hypot(du, dv), 0.62 * every * (u[1] - u[0])
             # On a hemisphere arrows stay within the rim.
@@ -42,12 +52,23 @@ class Portrait(Picture):
             length = arrow / speed[i, j]
             half = 0.5 * length * du[i, j], 0.5 * length * dv[i, j]
             ends = {"x_to": u[i] + half[0], "y_to": v[j] + half[1]}
-            out.append(Curve("flow", u[i] - half[0], v[j] - half[1], panel=chart, look="arrows", colour="#333333", **ends))
+            out.append(
+                Curve("flow", u[i] - half[0], v[j] - half[1], panel=chart, look="arrows", colour="#333333", **ends)
+            )
         for kind in _MARKERS:
             for chart in range(len(basin)):
                 at = (ds["point_kind"].values.astype(str) == kind) & (ds["point_chart"].values == chart)
                 if at.any():
-                    out.append(Curve(kind, ds["point_u"].values[at], ds["point_v"].values[at], _MARKERS[kind], panel=chart, look="points"))
+                    out.append(
+                        Curve(
+                            kind,
+                            ds["point_u"].values[at],
+                            ds["point_v"].values[at],
+                            _MARKERS[kind],
+                            panel=chart,
+                            look="points",
+                        )
+                    )
         return out
 
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
@@ -65,14 +86,31 @@ class Portrait(Picture):
         entries: Record = {}
         for frame, ax in zip(self.frames(curves), axes, strict=True):
             own = [c for c in curves if c.panel == axes.index(ax)]
-            rim = Circle((0.0, 0.0), _RIM, transform=ax.transData, facecolor="none", edgecolor="#000000", linewidth=0.8, zorder=5) if sphere else None
+            rim = (
+                Circle(
+                    (0.0, 0.0),
+                    _RIM,
+                    transform=ax.transData,
+                    facecolor="none",
+                    edgecolor="#000000",
+                    linewidth=0.8,
+                    zorder=5,
+                )
+                if sphere
+                else None
+            )
             _shade(ax, [c for c in own if c.look == "cells"], rim)
             for c in own:
                 if c.look == "arrows":
                     head = {"width": 0.0035, "headwidth": 4, "headlength": 4.5, "headaxislength": 4}
                     ax.quiver(c.x, c.y, *c.shift, color=c.colour, zorder=3, **head, **TRUE_LENGTH)
                 elif c.look == "points":
-                    look = {"markerfacecolor": _FILLED[c.label], "markeredgecolor": "#000000", "markeredgewidth": 0.7, "clip_on": False}
+                    look = {
+                        "markerfacecolor": _FILLED[c.label],
+                        "markeredgecolor": "#000000",
+                        "markeredgewidth": 0.7,
+                        "clip_on": False,
+                    }
                     (entries[c.label],) = ax.plot(c.x, c.y, c.marker, markersize=5.5, zorder=6, **look)
             ax.set_aspect("equal")
             ax.set_xlabel(frame.x_label)
@@ -112,7 +150,9 @@ def _shade(ax: Any, cells: Sequence[Curve], clip: Any) -> None:
     lines = []
     for i, j in zip(*np.nonzero((number[1:] != number[:-1]) & (number[1:] > -2) & (number[:-1] > -2)), strict=True):
         lines.append([(edges[0][i + 1], edges[1][j]), (edges[0][i + 1], edges[1][j + 1])])
-    for i, j in zip(*np.nonzero((number[:, 1:] != number[:, :-1]) & (number[:, 1:] > -2) & (number[:, :-1] > -2)), strict=True):
+    for i, j in zip(
+        *np.nonzero((number[:, 1:] != number[:, :-1]) & (number[:, 1:] > -2) & (number[:, :-1] > -2)), strict=True
+    ):
         lines.append([(edges[0][i], edges[1][j + 1]), (edges[0][i + 1], edges[1][j + 1])])
     from matplotlib.collections import LineCollection
 

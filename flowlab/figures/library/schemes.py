@@ -18,7 +18,8 @@ _LOG_R = r"$\log R$"
 
 @figures.register("schemes")
 class Schemes(Picture):
-    """Margins over log R and over log t, and how far directions are from those of the first flow at equal R and at equal t.
+    """Margins over log R and over log t, and how far directions are from those of the first flow at equal R and at
+    equal t.
 
     Directions between stored rows are interpolated by monotone cubics in log R and in log t. Where R has not yet grown
     (before its last smallest value) equal R has no meaning and is left out.
@@ -30,12 +31,17 @@ class Schemes(Picture):
     size = (PAGE, 3.6)
     columns = 2
     panels = (
-        Panel("margin", _LOG_R), Panel("margin", LOG_T), Panel(r"$\Vert V - V_{\mathrm{first}}\Vert$", _LOG_R, log_y=True),
+        Panel("margin", _LOG_R),
+        Panel("margin", LOG_T),
+        Panel(r"$\Vert V - V_{\mathrm{first}}\Vert$", _LOG_R, log_y=True),
         Panel(r"$\Vert V - V_{\mathrm{first}}\Vert$", LOG_T, log_y=True),
-    )  # fmt: skip
+    )
 
     def curves(self, path: "Trajectory") -> list[Curve]:
-        return [Curve("margin", clock[rows], path.dataset["min_margin"].values[rows], panel=i) for i, (clock, rows) in enumerate(_clocks(path))]
+        return [
+            Curve("margin", clock[rows], path.dataset["min_margin"].values[rows], panel=i)
+            for i, (clock, rows) in enumerate(_clocks(path))
+        ]
 
     def compared(self, paths: Sequence[Any]) -> list[list[Curve]]:
         first = paths[0]
@@ -44,7 +50,10 @@ class Schemes(Picture):
         for path in paths:
             found = self.curves(path)
             if _directions(path).shape[1] != shape:
-                raise LanguageError(f"`{path.problem.network.text[:80]}` has other weights than the first flow; compare schemes of one network.")
+                raise LanguageError(
+                    f"flows must be of one network, got also `{path.problem.network.text[:80]}`; compare schemes of"
+                    " one."
+                )
             for i, ((own, rows), (clock, at)) in enumerate(zip(_clocks(path), _clocks(first), strict=True)):
                 inside = rows[(own[rows] >= clock[at[0]]) & (own[rows] <= clock[at[-1]])]
                 if path is first or len(at) < 2 or not len(inside):
@@ -64,7 +73,9 @@ class Schemes(Picture):
 
 
 def _directions(path: "Trajectory") -> np.ndarray:
-    return np.concatenate([path.dataset[f"V_{name}"].values.reshape(len(path), -1) for name in path.problem.network.weights], axis=1)
+    return np.concatenate(
+        [path.dataset[f"V_{name}"].values.reshape(len(path), -1) for name in path.problem.network.weights], axis=1
+    )
 
 
 def _clocks(path: "Trajectory") -> list[tuple[np.ndarray, np.ndarray]]:

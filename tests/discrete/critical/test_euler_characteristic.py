@@ -1,4 +1,6 @@
-"""Critical points are counted: the sum of (-1)^index over all of them and their images is the Euler characteristic, or they say by how much it is not."""
+"""Critical points are counted: the sum of (-1)^index over all of them and their images is the Euler characteristic, or
+they say by how much it is not.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -62,9 +64,16 @@ def test_a_point_that_is_missing_shows(products):
 
 @pytest.mark.parametrize(
     ("text", "widths", "count"),
-    [("W1 @ x", {}, 1), ("(W1 @ x) * (W2 @ x)", {}, 4), ("W2 @ (W1 @ x)**2", {"W1": 2}, 8), ("W2 @ tanh(W1 @ x)", {"W1": 3}, 48), ("W2 @ W1 @ x", {"W1": 1}, 2),
-     ("(w * w - u * u) @ x", {}, 64), ("W2 @ softplus(W1 @ x)", {"W1": 3}, 6)],
-)  # fmt: skip
+    [
+        ("W1 @ x", {}, 1),
+        ("(W1 @ x) * (W2 @ x)", {}, 4),
+        ("W2 @ (W1 @ x)**2", {"W1": 2}, 8),
+        ("W2 @ tanh(W1 @ x)", {"W1": 3}, 48),
+        ("W2 @ W1 @ x", {"W1": 1}, 2),
+        ("(w * w - u * u) @ x", {}, 64),
+        ("W2 @ softplus(W1 @ x)", {"W1": 3}, 6),
+    ],
+)
 def test_images_of_a_point_without_symmetry_are_as_many_as_the_group(text, widths, count):
     con = con_of(text, dict.fromkeys(fl.Network(text).weights, 1.0), widths)
     assert euler_characteristic.of_images(con, con.symmetries, con.random(np.random.default_rng(0))) == count
@@ -80,7 +89,9 @@ def test_a_point_that_symmetries_fix_has_fewer_images():
     assert euler_characteristic.of_images(other, other.symmetries, other.random(np.random.default_rng(0))) == 2
 
 
-@pytest.mark.parametrize(("h", "rank", "characteristic"), [(1, 1, 2), (2, 1, 0), (3, 1, 2), (3, 2, 0), (4, 1, 0), (5, 1, 2)])
+@pytest.mark.parametrize(
+    ("h", "rank", "characteristic"), [(1, 1, 2), (2, 1, 0), (3, 1, 2), (3, 2, 0), (4, 1, 0), (5, 1, 2)]
+)
 def test_orbits_of_rotations_have_the_characteristic_of_frames(h, rank, characteristic):
     """One frame of h units is a sphere; two or more are a product in which one sphere has an odd dimension."""
     con, rng = con_of("W2 @ W1 @ x", {"W1": 1.0, "W2": 1.0}, {"W1": h}), np.random.default_rng(h)

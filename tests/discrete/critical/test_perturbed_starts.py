@@ -1,4 +1,6 @@
-"""Starts beside critical points, continuations of flows that are not unique, and kink points next to where a flow ends."""
+"""Starts beside critical points, continuations of flows that are not unique, and kink points next to where
+a flow ends.
+"""
 
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ def labelled(n, d, seed):
 
 @pytest.fixture(scope="module")
 def alone():
-    """A squared-ReLU net with one unit at the worst minimum it has alone; the others have no weights, and are held by the multiplier alone."""
+    """A squared-ReLU net with one unit at the worst minimum it has alone; the others have no weights, and stay because
+    of the multiplier alone.
+    """
     problem, data = fl.Problem("W2 @ relu(W1 @ x)**2", scheme="fixed_norm", coordinates="polar"), labelled(8, 3, 1014)
     one = [p for p in critical_points(problem, data, norm=8.0, widths={"W1": 1}, starts=12) if p.attracting][-1]
     V = {k: np.asarray(v) for k, v in one.state.V.items()}
@@ -41,12 +45,17 @@ def test_a_flow_from_beside_a_minimum_comes_back(alone):
     # Control: what looks as small is out of its basin in some directions.
     row = con.row(points[0].state)
     far = [con.spheres.project(row + 3e-2 * np.random.default_rng(k).normal(size=len(row))) for k in range(6)]
-    assert max(points.distance(fl.integrate(field, con.spheres.state(t), data, **told).last, points[0]) for t in far) > 0.1
+    assert (
+        max(points.distance(fl.integrate(field, con.spheres.state(t), data, **told).last, points[0]) for t in far) > 0.1
+    )
 
 
 def test_wide_basins_are_used_to_the_reach():
     points = critical_points(fl.Problem("W1 @ x"), labelled(9, 4, 0), norm=8.0, starts=4)
-    moved = [np.linalg.norm(points.constrained.row(fl.beside(points, 0, reach=r)) - points.constrained.row(points[0].state)) for r in (4e-3, 1e-4)]
+    moved = [
+        np.linalg.norm(points.constrained.row(fl.beside(points, 0, reach=r)) - points.constrained.row(points[0].state))
+        for r in (4e-3, 1e-4)
+    ]
     assert moved == pytest.approx([2e-3, 5e-5], rel=1e-3)
 
 
@@ -79,7 +88,9 @@ def test_two_states_off_a_kink_and_none_elsewhere():
 
 def test_a_state_on_its_kinks_is_polished_where_it_stands(monkeypatch):
     """Slopes are unknown at the end of a flow; guessed, they send Newton's method along the orbit of split units."""
-    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)"), labelled(8, 3, 1031), norm=5.0, widths={"W1": 4}, starts=10, seed=31)
+    points = critical_points(
+        fl.Problem("W2 @ relu(W1 @ x)"), labelled(8, 3, 1031), norm=5.0, widths={"W1": 4}, starts=10, seed=31
+    )
     con = points.constrained
     some = [con.row(p.state) for p in points if p.kinks and p.nullity]
     assert some
@@ -96,7 +107,9 @@ def test_a_state_on_its_kinks_is_polished_where_it_stands(monkeypatch):
 
 
 def test_a_descent_onto_a_plateau_ends():
-    """Samples of one class that no unit sees leave the loss at a constant; the gradient there is small, and falls by a millionth a step."""
+    """Samples of one class that no unit sees leave the loss at a constant; the gradient there is small, and falls by a
+    millionth a step.
+    """
     con = Constrained(fl.Problem("W2 @ relu(W1 @ x)**2"), labelled(10, 4, 32), norm=60.0, widths={"W1": 3})
     theta, steps = minimize(con, con.random(np.random.default_rng(0)))
     assert steps < 100

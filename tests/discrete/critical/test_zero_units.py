@@ -11,18 +11,22 @@ from flowlab.discrete.critical.lagrange_newton import polish
 
 
 def labelled(n, d, seed):
-    """Samples that a hyperplane separates; for negative seeds those beside it are told from those far from it."""
+    """Samples that a hyperplane separates; for negative seeds the label is that of near or far from it."""
     rng = np.random.default_rng(abs(seed))
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     return fl.Data(x, np.sign(x @ w) if seed > 0 else np.sign(np.abs(x @ w) - 0.5))
 
 
 def alone(text, data, widths, norm):
-    """The best point found with these widths, and the same with one more unit that has no weights, in the same dimension."""
+    """The best point found with these widths, and the same with one more unit that has no weights, in the same
+    dimension.
+    """
     point = critical_points(fl.Problem(text), data, norm=norm, widths=widths, starts=10, seed=7)[0]
     V = {k: np.asarray(v) for k, v in point.state.V.items()}
     wider = {k: v if k == "U" else np.pad(v, ((0, 0), (0, 1)) if k == "W2" else ((0, 1), (0, 0))) for k, v in V.items()}
-    return critical_points(fl.Problem(text), data, norm=norm, widths={k: n + 1 for k, n in widths.items()}, starts=0, near=[wider])
+    return critical_points(
+        fl.Problem(text), data, norm=norm, widths={k: n + 1 for k, n in widths.items()}, starts=0, near=[wider]
+    )
 
 
 def grown(points):
@@ -40,7 +44,10 @@ def tried(points, count, eps=1e-4, seed=0):
         a, b = rng.normal(size=W1.shape[1]), rng.normal(size=len(W2))
         W1[-1], W2[:, -1] = eps * a / np.linalg.norm(a), eps * b / np.linalg.norm(b)
         lam = np.abs(points[0].multipliers[:2])
-        best = max(best, ((value - con.value(con.row({**V, "W1": W1, "W2": W2}))) / eps**2 + 0.5 * lam.sum()) / np.sqrt(lam.prod()))
+        best = max(
+            best,
+            ((value - con.value(con.row({**V, "W1": W1, "W2": W2}))) / eps**2 + 0.5 * lam.sum()) / np.sqrt(lam.prod()),
+        )
     return best
 
 
@@ -51,7 +58,9 @@ def tried(points, count, eps=1e-4, seed=0):
         pytest.param("W2 @ relu(W1 @ x)", 2, 3, {"W1": 1}, 6.0, marks=pytest.mark.slow),
         pytest.param("W2 @ leaky_relu(W1 @ x, 0.2)", 3, 5, {"W1": 1}, 4.0, marks=pytest.mark.slow),
         pytest.param("W2 @ abs(W1 @ x)", 2, -15, {"W1": 1}, 4.0, marks=pytest.mark.slow),
-        pytest.param("W2 @ relu(W1 @ x) + U @ x", 2, 4, {"W1": 1}, {"W1": 2.0, "W2": 2.0, "U": 1.0}, marks=pytest.mark.slow),
+        pytest.param(
+            "W2 @ relu(W1 @ x) + U @ x", 2, 4, {"W1": 1}, {"W1": 2.0, "W2": 2.0, "U": 1.0}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_growth_is_the_largest_of_all_directions(text, d, seed, widths, norm):
@@ -112,10 +121,14 @@ def test_corners_by_rays_are_those_by_listing(monkeypatch, seed):
 def test_several_outputs_are_looked_through():
     rng = np.random.default_rng(3)
     data = fl.Data(rng.normal(size=(9, 3)), rng.integers(0, 3, size=9))
-    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)", "cross_entropy"), data, norm=5.0, widths={"W1": 1}, starts=3, seed=0)
+    points = critical_points(
+        fl.Problem("W2 @ relu(W1 @ x)", "cross_entropy"), data, norm=5.0, widths={"W1": 1}, starts=3, seed=0
+    )
     V = {k: np.asarray(v) for k, v in points[0].state.V.items()}
     near = {"W1": np.vstack([V["W1"], np.zeros((1, 3))]), "W2": np.hstack([V["W2"], np.zeros((3, 1))])}
-    points = critical_points(fl.Problem("W2 @ relu(W1 @ x)", "cross_entropy"), data, norm=5.0, widths={"W1": 2}, starts=0, near=[near])
+    points = critical_points(
+        fl.Problem("W2 @ relu(W1 @ x)", "cross_entropy"), data, norm=5.0, widths={"W1": 2}, starts=0, near=[near]
+    )
     told = grown(points)
     assert not told.exact
     assert tried(points, 3000) <= told.largest * (1.0 + 1e-6)

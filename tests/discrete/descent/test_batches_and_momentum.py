@@ -1,7 +1,5 @@
 """Descent by batches, with momentum, and on spheres: against loops as one would write them by hand."""
 
-from importlib import import_module
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +9,10 @@ jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import LanguageError
 from flowlab.discrete import descend
+from flowlab.discrete.descent import gradient_walk
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
-
-module = import_module("flowlab.discrete.descent.descend")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,11 @@ def cloud() -> Data:
 def line() -> tuple[Problem, State, Data]:
     """A linear network under the square loss, whose gradient is written down below."""
     rng = np.random.default_rng(1)
-    return Problem("w @ x", loss="square", decay=0.05), State.from_weights({"w": rng.normal(size=3)}), Data(rng.normal(size=(10, 3)), rng.normal(size=10))
+    return (
+        Problem("w @ x", loss="square", decay=0.05),
+        State.from_weights({"w": rng.normal(size=3)}),
+        Data(rng.normal(size=(10, 3)), rng.normal(size=10)),
+    )
 
 
 def _by_hand(w: np.ndarray, x: np.ndarray, y: np.ndarray, n: int, decay: float = 0.05) -> np.ndarray:
@@ -43,12 +44,14 @@ def _net(cloud: Data, **given: object) -> tuple[Problem, State]:
 
 
 def _same(a: State, b: State) -> bool:
-    return all((np.asarray(p) == np.asarray(q)).all() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return all(
+        (np.asarray(p) == np.asarray(q)).all() for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def _orders(problem: Problem, data: Data, start: State, batch: int, seed: int, count: int) -> list[np.ndarray]:
     """Which samples every step used."""
-    memory, used = module._Memory.fresh(start.weights(), data, None, batch, seed), []
+    memory, used = gradient_walk.Memory.fresh(start.weights(), data, None, batch, seed), []
     labelled = Data(np.c_[np.arange(data.n, dtype=float), np.zeros(data.n)], np.arange(data.n) % 2 * 2.0 - 1.0)
     step = jax.jit(lambda m: m.next_samples(labelled, batch))
     for _ in range(count):
@@ -78,7 +81,9 @@ def test_a_step_on_a_batch_is_the_one_written_by_hand(line, reduction):
         w = w - 0.01 * _by_hand(w, x[chosen], y[chosen], 10 if reduction == "sum" else 1)
     assert np.allclose(walk.last.weights()["w"], w, rtol=1e-13, atol=1e-14)
     # Another order of the same samples is another walk.
-    assert not np.allclose(descend(problem, start, data, step=0.01, count=7, batch=4, seed=4).last.weights()["w"], w, rtol=1e-6)
+    assert not np.allclose(
+        descend(problem, start, data, step=0.01, count=7, batch=4, seed=4).last.weights()["w"], w, rtol=1e-6
+    )
 
 
 def test_one_seed_gives_the_same_bits_whatever_is_recorded(cloud):
@@ -101,7 +106,9 @@ def test_whole_batches_and_no_momentum_are_gradient_descent_to_the_bit(cloud):
     # The program for momentum, at a momentum that is none, rather than the same program again.
     for nesterov in (False, True):
         faint = descend(problem, start, cloud, step=1e-3, count=50, momentum=1e-300, nesterov=nesterov)
-        assert all(np.allclose(faint.last.weights()[k], w, rtol=1e-14, atol=1e-15) for k, w in plain.last.weights().items())
+        assert all(
+            np.allclose(faint.last.weights()[k], w, rtol=1e-14, atol=1e-15) for k, w in plain.last.weights().items()
+        )
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -140,7 +147,9 @@ def test_momentum_tends_to_the_flow_in_rescaled_time(line, nesterov):
 
     errors, wrong, beta = [], [], 0.6
     for step in (4e-4, 2e-4, 1e-4, 5e-5):
-        end = descend(problem, start, data, step=step, count=round(0.2 * (1 - beta) / step), momentum=beta, nesterov=nesterov).last.weights()["w"]
+        end = descend(
+            problem, start, data, step=step, count=round(0.2 * (1 - beta) / step), momentum=beta, nesterov=nesterov
+        ).last.weights()["w"]
         errors.append(float(np.linalg.norm(end - flow(0.2))))
         wrong.append(float(np.linalg.norm(end - flow(0.2 * (1 - beta)))))
     assert np.polyfit(np.log(errors), np.log([8, 4, 2, 1]), 1)[0] == pytest.approx(1.0, abs=0.05)
@@ -171,7 +180,11 @@ def test_the_rules_are_those_written_by_hand(cloud, rule, seed):
                 theta = np.linalg.norm(h)
                 V[k] = u * np.cos(theta) + h / theta * np.sin(theta)
     walk = descend(problem, start, cloud, step=eta, count=30, rule=rule, freeze_norm=True)
-    others = {r: descend(problem, start, cloud, step=eta, count=30, rule=r, freeze_norm=True) for r in ("coefficient", "geodesic") if r != rule}
+    others = {
+        r: descend(problem, start, cloud, step=eta, count=30, rule=r, freeze_norm=True)
+        for r in ("coefficient", "geodesic")
+        if r != rule
+    }
     for k in V:
         assert np.allclose(walk.last.V[k], V[k], rtol=1e-12, atol=1e-13)
         assert not any(np.allclose(other.last.V[k], V[k], rtol=1e-12, atol=1e-13) for other in others.values())
@@ -186,8 +199,8 @@ def test_projected_descent_by_batches_stays_on_the_spheres(cloud):
 
 def test_one_compilation_serves_all_counts_steps_seeds_and_momenta(cloud, monkeypatch):
     problem, start = _net(cloud, loss="logistic", reduction="mean")
-    traced, real = [], module._stochastic
-    monkeypatch.setattr(module, "_stochastic", lambda *args: traced.append(1) or real(*args))
+    traced, real = [], gradient_walk._stochastic
+    monkeypatch.setattr(gradient_walk, "_stochastic", lambda *args: traced.append(1) or real(*args))
     descend(problem, start, cloud, step=1e-3, count=100, batch=4, seed=0, momentum=0.9)
     seen = len(traced)
     assert seen > 0
@@ -199,22 +212,22 @@ def test_one_compilation_serves_all_counts_steps_seeds_and_momenta(cloud, monkey
 @pytest.mark.parametrize(
     ("told", "given"),
     [
-        ("batch=13", {"batch": 13, "seed": 0}),
-        ("batch=0", {"batch": 0, "seed": 0}),
-        ("batch=2.5", {"batch": 2.5, "seed": 0}),
-        ("batch=True", {"batch": True, "seed": 0}),
-        ("needs a seed", {"batch": 3}),
+        ("batch.* got 13", {"batch": 13, "seed": 0}),
+        ("batch.* got 0", {"batch": 0, "seed": 0}),
+        ("batch.*2.5", {"batch": 2.5, "seed": 0}),
+        ("batch.*True", {"batch": True, "seed": 0}),
+        ("`seed` must be", {"batch": 3}),
         ("seed=-1", {"batch": 3, "seed": -1}),
         ("seed=0.5", {"batch": 3, "seed": 0.5}),
-        ("momentum=1.0", {"momentum": 1.0}),
-        ("momentum=-0.1", {"momentum": -0.1}),
-        ("momentum=nan", {"momentum": float("nan")}),
-        ("momentum='0.9'", {"momentum": "0.9"}),
-        ("nesterov=True", {"nesterov": True}),
-        ("nesterov=1", {"momentum": 0.5, "nesterov": 1}),
+        ("momentum.* got 1.0", {"momentum": 1.0}),
+        ("momentum.* got -0.1", {"momentum": -0.1}),
+        ("momentum.*nan", {"momentum": float("nan")}),
+        ("momentum.*'0.9'", {"momentum": "0.9"}),
+        ("`nesterov` must be .*True", {"nesterov": True}),
+        ("nesterov.*1", {"momentum": 0.5, "nesterov": 1}),
         ("loss_scaled", {"loss_scaled": True, "momentum": 0.5}),
         ("loss_scaled", {"loss_scaled": True, "batch": 3, "seed": 0}),
-        ("rule \"geodesic\"", {"rule": "geodesic", "momentum": 0.5}),
+        ('rule "geodesic"', {"rule": "geodesic", "momentum": 0.5}),
     ],
 )
 def test_bad_input_is_refused(cloud, told, given):

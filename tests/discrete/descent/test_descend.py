@@ -11,6 +11,7 @@ jax.config.update("jax_enable_x64", True)
 
 from flowlab.core.errors import DataError, LanguageError, ShapeMismatch, UnknownName
 from flowlab.discrete import descend, rules
+from flowlab.discrete.descent import gradient_walk
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
@@ -104,7 +105,14 @@ def test_loss_scaled_steps_go_on_where_the_loss_has_underflowed(pair):
 
 
 def test_divergence_is_nonfinite_and_keeps_what_was_finite(pair):
-    walk = descend(Problem("w @ x", loss="square"), State.from_weights({"w": np.array([0.3, 0.5])}), pair, step=3.0, count=5000, record_every=10)
+    walk = descend(
+        Problem("w @ x", loss="square"),
+        State.from_weights({"w": np.array([0.3, 0.5])}),
+        pair,
+        step=3.0,
+        count=5000,
+        record_every=10,
+    )
     assert walk.outcome.kind == "nonfinite"
     assert np.isfinite(walk.dataset["rho"].values).all()
     assert walk.stats["steps"] == 10 * (len(walk) - 1)
@@ -112,7 +120,7 @@ def test_divergence_is_nonfinite_and_keeps_what_was_finite(pair):
 
 def test_interrupt_keeps_everything_done(cloud, monkeypatch):
     problem, start = _net(cloud)
-    calls, real = [], module._walk
+    calls, real = [], module.walk
 
     def interrupted(*args):
         calls.append(1)
@@ -120,7 +128,7 @@ def test_interrupt_keeps_everything_done(cloud, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(module, "_walk", interrupted)
+    monkeypatch.setattr(module, "walk", interrupted)
     walk = descend(problem, start, cloud, step=1e-3, count=1000)
     assert walk.outcome.kind == "budget"
     assert len(walk) == walk.stats["steps"] + 1 == 129
@@ -139,8 +147,8 @@ def test_what_is_recorded_changes_no_bit_of_what_is_done(cloud):
 
 def test_one_compilation_serves_all_counts_steps_and_data(cloud, monkeypatch):
     problem, start = _net(cloud, loss="logistic", reduction="mean")
-    traced, real = [], module._objective
-    monkeypatch.setattr(module, "_objective", lambda *args: traced.append(1) or real(*args))
+    traced, real = [], gradient_walk._objective
+    monkeypatch.setattr(gradient_walk, "_objective", lambda *args: traced.append(1) or real(*args))
     descend(problem, start, cloud, step=1e-3, count=100)
     seen = len(traced)
     assert seen > 0
@@ -154,9 +162,9 @@ def test_bad_input_is_refused(cloud):
     problem, start = _net(cloud)
     bad = [
         (UnknownName, "geodesic", {"rule": "geodesics"}),
-        (LanguageError, "step=", {"step": 0.0}),
-        (LanguageError, "count=", {"count": 0}),
-        (LanguageError, "record_every=", {"record_every": 0}),
+        (LanguageError, "`step` must be", {"step": 0.0}),
+        (LanguageError, "`count` must be", {"count": 0}),
+        (LanguageError, "`record_every` must be", {"record_every": 0}),
         (LanguageError, "freeze_norm", {"freeze_norm": True}),
     ]
     for error, told, given in bad:

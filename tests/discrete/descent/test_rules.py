@@ -22,7 +22,9 @@ def _slope(errors: list[float]) -> float:
     return float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
 
 
-@pytest.mark.parametrize(("rule", "order"), [("coefficient", 2), ("tangent_renormalised", 3), ("tangent", 2), ("lagrange", 2)])
+@pytest.mark.parametrize(
+    ("rule", "order"), [("coefficient", 2), ("tangent_renormalised", 3), ("tangent", 2), ("lagrange", 2)]
+)
 def test_one_step_differs_from_the_geodesic_by_its_order(rule, order):
     A, u = _quadratic()
     true = rules["geodesic"]()

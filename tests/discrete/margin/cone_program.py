@@ -1,4 +1,6 @@
-"""An independent judge of KKT points of f = Σ_j a_j σ(w_j·x) with σ(h) = max(h, leak·h): gradients by hand, and one quadratic program over a cone."""
+"""An independent judge of KKT points of f = Σ_j a_j σ(w_j·x) with σ(h) = max(h, leak·h): gradients by hand, and one
+quadratic program over a cone.
+"""
 
 from typing import Any
 
@@ -44,16 +46,20 @@ def bounded_residual(W, a, x, y, leak, kink=1e-8):
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12
     cone = [clarabel.NonnegativeConeT(len(G))]
-    found = clarabel.DefaultSolver(csc_matrix(np.triu(A.T @ A)), -A.T @ b, csc_matrix(G), np.zeros(len(G)), cone, settings).solve()
+    found = clarabel.DefaultSolver(
+        csc_matrix(np.triu(A.T @ A)), -A.T @ b, csc_matrix(G), np.zeros(len(G)), cone, settings
+    ).solve()
     z = np.asarray(found.x)
     return float(np.linalg.norm((A @ z - b)[:-1])), z[:N]
 
 
 def counter_example(leak, slope, offset, angle):
-    """Two units and three samples where all samples bind and only the slope given, of the second unit at the second sample, makes a KKT point.
+    """Two units and three samples where all samples bind and only the slope given, of the second unit at the second
+    sample, makes a KKT point.
 
-    With p, q, r the products of multiplier and sample: p + q + r = e is the first unit's direction, which is active on all, and
-    p + slope q + leak r = (0, 1) the second's, which is active on the first, at rest on the second and beyond its kink on the third.
+    With p, q, r the products of multiplier and sample: p + q + r = e is the first unit's direction, which is active on
+    all, and p + slope q + leak r = (0, 1) the second's, which is active on the first, at rest on the second and beyond
+    its kink on the third.
     """
     e, up, q = np.array([np.cos(angle), np.sin(angle)]), np.array([0.0, 1.0]), np.array([offset, 0.0])
     r = (e - up - (1.0 - slope) * q) / (1.0 - leak)

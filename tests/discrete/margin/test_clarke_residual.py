@@ -1,4 +1,6 @@
-"""Slopes at kinks are bounded by the one-sided ones: KKT residuals against an independent cone program, and inputs that show nothing."""
+"""Slopes at kinks are bounded by the one-sided ones: KKT residuals against an independent cone program, and inputs that
+show nothing.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +13,14 @@ from flowlab.discrete.margin.svm import hard_margin
 from tests.discrete.margin.cone_program import bounded_residual, counter_example
 
 NETS = {0.0: "W2 @ relu(W1 @ x)", 0.2: "W2 @ leaky_relu(W1 @ x, 0.2)", -1.0: "W2 @ abs(W1 @ x)"}
-FAR = [(0.0, -2.0, 2.9, -1.35), (0.0, -3.0, 3.0, -1.45), (0.0, -8.0, 3.0, -1.5), (0.2, -2.0, 0.76, -0.9), (0.2, -3.0, 2.3, -1.4), (0.2, -8.0, 2.5, -1.5)]
+FAR = [
+    (0.0, -2.0, 2.9, -1.35),
+    (0.0, -3.0, 3.0, -1.45),
+    (0.0, -8.0, 3.0, -1.5),
+    (0.2, -2.0, 0.76, -0.9),
+    (0.2, -3.0, 2.3, -1.4),
+    (0.2, -8.0, 2.5, -1.5),
+]
 OTHER = [(0.0, 2.0, 0.46, 0.8), (0.2, 2.0, 0.36, 0.8), (-1.0, 2.0, 0.46, 0.4), (-1.0, -3.0, 0.25, -0.15)]
 WITHIN = [(0.0, 0.5, 0.5, 0.3), (0.2, 0.6, 0.4, 0.5), (-1.0, -0.5, 0.2, 0.0), (-1.0, 0.5, 0.2, 0.0)]
 RNG = np.random.default_rng(0)
@@ -36,8 +45,12 @@ def test_a_slope_outside_the_two_sides_is_refused(leak, slope, offset, angle):
     # With slopes of any sign and size the same state passes for a KKT point.
     W, a, x, _ = case
     h = x @ W.T
-    smooth = [np.r_[np.outer(a * np.where(row > 1e-9, 1.0, leak * (row < -1e-9)), s).ravel(), np.where(row > 0, row, leak * row)]
-              for row, s in zip(h, x, strict=True)]  # fmt: skip
+    smooth = [
+        np.r_[
+            np.outer(a * np.where(row > 1e-9, 1.0, leak * (row < -1e-9)), s).ravel(), np.where(row > 0, row, leak * row)
+        ]
+        for row, s in zip(h, x, strict=True)
+    ]
     free = np.r_[np.outer([0.0, 1.0], x[1]).ravel(), 0.0, 0.0]
     theta = np.r_[W.ravel(), a]
     assert nnls(np.array([*smooth, free, -free]).T, theta)[1] < 1e-12 * np.linalg.norm(theta)
@@ -66,24 +79,37 @@ def test_the_largest_of_three_has_slopes_in_the_simplex():
     """Two nested kinks: the rays are the gradients of the pieces, here one block each."""
     weights = {"u": np.array([1.0, 0.3]), "v": np.array([1.0, -0.2]), "w": np.array([1.0, 0.1])}
     x = np.array([[1.0, 0.0], [0.3, 1.0], [0.4, -1.0]])
-    found = fl.lyu_li("maximum(u @ x, v @ x, w @ x)", fl.State.from_weights(weights), fl.Data(x, np.ones(3), kind="binary"))
+    found = fl.lyu_li(
+        "maximum(u @ x, v @ x, w @ x)", fl.State.from_weights(weights), fl.Data(x, np.ones(3), kind="binary")
+    )
     theta = np.concatenate([*weights.values()])
     values = np.array([x @ w for w in weights.values()])
     q = values.max(axis=0)
     theta, q = theta / q.min(), q / q.min()
     size = np.linalg.norm(theta)
-    rays = [np.r_[np.kron(np.eye(3)[k], x[n]), (q[n] - 1.0) / size] for n in range(3) for k in range(3) if values[k, n] > values[:, n].max() - 1e-12]
+    rays = [
+        np.r_[np.kron(np.eye(3)[k], x[n]), (q[n] - 1.0) / size]
+        for n in range(3)
+        for k in range(3)
+        if values[k, n] > values[:, n].max() - 1e-12
+    ]
     assert len(rays) == 5
     shares = nnls(np.array(rays).T, np.r_[theta, 0.0])[0]
-    assert found.epsilon == pytest.approx(float(np.linalg.norm(theta - shares @ np.array(rays)[:, :-1])) / size, rel=1e-9)
+    assert found.epsilon == pytest.approx(
+        float(np.linalg.norm(theta - shares @ np.array(rays)[:, :-1])) / size, rel=1e-9
+    )
     assert found.exact
 
 
 def test_rays_that_never_gain_are_no_answer():
-    """A pricing that offers nothing leaves the first rays; one that offers the opposite of what is left changes nothing."""
+    """A pricing that offers nothing leaves the first rays; one that offers the opposite of what is left changes
+    nothing.
+    """
     first = np.array([[1.0, 0.0]]), np.zeros((1, 0))
     target = np.array([1.0, 1.0])
-    assert np.linalg.norm(nearest(target, first, lambda left: (-left[None, :], np.zeros((1, 0)))).left) == pytest.approx(1.0)
+    assert np.linalg.norm(
+        nearest(target, first, lambda left: (-left[None, :], np.zeros((1, 0)))).left
+    ) == pytest.approx(1.0)
     assert np.linalg.norm(nearest(target, first, lambda left: (left[None, :], np.zeros((1, 0)))).left) < 1e-12
 
 
@@ -92,13 +118,15 @@ class TestNothingToLookAt:
 
     @pytest.mark.parametrize("W", [-np.ones((2, 2)), np.array([[1.0, 0.5], [0.1, 0.2]])])
     def test_dead_units_and_no_margin(self, W):
-        with pytest.raises(RunFailed, match="does not separate"):
+        with pytest.raises(RunFailed, match="must separate the data"):
             fl.lyu_li(NETS[0.0], fl.State.from_weights({"W1": W, "W2": np.ones((1, 2))}), self.DATA)
 
     @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
     def test_states_without_a_direction(self, value):
         with pytest.raises(FlowlabError):
-            fl.lyu_li(NETS[0.0], fl.State.from_weights({"W1": np.full((2, 2), value), "W2": np.ones((1, 2))}), self.DATA)
+            fl.lyu_li(
+                NETS[0.0], fl.State.from_weights({"W1": np.full((2, 2), value), "W2": np.ones((1, 2))}), self.DATA
+            )
 
     def test_what_is_no_state(self):
         with pytest.raises(LanguageError, match="state"):
@@ -116,8 +144,12 @@ class TestSizes:
         assert machine.support == expected.support
         assert machine.certificate.holds(size * PLANE, LABELS)
         for norm in ("variation", "kernel"):
-            assert fl.wide_margin(data, norm=norm).margin / size == pytest.approx(fl.wide_margin(plain, norm=norm).margin, rel=1e-8)
-        assert fl.lyu_li(NETS[0.0], self.STATE, data).epsilon == pytest.approx(fl.lyu_li(NETS[0.0], self.STATE, plain).epsilon, rel=1e-9)
+            assert fl.wide_margin(data, norm=norm).margin / size == pytest.approx(
+                fl.wide_margin(plain, norm=norm).margin, rel=1e-8
+            )
+        assert fl.lyu_li(NETS[0.0], self.STATE, data).epsilon == pytest.approx(
+            fl.lyu_li(NETS[0.0], self.STATE, plain).epsilon, rel=1e-9
+        )
         with pytest.raises(DataError, match="multipliers"):
             hard_margin(size * PLANE, LABELS)
 

@@ -1,4 +1,6 @@
-"""The limit of a flow in direction, against quadratic programming, a figure of an interior-point solver, and wrong answers."""
+"""The limit of a flow in direction, against quadratic programming, a figure of an interior-point solver, and wrong
+answers.
+"""
 
 import jax
 import numpy as np
@@ -13,7 +15,9 @@ from flowlab.discrete.margin.directional_limit import limit
 from flowlab.language.trajectory import Trajectory
 
 JOINT = 0.0191320989
-"""Margin of the KKT point of W2 @ relu(W1 @ x)**2 on the joint sphere, by an interior-point solver (relaxed by 1e-8)."""
+"""Margin of the KKT point of W2 @ relu(W1 @ x)**2 on the joint sphere, by an interior-point solver (relaxed
+by 1e-8).
+"""
 
 
 def _samples():
@@ -32,14 +36,22 @@ def _three():
 def _flow(network, data, until=200.0, start=None, **settings):
     problem = fl.Problem(network, **settings)
     start = start or fl.initial_state(problem.network, data, default_width=5, seed=0, per=problem.per)
-    return fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(until), solver="dopri8", rtol=1e-6, atol=1e-9)
+    return fl.integrate(
+        fl.lower(fl.derive(problem)), start, data, until=fl.log_time(until), solver="dopri8", rtol=1e-6, atol=1e-9
+    )
 
 
 def _machine(rows):
     """The largest margin of a unit vector: min ½|w|² subject to rows @ w ≥ 1."""
     start = np.linalg.lstsq(rows, np.full(len(rows), 3.0), rcond=None)[0]
-    found = minimize(lambda w: (w @ w / 2, w), start, jac=True, method="SLSQP", options={"ftol": 1e-15, "maxiter": 500},
-                     constraints=[{"type": "ineq", "fun": lambda w: rows @ w - 1, "jac": lambda w: rows}])  # fmt: skip
+    found = minimize(
+        lambda w: (w @ w / 2, w),
+        start,
+        jac=True,
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 500},
+        constraints=[{"type": "ineq", "fun": lambda w: rows @ w - 1, "jac": lambda w: rows}],
+    )
     return found.x / np.linalg.norm(found.x), 1 / np.linalg.norm(found.x)
 
 
@@ -84,7 +96,7 @@ def test_a_perturbed_direction_and_a_wrong_support_are_refused(found):
     assert found.check(found.V, tuple(n for n in found.support if n != 16)) > 1e-3
     # An idle constraint may join only with the multiplier zero; one instead of a member may not.
     assert found.check(found.V, (*found.support[:-1], 0)) > 1e-3
-    with pytest.raises(DataError, match="names no constraint"):
+    with pytest.raises(DataError, match="must name constraints"):
         found.check(found.V, (99,))
 
 
@@ -102,7 +114,10 @@ def test_the_equations_agree_with_autodiff_on_the_joint_sphere(found, squared):
     assert np.asarray(squared.problem.margins(theta, data)).min() == pytest.approx(1.0, abs=1e-12)
 
 
-DEEP = [pytest.param("W2 @ W1 @ x", -1 / 2, marks=pytest.mark.slow), pytest.param("W3 @ W2 @ W1 @ x", -1 / 3, marks=pytest.mark.slow)]
+DEEP = [
+    pytest.param("W2 @ W1 @ x", -1 / 2, marks=pytest.mark.slow),
+    pytest.param("W3 @ W2 @ W1 @ x", -1 / 3, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), *DEEP])
@@ -166,7 +181,7 @@ def test_a_short_path_says_that_it_is_short():
 def test_what_has_no_limit_is_refused(squared, tmp_path):
     data, _ = _samples()
     bare = Trajectory.load(squared.save(tmp_path / "path.nc"))
-    with pytest.raises(DataError, match="without its data"):
+    with pytest.raises(DataError, match="must have its data"):
         limit(bare)
     assert limit(bare, data).margin == pytest.approx(limit(squared).margin, rel=1e-14)
 
@@ -175,11 +190,11 @@ def test_what_has_no_limit_is_refused(squared, tmp_path):
         start = fl.initial_state(problem.network, data, default_width=3, seed=0)
         return fl.descend(problem, start, data, step=1e-6, count=count)
 
-    with pytest.raises(LanguageError, match="no exponential tail"):
+    with pytest.raises(LanguageError, match="must have an exponential tail"):
         limit(path(loss="square"))
     with pytest.raises(LanguageError, match="weight decay"):
         limit(path(decay=0.1))
-    with pytest.raises(NotHomogeneous, match="does not scale"):
+    with pytest.raises(NotHomogeneous, match="must scale"):
         limit(path("W2 @ tanh(W1 @ x)"))
     with pytest.raises(RunFailed, match="run longer"):
         limit(path())
@@ -187,12 +202,16 @@ def test_what_has_no_limit_is_refused(squared, tmp_path):
 
 @pytest.fixture(scope="module")
 def opposed():
-    """Two equal samples of opposite labels beside one that is fitted: weights rest where no sample of the two is on its right side."""
+    """Two equal samples of opposite labels beside one that is fitted: weights rest where no sample of the two is on its
+    right side.
+    """
     problem, data = fl.Problem("W2 @ W1 @ x", "logistic"), fl.Data([[1.0, 0.0], [1.0, 0.0]], [1.0, -1.0])
     return fl.lower(fl.derive(problem)), fl.State.from_weights({"W1": [[0.5, 0.3]], "W2": [[1.0]]}), data
 
 
-@pytest.mark.parametrize(("until", "told"), [(1e4, r"at rest since log t = .*; start from other weights"), (1.0, "run longer")])
+@pytest.mark.parametrize(
+    ("until", "told"), [(1e4, r"at rest since log t = .*; start from other weights"), (1.0, "run longer")]
+)
 def test_a_path_at_rest_is_not_told_to_run_longer(opposed, until, told):
     path = fl.integrate(*opposed, until=fl.time(until))
     with pytest.raises(RunFailed, match=told):

@@ -1,4 +1,6 @@
-"""Margins of networks of unbounded width: bounds from both sides, finite networks below them, labels that no measure tells apart."""
+"""Margins of networks of unbounded width: bounds from both sides, finite networks below them, labels that no measure
+tells apart.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +20,12 @@ def two_layers(W, x):
 
 
 @pytest.mark.parametrize(
-    ("seed", "n", "d"), [(0, 7, 2), (0, 8, 3), *(pytest.param(*told, marks=pytest.mark.slow) for told in ((1, 7, 2), (2, 12, 2), (1, 12, 5)))]
+    ("seed", "n", "d"),
+    [
+        (0, 7, 2),
+        (0, 8, 3),
+        *(pytest.param(*told, marks=pytest.mark.slow) for told in ((1, 7, 2), (2, 12, 2), (1, 12, 5))),
+    ],
 )
 def test_both_bounds_meet_and_the_measure_is_a_network_of_that_margin(seed, n, d):
     data = labelled(seed, n, d)
@@ -77,7 +84,9 @@ def test_the_kernel_margin_is_certified_and_below_that_of_both_layers(seed, n, d
 def test_finite_networks_stay_below_and_wide_ones_come_up_to_it():
     data = labelled(0, 7, 2)
     found = wide_margin(data)
-    margins = {h: 2.0 * fl.max_margin("W2 @ relu(W1 @ x)", data, widths={"W1": h}, starts=8).joint_margin for h in (4, 10)}
+    margins = {
+        h: 2.0 * fl.max_margin("W2 @ relu(W1 @ x)", data, widths={"W1": h}, starts=8).joint_margin for h in (4, 10)
+    }
     assert all(m <= found.upper * (1 + 1e-9) for m in margins.values())
     assert margins[10] == pytest.approx(found.margin, rel=1e-8)
 
@@ -108,7 +117,7 @@ def test_bad_input_is_refused():
         wide_margin(data, norm="path")
     with pytest.raises(DataError, match="targets"):
         wide_margin(fl.Data(np.eye(2), np.array([0.5, 2.0]), kind="targets"))
-    with pytest.raises(DataError, match="all inputs are zero"):
+    with pytest.raises(DataError, match="inputs must not all be zero"):
         wide_margin(fl.Data(np.zeros((2, 2)), np.array([1.0, -1.0])))
     with pytest.raises(DataError, match="infinitely many"):
         wide_margin(data, norm="kernel").weights()

@@ -1,4 +1,6 @@
-"""Limits of networks with kinks: decided, or placed beside the nearest KKT point uphill, and never against an independent cone program."""
+"""Limits of networks with kinks: decided, or placed beside the nearest KKT point uphill, and never against an
+independent cone program.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def samples(kind, seed, n=10):
 
 
 def judged(found, data, leak):
-    """The residual of a limit by the independent program, which solves for its square to 1e-12; blocks of unit norm are balanced."""
+    """The residual of a limit by the independent program, which solves for its square to 1e-12; blocks of unit norm are
+    balanced.
+    """
     return bounded_residual(found.V["W1"], found.V["W2"], data.x, data.y, leak)[0]
 
 
@@ -74,7 +78,12 @@ def test_climbing_ends_at_kkt_points_uphill(leak, seed):
     """From random separating states; nothing is compiled."""
     rng = np.random.default_rng(seed)
     while True:
-        W, a, x, y = rng.normal(size=(5, 3)), rng.normal(size=5), rng.normal(size=(7, 3)), rng.choice([-1.0, 1.0], size=7)
+        W, a, x, y = (
+            rng.normal(size=(5, 3)),
+            rng.normal(size=5),
+            rng.normal(size=(7, 3)),
+            rng.choice([-1.0, 1.0], size=7),
+        )
         h = x @ W.T
         if (y * (np.where(h > 0, h, leak * h) @ a)).min() > 0.05 and len(set(y)) == 2:
             break
@@ -93,7 +102,13 @@ def test_climbing_ends_at_kkt_points_uphill(leak, seed):
     assert bounded_residual(np.linalg.norm(a) / np.linalg.norm(W) * W, a, x, y, leak)[0] > 1e-2
 
 
-NONE = ["W3 @ relu(W2 @ relu(W1 @ x))", "W2 @ relu(W1 @ x)**2", "w @ x", "a @ relu(W1 @ x) + w @ x", "a @ maximum(W @ x, 0.3 * (W @ x))"]
+NONE = [
+    "W3 @ relu(W2 @ relu(W1 @ x))",
+    "W2 @ relu(W1 @ x)**2",
+    "w @ x",
+    "a @ relu(W1 @ x) + w @ x",
+    "a @ maximum(W @ x, 0.3 * (W @ x))",
+]
 
 
 @pytest.mark.parametrize("network", NONE)

@@ -46,7 +46,9 @@ def test_linear_networks_of_any_depth_have_the_margin_of_the_machine(seed):
 
 
 def test_the_direction_solves_the_machine_of_its_own_tangent_features():
-    """L8: at a KKT point θ is, up to scale, the hard-margin machine on the features ∂f(θ)/∂θ; a direction beside it is not."""
+    """L8: at a KKT point θ is, up to scale, the hard-margin machine on the features ∂f(θ)/∂θ; a direction beside it is
+    not.
+    """
     data = separable(8, 3, 5)
     problem = fl.Problem("W2 @ relu(W1 @ x)**2")
     best = fl.max_margin(problem, data, widths={"W1": 3}, starts=4)
@@ -56,9 +58,13 @@ def test_the_direction_solves_the_machine_of_its_own_tangent_features():
 
         def f(t):
             split = np.split(t, np.cumsum([int(np.prod(s)) for s in shapes.values()])[:-1])
-            return problem.network.outputs({k: v.reshape(s) for (k, s), v in zip(shapes.items(), split, strict=True)}, np.asarray(data.x), np)[:, 0]
+            return problem.network.outputs(
+                {k: v.reshape(s) for (k, s), v in zip(shapes.items(), split, strict=True)}, np.asarray(data.x), np
+            )[:, 0]
 
-        features = np.stack([(f(theta + step * e) - f(theta - step * e)) / (2 * step) for e in np.eye(len(theta))], axis=1)
+        features = np.stack(
+            [(f(theta + step * e) - f(theta - step * e)) / (2 * step) for e in np.eye(len(theta))], axis=1
+        )
         w = hard_margin(features, np.asarray(data.y)).w
         return float(np.linalg.norm(w / np.linalg.norm(w) - theta / np.linalg.norm(theta)))
 
@@ -82,12 +88,16 @@ def test_classes_have_one_constraint_for_each_wrong_class():
 
 
 def test_the_residual_of_a_flow_falls_like_one_over_the_logarithm_of_time():
-    """L6: ε decays at least like the distance to the limit, 1/log t; at the limit itself it is round-off, and beside it it is not."""
+    """L6: ε decays at least like the distance to the limit, 1/log t; at the limit itself it is round-off, and beside it
+    it is not.
+    """
     data = separable(8, 3, 6)
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
     field = fl.lower(fl.derive(problem))
-    seen = [fl.lyu_li(problem, fl.integrate(field, start, data, until=fl.log_time(t)).last, data) for t in (1e2, 1e3, 1e4)]
+    seen = [
+        fl.lyu_li(problem, fl.integrate(field, start, data, until=fl.log_time(t)).last, data) for t in (1e2, 1e3, 1e4)
+    ]
     for a, b in pairwise(seen):
         assert b.epsilon < 0.4 * a.epsilon
         assert b.delta < 0.4 * a.delta
@@ -97,7 +107,9 @@ def test_the_residual_of_a_flow_falls_like_one_over_the_logarithm_of_time():
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_a_kink_is_given_any_slope_between(seed):
-    """At the maximum samples rest on kinks of units; a state beside it, where slopes are one-sided, leaves a residual."""
+    """At the maximum samples rest on kinks of units; a state beside it, where slopes are one-sided, leaves
+    a residual.
+    """
     rng = np.random.default_rng(seed)
     data = fl.Data(rng.normal(size=(8, 3)), rng.choice([-1.0, 1.0], size=8))
     best = fl.max_margin("W2 @ relu(W1 @ x)", data, widths={"W1": 4}, starts=3)

@@ -64,7 +64,8 @@ def test_opposite_and_zero_samples_are_not_separable():
     for points, y in ((x, [1.0, -1.0, 1.0]), (np.vstack([x, np.zeros(2)]), [1.0, 1.0, 1.0, 1.0])):
         certificate = certify_separable(points, np.array(y))
         assert certificate.holds(points, np.array(y))
-        # 0.3 is not three times 0.1 in binary: the first two are no multiples of each other; only a sample at 0 is hopeless.
+        # 0.3 is not three times 0.1 in binary: the first two are not multiples of each other; only a sample at 0 is
+        # hopeless.
         assert certificate.separable is (len(y) == 3)
 
 
@@ -82,8 +83,14 @@ def test_agrees_with_another_solver(seed):
     x, y = with_margin(30, 5, 0.3, 40 + seed)
     found = hard_margin(x, y)
     z = y[:, None] * x
-    other = minimize(lambda w: w @ w / 2, found.w * 1.3 + 0.1, jac=lambda w: w, method="SLSQP", options={"ftol": 1e-15, "maxiter": 500},
-                     constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z})  # fmt: skip
+    other = minimize(
+        lambda w: w @ w / 2,
+        found.w * 1.3 + 0.1,
+        jac=lambda w: w,
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 500},
+        constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z},
+    )
     assert found.w == pytest.approx(other.x, abs=1e-6)
     assert found.w == pytest.approx(z.T @ found.alpha, rel=1e-12)
     assert set(np.flatnonzero(found.alpha)) <= set(found.support)

@@ -9,7 +9,9 @@ from flowlab.dynamics.kinks.bernstein import from_values, halves, nodes, roots, 
 
 
 def polynomial(r, rest):
-    return lambda t: np.prod([t - each for each in r], axis=0) * np.prod([each - t for each in rest], axis=0) * np.ones_like(t)
+    return lambda t: (
+        np.prod([t - each for each in r], axis=0) * np.prod([each - t for each in rest], axis=0) * np.ones_like(t)
+    )
 
 
 def made(seed):
@@ -32,7 +34,9 @@ def test_three_thousand_polynomials_with_several_roots_in_a_step():
         several += len(inside) > 1
         total += len(inside)
         # Each interval has one change of sign, and together they have every root.
-        missed += len(found) != len(inside) or any(not (a - 1e-7 <= r <= b + 1e-7) for (a, b), r in zip(found, inside, strict=True))
+        missed += len(found) != len(inside) or any(
+            not (a - 1e-7 <= r <= b + 1e-7) for (a, b), r in zip(found, inside, strict=True)
+        )
     assert (missed, total > 6000, several > 1500) == (0, True, True)
 
 

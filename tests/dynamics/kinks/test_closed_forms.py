@@ -20,7 +20,9 @@ NET = fl.Network("relu(w @ x)")
 
 @dataclass(frozen=True)
 class Linear:
-    """w' = P (b - A w) with A, b of the active samples and P the projection along the kinks that the neuron slides on."""
+    """w' = P (b - A w) with A, b of the active samples and P the projection along the kinks that the neuron
+    slides on.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -61,7 +63,9 @@ class Linear:
         return -np.linalg.solve(x @ x.T, x @ (b[:, None] - A @ np.atleast_2d(w).T)).T.reshape(*w.shape[:-1], len(y)) / y
 
     def first(self, w0, until):
-        """The first time at which one of the remaining samples meets its kink, or a multiplier a bound: (time, sample, kind)."""
+        """The first time at which one of the remaining samples meets its kink, or a multiplier a bound: (time, sample,
+        kind).
+        """
         rest = [n for n in range(len(self.x)) if n not in self.sliding]
         functions = [(n, "hit", lambda t, n=n: self.at(w0, t) @ self.x[n]) for n in rest]
         for i, n in enumerate(self.sliding):
@@ -88,7 +92,9 @@ def integrated(x, y, w0, until, **given):
 
 
 def cases(count, sliding, seed=0):
-    """Data on which the neuron comes to slide along as many kinks at once, with what happens: (x, y, w0, legs), each leg (start, end, w, Linear, event)."""
+    """Data on which the neuron comes to slide along as many kinks at once, with what happens: (x, y, w0, legs), each
+    leg (start, end, w, Linear, event).
+    """
     found, tried = [], 0
     while len(found) < count:
         rng = np.random.default_rng([seed, sliding, tried])
@@ -134,7 +140,9 @@ def brute(x, y, w, active, asked):
         if len(along) > x.shape[1]:
             continue
         rate = model.rate(w)
-        fine = all((x[n] @ rate > 0) if c == 2 else (x[n] @ rate < 0) for n, c in zip(asked, code, strict=True) if c != 1)
+        fine = all(
+            (x[n] @ rate > 0) if c == 2 else (x[n] @ rate < 0) for n, c in zip(asked, code, strict=True) if c != 1
+        )
         if fine and along:
             lam = model.multipliers(w)
             fine = bool(((lam > 0) & (lam < 1)).all())
@@ -159,7 +167,9 @@ def test_crossings_slides_and_exits(k, i):
     expected = [(leg[1], *leg[4]) for leg in legs[:-1]]
     at = 0
     for j, (t, n, kind) in enumerate(expected):
-        here = np.flatnonzero(np.abs(times - t) <= (1e-12 if kind == "hit" and not legs[j][3].sliding else 1e-10) * max(t, 1.0))
+        here = np.flatnonzero(
+            np.abs(times - t) <= (1e-12 if kind == "hit" and not legs[j][3].sliding else 1e-10) * max(t, 1.0)
+        )
         assert n in samples[here], (t, n, kind, times)
         row = int(here[samples[here] == n][0])
         assert row >= at
@@ -187,16 +197,22 @@ def test_velocities_and_multipliers_while_sliding(k, i):
         side = np.where(np.isin(np.arange(len(x)), model.active), 1, -1)
         mode, sliders = pairs.mode(side, dict.fromkeys(model.sliding, 0.5), {"w": here})
         inside = pairs.within(mode)
-        assert np.abs(np.asarray(inside.rate(0.0, {"w": here}, data)["w"]) - model.rate(here)).max() < 1e-12 * max(1.0, np.abs(model.rate(here)).max())
+        assert np.abs(np.asarray(inside.rate(0.0, {"w": here}, data)["w"]) - model.rate(here)).max() < 1e-12 * max(
+            1.0, np.abs(model.rate(here)).max()
+        )
         found, answers, _ = (np.asarray(each)[: len(sliders.flat)] for each in inside.multipliers({"w": here}, data))
-        assert np.abs(found - model.multipliers(here)).max() < 1e-12 * max(1.0, 1.0 / np.abs(y[list(model.sliding)]).min())
+        assert np.abs(found - model.multipliers(here)).max() < 1e-12 * max(
+            1.0, 1.0 / np.abs(y[list(model.sliding)]).min()
+        )
         assert (answers < 0).all()
         seen += 1
     assert seen
 
 
 def test_without_kinks_the_same_neuron_goes_wrong():
-    """Control: slopes read off signs give another answer, or none, on five of the cases; the worst of them is off in the second digit."""
+    """Control: slopes read off signs give another answer, or none, on five of the cases; the worst of them is off in
+    the second digit.
+    """
     off = []
     for k, i in ALL[::4]:
         x, y, w0, legs = MADE[k][i]

@@ -1,4 +1,4 @@
-"""Where all units have come to their kinks pre-activations are round-off, and round-off is no change of mode."""
+"""Where all units have come to their kinks pre-activations are round-off, and round-off does not change the mode."""
 
 import jax
 import numpy as np

@@ -77,7 +77,8 @@ def test_the_limit_is_heard_inside_a_kink_and_what_took_the_time_is_said(made, m
 def test_the_largest_part_comes_first_and_a_remedy_only_where_kinks_are_slow():
     slow = Effort(looked=500, met=412, most=14, at_kinks=20.0, sliding=4.0, free=0.5).cause(1.0)
     assert slow.startswith(
-        " (412 kinks met took 78% of the time, steps with up to 14 pairs sliding took 16% of the time; use fewer samples"
+        " (412 kinks met took 78% of the time, steps with up to 14 pairs sliding took 16% of the time; use fewer"
+        " samples"
     )
     quick = Effort(looked=5, met=3, at_kinks=1.0, compiling=10.0, free=1.0).cause(20.0)
     assert quick == " (compilation took 94% of the time)"

@@ -12,7 +12,11 @@ TWO, THREE = "W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x))"
 
 
 def run(weights, x, y, until, text=TWO, coordinates="weights"):
-    state = weights if isinstance(weights, fl.State) else fl.State.from_weights({k: np.array(v, dtype=float) for k, v in weights.items()})
+    state = (
+        weights
+        if isinstance(weights, fl.State)
+        else fl.State.from_weights({k: np.array(v, dtype=float) for k, v in weights.items()})
+    )
     data = fl.Data(np.array(x, dtype=float), np.array(y, dtype=float))
     problem = fl.Problem(text, coordinates=coordinates)
     return fl.integrate(fl.lower(fl.derive(problem)), state, data, until=fl.time(until)), problem, state, data
@@ -35,7 +39,9 @@ def test_the_kinks_of_opposite_samples_are_one_and_cancel(coordinates):
 
 
 def test_equal_samples_of_both_labels_have_one_kink():
-    """Their pulls add up on it: one attracts less than the other two repel, so that the unit slides, with one multiplier for all."""
+    """Their pulls add up on it: one attracts less than the other two repel, so that the unit slides, with one
+    multiplier for all.
+    """
     path, *made = run({"W1": [[-0.1, 0.9]], "W2": [[0.7]]}, [[1, 0], [1, 0], [1, 0], [0.5, 1]], [-1, -1, 1, 1], 2.0)
     assert path.outcome.kind == "done"
     assert path.dataset["pair_last"].values.tolist() == [0, 0, 0, 1]
@@ -49,7 +55,9 @@ def test_equal_samples_take_one_side():
 
 
 def test_a_unit_that_rests_on_a_kink_is_watched():
-    """Of orthogonal samples none moves a unit that another one has switched off; when its outgoing weight turns, the kink it rests on repels."""
+    """Of orthogonal samples none moves a unit that another one has switched off; when its outgoing weight turns, the
+    kink it rests on repels.
+    """
     path, *_ = run({"W1": [[0.02, 2.0, -1.0]], "W2": [[0.4]]}, np.eye(3), [-1, -1, 1], 3.0)
     assert path.outcome.kind == "nonunique"
     assert "begins to repel" in path.outcome.message
@@ -57,7 +65,12 @@ def test_a_unit_that_rests_on_a_kink_is_watched():
 
 
 def test_samples_of_zeros_have_no_side():
-    path, *made = run({"W1": [[-0.3, 0.4], [0.2, 0.5]], "W2": [[0.7, -0.4]]}, [[0, 0], [-1, 0.2], [0.1, 1], [0.3, -1]], [1, -1, 1, -1], 1.0)
+    path, *made = run(
+        {"W1": [[-0.3, 0.4], [0.2, 0.5]], "W2": [[0.7, -0.4]]},
+        [[0, 0], [-1, 0.2], [0.1, 1], [0.3, -1]],
+        [1, -1, 1, -1],
+        1.0,
+    )
     assert path.outcome.kind == "done"
     assert off(path, *made, 1e-4, 1.0) < 1e-3
 
@@ -65,7 +78,9 @@ def test_samples_of_zeros_have_no_side():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_equal_samples_in_deeper_layers(seed):
-    """Their kinks in the second layer are one, whatever the first layer does; samples that nothing passes on wake up on the right side."""
+    """Their kinks in the second layer are one, whatever the first layer does; samples that nothing passes on wake up on
+    the right side.
+    """
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(8, 3)), np.sign(rng.normal(size=8))
     y[:2] = 1, -1

@@ -1,4 +1,6 @@
-"""Samples whose losses are powers of ten apart hold one unit: sides and slopes are decided by each sample's own pull, not by the largest one's round-off."""
+"""Samples whose losses are powers of ten apart hold one unit: sides and slopes are decided by each sample's own pull,
+not by the largest one's round-off.
+"""
 
 import math
 
@@ -18,7 +20,9 @@ HELD = [0, 2]
 
 
 def setting(faint):
-    """The first unit on the kinks of samples 1 and 2, the second one on the right of sample 1; losses near e^-faint, log 2 of sample 2."""
+    """The first unit on the kinks of samples 1 and 2, the second one on the right of sample 1; losses near e^-faint,
+    log 2 of sample 2.
+    """
     row = np.cross(X[0], X[1])
     row /= row @ X[2]
     other = np.linalg.solve(X, [faint, -1.0, -1.0])
@@ -27,7 +31,9 @@ def setting(faint):
 
 
 def exact(faint):
-    """Multipliers at which the first unit stays on both kinks, and pulls p times its outgoing weight; its row moves by Σ λ_n p_n x_n."""
+    """Multipliers at which the first unit stays on both kinks, and pulls p times its outgoing weight; its row moves by
+    Σ λ_n p_n x_n.
+    """
     v, f = -faint - 2.0, np.array([faint, 0.0, -faint - 2.0])
     p = v * LABELS / (1.0 + np.exp(LABELS * f))
     forces = np.linalg.solve(X[:2] @ X[:2].T, -p[2] * X[:2] @ X[2])
@@ -69,7 +75,9 @@ def three_classes(seed=0):
 
 @pytest.mark.slow
 def test_samples_that_no_unit_sees_stay_at_rest_and_runs_may_be_cut():
-    """Two of six samples come to rest at output zero, two units on their kinks, while the loss of the others falls like 1/t for good."""
+    """Two of six samples come to rest at output zero, two units on their kinks, while the loss of the others falls like
+    1/t for good.
+    """
     data, rtol, end = three_classes(), 1e-8, 100.0
     field = fl.lower(fl.derive(fl.Problem(NET, "cross_entropy", coordinates="weights")))
     start = fl.initial_state(NET, data, widths={"W1": 4}, seed=0)

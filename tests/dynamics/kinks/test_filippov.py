@@ -33,7 +33,15 @@ def test_two_surfaces_at_which_sliding_on_one_pushes_off_the_other():
 
 @pytest.mark.parametrize(
     ("w", "push", "solutions", "multiplier"),
-    [(1.0, 3.0, 1, 1.0), (-1.0, 0.5, 1, 0.0), (-1.0, 3.0, 2, None), (1.0, -3.0, 1, 1 / 3), (1.0, -0.5, 1, 1.0), (-1.0, -3.0, 1, 0.0), (1.0, 0.0, 1, 1.0)],
+    [
+        (1.0, 3.0, 1, 1.0),
+        (-1.0, 0.5, 1, 0.0),
+        (-1.0, 3.0, 2, None),
+        (1.0, -3.0, 1, 1 / 3),
+        (1.0, -0.5, 1, 1.0),
+        (-1.0, -3.0, 1, 0.0),
+        (1.0, 0.0, 1, 1.0),
+    ],
 )
 def test_one_surface(w, push, solutions, multiplier):
     filippov = choose(np.array([w]), np.array([[push]]))
@@ -83,10 +91,11 @@ def test_a_wrong_answer_would_be_seen():
 
 @pytest.mark.parametrize(("own", "solutions"), [(0.0, 1), (0.3, 2)])
 def test_sides_are_asked_after_the_others_have_settled(own, solutions):
-    """Two surfaces of an outgoing weight, one of which repels, seen through a unit below that slides: with either side of it the weight rests.
+    """Two surfaces of an outgoing weight, one of which repels, seen through a unit below that slides: with either side
+    of it the weight rests.
 
-    What multipliers add depends on them. About any that do not solve the problem the two ways to rest differ, and look like two flows. With a
-    push of its own the repelling pair does leave either way.
+    What multipliers add depends on them. About any that do not solve the problem the two ways to rest differ, and look
+    like two flows. With a push of its own the repelling pair does leave either way.
     """
 
     def rates(lam):
@@ -100,7 +109,8 @@ def test_sides_are_asked_after_the_others_have_settled(own, solutions):
 
     found = settle(about, np.array([0.3, 0.5, 0.5]))
     assert found.solutions == solutions
-    # Control: asked at once, of the problem about whatever multipliers came out before, the two ways to rest take turns.
+    # Control: asked at once, of the problem about whatever multipliers came out before, the two ways to rest take
+    # turns.
     lam, seen = np.array([0.3, 0.5, 0.5]), []
     for _ in range(20):
         one = choose(*about(lam))
@@ -116,7 +126,9 @@ def test_what_does_not_settle_is_told():
 
 
 def test_kinks_that_are_one_are_at_odds_about_wrong_multipliers(monkeypatch):
-    """Pre-activations of three samples that all vanish with one outgoing weight, each with a share of a unit below that slides."""
+    """Pre-activations of three samples that all vanish with one outgoing weight, each with a share of a unit below that
+    slides.
+    """
     m, k = np.array([0.7, 0.9, 0.8]), np.array([-0.5, -0.4, 0.7])
 
     def rates(lam):
@@ -139,7 +151,9 @@ def test_kinks_that_are_one_are_at_odds_about_wrong_multipliers(monkeypatch):
 
 
 def test_of_many_multipliers_the_middle_ones_are_taken():
-    """Four surfaces of two dimensions, and two mirrored ways to write one velocity: both as near to a half as they can be."""
+    """Four surfaces of two dimensions, and two mirrored ways to write one velocity: both as near to a half as they can
+    be.
+    """
     rng = np.random.default_rng(4)
     C, c = rng.normal(size=(4, 2)), -np.ones(4)
     A = (C @ C.T) * c
@@ -152,7 +166,9 @@ def test_of_many_multipliers_the_middle_ones_are_taken():
 
 @pytest.mark.parametrize("seed", range(0, 300, 30))
 def test_pairs_of_samples_with_hardly_any_loss_are_decided_as_those_of_others(seed):
-    """A unit held by samples whose losses are powers of ten apart: pushes shrink with the loss, and so does what they have to hold."""
+    """A unit held by samples whose losses are powers of ten apart: pushes shrink with the loss, and so does what they
+    have to hold.
+    """
     for each in range(seed, seed + 30):
         C, c, F = attracting(each)
         rng = np.random.default_rng(each)
@@ -162,7 +178,8 @@ def test_pairs_of_samples_with_hardly_any_loss_are_decided_as_those_of_others(se
         faint[0] = 1.0
         small = faint.min()
         one = choose(C @ F * small, (C @ C.T) * (c * faint))
-        # Exact: the force of a pair is its multiplier times its push, so a strong pair is one whose force has no upper end in reach.
+        # Exact: the force of a pair is its multiplier times its push, so a strong pair is one whose force has no upper
+        # end in reach.
         best = lsq_linear(C.T, -F, bounds=(np.minimum(c * faint / small, -1e-300), 0.0), method="bvls", tol=1e-14)
         force = one.multipliers * c * faint / small
         assert one.solutions == 1

@@ -1,4 +1,6 @@
-"""Whole flows of networks with kinks: against descent with small steps, against rounded kinks, through separation into the late clocks."""
+"""Whole flows of networks with kinks: against descent with small steps, against rounded kinks, through separation into
+the late clocks.
+"""
 
 import jax
 import numpy as np
@@ -12,7 +14,9 @@ TWO, THREE = "W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x))"
 
 
 def made(text, seed, n=20, d=5, width=16, scale=1.0, coordinates="weights", **given):
-    """Labels of the kind of XOR, which make units slide; weights balanced to begin with, so that no outgoing one changes its sign."""
+    """Labels of the kind of XOR, which make units slide; weights balanced to begin with, so that no outgoing one
+    changes its sign.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d))
     data = fl.Data(x, np.sign(x[:, 0] * x[:, 1]))
@@ -70,7 +74,10 @@ def test_descent_comes_to_the_flow_at_first_order(seed):
     path = fl.integrate(field, start, data, until=fl.time(1.0))
     assert slides(path) > 3
     assert consistent(path)
-    off = [apart(path.last.weights(), descended(start.weights(), data, step, round(1 / step))) for step in (1e-3, 5e-4, 2.5e-4, 2e-5)]
+    off = [
+        apart(path.last.weights(), descended(start.weights(), data, step, round(1 / step)))
+        for step in (1e-3, 5e-4, 2.5e-4, 2e-5)
+    ]
     assert off[0] > 1.5 * off[2]
     assert off[3] < 0.15 * off[0]
     assert off[3] < 2e-4
@@ -96,7 +103,9 @@ def test_two_layers_through_separation_to_late_times(seed):
 
 @pytest.mark.slow
 def test_units_left_to_themselves_drift(monkeypatch):
-    """Control: without what puts units right, round-off in growing weights takes their difference beyond the bound, and the run says nothing of it."""
+    """Control: without what puts units right, round-off in growing weights takes their difference beyond the bound, and
+    the run says nothing of it.
+    """
     field, start, data = made(TWO, 7)
     kept = fl.integrate(field, start, data, until=fl.log_time(1e6))
     monkeypatch.setattr(type(field), "keeping", lambda field, y: field)

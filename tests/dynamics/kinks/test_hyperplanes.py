@@ -67,7 +67,8 @@ def test_parallel_normals_are_one_kink():
         ("W2 @ relu(W1 @ x)", "weights", True),
         ("W2 @ maximum(A @ x, B @ x)", "weights", True),
         ("W2 @ relu(W1 @ x)", "polar", False),
-        # The second kink is that of C x against whichever of the others is larger, so its normal hangs on the slope of the first.
+        # The second kink is that of C x against whichever of the others is larger, so its normal hangs on the slope of
+        # the first.
         ("W2 @ maximum(A @ x, B @ x, C @ x)", "weights", False),
         ("W3 @ relu(W2 @ relu(W1 @ x))", "weights", False),
     ],
@@ -95,7 +96,10 @@ def test_a_decision_on_one_unit_is_that_on_all_of_them(monkeypatch):
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
     start = fl.State.from_weights({"W1": W1, "W2": np.sign(rng.normal(size=(1, 8))) * np.linalg.norm(W1, axis=1)[None]})
     y = field.pack(start)
-    on = sorted({int(sample * 8 + unit) for unit, sample in enumerate(rng.permutation(20)[:8])} | {int(sample * 8) for sample in rng.permutation(20)[:2]})
+    on = sorted(
+        {int(sample * 8 + unit) for unit, sample in enumerate(rng.permutation(20)[:8])}
+        | {int(sample * 8) for sample in rng.permutation(20)[:2]}
+    )
     ends = []
     for apart in (True, False):
         tracker = Tracker(field, data, y)

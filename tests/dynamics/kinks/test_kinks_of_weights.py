@@ -152,7 +152,9 @@ def test_a_weight_on_a_kink_that_repels_has_no_one_flow():
 
 
 def test_descent_with_small_steps_chatters_about_the_same_slide():
-    """The reference has a witness of its own: subgradient descent, to the size of its steps; and notices a wrong side."""
+    """The reference has a witness of its own: subgradient descent, to the size of its steps; and notices a
+    wrong side.
+    """
     x, y, start = instance("abs(w) @ x", 0)
     reference, w = Piecewise("abs(w) @ x", x, y), np.array(start["w"])
     theta, log, _ = reference.run(w, 2.0)

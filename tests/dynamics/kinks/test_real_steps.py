@@ -1,6 +1,7 @@
 """Steps of real flows that meet several kinks at once: the first is found in every one, and none before it is missed.
 
-The witness steps to 64 points inside the step and looks at the sign of every pre-activation there; it shares no polynomial with the tracker.
+The witness steps to 64 points inside the step and looks at the sign of every pre-activation there; it shares no
+polynomial with the tracker.
 """
 
 import numpy as np
@@ -17,7 +18,9 @@ def flow(seed):
     rng = np.random.default_rng(seed)
     data, net = fl.Data(rng.normal(size=(40, 4)), rng.choice([-1.0, 1.0], size=40)), fl.Network("W2 @ relu(W1 @ x)")
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
-    return fl.integrate(field, fl.initial_state(net, data, widths={"W1": 12}, seed=seed), data, until=fl.time(1.0), rtol=1e-3, atol=1e-4)
+    return fl.integrate(
+        field, fl.initial_state(net, data, widths={"W1": 12}, seed=seed), data, until=fl.time(1.0), rtol=1e-3, atol=1e-4
+    )
 
 
 class Watched:
@@ -63,7 +66,7 @@ def test_two_hundred_real_steps_with_several_kinks(monkeypatch):
 
 
 def test_a_tracker_that_overlooks_a_pair_is_seen_to_miss_it(monkeypatch):
-    """Control: the pair that is met first is taken out of what the tracker is told."""
+    """Control: the pair that is met first is withheld from the tracker."""
     meeting = Tracker.meeting
 
     def blind(tracker, look):

@@ -11,7 +11,9 @@ from flowlab.dynamics.kinks import event_log
 from flowlab.dynamics.run import kink_crossing
 
 DATA = np.array([[1.0, 0.0], [0.3, 1.0]]), np.array([1.0, -1.0])
-"""A unit along (0, 1) is on the kink of the first sample, and the second one, of the other label, pulls it towards its left or right."""
+"""A unit along (0, 1) is on the kink of the first sample, and the second one, of the other label, pulls it towards its
+left or right.
+"""
 
 
 def standing(text, outgoing, loss="exponential", coordinates="weights"):
@@ -53,7 +55,10 @@ def test_starts_on_repelling_kinks_are_not_resolved(text, given):
     assert ends[0] < -0.01 < 0.01 < ends[1]
 
 
-@pytest.mark.parametrize(("text", "coordinates"), [("W2 @ relu(W1 @ x)", "weights"), ("W2 @ relu(W1 @ x)", "polar"), ("W2 @ abs(W1 @ x)", "weights")])
+@pytest.mark.parametrize(
+    ("text", "coordinates"),
+    [("W2 @ relu(W1 @ x)", "weights"), ("W2 @ relu(W1 @ x)", "polar"), ("W2 @ abs(W1 @ x)", "weights")],
+)
 def test_a_start_on_an_attracting_kink_slides(text, coordinates):
     """With the other outgoing sign both sides push the unit back: it moves along (0, 1) alone."""
     path = fl.integrate(*standing(text, -1.0, coordinates=coordinates), until=fl.time(0.2))
@@ -65,7 +70,9 @@ def test_a_start_on_an_attracting_kink_slides(text, coordinates):
 
 
 def test_a_slide_whose_kink_begins_to_repel_ends():
-    """An outgoing weight that goes through zero, as it may where it was the smaller one, turns the kink its unit slides on around."""
+    """An outgoing weight that goes through zero, as it may where it was the smaller one, turns the kink its unit slides
+    on around.
+    """
     seen = []
     for seed in (1, 7, 8):
         rng = np.random.default_rng(seed)
@@ -83,7 +90,7 @@ def test_a_slide_whose_kink_begins_to_repel_ends():
 
 
 def test_chatter_does_not_go_on_in_silence(monkeypatch):
-    """With next to no changes of mode allowed, an ordinary run is told to chatter, and keeps what it has."""
+    """With next to no changes of mode allowed, an ordinary run counts as chatter, and keeps its rows."""
     monkeypatch.setattr(event_log, "CHATTER", 3)
     monkeypatch.setattr(kink_crossing, "CHATTER", 3)
     monkeypatch.setattr(event_log.Kinks, "chatters", lambda self, clock, s: len(self.lately) > 3)
@@ -109,5 +116,7 @@ def test_the_wall_limit_is_heard_between_kinks():
     x = rng.normal(size=(60, 5))
     data, net = fl.Data(x, np.sign(x[:, 0] * x[:, 1])), fl.Network("W2 @ relu(W1 @ x)")
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
-    path = fl.integrate(field, fl.initial_state(net, data, widths={"W1": 16}, seed=0), data, until=fl.time(1e6), wall_seconds=1e-3)
+    path = fl.integrate(
+        field, fl.initial_state(net, data, widths={"W1": 16}, seed=0), data, until=fl.time(1e6), wall_seconds=1e-3
+    )
     assert path.outcome.kind == "budget"

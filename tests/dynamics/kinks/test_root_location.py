@@ -40,7 +40,7 @@ def test_bad_guesses_are_found_too():
 
 def test_what_does_not_fall_is_none():
     assert refined(lambda s: 1.0 + s, Guess(0.5, 0.2, 0.8, 0, 0), 1e-16) is None
-    # A rise through zero is no place to be found, also where the guess is right.
+    # A rise through zero is not a root, also where the guess is right.
     assert secant(lambda s: s - 0.5, Guess(0.49, 0.2, 0.8, 0, 0), 1e-16) is None
     assert refined(lambda s: s - 0.5, Guess(0.49, 0.4, 0.8, 0, 0), 1e-16) is None
     # The dense output had it within its bracket, the solution a little beyond.

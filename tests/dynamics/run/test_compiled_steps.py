@@ -21,14 +21,29 @@ TOLERANCES = (jnp.asarray(1e-8), jnp.asarray(1e-10))
 def _error(field, data, start, solver, steps, exact):
     y = field.pack(start)
     for i in range(steps):
-        y, _ = compiled_steps.restep(SOLVERS[solver], OrdinaryTime(), field, data, jnp.asarray(i / steps), jnp.asarray(1.0 / steps), y, *TOLERANCES, ())
+        y, _ = compiled_steps.restep(
+            SOLVERS[solver],
+            OrdinaryTime(),
+            field,
+            data,
+            jnp.asarray(i / steps),
+            jnp.asarray(1.0 / steps),
+            y,
+            *TOLERANCES,
+            (),
+        )
     return float(np.abs(np.asarray(field.unpack(y).weights()["w"]) - [exact(-1.0, 1.0), 0.5]).max())
 
 
 # Steps small enough for the leading term of the error and large enough to stay above round-off.
 @pytest.mark.parametrize(
     ("solver", "order", "coordinates", "steps"),
-    [("tsit5", 5, "weights", (8, 16)), ("tsit5", 5, "polar", (8, 16)), ("dopri8", 8, "weights", (3, 6)), ("dopri8", 8, "polar", (12, 24))],
+    [
+        ("tsit5", 5, "weights", (8, 16)),
+        ("tsit5", 5, "polar", (8, 16)),
+        ("dopri8", 8, "weights", (3, 6)),
+        ("dopri8", 8, "polar", (12, 24)),
+    ],
 )
 def test_order_is_kept_under_projection(field_of, data, start_at, exact, solver, order, coordinates, steps):
     errors = [_error(field_of(coordinates), data, start_at(-1.0), solver, n, exact) for n in steps]
@@ -56,13 +71,20 @@ def test_one_compilation_serves_all_tolerances_horizons_levels_starts_and_data(f
     for rtol, horizon, level in ((1e-6, 2.0, -20.0), (1e-4, 7.0, -1e3)):
         integrate(field, start_at(0.3, 0.1), data, until=[time(horizon), log_loss_below(level)], rtol=rtol)
     integrate(field, first.last, data, until=[log_time(0.1), log_loss_below(-9.0)], max_steps=40)
-    integrate(field, State(rho={"w": jnp.asarray(1.0)}, V={"w": jnp.array([0.6, 0.8])}), data, until=[time(1.0), log_loss_below(-9.0)])
+    integrate(
+        field,
+        State(rho={"w": jnp.asarray(1.0)}, V={"w": jnp.array([0.6, 0.8])}),
+        data,
+        until=[time(1.0), log_loss_below(-9.0)],
+    )
     assert len(traces) == seen
 
 
 def test_no_array_is_captured(field_of, data, start_at):
     field = field_of("polar")
-    rate = jax.make_jaxpr(lambda y, d: compiled_steps._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(field.pack(start_at(1.0)), data)
+    rate = jax.make_jaxpr(lambda y, d: compiled_steps._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(
+        field.pack(start_at(1.0)), data
+    )
     assert not rate.consts
 
 
@@ -105,7 +127,7 @@ def test_agrees_with_the_derived_field(field_of, data, start_at):
 @pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno5", "rodas5p"])
 @pytest.mark.parametrize("clock", ["time", "norm"])
 def test_a_chunk_hands_on_what_it_was_given(solver, clock):
-    """Equal shapes, dtypes and strength of types: else the second chunk of a run would be compiled anew."""
+    """Equal shapes, dtypes and strength of types: else the second chunk of a run would be compiled again."""
     data = fl.Data(np.array([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.0]]), np.array([1.0, 1.0, -1.0]))
     field = fl.lower(fl.derive(fl.Problem("W1 @ x", coordinates="weights")))
     start = fl.initial_state("W1 @ x", data, seed=0)
@@ -117,5 +139,7 @@ def test_a_chunk_hands_on_what_it_was_given(solver, clock):
         carry, _ = compiled_steps.begin(*args, entry.z, entry.s, far, *tight)
         return carry, compiled_steps.advance(*args, carry, far, *tight, np.asarray(0), (), 8, np.asarray(5)).carry
 
-    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree) for tree in jax.eval_shape(both))
+    before, after = (
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree) for tree in jax.eval_shape(both)
+    )
     assert before == after

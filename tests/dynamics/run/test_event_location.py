@@ -21,7 +21,9 @@ def fitted(text="w @ x", coordinates="weights", **settings):
 
 @pytest.fixture(scope="module")
 def line():
-    """(w - 1)²/2: the residual falls like e^-t, so log L = log(1/2) - 2t from w = 0 on; on a second, faster feature nothing is left to fit."""
+    """(w - 1)²/2: the residual falls like e^-t, so log L = log(1/2) - 2t from w = 0 on; on a second, faster feature
+    nothing is left to fit.
+    """
     data = fl.Data([[1.0, 0.0], [0.0, 3.0]], [1.0, 0.0], kind="targets")
     return fitted(), fl.State.from_weights({"w": np.array([1e-12, 0.5])}), data
 
@@ -39,7 +41,9 @@ def test_a_level_far_below_the_tolerances_squared_is_met_where_it_is(line, level
     assert found == pytest.approx(residual_time(level), rel=1e-6 if level > -50 else 1e-4)
     assert abs(np.log(found / residual_time(level))) <= path.outcome.error + SLACK
     told = re.search(r"t = ([0-9.]+) ± ([0-9.e+-]+)", path.outcome.message)
-    assert abs(float(told[1]) - residual_time(level)) <= 1.1 * float(told[2].rstrip(".")) + 10 ** -len(told[1].split(".")[1])
+    assert abs(float(told[1]) - residual_time(level)) <= 1.1 * float(told[2].rstrip(".")) + 10 ** -len(
+        told[1].split(".")[1]
+    )
     assert path.monitors["loss"]["holds"]
 
 
@@ -71,7 +75,9 @@ def test_an_outcome_tells_of_the_monitor_that_fails_most():
     assert wording.qualified(done, fine, 1e-8, 1e-10) is done
     told = wording.qualified(done, off, 1e-8, 1e-10)
     assert told.kind == "done"
-    assert told.message.startswith("reached t = 1, but the monitor of loss fails: rise of b is 5.0e-01, above 1e-06; use `rtol=")
+    assert told.message.startswith(
+        "reached t = 1, but the monitor of loss fails: rise of b is 5.0e-01, above 1e-06; use `rtol="
+    )
     assert len(told.message) <= 300
     stopped = replace(done, kind="budget")
     assert wording.qualified(stopped, off, 1e-8, 1e-10) is stopped
@@ -114,7 +120,9 @@ def test_every_solver_meets_levels_where_a_tight_run_does(solver, coordinates, r
 
     levels = (-10.0, -30.0, -40.0)
     events = [lambda t, q, c=c: log_loss(q) - c for c in levels]
-    truth = solve_ivp(rate, (0, 1000.0), np.full(12, 0.1), method="DOP853", rtol=1e-13, atol=1e-17, events=events).t_events
+    truth = solve_ivp(
+        rate, (0, 1000.0), np.full(12, 0.1), method="DOP853", rtol=1e-13, atol=1e-17, events=events
+    ).t_events
     for level, at in zip(levels, truth, strict=True):
         path = fl.integrate(made, start, data, until=[fl.log_loss_below(level), fl.time(1e4)], solver=solver)
         assert path.outcome.event == "log_loss_below", path.outcome

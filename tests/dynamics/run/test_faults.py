@@ -1,4 +1,6 @@
-"""Twelve faults put into a run on purpose, and the typed outcome of each; never a NaN in what is kept, never an exception."""
+"""Twelve faults put into a run on purpose, and the typed outcome of each; never a NaN in what is kept, never an
+exception.
+"""
 
 from importlib import import_module
 
@@ -26,10 +28,22 @@ FAULTS = {
     "a solution that ends in finite time": (rule(lambda _, w: 1.0 + w * w), {}, "stalled"),
     "a root that is reached with infinite speed": (rule(lambda _, w: -1.0 / w), {}, "stalled"),
     "a rate that jumps to and fro": (rule(lambda _, w: jnp.where(w < 1.5, 1.0, -1.0)), {"max_steps": 3_000}, "budget"),
-    "a stiff flow with an explicit method": (rule(lambda _, w: -1e7 * (w - 1.5)), {"max_steps": 2_000, "solver": "tsit5"}, "budget"),
+    "a stiff flow with an explicit method": (
+        rule(lambda _, w: -1e7 * (w - 1.5)),
+        {"max_steps": 2_000, "solver": "tsit5"},
+        "budget",
+    ),
     "no rate at all": (rule(lambda _, w: 0.0 * w), {}, "stalled"),
-    "rest short of what is waited for": (rule(lambda _, w: -(w - 0.5)), {"until": log_norm(5.0), "solver": "kvaerno5"}, "stalled"),
-    "a wall that is too near": (rule(lambda _, w: -1e7 * (w - 1.5)), {"solver": "tsit5", "until": [time(1e9), wall(0.2)], "max_steps": 10**9}, "budget"),
+    "rest short of what is waited for": (
+        rule(lambda _, w: -(w - 0.5)),
+        {"until": log_norm(5.0), "solver": "kvaerno5"},
+        "stalled",
+    ),
+    "a wall that is too near": (
+        rule(lambda _, w: -1e7 * (w - 1.5)),
+        {"solver": "tsit5", "until": [time(1e9), wall(0.2)], "max_steps": 10**9},
+        "budget",
+    ),
 }
 
 
@@ -41,7 +55,9 @@ def test_there_are_twelve():
 def test_a_fault_has_an_outcome(field_of, data, start_at, name):
     of, given, kind = FAULTS[name]
     given = dict(given)
-    path = integrate(field_of("weights", of), start_at(given.pop("start", 1.0)), data, until=given.pop("until", time(50.0)), **given)
+    path = integrate(
+        field_of("weights", of), start_at(given.pop("start", 1.0)), data, until=given.pop("until", time(50.0)), **given
+    )
     assert path.outcome.kind == kind, path.outcome
     assert not path.outcome.ok
     assert path.outcome.message.endswith(".")

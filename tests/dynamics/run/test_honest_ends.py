@@ -1,4 +1,6 @@
-"""What a late run may not claim: horizons it did not reach, rest while it moves, limits by laws that do not hold, limits of other data."""
+"""What a late run may not claim: horizons it did not reach, rest while it moves, limits by laws that do not hold,
+limits of other data.
+"""
 
 import jax
 import numpy as np
@@ -13,7 +15,9 @@ from flowlab.core.errors import DataError, LanguageError, OutputError, ShapeMism
 def linear(x, y, **ends):
     net = fl.Network("W1 @ x")
     data = fl.Data(x, y)
-    return fl.integrate(fl.lower(fl.derive(fl.Problem(net, coordinates="weights"))), fl.initial_state(net, data, seed=0), data, **ends)
+    return fl.integrate(
+        fl.lower(fl.derive(fl.Problem(net, coordinates="weights"))), fl.initial_state(net, data, seed=0), data, **ends
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,12 @@ def test_a_margin_whose_gap_falls_by_another_law_is_not_converged():
         rng.normal(size=shape)
     x = rng.normal(size=(24, 3))
     data, net = fl.Data(x, np.sign(x[:, 0] * x[:, 1] + 0.05)), fl.Network("W2 @ relu(W1 @ x)")
-    path = fl.integrate(fl.lower(fl.derive(fl.Problem(net))), fl.initial_state(net, data, widths={"W1": 8}, seed=0), data, until=fl.log_time(1e3))
+    path = fl.integrate(
+        fl.lower(fl.derive(fl.Problem(net))),
+        fl.initial_state(net, data, widths={"W1": 8}, seed=0),
+        data,
+        until=fl.log_time(1e3),
+    )
     found = fl.asymptotics(path)["min_margin"]
     assert found.state == "not yet converged"
     assert "none of the powers" in found.reason
@@ -75,18 +84,23 @@ def test_a_margin_whose_gap_falls_by_another_law_is_not_converged():
 
 def test_limits_are_of_the_path_and_of_its_own_data(late, separable):
     x, y = separable
-    with pytest.raises(DataError, match="not the samples of the path"):
+    with pytest.raises(DataError, match="must be the samples of the path"):
         fl.limit(late, fl.Data(x + 0.02, y))
     assert fl.limit(late, fl.Data(x, y)).decided
 
 
 def test_odd_arguments_are_told_in_a_sentence(late, separable, tmp_path):
-    for call in (lambda: fl.limit(None), lambda: fl.asymptotics(None), lambda: fl.asymptotics(late, tolerance="x"), lambda: fl.asymptotics(late, tolerance=0)):
+    for call in (
+        lambda: fl.limit(None),
+        lambda: fl.asymptotics(None),
+        lambda: fl.asymptotics(late, tolerance="x"),
+        lambda: fl.asymptotics(late, tolerance=0),
+    ):
         with pytest.raises(LanguageError):
             call()
     with pytest.raises(ShapeMismatch, match="one number per row"):
         fl.asymptotics(late, log_gradient=[1.0, 2.0])
-    with pytest.raises(LanguageError, match="no limit"):
+    with pytest.raises(LanguageError, match="`wall` must be"):
         fl.wall(-1)
     with pytest.raises(LanguageError, match="`store=3` must be"):
         linear(*separable, until=fl.time(1.0), store=3)

@@ -1,4 +1,6 @@
-"""A start whose loss is tiny already: the flow is followed from there, by closed forms and by runs that were not cut."""
+"""A start whose loss is tiny already: the flow is followed from there, by closed forms and by runs that
+were not cut.
+"""
 
 import math
 
@@ -66,7 +68,9 @@ def test_one_sample_at_every_size(loss, coordinates):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["gradient_flow", "lagrange", "tangent", "weight_normalization", "exponential_weight_normalization"])
+@pytest.mark.parametrize(
+    "scheme", ["gradient_flow", "lagrange", "tangent", "weight_normalization", "exponential_weight_normalization"]
+)
 def test_every_scheme_with_late_clocks_goes_on_from_a_tiny_loss(scheme):
     made = field("W2 @ W1 @ x", "logistic", "polar", scheme=scheme)
     data = fl.Data([[2.0, 0.1], [-1.0, 0.4]], [1.0, -1.0])

@@ -1,4 +1,6 @@
-"""Late times: the clocks, the seam between them, and the limits they reach, against the hard-margin problem solved elsewhere."""
+"""Late times: the clocks, the seam between them, and the limits they reach, against the hard-margin problem solved
+elsewhere.
+"""
 
 import numpy as np
 import pytest
@@ -28,8 +30,14 @@ def ready(expression, data, widths=None, seed=0, scale=1.0, **told):
 def support_vectors(data):
     """The hard-margin direction by scipy, and its margin."""
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-    found = minimize(lambda w: w @ w / 2, z.mean(axis=0) * 10, jac=lambda w: w, method="SLSQP", options={"ftol": 1e-16, "maxiter": 2000},
-                     constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z})  # fmt: skip
+    found = minimize(
+        lambda w: w @ w / 2,
+        z.mean(axis=0) * 10,
+        jac=lambda w: w,
+        method="SLSQP",
+        options={"ftol": 1e-16, "maxiter": 2000},
+        constraints={"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z},
+    )
     # Polished on the active set: w is the least-norm solution of z_S w = 1.
     active = z @ found.x < 1 + 1e-6
     w = np.linalg.lstsq(z[active], np.ones(active.sum()), rcond=None)[0]
@@ -52,7 +60,8 @@ def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
         assert path.outcome.kind == "done"
         assert path.stats["steps"] + path.stats["rejected"] < 1000
         assert float(path.dataset.log_t[-1]) == pytest.approx(horizon, rel=1e-12)
-        # L t tends to 1/γ² (Soudry et al. 2018, the sharp constant); its logarithm is carried, and known to the round-off of exponents of size log t.
+        # L t tends to 1/γ² (Soudry et al. 2018, the sharp constant); its logarithm is carried, and known to the
+        # round-off of exponents of size log t.
         assert q_of(path) == pytest.approx(-2 * np.log(gamma), abs=1e-8 if horizon > 1e3 and horizon < 1e9 else 1e-6)
         apart.append(np.linalg.norm(np.asarray(path.last.V["W1"])[0] - V) * float(path.last.rho["W1"]))
         assert (np.diff(path.dataset.log_loss.values) <= 1e-7).all()
@@ -62,7 +71,9 @@ def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_residual_and_constants_of_the_linear_net(seed):
-    """Soudry et al. 2018: with w = w_svm log t + w~, support vectors have x_n w~ = -log alpha_n; and R|V - V_svm| tends to |P_perp w~|."""
+    """Soudry et al. 2018: with w = w_svm log t + w~, support vectors have x_n w~ = -log alpha_n; and R|V - V_svm| tends
+    to |P_perp w~|.
+    """
     data = separable(8, 3, seed)
     V, gamma = support_vectors(data)
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
@@ -88,7 +99,9 @@ def test_residual_and_constants_of_the_linear_net(seed):
     ],
 )
 def test_sharp_constant_of_the_gradient(expression, widths, K):
-    """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the joint norm."""
+    """|grad L|^2 / (L^2 (log 1/L)^{2-2/K}) tends to K^2 g^{2/K}, with g the largest margin over the K-th power of the
+    joint norm.
+    """
     data = separable(8, 3, 1)
     _, gamma = support_vectors(data)
     field, start = ready(expression, data, widths, seed=1, coordinates="weights")
@@ -118,7 +131,8 @@ def test_deep_and_smooth_nets_to_a_million(expression, widths, told):
     late = path.dataset.log_loss.values < 0
     # The smoothed margin never falls once the loss is below one (Lyu and Li 2020, theorem 4.1).
     assert (np.diff(smoothed[late]) >= -1e-12).all()
-    # Schemes that normalise inside the network let directions have any length and conserve it only as the tolerance does.
+    # Schemes that normalise inside the network let directions have any length and conserve it only as the tolerance
+    # does.
     defect = np.abs(np.sqrt((path.dataset["V_W1"].values ** 2).sum(axis=(1, 2))) - 1).max()
     assert defect < (1e-14 if path.problem.scheme.unit else 1e-6)
 
@@ -126,7 +140,10 @@ def test_deep_and_smooth_nets_to_a_million(expression, widths, told):
 def test_rows_know_their_clock_and_the_seam_does_not_show():
     data = separable(9, 3, 6)
     field, start = ready("W2 @ W1 @ x", data, {"W1": 3}, seed=1)
-    both = [fl.integrate(field, start, data, until=[fl.log_loss(-19.0), fl.log_time(horizon)], rtol=1e-10, atol=1e-12) for horizon in (29.0, 1e5)]
+    both = [
+        fl.integrate(field, start, data, until=[fl.log_loss(-19.0), fl.log_time(horizon)], rtol=1e-10, atol=1e-12)
+        for horizon in (29.0, 1e5)
+    ]
     assert set(both[0].dataset.clock.values) == {"time"}
     assert list(dict.fromkeys(both[1].dataset.clock.values)) == ["time", "norm"]
     (switch,) = both[1].provenance["switches"]
@@ -144,7 +161,9 @@ def test_a_network_without_scaling_runs_in_the_loss_clock():
     assert path.outcome.kind == "done"
     assert set(path.dataset.clock.values) == {"time", "loss"}
     short, full = fl.integrate(field, start, data, until=fl.log_time(28.0)), path.dataset
-    assert float(np.interp(28.0, full.log_t[1:], full.log_loss[1:])) == pytest.approx(float(short.dataset.log_loss[-1]), abs=2e-3)
+    assert float(np.interp(28.0, full.log_t[1:], full.log_loss[1:])) == pytest.approx(
+        float(short.dataset.log_loss[-1]), abs=2e-3
+    )
 
 
 def test_a_wrong_equation_ends_elsewhere():
@@ -188,7 +207,9 @@ def test_what_no_clock_can_do_is_refused_at_the_start():
 
 
 def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
-    """Control: with it evaluated anew, its round-off stops a run at log t of some 1e8 that otherwise takes a few hundred steps."""
+    """Control: with it evaluated again, its round-off stops a run at log t of some 1e8 that otherwise takes a few
+    hundred steps.
+    """
     data = separable(20, 5, 1)
     field, start = ready("W1 @ x", data, coordinates="weights", seed=1)
 

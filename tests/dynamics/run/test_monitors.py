@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.dynamics.run import compiled_steps, monitors
+from flowlab.dynamics.run import monitors, observations
 from flowlab.language.losses import losses
 from flowlab.language.schemes import schemes
 
@@ -27,7 +27,11 @@ def samples(n=10, d=3, seed=31):
 def made(text="W2 @ W1 @ x", data=None, widths=None, seed=8, **settings):
     problem = fl.Problem(text, **settings)
     data = samples() if data is None else data
-    return fl.lower(fl.derive(problem)), fl.initial_state(text, data, widths=widths or {"W1": 3}, seed=seed, per=problem.per), data
+    return (
+        fl.lower(fl.derive(problem)),
+        fl.initial_state(text, data, widths=widths or {"W1": 3}, seed=seed, per=problem.per),
+        data,
+    )
 
 
 class Wrong(eqx.Module):
@@ -50,8 +54,16 @@ CASES = [
     ("W2 @ W1 @ x", {}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
     ("W2 @ relu(W1 @ x)**2", {}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
     ("W2 @ W1 @ x", {"scheme": "lagrange"}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
-    ("W2 @ W1 @ x", {"scheme": "exponential_weight_normalization", "loss": "logistic"}, {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"}),
-    ("W2 @ W1 @ x", {"loss": "logistic", "reduction": "mean", "coordinates": "weights"}, {"loss", "smoothed_margin", "balance W1 W2"}),
+    (
+        "W2 @ W1 @ x",
+        {"scheme": "exponential_weight_normalization", "loss": "logistic"},
+        {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"},
+    ),
+    (
+        "W2 @ W1 @ x",
+        {"loss": "logistic", "reduction": "mean", "coordinates": "weights"},
+        {"loss", "smoothed_margin", "balance W1 W2"},
+    ),
     ("W2 @ W1 @ x", {"decay": 0.1}, set()),
     ("W2 @ tanh(W1 @ x + b)", {"coordinates": "weights"}, {"loss"}),
 ]
@@ -90,15 +102,18 @@ def test_a_fall_of_the_smoothed_margin_is_seen_in_one_step_among_many():
     y = field.pack(fl.integrate(field, start, data, until=fl.log_time(3.0)).last)
 
     seen = {k: jnp.asarray(v) for k, v in field.observe(y, data).items()}
-    before = compiled_steps.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
-    first = compiled_steps._watched(field, data, before, seen)
+    before = observations.Watch(seen["log_loss"], jnp.asarray(-jnp.inf), jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    first = observations.watched(field, data, before, seen)
     assert float(first.fall) == 0.0
-    later = compiled_steps._watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})
+    later = observations.watched(field, data, first, seen | {"log_R": seen["log_R"] + 0.01})
     assert float(later.fall) == pytest.approx(0.01)
     assert not monitors.monotone(field.problem, 0.0, float(later.fall), 1e-8)["smoothed_margin"]["holds"]
 
 
-@pytest.mark.parametrize("name", [name for name in losses if losses[name].labels == "binary" and losses[name]().level(np, np.zeros(())) is not None])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in losses if losses[name].labels == "binary" and losses[name]().level(np, np.zeros(())) is not None],
+)
 def test_level_inverts_the_loss_of_one_sample(name):
     loss = losses[name]()
     data = fl.Data(np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
@@ -133,7 +148,10 @@ def test_what_was_watched_travels_with_the_result(tmp_path):
 
 def stack(width, rows, rng, move=0.0):
     """Norms and unit directions of two layers over rows, one entry of which moves."""
-    V = {"W1": np.repeat(rng.normal(size=(1, width, 3)), rows, axis=0), "W2": np.repeat(rng.normal(size=(1, 2, width)), rows, axis=0)}
+    V = {
+        "W1": np.repeat(rng.normal(size=(1, width, 3)), rows, axis=0),
+        "W2": np.repeat(rng.normal(size=(1, 2, width)), rows, axis=0),
+    }
     V["W1"][:, 0, 0] += move * np.arange(rows)
     return {k: np.ones(rows) for k in V}, {k: v / np.sqrt((v**2).sum(axis=(1, 2), keepdims=True)) for k, v in V.items()}
 
@@ -149,13 +167,18 @@ def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
     off = max(float(np.abs(np.diag(m - whole[0]) if kind == "balance-diagonal" else m - whole[0]).max()) for m in whole)
     exact = kind == "balance-diagonal" or width <= 32
     # Through random signs an entry is seen with the others of its row.
-    assert found["worst"] == pytest.approx(off, rel=1e-9) if exact else off / 4 < found["worst"] < np.sqrt(width) * 4 * off
+    assert (
+        found["worst"] == pytest.approx(off, rel=1e-9) if exact else off / 4 < found["worst"] < np.sqrt(width) * 4 * off
+    )
     assert not found["holds"]
     assert monitors.conserved(problem, [law], *stack(width, 4, rng), 1e-8)["balance W1 W2"]["worst"] == 0.0
 
 
 def test_monitors_need_no_more_than_rows_times_weights():
-    rng, law = np.random.default_rng(2), SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, text="")
+    rng, law = (
+        np.random.default_rng(2),
+        SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, text=""),
+    )
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     rho, V = stack(1000, 200, rng)
     for kind in ("balance-diagonal", "balance"):
@@ -175,7 +198,8 @@ import numpy as np
 import flowlab as fl
 rng = np.random.default_rng(0); x = rng.normal(size=(50, 30)); data = fl.Data(x, np.sign(x[:, 0]))
 made = fl.lower(fl.derive(fl.Problem("W2 @ relu(W1 @ x)", coordinates="weights")))
-path = fl.integrate(made, fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 1000}, seed=0), data, until=fl.time(1.0), max_steps=240)
+start = fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 1000}, seed=0)
+path = fl.integrate(made, start, data, until=fl.time(1.0), max_steps=240)
 assert len(path.dataset.step) >= 200 and path.monitors
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
@@ -183,7 +207,9 @@ print(next(line.split()[1] for line in Path("/proc/self/status").read_text().spl
 
 @pytest.mark.slow
 def test_a_wide_run_stays_within_its_memory():
-    """Width 1000, 200 stored rows, by the peak of a whole process in kilobytes; `ru_maxrss` would count what its parent held when it started."""
+    """Width 1000, 200 stored rows, by the peak of a whole process in kilobytes; `ru_maxrss` would count what its parent
+    held when it started.
+    """
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux tells the peak of a process in /proc")
     peak = int(subprocess.run([sys.executable, "-c", WIDE], check=True, capture_output=True, text=True).stdout)
@@ -196,7 +222,10 @@ def test_nothing_is_said_of_what_no_row_showed():
     still = fl.integrate(field, start, data, until=[fl.log_loss_below(1e3), fl.time(1.0)])
     assert len(still) == 1
     assert still.monitors == {}
-    mixed = fl.Data(np.array([[1.0, 0.3], [-1.0, 0.2], [0.5, -1.0], [0.4, 1.0]]), np.array([1.0, 1.0, -1.0, 1.0]) * np.array([1.0, 1.0, 1.0, -1.0]))
+    mixed = fl.Data(
+        np.array([[1.0, 0.3], [-1.0, 0.2], [0.5, -1.0], [0.4, 1.0]]),
+        np.array([1.0, 1.0, -1.0, 1.0]) * np.array([1.0, 1.0, 1.0, -1.0]),
+    )
     start = fl.initial_state("W2 @ W1 @ x", mixed, widths={"W1": 3}, seed=0)
     path = fl.integrate(field, start, mixed, until=fl.time(1.0))
     assert path.dataset["min_margin"].values[-1] < 0

@@ -27,7 +27,11 @@ def test_an_event_is_hit_at_its_exact_time(field_of, data, start_at, coordinates
     when = (np.exp(target) - np.exp(-1.0)) / 2.0
     assert float(np.exp(path.dataset.log_t[-1])) == pytest.approx(when, rel=1e-9)
     end = path.dataset.isel(step=-1)
-    gap = {"separated": float(end.min_margin), "log_loss_below": -3.0 - float(end.log_loss), "norm_above": float(end.log_R) - np.log(4.0)}[event]
+    gap = {
+        "separated": float(end.min_margin),
+        "log_loss_below": -3.0 - float(end.log_loss),
+        "norm_above": float(end.log_R) - np.log(4.0),
+    }[event]
     assert 0 <= gap + 1e-15 < 1e-9
 
 
@@ -50,13 +54,17 @@ def test_an_event_that_holds_already_ends_the_run_at_once(field_of, data, start_
 
 def test_step_limit_is_a_budget_and_keeps_the_last_state(field_of, data, start_at, monkeypatch):
     monkeypatch.setattr(import_module("flowlab.dynamics.run.setup"), "_ROW_BYTES", 1)
-    path = integrate(field_of("polar"), start_at(-1.0), data, until=log_time(500.0), max_steps=333, rtol=1e-11, atol=1e-13)
+    path = integrate(
+        field_of("polar"), start_at(-1.0), data, until=log_time(500.0), max_steps=333, rtol=1e-11, atol=1e-13
+    )
     assert path.outcome.kind == "budget"
     assert not path.outcome.ok
     assert path.stats["steps"] + path.stats["rejected"] == 333
     assert len(path) <= 51
     monkeypatch.undo()
-    full = integrate(field_of("polar"), start_at(-1.0), data, until=log_time(500.0), max_steps=333, rtol=1e-11, atol=1e-13)
+    full = integrate(
+        field_of("polar"), start_at(-1.0), data, until=log_time(500.0), max_steps=333, rtol=1e-11, atol=1e-13
+    )
     assert len(full) == full.stats["steps"] + 1
     assert float(full.dataset.log_t[-1]) == float(path.dataset.log_t[-1])
     assert (np.diff(path.dataset.log_t.values) > 0).all()
@@ -144,7 +152,23 @@ def test_bad_input_is_refused_before_anything_is_computed(field_of, data, start_
 
 
 def test_conditions_refuse_what_they_cannot_mean():
-    assert conditions.names() == ("log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall")
-    for make in (lambda: time(0.0), lambda: time(float("nan")), lambda: log_time(float("inf")), lambda: norm_above(-1.0), lambda: log_loss_below("x")):
+    assert conditions.names() == (
+        "log_loss",
+        "log_loss_below",
+        "log_norm",
+        "log_time",
+        "margin_gap",
+        "norm_above",
+        "separated",
+        "time",
+        "wall",
+    )
+    for make in (
+        lambda: time(0.0),
+        lambda: time(float("nan")),
+        lambda: log_time(float("inf")),
+        lambda: norm_above(-1.0),
+        lambda: log_loss_below("x"),
+    ):
         with pytest.raises(FlowlabError):
             make()

@@ -67,7 +67,7 @@ def test_separation_out_of_reach_is_refused_by_name(text, x, y, words):
         (RELU, [ONE, AWAY], [1.0, 1.0]),
         (EVEN, [ONE, AWAY], [1.0, 1.0]),
         (ODD, [ONE, AWAY], [1.0, -1.0]),
-        # In rationals these floats are no multiples of one another.
+        # In rationals these floats are not multiples of one another.
         (RELU, [TENTH, [0.3, 0.9]], [1.0, -1.0]),
         ("(v @ x) * (u @ x)", [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [1.0, 1.0, -1.0]),
         ("w @ x + b", [[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]], [1.0, -1.0, 1.0]),
@@ -185,8 +185,25 @@ def test_a_level_that_can_be_met_has_no_bound():
         asked(RELU, np.r_[x, 2.0 * x], np.sign(np.r_[x, x][:, 0]), fl.log_loss_below(-1e6), loss)
 
 
-@pytest.mark.parametrize("text", [RELU, DEEP, BIASED, EVEN, ODD, "w @ x + b", "(v @ x) * (u @ x)", "W2 @ relu(W1 @ x)**2", "W2 @ W1 @ x", "a @ sigmoid(W @ x)",
-                                  "W2 @ relu(abs(W1) @ x)", "maximum(a @ x, b @ x)", "a @ abs(W @ x)**1.5", "a @ tanh(abs(W @ x))"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        RELU,
+        DEEP,
+        BIASED,
+        EVEN,
+        ODD,
+        "w @ x + b",
+        "(v @ x) * (u @ x)",
+        "W2 @ relu(W1 @ x)**2",
+        "W2 @ W1 @ x",
+        "a @ sigmoid(W @ x)",
+        "W2 @ relu(abs(W1) @ x)",
+        "maximum(a @ x, b @ x)",
+        "a @ abs(W @ x)**1.5",
+        "a @ tanh(abs(W @ x))",
+    ],
+)
 def test_what_is_said_of_networks_holds_at_random_weights(text):
     net, rng = fl.Network(text), np.random.default_rng(1)
     shapes = net.resolve(3, 1, default_width=4)

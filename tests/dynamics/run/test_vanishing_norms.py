@@ -16,15 +16,21 @@ def flow(scheme, coordinates, weights, data, **ends):
 
 
 def wrong(seed, n=8, d=20):
-    """Separable samples, and small weights that are wrong about most of them: directions turn by as little as norms are, and rho gets to zero first."""
+    """Separable samples, and small weights that are wrong about most of them: directions turn by as little as norms
+    are, and rho gets to zero first.
+    """
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     y = np.where(x @ w >= 0, 1.0, -1.0)
-    return fl.Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y), 0.3 * (-w + 0.3 * rng.normal(size=d))[None] / np.sqrt(d)
+    return fl.Data(x + 0.3 * np.outer(y, w) / np.linalg.norm(w), y), 0.3 * (-w + 0.3 * rng.normal(size=d))[
+        None
+    ] / np.sqrt(d)
 
 
 def by_hand(scheme, data, w):
-    """The time at which rho is zero, by SciPy, from the equations written out for one linear layer under the exponential loss."""
+    """The time at which rho is zero, by SciPy, from the equations written out for one linear layer under the
+    exponential loss.
+    """
     z = data.y[:, None] * data.x
 
     def rate(t, u):
@@ -58,7 +64,9 @@ def test_a_norm_that_reaches_zero_ends_the_run_there(scheme, seed):
 def test_a_weight_that_goes_through_zero_does_so_in_weights_alone():
     """One feature and w' = e^{-w} + e^{-w/2}/2: the weight rises through zero, which a norm cannot."""
     data = fl.Data(np.array([[1.0], [-0.5]]), np.array([1.0, -1.0]))
-    polar, plain = (flow("gradient_flow", c, np.array([[-1.0]]), data, until=fl.time(5.0)) for c in ("polar", "weights"))
+    polar, plain = (
+        flow("gradient_flow", c, np.array([[-1.0]]), data, until=fl.time(5.0)) for c in ("polar", "weights")
+    )
     assert polar.outcome.kind == "stalled"
     assert 'use `coordinates="weights"`' in polar.outcome.message
     assert plain.outcome.ok

@@ -29,7 +29,9 @@ def field(problem):
 def test_a_zero_block_has_norm_zero_and_a_direction_that_stands_for_none(per):
     made = fl.State.from_weights({"W1": INNER * [[1.0], [0.0]], "W2": np.zeros((1, 2))}, per=per)
     for name, value in made.weights().items():
-        assert np.asarray(value) == pytest.approx(INNER * [[1.0], [0.0]] if name == "W1" else np.zeros((1, 2)), abs=1e-15)
+        assert np.asarray(value) == pytest.approx(
+            INNER * [[1.0], [0.0]] if name == "W1" else np.zeros((1, 2)), abs=1e-15
+        )
     assert not np.isnan(np.concatenate([np.ravel(v) for v in made.V.values()])).any()
     if per == "layer":
         assert float(made.rho["W2"]) == 0.0
@@ -37,7 +39,9 @@ def test_a_zero_block_has_norm_zero_and_a_direction_that_stands_for_none(per):
 
 
 def test_a_flow_from_a_zero_outer_layer_is_that_of_its_weights(field, problem, tmp_path):
-    """Against plain Runge-Kutta steps of the gradient written by hand; stored, cut, read back and descended from as well."""
+    """Against plain Runge-Kutta steps of the gradient written by hand; stored, cut, read back and descended from as
+    well.
+    """
     x, y = np.asarray(DATA.x), np.asarray(DATA.y)
 
     def rate(a, b):
@@ -63,11 +67,15 @@ def test_a_flow_from_a_zero_outer_layer_is_that_of_its_weights(field, problem, t
 
 def test_polar_coordinates_refuse_a_zero_block():
     polar = fl.lower(fl.derive(fl.Problem("W2 @ W1 @ x", "square")))
-    with pytest.raises(ShapeMismatch, match=r'norm `W2` must be above zero in polar.*got 0; use `coordinates="weights"`'):
+    with pytest.raises(
+        ShapeMismatch, match=r'norm `W2` must be above zero in polar.*got 0; use `coordinates="weights"`'
+    ):
         fl.integrate(polar, start(), DATA, until=fl.time(1.0))
 
 
-@pytest.mark.parametrize(("size", "way"), [(1e-200, "larger"), (1e-160, "larger"), (1e160, "smaller"), (1e300, "smaller")])
+@pytest.mark.parametrize(
+    ("size", "way"), [(1e-200, "larger"), (1e-160, "larger"), (1e160, "smaller"), (1e300, "smaller")]
+)
 def test_norms_whose_squares_leave_float64_are_told_which_way_to_go(field, size, way):
     odd = fl.State(rho={"W1": size, "W2": 1.0}, V=start().V)
     with pytest.raises(ShapeMismatch, match=f"`W1` has the norm .* leaves float64; start from {way} weights"):
@@ -82,9 +90,13 @@ def test_why_nothing_moves_is_told(problem):
     assert "dead units" in wording.still(problem, state, seen)
     assert "start from larger weights" in wording.still(problem, state, seen | {"log_R": -921.0})
     assert "the loss is zero" in wording.still(problem, state, seen | {"log_loss": -np.inf})
-    assert "all weights are zero" in wording.still(problem, fl.State.from_weights({"W1": 0 * INNER, "W2": np.zeros((1, 2))}), seen)
+    assert "all weights are zero" in wording.still(
+        problem, fl.State.from_weights({"W1": 0 * INNER, "W2": np.zeros((1, 2))}), seen
+    )
     assert "start from larger weights" in wording.beyond(fl.State(rho={"w": 1e-120}, V={"w": [1.0]}))
-    assert "start from smaller weights" in wording.beyond(fl.State(rho={"w": 1e30, "a": 0.0}, V={"w": [1.0], "a": [1.0]}))
+    assert "start from smaller weights" in wording.beyond(
+        fl.State(rho={"w": 1e30, "a": 0.0}, V={"w": [1.0], "a": [1.0]})
+    )
 
 
 @pytest.mark.slow

@@ -22,7 +22,15 @@ def wrong_side(n):
 def test_a_flow_rests_at_a_minimum_where_the_loss_is_large(solver):
     problem, data, points, k = wrong_side(8)
     assert points[k].multipliers[0] > 0
-    path = fl.integrate(fl.lower(fl.derive(problem)), fl.beside(points, k), data, until=fl.log_time(25.0), solver=solver, clock="time", max_steps=2000)
+    path = fl.integrate(
+        fl.lower(fl.derive(problem)),
+        fl.beside(points, k),
+        data,
+        until=fl.log_time(25.0),
+        solver=solver,
+        clock="time",
+        max_steps=2000,
+    )
     assert path.outcome.kind == "done"
     con = Constrained(problem, data, norm=8.0)
     assert con.residual(con.row(path.last)) < 1e-12
@@ -30,7 +38,9 @@ def test_a_flow_rests_at_a_minimum_where_the_loss_is_large(solver):
 
 
 def test_steps_that_leave_the_sphere_are_held_by_its_multiplier(monkeypatch):
-    """Control: in the coordinates as they stand the same run takes steps of 1/λ for ever. One sample fewer, so that nothing compiled above serves it."""
+    """Control: in the coordinates as they stand the same run takes steps of 1/λ for ever. One sample fewer, so that
+    nothing compiled above serves it.
+    """
     problem, data, points, k = wrong_side(7)
     start, field = fl.beside(points, k), fl.lower(fl.derive(problem))
     monkeypatch.setattr(OrdinaryTime, "chart", lambda *_: None)

@@ -1,6 +1,5 @@
 """Solvers keep their order in both coordinates, projection included; and a wrong coefficient or projection loses it."""
 
-
 import diffrax
 import equinox as eqx
 import jax
@@ -39,12 +38,16 @@ def weights_at_the_end(field, start, data):
         return jnp.sum(jnp.logaddexp(0.0, -data.y * (jnp.tanh(data.x @ w["W1"].T) @ w["W2"][0])))
 
     pull = jax.jit(jax.grad(loss))
-    out = solve_ivp(lambda _, v: -np.asarray(pull(v)), (0.0, HORIZON), np.asarray(y0), method="DOP853", rtol=3e-14, atol=1e-15)
+    out = solve_ivp(
+        lambda _, v: -np.asarray(pull(v)), (0.0, HORIZON), np.asarray(y0), method="DOP853", rtol=3e-14, atol=1e-15
+    )
     return restore(jnp.asarray(out.y[:, -1]))
 
 
 def stepped(solver, field, data, moved=True):
-    """Equal steps, projected after each, as a function of the state, their size and their count: one compilation for all counts."""
+    """Equal steps, projected after each, as a function of the state, their size and their count: one compilation for
+    all counts.
+    """
     clock = CLOCKS["time"]
     args = Setting(clock, field, data, *TIGHT)
 
@@ -107,7 +110,8 @@ def test_a_projection_that_moves_the_state_loses_the_order(kind):
     want = weights_at_the_end(field, start, data)
     solver = SOLVERS["tsit5"]
     assert error(stepped(solver, field, data), field, start, want, 32) < 1e-8
-    # A direction that is off by 1e-6 after every step; the network does not see its length, so that shows in the rates alone.
+    # A direction that is off by 1e-6 after every step; the network does not see its length, so that shows in the rates
+    # alone.
     moved = Radius(field, kind)
     assert error(stepped(solver, moved, data), moved, start, want, 32) > 1e-7
 
@@ -117,7 +121,13 @@ def test_a_wrong_coefficient_loses_the_order(flow, monkeypatch):
     rows = tuple(np.array(row) for row in tableau.a_lower)
     rows[3][0] += 1e-3
     wrong = Explicit(diffrax.Tsit5())
-    object.__setattr__(wrong, "method", type("Wrong", (), {"tableau": type("T", (), {"a_lower": rows, "b_error": tableau.b_error, "c": tableau.c})()})())
+    object.__setattr__(
+        wrong,
+        "method",
+        type(
+            "Wrong", (), {"tableau": type("T", (), {"a_lower": rows, "b_error": tableau.b_error, "c": tableau.c})()}
+        )(),
+    )
     assert order(wrong, *flow, STEPS["tsit5"]) < 4.0
     a = np.array(rodas5p._A)
     a[3, 1] += 1e-3
@@ -126,7 +136,9 @@ def test_a_wrong_coefficient_loses_the_order(flow, monkeypatch):
 
 
 def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
-    """The last stage of a step belongs to the point before projection; that the driver computes it anew shows in the constant, not in the order."""
+    """The last stage of a step belongs to the point before projection; that the driver computes it again shows in the
+    constant, not in the order.
+    """
     field, start, data = made("polar")
     want = weights_at_the_end(field, start, data)
     assert order(SOLVERS["tsit5"], field, start, data, want, STEPS["tsit5"], moved=False) > 4.5
@@ -135,7 +147,11 @@ def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
 
 @pytest.mark.parametrize(
     ("scheme", "per", "log_t"),
-    [pytest.param("gradient_flow", "layer", 1e3, marks=pytest.mark.slow), ("lagrange", "neuron", 3.0), ("tangent", "layer", 3.0)],
+    [
+        pytest.param("gradient_flow", "layer", 1e3, marks=pytest.mark.slow),
+        ("lagrange", "neuron", 3.0),
+        ("tangent", "layer", 3.0),
+    ],
 )
 def test_directions_lie_on_the_sphere_at_every_step(scheme, per, log_t):
     rng = np.random.default_rng(41)

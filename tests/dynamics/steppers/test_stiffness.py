@@ -1,6 +1,5 @@
 """An explicit run that turns stiff goes on with an implicit method, and says so; one that does not, does not."""
 
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,7 +21,9 @@ def linear(rates, **settings):
 
 
 def test_the_estimate_is_step_times_stiffness():
-    """On w' = -J (w - 1) with its fast parts at rest the estimate must be h times an eigenvalue of J; the largest once steps are limited by it."""
+    """On w' = -J (w - 1) with its fast parts at rest the estimate must be h times an eigenvalue of J; the largest once
+    steps are limited by it.
+    """
     field, start, data = linear([0.5, 200.0])
     weights, slope = field.pack(start), field.rate(0.0, field.pack(start), data)
     unit = float(slope["W1"][0, 1] / (weights["W1"][0, 1] - 1.0))
@@ -65,12 +66,17 @@ def test_a_flow_that_is_not_stiff_keeps_its_method(text):
     rng = np.random.default_rng(3)
     x = rng.normal(size=(8, 2))
     data = fl.Data(x, np.sign(x[:, 0]))
-    path = fl.integrate(fl.lower(fl.derive(fl.Problem(text))), fl.initial_state(text, data, widths={"W1": 3}, seed=0), data, until=fl.time(1.0))
+    path = fl.integrate(
+        fl.lower(fl.derive(fl.Problem(text))),
+        fl.initial_state(text, data, widths={"W1": 3}, seed=0),
+        data,
+        until=fl.time(1.0),
+    )
     assert path.provenance["switches"] == []
 
 
 def test_slopes_that_jump_and_systems_too_large_to_factorise_stay_explicit():
-    """No vote is taken there: an implicit step over a kink is no better, and one of many unknowns costs more."""
+    """No vote is taken there: an implicit step over a kink is not better, and one of many unknowns costs more."""
     field, start, data = linear([1.0])
 
     def may(field, unknowns, solver="auto"):

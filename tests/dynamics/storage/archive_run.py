@@ -1,4 +1,6 @@
-"""Writers that are killed, raced and starved; writes what was found as JSON. Started by `test_archive.py` in a process that can fork."""
+"""Writers that are killed, raced and starved; writes what was found as JSON. Started by `test_archive.py` in a process
+that can fork.
+"""
 
 import fcntl
 import json
@@ -32,7 +34,10 @@ HEADER = {"network": "W2 @ relu(W1 @ x)", "rtol": 1e-6}
 
 def chunk(i: int, rows: int = 2000) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     rng = np.random.default_rng(i)
-    return {"rho": rng.normal(size=rows), "V_W1": rng.normal(size=(rows, 8)), "steps": np.arange(i)}, {"t": float(rng.normal()), "i": i}
+    return {"rho": rng.normal(size=rows), "V_W1": rng.normal(size=(rows, 8)), "steps": np.arange(i)}, {
+        "t": float(rng.normal()),
+        "i": i,
+    }
 
 
 def resumed(folder: Path) -> Archive:
@@ -40,7 +45,7 @@ def resumed(folder: Path) -> Archive:
 
 
 class Naive:
-    """What one would write without thinking of kills: one .npz, written anew in place."""
+    """What one would write without thinking of kills: one .npz, rewritten in place."""
 
     def __init__(self, folder: Path) -> None:
         self.file, self.all = folder / "all.npz", {}
@@ -97,7 +102,15 @@ def killed(job: Callable[[int], None], delay: float | None) -> tuple[bool, int]:
     return os.WIFSIGNALED(status), done
 
 
-def kills(where: Path, store: Callable[[Path], Any], look: Callable[[Path], int], count: int, seed: int, chunks: int, rows: int) -> dict[str, int]:
+def kills(
+    where: Path,
+    store: Callable[[Path], Any],
+    look: Callable[[Path], int],
+    count: int,
+    seed: int,
+    chunks: int,
+    rows: int,
+) -> dict[str, int]:
     """Kill at random times and go on, run after run, until there were `count` kills."""
     rng = random.Random(seed)
     start = time.perf_counter()
@@ -110,7 +123,9 @@ def kills(where: Path, store: Callable[[Path], Any], look: Callable[[Path], int]
         found["runs"] += 1
         there, hit, torn = 0, True, False
         while hit and not torn:
-            hit, done = killed(lambda told: to_the_end(store, folder, chunks, rows, told), rng.uniform(0.0, 0.7 * whole))  # noqa: B023
+            hit, done = killed(
+                lambda told, folder=folder: to_the_end(store, folder, chunks, rows, told), rng.uniform(0.0, 0.7 * whole)
+            )
             found["kills"] += hit
             names = [p.name for p in folder.rglob("*")] if folder.exists() else []
             try:
@@ -159,7 +174,9 @@ def deadly(step: int) -> None:
 
 
 def every_step(where: Path, chunks: int = 3) -> dict[str, int]:
-    """A kill before each call of the system that a run makes, one after the other; then one somewhere in what resumes it."""
+    """A kill before each call of the system that a run makes, one after the other; then one somewhere in what resumes
+    it.
+    """
     to_the_end(resumed, where / "undisturbed", chunks, 20)
     expected, rng = tree(where / "undisturbed"), random.Random(0)
     found = {"kills": 0, "twice": 0, "lost": 0, "unequal": 0}
@@ -285,7 +302,12 @@ def main() -> dict[str, Any]:
         return kills(where, resumed, count_kept, count, seed, 12, 2000)
     if mode == "naive":
         return kills(where, Naive, lambda folder: Naive(folder).count, count, seed, 12, 2000)
-    return {"steps": lambda: every_step(where), "races": lambda: races(where, count), "full": lambda: full(where), "read_only": read_only}[mode]()
+    return {
+        "steps": lambda: every_step(where),
+        "races": lambda: races(where, count),
+        "full": lambda: full(where),
+        "read_only": read_only,
+    }[mode]()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ HEADER = {"network": "w @ x", "rtol": 1e-6}
 
 def chunk(i: int) -> tuple[dict, dict]:
     rng = np.random.default_rng(i)
-    return {"V_W1": rng.normal(size=(3, i + 1)), "rho": rng.normal(size=2), "on": rng.normal(size=4) > 0}, {"t": float(rng.normal()), "i": i}
+    return {"V_W1": rng.normal(size=(3, i + 1)), "rho": rng.normal(size=2), "on": rng.normal(size=4) > 0}, {
+        "t": float(rng.normal()),
+        "i": i,
+    }
 
 
 def made(folder: Path, count: int = 4) -> Path:
@@ -27,4 +30,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def same(read, appended) -> bool:
     (arrays, meta), (given, told) = read, appended
-    return meta == told and arrays.keys() == given.keys() and all(np.array_equal(arrays[n], given[n]) and arrays[n].dtype == given[n].dtype for n in given)
+    return (
+        meta == told
+        and arrays.keys() == given.keys()
+        and all(np.array_equal(arrays[n], given[n]) and arrays[n].dtype == given[n].dtype for n in given)
+    )

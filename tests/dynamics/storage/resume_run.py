@@ -25,13 +25,19 @@ def problem():
     y = np.sign(x @ w)
     data = fl.Data(x + 0.1 * np.outer(y, w) / np.linalg.norm(w), y)
     text = "W2 @ tanh(W1 @ x)"
-    return fl.lower(fl.derive(fl.Problem(text, coordinates="weights", decay=0.01))), fl.initial_state(text, data, widths={"W1": 3}, seed=3), data
+    return (
+        fl.lower(fl.derive(fl.Problem(text, coordinates="weights", decay=0.01))),
+        fl.initial_state(text, data, widths={"W1": 3}, seed=3),
+        data,
+    )
 
 
 def go(folder, **limits):
     """The run."""
     field, start, data = problem()
-    return fl.integrate(field, start, data, until=fl.time(20_000.0), solver="tsit5", rtol=1e-9, atol=1e-11, store=folder, **limits)
+    return fl.integrate(
+        field, start, data, until=fl.time(20_000.0), solver="tsit5", rtol=1e-9, atol=1e-11, store=folder, **limits
+    )
 
 
 if __name__ == "__main__":

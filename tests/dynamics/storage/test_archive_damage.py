@@ -1,4 +1,4 @@
-"""Damage of an archive is told, with the file and what is intact; what was forged is refused before it is loaded."""
+"""Damage is reported with the file and what is intact; a forged archive is refused before it is loaded."""
 
 import hashlib
 import io
@@ -60,7 +60,7 @@ def naive_read(folder: Path) -> object:
 
 
 def flips(where: Path, count: int, seed: int) -> int:
-    """Flip bits all over an archive, each is told; how many of them a naive reader does not notice."""
+    """Flip bits all over an archive, each is reported; how many of them a naive reader does not notice."""
     folder, rng, unnoticed = made(where / "k"), random.Random(seed), 0
     for n in range(count):
         name = files(folder)[n % len(files(folder))]
@@ -126,7 +126,14 @@ def test_a_manifest_cut_between_lines_is_told_and_costs_nothing(tmp_path):
         (folder / "manifest.jsonl").write_bytes(b"".join(lines[:keep]))
         assert_told(folder, "manifest.jsonl")
         assert Archive.open(folder, intact_only=True).count == keep
-    for some in (lines[:3] + lines[4:], lines[:2] + lines[3:], lines[1:], [lines[1], lines[0], *lines[2:]], [*lines, lines[-1]], lines[:2] + lines[1:]):
+    for some in (
+        lines[:3] + lines[4:],
+        lines[:2] + lines[3:],
+        lines[1:],
+        [lines[1], lines[0], *lines[2:]],
+        [*lines, lines[-1]],
+        lines[:2] + lines[1:],
+    ):
         (folder / "manifest.jsonl").write_bytes(b"".join(some))
         assert_told(folder, "manifest.jsonl")
 
@@ -175,12 +182,12 @@ def test_nothing_is_read_through_a_link_or_waits_for_a_pipe(tmp_path):
     (folder / "chunks").rename(tmp_path / "aside")
     (folder / "chunks").symlink_to(tmp_path / "aside")
     assert Archive.open(folder, intact_only=True).count == 0
-    with pytest.raises(ArchiveDamaged, match="is no folder"):
+    with pytest.raises(ArchiveDamaged, match="is not a folder"):
         Archive.open(folder)
     (tmp_path / "away").mkdir()
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "chunks").symlink_to(tmp_path / "away")
-    with pytest.raises(OutputError, match="is no folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         Archive.create(tmp_path / "new", HEADER)
     assert list((tmp_path / "away").iterdir()) == []
     (tmp_path / "link").symlink_to(made(tmp_path / "real"))
@@ -193,8 +200,17 @@ def forged(folder: Path, data: bytes, arrays: object, **other: object) -> None:
     (folder / "chunks" / "000000.npz").write_bytes(data)
     (folder / "header.json").write_bytes(sealed("header", HEADER))
     digest, first = hashlib.sha256(data).hexdigest(), sha256_json(HEADER)
-    body = {"arrays": arrays, "bytes": len(data), "file_sha256": digest, "index": 0, "meta": {}, "previous": first} | other
-    (folder / "manifest.jsonl").write_bytes(sealed("chunk", body) + sealed("end", {"count": 1, "previous": sha256_json(body)}))
+    body = {
+        "arrays": arrays,
+        "bytes": len(data),
+        "file_sha256": digest,
+        "index": 0,
+        "meta": {},
+        "previous": first,
+    } | other
+    (folder / "manifest.jsonl").write_bytes(
+        sealed("chunk", body) + sealed("end", {"count": 1, "previous": sha256_json(body)})
+    )
 
 
 class Bomb:
@@ -226,9 +242,16 @@ CHUNKS = {
     "pickled": npz(a=np.array([Bomb()])),
     "bomb": npz(True, a=np.zeros((2, 3)), b=np.zeros(10**7)),
     "packed": packed(pack({"a": SIX})[0]),
-    "more": npz(a=SIX, b=SIX), "fewer": npz() + b" " * 300, "renamed": npz(b=SIX), "other dtype": npz(a=SIX.astype("i8")), "other shape": npz(a=SIX.T.copy()),
-    "fortran": npz(a=np.asfortranarray(SIX)), "longer": npz(a=np.zeros((20, 3))), "no zip": b"x" * 500, "empty": b"",
-}  # fmt: skip
+    "more": npz(a=SIX, b=SIX),
+    "fewer": npz() + b" " * 300,
+    "renamed": npz(b=SIX),
+    "other dtype": npz(a=SIX.astype("i8")),
+    "other shape": npz(a=SIX.T.copy()),
+    "fortran": npz(a=np.asfortranarray(SIX)),
+    "longer": npz(a=np.zeros((20, 3))),
+    "no zip": b"x" * 500,
+    "empty": b"",
+}
 
 
 @pytest.mark.parametrize("case", CHUNKS)
@@ -240,18 +263,32 @@ def test_forged_chunks_are_refused(tmp_path, monkeypatch, case):
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.parametrize("told", [
-    *({"a": F8 | {"dtype": dtype}} for dtype in ("|O", ["<f8"], "<f16", ">f8", "|V8", "", None)),
-    *({"a": F8 | {"shape": shape}} for shape in ([-1], [True], [1.0], 1, None, [10**9], [10**30, 10**30], [1] * 33, [[1]])),
-    {"a": F8 | {"more": 1}}, {"a": []}, {"a": {}}, [], None, {"../a": F8},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "told",
+    [
+        *({"a": F8 | {"dtype": dtype}} for dtype in ("|O", ["<f8"], "<f16", ">f8", "|V8", "", None)),
+        *(
+            {"a": F8 | {"shape": shape}}
+            for shape in ([-1], [True], [1.0], 1, None, [10**9], [10**30, 10**30], [1] * 33, [[1]])
+        ),
+        {"a": F8 | {"more": 1}},
+        {"a": []},
+        {"a": {}},
+        [],
+        None,
+        {"../a": F8},
+    ],
+)
 def test_forged_manifests_are_refused(tmp_path, told):
     forged(tmp_path / "k", npz(a=SIX), told)
     with pytest.raises(ArchiveDamaged, match="manifest"):
         Archive.open(tmp_path / "k")
 
 
-@pytest.mark.parametrize("other", [{"index": 1}, {"index": False}, {"bytes": -1}, {"bytes": 1e3}, {"meta": []}, {"previous": None}, {"file": "../x"}])
+@pytest.mark.parametrize(
+    "other",
+    [{"index": 1}, {"index": False}, {"bytes": -1}, {"bytes": 1e3}, {"meta": []}, {"previous": None}, {"file": "../x"}],
+)
 def test_forged_lines_are_refused(tmp_path, other):
     forged(tmp_path / "k", npz(a=SIX), {"a": F8}, **other)
     with pytest.raises(ArchiveDamaged):
@@ -272,7 +309,11 @@ def test_forged_chunks_are_refused_or_read_as_declared(tmp_path):
         assert (array.shape, array.dtype) == ((2, 3), np.float64)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "a\n", "a\0", "é", "\ud800", "-a", "0a", "a" * 129, "a" * 70_000], ids=range(14))
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/b", "a\\b", "a\n", "a\0", "é", "\ud800", "-a", "0a", "a" * 129, "a" * 70_000],
+    ids=range(14),
+)
 def test_forged_names_are_refused(tmp_path, name):
     forged(tmp_path / "k", npz(a=SIX), {name: F8})
     with pytest.raises(ArchiveDamaged, match="names an array"):

@@ -36,7 +36,11 @@ def samples(n=12, d=3, seed=11):
 
 def made(text="W1 @ x", seed=5, widths=None, **settings):
     data = samples()
-    return fl.lower(fl.derive(fl.Problem(text, **settings))), fl.initial_state(text, data, seed=seed, widths=widths), data
+    return (
+        fl.lower(fl.derive(fl.Problem(text, **settings))),
+        fl.initial_state(text, data, seed=seed, widths=widths),
+        data,
+    )
 
 
 RUNS = {
@@ -64,7 +68,9 @@ def same_run(a, b):
     assert a.provenance["switches"] == b.provenance["switches"]
 
 
-@pytest.mark.parametrize("name", [name if name in ("late", "ordinary") else pytest.param(name, marks=pytest.mark.slow) for name in RUNS])
+@pytest.mark.parametrize(
+    "name", [name if name in ("late", "ordinary") else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
+)
 def test_stopped_again_and_again_is_not_stopped(tmp_path, name):
     settings, wanted = RUNS[name]
     field, start, data = made(**settings)
@@ -134,7 +140,9 @@ def test_another_run_is_refused_and_nothing_is_lost(tmp_path, what):
 def test_limits_are_no_part_of_a_run(tmp_path):
     field, start, data = made(coordinates="weights")
     fl.integrate(field, start, data, until=fl.log_time(1e3), store=tmp_path, max_steps=40)
-    assert fl.integrate(field, start, data, until=[fl.log_time(1e3), fl.wall(600.0)], store=tmp_path, wall_seconds=500.0).outcome.ok
+    assert fl.integrate(
+        field, start, data, until=[fl.log_time(1e3), fl.wall(600.0)], store=tmp_path, wall_seconds=500.0
+    ).outcome.ok
 
 
 def test_a_full_disk_is_told_and_keeps_what_was_written(tmp_path, monkeypatch):
@@ -195,10 +203,14 @@ def test_chunks_are_cut_at_numbers_of_attempts_alone():
 
 
 def kills(folder, count, seed):
-    """Kill a run at random moments until it is through; how many chunks were on the disk and lost, and how often it was killed."""
+    """Kill a run at random moments until it is through; how many chunks were on the disk and lost, and how often it was
+    killed.
+    """
     chance, lost, killed = random.Random(seed), [], 0
     for _ in range(count):
-        child = subprocess.Popen([sys.executable, str(HERE / "resume_run.py"), str(folder)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, str(HERE / "resume_run.py"), str(folder)], stdout=subprocess.PIPE, text=True
+        )
         assert child.stdout is not None
         told: list[str] = []
         reader = threading.Thread(target=lambda out=child.stdout, told=told: told.extend(out))

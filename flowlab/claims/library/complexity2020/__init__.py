@@ -1,1 +1,1 @@
-"""Poggio, Liao and Banburski, "Complexity control by gradient descent in deep networks" (Nature Communications 2020)."""
+"""Poggio, Liao, Banburski, "Complexity control by gradient descent in deep networks" (Nature Communications 2020)."""

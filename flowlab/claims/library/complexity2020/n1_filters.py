@@ -6,7 +6,10 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 FAR = 60.0
@@ -19,8 +22,8 @@ EQUAL = 1.6862
 def enclosed() -> tuple[float, float, float, float]:
     """Enclosures of x* and of the largest 1 - e^-x - x/(1 + x) over x ≥ 0, by interval bisection.
 
-    Beyond x = 60 the difference 1/(1 + x) - e^-x is below 1/61; on [0, 60] boxes are halved that might hold the maximum, and the
-    derivative e^-x - 1/(1 + x)² keeps those in which it vanishes.
+    Beyond x = 60 the difference 1/(1 + x) - e^-x is below 1/61; on [0, 60] boxes are halved that might hold the
+    maximum, and the derivative e^-x - 1/(1 + x)² keeps those in which it vanishes.
     """
     import mpmath
 
@@ -33,7 +36,7 @@ def enclosed() -> tuple[float, float, float, float]:
         return 1 / (1 + box) - iv.exp(-box)
 
     at = iv.mpf("2.513")
-    best, todo, kept = gap(at).a, [(mpf(0), mpf(FAR))], []
+    best, todo, boxes = gap(at).a, [(mpf(0), mpf(FAR))], []
     while todo:
         a, b = todo.pop()
         box = iv.mpf([a, b])
@@ -41,48 +44,60 @@ def enclosed() -> tuple[float, float, float, float]:
         if gap(box).b < best or slope.a > 0 or slope.b < 0:
             continue
         if b - a < mpf(10) ** -7:
-            kept.append((a, b))
+            boxes.append((a, b))
             best = max(best, gap(iv.mpf(a)).a)
         else:
             todo += [(a, (a + b) / 2), ((a + b) / 2, b)]
-    a, b = min(k[0] for k in kept), max(k[1] for k in kept)
+    a, b = min(k[0] for k in boxes), max(k[1] for k in boxes)
     top = gap(iv.mpf([a, b]))
     # Outward by more than the roundings of the last conversion.
     return float(a), float(b), float(best) * (1 - 1e-12), float(top.b) * (1 + 1e-12)
 
 
+@hypothesis("`W1 @ x` under the square loss, real targets")
+def _least_squares(case: Case) -> str | None:
+    if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
+        problem = f"{case.problem.network.text} with the {case.problem.loss.name} loss"
+        return f"it is about least squares, and the problem is {problem}"
+    return (
+        "labels are classes, and it is about targets" if case.data is not None and case.data.kind == "classes" else None
+    )
+
+
 @claim("N1")
 class Filters(Claim):
-    """1 - e^{-ts} and s/(s + 1/t) are equal to first order only; the risks at the best time and the best penalty are within 22 %."""
+    """1 - e^{-ts} and s/(s + 1/t) are equal to first order only; the risks at the best time and the best penalty are
+    within 22 %.
+    """
 
     title = "early stopping is ridge regression to first order only"
     statement = (
-        "Gradient flow on least squares filters singular directions by 1 - exp(-t s^2), ridge regression by s^2/(s^2 + 1/t): they differ by up to 0.20363, at "
-        "t s^2 = 2.513, and the expected risks at the best time and the best penalty by a factor from 1 to 1.2147."
+        "Gradient flow on least squares filters singular directions by 1 - exp(-t s^2), ridge regression by s^2/(s^2 "
+        "+ 1/t). The filters differ by up to 0.20363, at t s^2 = 2.513. The expected risks at the best time and the "
+        "best penalty differ by a factor from 1 to 1.2147."
     )
     latex = (
         r"\sup_{x \ge 0}\left|1 - e^{-x} - \tfrac{x}{1+x}\right| = 0.20363, \quad x^* = 2.513, \qquad "
         r"1 \le \min_t R_{GF}(t)/\min_\lambda R_{ridge}(\lambda) \le 1.2147"
     )
     source = "Poggio, Liao, Banburski 2020; Ali, Kolter and Tibshirani 2019"
-    mutants = (USUAL, "filter of half the time", "penalty 2/t")
+    hypotheses = (_least_squares,)
+    stated = Variant(largest=0.20363, share=1.0, times=1.0)
+    mutants = (
+        stated.but(USUAL, largest=0.0),
+        stated.but("filter of half the time", share=0.5),
+        stated.but("penalty 2/t", times=2.0),
+    )
     counter_example = "as usually stated: were 1/t the penalty, the filters would be equal"
     usual = "Gradient descent on least squares is Tikhonov regularisation with penalty 1/t."
     decisive = "the largest difference of the filters: 0.20363, where equality asks for 0"
 
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and (case.problem.loss.name != "square" or case.problem.network.text != "W1 @ x"):
-            return f"it is about least squares, and the problem is {case.problem.network.text} with the {case.problem.loss.name} loss"
-        return "labels are no targets" if case.data is not None and case.data.kind == "classes" else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         a, b, low, high = case.once("N1 enclosure", enclosed)
-        found = case.once("N1 flow", lambda: _by_flow(case))
-        share = {"filter of half the time": 0.5}.get(mutant or "", 1.0)
-        times = {"penalty 2/t": 2.0}.get(mutant or "", 1.0)
-        expected = 0.0 if mutant == USUAL else 0.20363
-        x, passed = found
-        off = float(np.abs(passed - (1 - np.exp(-share * x))).max())
+        filtered = case.once("N1 flow", lambda: _by_flow(case))
+        times = variant.times
+        x, passed = filtered
+        off = float(np.abs(passed - (1 - np.exp(-variant.share * x))).max())
         ratio, equal = _risks(case.seed, times)
         again = _grid(times)
         return Measurement.of(
@@ -90,7 +105,7 @@ class Filters(Claim):
                 Quantity(
                     "largest difference of the filters",
                     high if times == 1.0 else again[1],
-                    expected,
+                    variant.largest,
                     5e-6,
                     error=high - low,
                     route="interval bisection of x >= 0",
@@ -111,7 +126,13 @@ class Filters(Claim):
                     second_route="bounded minimisation",
                     printed="2.513",
                 ),
-                Quantity("distance of the flow's filter from 1 - exp(-t s^2)", off, 0.0, 1e-7, route="flow of one layer from zero, by singular direction"),
+                Quantity(
+                    "distance of the flow's filter from 1 - exp(-t s^2)",
+                    off,
+                    0.0,
+                    1e-7,
+                    route="flow of one layer from zero, by singular direction",
+                ),
                 Quantity(
                     "risk at the best time over risk at the best penalty, least",
                     ratio[0],
@@ -120,8 +141,17 @@ class Filters(Claim):
                     relation=">=",
                     route="expected over a Gaussian prior, in closed form",
                 ),
-                Quantity("the same, largest", ratio[1], LARGEST, 0.0, relation="<=", route="12 designs and noise levels"),
-                Quantity("risk at t over risk at penalty 1/t, largest", equal, EQUAL, 0.0, relation="<=", route="12 designs, t from 1e-3 to 1e3"),
+                Quantity(
+                    "the same, largest", ratio[1], LARGEST, 0.0, relation="<=", route="12 designs and noise levels"
+                ),
+                Quantity(
+                    "risk at t over risk at penalty 1/t, largest",
+                    equal,
+                    EQUAL,
+                    0.0,
+                    relation="<=",
+                    route="12 designs, t from 1e-3 to 1e3",
+                ),
             ],
             "enclosed to 1e-6 and printed to five digits; the flow's tolerance; inequalities without slack",
         )
@@ -130,13 +160,14 @@ class Filters(Claim):
 def _grid(times: float) -> tuple[float, float]:
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda x: -abs(1 - np.exp(-x) - x / (times + x)), bounds=(1.0, 6.0), method="bounded", options={"xatol": 1e-12})
-    return float(found.x), float(-found.fun)
+    optimum = minimize_scalar(
+        lambda x: -abs(1 - np.exp(-x) - x / (times + x)), bounds=(1.0, 6.0), method="bounded", options={"xatol": 1e-12}
+    )
+    return float(optimum.x), float(-optimum.fun)
 
 
 def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """X = t s² and 1 - (residual in singular direction)/(its start) of a flow that starts at all but zero."""
-    from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
@@ -164,9 +195,11 @@ def _by_flow(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _risks(seed: int, times: float) -> tuple[tuple[float, float], float]:
-    """Ratios of expected risks, flow over ridge: least and largest at the best time and penalty; largest at penalty times/t.
+    """Ratios of expected risks, flow over ridge: least and largest at the best time and penalty; largest at penalty
+    times/t.
 
-    Prior β ~ N(0, r²/p), noise 1: with eigenvalues s of XᵀX/n the risk of a filter h is Σ r²/p (1 - h)² + h²/(n s) over s > 0.
+    Prior β ~ N(0, r²/p), noise 1: with eigenvalues s of XᵀX/n the risk of a filter h is Σ r²/p (1 - h)² + h²/(n s) over
+    s > 0.
     """
     t = np.geomspace(1e-3, 1e3, 1201)
     rng, ratios, equal = np.random.default_rng(seed), [], 0.0
@@ -176,7 +209,10 @@ def _risks(seed: int, times: float) -> tuple[tuple[float, float], float]:
         for r2 in (0.25, 1.0, 4.0, 20.0):
             lost = r2 / p * (p - len(s))
             ts = t[:, None] * s
-            risks = [lost + (r2 / p * (1 - h) ** 2 + h**2 / (n * s)).sum(axis=1) for h in (1 - np.exp(-ts), ts / (times + ts))]
+            risks = [
+                lost + (r2 / p * (1 - h) ** 2 + h**2 / (n * s)).sum(axis=1)
+                for h in (1 - np.exp(-ts), ts / (times + ts))
+            ]
             # The ridge's best penalty is known, 1 at p/(n r²); the grid's best time is above the true one.
             best = p / (n * r2)
             h = s / (s + best)

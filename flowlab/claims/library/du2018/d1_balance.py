@@ -1,5 +1,6 @@
-"""D1, D2, D3: what gradient flow conserves between layers, and what descent keeps of it when it factorises a matrix."""
+"""D1: what gradient flow conserves between layers."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -7,112 +8,158 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import labels_fit, own_instances, plain_flow, subject
+from flowlab.claims.hypotheses import hypothesis, labels_fit, plain_flow, subject
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated, samples_for, small_data, visited
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
 """Between W2 and W3 the net is linear, between W1 and W2 homogeneous unit by unit."""
 
 
-def laws(problem: Any, mutant: str | None = None) -> dict[str, Any]:
-    """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its place."""
+def laws(problem: Any, variant: Variant) -> dict[str, Any]:
+    """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its
+    place.
+    """
     from flowlab.symbolic.conserved import adjacent
 
-    told: dict[str, Any] = {}
+    conserved: dict[str, Any] = {}
     degrees, blocks = {w: problem.network.symmetry.degree(w) for w in problem.network.weights}, problem.network.weights
-    sign = 1.0 if mutant == "sums of squared norms" else -1.0
     homogeneous = [w for w in blocks if degrees[w]] if problem.network.symmetry.is_multihomogeneous else []
     for a, b in pairwise(homogeneous):
         p, q = float(degrees[a] or 1), float(degrees[b] or 1)
-        told[f"|{a}|^2/{p:g} - |{b}|^2/{q:g}"] = lambda w, a=a, b=b, p=p, q=q: np.atleast_1d((w[a] ** 2).sum() / p + sign * (w[b] ** 2).sum() / q)
+        conserved[f"|{a}|^2/{p:g} - |{b}|^2/{q:g}"] = lambda w, a=a, b=b, p=p, q=q: np.atleast_1d(
+            (w[a] ** 2).sum() / p + variant.sign * (w[b] ** 2).sum() / q
+        )
     for pair in adjacent(problem):
+        name, law = variant.across(pair) if pair.diagonal else ("the matrix between", partial(_gram, pair))
+        conserved[f"{name} {pair.inner} and {pair.outer}"] = law
+    return conserved
 
-        def gram(w: Any, pair: Any = pair) -> np.ndarray:
-            inner, outer = w[pair.inner], np.atleast_2d(w[pair.outer])
-            return inner @ inner.T / float(pair.degree) - outer.T @ outer
 
-        if not pair.diagonal:
-            told[f"the matrix between {pair.inner} and {pair.outer}"] = gram
-        elif mutant == "the whole matrix across an activation":
-            told[f"the matrix across {pair.inner} and {pair.outer}"] = gram
-        elif mutant == "single entries of a unit":
-            told[f"entries of {pair.inner} and {pair.outer}"] = lambda w, pair=pair: w[pair.inner][:, 0] ** 2 - np.atleast_2d(w[pair.outer])[0] ** 2
-        else:
-            told[f"units between {pair.inner} and {pair.outer}"] = lambda w, gram=gram: np.diag(gram(w))
-    return told
+def _gram(pair: Any, w: Any) -> np.ndarray:
+    inner, outer = w[pair.inner], np.atleast_2d(w[pair.outer])
+    return inner @ inner.T / float(pair.degree) - outer.T @ outer
+
+
+def _units(pair: Any) -> tuple[str, Any]:
+    return "units between", lambda w: np.diag(_gram(pair, w))
+
+
+def _whole(pair: Any) -> tuple[str, Any]:
+    return "the matrix across", partial(_gram, pair)
+
+
+def _entries(pair: Any) -> tuple[str, Any]:
+    return "entries of", lambda w: w[pair.inner][:, 0] ** 2 - np.atleast_2d(w[pair.outer])[0] ** 2
+
+
+@hypothesis("gradient flow without weight decay; two homogeneous layers, one behind the other")
+def _homogeneous_flow(case: Case) -> str | None:
+    p = subject(case)
+    if p is None:
+        return "data come without a network" if case.data is not None else None
+    unmet = plain_flow(p) or labels_fit(case, p)
+    if unmet is not None:
+        return unmet
+    return None if laws(p, Balance.stated) else "no two layers of the network are homogeneous, one behind the other"
 
 
 @claim("D1")
 class Balance(Claim):
-    """Three conserved differences: of squared norms, of every unit's in and out, of Gram matrices where nothing is between."""
+    """Three conserved differences: of squared norms, of every unit's in and out, of Gram matrices where nothing is
+    between.
+    """
 
     title = "gradient flow keeps layers as balanced as they are"
     statement = (
-        "Gradient flow conserves |W_k|_F^2 - |W_{k+1}|_F^2 between homogeneous layers, the difference of squared in- and out-going norms of every (leaky) "
-        "ReLU unit, "
-        "and the matrix W_k W_k^T - W_{k+1}^T W_{k+1} between linear layers, but not that matrix across an activation."
+        "Gradient flow conserves |W_k|_F^2 - |W_{k+1}|_F^2 between homogeneous layers. It conserves the difference of "
+        "squared in- and out-going norms of every (leaky) ReLU unit. Between linear layers it conserves the matrix "
+        "W_k W_k^T - W_{k+1}^T W_{k+1}, but not across an activation."
     )
-    latex = r"\frac{d}{dt}\bigl(\lVert W_k\rVert_F^2 - \lVert W_{k+1}\rVert_F^2\bigr) = 0, \quad \frac{d}{dt}\bigl(W_kW_k^\top - W_{k+1}^\top W_{k+1}\bigr) = 0"
+    latex = (
+        r"\frac{d}{dt}\bigl(\lVert W_k\rVert_F^2 - \lVert W_{k+1}\rVert_F^2\bigr) = 0, \quad "
+        r"\frac{d}{dt}\bigl(W_kW_k^\top - W_{k+1}^\top W_{k+1}\bigr) = 0"
+    )
     source = "Du, Hu, Lee 2018, theorems 2.1 to 2.3 and corollary 2.1 (numbers not checked)"
-    mutants = ("sums of squared norms", "the whole matrix across an activation", "single entries of a unit")
+    hypotheses = (_homogeneous_flow,)
+    stated = Variant(sign=-1.0, across=_units)
+    mutants = (
+        stated.but("sums of squared norms", sign=1.0),
+        stated.but("the whole matrix across an activation", across=_whole),
+        stated.but("single entries of a unit", across=_entries),
+    )
     counter_example = "the whole matrix across an activation: off its diagonal it moves"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        p = subject(case)
-        if p is None:
-            return "data come without a network" if case.data is not None else None
-        told = plain_flow(p) or labels_fit(case, p)
-        if told is not None:
-            return told
-        return None if laws(p) else "no two layers of the network are homogeneous, one behind the other"
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         if case.problem is not None:
-            return self._of_problem(case, mutant)
+            return self._of_problem(case, variant)
         start, path = case.once("balance", lambda: self._flow(case))
         before, after = ({k: np.asarray(w) for k, w in s.weights().items()} for s in (start, path.last))
-        found = [
-            Quantity(f"change of {name}", float(np.abs(law(after) - law(before)).max()), 0.0, 1e-8 if "matrix" in name else 1e-7, relation="<=")
-            for name, law in laws(path.problem, mutant).items()
+        quantities = [
+            Quantity(
+                f"change of {name}",
+                float(np.abs(law(after) - law(before)).max()),
+                0.0,
+                1e-8 if "matrix" in name else 1e-7,
+                relation="<=",
+            )
+            for name, law in laws(path.problem, variant).items()
         ]
         moved = float(np.abs(after["W1"] - before["W1"]).max())
-        found.append(Quantity("change of the weights themselves", moved, 1e-3, 0.0, relation=">="))
-        return Measurement.of(found, "local errors of 1e-9 over the flow, and over its passages through kinks")
+        quantities.append(Quantity("change of the weights themselves", moved, 1e-3, 0.0, relation=">="))
+        return Measurement.of(quantities, "local errors of 1e-9 over the flow, and over its passages through kinks")
 
-    def _of_problem(self, case: Case, mutant: str | None) -> Measurement:
+    def _of_problem(self, case: Case, variant: Variant) -> Measurement:
         """Rates of the laws at states, by autodiff, and their changes along the flow given."""
-        from flowlab.claims.sample_problems import samples_for, small_data, visited
         from flowlab.language.autodiff import velocity
         from flowlab.language.problem import Problem
         from flowlab.symbolic.conserved import adjacent
 
         p: Any = subject(case)
-        if mutant in self.mutants[1:] and not any(pair.diagonal for pair in adjacent(p)):
+        if variant.across is not _units and not any(pair.diagonal for pair in adjacent(p)):
             # A linear net keeps these too: the check is tried on a net that does not.
             case, p = Case(seed=case.seed), Problem(NET, "square", coordinates="weights", reduction="mean")
         data = samples_for(case, small_data(case.seed) if p.loss.classifies else self._samples(case))
-        told, found = laws(p, mutant), []
-        rows: dict[str, list[float]] = {name: [] for name in told}
+        conserved, quantities = laws(p, variant), []
+        rows: dict[str, list[float]] = {name: [] for name in conserved}
         for state in visited(case, p, data, 3):
             W = {k: np.asarray(w) for k, w in state.weights().items()}
             g = {k: np.asarray(v) for k, v in velocity(p, W, data).items()}
             size, fast = (np.sqrt(sum(float((v**2).sum()) for v in each.values())) for each in (W, g))
-            for name, law in told.items():
+            for name, law in conserved.items():
                 # A law is of second degree: its derivative along g is half of law(W + g) - law(W - g).
                 unit = {k: v * (size / fast) if fast else v for k, v in g.items()}
                 rate = law({k: W[k] + unit[k] for k in W}) - law({k: W[k] - unit[k] for k in W})
                 rows[name].append(float(np.abs(rate).max()) / size**2)
-        found = [Quantity(f"rate of {name}, relative", float(np.max(seen)), 0.0, 1e-11, relation="<=", route="autodiff") for name, seen in rows.items()]
-        if case.path is not None:
-            ends = [{k: np.asarray(w) for k, w in case.path.state(i).weights().items()} for i in (0, len(case.path) // 2, -1)]
-            bound = 100.0 * float(case.path.provenance["settings"]["rtol"])
-            for name, law in told.items():
+        quantities = [
+            Quantity(f"rate of {name}, relative", float(np.max(sizes)), 0.0, 1e-11, relation="<=", route="autodiff")
+            for name, sizes in rows.items()
+        ]
+        if case.flow is not None:
+            ends = [
+                {k: np.asarray(w) for k, w in case.flow.state(i).weights().items()}
+                for i in (0, len(case.flow) // 2, -1)
+            ]
+            bound = 100.0 * float(case.flow.provenance["settings"]["rtol"])
+            for name, law in conserved.items():
                 drift = max(float(np.abs(law(end) - law(ends[0])).max()) for end in ends[1:])
                 size = max(sum(float((w**2).sum()) for w in end.values()) for end in ends)
-                found.append(Quantity(f"change of {name} along the flow, relative", drift / size, 0.0, bound, relation="<=", route="rows of the flow"))
-        return Measurement.of(found, "laws are exact at every state; along a flow 100 times its relative tolerance is left")
+                quantities.append(
+                    Quantity(
+                        f"change of {name} along the flow, relative",
+                        drift / size,
+                        0.0,
+                        bound,
+                        relation="<=",
+                        route="rows of the flow",
+                    )
+                )
+        return Measurement.of(
+            quantities, "laws are exact at every state; along a flow 100 times its relative tolerance is left"
+        )
 
     @staticmethod
     def _samples(case: Case) -> Any:
@@ -123,7 +170,6 @@ class Balance(Claim):
 
     @staticmethod
     def _flow(case: Case) -> tuple[Any, Any]:
-        from flowlab.claims.sample_problems import integrated
         from flowlab.dynamics import time
         from flowlab.language.problem import Problem
         from flowlab.language.state import initial_state
@@ -131,106 +177,6 @@ class Balance(Claim):
         data = Balance._samples(case)
         problem = Problem(NET, "square", coordinates="weights", reduction="mean")
         start = initial_state(problem.network, data, widths={"W1": 4, "W2": 3}, seed=case.seed)
-        return start, integrated(case, "balance flow", problem, start, data, time(2.0), rtol=1e-9, atol=1e-11, solver="tsit5")
-
-
-def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
-    """Descent on |U V^T - target|^2/2 with given steps: losses, and Frobenius norms of U^T U - V^T V, before and after each."""
-    losses, gaps = [], []
-    for step in [*steps.tolist(), 0.0]:
-        E = U @ V.T - target
-        losses.append(0.5 * float((E * E).sum()))
-        gaps.append(float(np.linalg.norm(U.T @ U - V.T @ V)))
-        U, V = U - step * E @ V, V - step * E.T @ U
-    return {"losses": np.array(losses), "gaps": np.array(gaps), "U": U, "V": V}
-
-
-def low_rank(seed: int, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A target (8, 6) of this rank with singular values near one, and small factors to begin with."""
-    rng = np.random.default_rng(seed)
-    u, v = (np.linalg.qr(rng.normal(size=(n, rank)))[0] for n in (8, 6))
-    return u @ np.diag(np.linspace(1.0, 0.6, rank)) @ v.T, 0.05 * rng.normal(size=(8, rank)), 0.05 * rng.normal(size=(6, rank))
-
-
-@claim("D2")
-class ShrinkingSteps(Claim):
-    """Steps η_t = c/(t + 1)^(1/2 + δ): factors stay balanced, stay bounded, and reach the global minimum."""
-
-    title = "descent with shrinking steps keeps two factors balanced"
-    statement = (
-        "Descent on |U V^T - M|^2/2 from small factors with steps O(t^-(1/2 + delta)) stays within |U^T U - V^T V| <= epsilon, with |U|^2, |V|^2 bounded "
-        "by a multiple of |M|, "
-        "and its loss goes to zero; the change of U^T U - V^T V is of second order in the steps."
-    )
-    latex = r"\lVert U_t^\top U_t - V_t^\top V_t\rVert_F \le \epsilon, \quad U_tV_t^\top \to M"
-    source = "Du, Hu, Lee 2018, theorem 3.1 (number not checked)"
-    mutants = ("large unbalanced factors", "change of first order", "no bound from balance")
-    counter_example = "large unbalanced factors: the gap that is there stays"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        target, U, V = low_rank(case.seed, 3)
-        steps = 0.3 * (np.arange(1, 4001) + 10.0) ** -0.55 * 10.0**0.55
-        tilt = 8.0 if mutant == "large unbalanced factors" else 1.0
-        run = case.once(f"shrinking {tilt:g}", lambda: factorised(target, tilt * U, V, steps))
-        changes = []
-        for n in (100, 200, 400, 800, 1600):
-            each = case.once(f"equal steps {n}", lambda n=n: factorised(target, 10 * U, 10 * V, np.full(n, 4.0 / n)))
-            changes.append(abs(each["gaps"][-1] - each["gaps"][0]))
-        slopes = np.diff(-np.log2(np.array(changes)))
-        once = 2 * slopes[1:] - slopes[:-1]
-        # At a fixed time the changes of second order of 1/eta steps add up to first order.
-        wanted = 0.0 if mutant == "change of first order" else 1.0
-        size = float(max(np.linalg.norm(run["U"]) ** 2, np.linalg.norm(run["V"]) ** 2))
-        bound = 0.2 if mutant == "no bound from balance" else 5.0
-        return Measurement.of(
-            [
-                Quantity("loss at the end", float(run["losses"][-1]), 0.0, 1e-8, relation="<="),
-                Quantity("largest |U^T U - V^T V|", float(run["gaps"].max()), 0.0, 0.2, relation="<="),
-                Quantity("larger squared norm over that of M", size / float(np.linalg.norm(target)), bound, 0.0, relation="<="),
-                Quantity("order in the step of the change by a fixed time", float(once[-1]), wanted, 6e-3, error=min(float(abs(once[-1] - once[-2])),
-                         3e-3), route="descent"),
-            ],
-            "a fifth, of factors whose Gram matrices have norm 1.4; the order is extrapolated from steps halved four times",
-            gaps=[float(run["gaps"][0]), float(run["gaps"][-1])],
-        )  # fmt: skip
-
-
-@claim("D3")
-class RankOneRate(Claim):
-    """Rank one and a constant step: a linear rate, 2 (1 - η s)^2 in the end."""
-
-    title = "rank one with a constant step converges linearly"
-    statement = (
-        "Descent on |u v^T - s u* v*^T|^2/2 from small factors with a constant step goes to a global minimum at a linear rate; in the end the loss falls "
-        "by (1 - eta r)^2 per step, r the smaller of |u|^2 and |v|^2."
-    )
-    latex = r"L_{k+1}/L_k \to (1 - \eta\,\min(\lVert u_\infty\rVert^2, \lVert v_\infty\rVert^2))^2"
-    source = "Du, Hu, Lee 2018, theorem 3.2 (linear rate; number not checked); its value is the slowest mode of the linearised descent"
-    mutants = ("balanced factors", "the sum of both", "a step too large")
-    counter_example = "a step too large: eta (|u|^2 + |v|^2) above 2 has no rest at the minimum"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        target, U, V = low_rank(case.seed, 1)
-        U, V = 8.0 * U, 2.0 * V
-        step = 0.9 if mutant == "a step too large" else 0.05
-        run = case.once(f"rank one {step:g}", lambda: factorised(target, U, V, np.full(800, step)))
-        kept = np.flatnonzero(run["losses"] > 1e-24)
-        late = int(kept[-1])
-        rate = float(np.log(run["losses"][late] / run["losses"][late - 20]) / 20)
-        a, b = float((run["U"] ** 2).sum()), float((run["V"] ** 2).sum())
-        slow = {"balanced factors": 1.0, "the sum of both": a + b}.get(mutant or "", min(a, b))
-        expected = 2 * float(np.log(abs(1 - 0.05 * slow)))
-        return Measurement.of(
-            [
-                Quantity("loss at the end", float(run["losses"][-1]), 0.0, 1e-12, relation="<="),
-                Quantity("late log L(k+1)/L(k)", rate, expected, 2e-3 * abs(expected), route="descent"),
-            ],
-            "the next mode has died out when the loss is 1e-24",
-            squares=[a, b],
+        return start, integrated(
+            case, "balance flow", problem, start, data, time(2.0), rtol=1e-9, atol=1e-11, solver="tsit5"
         )

@@ -6,14 +6,20 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
+from flowlab.core.errors import NotSeparable as CannotBeSeparated
 
 LOG_T = 200.0
 
 
 def mixed(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows y_n x_n in four dimensions: six that span the first two without a direction that separates them, and six whose last two parts it separates."""
+    """Rows y_n x_n in four dimensions: six that span the first two without a direction that separates them, and six
+    whose last two parts it separates.
+    """
     rng = np.random.default_rng(seed)
     stuck = np.zeros((6, 4))
     angles = 2.0 * np.pi * (np.arange(6) + rng.uniform(-0.3, 0.3, 6)) / 6.0
@@ -31,32 +37,42 @@ class NotSeparable(Claim):
 
     title = "data that can be separated in part"
     statement = (
-        "If a part of the data cannot be separated, the weights on the span of that part tend to the unique optimum of its risk, and off it they diverge "
-        "in the hard-margin direction of what can be separated, with growth log t/gamma_perp."
+        "If a part of the data cannot be separated, the weights on its span tend to the unique optimum of its risk. "
+        "Off it they diverge in the hard-margin direction of the separable part, with growth log t/gamma_perp."
     )
-    latex = r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to \frac{1}{\gamma_\perp}"
-    source = "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression; number not checked)"
-    mutants = ("optimum of the whole risk", "no growth off the span", "machine of all samples")
+    latex = (
+        r"P_S w(t) \to \arg\min_{w \in S} L_S(w), \qquad \frac{\lVert P_\perp w(t)\rVert}{\log t} \to "
+        r"\frac{1}{\gamma_\perp}"
+    )
+    source = (
+        "Ji and Telgarsky 2018, theorem 1.1 (risk and parameter convergence of logistic regression; number not checked)"
+    )
+    hypotheses = (own_instances,)
+    stated = Variant(risk=lambda stuck, _: stuck, growth=1.0, machine=lambda _, free: free[:, 2:])
+    mutants = (
+        stated.but("optimum of the whole risk", risk=lambda stuck, free: np.vstack([stuck, free])),
+        stated.but("no growth off the span", growth=0.0),
+        stated.but("machine of all samples", machine=lambda stuck, free: np.vstack([stuck, free])[:, 1:3]),
+    )
     counter_example = "no growth off the span: a finite optimum of the whole risk does not exist"
 
-    def hypotheses(self, case: Case) -> str | None:
-        given = case.data is not None or case.problem is not None
-        return "it is checked on data that are made to have both parts" if given else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from scipy.optimize import minimize
 
-        from flowlab.core.errors import NotSeparable as CannotBeSeparated
         from flowlab.discrete.margin.svm import hard_margin
 
         stuck, free = mixed(case.seed)
         path = case.once("ji mixed", lambda: _flow(stuck, free, case.seed))
         w = np.asarray(path.last.weights()["W1"]).ravel()
-        used = stuck if mutant != "optimum of the whole risk" else np.vstack([stuck, free])
-        flat = used[:, :2]
-        slope = lambda v: -flat.T @ np.exp(-flat @ v)  # noqa: E731
-        optimum = minimize(lambda v: float(np.exp(-flat @ v).sum()), np.zeros(2), jac=slope, method="BFGS", options={"gtol": 1e-10}).x
-        part = free[:, 2:] if mutant != "machine of all samples" else np.vstack([stuck, free])[:, 1:3]
+        flat = variant.risk(stuck, free)[:, :2]
+
+        def slope(v: np.ndarray) -> np.ndarray:
+            return -flat.T @ np.exp(-flat @ v)
+
+        optimum = minimize(
+            lambda v: float(np.exp(-flat @ v).sum()), np.zeros(2), jac=slope, method="BFGS", options={"gtol": 1e-10}
+        ).x
+        part = variant.machine(stuck, free)
         try:
             svm = hard_margin(part, np.ones(len(part))).w
         except CannotBeSeparated:
@@ -66,19 +82,33 @@ class NotSeparable(Claim):
         off, times = np.array([np.asarray(path.state(i).weights()["W1"]).ravel()[2:] for i in rows]), log_t[rows]
         # The bounded part of the weights drops out of the difference between two late times.
         growth = (off[0] - off[1]) / (times[0] - times[1])
-        wanted = np.zeros(2) if mutant == "no growth off the span" else svm
+        wanted = variant.growth * svm
         size = float(np.linalg.norm(svm))
         across = float(np.linalg.norm(growth - svm * (growth @ svm) / size**2))
         return Measurement.of(
-            [Quantity("distance to the optimum on the span", float(np.linalg.norm(w[:2] - optimum)), 0.0, 1e-5, route="flow at log t = 200, against BFGS"),
-             Quantity("growth along the machine", float(growth @ svm) / size, float(np.linalg.norm(wanted)), 5e-3 * size, route="difference of two times"),
-             Quantity("growth across the machine", across, 0.0, 5e-3 * size, route="difference of two times")],
-            "what is missing falls like 1/t on the span, and off it like a power of t that samples beside the support set",
-        )  # fmt: skip
+            [
+                Quantity(
+                    "distance to the optimum on the span",
+                    float(np.linalg.norm(w[:2] - optimum)),
+                    0.0,
+                    1e-5,
+                    route="flow at log t = 200, against BFGS",
+                ),
+                Quantity(
+                    "growth along the machine",
+                    float(growth @ svm) / size,
+                    float(np.linalg.norm(wanted)),
+                    5e-3 * size,
+                    route="difference of two times",
+                ),
+                Quantity("growth across the machine", across, 0.0, 5e-3 * size, route="difference of two times"),
+            ],
+            "what is missing falls like 1/t on the span, and off it like a power of t that samples beside the support "
+            "set",
+        )
 
 
 def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> Any:
-    from flowlab.core.errors import ClaimError
     from flowlab.dynamics import integrate, log_time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
@@ -89,7 +119,16 @@ def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> Any:
     data = Data(np.vstack([stuck, free]), np.ones(len(stuck) + len(free)), kind="binary")
     problem = Problem("W1 @ x", coordinates="weights")
     start = initial_state(problem.network, data, seed=seed)
-    path = integrate(lower(derive(problem)), start, data, until=log_time(LOG_T), solver="kvaerno5", clock="time", rtol=1e-8, atol=1e-10)
+    path = integrate(
+        lower(derive(problem)),
+        start,
+        data,
+        until=log_time(LOG_T),
+        solver="kvaerno5",
+        clock="time",
+        rtol=1e-8,
+        atol=1e-10,
+    )
     if not path.outcome.ok:
         raise ClaimError(f"the flow ended early ({path.outcome}); try another seed.")
     return path

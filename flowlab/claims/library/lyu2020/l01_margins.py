@@ -1,4 +1,4 @@
-"""L1, L2, L9 and L10: the smoothed margin along flows, and along steps of descent."""
+"""L1, L2 and L9: the smoothed margin along flows."""
 
 from abc import abstractmethod
 from typing import Any
@@ -6,54 +6,57 @@ from typing import Any
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import claim
-from flowlab.claims.hypotheses import subject
-from flowlab.claims.library.lyu2020.flows import OnHomogeneousFlows, OnLateFlows, flow, flows, levels, own
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import hypothesis, subject
+from flowlab.claims.library.lyu2020.flows import flows, homogeneous_flow, largest_fall, levels, own
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
-def largest_fall(level: np.ndarray, log_size: np.ndarray) -> float:
-    """The largest relative fall of log(1/L)/size from row to row, from where L < 1 on; negative where it only rises."""
-    first = int(np.argmax(level > 0)) if (level > 0).any() else len(level)
-    if len(level) - first < 3:
-        return float("nan")
-    if (level[first:] <= 0).any():
-        # The loss came back above one.
-        return float("inf")
-    # The logarithm of the quotient: sizes themselves reach no limit that floats have.
-    logs = np.log(level[first:]) - log_size[first:]
-    return float((-np.diff(logs)).max())
+def _reversed(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return level[late][::-1], size[late][::-1]
 
 
-class _Monotone(OnHomogeneousFlows):
+def _raised(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One loss too large, where the margin rises least."""
+    level, at = level.copy(), np.flatnonzero(late)
+    flattest = at[1 + int(np.argmin(np.diff(np.log(level[at]) - size[at])))]
+    level[flattest] = (1.0 - 1e-5) * np.exp(np.log(level[flattest - 1]) + size[flattest] - size[flattest - 1])
+    return level, size
+
+
+class _Monotone(Claim):
     """What L1 and L9 share: rows of flows, and how wrong variants look."""
 
-    mutants = ("a larger degree", "time reversed", "one loss too large by a part in 1e5 of its level")
+    hypotheses = (homogeneous_flow,)
+    stated = Variant(degree=lambda _: 1.0, rows=lambda level, size, _: (level, size))
+    mutants = (
+        stated.but("a larger degree", degree=lambda far: 1.01 if far else 2.0),
+        stated.but("time reversed", rows=_reversed),
+        stated.but("one loss too large by a part in 1e5 of its level", rows=_raised),
+    )
 
     @abstractmethod
     def log_size(self, path: Any) -> np.ndarray:
         """Logarithm of what log(1/L) is divided by, at every row."""
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        found, rows = [], {}
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        quantities, rows = [], {}
         for which, _, path in flows(case):
             level, size = levels(path)["level"], self.log_size(path)
             late = level > 0
-            if mutant == "a larger degree":
-                # One per cent on flows that go far; others may end before the margin is done with rising.
-                size = (1.01 if own(case) else 2.0) * size
-            if mutant == "time reversed":
-                level, size = level[late][::-1], size[late][::-1]
-            if mutant == self.mutants[-1]:
-                level, at = level.copy(), np.flatnonzero(late)
-                flattest = at[1 + int(np.argmin(np.diff(np.log(level[at]) - size[at])))]
-                level[flattest] = (1.0 - 1e-5) * np.exp(np.log(level[flattest - 1]) + size[flattest] - size[flattest - 1])
+            # One per cent on flows that go far; others may end before the margin is done with rising.
+            level, size = variant.rows(level, variant.degree(own(case)) * size, late)
             fall = largest_fall(level, size)
             bound = 1e-12 if own(case) else max(1e-12, 1e-2 * float(path.provenance["settings"]["rtol"]))
-            found.append(Quantity(f"largest fall, {which}", fall, 0.0, bound, relation="<=", route="rows of the flow"))
+            quantities.append(
+                Quantity(f"largest fall, {which}", fall, 0.0, bound, relation="<=", route="rows of the flow")
+            )
             rows[which] = int(late.sum())
-        return Measurement.of(found, "relative falls between rows; roundings of the logarithm of the loss", rows=rows)
+        return Measurement.of(
+            quantities, "relative falls between rows; roundings of the logarithm of the loss", rows=rows
+        )
 
 
 @claim("L1")
@@ -62,16 +65,24 @@ class SmoothedMargin(_Monotone):
 
     title = "the smoothed margin of all weights never falls"
     statement = (
-        "Along gradient flow of a homogeneous net log(1/L)/|theta|^K does not decrease once L < 1, K the degree of all weights together; for other losses "
-        "with an exponential tail l^-1(L) stands for log(1/L), and l(0) for 1."
+        "Along gradient flow of a homogeneous net log(1/L)/|theta|^K does not decrease once L < 1, K the degree of "
+        "all weights together. For other losses with an exponential tail l^-1(L) stands for log(1/L), and l(0) for 1."
     )
     latex = r"\tilde\gamma = \frac{\log(1/L)}{\lVert\theta\rVert^K} \text{ is non-decreasing once } L < 1"
     source = "Lyu and Li 2020, theorem 4.1"
     counter_example = "a larger degree: log(1/L)/|theta|^(1.01 K) falls late"
 
     def log_size(self, path: Any) -> np.ndarray:
-        seen = levels(path)
-        return seen["K"] * np.log(seen["theta"])
+        columns = levels(path)
+        return columns["K"] * np.log(columns["theta"])
+
+
+@hypothesis("every block scales alone")
+def _multihomogeneous(case: Case) -> str | None:
+    p = subject(case)
+    if p is not None and not p.network.symmetry.is_multihomogeneous:
+        return f"the network is {p.network.symmetry.kind}, and it is about nets of which every block scales alone"
+    return None
 
 
 @claim("L9")
@@ -79,105 +90,85 @@ class SmoothedMarginOfLayers(_Monotone):
     """log(1/L)/Π‖W_k‖^κ_k does not fall either."""
 
     title = "the smoothed margin of the product of norms never falls"
-    statement = "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
+    statement = (
+        "Along gradient flow of a multi-homogeneous net log(1/L)/prod_k |W_k|^kappa_k does not decrease once L < 1."
+    )
     latex = r"\frac{\log(1/L)}{\prod_k \lVert W_k\rVert^{\kappa_k}} \text{ is non-decreasing once } L < 1"
     source = "Lyu and Li 2020, appendix on multi-homogeneous models"
+    hypotheses = (_multihomogeneous, homogeneous_flow)
     counter_example = "a larger degree: then the quotient falls late"
-
-    def hypotheses(self, case: Case) -> str | None:
-        p = subject(case)
-        if p is not None and not p.network.symmetry.is_multihomogeneous:
-            return f"the network is {p.network.symmetry.kind}, and it is about nets of which every block scales alone"
-        return super().hypotheses(case)
 
     def log_size(self, path: Any) -> np.ndarray:
         return path.dataset["log_R"].values
 
 
+def _enlarged(level: np.ndarray, far: bool, data: Any) -> np.ndarray:
+    """One per cent on flows that go far; on others all that samples and classes can make of it."""
+    return 1.01 * level if far else level + np.log(data.n * max(1, data.outputs - 1))
+
+
 @claim("L2")
-class Sandwich(OnHomogeneousFlows):
+class Sandwich(Claim):
     """The smoothed margin lies below the margin by at most log N/‖θ‖^K."""
 
     title = "the smoothed margin between the margin and the margin less log N"
-    statement = "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n q_n/|theta|^K."
+    statement = (
+        "At every state margin - log(N)/|theta|^K <= log(1/L)/|theta|^K <= margin, the margin being min_n "
+        "q_n/|theta|^K."
+    )
     latex = r"\bar\gamma - \frac{\log N}{\lVert\theta\rVert^K} \le \tilde\gamma \le \bar\gamma"
     source = "Lyu and Li 2020, section 4"
-    mutants = ("without log N", "half of log N", "smoothed margin too large")
+    hypotheses = (homogeneous_flow,)
+    stated = Variant(share=1.0, level=lambda level, *_: level)
+    mutants = (
+        stated.but("without log N", share=0.0),
+        stated.but("half of log N", share=0.5),
+        stated.but("smoothed margin too large", level=_enlarged),
+    )
     counter_example = "half of log N: at small weights all samples weigh the same, and the whole logarithm is needed"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        share = {"without log N": 0.0, "half of log N": 0.5}.get(mutant or "", 1.0)
-        found = []
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        quantities = []
         for which, data, path in flows(case):
-            seen, problem = levels(path), path.problem
-            level = seen["level"].copy()
-            if mutant == "smoothed margin too large":
-                # One per cent on flows that go far; by all that samples and classes can make of it on others.
-                level = 1.01 * level if own(case) else level + np.log(data.n * max(1, data.outputs - 1))
+            columns, problem = levels(path), path.problem
+            level = variant.level(columns["level"], own(case), data)
             # A state whose outputs are all small is added: there all samples weigh the same.
             tiny = {k: 1e-3 * np.asarray(v) for k, v in path.state(0).weights().items()}
             outputs = problem.network.outputs(tiny, np.asarray(data.x), np)
-            q = np.append(seen["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
+            q = np.append(columns["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
             level = np.append(level, problem.loss.level(np, problem.loss.log_loss(np, outputs, np.asarray(data.y))))
             # In units of a margin difference of the network itself: both sides times |theta|^K.
-            above, below = level - q, lowest(problem.loss, q, share * np.log(data.n), data.outputs) - level
+            above, below = level - q, lowest(problem.loss, q, variant.share * np.log(data.n), data.outputs) - level
             scale = np.maximum(1.0, np.abs(q))
             bound = 1e-12 if problem.loss.has_one_output else 1e-9
-            found += [Quantity(f"log(1/L) - min q, {which}", float((above / scale)[:-1].max()), 0.0, bound, relation="<=", route="rows of the flow"),
-                      Quantity(f"min q - log N - log(1/L), {which}", float((below / scale).max()), 0.0, bound, relation="<=",
-                               route="rows of the flow, and one with outputs near 0")]  # fmt: skip
-        return Measurement.of(found, "roundings of the logarithm of a sum, relative to the margin")
+            quantities += [
+                Quantity(
+                    f"log(1/L) - min q, {which}",
+                    float((above / scale)[:-1].max()),
+                    0.0,
+                    bound,
+                    relation="<=",
+                    route="rows of the flow",
+                ),
+                Quantity(
+                    f"min q - log N - log(1/L), {which}",
+                    float((below / scale).max()),
+                    0.0,
+                    bound,
+                    relation="<=",
+                    route="rows of the flow, and one with outputs near 0",
+                ),
+            ]
+        return Measurement.of(quantities, "roundings of the logarithm of a sum, relative to the margin")
 
 
 def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:
-    """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q. Classes count C - 1 times."""
+    """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q.
+    Classes count C - 1 times.
+    """
     if loss.has_one_output:
         log_single = loss.log_terms(np, q[:, None], np.ones(len(q)))
     else:
         others = q[:, None] * np.r_[1.0, np.zeros(outputs - 1)]
         log_single = loss.log_terms(np, others, np.zeros(len(q), dtype=int))
     return loss.level(np, log_single + log_count)
-
-
-@claim("L10")
-class StepsThatAreTooLong(OnLateFlows):
-    """Descent keeps the smoothed margin monotone only while its steps are short against the smoothness of the loss."""
-
-    title = "descent keeps the smoothed margin rising if steps are short, and not if they are long"
-    statement = (
-        "From a state with L < 1, gradient descent at eta = 1e-3 lets log(1/L)/|theta|^K never fall; at the largest step that still lowers the loss "
-        "in the first step, or longer, it falls at some step."
-    )
-    latex = r"\tilde\gamma(\theta_{k+1}) \ge \tilde\gamma(\theta_k) \text{ for small } \eta \text{ only}"
-    source = "Lyu and Li 2020, theorems for gradient descent: twice differentiable and small steps"
-    mutants = ("long steps never fall", "short steps fall", "norm left out")
-    counter_example = "long steps: the condition on the step is needed"
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        short, long, step = case.once("lyu steps", lambda: _walks(case))
-        # Without the norm only the loss is watched, which long steps may lower all the time.
-        part = 0.0 if mutant == "norm left out" else 1.0
-        falls = [largest_fall(seen["level"], part * seen["K"] * np.log(seen["theta"])) for seen in (short, long)]
-        short_rule = ">=" if mutant == "short steps fall" else "<="
-        long_rule = "<=" if mutant == "long steps never fall" else ">="
-        found = [
-            Quantity("largest fall, eta = 1e-3", falls[0], 0.0, 1e-12, relation=short_rule, route="descent by autodiff"),
-            Quantity("largest fall, long steps", falls[1], 1e-6, 0.0, relation=long_rule, route="descent by autodiff"),
-        ]
-        return Measurement.of(found, "relative falls from step to step; 1e-6 is far above roundings", long_step=step)
-
-
-def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    from flowlab.discrete import descend
-
-    data, path = flow(case, "smooth")
-    level = -path.dataset["log_loss"].values
-    start = path.state(int(np.argmax(level > 1.0)))
-    walks = [levels(descend(path.problem, start, data, step=1e-3, count=2000))]
-    step = 0.1
-    while True:
-        seen = levels(descend(path.problem, start, data, step=step, count=60))
-        fall = largest_fall(seen["level"], seen["K"] * np.log(seen["theta"]))
-        if fall > 1e-5 or step > 1e6:
-            return walks[0], seen, step
-        step *= 2.0

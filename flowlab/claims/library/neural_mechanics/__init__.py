@@ -1,1 +1,3 @@
-"""Kunin, Sagastuy-Brena, Ganguli, Yamins, Tanaka, "Neural mechanics: symmetry and broken conservation laws in deep learning dynamics" (ICLR 2021)."""
+"""Kunin, Sagastuy-Brena, Ganguli, Yamins, Tanaka, "Neural mechanics: symmetry and broken conservation laws in deep
+learning dynamics" (ICLR 2021).
+"""

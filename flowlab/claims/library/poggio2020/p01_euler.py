@@ -2,10 +2,20 @@
 
 from typing import Any
 
+import numpy as np
+
 from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import layered
+from flowlab.claims.sample_problems import NETS, samples_for, small_data, states, visited, worst
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 _BIASED = "W2 @ relu(W1 @ x + b1) + b2"
+
+
+def _nets(case: Case) -> list[Any]:
+    """The given network, or `NETS` and one with biases, for which the identity holds of all blocks together."""
+    return [case.problem.network] if case.problem is not None else [*NETS, _BIASED]
 
 
 @claim("P1")
@@ -14,27 +24,27 @@ class Euler(Claim):
 
     title = "Euler identity (structural lemma)"
     statement = (
-        "The inner product of every direction with the gradient of every output in it is the degree times the output; "
-        "with ordinary biases only sums over blocks, weighted by the exponents of a joint scaling, are."
+        "The inner product of a direction with the gradient of an output in it is the degree times the output, block "
+        "by block. With ordinary biases only sums over blocks, weighted by the exponents of a joint scaling, obey "
+        "this."
     )
     latex = r"\langle V_k, \partial f_n/\partial V_k\rangle = \kappa_k f_n"
     source = "(1.1) of flowlab's derivations, the structural lemma of Poggio, Banburski, Liao 2020"
-    mutants = ("degree + 1", "degree 1% off", "gradient of another block", "ordinary biases")
+    hypotheses = (layered,)
+    stated = Variant(nets=_nets, joint=True, shift=0.0, share=0.0, neighbour=0.0)
+    mutants = (
+        stated.but("degree + 1", shift=1.0),
+        stated.but("degree 1% off", share=0.01),
+        stated.but("gradient of another block", neighbour=0.5),
+        stated.but("ordinary biases", nets=lambda _: [_BIASED], joint=False),
+    )
     counter_example = "ordinary biases: with f = W2 relu(W1 x + b1) + b2 no block scales alone"
 
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import numpy as np
-
-        from flowlab.claims.sample_problems import NETS, samples_for, small_data, states, visited, worst
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.language.problem import Problem
 
         data = samples_for(case, small_data(case.seed))
-        nets: list[Any] = [case.problem.network] if case.problem is not None else list(NETS)
-        if mutant == "ordinary biases":
-            nets = [_BIASED]
-        elif mutant is None and case.problem is None:
-            # With a degree for every bias that its layer asks for, the identity of all blocks together holds again.
-            nets.append(_BIASED)
+        nets = variant.nets(case)
         apart = []
         for net in nets:
             loss = case.problem.loss.name if case.problem is not None else "exponential"
@@ -44,10 +54,14 @@ class Euler(Claim):
             for state in drawn:
                 # Random combinations of outputs test every output at once.
                 mix = np.random.default_rng(case.seed).normal(size=(data.n, data.outputs))
-                f = np.sum(mix * problem.network.outputs({w: np.asarray(v) for w, v in state.V.items()}, np.asarray(data.x), np), axis=1)
+                f = np.sum(
+                    mix
+                    * problem.network.outputs({w: np.asarray(v) for w, v in state.V.items()}, np.asarray(data.x), np),
+                    axis=1,
+                )
                 along = {w: np.asarray(d) for w, d in _derivatives(problem, state.V, data.x, mix).items()}
                 scale = float(np.abs(f).max()) or 1.0
-                if mutant is None and not symmetry.is_multihomogeneous:
+                if variant.joint and not symmetry.is_multihomogeneous:
                     out = dict(symmetry.output)
                     for exponents in symmetry.basis:
                         joint = sum(float(e) * along[w] for w, e in exponents.items())
@@ -56,16 +70,11 @@ class Euler(Claim):
                     continue
                 for i, name in enumerate(names):
                     kappa = float(symmetry.degree(name) or 1)
-                    kappa += 1.0 if mutant == "degree + 1" else 0.01 * kappa if mutant == "degree 1% off" else 0.0
-                    part = along[name] + (0.5 * along[names[(i + 1) % len(names)]] if mutant == "gradient of another block" else 0.0)
+                    kappa += variant.shift + variant.share * kappa
+                    part = along[name] + variant.neighbour * along[names[(i + 1) % len(names)]]
                     apart.append(float(np.abs(part - kappa * f).max()) / scale)
         because = "a few hundred float64 roundings of one forward pass; the identity is exact"
         return Measurement(worst(apart), 1e-12, because, {"networks": [str(n) for n in nets]})
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
 
 
 def _derivatives(problem: Any, V: dict[str, Any], x: Any, mix: Any) -> dict[str, Any]:

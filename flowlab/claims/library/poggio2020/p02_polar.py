@@ -1,83 +1,114 @@
-"""P2 and P3: the polar equations, and how the schemes relate at one state."""
+"""P2: the polar equations."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from flowlab.claims.claim import USUAL, Case, Claim, claim
+import numpy as np
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import layered
+from flowlab.claims.sample_problems import NETS, problem_like, visited, worst
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-if TYPE_CHECKING:
-    from flowlab.symbolic.certificate import TestState
+
+def _as_derived(_: Case, flow: Any) -> list[Any]:
+    return [flow]
+
+
+def _made_wrong(kind: str) -> Callable[[Case, Any], list[Any]]:
+    """The equations made wrong in one way, or others where these cannot be wrong in this way."""
+
+    def equations(case: Case, flow: Any) -> list[Any]:
+        from flowlab.symbolic.derive import derive
+        from flowlab.symbolic.mutants import mutants
+
+        wrong = [m.flow for m in mutants(flow) if m.kind == kind]
+        if wrong:
+            return wrong
+        plain = problem_like(Case(), NETS[0], scheme="gradient_flow")
+        other = case.once("P2 other", lambda: derive(plain, verify=False))
+        return [m.flow for m in mutants(other) if m.kind == kind]
+
+    return equations
 
 
 @claim("P2")
 class PolarFlow(Claim):
-    """The rates of norms and directions, derived or given, are those of the weights' gradient flow, or of the scheme of the equations given."""
+    """The rates of norms and directions, derived or given, are those of the weights' gradient flow, or of the scheme of
+    the equations given.
+    """
 
     title = "polar form of gradient flow"
-    statement = "The derived equations of the norms and directions, or those that are given, agree with the projected gradient of the loss."
-    latex = r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n \psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
+    statement = (
+        "The derived equations of the norms and directions, or given ones, agree with the projected "
+        "gradient of the loss."
+    )
+    latex = (
+        r"\dot\rho_k = \kappa_k \tfrac{R}{\rho_k} s,\quad \dot V_k = \tfrac{R}{\rho_k^2}\sum_n "
+        r"\psi_n(\partial_{V_k}\bar f_n - \kappa_k V_k \bar f_n)"
+    )
     source = "(1.2) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
-    mutants = ("coefficient", "sign", "norm-exponent", "dropped-projection", "dropped-sample", "wrong-degree")
+    hypotheses = (layered,)
+    stated = Variant(equations=_as_derived, states=lambda count: count, worst=worst)
+    mutants = (
+        stated.but("coefficient", equations=_made_wrong("coefficient"), states=lambda _: 3, worst=min),
+        stated.but("sign", equations=_made_wrong("sign"), states=lambda _: 3, worst=min),
+        stated.but("norm-exponent", equations=_made_wrong("norm-exponent"), states=lambda _: 3, worst=min),
+        stated.but("dropped-projection", equations=_made_wrong("dropped-projection"), states=lambda _: 3, worst=min),
+        stated.but("dropped-sample", equations=_made_wrong("dropped-sample"), states=lambda _: 3, worst=min),
+        stated.but("wrong-degree", equations=_made_wrong("wrong-degree"), states=lambda _: 3, worst=min),
+    )
     counter_example = "dropped-projection: the same equation without its tangent projection"
 
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import numpy as np
-
-        from flowlab.claims.sample_problems import NETS, problem_like, worst
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.symbolic.certificate import random_state, residuals
         from flowlab.symbolic.derive import derive
-        from flowlab.symbolic.mutants import mutants
 
-        if case.flow is not None:
+        if case.equations is not None:
             # What was given is checked, not what a new derivation says.
-            given = [case.flow]
+            given = [case.equations]
         else:
             nets = NETS[:4] if case.problem is None else (case.problem.network.text,)
             scheme = "gradient_flow" if case.problem is None else case.problem.scheme.name
             problems = [problem_like(case, net, scheme=scheme) for net in nets]
             given = [case.once(f"P2 {p.signature}", lambda p=p: derive(p, verify=False)) for p in problems]
         all_found: list[float] = []
-        count = 25 if case.problem is None or case.flow is not None else 100
+        count = 25 if case.problem is None or case.equations is not None else 100
         for flow in given:
-            flows = [flow] if mutant is None else [m.flow for m in mutants(flow) if m.kind == mutant]
-            if not flows:
-                # Equations that cannot be wrong in this way tell nothing of the check: it is tried on others.
-                other = case.once("P2 other", lambda: derive(problem_like(Case(), NETS[0], scheme="gradient_flow"), verify=False))
-                flows = [m.flow for m in mutants(other) if m.kind == mutant]
+            flows = variant.equations(case, flow)
             own_data = case.data is not None and flow.problem == flows[0].problem
             for each in flows:
-                found, compared = 0.0, False
-                trials = count if mutant is None else 3
-                drawn = _on_data(each.problem, case, trials) if own_data else (random_state(each.problem, case.seed + i) for i in range(trials))
+                largest, compared = 0.0, False
+                trials = variant.states(count)
+                drawn = (
+                    _on_data(each.problem, case, trials)
+                    if own_data
+                    else (random_state(each.problem, case.seed + i) for i in range(trials))
+                )
                 for state in drawn:
                     if not all(np.isfinite(w).all() for w in state.weights.values()):
-                        # Dead states are passed over; those that are no numbers are not.
-                        found = float("nan")
+                        # Dead states are skipped; states that are NaN are not.
+                        largest = float("nan")
                         break
-                    told = residuals(each, state) or {}
+                    apart = residuals(each, state) or {}
                     # Where no state moves nothing was compared.
-                    compared = compared or bool(told)
-                    found = worst([found, *told.values()])
-                    if not found <= 1e-6:
+                    compared = compared or bool(apart)
+                    largest = worst([largest, *apart.values()])
+                    if not largest <= 1e-6:
                         # Decided, by far.
                         break
-                all_found.append(found if compared else float("nan"))
-        value = worst(all_found) if mutant is None else min(all_found)
+                all_found.append(largest if compared else float("nan"))
+        value = variant.worst(all_found)
         because = "relative to each rate, at random states; the equation is exact, so only roundings remain"
-        return Measurement(value, 1e-11, because, {"networks": [flow.problem.network.text for flow in given], "states": count, "given": case.flow is not None})
+        networks = [flow.problem.network.text for flow in given]
+        return Measurement(
+            value, 1e-11, because, {"networks": networks, "states": count, "given": case.equations is not None}
+        )
 
 
-def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
+def _on_data(problem: Any, case: Case, count: int) -> Iterator[Any]:
     """States of the given run, and random ones, on the given samples."""
-    import numpy as np
-
-    from flowlab.claims.sample_problems import visited
     from flowlab.symbolic.certificate import Samples, TestState
 
     samples = Samples(np.asarray(case.data.x), np.asarray(case.data.y))
@@ -85,49 +116,3 @@ def _on_data(problem: Any, case: Case, count: int) -> "Iterator[TestState]":
         rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
         weights = problem.scheme.weights(np, rho, V, problem.per)
         yield TestState(rho, V, {w: np.asarray(v) for w, v in weights.items()}, samples)
-
-
-@claim("P3")
-class SchemesAtOneState(Claim):
-    """LM = weight normalisation at ‖v‖ = 1; V̇(LM) = ρ² V̇(GF); at ‖v‖ = c the direction in u = v/c moves c² slower."""
-
-    title = "Lagrange flow = weight normalisation at unit length; directions differ by clocks"
-    statement = (
-        "At one state the Lagrange flow and weight normalisation have equal rates, the direction's rate is rho_k^2 times that of "
-        "gradient flow, and with |v| = c it is slower by c^2."
-    )
-    latex = r"\dot V_k^{LM} = \rho_k^2 \dot V_k^{GF}, \qquad \dot u_k^{WN}\big|_{\lVert v_k\rVert = c} = c^{-2}\,\dot V_k^{LM}"
-    source = "(1.3), (1.4), (1.7) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
-    mutants = (USUAL, "rho instead of rho^2", "c instead of c^2", "1% off", "exponential weight normalisation")
-    counter_example = "exponential weight normalisation moves the norms at another rate"
-    usual = "The dynamics of normalised weights is equivalent to that of the constrained problem."
-    decisive = "the directions' rates at one state: apart by the factor rho_k^2, where equivalence asks for 1"
-
-    def hypotheses(self, case: Case) -> str | None:
-        from flowlab.claims.sample_problems import layered
-
-        return layered(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
-        from flowlab.language.state import State
-
-        data = samples_for(case, small_data(case.seed))
-        nets = NETS[:3] if case.problem is None else (case.problem.network.text,)
-        c, apart = 1.7, []
-        second = "exponential_weight_normalization" if mutant == "exponential weight normalisation" else "weight_normalization"
-        for net in nets:
-            gf, lm, wn = (problem_like(case, net, scheme=s) for s in ("gradient_flow", "lagrange", second))
-            for state in visited(case, gf, data, 5):
-                rho_gf, V_gf = rates(gf, state, data)
-                rho_lm, V_lm = rates(lm, state, data)
-                rho_wn, V_wn = rates(wn, state, data)
-                power = {"rho instead of rho^2": 1, USUAL: 0}.get(mutant or "", 2)
-                factor = 1.01 if mutant == "1% off" else 1.0
-                scaled = {w: factor * state.rho[w] ** power * v for w, v in V_gf.items()}
-                long = State(rho=state.rho, V={w: c * v for w, v in state.V.items()})
-                _, v_rate = rates(wn, long, data)
-                slow = {w: v / c for w, v in v_rate.items()}
-                by = c if mutant == "c instead of c^2" else c**2
-                apart += [gap(rho_wn, rho_lm), gap(V_wn, V_lm), gap(scaled, V_lm), gap(rho_gf, rho_lm), gap(slow, {w: v / by for w, v in V_lm.items()})]
-        return Measurement(worst(apart), 1e-11, "relative; the relations are exact, so only roundings remain", {"networks": list(nets), "c": c})

@@ -1,10 +1,11 @@
-"""P5 and P7: what the Lagrange flow shares with gradient flow (its zeros), and where its constraint is unstable."""
+"""P5: critical points of the directions at fixed norms."""
 
 from typing import Any
 
-from flowlab.claims.claim import USUAL, Case, Claim, claim
-from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import layered
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import layered
+from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -14,7 +15,6 @@ def _flat(problem: Any, data: Any, R: float, widths: int) -> tuple[Any, Any]:
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
 
-    from flowlab.claims.sample_problems import rates
     from flowlab.language.state import State, initial_state
 
     start = initial_state(problem.network, data, seed=0, default_width=widths)
@@ -64,25 +64,29 @@ def _zero(problem: Any, data: Any, R: float, seed: int, steps: int = 3000) -> tu
 
 @claim("P5")
 class SameCriticalPoints(Claim):
-    """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish together."""
+    """At fixed norms the direction rates of gradient flow and of the constrained problem are parallel and vanish
+    together.
+    """
 
     title = "same critical points of the directions at fixed norms"
     statement = (
-        "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by layer, "
-        "and a zero of one is a zero of the other."
+        "At fixed rho the directions' rates under gradient flow and under the Lagrange flow are parallel layer by "
+        "layer. A zero of one is a zero of the other."
     )
     latex = r"\dot V_k^{GF} \parallel \dot V_k^{LM}, \qquad \dot V^{LM} = 0 \iff \dot V^{GF} = 0"
     source = "(1.10) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
-    mutants = ("rate without projection", "another loss", "zero moved by 1e-6")
+    hypotheses = (layered,)
+    stated = Variant(along=0.0, loss="exponential", moved=0.0)
+    mutants = (
+        stated.but("rate without projection", along=0.1),
+        stated.but("another loss", loss="logistic"),
+        stated.but("zero moved by 1e-6", moved=1e-6),
+    )
     counter_example = "another loss: at the same norms it has other critical points"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return layered(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         import jax.numpy as jnp
 
-        from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
         from flowlab.language.problem import Problem
 
         data = samples_for(case, small_data(case.seed))
@@ -93,7 +97,7 @@ class SameCriticalPoints(Claim):
             _, a = rates(gf, state, data)
             _, b = rates(lm, state, data)
             for w in a:
-                left = a[w] + (0.1 * state.V[w] * jnp.linalg.norm(a[w]) if mutant == "rate without projection" else 0.0)
+                left = a[w] + variant.along * state.V[w] * jnp.linalg.norm(a[w])
                 unit = left / jnp.linalg.norm(left) - b[w] / jnp.linalg.norm(b[w])
                 turns.append(float(jnp.linalg.norm(unit)))
         turn = worst(turns)
@@ -102,100 +106,17 @@ class SameCriticalPoints(Claim):
         for small, R in (("W1 @ x", 6.0), ("W2 @ W1 @ x", 4.0)):
             points = small_data(case.seed)
             problem = Problem(small, "exponential", "lagrange")
-            flat, left = case.once(f"P5 zero of {small} at R = {R:g}", lambda p=problem, x=points, R=R: _zero(p, x, R, case.seed))
-            other = Problem(small, "logistic" if mutant == "another loss" else "exponential", "gradient_flow")
+            flat, left = case.once(
+                f"P5 zero of {small} at R = {R:g}", lambda p=problem, x=points, R=R: _zero(p, x, R, case.seed)
+            )
+            other = Problem(small, variant.loss, "gradient_flow")
             field, _ = _flat(other, points, R, 3)
-            rate = field(flat + (1e-6 if mutant == "zero moved by 1e-6" else 0.0))
+            rate = field(flat + variant.moved)
             zero = max(zero, float(jnp.max(jnp.abs(rate))) / 1e-10, left / 1e-12)
-        because = "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero solved for, 1e-10 for the other field there"
-        return Measurement(worst([zero, turn / 1e-11]), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero})
-
-
-@claim("P7")
-class ConstraintStability(Claim):
-    """Under the Lagrange flow ‖V‖² - 1 grows at rate -2κRs: the sphere repels before separation and attracts after."""
-
-    title = "stability of the Lagrange constraint"
-    statement = "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t): away from the sphere while s < 0, back to it when s > 0."
-    latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
-    source = "(1.3) of flowlab's derivations off the sphere; the Lagrange rule of Douglas, Amari and Kung 2000"
-    mutants = (USUAL, "opposite sign", "tangent scheme")
-    counter_example = "tangent scheme: with S = I - VV^T/|V|^2 the defect neither grows nor decays"
-    usual = "The Lagrange multiplier keeps the directions at unit norm."
-    decisive = "growth of a defect while all samples are misclassified, where s < 0: above 0, as exp(-2 kappa R s t) says"
-
-    def hypotheses(self, case: Case) -> str | None:
-        p = case.problem
-        if p is not None and p.loss.name not in ("exponential", "logistic"):
-            return f"it is about exponential and logistic losses, where one sign of all margins is one sign of s, and the loss is {p.loss.name}"
-        if p is not None and any(p.decay.values()):
-            return "weight decay moves norms besides"
-        if case.data is not None and case.data.kind != "binary":
-            return "labels are not ±1"
-        return layered(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        import jax
-        import jax.numpy as jnp
-
-        from flowlab.claims.sample_problems import rates, samples_for, small_data, visited
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
-        base = samples_for(case, small_data(case.seed))
-        net, loss = ("W2 @ relu(W1 @ x)", "exponential") if case.problem is None else (case.problem.network, case.problem.loss.name)
-        problem = Problem(net, loss, "tangent" if mutant == "tangent scheme" else "lagrange")
-        first_layer = problem.network.weights[0]
-        kappa = float(problem.degrees[first_layer] or 1)
-        told = []
-        start = next(iter(visited(case, problem, base, 1)))
-        # Labels given by the net itself are separated, their opposites all misclassified: both phases on one instance.
-        found = problem.network.outputs(start.weights(), base.x)[:, 0]
-        sides = jnp.where(found >= 0, 1.0, -1.0)
-        for flip in (1.0, -1.0):
-            data = Data(base.x, flip * sides, kind="binary")
-            state = State(rho={k: 0.5 * r for k, r in start.rho.items()}, V={w: 1.001 * v for w, v in start.V.items()})
-
-            def expected(s: Any, data=data) -> jax.Array:
-                f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
-                return -2.0 * kappa * jnp.sum(problem.loss.pull(jnp, f, data.y) * f)
-
-            def step(s: Any, h: jax.Array, data=data, expected=expected) -> tuple[Any, jax.Array]:
-                def f(s: Any) -> Any:
-                    rho, V = rates(problem, s, data)
-                    return State(rho=rho, V=V)
-
-                # The integral of the expected rate is taken from the same stages: a kink within a step then costs both the same.
-                k1 = f(s)
-                k2 = f(second := _moved(s, k1, h / 2))
-                k3 = f(third := _moved(s, k2, h / 2))
-                k4 = f(fourth := _moved(s, k3, h))
-                rate = (expected(s) + 2 * expected(second) + 2 * expected(third) + expected(fourth)) / 6
-                for slope, share in ((k1, 1), (k2, 2), (k3, 2), (k4, 1)):
-                    s = _moved(s, slope, share * h / 6)
-                return s, h * rate
-
-            defect = lambda s: jnp.sum(s.V[first_layer] ** 2) - 1.0  # noqa: E731
-            # Directions may turn faster than the defect grows, and what a kink within a step costs falls like the square of the step.
-            fastest = max(float(jnp.linalg.norm(v)) for v in rates(problem, state, data)[1].values())
-            h = 1e-5 / max(abs(float(expected(state))), fastest, 1e-12)
-            once, integral = jax.jit(step), 0.0
-            first = float(defect(state))
-            for _ in range(50):
-                state, gained = once(state, jnp.asarray(h))
-                integral += float(gained)
-            growth = float(jnp.log(jnp.abs(defect(state) / first)))
-            wanted = -integral if mutant == "opposite sign" else integral
-            phase = "separated" if flip > 0 else "misclassified"
-            told.append(Quantity(f"growth of a defect over -2 kappa R s t, {phase}", growth / wanted, 1.0, 1e-4, route="50 Runge-Kutta steps", second=None))
-            grows = flip < 0 and mutant != USUAL
-            told.append(Quantity(f"log of the defect's growth, {phase}", growth, 0.0, 0.0, relation=">=" if grows else "<=", route="the same"))
-        return Measurement.of(told, "the law is exact off the sphere too, and its integral is taken by the stages of the steps")
-
-
-def _moved(state: Any, rate: Any, by: Any) -> Any:
-    """State + by * rate."""
-    import jax
-
-    return jax.tree.map(lambda a, b: a + by * b, state, rate)
+        because = (
+            "in units of the tolerances: 1e-11 for parallel unit vectors, 1e-12 for the zero, "
+            "1e-10 for the other field there"
+        )
+        return Measurement(
+            worst([zero, turn / 1e-11]), 1.0, because, {"network": net, "turn": turn, "zero_in_tolerances": zero}
+        )

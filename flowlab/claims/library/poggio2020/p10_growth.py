@@ -1,27 +1,24 @@
 """P10: how norms of a balanced chain grow, whose flow is a scalar equation with a closed form."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import COPIES, HORIZON, chain
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-DEEP = {1: "W1 @ x", 2: "W2 @ W1 @ x", 3: "W3 @ W2 @ W1 @ x", 4: "W4 @ W3 @ W2 @ W1 @ x"}
-WIDTH = 4
-HORIZON = 1e6
-"""Log t of deep runs."""
-COPIES = 8
-"""Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
 _PRINTED = {2: "0.70505", 3: "1.1212", 4: "1.4157"}
 _AT = 500.0
 
 
 def log_time_of_chain(R: float, K: int) -> float:
-    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above 50.
+    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above
+    50.
 
     For K = 2 the integral is Ei(R), else e^R R^{1-a} M(1, 2-a, -R)/(1-a) with a = 2 - 2/K and Kummer's M.
     """
@@ -44,70 +41,96 @@ def excess(R: float, log_t: float, power: float) -> float:
     return R - log_t - power * math.log(log_t)
 
 
-def chain_of(K: int) -> tuple[Any, Any]:
-    """Copies of one sample on which f = 1 at unit norms, and balanced layers of rank one with norms 0.9."""
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-
-    y = np.where(np.arange(COPIES) % 2 == 0, 1.0, -1.0)
-    unit = lambda rows, columns: np.eye(rows)[:, :1] @ np.eye(columns)[:1]  # noqa: E731
-    shapes = [(1 if k == K else WIDTH, 3 if k == 1 else WIDTH) for k in range(1, K + 1)]
-    weights = {f"W{k}": 0.9 * unit(*shape) for k, shape in enumerate(shapes, 1)}
-    return Data(np.outer(y, [1.0, 0.0, 0.0]), y, name="chain", kind="binary"), State.from_weights(weights)
-
-
-def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Any:
-    """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-
-    problem = Problem(DEEP[K], scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
-    data, start = chain_of(K)
-    return integrated(case, f"chain {scheme} K={K} {log_t:g}", problem, start, data, log_time(log_t - math.log(COPIES)))
+def _power(K: int) -> float:
+    """Of log t in the late law of K layers."""
+    return 2 - 2 / K
 
 
 @claim("P10")
 class ChainGrowth(Claim):
-    """R - log t - (2 - 2/K) log log t → log K, ρ_k ~ (log t)^{1/K}, L t (log t)^{2-2/K} → 1/K for f = 1 and balanced layers."""
+    """R - log t - (2 - 2/K) log log t → log K, ρ_k ~ (log t)^{1/K}, L t (log t)^{2-2/K} → 1/K for f = 1 and balanced
+    layers.
+    """
 
     title = "growth of the norms of K balanced layers"
     statement = (
-        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K, rho_k/(log t)^(1/K) to 1, and L t "
-        "(log t)^(2 - 2/K) to 1/K; "
-        "so that rho_k = Theta((log t)^(1/K)) and L = Theta(1/(t (log t)^(2 - 2/K)))."
+        "For f = 1 at unit norms and K balanced layers R - log t - (2 - 2/K) log log t tends to log K. Then "
+        "rho_k/(log t)^(1/K) tends to 1, and L t (log t)^(2 - 2/K) to 1/K."
     )
-    latex = r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, (\log t)^{2-2/K} \to 1/K"
-    source = "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant from u' = u^(K-1) exp(-u^K)"
-    mutants = ("exponent of one layer more", "without log log t", "limit of one layer more", "norms like (log t)^(1/(K+1))")
+    latex = (
+        r"R - \log t - (2 - \tfrac{2}{K}) \log\log t \to \log K, \qquad \rho_k \sim (\log t)^{1/K}, \qquad L\, t\, "
+        r"(\log t)^{2-2/K} \to 1/K"
+    )
+    source = (
+        "Poggio, Banburski, Liao 2020; Lyu and Li 2020, theorem 4.3 and corollary (numbers not checked); the constant "
+        "from u' = u^(K-1) exp(-u^K)"
+    )
+    hypotheses = (own_instances,)
+    stated = Variant(power=_power, constant=lambda K: K, root=lambda K: K)
+    mutants = (
+        stated.but("exponent of one layer more", power=lambda K: _power(K + 1)),
+        stated.but("without log log t", power=lambda _: 0.0),
+        stated.but("limit of one layer more", constant=lambda K: K + 1),
+        stated.but("norms like (log t)^(1/(K+1))", root=lambda K: K + 1),
+    )
     counter_example = "without log log t: the law of one layer, R - log t bounded, which deeper nets leave behind"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about f = 1 and balanced layers, which it makes itself" if case.problem is not None or case.data is not None else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         quantities = []
         for K in (2, 3, 4):
-            closed = case.once(f"P10 time K={K}", lambda K=K: (log_time_of_chain(_AT, K), log_time_of_chain(HORIZON, K)))
+            closed = case.once(
+                f"P10 time K={K}", lambda K=K: (log_time_of_chain(_AT, K), log_time_of_chain(HORIZON, K))
+            )
             near, far = chain(case, K, closed[0]).dataset.isel(step=-1), chain(case, K, closed[1])
             end = far.dataset.isel(step=-1)
             copies = math.log(COPIES)
-            R, log_t = (np.exp(float(d["log_R"])) for d in (near, end)), [float(d["log_t"]) + copies for d in (near, end)]
+            R, log_t = (
+                (np.exp(float(d["log_R"])) for d in (near, end)),
+                [float(d["log_t"]) + copies for d in (near, end)],
+            )
             early, late = R
-            power = {"exponent of one layer more": 2 - 2 / (K + 1), "without log log t": 0.0}.get(mutant or "", 2 - 2 / K)
-            limit = math.log(K + 1 if mutant == "limit of one layer more" else K)
-            root = 1 / (K + 1 if mutant == "norms like (log t)^(1/(K+1))" else K)
+            power, limit, root = variant.power(K), math.log(variant.constant(K)), 1 / variant.root(K)
             quadrature = log_time_by_quadrature(_AT, K)
             # What is missing at log t is (2 - 2/K)² log log t/log t and more of that kind.
             missing = 10.0 * math.log(HORIZON) / HORIZON
             quantities += [
-                Quantity(f"R - log t - (2-2/K) log log t at R = 500, K = {K}", excess(early, log_t[0], power), excess(_AT, quadrature, 2 - 2 / K), 1e-6,
-                         route="flow of the net", second=excess(_AT, closed[0], power), second_route="closed form", printed=_PRINTED[K]),
-                Quantity(f"limit of R - log t - (2-2/K) log log t, K = {K}", excess(late, log_t[1], power), limit, missing, route="flow to R = 1e6",
-                         second=excess(HORIZON, closed[1], power), second_route="closed form"),
-                Quantity(f"L t (log t)^(2-2/K), K = {K}", math.exp(float(end["log_loss"]) - copies + log_t[1] + power * math.log(log_t[1])),
-                         1 / math.exp(limit), missing, route="flow to R = 1e6"),
-                Quantity(f"rho_1/(log t)^(1/K), K = {K}", float(far.last.rho["W1"]) / log_t[1] ** root, 1.0, missing, route="flow to R = 1e6"),
-            ]  # fmt: skip
-        return Measurement.of(quantities, "limits are missed by a few log log t/log t at log t = 1e6; at R = 500 flow, closed form and quadrature are compared")
+                Quantity(
+                    f"R - log t - (2-2/K) log log t at R = 500, K = {K}",
+                    excess(early, log_t[0], power),
+                    excess(_AT, quadrature, 2 - 2 / K),
+                    1e-6,
+                    route="flow of the net",
+                    second=excess(_AT, closed[0], power),
+                    second_route="closed form",
+                    printed=_PRINTED[K],
+                ),
+                Quantity(
+                    f"limit of R - log t - (2-2/K) log log t, K = {K}",
+                    excess(late, log_t[1], power),
+                    limit,
+                    missing,
+                    route="flow to R = 1e6",
+                    second=excess(HORIZON, closed[1], power),
+                    second_route="closed form",
+                ),
+                Quantity(
+                    f"L t (log t)^(2-2/K), K = {K}",
+                    math.exp(float(end["log_loss"]) - copies + log_t[1] + power * math.log(log_t[1])),
+                    1 / math.exp(limit),
+                    missing,
+                    route="flow to R = 1e6",
+                ),
+                Quantity(
+                    f"rho_1/(log t)^(1/K), K = {K}",
+                    float(far.last.rho["W1"]) / log_t[1] ** root,
+                    1.0,
+                    missing,
+                    route="flow to R = 1e6",
+                ),
+            ]
+        return Measurement.of(
+            quantities,
+            "limits are missed by a few log log t/log t at log t = 1e6; at R = 500 flow, closed form and quadrature "
+            "are compared",
+        )

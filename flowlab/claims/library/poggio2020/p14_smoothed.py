@@ -6,10 +6,12 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.library.lyu2020.flows import levels
-from flowlab.claims.library.poggio2020.p10_growth import WIDTH
+from flowlab.claims.library.poggio2020.flows import WIDTH
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated, layered
+from flowlab.claims.sample_problems import integrated, separable
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
@@ -19,87 +21,118 @@ _STEPS = (0.5, 2.0, 8.0, 32.0)
 """Of the descent that breaks the statement."""
 
 
+@hypothesis("exponential loss without weight decay; a given flow must reach L < 1")
+def _separated(case: Case) -> str | None:
+    if case.problem is not None and case.problem.loss.name != "exponential":
+        return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
+    if case.problem is not None and any(case.problem.decay.values()):
+        return "weight decay makes norms shrink"
+    if case.data is not None and case.data.kind != "binary":
+        return "labels are not ±1"
+    if case.problem is None and case.data is not None:
+        return "data come without a network"
+    if case.flow is not None:
+        if case.flow.data is None:
+            return "the flow has no samples; pass them with it"
+        if case.flow.problem.scheme.name not in SCHEMES:
+            return f"it is about {', '.join(SCHEMES)}, and the scheme is {case.flow.problem.scheme.name}"
+        if not (levels(case.flow)["level"] > 0).sum() > 2:
+            return "L < 1, summed over samples, at no more than two rows of the flow"
+    return None
+
+
+def _of_flows(case: Case, variant: Variant) -> list[Quantity]:
+    # Integration leaves a hundredth of its relative tolerance in a quotient that has all but settled.
+    bound = 1e-12 if case.flow is None else max(1e-12, 1e-2 * float(case.flow.provenance["settings"]["rtol"]))
+    power, back, quantities = variant.power(case), variant.back, []
+    for name, path, act in _paths(case):
+        level, R, count = _levels(path)
+        margin = level / R**power
+        second = {}
+        if act is not None:
+            by_hand = np.diff(_by_hand(path, act) / R**power)
+            second = {"second": float((-back * by_hand).max()), "second_route": "margins by hand from the states"}
+        fall = float((-back * np.diff(margin)).max()) if count > 1 else float("nan")
+        monitor, rise = path.monitors["smoothed_margin"]["worst"], float(back * (margin[-1] - margin[0]))
+        quantities += [
+            Quantity(
+                f"largest fall between {count} rows, {name}", fall, 0.0, bound, relation="<=", route="flow", **second
+            ),
+            Quantity(
+                f"largest fall of the logarithm in a step, {name}",
+                monitor,
+                0.0,
+                bound,
+                relation="<=",
+                route="monitor inside the flow",
+            ),
+            Quantity(f"rise over the run, {name}", rise, 0.0, 0.0, relation=">=", route="flow"),
+        ]
+    return quantities
+
+
+def _of_long_steps(case: Case, _: Variant) -> list[Quantity]:
+    return [Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")]
+
+
 @claim("P14")
 class SmoothedMargin(Claim):
-    """log(1/L)/R does not fall once L < 1, for gradient flow, the Lagrange flow and exponential weight normalisation."""
+    """log(1/L)/R does not fall once L < 1, under gradient, Lagrange and exponentially weight-normalised flow."""
 
     title = "monotonicity of the smoothed margin"
     statement = (
-        "For a network whose layers are homogeneous and the exponential loss, summed over samples, log(1/L)/R never falls once L < 1, under gradient flow, "
-        "the Lagrange flow and exponential weight normalisation."
+        "For homogeneous layers and the exponential loss, summed over samples, log(1/L)/R never falls once L < 1. "
+        "This holds under gradient flow, the Lagrange flow and exponential weight normalisation."
     )
-    latex = r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = \textstyle\prod_k \rho_k^{\kappa_k})"
-    source = "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), derived here"
-    mutants = ("descent with long steps", "R to a higher power", "time reversed")
+    latex = (
+        r"L(t_0) < 1 \implies \frac{d}{dt}\, \frac{\log 1/L}{R} \ge 0 \text{ for } t \ge t_0 \quad (R = "
+        r"\textstyle\prod_k \rho_k^{\kappa_k})"
+    )
+    source = (
+        "Lyu and Li 2020, theorem 4.1 and appendix G, for gradient flow; the normalised flows by R s >= L log(1/L), "
+        "derived here"
+    )
+    hypotheses = (_separated, layered)
+    stated = Variant(falls=_of_flows, power=lambda _: 1.0, back=1.0)
+    mutants = (
+        stated.but("descent with long steps", falls=_of_long_steps),
+        stated.but("R to a higher power", power=lambda case: 1.01 if case.flow is None else 2.0),
+        stated.but("time reversed", back=-1.0),
+    )
     counter_example = "descent with long steps: norms that jump before directions have settled"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None and case.problem.loss.name != "exponential":
-            return f"it is about the exponential loss, and the loss is {case.problem.loss.name}"
-        if case.problem is not None and any(case.problem.decay.values()):
-            return "weight decay lets norms shrink"
-        if case.data is not None and case.data.kind != "binary":
-            return "labels are not ±1"
-        if case.problem is None and case.data is not None:
-            return "data come without a network"
-        if case.path is not None:
-            if case.path.data is None:
-                return "the flow was read without its samples; give them besides"
-            if case.path.problem.scheme.name not in SCHEMES:
-                return f"it is about {', '.join(SCHEMES)}, and the scheme is {case.path.problem.scheme.name}"
-            if not (levels(case.path)["level"] > 0).sum() > 2:
-                return "L < 1, summed over samples, at no more than two rows of the flow"
-        return layered(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        if mutant == "descent with long steps":
-            return Measurement.of([Quantity("largest fall of log(1/L)/R", _long_steps(case), 1e-12, 0.0, relation="<=", route="descent")], "as for the flows")
-        # A given run may end long before log(1/L) grows like R to the power 1.
-        higher = 1.01 if case.path is None else 2.0
-        power = higher if mutant == "R to a higher power" else 1.0
-        # Integration leaves a hundredth of its relative tolerance in a quotient that has all but settled.
-        bound = 1e-12 if case.path is None else max(1e-12, 1e-2 * float(case.path.provenance["settings"]["rtol"]))
-        quantities = []
-        for name, path, act in _paths(case):
-            level, R, count = _levels(path)
-            margin = level / R**power
-            seen = _by_hand(path, act) / R**power if act is not None else None
-            back = -1.0 if mutant == "time reversed" else 1.0
-            fall = float((-back * np.diff(margin)).max()) if count > 1 else float("nan")
-            told = {} if seen is None else {"second": float((-back * np.diff(seen)).max()), "second_route": "margins by hand from the states"}
-            quantities += [
-                Quantity(f"largest fall between {count} rows, {name}", fall, 0.0, bound, relation="<=", route="flow", **told),
-                Quantity(f"largest fall of the logarithm in a step, {name}", path.monitors["smoothed_margin"]["worst"], 0.0, bound, relation="<=",
-                         route="monitor inside the flow"),
-                Quantity(f"rise over the run, {name}", float(back * (margin[-1] - margin[0])), 0.0, 0.0, relation=">=", route="flow"),
-            ]  # fmt: skip
-        return Measurement.of(quantities, "roundings of log(1/L)/R")
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        return Measurement.of(variant.falls(case, variant), "roundings of log(1/L)/R")
 
 
 def _paths(case: Case) -> list[tuple[str, Any, Any]]:
-    """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every scheme, or two networks of our own."""
+    """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every
+    scheme, or two networks of our own.
+    """
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
-    if case.path is not None:
-        return [("the given run", case.path, None)]
+    if case.flow is not None:
+        return [("the given run", case.flow, None)]
     nets = dict(NETS) if case.problem is None else {case.problem.network: None}
     data = case.data if case.data is not None else case.once("P14 data", lambda: _separable(case.seed))
-    found = []
+    flows = []
     for net, act in nets.items():
         for scheme in SCHEMES:
             problem = Problem(net, scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
             start = initial_state(problem.network, data, default_width=WIDTH, seed=case.seed)
             start = start if act is None else _upright(start, data, act)
             name = f"{problem.network.text}, {scheme}"
-            found.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
-    return found
+            flows.append((name, integrated(case, f"P14 {name}", problem, start, data, log_time(_HORIZON)), act))
+    return flows
 
 
 def _upright(start: Any, data: Any, act: Any) -> Any:
-    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0 before directions have turned."""
+    """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0
+    before directions have turned.
+    """
     from flowlab.language.state import State
 
     W = {k: np.asarray(w) for k, w in start.weights().items()}
@@ -109,8 +142,6 @@ def _upright(start: Any, data: Any, act: Any) -> Any:
 
 
 def _separable(seed: int) -> Any:
-    from flowlab.claims.sample_problems import separable
-
     return separable(8, 3, seed)
 
 
@@ -140,7 +171,9 @@ def _long_steps(case: Case) -> float:
         at = int(np.flatnonzero(path.dataset["log_loss"].values < -1.0)[0])
         falls = [0.0]
         for step in _STEPS:
-            walk = descend(Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True)
+            walk = descend(
+                Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True
+            )
             level, R, count = _levels(walk)
             if count > 1:
                 falls.append(float(-np.diff(level / R).min()))

@@ -6,7 +6,9 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NET = "W2 @ relu(W1 @ x)"
@@ -30,7 +32,9 @@ def _instance(seed: int, k: int) -> tuple[Any, Any]:
 
 
 def _margins(rule: str, data: Any, start: Any, step: float) -> np.ndarray | None:
-    """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated there."""
+    """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated
+    there.
+    """
     from flowlab.discrete import descend
     from flowlab.language.problem import Problem
 
@@ -41,28 +45,36 @@ def _margins(rule: str, data: Any, start: Any, step: float) -> np.ndarray | None
     first = [int(np.argmax(log_R >= np.log(R))) for R in NORMS]
     if min(first) == 0 or margins[first[0] :].min() <= 0:
         return None
-    return np.array([np.interp(np.log(R), log_R[i - 1 : i + 1], margins[i - 1 : i + 1]) for i, R in zip(first, NORMS, strict=True)])
+    return np.array(
+        [np.interp(np.log(R), log_R[i - 1 : i + 1], margins[i - 1 : i + 1]) for i, R in zip(first, NORMS, strict=True)]
+    )
 
 
 def _runs(case: Case) -> dict[str, Any]:
-    """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and get there."""
-    found: dict[str, Any] = {name: [] for name in RULES} | {f"{name} at half the step": [] for name in RULES} | {"instances": []}
+    """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and
+    get there.
+    """
+    margins: dict[str, Any] = (
+        {name: [] for name in RULES} | {f"{name} at half the step": [] for name in RULES} | {"instances": []}
+    )
     for k in range(TRIES):
         data, start = _instance(case.seed, k)
         rows: dict[str, Any] = {}
-        for step, told, name in ((step, told, name) for step, told in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES):
+        for step, suffix, name in (
+            (step, suffix, name) for step, suffix in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES
+        ):
             row = _margins(RULES[name], data, start, step)
             if row is None:
                 break
-            rows[name + told] = row.tolist()
+            rows[name + suffix] = row.tolist()
         if len(rows) < 2 * len(RULES):
             continue
         for name, row in rows.items():
-            found[name].append(row)
-        found["instances"].append(k)
-        if len(found["instances"]) == COUNT:
+            margins[name].append(row)
+        margins["instances"].append(k)
+        if len(margins["instances"]) == COUNT:
             break
-    return found
+    return margins
 
 
 @claim("P15")
@@ -71,46 +83,79 @@ class Lead(Claim):
 
     title = "adiabatic lead of the Lagrange flow"
     statement = (
-        "From the same start and at the same R the Lagrange flow of a two-layer ReLU network has a margin never more than 5 % below that of "
-        "gradient flow, above it by more than 5 % in some cases, and extrapolated by m_inf - a/R within 5 % of it in most of them; on five drawn instances."
+        "On five drawn instances a Lagrange and a gradient flow of a two-layer ReLU network start alike. At equal R "
+        "the margin of the Lagrange flow is never more than 5 % below the other, and in some cases more than 5 % "
+        "above. Extrapolated by m_inf - a/R, most margins agree within 5 %."
     )
     latex = r"m_{LM}(R) \ge 0.95\, m_{GF}(R), \qquad m = m_\infty - a/R,\; m_\infty^{LM} \approx m_\infty^{GF}"
-    source = "against `normalised dynamics equivalent to those of the constrained problem' in Poggio, Banburski, Liao 2020"
-    mutants = (USUAL, "gradient flow leads", "the lead stays")
+    source = (
+        "against `normalised dynamics equivalent to those of the constrained problem' in Poggio, Banburski, Liao 2020"
+    )
+    hypotheses = (own_instances,)
+    stated = Variant(pair=lambda gf, lm: (gf, lm), limits=lambda _, ends: ends, most=(0.05, 0.0, ">="))
+    mutants = (
+        stated.but(USUAL, most=(0.0, 0.05, "<=")),
+        stated.but("gradient flow leads", pair=lambda gf, lm: (lm, gf)),
+        stated.but("the lead stays", limits=lambda lead, _: lead[:, 0]),
+    )
     counter_example = "as usually stated: equivalent dynamics would have equal margins at equal norms"
     usual = "Weight normalisation and the constrained dynamics are equivalent to gradient flow on the directions."
     decisive = "the lead in margin at R = 10: by more than 5 % and up to tens of per cent, where equivalence asks for 0"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about instances of its own" if case.problem is not None or case.data is not None else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         runs = case.once("P15 runs", lambda: _runs(case))
         margins = {name: np.array(rows).reshape(-1, len(NORMS)) for name, rows in runs.items() if name != "instances"}
         # What a step of descent is off falls in proportion to it.
         gf, lm = (2 * margins[f"{name} at half the step"] - margins[name] for name in RULES)
-        off = max((float(np.abs(margins[f"{name} at half the step"] / margins[name] - 1.0).max(initial=0.0)) for name in RULES), default=0.0)
-        if mutant == "gradient flow leads":
-            gf, lm = lm, gf
+        off = max(
+            (
+                float(np.abs(margins[f"{name} at half the step"] / margins[name] - 1.0).max(initial=0.0))
+                for name in RULES
+            ),
+            default=0.0,
+        )
+        gf, lm = variant.pair(gf, lm)
         lead = lm / gf - 1.0
         # m_inf by the last two norms, one twice the other.
         ends = (2 * lm[:, 2] - lm[:, 1]) / (2 * gf[:, 2] - gf[:, 1]) - 1.0
-        equal = float(np.mean(np.abs(lead[:, 0] if mutant == "the lead stays" else ends) <= 0.05)) if len(gf) else np.nan
+        equal = float(np.mean(np.abs(variant.limits(lead, ends)) <= 0.05)) if len(gf) else np.nan
         most, least = float(lead[:, 0].max(initial=-np.inf)), float(lead.min(initial=np.inf))
-        usual = mutant == USUAL
+        bound, tolerance, relation = variant.most
         return Measurement.of(
             [
-                Quantity("instances on which both flows arrive", len(gf), COUNT, 0.5, altered=0.0, route=f"of at most {TRIES} drawn"),
-                Quantity("margins at one step size over those at half of it, less 1", off, 0.02, 0.0, relation="<=", route="descents"),
+                Quantity(
+                    "instances on which both flows arrive",
+                    len(gf),
+                    COUNT,
+                    0.5,
+                    altered=0.0,
+                    route=f"of at most {TRIES} drawn",
+                ),
+                Quantity(
+                    "margins at one step size over those at half of it, less 1",
+                    off,
+                    0.02,
+                    0.0,
+                    relation="<=",
+                    route="descents",
+                ),
                 Quantity("least lead at equal R", least, -0.05, 0.0, relation=">=", route="R = 10, 20, 40"),
-                Quantity("largest lead at R = 10", most, 0.0 if usual else 0.05, 0.05 if usual else 0.0, relation="<=" if usual else ">="),
-                Quantity("share of instances with equal limits", equal, 0.6, 0.0, relation=">=", route="m_inf - a/R through R = 20 and 40, to 5 %"),
+                Quantity("largest lead at R = 10", most, bound, tolerance, relation=relation),
+                Quantity(
+                    "share of instances with equal limits",
+                    equal,
+                    0.6,
+                    0.0,
+                    relation=">=",
+                    route="m_inf - a/R through R = 20 and 40, to 5 %",
+                ),
             ],
             "5 % is what the statement says; steps are halved and extrapolated; a share of five instances",
             leads=lead.tolist(),
             leads_in_the_limit=ends.tolist(),
             instances=runs["instances"],
-            differs="48 leads above 5 % and none the other way were counted on 131 of 200 starts at R of 45 to 60, which are not recorded; here the first "
+            differs="48 leads above 5 % and none the other way were counted on 131 of 200 starts at R of 45 to 60, "
+            "which are not recorded; here the first "
             "five instances on which both flows arrive are followed from R = 10 to 40, where leads are larger",
         )

@@ -6,50 +6,21 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import FAR, OPTIMUM, RELU, STARTS, from_start, joint_margin, two_samples
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-NET = "W2 @ relu(W1 @ x)"
-STARTS = {
-    "one unit dead": ((0.05, 1.0), (0.1, -1.0)),
-    "both units equal": ((0.0, 1.0), (0.0, 1.0)),
-    "one unit for each sample": ((0.3, 1.0), (-0.3, 1.0)),
-}
-"""First layers; the second one starts at (1, 1)."""
-OPTIMUM = np.sqrt(17.0) / 16.0
-LATE = 1e6
 NEAR, DRAWN = 0.03, 3
-
-
-def samples() -> Any:
-    """X = (±1, 1/4), both of class +1."""
-    from flowlab.language.data import Data
-
-    return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
-
-
-def run(case: Case, name: str, first: Any, log_t: float) -> Any:
-    """The flow from a first layer to log t, integrated once."""
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
-    start = State.from_weights({"W1": np.asarray(first, dtype=float), "W2": np.ones((1, 2))})
-    return integrated(case, f"P18 {name} to log t = {log_t:g}", Problem(NET), start, case.once("P18 samples", samples), log_time(log_t))
-
-
-def joint(path: Any) -> tuple[float, float]:
-    """min_n q_n/‖θ‖² at the last row, and ‖θ‖² there."""
-    squares = float(sum(np.asarray(r) ** 2 for r in path.last.rho.values()))
-    return float(np.exp(path.dataset["log_R"][-1])) * float(path.dataset["min_margin"][-1]) / squares, squares
 
 
 def enclosed() -> tuple[float, float]:
     """An enclosure of max q_min/‖θ‖², by interval bisection of the circle of one unit's directions.
 
-    The smaller margin is at most the mean of both, f(x_1) + f(x_2) = Σ a_j Σ_n relu(w_j x_n), and Σ |a_j||w_j| ≤ ‖θ‖²/2; so the optimum is at most
-    a quarter of the largest Σ_n relu(u x_n) over unit u. Two units along the samples reach |x|/4.
+    The smaller margin is at most the mean of both, f(x_1) + f(x_2) = Σ a_j Σ_n relu(w_j x_n), and Σ |a_j||w_j| ≤
+    ‖θ‖²/2; so the optimum is at most a quarter of the largest Σ_n relu(u x_n) over unit u. Two units along the samples
+    reach |x|/4.
     """
     import mpmath
 
@@ -81,59 +52,90 @@ def enclosed() -> tuple[float, float]:
 
 @claim("P18")
 class NotMinimumNorm(Claim):
-    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is no minimum of the norm."""
+    """Where gradient flow ends in direction depends on the start, and from an open set of starts it is not a minimum of
+    the norm.
+    """
 
     title = "KKT points that are not of minimum norm"
     statement = (
-        "On x = (1, 1/4), (-1, 1/4) of one class the flow of a two-layer ReLU network of width 2 comes from an open set of starts to a KKT point "
-        "with min_n q_n/|theta|^2 = 1/8, while the largest value is sqrt(17)/16; other starts come to that one."
+        "On x = (1, 1/4), (-1, 1/4) of one class a two-layer ReLU network of width 2 has two limits. From an open set "
+        "of starts the flow comes to a KKT point with min_n q_n/|theta|^2 = 1/8. From others it comes to the largest "
+        "value, sqrt(17)/16."
     )
-    latex = r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n q_n/\lVert\theta\rVert^2"
-    source = "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
-    mutants = (USUAL, "second unit alive", "dead weights left out")
-    counter_example = "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
+    latex = (
+        r"\min_n q_n/\lVert\theta\rVert^2 \to \tfrac18 < \tfrac{\sqrt{17}}{16} = \max_\theta \min_n "
+        r"q_n/\lVert\theta\rVert^2"
+    )
+    source = (
+        "against `minimum norm infima of the loss' in Poggio, Banburski, Liao 2020; KKT points after Lyu and Li 2020"
+    )
+    hypotheses = (own_instances,)
+    stated = Variant(start="one unit dead", still=2.01, limit=0.125)
+    mutants = (
+        stated.but(USUAL, limit=OPTIMUM),
+        stated.but("second unit alive", start="one unit for each sample"),
+        stated.but("dead weights left out", still=0.0),
+    )
+    counter_example = (
+        "second unit alive: from W(0) = ((.3, 1), (-.3, 1)) the same flow comes to the minimum of the norm"
+    )
     usual = "Gradient flow under exponential losses converges in direction to minimum norm solutions."
     decisive = "min_n q_n/|theta|^2 in the limit: 1/8 from an open set of starts, where minimum norm asks for 0.25769"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        if case.problem is not None or case.data is not None:
-            return "it is about one instance, two given samples and a ReLU network of width 2"
-        return None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         dead, equal, control = STARTS.values()
-        first = control if mutant == "second unit alive" else dead
-        value, _ = joint(run(case, "one unit dead" if first is dead else "one unit for each sample", first, LATE))
-        soon, squares = joint(run(case, "one unit dead", dead, 1600.0))
+        value, _ = joint_margin(from_start(case, variant.start, STARTS[variant.start], FAR))
+        soon, squares = joint_margin(from_start(case, "one unit dead", dead, 1600.0))
         # The dead unit keeps its weights, (.1, -1) and 1; the other one has θ_1 = θ_2 up to differences that die.
-        still = 0.0 if mutant == "dead weights left out" else 2.01
-        same, _ = joint(run(case, "both units equal", equal, LATE))
-        good, _ = joint(run(case, "one unit for each sample", control, LATE))
-        later, _ = joint(run(case, "one unit for each sample", control, 1e4))
+        same, _ = joint_margin(from_start(case, "both units equal", equal, FAR))
+        good, _ = joint_margin(from_start(case, "one unit for each sample", control, FAR))
+        later, _ = joint_margin(from_start(case, "one unit for each sample", control, 1e4))
         rng = np.random.default_rng(case.seed)
         near = [np.asarray(dead) + NEAR * rng.uniform(-1.0, 1.0, size=(2, 2)) for _ in range(DRAWN)]
-        drawn = [joint(run(case, f"beside it, {k}", w, LATE))[0] for k, w in enumerate(near)]
+        drawn = [joint_margin(from_start(case, f"beside it, {k}", w, FAR))[0] for k, w in enumerate(near)]
         low, high = case.once("P18 enclosure", enclosed)
         best = case.once("P18 max margin", _best)
-        limit = OPTIMUM if mutant == USUAL else 0.125
         kkt = case.once("P18 KKT", _kkt)
         return Measurement.of(
             [
                 Quantity(
                     "q_min/|theta|^2 with one unit dead",
                     value,
-                    limit,
+                    variant.limit,
                     1e-7,
                     route="flow at log t = 1e6, kinks followed",
                     second=kkt,
                     second_route="the KKT point beside the direction ((0, 1), dead), by Newton's method",
                 ),
-                Quantity("the same at log t = 1600", soon, 0.125 * (1 - still / squares), 1e-6, route="flow", printed="0.12498"),
-                Quantity("q_min/|theta|^2 from equal units", same, 0.125, 1e-12, route="flow at log t = 1e6", printed="0.125"),
-                Quantity("q_min/|theta|^2 with one unit for each sample", good, OPTIMUM, 3e-7, route="flow at log t = 1e6", printed="0.25769"),
+                Quantity(
+                    "the same at log t = 1600",
+                    soon,
+                    0.125 * (1 - variant.still / squares),
+                    1e-6,
+                    route="flow",
+                    printed="0.12498",
+                ),
+                Quantity(
+                    "q_min/|theta|^2 from equal units", same, 0.125, 1e-12, route="flow at log t = 1e6", printed="0.125"
+                ),
+                Quantity(
+                    "q_min/|theta|^2 with one unit for each sample",
+                    good,
+                    OPTIMUM,
+                    3e-7,
+                    route="flow at log t = 1e6",
+                    printed="0.25769",
+                ),
                 Quantity("the same at log t = 1e4", later, OPTIMUM, 2e-5, route="flow", printed="0.25768"),
-                Quantity("largest q_min/|theta|^2", best, OPTIMUM, 1e-10, route="max_margin from random starts", printed="0.25769"),
+                Quantity(
+                    "largest q_min/|theta|^2",
+                    best,
+                    OPTIMUM,
+                    1e-10,
+                    route="max_margin from random starts",
+                    printed="0.25769",
+                ),
                 Quantity(
                     "its upper enclosure",
                     high,
@@ -144,9 +146,13 @@ class NotMinimumNorm(Claim):
                     rung="interval",
                     second_route="lower enclosure of sqrt(17)/16, which two units along the samples reach",
                 ),
-                *(Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6") for k, v in enumerate(drawn)),
+                *(
+                    Quantity(f"q_min/|theta|^2 beside it, {k}", v, 0.125, 1e-7, route="flow at log t = 1e6")
+                    for k, v in enumerate(drawn)
+                ),
             ],
-            "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; exact values otherwise",
+            "what is left of the start falls like |theta(0)|^2/|theta|^2, below 1e-6 of the limits at log t = 1e6; "
+            "exact values otherwise",
             enclosure=[low, high],
             starts=[w.tolist() for w in near],
             horizons="the printed .12498 and .25768 are values before the limit, and are met at log t = 1600 and 1e4",
@@ -156,7 +162,7 @@ class NotMinimumNorm(Claim):
 def _best() -> float:
     from flowlab.discrete.margin.max_margin import max_margin
 
-    return max_margin(NET, samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
+    return max_margin(RELU, two_samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
 
 
 def _kkt() -> float:
@@ -165,4 +171,4 @@ def _kkt() -> float:
     from flowlab.language.state import State
 
     near = State.from_weights({"W1": 30 * np.array([[0.0, 1.0], [0.0, -1e-9]]), "W2": 30 * np.array([[1.0, 1e-9]])})
-    return max_margin(NET, samples(), near=near).joint_margin
+    return max_margin(RELU, two_samples(), near=near).joint_margin

@@ -6,7 +6,11 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import order_of
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import facing, integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 N, D = 6, 9
@@ -15,21 +19,40 @@ DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
 
 def _ended(case: Case, data: Any, net: str, decay: float) -> tuple[float, np.ndarray]:
     """R and the normalised margins y f(V; x), (N,), where the Lagrange flow rests."""
-    from flowlab.claims.sample_problems import facing, integrated
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state
 
     problem = Problem(net, "square", "lagrange", decay=decay)
     start = facing(problem, initial_state(net, data, seed=case.seed, default_width=3, scale=0.5), data)
-    path = integrated(case, f"P21 {net} decay {decay:g}", problem, start, data, time(40.0 / decay), rtol=1e-10, atol=1e-12, max_steps=400_000)
+    path = integrated(
+        case,
+        f"P21 {net} decay {decay:g}",
+        problem,
+        start,
+        data,
+        time(40.0 / decay),
+        rtol=1e-10,
+        atol=1e-12,
+        max_steps=400_000,
+    )
     R = float(np.exp(path.dataset["log_R"][-1]))
-    f = problem.network.outputs({k: np.asarray(v) for k, v in path.last.weights().items()}, np.asarray(data.x), np).ravel()
+    f = problem.network.outputs(
+        {k: np.asarray(v) for k, v in path.last.weights().items()}, np.asarray(data.x), np
+    ).ravel()
     return R, np.asarray(data.y) * f / R
 
 
 def _spread(margins: np.ndarray) -> float:
     return float(margins.std() / margins.mean())
+
+
+def _of_one_layer(f: np.ndarray, decay: float) -> float:
+    return f.sum() / (decay + (f**2).sum())
+
+
+def _of_two_layers(f: np.ndarray, decay: float) -> float:
+    return (f.sum() - decay) / (f**2).sum()
 
 
 @claim("P21")
@@ -38,50 +61,76 @@ class SquareLoss(Claim):
 
     title = "square loss: equilibrium of the norm, equal margins in the limit"
     statement = (
-        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at "
-        "rho = sum f/(2 lambda + sum f^2), with decay of each of two layers at R = (sum f - 2 lambda)/sum f^2; where the samples can be fitted, margins become "
-        "equal to 1/rho in the limit lambda -> 0, their spread in proportion to lambda."
+        "With L = sum (1 - rho f_n)^2/2 + lambda rho^2 the Lagrange flow of one layer rests at rho = sum f/(2 lambda "
+        "+ sum f^2). With decay of each of two layers it rests at R = (sum f - 2 lambda)/sum f^2. Where the samples "
+        "can be fitted, margins tend to 1/rho as lambda -> 0, their spread in proportion to lambda."
     )
-    latex = r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; \lambda \to 0"
+    latex = (
+        r"\rho_{eq} = \frac{\sum_n \bar f_n}{2\lambda + \sum_n \bar f_n^2}, \qquad \bar f_n \to 1/\rho \;\text{as}\; "
+        r"\lambda \to 0"
+    )
     source = "Poggio, Banburski, Liao 2020; Poggio and Liao 2020-21, Xu, Rangamani et al. 2022-23 for the square loss"
-    mutants = ("decay of half the size", "spread like the root of lambda", "formula of one layer for two")
+    hypotheses = (own_instances,)
+    stated = Variant(part=2.0, power=1.0, of_two=_of_two_layers)
+    mutants = (
+        stated.but("decay of half the size", part=1.0),
+        stated.but("spread like the root of lambda", power=0.5),
+        stated.but("formula of one layer for two", of_two=_of_one_layer),
+    )
     counter_example = "formula of one layer for two: with decay of each layer the equilibrium is another one"
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about samples of its own that can be fitted" if case.problem is not None or case.data is not None else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.p06_rules import order_of
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.language.data import Data
 
         rng = np.random.default_rng(case.seed)
         x, y = rng.normal(size=(N, D)), np.where(rng.permutation(N) % 2 == 0, 1.0, -1.0)
-        data, part = Data(x, y), 1.0 if mutant == "decay of half the size" else 2.0
-        told, spreads = [], []
+        data, part = Data(x, y), variant.part
+        quantities, spreads = [], []
         for decay in DECAYS:
             R, f = _ended(case, data, "W1 @ x", decay)
             ridge = np.linalg.solve(x.T @ x + 2.0 * decay * np.eye(D), x.T @ y)
             spreads.append(_spread(f))
-            told.append(
+            quantities.append(
                 Quantity(
                     f"rho at lambda = {decay:g}",
                     R,
-                    float(f.sum() / (part * decay + (f**2).sum())),
+                    float(_of_one_layer(f, part * decay)),
                     1e-8 * R,
                     route="flow at rest",
-                    second=float(np.linalg.norm(ridge)) if mutant is None else None,
+                    second=float(np.linalg.norm(ridge)),
                     second_route="ridge regression in closed form",
                 )
             )
         order, bar = order_of(spreads)
-        power = 0.5 if mutant == "spread like the root of lambda" else 1.0
-        told.append(Quantity("order of the margins' spread in lambda", order, power, 4e-3, error=bar, route="local orders at four decays, extrapolated"))
+        quantities.append(
+            Quantity(
+                "order of the margins' spread in lambda",
+                order,
+                variant.power,
+                4e-3,
+                error=bar,
+                route="local orders at four decays, extrapolated",
+            )
+        )
         a, b, c = spreads[1:]
         first, second = 2 * b - a, 2 * c - b
-        told.append(Quantity("spread of the margins as lambda -> 0", (4 * second - first) / 3, 0.0, 1e-2 * c, altered=0.0, route="Richardson over decays"))
+        quantities.append(
+            Quantity(
+                "spread of the margins as lambda -> 0",
+                (4 * second - first) / 3,
+                0.0,
+                1e-2 * c,
+                altered=0.0,
+                route="Richardson over decays",
+            )
+        )
         decay = 0.05
         R, f = _ended(case, data, "W2 @ W1 @ x", decay)
-        expected = f.sum() / (part * decay + (f**2).sum()) if mutant == "formula of one layer for two" else (f.sum() - part * decay) / (f**2).sum()
-        told.append(Quantity("R of two layers at lambda = 0.05", R, float(expected), 1e-8 * R, route="flow at rest"))
-        return Measurement.of(told, "flows are run for 40/lambda, where exp(-40) of the start is left; rtol 1e-10", spreads=spreads)
+        expected = variant.of_two(f, part * decay)
+        quantities.append(
+            Quantity("R of two layers at lambda = 0.05", R, float(expected), 1e-8 * R, route="flow at rest")
+        )
+        return Measurement.of(
+            quantities, "flows are run for 40/lambda, where exp(-40) of the start is left; rtol 1e-10", spreads=spreads
+        )

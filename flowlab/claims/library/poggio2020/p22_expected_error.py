@@ -6,8 +6,13 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
+from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flows import machine
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import FlowlabError
 
 N, D, FLIPPED = 40, 60, 4
 STRONG, WEAK = 3, 0.3
@@ -17,9 +22,9 @@ SAMPLES = 200_000
 
 
 def _instance(seed: int) -> tuple[Any, np.ndarray]:
-    """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net interpolates them."""
-    from flowlab.claims.library.poggio2020.linear_flows import machine
-    from flowlab.core.errors import FlowlabError
+    """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net
+    interpolates them.
+    """
     from flowlab.language.data import Data
 
     for k in range(100):
@@ -41,7 +46,9 @@ def _deviations() -> np.ndarray:
 
 
 def _error(w: np.ndarray, teacher: np.ndarray) -> float:
-    """Expected 0-1 error for Gaussian inputs and clean labels: the angle to the teacher over π, where inputs have unit variance."""
+    """Expected 0-1 error for Gaussian inputs and clean labels: the angle to the teacher over π, where inputs have unit
+    variance.
+    """
     u = w * _deviations()
     u = u / np.linalg.norm(u)
     return float(np.arctan2(np.linalg.norm(u - teacher * (teacher @ u)), teacher @ u) / np.pi)
@@ -57,8 +64,9 @@ def _sampled(w: np.ndarray, teacher: np.ndarray, seed: int) -> float:
 
 
 def _clean(data: Any, teacher: np.ndarray) -> float:
-    """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's inputs alone."""
-    from flowlab.claims.library.poggio2020.linear_flows import machine
+    """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's
+    inputs alone.
+    """
     from flowlab.language.data import Data
 
     x = np.asarray(data.x) * (np.arange(D) < STRONG)
@@ -70,29 +78,49 @@ def _clean(data: Any, teacher: np.ndarray) -> float:
     return late - min(errors)
 
 
+def _along_the_path(_: Case, errors: np.ndarray) -> float:
+    return float(errors[-1] - errors.min())
+
+
+def _without_noise(case: Case, _: np.ndarray) -> float:
+    """Where every label is the teacher's, the largest margin does about as well as anything before it."""
+    data, teacher = case.once("P22 instance", lambda: _instance(case.seed))
+    return case.once("P22 clean", lambda: _clean(data, teacher))
+
+
 @claim("P22")
 class ExpectedError(Claim):
-    """On one instance with a tenth of the labels wrong, stopping early has a smaller expected error than the maximum margin."""
+    """On one instance with a tenth of the labels wrong, stopping early has a smaller expected error than the maximum
+    margin.
+    """
 
     title = "the flow does not minimise the expected error (falsifier on one instance)"
     statement = (
-        "On forty Gaussian samples with three strong and 57 weak inputs and four labels turned round, interpolated by a linear net, the expected "
-        "0-1 error of the late, max-margin direction is by more than 0.05 above the least one along the path; nothing is said of other instances."
+        "A linear net interpolates forty Gaussian samples with three strong and 57 weak inputs, four labels of which "
+        "are wrong. The expected 0-1 error of its late, max-margin direction exceeds the least one along the path by "
+        "more than 0.05. The claim covers this instance only."
     )
     latex = r"\mathcal E(v^*) > \min_t \mathcal E(v(t)) + 0.05"
     source = "against `gradient descent minimises the expected error' in Poggio, Banburski, Liao 2020"
-    mutants = (USUAL, "labels without noise", "early and late exchanged")
-    counter_example = "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the way to it"
+    hypotheses = (own_instances,)
+    stated = Variant(gap=_along_the_path, sign=1.0, bound=APART, relation=">=")
+    mutants = (
+        stated.but(USUAL, bound=0.0, relation="<="),
+        stated.but("labels without noise", gap=_without_noise),
+        stated.but("early and late exchanged", sign=-1.0),
+    )
+    counter_example = (
+        "labels without noise, and the teacher's inputs alone: the maximum margin is about as good as anything on the "
+        "way to it"
+    )
     usual = "Gradient descent on the training loss minimises the expected error."
-    decisive = "expected error of the late direction against the least one along the path, in closed form; refuted on this instance, no more"
+    decisive = (
+        "expected error of the late direction against the least one along the path, in closed form; refuted on this "
+        "instance, no more"
+    )
     quick = False
 
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is about an instance of its own, whose expected error is known in closed form" if case.problem is not None or case.data is not None else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from flowlab.claims.library.poggio2020.linear_flows import machine
-        from flowlab.claims.sample_problems import integrated
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from flowlab.dynamics import log_time
         from flowlab.language.problem import Problem
         from flowlab.language.state import State
@@ -103,17 +131,15 @@ class ExpectedError(Claim):
         V = path.dataset["V_W1"].values.reshape(len(path), -1)
         errors = np.array([_error(v, teacher) for v in V])
         w = machine(data)[0]
-        if mutant == "labels without noise":
-            # Every label is the teacher's: then the largest margin does about as well as anything before it.
-            clean = case.once("P22 clean", lambda: _clean(data, teacher))
-            apart, best = clean, len(errors) - 1
-        else:
-            best = int(errors.argmin())
-            apart = float(errors[-1] - errors[best]) * (-1.0 if mutant == "early and late exchanged" else 1.0)
-        late = errors[-1]
-        told = [
+        best, late = int(errors.argmin()), errors[-1]
+        apart = variant.sign * variant.gap(case, errors)
+        quantities = [
             Quantity(
-                "expected error of the late direction", float(late), _error(w, teacher), 1e-4, route="flow at log t = 1e6, angle to the teacher", second=None
+                "expected error of the late direction",
+                float(late),
+                _error(w, teacher),
+                1e-4,
+                route="flow at log t = 1e6, angle to the teacher",
             ),
             Quantity(
                 "the same by sampling",
@@ -126,16 +152,23 @@ class ExpectedError(Claim):
             Quantity(
                 "late error less the least error along the path",
                 apart,
-                0.0 if mutant == USUAL else APART,
+                variant.bound,
                 0.0,
-                relation="<=" if mutant == USUAL else ">=",
+                relation=variant.relation,
                 route="all rows of the flow",
             ),
-            Quantity("training errors of the late direction", float((np.asarray(data.x) @ V[-1] * np.asarray(data.y) <= 0).sum()), 0.0, 0.5, altered=0.0),
+            Quantity(
+                "training errors of the late direction",
+                float((np.asarray(data.x) @ V[-1] * np.asarray(data.y) <= 0).sum()),
+                0.0,
+                0.5,
+                altered=0.0,
+            ),
         ]
         return Measurement.of(
-            told,
-            "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference that is no rounding",
+            quantities,
+            "the late direction lacks a few units of 1/log t; four standard deviations of the sampling; a difference "
+            "far above roundings",
             limits="one instance per seed, linear net, Gaussian inputs",
             early_log_t=float(path.dataset["log_t"][best]),
             early_error=float(errors[best]),

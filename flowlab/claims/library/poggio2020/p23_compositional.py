@@ -1,12 +1,17 @@
-"""P23: how many units generic and compositional networks take, on what can be counted exactly and measured without fitting."""
+"""P23: how many units generic and compositional networks take, on what can be counted exactly and measured without
+fitting.
+"""
 
 import itertools
+from math import comb
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 GRIDS, FINE = (6, 12, 24, 48), (24, 48, 96)
@@ -14,7 +19,7 @@ DEGREES = (2, 4, 6, 8)
 
 
 def _nodes(seed: int) -> list[tuple[float, float, float]]:
-    """Three functions of two variables, h(u, v) = sin(a u + b v + c), that take [0, 1]² into [0, 1) and grow in both."""
+    """Three functions h(u, v) = sin(a u + b v + c) that take [0, 1]² into [0, 1) and grow in both variables."""
     rng = np.random.default_rng(seed)
     return [(*rng.uniform(0.3, 0.6, size=2), rng.uniform(0.0, 0.2)) for _ in range(3)]
 
@@ -32,8 +37,8 @@ def _interpolated(axes: list[np.ndarray], values: np.ndarray, at: np.ndarray) ->
 def _errors(seed: int, dimension: int) -> tuple[list[float], list[float], list[int], list[int]]:
     """Root mean square errors of generic and compositional interpolation, and numbers of their units, per grid.
 
-    The generic one takes m^d nodes of a grid in all variables; the compositional one m² for each of its functions of two variables.
-    `dimension` 4 is h3(h1(x1, x2), h2(x3, x4)); 3 is h3(h1(x1, x2), x3).
+    The generic one takes m^d nodes of a grid in all variables; the compositional one m² for each of its functions of
+    two variables. `dimension` 4 is h3(h1(x1, x2), h2(x3, x4)); 3 is h3(h1(x1, x2), x3).
     """
     from scipy.stats import qmc
 
@@ -51,15 +56,16 @@ def _errors(seed: int, dimension: int) -> tuple[list[float], list[float], list[i
         mesh = np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), axis=-1)
         generic.append(_rms(_interpolated([axis] * dimension, exact(mesh), at) - exact(at)))
         many.append((m + 1) ** dimension)
-    # Values of the inner functions lie anywhere in the outer cells: fine grids and evenly spread points average that out.
+    # Values of the inner functions lie anywhere in the outer cells: fine grids and evenly spread points average that
+    # out.
     at = qmc.Sobol(dimension, scramble=False).random_base2(16)
     for m in FINE:
         axis = np.linspace(0.0, 1.0, m + 1)
         two = np.meshgrid(axis, axis, indexing="ij")
         first = _interpolated([axis, axis], _h(nodes[0], *two), at[:, :2])
         last = _interpolated([axis, axis], _h(nodes[1], *two), at[:, 2:]) if dimension == 4 else at[:, 2]
-        found = _interpolated([axis, axis], _h(nodes[2], *two), np.clip(np.stack([first, last], axis=-1), 0.0, 1.0))
-        tree.append(_rms(found - exact(at)))
+        values = _interpolated([axis, axis], _h(nodes[2], *two), np.clip(np.stack([first, last], axis=-1), 0.0, 1.0))
+        tree.append(_rms(values - exact(at)))
         few.append((dimension - 1) * (m + 1) ** 2)
     return generic, tree, many, few
 
@@ -74,7 +80,10 @@ def _exponent(errors: list[float], units: list[int]) -> float:
 
 
 def _rank(d: int) -> int:
-    """Rank of the flattening of x_1 ... x_d at half its degree: a lower bound for the number of d-th powers of linear forms that add up to it."""
+    """Rank of the flattening of x_1 ...
+
+    x_d at half its degree: a lower bound for the number of d-th powers of linear forms that add up to it.
+    """
     half = d // 2
     rows, columns = (list(itertools.combinations(range(d), k)) for k in (half, d - half))
     # Derivatives by a set of half the variables leave the product of the others; those by a repeated variable vanish.
@@ -95,43 +104,70 @@ def _powers(d: int) -> bool:
 
 @claim("P23")
 class Compositional(Claim):
-    """Units grow like ε^{-d/2} on a grid and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against binom(d, d/2) and more."""
+    """Units grow like ε^{-d/2} on a grid and like ε^{-1} node by node; a product of d variables takes 2(d - 1) against
+    binom(d, d/2) and more.
+    """
 
     title = "approximation of compositional functions (experiment with stated limits)"
     statement = (
-        "For h3(h1(x1, x2), h2(x3, x4)) with two derivatives, interpolation on grids takes eps^(-d/2) nodes in all d = 4 variables "
-        "together and eps^(-1) node by node; "
-        "the product of d variables is 2(d - 1) quadratic units in a tree, and in one layer of d-th powers at least binom(d, d/2) and at most 2^(d-1). "
-        "Grids are one way to build networks: nothing is said of the best shallow one."
+        "Interpolation of h3(h1(x1, x2), h2(x3, x4)) on grids takes eps^(-d/2) nodes in all d = 4 variables together, "
+        "and eps^(-1) node by node. In a tree the product of d variables takes 2(d - 1) quadratic units. In one layer "
+        "of d-th powers it takes at least binom(d, d/2) and at most 2^(d-1). The best shallow network, which need not "
+        "be a grid, is outside the claim."
     )
     latex = (
         r"N_{\text{grid}} \sim \varepsilon^{-d/2}, \quad N_{\text{tree}} \sim \varepsilon^{-1}; \qquad "
         r"\tbinom{d}{d/2} \le N_{\text{shallow}}(x_1\cdots x_d) \le 2^{d-1},\; N_{\text{tree}} = 2(d-1)"
     )
-    source = "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for products"
-    mutants = ("generic exponent of the tree", "dimension three", "first derivatives only")
+    source = (
+        "Poggio, Banburski, Liao 2020, approximation; Mhaskar and Poggio 2016; Lin, Tegmark and Rolnick 2017 for "
+        "products"
+    )
+    hypotheses = (own_instances,)
+    stated = Variant(dimension=4, tree=2.0, derivatives=2.0)
+    mutants = (
+        stated.but("generic exponent of the tree", tree=4.0),
+        stated.but("dimension three", dimension=3),
+        stated.but("first derivatives only", derivatives=1.0),
+    )
     counter_example = "dimension three: h3(h1(x1, x2), x3) has another exponent, 3/2"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return "it is an experiment on functions of its own" if case.problem is not None or case.data is not None else None
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        d = 3 if mutant == "dimension three" else 4
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        d, m = variant.dimension, variant.derivatives
         generic, tree, many, few = case.once(f"P23 in {d}", lambda: _errors(case.seed, d))
-        m = 1.0 if mutant == "first derivatives only" else 2.0
         # Grids of m cells have (m + 1) nodes to an axis: counted in cells, the power shows without that offset.
         cells, pairs = [g**d for g in GRIDS[: len(generic)]], [g**2 for g in FINE]
-        ends = [(_exponent(generic, cells), _exponent(generic[:-1], cells[:-1])), (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1]))]
+        ends = [
+            (_exponent(generic, cells), _exponent(generic[:-1], cells[:-1])),
+            (_exponent(tree, pairs), _exponent(tree[:-1], pairs[:-1])),
+        ]
         # Errors are c m^-2 (1 + O(m^-2)), so that a halved mesh quarters what an exponent lacks.
-        told = []
+        quantities = []
         for (late, early), wanted, name in zip(
-            ends, (4.0 / m, (4.0 if mutant == "generic exponent of the tree" else 2.0) / m), ("a grid of four variables", "grids node by node"), strict=True
+            ends, (4.0 / m, variant.tree / m), ("a grid of four variables", "grids node by node"), strict=True
         ):
             value = (4 * late - early) / 3 if "grid of" in name else late
-            told.append(Quantity(f"exponent of 1/eps on {name}", value, wanted, 5e-3 * wanted, error=abs(late - early) / 3, route="three grids"))
-        told.append(Quantity("nodes of the grid over those of the tree, 24 cells to an axis", many[2] / few[0], 50.0, 0.0, relation=">="))
+            quantities.append(
+                Quantity(
+                    f"exponent of 1/eps on {name}",
+                    value,
+                    wanted,
+                    5e-3 * wanted,
+                    error=abs(late - early) / 3,
+                    route="three grids",
+                )
+            )
+        quantities.append(
+            Quantity(
+                "nodes of the grid over those of the tree, 24 cells to an axis",
+                many[2] / few[0],
+                50.0,
+                0.0,
+                relation=">=",
+            )
+        )
         for k in DEGREES:
-            told.append(
+            quantities.append(
                 Quantity(
                     f"rank of the product of {k} variables",
                     case.once(f"P23 rank {k}", lambda k=k: _rank(k)),
@@ -141,7 +177,7 @@ class Compositional(Claim):
                     route="rank of its flattening, a matrix of 0 and 1",
                 )
             )
-        told.append(
+        quantities.append(
             Quantity(
                 "products written by 2^(d-1) powers, d = 2, 3, 4",
                 float(case.once("P23 powers", lambda: sum(_powers(k) for k in (2, 3, 4)))),
@@ -151,17 +187,18 @@ class Compositional(Claim):
                 route="expanded by sympy",
             )
         )
-        told.append(Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<="))
+        quantities.append(
+            Quantity("2(d - 1) units less binom(d, d/2) at d = 6", 10.0 - _binomial(6), 0.0, 0.0, relation="<=")
+        )
         return Measurement.of(
-            told,
+            quantities,
             "orders of interpolation extrapolated over three grids; exact counts",
             errors={"grid": generic, "tree": tree},
             nodes={"grid": many, "tree": few},
-            limits="piecewise multilinear interpolation of one smooth function in four variables; products in one layer of powers of degree d",
+            limits="piecewise multilinear interpolation of one smooth function in four variables; products in one "
+            "layer of powers of degree d",
         )
 
 
 def _binomial(d: int) -> int:
-    from math import comb
-
     return comb(d, d // 2)

@@ -1,14 +1,13 @@
-"""R2, R5, R6: margins that become equal as decay vanishes, decay per layer, and neural collapse of unconstrained features."""
-
-from typing import Any
+"""R2: margins become equal as decay vanishes."""
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.square_loss.r1_equilibrium import folded, ridge
+from flowlab.claims.library.square_loss.flows import folded, ridge
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 
@@ -30,31 +29,45 @@ class MarginsBecomeEqual(Claim):
 
     title = "margins become equal as decay vanishes"
     statement = (
-        "Where the net can fit all labels, the margins at the minimum of mean (1 - rho f)^2 + lambda rho^2 have a relative spread of order lambda, and "
-        "mean 1/rho."
+        "Let the net fit all labels. At the minimum of mean (1 - rho f)^2 + lambda rho^2 margins have a relative "
+        "spread of order lambda, and mean 1/rho."
     )
     latex = r"\mathrm{cv}(f) = O(\lambda), \quad \rho\,\overline f \to 1"
     source = "Xu, Rangamani, Liao, Galanti, Poggio 2022-23"
-    mutants = ("order one half", "order two", "a decay that stays")
+    hypotheses = (own_instances,)
+    stated = Variant(order=1.0, last=lambda _, two: two[-1])
+    mutants = (
+        stated.but("order one half", order=0.5),
+        stated.but("order two", order=2.0),
+        stated.but("a decay that stays", last=lambda z, _: (spread(z @ ridge(z, 0.1)), 0.9)),
+    )
     counter_example = "a decay that stays: at lambda = 0.1 margins differ"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         z = folded(case.seed)
         decays = 10.0 ** -np.arange(2, 6)
         one = [spread(z @ ridge(z, lam)) for lam in decays]
         two = case.once("two layers", lambda: [self._two_layers(case.seed, decays)])[0]
-        wanted = {"order one half": 0.5, "order two": 2.0}.get(mutant or "", 1.0)
-        told = []
-        for name, sizes in (("one layer, in closed form", one), ("two layers of squared ReLU, by least squares", [s for s, _ in two])):
-            found, bar = order(sizes)
-            told.append(Quantity(f"order of the spread in lambda: {name}", found, wanted, 5e-3, error=min(bar, 3e-3), route=name))
-        at = (spread(z @ ridge(z, 0.1)), 0.9) if mutant == "a decay that stays" else two[-1]
-        told.append(Quantity("spread of the margins of two layers at lambda = 1e-5", at[0], 0.0, 1e-2, relation="<="))
-        told.append(Quantity("rho times the mean margin there", at[1], 1.0, 1e-3))
-        return Measurement.of(told, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two])
+        wanted = variant.order
+        quantities = []
+        for name, sizes in (
+            ("one layer, in closed form", one),
+            ("two layers of squared ReLU, by least squares", [s for s, _ in two]),
+        ):
+            exponent, bar = order(sizes)
+            quantities.append(
+                Quantity(
+                    f"order of the spread in lambda: {name}", exponent, wanted, 5e-3, error=min(bar, 3e-3), route=name
+                )
+            )
+        at = variant.last(z, two)
+        quantities.append(
+            Quantity("spread of the margins of two layers at lambda = 1e-5", at[0], 0.0, 1e-2, relation="<=")
+        )
+        quantities.append(Quantity("rho times the mean margin there", at[1], 1.0, 1e-3))
+        return Measurement.of(
+            quantities, "orders come from tenfold decays, extrapolated once", one=one, two=[s for s, _ in two]
+        )
 
     @staticmethod
     def _two_layers(seed: int, decays: np.ndarray) -> list[tuple[float, float]]:
@@ -75,137 +88,16 @@ class MarginsBecomeEqual(Claim):
 
             return least_squares(rest, theta, jac="3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=400).x
 
-        # The statement is about nets that can fit: starts from which least squares does not are no instances of it.
+        # The statement is about nets that can fit: skip starts from which least squares does not.
         for _ in range(50):
             theta = best(np.concatenate([[1.0], rng.normal(size=width * d + width)]), 0.0)
             if np.abs(outputs(theta) - 1).max() < 1e-8:
                 break
-        told = []
+        fits = []
         for lam in decays:
             theta = best(theta, float(lam))
             theta[1 : 1 + width * d] /= np.linalg.norm(theta[1 : 1 + width * d])
             theta[1 + width * d :] /= np.linalg.norm(theta[1 + width * d :])
             f = outputs(theta)
-            told.append((spread(f), float(f.mean())))
-        return told
-
-
-@claim("R5")
-class DecayPerLayer(Claim):
-    """Decay on every layer instead of one norm: layers balance by their decays, and the norm at rest is another one."""
-
-    title = "decay on every layer"
-    statement = (
-        "With penalties omega_k |W_k|^2 every layer rests at 2 omega_k rho_k^2 = R sum (1 - R f) f, so that rho_1^2/rho_2^2 = omega_2/omega_1, "
-        "and R minimises the loss plus 2 sqrt(omega_1 omega_2) R: a penalty on R, not on its square."
-    )
-    latex = r"2\omega_k\rho_k^2 = R\sum_n (1 - R f_n) f_n, \quad \frac{\rho_1^2}{\rho_2^2} = \frac{\omega_2}{\omega_1}"
-    source = "stationarity of each norm; compare Poggio, Liao 2020-21"
-    mutants = ("equal norms", "one norm on top", "the inverse ratio")
-    counter_example = "one norm on top: ridge regression with lambda = 2 sqrt(omega_1 omega_2)"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        from scipy.optimize import minimize
-
-        omega = {"W1": 0.1, "W2": 0.25}
-        z, path = case.once("decay per layer", lambda: self._flow(case, omega))
-        rho = {k: float(r) for k, r in path.last.rho.items()}
-        W = np.asarray(path.last.weights()["W2"]) @ np.asarray(path.last.weights()["W1"])
-        f = z @ W.ravel()
-        R, both = float(np.linalg.norm(W)), 2 * np.sqrt(omega["W1"] * omega["W2"])
-        best = minimize(lambda w: 0.5 * ((1 - z @ w) ** 2).sum() + both * np.linalg.norm(w), W.ravel() * 1.1 + 0.01,
-                        jac=lambda w: -z.T @ (1 - z @ w) + both * w / np.linalg.norm(w), method="BFGS", options={"gtol": 1e-11}).x  # fmt: skip
-        if mutant == "one norm on top":
-            best = np.linalg.solve(z.T @ z + both * np.eye(z.shape[1]), z.sum(axis=0))
-        ratio = {"equal norms": 1.0, "the inverse ratio": omega["W1"] / omega["W2"]}.get(mutant or "", omega["W2"] / omega["W1"])
-        pull = float(((1 - f) * f).sum())
-        size = float(np.linalg.norm(best))
-        return Measurement.of(
-            [
-                Quantity("rho_1^2/rho_2^2 at rest", (rho["W1"] / rho["W2"]) ** 2, ratio, 1e-6 * ratio, route="flow"),
-                Quantity("2 omega_1 rho_1^2", 2 * omega["W1"] * rho["W1"] ** 2, pull, 1e-6 * pull, route="flow"),
-                Quantity("norm of the product", R, size, 1e-6 * size, route="flow"),
-            ],
-            "imbalance dies out like e^(-4 omega t) and worse modes no slower than that; t = 120 leaves 1e-15 or so",
-        )  # fmt: skip
-
-    @staticmethod
-    def _flow(case: Case, omega: dict[str, float]) -> tuple[np.ndarray, Any]:
-        from flowlab.claims.sample_problems import integrated
-        from flowlab.dynamics import time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
-        rng = np.random.default_rng(case.seed + 5)
-        center = rng.normal(size=3)
-        z = center / np.linalg.norm(center) + 0.5 * rng.normal(size=(8, 3))
-        data = Data(z, np.ones(len(z)), name=f"around a centre seed={case.seed}", kind="binary")
-        problem = Problem("W2 @ W1 @ x", "square", decay=omega, coordinates="weights")
-        start = initial_state(problem.network, data, widths={"W1": 3}, seed=case.seed)
-        return z, integrated(case, "decay per layer", problem, start, data, time(120.0), rtol=1e-10, atol=1e-12, solver="tsit5")
-
-
-@claim("R6")
-class NeuralCollapse(Claim):
-    """Unconstrained features under the square loss: an orthogonal frame with singular values in closed form."""
-
-    title = "neural collapse of unconstrained features"
-    statement = (
-        "The flow of |W H - Y|^2/(2N) + lambda_w |W|^2/2 + lambda_h |H|^2/2 with balanced classes ends with all features of a class equal, class means "
-        "orthogonal (a simplex once "
-        "centred), singular values of W H equal to sqrt(n) - N sqrt(lambda_w lambda_h), and those of W equal to the root of that times "
-        "(lambda_h/lambda_w)^(1/4)."
-    )
-    latex = r"\sigma(WH) = \sqrt n - N\sqrt{\lambda_w\lambda_h}, \quad \sigma(W)^2 = \sigma(WH)\sqrt{\lambda_h/\lambda_w}"
-    source = "Rangamani, Banburski-Fahey 2022; unconstrained features without bias"
-    mutants = ("no shrinkage", "a simplex without centring", "equal shares of both layers")
-    counter_example = "a simplex without centring: cosines of -1/(C - 1) need a bias or centred labels"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        classes, each, lam_w, lam_h = 3, 2, 0.05, 0.08
-        n = classes * each
-        path = case.once("features", lambda: self._flow(case, classes, each, lam_w, lam_h))
-        W, H = (np.asarray(path.last.weights()[name]) for name in ("W", "H"))
-        found = np.linalg.svd(W @ H, compute_uv=False)[:classes]
-        sigma = np.sqrt(each) - (0.0 if mutant == "no shrinkage" else n * np.sqrt(lam_w * lam_h))
-        share = 1.0 if mutant == "equal shares of both layers" else np.sqrt(lam_h / lam_w)
-        means = H.reshape(-1, classes, each).mean(axis=2)
-        within = float(np.abs(H.reshape(-1, classes, each) - means[:, :, None]).max() / np.abs(means).max())
-
-        def cosines(m: np.ndarray) -> np.ndarray:
-            unit = m / np.linalg.norm(m, axis=0)
-            return (unit.T @ unit)[np.triu_indices(classes, 1)]
-
-        raw, centred = cosines(means), cosines(means - means.mean(axis=1, keepdims=True))
-        frame = -1 / (classes - 1) if mutant == "a simplex without centring" else 0.0
-        return Measurement.of(
-            [
-                *(Quantity(f"singular value {i + 1} of W H", float(s), float(sigma), 1e-6, route="flow") for i, s in enumerate(found)),
-                Quantity("largest singular value of W, squared", float(np.linalg.norm(W, 2) ** 2),
-                         float(np.sqrt(each) - n * np.sqrt(lam_w * lam_h)) * float(share), 1e-6, route="flow"),
-                Quantity("spread of features within classes", within, 0.0, 1e-6, relation="<="),
-                Quantity("cosine of class means farthest from that of the frame", float(raw[np.abs(raw - frame).argmax()]), frame, 1e-6, route="flow"),
-                Quantity("cosine of centred class means", float(centred.mean()), -1 / (classes - 1), 1e-6, route="flow"),
-            ],
-            "what decays slowest does so like e^(-lambda_w t): t = 500 leaves 1e-11",
-        )  # fmt: skip
-
-    @staticmethod
-    def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> Any:
-        from flowlab.claims.sample_problems import integrated
-        from flowlab.dynamics import time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
-        data = Data(np.eye(classes * each), np.repeat(np.eye(classes), each, axis=0), name=f"{classes} classes of {each}")
-        problem = Problem("W @ H @ x", "square", reduction="mean", decay={"W": lam_w / 2, "H": lam_h / 2}, coordinates="weights")
-        start = initial_state(problem.network, data, widths={"H": 5}, seed=case.seed)
-        return integrated(case, "features", problem, start, data, time(500.0), rtol=1e-10, atol=1e-12, solver="tsit5")
+            fits.append((spread(f), float(f.mean())))
+        return fits

@@ -8,6 +8,7 @@ from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 STEP, SHRINK, COUNT, BATCH = 0.2, 0.5, 300, 2
@@ -18,28 +19,30 @@ WIDTH, FEATURES, SAMPLES = 20, 16, 64
 class BatchesBoundRank(Claim):
     """σ_{kB+1}(W(t)) ≤ (1 - μ)^k ‖W(t-k)‖ for all k, with μ the decay per step and B the batch.
 
-    Exact, whatever the loss and the samples: k steps shrink W(t - k) by (1 - μ)^k and add a matrix of rank k B at most (Eckart and Young). An experiment
+    Exact, whatever the loss and the samples: k steps shrink W(t - k) by (1 - μ)^k and add a matrix of rank k B at most
+    (Eckart and Young). An experiment
     in that one ReLU layer below fixed outer weights is descended; decay of a half per step makes the bound bite.
     """
 
     title = "batches and decay bound the rank of a layer"
     statement = (
-        "Under descent on batches of B samples with decay mu per step, a layer that sees each sample once has sigma_{kB+1}(W(t)) <= (1 - mu)^k |W(t-k)| "
-        "for every k."
+        "Take descent on batches of B samples with decay mu per step, and a layer that sees each sample once. It has "
+        "sigma_{kB+1}(W(t)) <= (1 - mu)^k |W(t-k)| for every k."
     )
     latex = r"\sigma_{kB+1}(W_t) \le (1-\mu)^k \lVert W_{t-k}\rVert_2"
     source = "Galanti, Siegel, Gupte, Poggio 2022 (after their argument)"
-    mutants = ("half of the batch", "more decay", "full descent")
+    hypotheses = (own_instances,)
+    stated = Variant(batch=BATCH, shrink=SHRINK, rank=BATCH)
+    mutants = (
+        stated.but("half of the batch", rank=1),
+        stated.but("more decay", shrink=SHRINK - 0.2),
+        stated.but("full descent", batch=SAMPLES),
+    )
     counter_example = "full descent: its steps have the rank of all samples, and the bound for batches of two fails"
 
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        batch = SAMPLES if mutant == "full descent" else BATCH
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        batch, shrink, rank = variant.batch, variant.shrink, variant.rank
         W = case.once(f"batches of {batch}", lambda: self._descent(case.seed, batch))
-        shrink = SHRINK - 0.2 if mutant == "more decay" else SHRINK
-        rank = 1 if mutant == "half of the batch" else BATCH
         values = np.linalg.svd(W, compute_uv=False)
         worst = 0.0
         for k in range(1, (min(WIDTH, FEATURES) - 1) // rank + 1):
@@ -56,12 +59,12 @@ class BatchesBoundRank(Claim):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(SAMPLES, FEATURES)), np.sign(rng.normal(size=SAMPLES))
         W, a = rng.normal(size=(WIDTH, FEATURES)) / 4, np.sign(rng.normal(size=WIDTH)) / 4
-        told = [W]
+        rows = [W]
         for _ in range(COUNT):
             pick = rng.choice(SAMPLES, batch, replace=False)
             on = np.maximum(x[pick] @ W.T, 0.0)
             gap = (on @ a - y[pick]) / batch
             back = (gap[:, None] * (on > 0) * a).T @ x[pick]
             W = SHRINK * W - STEP * back
-            told.append(W)
-        return np.stack(told)
+            rows.append(W)
+        return np.stack(rows)

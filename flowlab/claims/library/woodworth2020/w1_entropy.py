@@ -1,13 +1,23 @@
-"""W1, W2: the flow of a diagonal net minimises the hyperbolic entropy, which goes from l2 to l1 as its start shrinks."""
+"""W1: the flow of a diagonal net minimises the hyperbolic entropy."""
 
 import numpy as np
 
 from flowlab.claims.case import Case
-from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.hypotheses import about
-from flowlab.claims.library.woodworth2020.potentials import NET, entropy, entropy_limit, extrapolated_order, limit, off_rows, samples
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import about, hypothesis
+from flowlab.claims.library.woodworth2020.flows import NET, entropy, entropy_limit, limit, off_rows, samples
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+
+@hypothesis("independent samples with one real target each")
+def _independent_samples(case: Case) -> str | None:
+    if case.data is not None and (case.data.kind == "classes" or np.asarray(case.data.y).ndim > 1):
+        return "it is about one real target per sample"
+    if case.data is not None and np.linalg.matrix_rank(np.asarray(case.data.x)) < case.data.n:
+        return "samples are not independent, so that some targets cannot be fitted"
+    return None
 
 
 @claim("W1")
@@ -15,85 +25,60 @@ class HyperbolicEntropy(Claim):
     """b = w^2 - u^2 from w = u = α: the limit minimises Q_α among all that fit."""
 
     title = "diagonal nets minimise the hyperbolic entropy"
-    statement = "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y: asinh(b/(2 alpha^2)) is in the row space of X."
-    latex = r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + z\,\mathrm{asinh}(z/2)"
+    statement = (
+        "The flow of b = w^2 - u^2 from w = u = alpha ends at the minimiser of Q_alpha over X b = y. There asinh(b/(2 "
+        "alpha^2)) is in the row space of X."
+    )
+    latex = (
+        r"b(\infty) = \arg\min_{Xb=y} \alpha^2\sum_i q(b_i/\alpha^2), \quad q(z) = 2 - \sqrt{4+z^2} + "
+        r"z\,\mathrm{asinh}(z/2)"
+    )
     source = "Woodworth et al. 2020, theorem 1 (number not checked)"
-    mutants = ("twice the start", "least squares", "l1")
+    hypotheses = (_independent_samples, about(NET, takes_data=True))
+    stated = Variant(dual=lambda b, alpha: np.arcsinh(b / (2 * alpha**2)))
+    mutants = (
+        stated.but("twice the start", dual=lambda b, alpha: np.arcsinh(b / (2 * (2 * alpha) ** 2))),
+        stated.but("least squares", dual=lambda b, _: b),
+        stated.but("l1", dual=lambda b, _: np.sign(b)),
+    )
     counter_example = "least squares: the limit of one linear layer"
 
-    def hypotheses(self, case: Case) -> str | None:
-        if case.data is not None and (case.data.kind == "classes" or np.asarray(case.data.y).ndim > 1):
-            return "it is about one real target per sample"
-        if case.data is not None and np.linalg.matrix_rank(np.asarray(case.data.x)) < case.data.n:
-            return "samples are not independent, so that some targets cannot be fitted"
-        return about(case, NET, takes_data=True)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         data, _ = samples(case)
         x, y = np.asarray(data.x), np.asarray(data.y)
-        told = []
+        quantities = []
         for alpha in (0.01, 0.3, 1.0):
             b = limit(case, data, alpha)
-            used = 2 * alpha if mutant == "twice the start" else alpha
-            dual = np.arcsinh(b / (2 * used**2))
-            if mutant == "least squares":
-                dual = b
-            if mutant == "l1":
-                dual = np.sign(b)
-            told.append(Quantity(f"part of asinh(b/(2 alpha^2)) outside the row space, alpha = {alpha:g}", off_rows(x, dual), 0.0, 1e-8, relation="<="))
+            dual = variant.dual(b, alpha)
+            quantities.append(
+                Quantity(
+                    f"part of asinh(b/(2 alpha^2)) outside the row space, alpha = {alpha:g}",
+                    off_rows(x, dual),
+                    0.0,
+                    1e-8,
+                    relation="<=",
+                )
+            )
             best = case.once(f"entropy limit {alpha:g}", lambda alpha=alpha: entropy_limit(x, y, alpha))
-            least, found = entropy(best, alpha), entropy(b, alpha)
-            told.append(Quantity(f"Q_alpha of the limit, alpha = {alpha:g}", found, least, 1e-8 * least, route="flow", second=least,
-                     second_route="Newton on the dual"))
-            told.append(Quantity(f"relative distance from the dual's minimiser, alpha = {alpha:g}",
-                     float(np.linalg.norm(b - best) / np.linalg.norm(best)), 0.0, 1e-7,
-                                 relation="<="))  # fmt: skip
-        return Measurement.of(told, "flows are integrated to local errors of 1e-11 until residuals are 4e-10")
-
-
-@claim("W2")
-class FromKernelToSparse(Claim):
-    """Large starts: l2, with an error of order α^-4; small ones: l1, where entry j off the support is of order α^(2(1 - κ_j))."""
-
-    title = "from least squares to sparse solutions"
-    statement = (
-        "As alpha -> infinity the limit is the least-squares solution up to order alpha^-4; as alpha -> 0 it is the minimiser of the l1 norm, where that "
-        "is unique with "
-        "n entries, and entry j off its support is of order alpha^(2 (1 - kappa_j)), kappa_j = |x_j nu| < 1 with nu the solution of the dual."
-    )
-    latex = r"\lVert b_\alpha - X^+y\rVert = O(\alpha^{-4}), \quad b_{\alpha,j} \asymp \alpha^{2(1-\kappa_j)}"
-    source = "Woodworth et al. 2020, theorem 2 (bounds; number not checked); orders derived here from b = 2 alpha^2 sinh(X^T nu)"
-    mutants = (USUAL, "kernel order two", "duals as large again by half")
-    counter_example = "kernel order two: what a start with w alone would give"
-    usual = "The l1 solution is only reached logarithmically: the distance from it falls like 1/log(1/alpha)."
-    decisive = "the exponents of alpha of the entries off the support: 2 (1 - kappa_j), where a logarithm has exponent 0"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return about(case, NET)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        data, own = samples(case)
-        assert own is not None
-        least = np.linalg.pinv(own.x) @ own.y
-        large, small = 4.0 * 2.0 ** np.arange(4), np.array([1e-10, 1e-14])
-        wide, narrow, fitted = case.once("entropy limits", lambda: (
-            np.array([np.linalg.norm(entropy_limit(own.x, own.y, float(a)) - least) for a in large]),
-            np.stack([entropy_limit(own.x, own.y, float(a), own) for a in small]),
-            entropy_limit(own.x, own.y, 1.0),
-        ))  # fmt: skip
-        order, bar = extrapolated_order(wide, 2.0, -4.0)
-        # Where the dual is near zero both exponentials of the sinh count.
-        off = np.flatnonzero((own.sparse == 0) & (np.abs(own.dual @ own.x) > 0.2))
-        kappa = np.abs(own.dual @ own.x)[off]
-        exponents = np.log(np.abs(narrow[0, off] / narrow[1, off])) / np.log(small[0] / small[1])
-        wanted = {USUAL: 0.0 * kappa, "duals as large again by half": 2 - 3 * kappa}.get(mutant or "", 2 * (1 - kappa))
-        told = [
-            Quantity("exponent of alpha at large starts", order, -2.0 if mutant == "kernel order two" else -4.0, 5e-3, error=bar, route="Newton on the dual"),
-            Quantity("distance from least squares at alpha = 1", float(np.linalg.norm(limit(case, data, 1.0) - least)),
-                     float(np.linalg.norm(fitted - least)), 1e-7, route="flow"),
-        ]
-        told += [Quantity(f"exponent of alpha of entry {j} off the support", float(e), float(w), 1e-3, route="Newton on the dual")
-                 for j, e, w in zip(off, exponents, wanted, strict=True)]  # fmt: skip
-        return Measurement.of(told, "the correction of an exponent is of the order of the entries themselves over the log of the ratio of starts",
-                 kappa=kappa.tolist(),
-                              distances=np.linalg.norm(narrow - own.sparse, axis=1).tolist())  # fmt: skip
+            least, reached = entropy(best, alpha), entropy(b, alpha)
+            quantities.append(
+                Quantity(
+                    f"Q_alpha of the limit, alpha = {alpha:g}",
+                    reached,
+                    least,
+                    1e-8 * least,
+                    route="flow",
+                    second=least,
+                    second_route="Newton on the dual",
+                )
+            )
+            quantities.append(
+                Quantity(
+                    f"relative distance from the dual's minimiser, alpha = {alpha:g}",
+                    float(np.linalg.norm(b - best) / np.linalg.norm(best)),
+                    0.0,
+                    1e-7,
+                    relation="<=",
+                )
+            )
+        return Measurement.of(quantities, "flows are integrated to local errors of 1e-11 until residuals are 4e-10")

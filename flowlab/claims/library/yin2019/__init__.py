@@ -1,1 +1,3 @@
-"""Yin, Lyu, Zhang, Osher, Qi, Xin, "Understanding straight-through estimator in training activation quantized neural nets" (ICLR 2019)."""
+"""Yin, Lyu, Zhang, Osher, Qi, Xin, "Understanding straight-through estimator in training activation quantized neural
+nets" (ICLR 2019).
+"""

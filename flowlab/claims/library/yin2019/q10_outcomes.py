@@ -1,4 +1,4 @@
-"""Q10, Q11: where coarse descents end, and whether the true gradient is Lipschitz."""
+"""Q10: where coarse descents end."""
 
 from typing import Any
 
@@ -7,61 +7,82 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.yin2019.model import angle, coarse_identity, coarse_relu, resting_angles, slope_v, slope_w, target
+from flowlab.claims.library.yin2019.flows import (
+    Rule,
+    angle,
+    coarse_identity,
+    coarse_relu,
+    resting_angles,
+    slope_v,
+    target,
+)
 from flowlab.claims.quantity import Quantity
+from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 M, N, STARTS, STEP, COUNT = 4, 6, 96, 0.05, 6000
 HIGH, LOW = 1.6, 0.8
-"""(1 v*)^2 of two targets on either side of the threshold below which the identity's descent can slide along w = 0: 1.1496 for m = 4."""
+"""(1 v*)^2 of two targets on either side of the threshold below which the identity's descent can slide along w = 0:
+1.1496 for m = 4.
+"""
 
 
 @claim("Q10")
 class IdentityIsNotWorse(Claim):
-    """The identity reaches the global minimum from every start where the ReLU does not, if (1 v*)^2 is large enough; if not, it has a rest of its own.
+    """The identity reaches the global minimum from every start where the ReLU does not, if (1 v*)^2 is large enough; if
+    not, it has a rest of its own.
 
     Expected gradients, m = 4, n = 6, |v*| = 1, step 0.05, 6000 steps,
-             96 Gaussian starts. Spurious minima exist below (1 v*)^2 = 5/2. The identity's gradient does not vanish
+    96 Gaussian starts. Spurious minima exist below (1 v*)^2 = 5/2. The identity's gradient does not vanish
     there, and drives w through zero. Below 1.1496, however,
-             it meets a rest on the way: descent chatters about w = 0 at a mean angle that balances both sides, so that
+    it meets a rest on the way: descent chatters about w = 0 at a mean angle that balances both sides, so that
     "0 of 12" is not true of every target. The printed 3 and 0 of 12 are of a target and starts that are not recorded.
     """
 
     title = "the identity as straight-through estimator against the ReLU"
     statement = (
-        "With m = 4 and 1.1496 < (1 v*)^2 < 5/2 descent with the identity's coarse gradient ends at the global minimum from every start, and with the "
-        "ReLU's at the spurious minimum "
-        "from some; below 1.1496 the identity's descent comes to rest about w = 0 from some starts, at a mean v v* that is known."
+        "Let m = 4. For 1.1496 < (1 v*)^2 < 5/2 descent with the identity's coarse gradient ends at the global "
+        "minimum from every start. With the ReLU's it ends at the spurious minimum from some. Below 1.1496 the "
+        "identity's descent rests about w = 0 from some starts, at a known mean v v*."
     )
     latex = r"c\,\lVert v\rVert^2 = v^\top v^*, \quad v = J^{-1}(cI + \mathbb 1\mathbb 1^\top)v^*"
     source = "Yin et al. 2019 (coarse gradients, spurious minimum); outcomes and the rest at w = 0 found here"
-    mutants = (USUAL, "the identity always succeeds", "gradient of the identity vanishes")
+    hypotheses = (own_instances,)
+    stated = Variant(pair=lambda relu, identity: (relu, identity), sign=1, gradient=1)
+    mutants = (
+        stated.but(USUAL, pair=lambda relu, identity: (identity, relu)),
+        stated.but("the identity always succeeds", sign=-1),
+        stated.but("gradient of the identity vanishes", gradient=0),
+    )
     counter_example = "the identity always succeeds: not at (1 v*)^2 = 0.8"
     usual = "The identity is the inferior straight-through estimator."
-    decisive = "ends at angle pi for (1 v*)^2 = 1.6: none with the identity, some with the ReLU; the order turns round below 1.1496"
+    decisive = (
+        "ends at angle pi for (1 v*)^2 = 1.6: none with the identity, some with the ReLU; the order turns round below "
+        "1.1496"
+    )
 
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
+    def measure(self, case: Case, variant: Variant) -> Measurement:
         from scipy.optimize import brentq
 
-        runs = case.once("coarse descents", lambda: [self._ends(case.seed, rule, s) for rule, s in ((coarse_relu, HIGH), (coarse_identity, HIGH),
-                 (coarse_identity, LOW))])
+        runs = case.once(
+            "coarse descents",
+            lambda: [
+                self._ends(case.seed, rule, s)
+                for rule, s in ((coarse_relu, HIGH), (coarse_identity, HIGH), (coarse_identity, LOW))
+            ],
+        )
         (relu, _, _), (identity, done, _), (stuck, _, product) = runs
-        if mutant == USUAL:
-            relu, identity = identity, relu
-        if mutant == "the identity always succeeds":
-            stuck = -stuck
+        relu, identity = variant.pair(relu, identity)
+        stuck = variant.sign * stuck
         vs, ws = target(case.seed, M, N, LOW)
         at = np.linalg.solve(np.eye(M) + 1.0, (np.ones((M, M)) - np.eye(M)) @ vs)[None, :]
         slope = float(np.linalg.norm(coarse_identity(at, -ws[None, :], vs, ws)))
-        expected = 0.0 if mutant == "gradient of the identity vanishes" else 2 * (M - 1) * LOW / (np.sqrt(2 * np.pi) * (M + 1) ** 2)
+        expected = variant.gradient * 2 * (M - 1) * LOW / (np.sqrt(2 * np.pi) * (M + 1) ** 2)
         c = float(resting_angles(M, LOW)[0])
         a = LOW / (M + 1)
         # Both roots meet where the discriminant of the quadratic is zero.
         threshold: Any = brentq(lambda s: (1 - 0.16 * s) ** 2 - 0.8 * s * (1 - 0.24 * s), 0.5, 2.0, xtol=1e-14)
-        seen = next(s for s in np.arange(1.1, 1.2, 1e-4) if len(resting_angles(M, float(s))) == 0)
+        last = next(s for s in np.arange(1.1, 1.2, 1e-4) if len(resting_angles(M, float(s))) == 0)
         return Measurement.of(
             [
                 Quantity("ends at angle pi with the identity, (1 v*)^2 = 1.6", float(identity), 0.0, 0.5),
@@ -69,82 +90,48 @@ class IdentityIsNotWorse(Claim):
                 Quantity("spurious ends with the ReLU there", float(relu), 1.0, 0.0, relation=">="),
                 Quantity("rests about w = 0 with the identity, (1 v*)^2 = 0.8", float(stuck), 1.0, 0.0, relation=">="),
                 Quantity("mean v v* at those", product, c * (1 - a) + a, 0.01, route="descent", altered=0.05),
-                Quantity("threshold of (1 v*)^2", float(seen), threshold, 2e-4, route="roots of the cubic"),
-                Quantity("gradient of the identity at the spurious minimum", slope, float(expected), 1e-12, route="closed form of the gradient"),
-                Quantity("gradient of the ReLU there", float(np.linalg.norm(coarse_relu(at, -ws[None, :], vs, ws))), 0.0, 1e-12, relation="<="),
+                Quantity("threshold of (1 v*)^2", float(last), threshold, 2e-4, route="roots of the cubic"),
+                Quantity(
+                    "gradient of the identity at the spurious minimum",
+                    slope,
+                    float(expected),
+                    1e-12,
+                    route="closed form of the gradient",
+                ),
+                Quantity(
+                    "gradient of the ReLU there",
+                    float(np.linalg.norm(coarse_relu(at, -ws[None, :], vs, ws))),
+                    0.0,
+                    1e-12,
+                    relation="<=",
+                ),
             ],
-            "ends are told by the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by the order of a step",
-            spurious_with_relu=relu, stuck=stuck, starts=STARTS, differs="3 of 12 and 0 of 12 were counted for a target and starts that are not recorded",
-        )  # fmt: skip
+            "the ends show in the mean of v v* over the last thousand steps, the angle and |w|; chatter moves v v* by "
+            "the order of a step",
+            spurious_with_relu=relu,
+            stuck=stuck,
+            starts=STARTS,
+            differs="3 of 12 and 0 of 12 were counted for a target and starts that are not recorded",
+        )
 
     @staticmethod
-    def _ends(seed: int, rule: object, square: float) -> tuple[int, int, float]:
-        """How many descents end at angle π or about w = 0, how many at the global minimum, and the mean v v* about w = 0."""
+    def _ends(seed: int, rule: Rule, square: float) -> tuple[int, int, float]:
+        """How many descents end at angle π or about w = 0, how many at the global minimum, and the mean v v* about w =
+        0.
+        """
         vs, ws = target(seed, M, N, square)
         rng = np.random.default_rng(seed + 50)
         v, w = rng.normal(size=(STARTS, M)), rng.normal(size=(STARTS, N))
         mean = np.zeros(STARTS)
         for k in range(COUNT):
-            v, w = v - STEP * slope_v(v, w, vs, ws), w - STEP * rule(v, w, vs, ws)  # type: ignore[operator]
+            v, w = v - STEP * slope_v(v, w, vs, ws), w - STEP * rule(v, w, vs, ws)
             if k >= COUNT - 1000:
                 mean += v @ vs / 1000
         theta, length = angle(w, ws), np.linalg.norm(w, axis=1)
         # At the global minimum v v* is one; about w = 0 angles jump, and v v* stays negative.
         lost, about = mean < 0.0, (mean < 0.0) & (length < 0.1)
-        return int((lost & (about | (theta > np.pi - 0.05))).sum()), int((mean > 0.9).sum()), float(mean[about].mean()) if about.any() else float("nan")
-
-
-@claim("Q11")
-class GradientIsNotLipschitz(Claim):
-    """Across w* the true gradient flips its sign at full size; the coarse one is Lipschitz.
-
-    Along w* ± ε e the quotient is C/(ε (1 + ε²)) with C = v v*/(2π): the printed .716, 7.23, 72.3 and 723 are these with C = .0723.
-    """
-
-    title = "the true gradient is not Lipschitz at the minimiser"
-    statement = (
-        "Across w* the difference quotient of the true gradient in w is (v v*)/(2 pi eps (1 + eps^2)); that of the coarse gradient of the ReLU stays "
-        "bounded."
-    )
-    latex = r"\frac{\lVert f_w(w^*+\epsilon e) - f_w(w^*-\epsilon e)\rVert}{2\epsilon} = \frac{v^\top v^*}{2\pi\,\epsilon\,(1+\epsilon^2)}"
-    source = "Yin et al. 2019, lemma 3 of the submission (Lipschitz for |w| >= c_w, |v| <= C_v); corrected here"
-    mutants = (USUAL, "the square of eps", "another direction than across")
-    counter_example = "another direction than across: at a right angle to w* the gradient is smooth"
-    usual = "The true gradient is Lipschitz where |w| is bounded from below and |v| from above."
-    decisive = "the exponent of the difference quotient in eps: -1, where a Lipschitz gradient has 0; .716, 7.23, 72.3, 723 for eps = 1e-1 .. 1e-4"
-
-    def hypotheses(self, case: Case) -> str | None:
-        return own_instances(case)
-
-    def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-        vs, ws = target(case.seed, 4, 6, 0.5)
-        constant = 0.0723
-        rng = np.random.default_rng(case.seed + 9)
-        v = rng.normal(size=4)
-        v += (2 * np.pi * constant - v @ vs) * vs
-        e = rng.normal(size=6)
-        e -= (e @ ws) * ws
-        e /= np.linalg.norm(e)
-        base, along = ws, e
-        if mutant == "another direction than across":
-            base, along = e, ws
-
-        def quotients(rule: object) -> np.ndarray:
-            told = []
-            for eps in 10.0 ** -np.arange(1, 5):
-                ends = np.stack([base + eps * along, base - eps * along])
-                a, b = rule(np.stack([v, v]), ends, vs, ws)  # type: ignore[operator]
-                told.append(float(np.linalg.norm(a - b)) / (2 * eps))
-            return np.array(told)
-
-        true, coarse = quotients(slope_w), quotients(coarse_relu)
-        eps = 10.0 ** -np.arange(1, 5)
-        exponent = float(np.log10(true[-1] / true[-2]) / -1.0)
-        wanted = {USUAL: 0.0, "the square of eps": -2.0}.get(mutant or "", -1.0)
-        exact = constant / (eps * (1 + eps**2))
-        told = [Quantity(f"difference quotient at eps = {a:g}", float(q), float(x), 1e-6 * float(x), route="closed form of the gradient", printed=p)
-                for a, q, x, p in zip(eps, true, exact, (".716", "7.23", "72.3", "723"), strict=True)]  # fmt: skip
-        told.append(Quantity("exponent of the quotient in eps", exponent, wanted, 1e-3))
-        told.append(Quantity("exponent of the coarse gradient's", float(np.log10(coarse[-1] / coarse[-2]) / -1.0), 0.0, 1e-3))
-        return Measurement.of(told, "the constant .0723 is fixed by one of the four printed numbers; cancellation at eps = 1e-4 costs eight digits at most",
-                              coarse=coarse.tolist())  # fmt: skip
+        return (
+            int((lost & (about | (theta > np.pi - 0.05))).sum()),
+            int((mean > 0.9).sum()),
+            float(mean[about].mean()) if about.any() else float("nan"),
+        )

@@ -1,0 +1,149 @@
+"""P7: where the constraint of the Lagrange flow repels, and where it attracts."""
+
+from typing import Any
+
+from flowlab.claims.claim import USUAL, Case, Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import rates, samples_for, small_data, visited
+from flowlab.claims.variant import Variant
+from flowlab.claims.verdict import Measurement
+
+
+@hypothesis("exponential or logistic loss without weight decay, labels ±1")
+def _binary_classification(case: Case) -> str | None:
+    p = case.problem
+    if p is not None and p.loss.name not in ("exponential", "logistic"):
+        losses = "exponential and logistic losses, where one sign of all margins is one sign of s"
+        return f"it is about {losses}, and the loss is {p.loss.name}"
+    if p is not None and any(p.decay.values()):
+        return "weight decay moves norms too"
+    if case.data is not None and case.data.kind != "binary":
+        return "labels are not ±1"
+    return None
+
+
+@claim("P7")
+class ConstraintStability(Claim):
+    """Under the Lagrange flow ‖V‖² - 1 grows at rate -2κRs: the sphere repels before separation and attracts after."""
+
+    title = "stability of the Lagrange constraint"
+    statement = (
+        "A defect |V_k|^2 - 1 of the Lagrange flow grows like exp(-2 kappa R s t). It leaves the sphere while s < 0 "
+        "and returns to it when s > 0."
+    )
+    latex = r"\tfrac{d}{dt}(\lVert V_k\rVert^2 - 1) = -2\kappa_k R s\,(\lVert V_k\rVert^2 - 1)"
+    source = "(1.3) of flowlab's derivations off the sphere; the Lagrange rule of Douglas, Amari and Kung 2000"
+    hypotheses = (_binary_classification, layered)
+    stated = Variant(scheme="lagrange", sign=1.0, repels=True)
+    mutants = (
+        stated.but(USUAL, repels=False),
+        stated.but("opposite sign", sign=-1.0),
+        stated.but("tangent scheme", scheme="tangent"),
+    )
+    counter_example = "tangent scheme: with S = I - VV^T/|V|^2 the defect neither grows nor decays"
+    usual = "The Lagrange multiplier keeps the directions at unit norm."
+    decisive = (
+        "growth of a defect while all samples are misclassified, where s < 0: above 0, as exp(-2 kappa R s t) says"
+    )
+
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        import jax.numpy as jnp
+
+        from flowlab.language.data import Data
+        from flowlab.language.problem import Problem
+        from flowlab.language.state import State
+
+        base = samples_for(case, small_data(case.seed))
+        net, loss = (
+            ("W2 @ relu(W1 @ x)", "exponential")
+            if case.problem is None
+            else (case.problem.network, case.problem.loss.name)
+        )
+        problem = Problem(net, loss, variant.scheme)
+        quantities = []
+        start = next(iter(visited(case, problem, base, 1)))
+        # Labels given by the net itself are separated, their opposites all misclassified: both phases on one instance.
+        outputs = problem.network.outputs(start.weights(), base.x)[:, 0]
+        sides = jnp.where(outputs >= 0, 1.0, -1.0)
+        for flip in (1.0, -1.0):
+            data = Data(base.x, flip * sides, kind="binary")
+            state = State(rho={k: 0.5 * r for k, r in start.rho.items()}, V={w: 1.001 * v for w, v in start.V.items()})
+
+            growth, integral = _growth(problem, state, data)
+            wanted = variant.sign * integral
+            phase = "separated" if flip > 0 else "misclassified"
+            quantities.append(
+                Quantity(
+                    f"growth of a defect over -2 kappa R s t, {phase}",
+                    growth / wanted,
+                    1.0,
+                    1e-4,
+                    route="50 Runge-Kutta steps",
+                )
+            )
+            grows = flip < 0 and variant.repels
+            quantities.append(
+                Quantity(
+                    f"log of the defect's growth, {phase}",
+                    growth,
+                    0.0,
+                    0.0,
+                    relation=">=" if grows else "<=",
+                    route="the same",
+                )
+            )
+        return Measurement.of(
+            quantities, "the law is exact off the sphere too, and its integral is taken by the stages of the steps"
+        )
+
+
+def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
+    """The logarithm of the growth of the first layer's defect over 50 Runge-Kutta steps, and the integral of -2κRs."""
+    import jax
+    import jax.numpy as jnp
+
+    from flowlab.language.state import State
+
+    first_layer = problem.network.weights[0]
+    kappa = float(problem.degrees[first_layer] or 1)
+
+    def expected(s: Any) -> jax.Array:
+        f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
+        return -2.0 * kappa * jnp.sum(problem.loss.pull(jnp, f, data.y) * f)
+
+    def slope(s: Any) -> Any:
+        rho, V = rates(problem, s, data)
+        return State(rho=rho, V=V)
+
+    def step(s: Any, h: jax.Array) -> tuple[Any, jax.Array]:
+        # The integral of the expected rate takes the same stages: a kink within a step then costs both the same.
+        k1 = slope(s)
+        k2 = slope(second := _moved(s, k1, h / 2))
+        k3 = slope(third := _moved(s, k2, h / 2))
+        k4 = slope(fourth := _moved(s, k3, h))
+        rate = (expected(s) + 2 * expected(second) + 2 * expected(third) + expected(fourth)) / 6
+        for stage, share in ((k1, 1), (k2, 2), (k3, 2), (k4, 1)):
+            s = _moved(s, stage, share * h / 6)
+        return s, h * rate
+
+    def defect(s: Any) -> jax.Array:
+        return jnp.sum(s.V[first_layer] ** 2) - 1.0
+
+    # Directions may turn faster than the defect grows; what a kink within a step costs falls like the square of the
+    # step.
+    fastest = max(float(jnp.linalg.norm(v)) for v in rates(problem, state, data)[1].values())
+    h = 1e-5 / max(abs(float(expected(state))), fastest, 1e-12)
+    once, integral = jax.jit(step), 0.0
+    first = float(defect(state))
+    for _ in range(50):
+        state, gained = once(state, jnp.asarray(h))
+        integral += float(gained)
+    return float(jnp.log(jnp.abs(defect(state) / first))), integral
+
+
+def _moved(state: Any, rate: Any, by: Any) -> Any:
+    """State + by * rate."""
+    import jax
+
+    return jax.tree.map(lambda a, b: a + by * b, state, rate)

@@ -1,0 +1,131 @@
+"""P20: the exact one-step identity of gradient descent."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from flowlab.claims.claim import Case, Claim, claim
+from flowlab.claims.hypotheses import hypothesis, layered
+from flowlab.claims.library.poggio2020.flows import order_of
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import samples_for, small_data, visited
+from flowlab.claims.variant import Variant
+from flowlab.claims.verdict import Measurement
+from flowlab.core.errors import ClaimError
+
+
+@hypothesis("two or more blocks without weight decay")
+def _several_blocks(case: Case) -> str | None:
+    if case.problem is not None and any(case.problem.decay.values()):
+        return "weight decay adds its own change of the norms"
+    if case.problem is not None and len(case.problem.network.weights) < 2:
+        return "the network has one block only"
+    return None
+
+
+@claim("P20")
+class DescentBalance(Claim):
+    """Every step of gradient descent changes ρ_k² - ρ_j² by exactly η²(‖g_k‖² - ‖g_j‖²); in total by O(η)."""
+
+    title = "equal growth under gradient descent: exact one-step identity"
+    statement = (
+        "A step of gradient descent changes rho_k^2/kappa_k - rho_j^2/kappa_j by exactly eta^2(|g_k|^2/kappa_k - "
+        "|g_j|^2/kappa_j); over a fixed time the change is O(eta)."
+    )
+    latex = r"\Delta(\rho_k^2 - \rho_j^2) = \eta^2(\lVert g_k\rVert^2 - \lVert g_j\rVert^2)"
+    source = "one step of descent in (1.8) of flowlab's derivations, after Poggio, Banburski, Liao 2020"
+    hypotheses = (layered, _several_blocks)
+    stated = Variant(factor=lambda _: 1.0, late=0, order=1.0)
+    mutants = (
+        stated.but("eta instead of eta^2", factor=lambda step: 1.0 / step),
+        stated.but("1% off", factor=lambda _: 1.01),
+        stated.but("gradients of the next step", late=1),
+        stated.but("drift expected of order 2", order=2.0),
+    )
+    counter_example = "eta instead of eta^2: the change is second order in one step"
+
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        walks = case.once("P20 walks", lambda: _walks(case))
+        own = [] if not _usable(case) else [(float(case.descent.provenance["settings"]["step"]), case.descent)]
+        apart, drifts = [], []
+        for step, walk in [*walks, *own]:
+            degrees = np.array(
+                [float(walk.problem.network.symmetry.degree(w) or 1) for w in walk.problem.network.weights]
+            )
+            blocks = list(walk.problem.network.weights)
+            squares = walk.dataset["rho"].sel(block=blocks).values ** 2 / degrees
+            lengths = walk.dataset["step_sq"].values / degrees
+            change = np.diff(squares - squares[:, :1], axis=0)
+            used = np.diff(lengths, axis=0)
+            predicted = variant.factor(step) * (used - used[:, :1])
+            change, predicted = change[: len(change) - variant.late], predicted[variant.late :]
+            # Squares of norms are differenced: their roundings, not those of the small change, set the scale.
+            noise = 1e-13 * float(squares.max())
+            size = float(np.abs(predicted).max())
+            apart.append(float(np.abs(change - predicted).max()) / (1e-10 * size + noise))
+            drifts.append(float(np.abs((squares - squares[:, :1])[-1] - (squares - squares[:, :1])[0]).max()))
+        # Where nothing drifts (features that are all zero) there is no order: nothing is decided.
+        order, bar = order_of(drifts[1 : len(walks)])
+        quantities = [
+            Quantity(
+                "error of the one-step identity, in tolerances",
+                float(np.max(apart)),
+                0.0,
+                1.0,
+                route="all rows of five descents",
+            ),
+            Quantity(
+                "order of the drift in eta",
+                order,
+                variant.order,
+                4e-3,
+                error=0.0 if math.isnan(bar) else bar,
+                route="four smaller steps, extrapolated",
+            ),
+        ]
+        because = (
+            "1e-10 of the change plus 1e-13 of the squares for the identity; "
+            "local orders lack terms of order eta^2 after extrapolation"
+        )
+        return Measurement.of(
+            quantities, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks]
+        )
+
+
+def _usable(case: Case) -> bool:
+    """Whether a descent with steps of one size was given, with what the identity needs."""
+    return (
+        case.descent is not None
+        and "step_sq" in case.descent.dataset
+        and not case.descent.provenance["settings"]["loss_scaled"]
+    )
+
+
+def _walks(case: Case) -> list[tuple[float, Any]]:
+    """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows
+    each.
+
+    The identity is exact at every step size and, summed, between rows; the small ones show the order.
+    """
+    from flowlab.discrete import descend
+    from flowlab.language.problem import Problem
+
+    if _usable(case):
+        problem, data = case.descent.problem, case.data
+        settings, start = case.descent.provenance["settings"], case.descent.state(0)
+        step, count = float(settings["step"]), 50
+    else:
+        problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), samples_for(case, small_data(case.seed))
+        start, step, count = next(iter(visited(case, problem, data, 1))), 1e-3, 100
+    walks = [
+        (step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k))
+        for k in (1, 4, 8, 16, 32)
+    ]
+    for size, walk in walks:
+        if not walk.outcome.ok:
+            raise ClaimError(
+                f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or "
+                "take another seed."
+            )
+    return walks

@@ -1,0 +1,141 @@
+"""Blocks of gradient steps, compiled: the objective on all samples or on batches, the momentum, and what is carried
+along.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowlab.core.seeds import checked_seed
+from flowlab.discrete.descent.rules import Momentum, Rule
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+
+
+class Samples(NamedTuple):
+    """Part of the samples; all that an objective asks of its data."""
+
+    x: Any
+    y: Any
+
+
+def _weights(how: Rule, position: Any) -> Any:
+    if how.on_weights:
+        return position
+    rho, V = position
+    # W = ρ V without normalising: the rules work with the gradient in V itself, on the sphere or beside it.
+    return {w: rho[w] * V[w] for w in V}
+
+
+def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> jax.Array:
+    """What is differentiated: the objective, or the logarithm of the loss."""
+    weights = _weights(how, position)
+    return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
+
+
+class Memory(eqx.Module):
+    """What a step needs from the ones before: the momentum, the order of the samples in this epoch, the place in it.
+
+    Attributes:
+        u: momentum in the shapes of the weights, or None.
+        order: samples of the epoch, (N,), the number of steps taken, and the key of the seed; or None.
+    """
+
+    u: Any
+    order: Any
+
+    @classmethod
+    def fresh(cls, position: Any, data: Data, beta: Any, drawn: int | None, seed: int | None) -> "Memory":
+        """At the first step, with the order of the samples drawn from the seed."""
+        u = None if beta is None else jax.tree.map(lambda leaf: jnp.asarray(np.zeros(np.shape(leaf))), position)
+        if drawn is None:
+            return cls(u, None)
+        key = jax.random.key_data(jax.random.key(checked_seed(seed)))
+        return cls(u, (jnp.asarray(np.arange(data.n)), jnp.asarray(0), key))
+
+    def next_samples(self, data: Data, drawn: int) -> tuple["Memory", Samples]:
+        """The samples of this step."""
+        order, taken, key = self.order
+        epoch, place = taken // (data.n // drawn), taken % (data.n // drawn)
+
+        def draw() -> jax.Array:
+            return jax.random.permutation(jax.random.fold_in(jax.random.wrap_key_data(key), epoch), data.n).astype(
+                order.dtype
+            )
+
+        order = jax.lax.cond(place == 0, draw, lambda: order)
+        chosen = jax.lax.dynamic_slice(order, (place * drawn,), (drawn,))
+        return Memory(self.u, (order, taken + 1, key)), Samples(data.x[chosen], data.y[chosen])
+
+
+def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: Samples) -> jax.Array:
+    """The objective on a batch, of which the mean over batches is the objective."""
+    weights = _weights(how, position)
+    value = problem.objective(weights, samples, jnp)
+    if problem.reduction == "mean":
+        return value
+    return value + (data.n / samples.x.shape[0] - 1.0) * jnp.exp(problem.log_loss(weights, samples, jnp))
+
+
+@eqx.filter_jit
+def walk(
+    problem: Problem,
+    how: Rule,
+    loss_scaled: bool,
+    freeze_norm: bool,
+    data: Data,
+    carry: Any,
+    step: jax.Array,
+    lengths: jax.Array,
+    heavy: Momentum | None,
+    drawn: int | None,
+    beta: Any,
+) -> tuple[Any, Any]:
+    """Blocks of steps, and what is carried after each block: position, log of time, squared step lengths."""
+
+    def once(_: jax.Array, carry: Any) -> Any:
+        (position, passed, lengths_sq), memory = carry
+        if drawn is None:
+            value, gradient = jax.value_and_grad(lambda p: _objective(problem, how, loss_scaled, p, data))(position)
+        else:
+            memory, samples = memory.next_samples(data, drawn)
+            value, gradient = jax.value_and_grad(lambda p: _stochastic(problem, how, p, data, samples))(position)
+        pace = step if heavy is None else step / (1.0 - beta)
+        passed = jnp.logaddexp(passed, jnp.log(pace) - (value if loss_scaled else 0.0))
+        if heavy is not None:
+            u, moved = heavy.update(memory.u, gradient, step, beta)
+            return (
+                {w: position[w] + moved[w] for w in position},
+                passed,
+                lengths_sq + _block_squares(problem, moved),
+            ), Memory(u, memory.order)
+        if how.on_weights:
+            lengths_sq = lengths_sq + step**2 * _block_squares(problem, gradient)
+            return ({w: how.update(position[w], -gradient[w], step) for w in position}, passed, lengths_sq), memory
+        (rho, V), (rho_gradient, V_gradient) = position, gradient
+        moved = dict(rho) if freeze_norm else {k: r - step * rho_gradient[k] for k, r in rho.items()}
+        return ((moved, {w: how.update(V[w], -V_gradient[w], step) for w in V}), passed, lengths_sq), memory
+
+    def block(carry: Any, length: jax.Array) -> tuple[Any, Any]:
+        carry = jax.lax.fori_loop(0, length, once, carry)
+        return carry, carry[0]
+
+    return jax.lax.scan(block, carry, lengths)
+
+
+def _block_squares(problem: Problem, gradient: dict[str, jax.Array]) -> jax.Array:
+    return jnp.stack([jnp.sum(gradient[name] ** 2) for name in problem.network.weights])
+
+
+@eqx.filter_jit
+def squares(problem: Problem, states: State, data: Data) -> jax.Array:
+    """Squared norms of the gradient of each block at states with a leading axis, (rows, blocks)."""
+
+    def one(state: State) -> jax.Array:
+        return _block_squares(problem, jax.grad(lambda p: problem.objective(p, data, jnp))(state.weights()))
+
+    return jax.lax.map(one, states)
