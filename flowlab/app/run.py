@@ -82,7 +82,7 @@ def run(
     say: Callable[[str], None],
     resume: bool = False,
     restart: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Do everything a specification asks for; returns the summary that is also written.
 
     The flow is written down on the way in `out/store`, so that a run that was killed, interrupted or ran into a limit
@@ -169,7 +169,7 @@ def horizons(spec: Record) -> list[Condition]:
     ]
 
 
-def wanted_words(spec: dict[str, Any], problem: Problem) -> tuple[list[str], list[str]]:
+def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
     """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and
     kinks.
     """
@@ -218,8 +218,8 @@ def _number(value: Any) -> float | None:
 
 
 def _summary(
-    spec: dict[str, Any], flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int
-) -> dict[str, Any]:
+    spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int
+) -> Record:
     end = path.dataset.isel(step=-1)
     margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
     apart = np.flatnonzero(margins > 0)
@@ -269,7 +269,7 @@ def _write(
     flow: FlowEquations,
     path: Trajectory,
     walk: Trajectory | None,
-    summary: dict[str, Any],
+    summary: Record,
     pictures: list[str],
     verdicts: list[Any],
     began: float,

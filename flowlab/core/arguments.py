@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin,
 import numpy as np
 
 from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -64,7 +64,7 @@ class Clock(eqx.Module):
         """The field's own coordinates, which it can observe and unpack."""
         return z[0]
 
-    def replaced(self, z: Any, before: Any, after: Any) -> Any:
+    def replaced(self, z: PyTree, before: PyTree, after: PyTree) -> PyTree:
         """What is integrated once directions or weights, and no norm, have changed from those of the coordinates
         `before` to those of `after`.
         """
@@ -85,12 +85,12 @@ class Clock(eqx.Module):
 
     @abstractmethod
     def size(
-        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
     ) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
     @abstractmethod
-    def slip(self, field: VectorField, s0: Any, s1: Any, z0: Any, z1: Any, error: Any, data: Data) -> jax.Array:
+    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
         """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in
         the others.
         """
@@ -142,7 +142,7 @@ class OrdinaryTime(Clock):
         return Chart(z[1], field.problem.per)
 
     def size(
-        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
     ) -> jax.Array:
         error = _tangent(field, z1, error)
         amount = _rms(
@@ -164,7 +164,7 @@ class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
     def size(
-        self, field: VectorField, s: Any, z0: Any, z1: Any, error: Any, data: Data, rtol: Any, atol: Any
+        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
     ) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
@@ -177,8 +177,8 @@ class _Scaled(Clock):
         return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
     def _start(
-        self, field: VectorField, state: State, log_t: jax.Array, data: Data
-    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        self, field: VectorField, state: State, log_t: Array, data: Data
+    ) -> tuple[dict[str, Array], Array]:
         seen = field.observe(field.pack(state), data)
         return seen, log_t + seen["log_loss"]
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import finite, must_be
+from flowlab.core.arguments import finite, guarded, must_be
 from flowlab.core.registry import Registry
 from flowlab.core.typing import Array, Blocks
 

@@ -123,28 +123,31 @@ def integrate(
     require_x64("integrate")
     expects("field", field, eqx.Module, _FIELD)
     expects("field.problem", getattr(field, "problem", None), Problem, _FIELD)
+    flow = cast(VectorField, field)
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)
     ends, others = _conditions(until, events)
     if store is not None and not isinstance(store, str | PathLike):
         raise must_be("store", store, "a path", "that of a folder", OutputError)
-    check(field, start, data, rtol, atol, max_steps)
+    check(flow, start, data, rtol, atol, max_steps)
     # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of
     # unknowns only.
     fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
-    plan = Plan.of(field, data, ends, others, wall_seconds, clock)
+    plan = Plan.of(flow, data, ends, others, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
     stored = [c for c in [*ends, *others] if not isinstance(c, Wall)]
     with (
-        nullcontext() if store is None else closing(Ledger(store, header(field, data, start, stored, settings)))
+        nullcontext() if store is None else closing(Ledger(store, header(flow, data, start, stored, settings)))
     ) as ledger:
-        tracked = followed(field, data, start, kinks)
-        setup = Setup.of(field, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
-        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": field.signature})
+        tracked = followed(flow, data, start, kinks)
+        setup = Setup.of(flow, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
+        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": flow.signature})
 
 
-def _conditions(until: Any, events: Any) -> tuple[list[Any], list[Any]]:
+def _conditions(
+    until: Condition | Sequence[Condition], events: Event | Sequence[Event]
+) -> tuple[list[Condition], list[Event]]:
     """Where to stop and which events end the run as well, each as a list."""
     if not isinstance(until, Condition | list | tuple):
         raise must_be("until", until, "a condition or a list of them", "for example `log_time(100.0)`")

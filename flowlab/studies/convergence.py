@@ -85,7 +85,7 @@ def convergence(path: Trajectory, data: Data | None = None) -> Result:
         "degree": K,
         "decided": found.decided,
     }
-    entries: dict[str, Any] = {
+    entries: Record = {
         k: ("step", np.asarray(v), {"units": "dimensionless", "long_name": told}) for k, (v, told) in columns.items()
     }
     dataset = xr.Dataset(entries | {k: ((), np.asarray(v)) for k, v in numbers.items()})

@@ -50,7 +50,7 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
     # Two layers of degree one: R = ρ_1 ρ_2.
     with np.errstate(over="ignore"):
         margin = ds["min_margin"].values * np.exp(ds["log_R"].values - np.log(squares))
-    entries: dict[str, Any] = {
+    entries: Record = {
         "neuron": (("step", "unit", "axis"), units),
         "sign": ("unit", np.sign(np.ravel(weights[-1][outer]))),
         "log_t": ("step", ds["log_t"].values),

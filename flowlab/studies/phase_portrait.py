@@ -93,7 +93,7 @@ def portrait(
     problem: Problem,
     data: Data,
     *,
-    norm: float | Mapping[str, Any] = 20.0,
+    norm: float | Mapping[str, ArrayLike] = 20.0,
     widths: Mapping[str, int] | None = None,
     grid: int = 64,
     starts: int = 24,

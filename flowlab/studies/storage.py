@@ -41,7 +41,7 @@ class StoredPoints(list[SimpleNamespace]):
         }
 
 
-def _point(told: dict[str, Any]) -> SimpleNamespace:
+def _point(told: Record) -> SimpleNamespace:
     lists = {
         "eigenvalues": np.array(told["eigenvalues"], dtype=np.float64),
         "multipliers": np.array(told["multipliers"], dtype=np.float64),
@@ -50,7 +50,7 @@ def _point(told: dict[str, Any]) -> SimpleNamespace:
 
 
 @guarded
-def save(result: Any, path: str | Path) -> Path:
+def save(result: ResultLike, path: str | Path) -> Path:
     """Write a result that figures are made of: trajectories, portraits and the like as they are; continuations, models,
     distances as tables.
 
@@ -70,7 +70,7 @@ def save(result: Any, path: str | Path) -> Path:
             f"`result` must have labelled numbers, got a value of type {type(result).__name__}; pass for example a"
             " trajectory."
         )
-    dataset = result.dataset
+    dataset = getattr(result, "dataset")  # noqa: B009 (`_labelled` has seen it)
     events = getattr(result, "events", ())
     if events:
         # Folds and branch points, one row each.

@@ -7,13 +7,14 @@ by component. No matrix symbol is ever differentiated.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy as sp
 
 from flowlab.core.arguments import short
 from flowlab.core.errors import LanguageError, MissingRule
+from flowlab.core.typing import Namespace
 from flowlab.language.operations import operations
 from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.names import index, labels
@@ -98,7 +99,7 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
             env.append(symbols[value.given, value.params[0]])
         else:
             types = [flow.program.values[i].type for i in value.args]
-            env.append(operations[value.op]().symbolic(SYMBOLIC, args, types, value.type, value.params))
+            env.append(operations[value.op]().symbolic(cast(Namespace, SYMBOLIC), args, types, value.type, value.params))
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
     return Component(rates, symbols, named)
 

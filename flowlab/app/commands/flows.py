@@ -8,6 +8,7 @@ import typer
 
 from flowlab.app.terminal import GAVE_UP, REFUTED, float64, output_path, to_stderr, to_stdout, write_verdicts
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 
 
 def derive(
@@ -83,7 +84,7 @@ def run(
         raise typer.Exit(GAVE_UP)
 
 
-def _endings(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _endings(summary: Record) -> dict[str, dict[str, Any]]:
     """How the flow ended, and its witness where there was one."""
     walk = summary["witness"]
     return {"flow": summary["outcome"]} | (
@@ -91,7 +92,7 @@ def _endings(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     )
 
 
-def _print_summary(summary: dict[str, Any], out: Path) -> None:
+def _print_summary(summary: Record, out: Path) -> None:
     def shown(value: float | None) -> str:
         return "none" if value is None else f"{value:.6g}"
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 from flowlab.discrete.continuation.arclength import Spot
 from flowlab.discrete.continuation.bifurcations import same
 from flowlab.discrete.continuation.curve_tracing import section
@@ -82,7 +83,7 @@ class Continuation:
     dataset: xr.Dataset
     name: str
     family: Family
-    provenance: dict[str, Any]
+    provenance: Record
     kind = "continuation"
 
     @property
@@ -209,7 +210,7 @@ def columns(family: Family, branches: list[Branch]) -> xr.Dataset:
         ),
         "residual": ([s.residual for s in spots], "of the gradient, relative"),
     }
-    variables: dict[str, Any] = {
+    variables: Record = {
         k: ("point", np.array(v), {"units": plain, "long_name": told}) for k, (v, told) in columns.items()
     }
     variables["row"] = (

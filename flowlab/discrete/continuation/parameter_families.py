@@ -286,7 +286,7 @@ class Penalties(Family):
     def weights(self, u: np.ndarray, p: float) -> dict[str, np.ndarray]:
         return blocks(self.layout, u)
 
-    def row(self, start: State | Mapping[str, Any]) -> np.ndarray:
+    def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         W = (
             start.weights()
             if isinstance(start, State)

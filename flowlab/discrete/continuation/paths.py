@@ -19,7 +19,7 @@ from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.provenance import provenance
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import ArrayLike, Record
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.continuation.arclength import Crossing, Spot, at_parameter, spot
 from flowlab.discrete.continuation.bifurcations import Departure, departures, kind, same
 from flowlab.discrete.continuation.branch_diagram import Branch, Continuation, Event, columns
@@ -41,7 +41,7 @@ def norm_path(
     data: Data,
     *,
     norms: tuple[float, float],
-    start: State | CriticalPoint | Mapping[str, Any] | None = None,
+    start: State | CriticalPoint | Mapping[str, ArrayLike] | None = None,
     widths: Mapping[str, int] | None = None,
     starts: int = 8,
     seed: int = 0,
@@ -97,7 +97,7 @@ def penalty_path(
     data: Data,
     *,
     penalties: tuple[float, float],
-    start: State | Mapping[str, Any] | None = None,
+    start: State | Mapping[str, ArrayLike] | None = None,
     widths: Mapping[str, int] | None = None,
     logarithmic: bool = False,
     starts: int = 16,

@@ -176,7 +176,7 @@ def critical_points(
 
 
 def listable(
-    problem: Problem, data: Data, norm: float | Mapping[str, Any], widths: Mapping[str, int] | None
+    problem: Problem, data: Data, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None
 ) -> Constrained:
     """The constrained problem, if its weights are few enough to look for all critical points; LanguageError before any
     is drawn.

@@ -31,6 +31,7 @@ from flowlab.core.errors import LanguageError
 from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Record
 from flowlab.discrete.descent.gradient_walk import Memory, squares, walk
 from flowlab.discrete.descent.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
@@ -278,7 +279,7 @@ def _split(position: dict[str, jax.Array], per: str) -> State:
     return jax.vmap(one)(position)
 
 
-def _gradient_columns(problem: Problem, states: State, data: Data, step_sq: jax.Array) -> dict[str, Any]:
+def _gradient_columns(problem: Problem, states: State, data: Data, step_sq: jax.Array) -> Record:
     """`grad_sq` and `step_sq` as columns."""
     gradients = np.asarray(squares(problem, states, data))
     return {

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Number
 from flowlab.discrete.descent.rules import Momentum, Rule
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -31,7 +32,7 @@ def _weights(how: Rule, position: Any) -> Any:
     return {w: rho[w] * V[w] for w in V}
 
 
-def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> jax.Array:
+def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> Number:
     """What is differentiated: the objective, or the logarithm of the loss."""
     weights = _weights(how, position)
     return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
@@ -72,7 +73,7 @@ class Memory(eqx.Module):
         return Memory(self.u, (order, taken + 1, key)), Samples(data.x[chosen], data.y[chosen])
 
 
-def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: Samples) -> jax.Array:
+def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: Samples) -> Number:
     """The objective on a batch, of which the mean over batches is the objective."""
     weights = _weights(how, position)
     value = problem.objective(weights, samples, jnp)

@@ -226,7 +226,7 @@ def _parts(problem: Problem, per: str, normalised: bool, values: Any, slopes: An
 
 
 def _decays(
-    problem: Problem, per: str, names: list[str], weighed: dict[str, Any], decay: float | Mapping[str, float] | None
+    problem: Problem, per: str, names: list[str], weighed: Record, decay: float | Mapping[str, float] | None
 ) -> dict[str, float]:
     if decay is None:
         found = {}

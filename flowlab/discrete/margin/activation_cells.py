@@ -69,9 +69,8 @@ def _layer(system: System) -> Layer | None:
     used = (H != 0.0).any(axis=1)
 
     def outputs(weights: np.ndarray, after: np.ndarray) -> np.ndarray:
-        return network.outputs(system.blocks(weights), x, np, pieces=[lambda h: np.broadcast_to(after, np.shape(h))])[
-            :, 0
-        ]
+        pieces = [lambda h: np.broadcast_to(after, np.shape(h))]
+        return np.asarray(network.outputs(system.blocks(weights), x, np, pieces))[:, 0]
 
     if (used.sum(axis=1) > 1).any() or not used.any(axis=0).all() or np.any(outputs(theta, np.zeros(units))):
         return None

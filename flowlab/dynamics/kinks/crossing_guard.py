@@ -53,11 +53,11 @@ def degree(problem: Problem) -> int:
 def along(
     solver: diffrax.AbstractSolver,
     problem: Problem,
-    h: Any,
-    z0: Any,
-    z1: Any,
+    h: Scalar,
+    z0: PyTree,
+    z1: PyTree,
     ends: tuple[Any, Any],
-    dense: dict[str, Any],
+    dense: Record,
 ) -> Any:
     """What is integrated at the nodes of a step, with a leading axis (degree + 1,).
 
@@ -84,7 +84,7 @@ def along(
 
 
 def looked_at(
-    clock: Clock, field: VectorField, data: Data, states: Any
+    clock: Clock, field: VectorField, data: Data, states: PyTree
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Pre-activations (nodes, P) along a step; multipliers, answers to them, and how far below 0 is round-off, (3,
     K + D) each at its `thirds`.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import PyTree, Record
 from flowlab.dynamics.kinks.first_meeting import Meeting
 from flowlab.dynamics.kinks.tracker import SIGNS, Event, Tracker
 
@@ -42,7 +43,7 @@ class Kinks:
         return Kinks(tracker, tracker.signs(), tuple((log_t, event) for event in events)), y
 
     def follow(
-        self, meeting: Meeting, y: Any, log_t: float, clock: str, s: float, tick: Callable[[], None]
+        self, meeting: Meeting, y: PyTree, log_t: float, clock: str, s: float, tick: Callable[[], None]
     ) -> tuple["Kinks", Any]:
         """Kinks in the mode beyond a kink; and the state on it.
 

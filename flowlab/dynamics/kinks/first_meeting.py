@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks import crossing_guard
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
 from flowlab.dynamics.kinks.pairs import Sliders
@@ -31,7 +32,7 @@ class Meeting:
     """
 
     part: float
-    state: Any
+    state: PyTree
     hits: tuple[int, ...]
     leaves: dict[int, int]
     sliding: dict[int, float]

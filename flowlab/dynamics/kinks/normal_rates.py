@@ -14,7 +14,7 @@ from flowlab.lowering.vector_field import VectorField
 def drifts(
     field: VectorField,
     data: Data,
-    y: Any,
+    y: PyTree,
     slopes: jax.Array,
     pairs: jax.Array,
     live: jax.Array,

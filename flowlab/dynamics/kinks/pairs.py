@@ -139,7 +139,7 @@ class Pairs:
         raise IndexError(pair)
 
     def mode(
-        self, side: np.ndarray, sliding: dict[int, float], y: Any, least: tuple[int, int] = (0, 0)
+        self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: tuple[int, int] = (0, 0)
     ) -> tuple[Mode, "Sliders"]:
         """The mode in which pairs are on their sides, and those of `sliding` slide.
 
@@ -234,7 +234,7 @@ class Pairs:
             slopes[pair] = self.left[pair] + multiplier * (self.right - self.left)[pair]
         return slopes
 
-    def blocks(self, y: Any, names: list[int]) -> list[Block]:
+    def blocks(self, y: PyTree, names: list[int]) -> list[Block]:
         """Kinks of pairs by what they know of one another, where normals are fixed: each is worked out once and serves
         from then on.
         """
@@ -246,7 +246,7 @@ class Pairs:
             found.append(self._blocks[key])
         return found
 
-    def whole(self, y: Any, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
+    def whole(self, y: PyTree, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
         """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend
         on the state.
         """
@@ -257,7 +257,7 @@ class Pairs:
         span = Span.of(np.array([row[kink.first] for kink in flat]).reshape(len(flat), normals.shape[1]))
         return flat, [kink for kink in kinks if not self.straight[kink.first]], span
 
-    def together(self, y: Any, names: list[int]) -> list[list[int]]:
+    def together(self, y: PyTree, names: list[int]) -> list[list[int]]:
         """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the
         others, and nobody else.
         """

@@ -55,7 +55,7 @@ def rounded(
     *,
     until: Condition | Sequence[Condition],
     widths: Sequence[float] = WIDTHS,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Rounded:
     """Run a problem with its kinks rounded off at several widths, and extrapolate to none.
 
@@ -84,7 +84,7 @@ def rounded(
         or not np.allclose(steps[1:] / steps[:-1], steps[1] / steps[0], rtol=1e-6)
     ):
         raise must_be("widths", widths, "three or more numbers in one falling ratio", "for example (4e-5, 2e-5, 1e-5)")
-    settings = {"solver": "kvaerno5"} | settings
+    implicit: Settings = {"solver": "kvaerno5", **settings}
     paths = []
     for width in steps:
         path = integrate(smoothed(problem, float(width)), start, data, until=until, **implicit)

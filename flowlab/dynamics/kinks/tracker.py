@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks import filippov
 from flowlab.dynamics.kinks.first_meeting import LEFT, REPELS, RIGHT, SLIDING, Meeting, first_meeting
 from flowlab.dynamics.kinks.hyperplanes import LANDING, Kink, parallel
@@ -99,7 +100,7 @@ class Tracker:
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
     def restore(
-        self, y: Any, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]
+        self, y: PyTree, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]
     ) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = places
@@ -156,7 +157,7 @@ class Tracker:
         """The first kink in a step, or None if there is none after all; as `first_meeting`."""
         return first_meeting(self.side, self.terms, self.sliders, look)
 
-    def decide(self, y: Any, candidates: list[int], gone: list[int]) -> list[Event]:
+    def decide(self, y: PyTree, candidates: list[int], gone: list[int]) -> list[Event]:
         """Give pairs on their kinks a side, or let them slide; those that slide already are asked again if it concerns
         them.
 
@@ -229,7 +230,7 @@ class Tracker:
                     events.append(Event(pair, before[pair], sign * after, *sides, multipliers[pair]))
         return events
 
-    def reached(self, y: Any, asked: list[int]) -> list[int]:
+    def reached(self, y: PyTree, asked: list[int]) -> list[int]:
         """Those of the pairs that a sample comes through to with the others on their left; the rest moves only with
         what is below it, and keeps its side.
         """
@@ -249,7 +250,7 @@ class Tracker:
             del self.sliding[pair]
         return [p for p in asked if p not in cut]
 
-    def waken(self, y: Any, pair: int, asked: list[int]) -> None:
+    def waken(self, y: PyTree, pair: int, asked: list[int]) -> None:
         """Sides of pairs above that were zero because nothing below passed their sample on, once `pair` may: those its
         output leads to.
         """
@@ -332,7 +333,7 @@ def _by_kink(asked: list[int], kinks: list[Kink]) -> tuple[np.ndarray, np.ndarra
     return turn, base, [place[kink.first] for kink in kinks]
 
 
-def moved(y: Any, by: np.ndarray) -> Any:
+def moved(y: PyTree, by: np.ndarray) -> PyTree:
     """Integrated coordinates, moved."""
     flat, restore = ravel_pytree(y)
     return restore(flat + jnp.asarray(by))

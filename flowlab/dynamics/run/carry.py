@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.run.observations import Watch
 
 RUNNING, FIRED, NONFINITE, STALLED, STIFF, BENT = range(6)
@@ -19,11 +20,11 @@ class Stiffness(NamedTuple):
 class Carry(NamedTuple):
     """Everything a run needs to go on."""
 
-    t: jax.Array
+    t: Scalar
     t_next: jax.Array
-    y: Any
-    solver_state: Any
-    control_state: Any
+    y: PyTree
+    solver_state: PyTree
+    control_state: PyTree
     steps: jax.Array
     rejected: jax.Array
     in_a_row: jax.Array
@@ -40,7 +41,7 @@ class Chunk(NamedTuple):
     rows: Any
     observations: dict[str, jax.Array]
     accepted: jax.Array
-    before_t: jax.Array
-    before_y: Any
-    before_state: Any
-    fired: jax.Array
+    before_t: Scalar
+    before_y: PyTree
+    before_state: PyTree
+    fired: Array

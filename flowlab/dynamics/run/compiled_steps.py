@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.kinks import crossing_guard
@@ -43,8 +44,8 @@ class Entry(NamedTuple):
     s: Scalar
     z: PyTree
     state: State
-    observations: dict[str, jax.Array]
-    values: jax.Array
+    observations: dict[str, Array]
+    values: Array
 
 
 def _rate(t: Scalar, y: PyTree, args: Setting) -> PyTree:
@@ -131,8 +132,8 @@ def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Arr
 
 @eqx.filter_jit
 def observe(
-    clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...]
-) -> tuple[dict[str, jax.Array], jax.Array]:
+    clock: Clock, field: VectorField, data: Data, s: Scalar, z: PyTree, events: tuple[Event, ...]
+) -> tuple[dict[str, Array], Array]:
     """Observations and event values at a state."""
     seen = observed(clock, field, data, s, z, events)
     return seen, event_values(events, seen)
@@ -191,7 +192,7 @@ def restep(
     atol: Scalar,
     events: tuple[Event, ...],
     state: PyTree = None,
-) -> tuple[Any, jax.Array]:
+) -> tuple[PyTree, Array]:
     """One step of size h from a state (and what the solver kept from the step before it), projected; with the event
     values after it.
     """
@@ -207,30 +208,30 @@ class _Plan(NamedTuple):
 
     solver: Any
     args: Setting
-    order: Any
+    order: PyTree
     control: diffrax.PIDController
     one: jax.Array
-    moved: Any
-    t_end: Any
+    moved: PyTree
+    t_end: Scalar
     events: tuple[Event, ...]
-    patience: Any
+    patience: Scalar
 
 
 class _Attempt(NamedTuple):
     """One attempted step from a carry, and whether it is to be kept."""
 
     t: jax.Array
-    y: Any
-    error: Any
-    solver_state: Any
-    control_state: Any
+    y: PyTree
+    error: PyTree
+    solver_state: PyTree
+    control_state: PyTree
     h_lambda: jax.Array
     sound: jax.Array
     keep: Any
     t_after: jax.Array
     righted: jax.Array
-    observations: dict[str, jax.Array]
-    fired: jax.Array
+    observations: dict[str, Array]
+    fired: Array
     bent: Any
 
 
@@ -322,7 +323,7 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
     """The chunk after an attempt: the carry moved where the step is kept, its row where nothing ended there."""
     c, keep, clock, field = chunk.carry, step.keep, plan.args.clock, plan.args.field
 
-    def pick(new: Any, old: Any) -> Any:
+    def pick(new: PyTree, old: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
     t1 = jnp.where(keep, step.t, c.t)

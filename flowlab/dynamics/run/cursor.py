@@ -100,10 +100,10 @@ class Cursor:
         """The cursor of a record; its place is that of the carry, which is stored beside it."""
         clock = ordinary if record["clock"] == ordinary.name else CLOCKS[record["clock"]]
         tally = Tally(**{field.name: record[field.name] for field in fields(Tally)})
-        plain: dict[str, Any] = {
+        plain: Record = {
             name: tuple(record[name]) if isinstance(record[name], list) else record[name] for name in _PLAIN
         }
-        return cls(clock, None, None, float("-inf"), tally=tally, kinks=kinks, **plain)
+        return cls(clock, float("nan"), None, float("-inf"), tally=tally, kinks=kinks, **plain)
 
 
 _PLAIN = tuple(field.name for field in fields(Cursor) if field.type in (bool, tuple[dict[str, Any], ...]))

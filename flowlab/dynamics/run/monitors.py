@@ -24,7 +24,7 @@ of 2^32 cases.
 """
 
 
-def log_smoothed_margin(xp: Any, problem: Problem, log_loss: Any, log_R: Any, n: int) -> Any:
+def log_smoothed_margin(xp: Namespace, problem: Problem, log_loss: Array, log_R: Array, n: int) -> Array:
     """Log of ℓ^{-1}(L)/R with L the summed loss; -inf as long as it is not positive. It never falls once it is there
     (Lyu and Li 2020; claim P14).
     """
@@ -47,7 +47,7 @@ def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> Record:
     return found
 
 
-def moved(found: dict[str, Any], problem: Problem, log_loss: np.ndarray, log_R: np.ndarray, n: int) -> dict[str, Any]:
+def moved(found: Record, problem: Problem, log_loss: np.ndarray, log_R: np.ndarray, n: int) -> Record:
     """The verdicts of `monotone` that some step could have broken: rows (S,) of a run of n samples say whether there
     was one.
     """
@@ -58,7 +58,7 @@ def moved(found: dict[str, Any], problem: Problem, log_loss: np.ndarray, log_R: 
     return {name: verdict for name, verdict in found.items() if rows[name] > 1}
 
 
-def put_right(kept: float, rtol: float) -> dict[str, Any]:
+def put_right(kept: float, rtol: float) -> Record:
     """Verdict on what a run has put right of its units, where it does (see `flowlab.lowering.unit_balance`): what they
     would have drifted by, at most.
     """
@@ -75,7 +75,7 @@ def put_right(kept: float, rtol: float) -> dict[str, Any]:
 
 def conserved(
     problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float
-) -> dict[str, Any]:
+) -> Record:
     """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
 
     Args:

@@ -1,10 +1,10 @@
 """What is observed of a state as a clock sees it, and monitors over every accepted step."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import Event
@@ -21,17 +21,17 @@ RECORDED: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
 class Watch(NamedTuple):
     """Monitors over every accepted step, whether or not its row is kept."""
 
-    log_loss: jax.Array
-    log_margin: jax.Array
-    rise: jax.Array
-    fall: jax.Array
-    kept: jax.Array
-    slip: Any = 0.0
+    log_loss: Array
+    log_margin: Array
+    rise: Array
+    fall: Array
+    kept: Array
+    slip: Scalar = 0.0
 
 
 def observed(
-    clock: Clock, field: VectorField, data: Data, s: Any, z: Any, events: tuple[Event, ...] = ()
-) -> dict[str, jax.Array]:
+    clock: Clock, field: VectorField, data: Data, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()
+) -> dict[str, Array]:
     """Everything that is observed of what a clock integrates, with what events need."""
     y = clock.coordinates(field, z)
     seen = field.observe(y, data)
@@ -42,7 +42,7 @@ def observed(
 
 
 def watched(
-    field: VectorField, data: Data, before: Watch, seen: dict[str, jax.Array], kept: Any = 0.0, slip: Any = 0.0
+    field: VectorField, data: Data, before: Watch, seen: dict[str, Array], kept: Scalar = 0.0, slip: Scalar = 0.0
 ) -> Watch:
     """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was
     put right of units so far, and by how much errors so far move the place of an event.
@@ -55,6 +55,6 @@ def watched(
     return Watch(seen["log_loss"], log_margin, rise, fall, before.kept + kept, before.slip + slip)
 
 
-def event_values(events: tuple[Event, ...], seen: dict[str, jax.Array]) -> jax.Array:
+def event_values(events: tuple[Event, ...], seen: dict[str, Array]) -> Array:
     """Values of events, (E,), from what is observed."""
     return jnp.stack([event.value(seen) for event in events]) if events else jnp.zeros((0,))

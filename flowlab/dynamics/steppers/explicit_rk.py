@@ -102,7 +102,7 @@ def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> n
     with jax.ensure_compile_time_eval():
         zero = jnp.zeros(stages)
         # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
-        dense: Any = method.interpolation_cls
+        dense: PyTree = method.interpolation_cls
         extension = dense(t0=0.0, t1=1.0, y0=zero, y1=zero, k=jnp.eye(stages))
         rows = [np.asarray(extension.evaluate(v)) for v in t]
     return np.stack(rows)

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
+from flowlab.core.typing import Record
 from flowlab.dynamics.storage.codec import (
     Unsound,
     pack,
@@ -68,7 +69,7 @@ class Archive:
     def __init__(
         self,
         folder: Path,
-        header: dict[str, Any],
+        header: Record,
         rows: tuple[Row, ...],
         lock: int | None = None,
         damage: ArchiveDamaged | None = None,

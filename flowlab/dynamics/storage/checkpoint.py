@@ -37,8 +37,8 @@ def described(condition: Condition) -> Record:
 
 
 def header(
-    field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: dict[str, Any]
-) -> dict[str, Any]:
+    field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: Record
+) -> Record:
     """Everything that the bits of a run depend on. Limits on steps and seconds are not among it: a run may be taken up
     with others.
     """

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
+from flowlab.core.typing import Record
 from flowlab.dynamics.storage.codec import Unsound, declared, read_whole, sealed, unsealed
 
 HEADER, MANIFEST = "header.json", "manifest.jsonl"
@@ -36,7 +37,7 @@ class Row(NamedTuple):
     """A chunk as the manifest tells it: its line, the body of that, and the hash that the next line repeats."""
 
     line: bytes
-    body: dict[str, Any]
+    body: Record
     tip: str
 
 
@@ -91,7 +92,7 @@ def validated(root: Path) -> tuple[dict[str, Any], tuple[Row, ...], ArchiveDamag
     """Header, rows before any damage, and the first damage found."""
     faults: list[tuple[str, str]] = []
     rows: list[Row] = []
-    header: dict[str, Any] = {}
+    header: Record = {}
     tip: str | None = None
     # Before the manifest, so that a chunk which is added meanwhile is not one the manifest has lost.
     try:
