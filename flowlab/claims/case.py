@@ -6,7 +6,7 @@ import base64
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ def _noted(name: str) -> Any:
         return case.unread(name)
 
     return property(read, doc=f"The {NAMES[name]} that was passed, or None.")
+
+Made = TypeVar("Made")
 
 
 class Case:
@@ -62,7 +64,7 @@ class Case:
 
     problem, data, flow, descent, equations, max_margin = (_noted(name) for name in GIVEN)
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` computes, computed once under this name; trajectories are kept as records of the check."""
         if name not in self.memo:
             before = set(self.read)

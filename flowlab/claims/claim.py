@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 
@@ -22,6 +22,24 @@ from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
+
+if TYPE_CHECKING:
+    from flowlab.discrete.margin.max_margin import MaxMargin
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.trajectory import Trajectory
+    from flowlab.symbolic.equations import FlowEquations
+
+    Evidence: TypeAlias = Trajectory | FlowEquations | MaxMargin | Problem | Data
+else:
+
+    class _Anything(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return True
+
+    class Evidence(metaclass=_Anything):
+        """What a claim is checked on; `case_of` refuses the rest, and its classes would load jax."""
+
 
 claims: Registry[type["Claim"]] = Registry("claim")
 
@@ -61,7 +79,7 @@ class Claim(ABC):
     decisive: ClassVar[str] = ""
 
     @abstractmethod
-    def measure(self, case: Case, variant: Any) -> Measurement:
+    def measure(self, case: Case, variant: Variant | str | None) -> Measurement:
         """Measure the statement, or a wrong variant of it; `case.once` computes what both need.
 
         Args:
@@ -167,7 +185,37 @@ class Claim(ABC):
         )
 
 
-def claim(name: str, **attributes: Any) -> Callable[[Any], Any]:
+C = TypeVar("C", bound=Claim)
+
+
+class Attributes(TypedDict, total=False):
+    """What `claim` may say of a function; see the attributes of `Claim`."""
+
+    title: str
+    statement: str
+    latex: str
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    stated: Variant | None
+    mutants: Sequence[Variant | str] | str
+    counter_example: str
+    rung: str
+    quick: bool
+    usual: str
+    decisive: str
+
+
+class Enter(Protocol):
+    """A decorator that enters a class as it is, and makes one of a function."""
+
+    @overload
+    def __call__(self, word: type[C]) -> type[C]: ...
+
+    @overload
+    def __call__(self, word: Callable[..., object]) -> type[Claim]: ...
+
+
+def claim(name: str, **attributes: Unpack[Attributes]) -> Enter:
     """Enter a claim: decorates a subclass of `Claim`, or a function.
 
     A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a
@@ -195,7 +243,7 @@ def claim(name: str, **attributes: Any) -> Callable[[Any], Any]:
     return enter
 
 
-def _completed(name: str, word: type, attributes: dict[str, Any]) -> type[Claim]:
+def _completed(name: str, word: type, attributes: Attributes) -> type[Claim]:
     """A class with all that a report asks of it."""
     if not issubclass(word, Claim):
         raise ClaimError(
@@ -216,21 +264,8 @@ def _completed(name: str, word: type, attributes: dict[str, Any]) -> type[Claim]
     return word
 
 
-def _from_function(name: str, function: Callable[..., Any], attributes: dict[str, Any]) -> type[Claim]:
-    known = (
-        "title",
-        "statement",
-        "latex",
-        "source",
-        "hypotheses",
-        "stated",
-        "mutants",
-        "counter_example",
-        "rung",
-        "quick",
-        "usual",
-        "decisive",
-    )
+def _from_function(name: str, function: Callable[..., Any], attributes: Attributes) -> type[Claim]:
+    known = tuple(Attributes.__annotations__)
     unknown = sorted(set(attributes) - set(known))
     if unknown:
         raise ClaimError(f"`{unknown[0]}` of the claim `{name}` is not known; use {', '.join(known)}.")
@@ -310,7 +345,7 @@ def checked(name: str, case: Case) -> Verdict:
 
 
 @guarded
-def check(ids: str | Sequence[str], *evidence: Any, seed: int = 0) -> list[Verdict]:
+def check(ids: str | Sequence[str], *evidence: Evidence, seed: int = 0) -> list[Verdict]:
     """Check claims on what is given.
 
     Args:

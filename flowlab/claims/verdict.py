@@ -11,6 +11,7 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import canonical_json, sealed, unsealed
+from flowlab.core.typing import Json
 
 ANSWERS = ("holds", "refuted", "undecided")
 CODES = {
@@ -46,7 +47,7 @@ class Measurement:
     quantities: tuple[Quantity, ...] = ()
 
     @classmethod
-    def of(cls, quantities: Sequence[Quantity], because: str, **details: Any) -> "Measurement":
+    def of(cls, quantities: Sequence[Quantity], because: str, **details: Json) -> "Measurement":
         """The measurement of some quantities: it stands where all do, and the one nearest to its bound decides."""
         if not quantities:
             raise ClaimError("a measurement needs at least one quantity.")

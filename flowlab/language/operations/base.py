@@ -94,6 +94,7 @@ class Measured(NamedTuple):
     block: str | None = None
 
 
+@runtime_checkable
 class Handle(Protocol):
     """A value on the tape of a derivation: known by its type alone."""
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class Balance(Claim):
     )
     source = "Du, Hu, Lee 2018, theorems 2.1 to 2.3 and corollary 2.1 (numbers not checked)"
     hypotheses = (_homogeneous_flow,)
-    stated = Variant(sign=-1.0, across=_units)
+    stated: ClassVar[Variant] = Variant(sign=-1.0, across=_units)
     mutants = (
         stated.but("sums of squared norms", sign=1.0),
         stated.but("the whole matrix across an activation", across=_whole),
