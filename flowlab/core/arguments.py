@@ -128,6 +128,8 @@ def _is(value: Any, kind: Any) -> bool:
         return not inner or all(_is(one, inner[0]) for one in value)
     if origin in (Mapping, dict):
         return isinstance(value, Mapping) and (not inner or all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items()))
+    if origin is Callable and inner and isinstance(inner[0], list):
+        return callable(value) and _takes(value, len(inner[0]))
     try:
         return _instance(value, origin)
     except TypeError:
@@ -136,6 +138,17 @@ def _is(value: Any, kind: Any) -> bool:
     except Exception:
         # Attributes of a foreign class may raise anything.
         return False
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many arguments; one that does not tell is believed."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _instance(value: Any, kind: Any) -> bool:

@@ -11,6 +11,7 @@ from flowlab.core.arguments import expects, line, short
 from flowlab.core.errors import DataError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import as_array, finite, names_of, numbers
 
 KINDS = ("binary", "classes", "targets")
@@ -47,11 +48,13 @@ class Data(eqx.Module):
     n_classes: int | None = eqx.field(static=True)
     class_names: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, x: object, y: object, *, name: str = "data", kind: str | None = None, class_names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, x: ArrayLike, y: ArrayLike, *, name: str = "data", kind: str | None = None, class_names: tuple[str, ...] | None = None) -> None:
         require_x64("Data")
         expects("name", name, str, "a text to call the data by")
         if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
             raise DataError(f"`kind={short(kind)}` is not known; use one of {', '.join(KINDS)}.")
+        if class_names is not None and not _names(class_names):
+            raise DataError(f"`class_names` must be a list of texts, got {short(class_names)}; pass for example ('no', 'yes').")
         told = f"`{line(name)}`"
         inputs = numbers(x, f"{told} x")
         labels, whole, found = _labels(y, f"{told} y", kind)
@@ -150,3 +153,8 @@ def _classes(labels: np.ndarray, told: str) -> int:
         some = ", ".join(f"{int(v)}" if v == round(v) and abs(v) < 1e20 else f"{v:g}" for v in [*found[:6], *found[6:][-1:]])
         raise DataError(f"{told} has the labels {some}; classes are numbered 0..C-1 without gaps; for numbers that are not classes say kind=\"targets\".")
     return len(found)
+
+
+def _names(value: object) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)

@@ -42,7 +42,13 @@ def _block(values: Any, told: str) -> np.ndarray:
     return array
 
 
-def _arrays(blocks: Any) -> Any:
+def _grouping(per: str) -> str:
+    """A grouping that is a text; an array would be compared with it for ever after."""
+    expects("per", per, str, f"one of {', '.join(PER)}")
+    return per
+
+
+def _arrays(blocks: Mapping[str, ArrayLike]) -> Any:
     """Blocks in which plain numbers and lists are arrays."""
     if not isinstance(blocks, Mapping):
         return blocks
@@ -61,7 +67,7 @@ class State(eqx.Module):
 
     rho: dict[str, jax.Array] = eqx.field(converter=_arrays)
     V: dict[str, jax.Array] = eqx.field(converter=_arrays)
-    per: str = eqx.field(static=True, default="layer")
+    per: str = eqx.field(static=True, default="layer", converter=_grouping)
 
     @classmethod
     @guarded

@@ -11,6 +11,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.public import HOME
+from flowlab.core.typing import Params, Record
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +23,9 @@ def _open(function):
     for name, parameter in inspect.signature(function).parameters.items():
         kind = hints.get(name, parameter.annotation)
         unbound = isinstance(kind, typing.TypeVar) and not kind.__bound__ and not kind.__constraints__
+        if kind in (Record, Params):
+            # Names of their own: what JSON stores, and what an operation is one of a family by.
+            continue
         if name not in ("self", "cls") and (kind in (typing.Any, object, inspect.Parameter.empty) or unbound or typing.Any in typing.get_args(kind)):
             found.append(name)
     return found
@@ -34,8 +38,9 @@ def _faces():
             yield name, value
         elif inspect.isclass(value):
             for method, function in inspect.getmembers(value, inspect.isroutine):
-                own = not method.startswith("_") and getattr(function, "__module__", "").startswith("flowlab")
-                if own:
+                # Errors are made by flowlab itself.
+                own = not method.startswith("_") or (method == "__init__" and not issubclass(value, Exception))
+                if own and (getattr(function, "__module__", "") or "").startswith("flowlab"):
                     yield f"{name}.{method}", function
 
 

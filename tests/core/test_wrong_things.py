@@ -7,6 +7,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.errors import FlowlabError
+from tests.fuzz.valid_calls import table
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,34 @@ def test_start_and_data_are_guarded(objects, start, data, pass_this):
 def test_a_network_is_guarded(objects, wrong):
     with pytest.raises(fl.LanguageError, match=r"fl\.Network\("):
         fl.Problem(objects[wrong])
+
+
+def _one_wrong(calls: Mapping[str, tuple], objects: Mapping[str, object]) -> tuple[int, list[str]]:
+    """How many calls were made with one argument of a valid one replaced by each object, and which end in no sentence."""
+    count, found = 0, []
+    for name, (function, valid, _) in calls.items():
+        for key in valid:
+            for what, value in objects.items():
+                count += 1
+                try:
+                    function(**(valid | {key: value}))
+                except FlowlabError:
+                    pass
+                except Exception as error:
+                    found.append(f"{name}({key}={what}): {type(error).__name__}: {str(error)[:80]}")
+    return count, found
+
+
+@pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_one_wrong_argument_is_answered_in_a_sentence(objects, deep, tmp_path, monkeypatch):
+    # Some valid calls write to a folder by a relative name.
+    monkeypatch.chdir(tmp_path)
+    _, calls = table(deep)
+    count, found = _one_wrong(calls, objects)
+    assert count > 1_000
+    assert not found
+
+
+def test_an_argument_without_a_guard_is_found(objects):
+    bare = {"lower": (inspect.unwrap(fl.lower), {"flow": objects["equations"]}, set())}
+    assert "lower(flow=problem): AttributeError" in " ".join(_one_wrong(bare, objects)[1])
