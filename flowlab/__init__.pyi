@@ -1,4 +1,4 @@
-# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the registry of words.
+# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the words.
 from flowlab.claims import Case as Case
 from flowlab.claims import Claim as Claim
 from flowlab.claims import Measurement as Measurement

@@ -1,4 +1,4 @@
-"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
+"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by what breaks on it later."""
 
 import inspect
 import math

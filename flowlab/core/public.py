@@ -70,7 +70,7 @@ def stub() -> str:
     """The stub of the package for type checkers and editors."""
     imports = sorted(f"from {module} import {name} as {name}" for name, module in HOME.items())
     return "\n".join([
-        "# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the registry of words.",
+        "# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the words.",
         *imports,
         f"from {_WORDS} import Word as _Word",
         "",

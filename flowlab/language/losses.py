@@ -34,7 +34,7 @@ class Loss(ABC):
 
     @property
     def classifies(self) -> bool:
-        """Whether a positive margin classifies a sample: the loss falls to zero as margins grow, not at finite outputs."""
+        """Whether a positive margin classifies a sample: the loss falls to 0 as margins grow, not at finite outputs."""
         return self.labels != "targets"
 
     @property

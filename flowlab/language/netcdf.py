@@ -1,4 +1,4 @@
-"""Labelled data sets on disk, under a SHA-256 of all they hold: what comes back is what was written, or one sentence."""
+"""Labelled data sets on disk, under a SHA-256 of all they hold: reading gives what was written, or one sentence."""
 
 import hashlib
 import importlib.util
@@ -156,7 +156,7 @@ def _hashed(path: Path, size: int) -> bytes:
 
 
 def _hashed_files(store: Path) -> str:
-    """SHA-256 over all files of a Zarr store but the attributes of its root, and but hidden ones that are not Zarr's."""
+    """SHA-256 over all files of a Zarr store but the attributes of its root and hidden ones that are not Zarr's."""
     digest = hashlib.sha256()
     files = (file for file in store.rglob("*") if file.is_file() and file != store / ".zattrs" and not re.match(r"\.[^z]", file.name))
     for name, file in sorted((file.relative_to(store).as_posix(), file) for file in files):
@@ -186,13 +186,14 @@ def contents(dataset: xr.Dataset) -> str:
             # Not a number has many patterns of bits, of which a reader keeps one.
             whole = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
             kind, raw = values.dtype.newbyteorder("<").str, np.ascontiguousarray(whole, dtype=values.dtype.newbyteorder("<")).tobytes()
-        digest.update(f"{json.dumps([str(name), *map(str, variable.dims)])}{values.shape}{kind}{_told(variable.attrs)}{len(raw)};".encode())
+        head = json.dumps([str(name), *map(str, variable.dims)])
+        digest.update(f"{head}{values.shape}{kind}{_told(variable.attrs)}{len(raw)};".encode())
         digest.update(raw)
     return digest.hexdigest()
 
 
 def _told(attrs: Mapping[Any, Any]) -> str:
-    """Attributes as text that does not depend on whether they have been on disk, where numbers become those of numpy."""
+    """Attributes as text that does not depend on whether they have been on disk, where numbers become numpy's."""
     plain = {str(k): v if isinstance(v, str) else np.asarray(v).tolist() for k, v in attrs.items()}
     return json.dumps(plain, sort_keys=True, default=str)
 

@@ -183,7 +183,7 @@ class FixedNorm(_Constrained):
 
 @schemes.register("tangent")
 class Tangent(Scheme):
-    """Tangent gradient: V̇ = S ρ g with S = I - VV^T/‖V‖², which keeps any length of V (Douglas, Amari and Kung 2000)."""
+    """Tangent gradient: V̇ = S ρ g, S = I - VV^T/‖V‖², keeps any length of V (Douglas, Amari and Kung 2000)."""
 
     any_length = True
     norms_descend = True

@@ -172,7 +172,7 @@ def _number(told: str, cell: str, where: str) -> float:
 
 
 def _features(told: str, header: list[str], at: int, x: np.ndarray) -> list[int]:
-    """Columns of x that are features: those that only number the rows are left out; the header has the label at `at`."""
+    """Columns of x that are features: those that only number rows are left out; the header has the label at `at`."""
     count, kept = np.arange(len(x)), []
     for j, (place, name) in enumerate((place, name) for place, name in enumerate(header, 1) if place != at + 1):
         nameless, column = _NAMELESS.fullmatch(name), x[:, j]
@@ -205,7 +205,7 @@ def _npz(path: Path, told: str) -> Table:
 
 
 def _declared(box: zipfile.ZipFile, member: zipfile.ZipInfo, told: str) -> tuple[int, ...]:
-    """The shape of an array in an archive; DataError unless its numbers are as many bytes as the archive holds of it."""
+    """The shape of an array in an archive; DataError unless its numbers are as many bytes as the archive holds."""
     heads: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype]]]
     heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with box.open(member) as stream:

@@ -82,7 +82,7 @@ def _chain_rule(book: Book) -> None:
 
 
 def _gradient_at_directions(book: Book, factor: sp.Expr) -> None:
-    """From here on everything is told by what the directions give: f̄_n = f(V; x_n), folded by the label where q_n is."""
+    """From here on all is told by what the directions give: f̄_n = f(V; x_n), folded by the label where q_n is."""
     at_w, bar = Book(False, book.unit, book.binary, book.decayed).sample, book.sample
     fold, what = ("y_n ", "margin") if book.binary else ("", "output")
     book.record("definition", f"the {what} of sample $n$ at the directions, so that ${at_w[0]} = R {bar[0]}$ and $d{at_w[0]}/dW_k = ({factor}) d{bar[0]}/dV_k$",

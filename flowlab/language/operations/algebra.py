@@ -44,7 +44,7 @@ def fraction_text(number: Fraction, tex: bool) -> str:
 
 @operations.register("matmul")
 class MatMul(Product):
-    """Matrix or inner product; between two vectors it is their dot product, and `vector @ matrix` is the transpose's action."""
+    """Matrix or inner product; of two vectors their dot product; `vector @ matrix` is the transpose's action."""
 
     composes = True
 
