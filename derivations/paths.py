@@ -1,4 +1,4 @@
-"""Short paths of the flows that flowlab derives and lowers, by the classical Runge-Kutta method with many small steps."""
+"""Short paths of the flows that flowlab derives and lowers, by the classical Runge-Kutta method in many small steps."""
 
 from functools import cache
 from typing import Any

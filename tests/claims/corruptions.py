@@ -73,7 +73,7 @@ def with_rows(run, log_t, rho, V):
 
 
 def made_to_fit(run):
-    """Loss, margin, norms and record computed from the rows as they are: only the flow itself can tell them from a run."""
+    """Loss, margin, norms and record computed from the rows as they are: only the flow can tell them from a run."""
     log_t, rho, V = rows(run)
     states = fl.State(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={k: jnp.asarray(v) for k, v in V.items()}, per=run.problem.per)
     extra = {k: run.provenance[k] for k in ("settings", "monitors") if k in run.provenance}

@@ -92,7 +92,11 @@ def loss_mean(case, mutant):
 def product(case, mutant):
     net, data = fl.Network("a @ relu(W @ x)**3"), samples(2)
     state = fl.initial_state(net, data, default_width=3, seed=2)
-    f = lambda w: np.asarray(net.outputs({k: np.asarray(v) for k, v in w.items()}, np.asarray(data.x), np)).ravel()  # noqa: E731
+
+    def f(weights):
+        arrays = {name: np.asarray(block) for name, block in weights.items()}
+        return np.asarray(net.outputs(arrays, np.asarray(data.x), np)).ravel()
+
     ratio = float(f(state.weights())[0] / f(state.V)[0])
     degrees = {"a": 1, "W": 1 if mutant else 3}
     R = float(np.prod([float(state.rho[k]) ** power for k, power in degrees.items()]))

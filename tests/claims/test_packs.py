@@ -21,7 +21,7 @@ BRIEF = ["E1.13", "P13", "P23", "P24", "A3", "X4", "D2", "D3", "R7", "K2", "K3",
 
 
 def sound(verdict: fl.Verdict) -> None:
-    """It holds, every wrong variant was tried and refuted, and printed numbers are met, or the difference is explained."""
+    """It holds, every wrong variant was tried and refuted, and printed numbers are met or explained."""
     assert verdict.answer == "holds", str(verdict)
     trials = verdict.evidence["mutants"]
     assert set(trials) >= set(map(str, claims[verdict.id].mutants))

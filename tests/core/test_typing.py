@@ -57,7 +57,11 @@ _RUN = """
 import numpy as np
 import flowlab as fl
 data = fl.Data([[1.0, 0.5, 0.1], [-1.0, 0.2, 0.3], [0.3, 1.0, -0.4], [0.1, -1.0, 0.7]], [1.0, -1.0, 1.0, -1.0])
-for text, options in [("W2 @ relu(W1 @ x)", {}), ("W2 @ tanh(W1 @ x)", {"coordinates": "weights"}), ("W2 @ (W1 @ x)", {"scheme": "lagrange"})]:
+for text, options in [
+    ("W2 @ relu(W1 @ x)", {}),
+    ("W2 @ tanh(W1 @ x)", {"coordinates": "weights"}),
+    ("W2 @ (W1 @ x)", {"scheme": "lagrange"}),
+]:
     problem = fl.Problem(text, "logistic", **options)
     start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
     path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(4.0))

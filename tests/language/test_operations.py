@@ -30,7 +30,7 @@ DERIVED = [name for name in operations.names() if not operations[name].in_langua
 
 
 def accepted(name):
-    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it can do with."""
+    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it needs."""
     found = []
     for arity in (1, 2):
         for types, params in product(product(TYPES, repeat=arity), PARAMETERS.get(name, [()])):
@@ -75,7 +75,7 @@ def test_shape_and_value(name):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_degree(name):
-    """Scaling every operand by a power of c scales the result by the power the word answers, where its relations hold."""
+    """Scaling operands by powers of c scales the result by the power that the word answers, where its relations hold."""
     word = operations[name]()
     for types, params, out in accepted(name):
         values = arrays(types)

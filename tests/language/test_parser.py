@@ -1,4 +1,4 @@
-"""Text and operators: every feature of the grammar means what numpy's own operators say, and nothing else is accepted."""
+"""Text and operators: every feature of the grammar means what numpy's operators say, and nothing else is accepted."""
 
 import re
 from fractions import Fraction
