@@ -22,7 +22,9 @@ def _open(function):
     for name, parameter in inspect.signature(function).parameters.items():
         kind = hints.get(name, parameter.annotation)
         unbound = isinstance(kind, typing.TypeVar) and not kind.__bound__ and not kind.__constraints__
-        if name not in ("self", "cls") and (kind in (typing.Any, object, inspect.Parameter.empty) or unbound or typing.Any in typing.get_args(kind)):
+        if name not in ("self", "cls") and (
+            kind in (typing.Any, object, inspect.Parameter.empty) or unbound or typing.Any in typing.get_args(kind)
+        ):
             found.append(name)
     return found
 
@@ -72,7 +74,9 @@ for text, options in [
 
 def _checked(script):
     environment = os.environ | {"FLOWLAB_SHAPES": "1", "JAX_ENABLE_X64": "1"}
-    return subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.slow
@@ -82,7 +86,9 @@ def test_shapes_hold_on_the_main_road():
 
 
 def test_a_wrong_shape_is_named():
-    script = _RUN.split("for text")[0] + """
+    script = (
+        _RUN.split("for text")[0]
+        + """
 problem = fl.Problem('W2 @ relu(W1 @ x)', 'logistic')
 start = fl.initial_state(problem.network, data, widths={'W1': 3}, seed=0)
 assert problem.margins(start.weights(), data).shape == (4,)
@@ -96,5 +102,6 @@ for wrong in (
     except Exception as error:
         print(type(error).__name__)
 """
+    )
     done = _checked(script)
     assert done.stdout.split() == ["TypeCheckError"] * 3, done.stderr[-2000:]
