@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
@@ -179,6 +179,17 @@ class Problem:
             f"Problem({self.network.text!r}, loss={self.loss.name!r}, scheme={self.scheme.name!r}, per={self.per!r},"
             f" coordinates={self.coordinates!r})"
         )
+
+
+@runtime_checkable
+class ResultLike(Protocol):
+    """Anything with numbers of a problem that a figure may be of."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def problem(self) -> Problem: ...
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
