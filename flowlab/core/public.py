@@ -99,12 +99,11 @@ def listed() -> list[str]:
 
 def stub() -> str:
     """The stub of the package for type checkers and editors."""
-    imports = sorted(f"from {module} import {name} as {name}" for name, module in HOME.items())
+    imports = [f"from {module} import {name} as {name}" for name, module in HOME.items()]
     return "\n".join(
         [
             "# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the words.",
-            *imports,
-            f"from {_WORDS} import Word as _Word",
+            *sorted([*imports, f"from {_WORDS} import Word as _Word"]),
             "",
             "__version__: str",
             *(f"{name}: _Word" for name in words()),
