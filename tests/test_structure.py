@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 from typing import Any
 
 import pytest
@@ -115,9 +117,53 @@ FILES = sorted(
 )
 
 
+COLUMNS, FUNCTION, FILE, SKIPS = 120, 80, 400, 20
+"""The most columns of a line, lines of a function, lines of a file, and lines that the formatter is to leave alone."""
+
+
+def too_long(source: str) -> list[str]:
+    """Lines, functions and files beyond the limits."""
+    lines = source.splitlines()
+    found = [f"line {i} has {len(line)} columns" for i, line in enumerate(lines, 1) if len(line) > COLUMNS]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            found += [f"`{node.name}` has {size} lines"] if size > FUNCTION else []
+    return found + ([f"the file has {len(lines)} lines"] if len(lines) > FILE else [])
+
+
+def skips(source: str) -> int:
+    """How many comments ask the formatter to leave something alone."""
+    comments = (part.string for part in generate_tokens(StringIO(source).readline) if part.type == COMMENT)
+    return sum(re.search(r"fmt: *(?:skip|off)", comment) is not None for comment in comments)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_are_short(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_lines_functions_and_files_are_short(path):
+    assert too_long(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("x = 1" + " " * (COLUMNS - 4), f"line 1 has {COLUMNS + 1} columns"),
+        ("class A:\n    async def f(self):\n" + "        x = 1\n" * FUNCTION, f"`f` has {FUNCTION + 1} lines"),
+        ("x = 1\n" * (FILE + 1), f"the file has {FILE + 1} lines"),
+    ],
+    ids=["line", "function", "file"],
+)
+def test_what_is_too_long_is_noticed(source, told):
+    assert too_long(source) == [told]
+    shorter = source[:-1] if "column" in told else source[: source[:-1].rindex("\n") + 1]
+    assert too_long(shorter) == []
+
+
+def test_the_formatter_formats_nearly_everything():
+    assert sum(skips(path.read_text(encoding="utf-8")) for path in FILES) <= SKIPS
+
+
+def test_skips_are_counted():
+    assert skips("x = 1  # fmt: skip\n# fmt: off\ny = '# fmt: skip'\n") == 2
 
 
 BANNED_CALLS = {"eval", "exec", "compile", "sympify", "parse_expr", "S", "lambdify", "__import__", "loads_pickle"}
