@@ -150,9 +150,7 @@ def _here(selection: Selection, seed: int, out: Path | None) -> Iterator[Verdict
 def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> Iterator[Verdict]:
     # Fresh interpreters: a fork of a process whose jax has started its threads may hang.
     fresh = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed)
-    )
+    pool = ProcessPoolExecutor(jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed))
     # Long ones first, so that no process is left alone with one at the end; neighbours share instances.
     order = sorted(selection.ids, key=lambda name: claims[name].quick)
     with pool:

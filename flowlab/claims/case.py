@@ -31,6 +31,7 @@ def _noted(name: str) -> Any:
 
     return property(read, doc=f"The {NAMES[name]} that was passed, or None.")
 
+
 Made = TypeVar("Made")
 
 
@@ -129,7 +130,8 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
     """The case of the evidence passed, in any order.
 
     Raises:
-        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `evidence_consistency`).
+        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see
+            `evidence_consistency`).
     """
     from flowlab.claims.evidence_consistency import contradiction
     from flowlab.discrete.margin.max_margin import MaxMargin

@@ -61,7 +61,12 @@ class Constrained:
     """
 
     def __init__(
-        self, problem: Problem, data: Data, *, norm: float | Mapping[str, ArrayLike], widths: Mapping[str, int] | None = None
+        self,
+        problem: Problem,
+        data: Data,
+        *,
+        norm: float | Mapping[str, ArrayLike],
+        widths: Mapping[str, int] | None = None,
     ) -> None:
         require_x64("Constrained")
         expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')

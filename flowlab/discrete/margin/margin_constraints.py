@@ -1,8 +1,9 @@
-"""The margins q_n(V) of a problem on its data as constraints, with derivatives on every piece between the kinks of its activations.
+"""The margins q_n(V) of a problem on its data as constraints, with derivatives on every piece between the kinks of its
+activations.
 
-A pre-activation that rests on a kink has no slope of its own: the derivatives here take any slope for it. A *pair* is one kinked
-pre-activation of one sample; a *unit* is that pre-activation for all samples. A kinked function of the weights alone is a unit with one
-pair, which all samples share.
+A pre-activation that rests on a kink has no slope of its own: the derivatives here take any slope for it. A *pair* is
+one kinked pre-activation of one sample; a *unit* is that pre-activation for all samples. A kinked function of the
+weights alone is a unit with one pair, which all samples share.
 """
 
 from typing import Any
@@ -34,7 +35,8 @@ def margin_count(data: Any) -> int:
 class System:
     """The constraints q(θ) of a problem on its data, with derivatives.
 
-    Inputs of extreme size are brought near one; margins here are those of such inputs, and `true` gives those of the data.
+    Inputs of extreme size are brought near one; margins here are those of such inputs, and `true` gives those of the
+    data.
 
     Attributes:
         data: the samples, scaled; margins of the data are 2^`log2` times those of these.
@@ -42,7 +44,8 @@ class System:
         kappa: degree that belongs to each coordinate, (P,).
         spheres: which sphere each coordinate lies on, (P,).
         samples, units: sample (-1: all of them) and unit of every pair, (B,).
-        low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the network it belongs to.
+        low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the
+            network it belongs to.
         bends: number B of pairs.
         budget: Newton steps left.
         found: what was worked out once about the network.
@@ -74,7 +77,9 @@ class System:
         values = network.node_values(self.blocks(theta), np.asarray(self.data.x), np)
         for node, slopes in _bent(network):
             shape = np.shape(values[id(node.args[0])])
-            rows, count = (shape[0], int(np.prod(shape[1:]))) if network.type_of(node).sampled else (1, int(np.prod(shape)))
+            rows, count = (
+                (shape[0], int(np.prod(shape[1:]))) if network.type_of(node).sampled else (1, int(np.prod(shape)))
+            )
             samples.append(np.repeat(np.arange(rows) if network.type_of(node).sampled else -1, count))
             units.append(np.tile(np.arange(count), rows) + len(slot))
             sides += [sorted(slopes)] * count
@@ -95,7 +100,10 @@ class System:
         size = float(np.abs(once).max())
         degree = float(np.log2(np.abs(twice).max() / size)) if size > 0 else 1.0
         if not np.allclose(twice, 2.0**degree * once, rtol=1e-9, atol=1e-9 * size):
-            raise DataError(f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near one.")
+            raise DataError(
+                f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near"
+                " one."
+            )
         return eqx.tree_at(lambda d: d.x, data, jnp.asarray(x)), degree * power
 
     def true(self, margin: float) -> float:
@@ -107,11 +115,15 @@ class System:
         with np.errstate(over="ignore", under="ignore"):
             value = float(np.ldexp(margin, int(self.log2)) * 2.0 ** (self.log2 - int(self.log2)))
         if margin and not np.finfo(float).tiny <= abs(value) < np.inf:
-            raise DataError(f"margins near 2^{self.log2:.0f} do not fit in float64; scale the inputs to sizes near one.")
+            raise DataError(
+                f"margins near 2^{self.log2:.0f} do not fit in float64; scale the inputs to sizes near one."
+            )
         return value
 
     def beyond(self, log_R: float, above: np.ndarray) -> np.ndarray:
-        """R times differences of margins, for the logarithm of R with the data's own units; numbers beyond e^700 count as that."""
+        """R times differences of margins, for the logarithm of R with the data's own units;
+        numbers beyond e^700 count as that.
+        """
         with np.errstate(divide="ignore"):
             return np.exp(np.minimum(log_R + np.log(above) + self.log2 * np.log(2.0), 700.0))
 
@@ -150,13 +162,17 @@ class System:
         h = np.abs(self.preactivations(theta))
         return np.flatnonzero(h <= KINK * h.max(initial=0.0))
 
-    def derivatives(self, theta: np.ndarray, alpha: np.ndarray, bent: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, ...]:
+    def derivatives(
+        self, theta: np.ndarray, alpha: np.ndarray, bent: np.ndarray, mu: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """Margins q (M,), ∂q (M, P), h (B,), ∂h (B, P) and ∂²(α·q + μ·h) (P, P); α is of length M.
 
         The activations at `bent` are replaced by one line of the mean slope, so that all of this is smooth there.
         """
         slopes, (own, _) = self._mean(bent), self._own()
-        q, J, H = (np.asarray(a) for a in _constraints(self.problem, self.layout, theta, *own, self.local(slopes), alpha))
+        q, J, H = (
+            np.asarray(a) for a in _constraints(self.problem, self.layout, theta, *own, self.local(slopes), alpha)
+        )
         if not len(bent):
             return q, J, np.zeros(0), np.zeros((0, len(theta))), H
         # Pairs are padded to a power of two, so that few programs are compiled.
@@ -178,7 +194,9 @@ class System:
         return (self.samples[bent] < 0) | (self.samples[bent] == samples[:, None])
 
     def pieces(self, theta: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """∂q of every constraint, (M, P), where units have the slopes given for that constraint, (M, U); nan leaves a unit as it is."""
+        """∂q of every constraint, (M, P), where units have the slopes given for that constraint, (M, U);
+        nan leaves a unit as it is.
+        """
         x, _ = self._own()
         return np.asarray(_gradients(self.problem, self.layout, theta, *x, slopes))
 
@@ -229,7 +247,9 @@ def _bent(network: Any) -> list[tuple[Any, tuple[float, float]]]:
 
 
 def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) -> tuple[Any, Any]:
-    """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope; `push` is added after them."""
+    """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope;
+    `push` is added after them.
+    """
     plain, found = network.meaning(jnp), []
 
     def apply(word: Operation, args: Any, node: Any) -> Any:
@@ -272,7 +292,9 @@ def _bends(problem: Problem, layout: Any, theta: Any, x: Any, units: Any, slopes
     return h, Jh, jax.hessian(together)(theta)
 
 
-def _own_margin(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None) -> Any:
+def _own_margin(
+    problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None
+) -> Any:
     """The margin of one constraint, with slopes (U,) of its own."""
     f, _ = _outputs(problem.network, _blocks(layout, theta), x[None], slopes, push)
     return f[0, y] - f[0, j] if problem.loss.compares_outputs else y * f[0, 0]

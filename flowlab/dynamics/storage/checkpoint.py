@@ -36,9 +36,7 @@ def described(condition: Condition) -> Record:
     return {"name": condition.name, "type": type(condition).__qualname__, "values": values}
 
 
-def header(
-    field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: Record
-) -> Record:
+def header(field: VectorField, data: Data, start: State, conditions: Sequence[Condition], settings: Record) -> Record:
     """Everything that the bits of a run depend on. Limits on steps and seconds are not among it: a run may be taken up
     with others.
     """

@@ -261,7 +261,9 @@ def sweep(folder: Path) -> None:
 def take_lock(path: Path) -> int:
     """A descriptor that holds the lock until it is closed, which the system does for a process that dies."""
     if fcntl is None:
-        raise OutputError("`store` must be on a system with POSIX file locks, got Windows; leave `store` out, or use WSL.")
+        raise OutputError(
+            "`store` must be on a system with POSIX file locks, got Windows; leave `store` out, or use WSL."
+        )
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
