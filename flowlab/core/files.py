@@ -1,7 +1,7 @@
 """Writing files: a failure of the disk becomes one typed sentence."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -10,7 +10,7 @@ from flowlab.core.errors import OutputError
 
 
 @contextmanager
-def writing(path: str | PathLike[str], option: str = "") -> Iterator[None]:
+def writing(path: str | PathLike[str], option: str = "") -> Generator[None, None, None]:
     """Run a block that writes a file or folder.
 
     Args:

@@ -83,7 +83,7 @@ class Loss(ABC):
         """How far each sample is on its right side, (N,): positive where it is classified correctly."""
 
     @abstractmethod
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         """ℓ as a SymPy expression of the outputs of one sample."""
 
     @abstractmethod
@@ -162,7 +162,7 @@ class Exponential(_Binary):
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(-self.margins(xp, f, y) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.exp(-y * f[0])
 
     def latex(self) -> str:
@@ -185,7 +185,7 @@ class Logistic(_Binary):
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return (y * xp.exp(_log_sigmoid(xp, -self.margins(xp, f, y)) - log_scale))[:, None]
 
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.log(1 + sp.exp(-y * f[0]))
 
     def latex(self) -> str:
@@ -247,7 +247,7 @@ class Square(Loss):
     def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
         return -xp.abs(self.residual(xp, f, y)).max(axis=1)
 
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         targets = list(y) if hasattr(y, "__len__") else [y] * len(f)
         return sp.Add(*((a - b) ** 2 for a, b in zip(f, targets, strict=True))) / 2
 
@@ -260,14 +260,14 @@ class _Classes(Loss):
 
     labels = "classes"
 
-    def _gaps(self, xp: Namespace, f: Outputs, y: Labels) -> tuple[Array, Array]:
+    def gaps(self, xp: Namespace, f: Outputs, y: Labels) -> tuple[Array, Array]:
         """f_j - f_y, (N, C), and the mask of the label's own column."""
         own = xp.arange(f.shape[1])[None, :] == y[:, None]
         return f - xp.where(own, f, xp.zeros_like(f)).sum(axis=1, keepdims=True), own
 
-    def _log_others(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
+    def log_others(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         """Log Σ_{j≠y} e^{f_j - f_y}, (N,)."""
-        gaps, own = self._gaps(xp, f, y)
+        gaps, own = self.gaps(xp, f, y)
         masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
         top = masked.max(axis=1, keepdims=True)
         top = top if xp.__name__ == "numpy" else _no_gradient(top)
@@ -275,10 +275,10 @@ class _Classes(Loss):
         return top[:, 0] + xp.log(terms.sum(axis=1))
 
     def margins(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
-        gaps, own = self._gaps(xp, f, y)
+        gaps, own = self.gaps(xp, f, y)
         return -xp.where(own, xp.full_like(gaps, -np.inf), gaps).max(axis=1)
 
-    def _toward(self, xp: Namespace, weights: Array, own: Array) -> Array:
+    def toward(self, xp: Namespace, weights: Array, own: Array) -> Array:
         """Pull each wrong class down by its weight and the right one up by their sum."""
         return xp.where(own, weights.sum(axis=1, keepdims=True), -weights)
 
@@ -288,7 +288,7 @@ class CrossEntropy(_Classes):
     """-log softmax(f)_y."""
 
     def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
-        return _log_softplus(xp, self._log_others(xp, f, y))
+        return _log_softplus(xp, self.log_others(xp, f, y))
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return _softplus_level(xp, log_loss)
@@ -297,13 +297,13 @@ class CrossEntropy(_Classes):
         return _entropy(shares).sum(axis=1) + _entropy(1.0 - shares.sum(axis=1))
 
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
-        gaps, own = self._gaps(xp, f, y)
+        gaps, own = self.gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
         top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
         log_total = top + xp.log(xp.exp(gaps - top).sum(axis=1, keepdims=True))
-        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
+        return self.toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
 
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.log(sp.Add(*(sp.exp(a) for a in f))) - f[int(y)]
 
     def latex(self) -> str:
@@ -315,7 +315,7 @@ class MulticlassExponential(_Classes):
     """sum_{j != y} e^{-(f_y - f_j)}."""
 
     def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
-        return self._log_others(xp, f, y)
+        return self.log_others(xp, f, y)
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
         return -log_loss
@@ -324,12 +324,12 @@ class MulticlassExponential(_Classes):
         return (shares + _entropy(shares)).sum(axis=1)
 
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
-        gaps, own = self._gaps(xp, f, y)
-        return self._toward(
+        gaps, own = self.gaps(xp, f, y)
+        return self.toward(
             xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own
         )
 
-    def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
         return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))
 
     def latex(self) -> str:

@@ -18,7 +18,14 @@ from flowlab.language.syntax_errors import foreign, unreadable
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
 
-_BINARY = {ast.MatMult: "matmul", ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+_BINARY: dict[type[ast.operator], str] = {
+    ast.MatMult: "matmul",
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+}
 
 
 def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
@@ -124,7 +131,8 @@ class _Reader:
                 return [value]
             case ast.Name() | ast.Constant():
                 return []
-        raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
+            case _:
+                raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
     def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
         match node:
@@ -142,7 +150,8 @@ class _Reader:
                 return self.binary(node, _BINARY[type(op)], *parts)
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(node, name, parts)
-        raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
+            case _:
+                raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
     def name(self, name: str) -> Expr:
         if name == "x":

@@ -21,7 +21,7 @@ _INSTEAD = {
 """Characters in the order in which they are looked for, and what says the same in the language."""
 _TOKEN = re.compile(r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+|\w+|\*\*|\S")
 
-_FOR = {
+_FOR: dict[type[ast.AST], str] = {
     ast.Subscript: "write round brackets around arguments, and parts of blocks as blocks of their own",
     ast.Attribute: "write `.T` for the transpose, and no other attribute",
     ast.Tuple: "write one expression, and decimals with a point",

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from flowlab.core.errors import ShapeMismatch
-from flowlab.core.typing import Array, Namespace
+from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.operations.base import (
     ATOM,
@@ -48,7 +48,7 @@ class MatMul(Product):
 
     composes = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         a, b = args
         sampled = a.sampled or b.sampled
         if not a.rank or not b.rank:
@@ -60,20 +60,20 @@ class MatMul(Product):
             shapes.clash(a, b, f"`{told}` does not fit", operands)
         return Type(a.shape[:-1] + b.shape[1:], sampled)
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         return exps.add(args[0], args[1])
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         if parts[0].block is None:
             return super().scale_square(xp, parts, params)
         W, a = (part.value for part in parts)
         squares, size = xp.sum(W * W, axis=-1), xp.sum(a * a, axis=-1)
         return size[:, None] * squares if W.ndim == 2 else size * squares
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         (a, b), (ta, tb) = args, types
         if ta.sampled and tb.sampled:
             return (a * b).sum(axis=-1)
@@ -82,7 +82,7 @@ class MatMul(Product):
         return a @ b
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         a, b = args
         if a.type.rank == 1 and b.type.rank == 1:
@@ -96,10 +96,10 @@ class MatMul(Product):
             return [tape("outer", cot, b), tape("matmul", tape("transpose", a), cot)]
         return [tape("matmul", cot, tape("transpose", b)), tape("matmul", tape("transpose", a), cot)]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return _algebra(tex, parts, types) if tex else product(tex, *parts)
 
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         a, b = types
         if not (a.rank == b.rank == 1 and a.sampled):
             return _algebra(tex, parts, types)
@@ -129,41 +129,41 @@ class _Addition(Operation):
     alike = True
     repeats = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         a, b = args
         shapes.match(a, b, f"`{told}` needs equal shapes", operands)
         return Type(a.shape, a.sampled or b.sampled)
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         exps.require_equal(args[0], args[1], "both terms of the sum must scale alike")
         return args[0]
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         return max(parts)
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         return parts[0] + parts[1]
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         return ()
 
-    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         return parts[0].square() + parts[1].square()
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         (p, n), (q, m) = args[0], args[1][:: 1 if self.sign > 0 else -1]
         return p or q, n or m
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         return [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         plus, last = self.sign > 0, parts[1]
         if plus and last.negated:
             plus, last = False, last.negated
@@ -172,7 +172,7 @@ class _Addition(Operation):
             plus, b = False, last.text[1:].lstrip()
         return Piece(f"{a} {'+' if plus else '-'} {b}", SUM)
 
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if tex and types[0].sampled != types[1].sampled:
             # A value without samples is repeated over them: it becomes a product with a row of ones.
             ones = Piece(r"\mathbf 1^{\top}")
@@ -198,34 +198,34 @@ class Scale(Linear):
 
     inlined = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         return (Channel(0),)
 
-    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         return float(params[0]) ** 2 * parts[0].square()
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         p, n = args[0]
         return (p, n) if params[0] > 0 else (n, p) if params[0] < 0 else (False, False)
 
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+    def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         return [params[0] != 0]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return float(params[0]) * args[0]
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         return args[0] * xp.exact(params[0])
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         return [tape("scale", cot, params=params)]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         inner = parts[0].within(POWER, tex)
         if params[0] == -1:
             return Piece(f"-{inner}", SUM, negated=parts[0])
@@ -241,35 +241,35 @@ class Hadamard(Product):
 
     alike = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         a, b = args
         if a.rank and b.rank:
             shapes.match(a, b, f"`{told}` needs equal shapes", operands)
         return Type(a.shape or b.shape, a.sampled or b.sampled)
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         return exps.add(args[0], args[1])
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         ranked = [i for i, kind in enumerate(args) if kind.rank]
         return (Channel(ranked[0]),) if len(ranked) == 1 else (Channel(0, True), Channel(1, True))
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         a, b = args
         return [tape("hadamard", cot, b), tape("hadamard", cot, a)]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if tex and not all(t.rank for t in types):
             return times(*parts)
         return entrywise(tex, *parts)
 
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if types[0] == types[1] and (types[0].rank or types[0].sampled):
             return entrywise(tex, *parts)
         # A number, a row (a value per sample) and a column (a vector of weights) multiply as matrices do.
@@ -294,7 +294,7 @@ class Transpose(Linear):
     called = True
     inlined = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         if args[0].rank != 2:
             raise ShapeMismatch(
                 f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix;"
@@ -302,21 +302,21 @@ class Transpose(Linear):
             )
         return Type(args[0].shape[::-1], args[0].sampled)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].T
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         return [tape("transpose", cot)]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if tex:
             return parts[0].transpose(True)
         # The language's text parses back to what was written, transposes of transposes included.
         return Piece(f"{parts[0].within(ATOM)}.T")
 
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return parts[0].transpose(tex)
 
 
@@ -326,21 +326,21 @@ class _Reduction(Linear):
     called = True
     shown = "sum"
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         if args[0].rank != 1:
             what = f"`{operands[0]}`, which has shape {shapes.told(args[0])} and is not a vector"
             raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
         return Type((), args[0].sampled)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=-1)
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         return [tape("spread", cot, args[0], params=(self.shown,))]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return Piece(rf"\operatorname{{{self.shown}}}({parts[0].text})" if tex else f"{self.shown}({parts[0].text})")
 
 
@@ -355,5 +355,5 @@ class MeanFeatures(_Reduction):
 
     shown = "mean"
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=-1) / args[0].shape[-1]

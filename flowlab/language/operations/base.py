@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from flowlab.core.errors import LanguageError, MissingRule
 from flowlab.core.registry import Registry
-from flowlab.core.typing import Array, Namespace
+from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.activations import Activation, activations
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.types import Shapes, Type
@@ -156,10 +156,10 @@ class Operation(ABC):
     """Whether a slope given for a unit takes the place of what its function says; then `with_slope` is defined."""
 
     @abstractmethod
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         """The type of the result; raises ShapeMismatch naming both operands and both shapes."""
 
-    def admit(self, told: str, signs: Sequence[Sign], params: tuple) -> None:
+    def admit(self, told: str, signs: Sequence[Sign], params: Params) -> None:
         """Refuse, by the signs of operands, what a user may not write though derived equations may.
 
         Raises:
@@ -167,15 +167,15 @@ class Operation(ABC):
         """
         return
 
-    def function(self, params: tuple) -> Activation | None:
+    def function(self, params: Params) -> Activation | None:
         """The elementwise function that it is, whose kinks a flow is followed across; None for any other operation."""
         return None
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         """The scaling exponent of the result, with the relations it needs added to `exps`."""
         return args[0]
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where
         it is not one.
 
@@ -184,7 +184,7 @@ class Operation(ABC):
         """
         raise self.missing("polynomial_degree")
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         """What is known of the result as a function of the input, from what is known of the operands.
 
         Raises:
@@ -192,7 +192,7 @@ class Operation(ABC):
         """
         raise self.missing("as_function")
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         """The operands that a balance of layers passes to; none where it ends here.
 
         Raises:
@@ -200,11 +200,11 @@ class Operation(ABC):
         """
         raise self.missing("channels")
 
-    def smooths_kinks(self, params: tuple) -> bool:
+    def smooths_kinks(self, params: Params) -> bool:
         """Whether the result has no kink where its operand is an activation at its kink."""
         return False
 
-    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         """s² of the result as a pre-activation, in its shape: the size by which the rounding of a kink is measured.
 
         Raises:
@@ -218,19 +218,19 @@ class Operation(ABC):
         told = f"the operation `{self.name}` has no rule `{rule}`"
         return MissingRule(f"{told}; define it on the class of the operation.")
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         """The signs that the result may have, whatever the weights are; more of them than there are does no harm."""
         return True, True
 
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+    def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         """Whether the derivative in each operand may differ from zero."""
         return [True] * len(args)
 
     @abstractmethod
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         """The value, with `xp` either numpy or jax.numpy."""
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         """The value on arrays of SymPy expressions, with namespace `xp`: the numeric meaning, where that is exact."""
         return self.numeric(xp, args, types, out, params)
 
@@ -243,16 +243,16 @@ class Operation(ABC):
         raise self.missing("with_slope")
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         """The cotangent of each operand, written on the tape; reduced to the operand's type by the caller."""
         raise TypeError(f"`{self.name}` belongs to derived equations and is not differentiated again.")
 
     @abstractmethod
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         """The operation on one sample, as text of the language (`tex=False`) or as LaTeX."""
 
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         """The operation on all samples in matrix notation: samples and vectors are columns, a value each is a row."""
         return self.render(tex, parts, types, params)
 
@@ -260,16 +260,16 @@ class Operation(ABC):
 class Linear(Operation):
     """An operation that is linear in its only operand."""
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         return parts[0]
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         return parts[0]
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         return ()
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         return args[0]
 
 
@@ -278,17 +278,17 @@ class Product(Operation):
 
     multiplies = True
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         return sum(parts)
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         return parts[0] * parts[1]
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         (p, n), (q, m) = args
         return (p and q) or (n and m), (p and m) or (n and q)
 
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+    def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         return [any(args[1]), any(args[0])]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowlab.core.typing import Array, Namespace
+from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.operations.base import (
     POWER,
     PRODUCT,
@@ -29,10 +29,10 @@ class Derived(Operation):
 class Outer(Derived):
     """a b^T, summed over the samples where the operands have them."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type(args[0].shape + args[1].shape)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         (a, b), (ta, tb) = args, types
         if not (ta.sampled or tb.sampled):
             return a[:, None] * b[None, :] if ta.rank and tb.rank else a * b
@@ -42,7 +42,7 @@ class Outer(Derived):
             return a.sum(axis=0)[:, None] * b if tb.rank else a.sum(axis=0) * b
         return a.T @ b if ta.rank or not tb.rank else a @ b
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         (a, b), (ta, tb) = parts, types
         if ta.sampled != tb.sampled:
             # What has no samples stands before the sum over them.
@@ -62,13 +62,13 @@ class Outer(Derived):
 class Contract(Derived):
     """The sum over samples."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type(args[0].shape)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=0)
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return Piece(rf"{parts[0].within(PRODUCT, True)} \mathbf 1" if tex else f"sum_n({parts[0].text})", PRODUCT)
 
 
@@ -76,13 +76,13 @@ class Contract(Derived):
 class Total(Derived):
     """The sum over features, leaving the samples."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type((), args[0].sampled)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=tuple(range(1 if out.sampled else 0, args[0].ndim)))
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if tex:
             rows = r" \mathbf 1" if types[0].rank == 2 else ""
             return Piece(rf"\mathbf 1^{{\top}} {parts[0].within(PRODUCT, True)}{rows}", PRODUCT)
@@ -93,15 +93,15 @@ class Total(Derived):
 class Spread(Derived):
     """A scalar (per sample) repeated over the features of a second value; divided by their number for a mean."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type(args[1].shape, args[0].sampled)
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         width = args[1].shape[-1]
         share = args[0] / width if params[0] == "mean" else args[0]
         return share[..., None] * xp.ones((width,), dtype=args[1].dtype)
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         words = (r"\operatorname{ones}", r"\operatorname{rows}") if tex else ("ones", "rows")
         ones, rows = (Piece(f"{word}({parts[1].text})") for word in words)
         spread = product(tex, ones, parts[0]) if tex or types[0].sampled else entrywise(tex, ones, parts[0])
@@ -117,14 +117,14 @@ class Inner(Derived):
     Sampled operands are multiplied and summed over samples as well.
     """
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         product = args[0] * args[1]
         return product.sum(axis=-1) if out.rank else product.sum()
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         open_, close = (r"\left\langle ", r"\right\rangle") if tex else ("<", ">")
         mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
         return Piece(f"{open_}{parts[0].text}, {parts[1].text}{close}{mark}")
@@ -134,15 +134,15 @@ class Inner(Derived):
 class Norm(Derived):
     """The Euclidean norm of all operands together, or of each row of the first (`"rows"`)."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         if out.rank:
             return xp.sqrt((args[0] * args[0]).sum(axis=-1))
         return xp.sqrt(sum((a * a).sum() for a in args))
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         bar = r"\lVert " if tex else "|"
         end = r"\rVert" if tex else "|"
         mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
@@ -155,13 +155,13 @@ class RowScale(Derived):
 
     lengthens = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[1]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return lift(args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if types[0].rank and tex:
             return Piece(rf"{diagonal(parts[0]).text}\, {parts[1].within(PRODUCT, True)}", PRODUCT)
         times = r"\, " if tex else " * "
@@ -174,13 +174,13 @@ class RowScale(Derived):
 class OverCount(Derived):
     """A sampled value divided by the number of samples (the mean over samples instead of their sum)."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0] / args[0].shape[0]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         # The sign of what is divided goes in front of the fraction.
         inner = (parts[0].negated or parts[0]).within(POWER, tex)
         made = Piece(rf"\tfrac{{1}}{{N}} {inner}" if tex else f"{inner} / N", PRODUCT)
@@ -191,12 +191,12 @@ class OverCount(Derived):
 class OmitSample(Derived):
     """A sampled value with one sample set to zero: the mutation that forgets a data point."""
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         keep = (xp.arange(args[0].shape[0]) != int(params[0])).astype(args[0].dtype)
         return args[0] * keep.reshape((-1,) + (1,) * (args[0].ndim - 1))
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return Piece(rf"{parts[0].text}_{{\setminus {params[0]}}}" if tex else f"omit({parts[0].text}, {params[0]})")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from flowlab.core.typing import Array, Namespace
+from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.losses import losses
 from flowlab.language.operations.base import POWER, SUM, Piece, operations
 from flowlab.language.operations.derived import Derived
@@ -19,15 +19,15 @@ class LossPull(Derived):
 
     pulls = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         outputs = args[0] if out.rank else args[0][:, None]
         pulled = losses[params[0]]().pull(xp, outputs, args[1])
         return pulled if out.rank else pulled[:, 0]
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         outputs, labels = args
         table = outputs if outputs.ndim == 2 else outputs[:, None]
         loss = losses[params[0]]()
@@ -40,7 +40,7 @@ class LossPull(Derived):
                 pulled[n, j] = -slope.xreplace(dict(zip(f, table[n], strict=True)))
         return pulled if outputs.ndim == 2 else pulled[:, 0]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         outputs, labels = parts[0].text, parts[1].text
         name = params[0].replace("_", " ")
         loss = rf"\nabla_f\, \ell_{{\text{{{name}}}}}" if tex else f"grad_f {params[0]}"

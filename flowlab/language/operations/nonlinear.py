@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from flowlab.core.errors import LanguageError
-from flowlab.core.typing import Array, Namespace
+from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.activations import Activation, activations
 from flowlab.language.exact_numbers import exact
 from flowlab.language.input_facts import AsFunction
@@ -28,12 +28,12 @@ from flowlab.language.operations.base import (
 from flowlab.language.types import Shapes, Type
 
 
-def activation_of(params: tuple) -> Activation:
+def activation_of(params: Params) -> Activation:
     """The activation object named by an operation's parameters (name, then its numbers)."""
     return activations[params[0]](*params[1:])
 
 
-def degree_of(params: tuple) -> Fraction | None:
+def degree_of(params: Params) -> Fraction | None:
     """The degree of the activation named by an operation's parameters, as the decimal its author wrote;
     None where it has none.
     """
@@ -47,7 +47,7 @@ class Power(Operation):
 
     bends = True
 
-    def admit(self, told: str, signs: Sequence[Sign], params: tuple) -> None:
+    def admit(self, told: str, signs: Sequence[Sign], params: Params) -> None:
         exponent, (_, negative) = params[0], signs[0]
         if not 1 <= exponent <= 64:
             raise LanguageError(f"`{told}` has the exponent {exponent}; write one from 1 to 64.")
@@ -55,33 +55,33 @@ class Power(Operation):
             what = f"`{told}` takes a broken power of what may be negative"
             raise LanguageError(f"{what}; write relu(z) or abs(z) below it.")
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         whole = params[0].denominator == 1 and params[0] > 0
         return parts[0] * int(params[0]) if whole else None if parts[0] else 0
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         return parts[0] ** params[0]
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         return (Channel(0, True, params[0]),)
 
-    def smooths_kinks(self, params: tuple) -> bool:
+    def smooths_kinks(self, params: Params) -> bool:
         return params[0] > 1
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         p, n = args[0]
         return (p, n) if params[0].denominator == 1 and params[0] % 2 else (p or n, False)
 
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+    def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         return [any(args[0]) or params[0] == 1]
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         return exps.times(params[0], args[0])
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         z, exponent = args[0], params[0]
         if exponent.denominator == 1:
             return z ** int(exponent)
@@ -89,11 +89,11 @@ class Power(Operation):
         safe = xp.where(z > 0, z, xp.ones_like(z))
         return xp.where(z > 0, safe ** float(exponent), xp.zeros_like(z))
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         return args[0] ** xp.exact(params[0])
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         exponent = params[0]
         if exponent == 1:
@@ -101,7 +101,7 @@ class Power(Operation):
         lower = args[0] if exponent == 2 else tape("power", args[0], params=(exponent - 1,))
         return [tape("hadamard", cot, tape("scale", lower, params=(exponent,)))]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         inner = parts[0].within(ATOM, tex)
         shown = str(params[0].numerator) if params[0].denominator == 1 else str(float(params[0]))
         return Piece(rf"{inner}^{{\odot {shown}}}" if tex else f"{inner}**{shown}", POWER)
@@ -114,24 +114,24 @@ class Activate(Operation):
     bends = True
     bent = True
 
-    def function(self, params: tuple) -> Activation | None:
+    def function(self, params: Params) -> Activation | None:
         return activation_of(params)
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         activation_of(params)
         return args[0]
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: tuple) -> Any:
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         degree = degree_of(params)
         if degree is None:
             exps.require_zero(args[0], f"{params[0]} is not homogeneous, so its argument must not scale")
             return exps.zero()
         return exps.times(degree, args[0])
 
-    def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
         return parts[0] if activation_of(params).piecewise_linear else None
 
-    def as_function(self, parts: Sequence[AsFunction], params: tuple) -> AsFunction:
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
         word, a = activation_of(params), parts[0]
         if word.linear:
             return a
@@ -142,25 +142,25 @@ class Activate(Operation):
         parity = 1 if a.parity == 1 else word.parity if a.parity == -1 else None
         return AsFunction(None, degree, parity, a.vanishes and float(word.numeric(np, np.zeros(()))) == 0.0)
 
-    def channels(self, args: Sequence[Type], params: tuple) -> tuple[Channel, ...]:
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         degree = degree_of(params)
         return (Channel(0, not activation_of(params).linear, degree),) if degree else ()
 
-    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: tuple) -> Any:
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         if activation_of(params).degree != 1:
             return super().scale_square(xp, parts, params)
         return parts[0].square()
 
-    def signs(self, args: Sequence[Sign], params: tuple) -> Sign:
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
         return activation_of(params).signs(*args[0])
 
-    def reaches(self, args: Sequence[Sign], params: tuple) -> list[bool]:
+    def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         return [activation_of(params).reaches(*args[0])]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return activation_of(params).numeric(xp, args[0])
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         z = sp.Symbol("z", real=True)
         return _entrywise(activation_of(params).symbolic(z), z, args[0])
 
@@ -168,11 +168,11 @@ class Activate(Operation):
         return slope * z
 
     def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         return [tape("hadamard", cot, tape("slope", args[0], params=params))]
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return _called(activation_of(params).latex() if tex else params[0], parts[0], params)
 
 
@@ -184,20 +184,20 @@ class Slope(Operation):
     inlined = True
     bent = True
 
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
 
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return activation_of(params).slope(xp, args[0])
 
-    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
         z = sp.Symbol("z", real=True)
         return _entrywise(sp.diff(activation_of(params).symbolic(z), z), z, args[0])
 
     def with_slope(self, slope: Any, z: Any) -> Any:
         return slope
 
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return _called(activation_of(params).latex(prime=True) if tex else f"{params[0]}'", parts[0], params)
 
 
@@ -206,6 +206,6 @@ def _entrywise(meaning: sp.Expr, z: sp.Symbol, values: np.ndarray) -> np.ndarray
     return np.vectorize(lambda value: meaning.subs(z, value), otypes=[object])(values)
 
 
-def _called(name: str, part: Piece, params: tuple) -> Piece:
+def _called(name: str, part: Piece, params: Params) -> Piece:
     """A function with its numbers, such as the leak of a leaky ReLU, behind its argument."""
     return Piece(f"{name}({part.text}" + "".join(f", {float(p)!r}" for p in params[1:]) + ")")
