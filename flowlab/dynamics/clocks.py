@@ -15,7 +15,7 @@ Late in a run an error counts by what it does to the softmax of the samples: 1/R
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, PyTree, Scalar
+from flowlab.core.typing import Array, Blocks, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.steppers.gnomonic_chart import Chart
 from flowlab.language.data import Data
@@ -85,12 +85,22 @@ class Clock(eqx.Module):
 
     @abstractmethod
     def size(
-        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
+        self,
+        field: VectorField,
+        s: Scalar,
+        z0: PyTree,
+        z1: PyTree,
+        error: PyTree,
+        data: Data,
+        rtol: Scalar,
+        atol: Scalar,
     ) -> jax.Array:
         """The size of an error of z in units of what is allowed: 1 is the largest that is accepted."""
 
     @abstractmethod
-    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
+    def slip(
+        self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data
+    ) -> jax.Array:
         """By how much the error of one step moves the place of what happens later: on s in ordinary time, on log t in
         the others.
         """
@@ -142,7 +152,15 @@ class OrdinaryTime(Clock):
         return Chart(z[1], field.problem.per)
 
     def size(
-        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
+        self,
+        field: VectorField,
+        s: Scalar,
+        z0: PyTree,
+        z1: PyTree,
+        error: PyTree,
+        data: Data,
+        rtol: Scalar,
+        atol: Scalar,
     ) -> jax.Array:
         error = _tangent(field, z1, error)
         amount = _rms(
@@ -154,7 +172,9 @@ class OrdinaryTime(Clock):
             else amount
         )
 
-    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
+    def slip(
+        self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data
+    ) -> jax.Array:
         # An error along the flow is a shift of time for good; one across it is taken to be no better.
         error, moved = _length(_tangent(field, z1, error)), _length(jax.tree.map(jnp.subtract, z1, z0))
         return jnp.where(moved > 0, error * (s1 - s0) / jnp.where(moved > 0, moved, 1.0), 0.0)
@@ -164,21 +184,29 @@ class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
     def size(
-        self, field: VectorField, s: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data, rtol: Scalar, atol: Scalar
+        self,
+        field: VectorField,
+        s: Scalar,
+        z0: PyTree,
+        z1: PyTree,
+        error: PyTree,
+        data: Data,
+        rtol: Scalar,
+        atol: Scalar,
     ) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         return _weighed(field, weights, moved, error[1], data, rtol + atol)
 
-    def slip(self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data) -> jax.Array:
+    def slip(
+        self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data
+    ) -> jax.Array:
         # Log t is q - log L. What moves a state along the flow moves both, and leaves log t what it is there.
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
         _, across = _split(field, weights, moved)
         _, of_margins, p = _in_margins(field, weights, across, data)
         return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
-    def _start(
-        self, field: VectorField, state: State, log_t: Array, data: Data
-    ) -> tuple[dict[str, Array], Array]:
+    def _start(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[dict[str, Array], Array]:
         seen = field.observe(field.pack(state), data)
         return seen, log_t + seen["log_loss"]
 
@@ -301,7 +329,7 @@ def _weighed(field: VectorField, W: PyTree, error: PyTree, of_q: PyTree, data: D
     return jnp.max(jnp.stack(parts))
 
 
-def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Any, Any]:
+def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Blocks, Blocks]:
     """An error of weights as relative errors of norms, and what is across."""
     per = field.problem.per
     squares, along = inner(W, W, per), inner(W, error, per)

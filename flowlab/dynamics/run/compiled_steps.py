@@ -139,7 +139,17 @@ def observe(
     return seen, event_values(events, seen)
 
 
-def _along(solver: Any, args: Setting, t0: Scalar, t1: Scalar, z0: PyTree, z1: PyTree, before: PyTree, after: PyTree, dense: PyTree) -> PyTree:
+def _along(
+    solver: diffrax.AbstractSolver,
+    args: Setting,
+    t0: Scalar,
+    t1: Scalar,
+    z0: PyTree,
+    z1: PyTree,
+    before: PyTree,
+    after: PyTree,
+    dense: PyTree,
+) -> PyTree:
     """What is integrated at the nodes of a step."""
 
     def rate(state: PyTree, t: Scalar, z: PyTree) -> PyTree:
@@ -206,7 +216,7 @@ def restep(
 class _Plan(NamedTuple):
     """What every attempt of a chunk shares; `one` and `control` take errors in units of what is allowed."""
 
-    solver: Any
+    solver: diffrax.AbstractSolver
     args: Setting
     order: PyTree
     control: diffrax.PIDController
