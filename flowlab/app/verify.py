@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from flowlab.app.words import load_words, loaded
 from flowlab.claims.case import Case
@@ -150,9 +149,7 @@ def _here(selection: Selection, seed: int, out: Path | None) -> Iterator[Verdict
 def _elsewhere(selection: Selection, seed: int, out: Path | None, jobs: int) -> Iterator[Verdict]:
     # Fresh interpreters: a fork of a process whose jax has started its threads may hang.
     fresh = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed)
-    )
+    pool = ProcessPoolExecutor(jobs, fresh, initializer=_begin, initargs=(loaded(), selection.files, seed))
     # Long ones first, so that no process is left alone with one at the end; neighbours share instances.
     order = sorted(selection.ids, key=lambda name: claims[name].quick)
     with pool:
@@ -223,7 +220,7 @@ def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Rec
     }
 
 
-def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def refutations(verdicts: Sequence[Verdict]) -> list[Record]:
     """Statements as they are usually made that a verdict decides against, each with the numbers that do so."""
     from flowlab.claims.claim import USUAL
 
@@ -248,7 +245,7 @@ def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     return table
 
 
-def _against(trial: dict[str, Any] | None) -> list[str]:
+def _against(trial: Record | None) -> list[str]:
     """The numbers that decide against a usual statement: of the quantities it gets wrong, or of an identity it takes
     for one.
     """
