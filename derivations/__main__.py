@@ -1,4 +1,6 @@
-"""`python -m derivations --out DIR`: run every derivation, write it as Markdown and LaTeX, and tell what its checks measured."""
+"""`python -m derivations --out DIR`: run every derivation, write it as Markdown and LaTeX,
+and tell what its checks measured.
+"""
 
 import argparse
 import os
@@ -9,9 +11,20 @@ from types import ModuleType
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    "polar_flow", "schemes", "clocks", "equal_growth", "balance", "closed_forms", "critical_points", "hessian", "smoothed_margin", "late_times",
-    "sharp_growth", "discrete_balance", "unit_norm_rules",
-)  # fmt: skip
+    "polar_flow",
+    "schemes",
+    "clocks",
+    "equal_growth",
+    "balance",
+    "closed_forms",
+    "critical_points",
+    "hessian",
+    "smoothed_margin",
+    "late_times",
+    "sharp_growth",
+    "discrete_balance",
+    "unit_norm_rules",
+)
 """Of reading; a file that is not named here comes after them, by name."""
 
 
@@ -24,9 +37,16 @@ def modules() -> list[ModuleType]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run, write, tell. Returns 0, or 1 if a step failed or a wrong step passed."""
-    parser = argparse.ArgumentParser(prog="python -m derivations", description="Run every derivation and write it as Markdown and LaTeX.")
-    parser.add_argument("--out", type=Path, default=FOLDER / "rendered", help="""folder to write to: Markdown, LaTeX and one appendix of all; Markdown alone
-        for the one that is kept in the repository""")
+    parser = argparse.ArgumentParser(
+        prog="python -m derivations", description="Run every derivation and write it as Markdown and LaTeX."
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=FOLDER / "rendered",
+        help="""folder to write to: Markdown, LaTeX and one appendix of all; Markdown alone
+        for the one that is kept in the repository""",
+    )
     out = parser.parse_args(argv).out
 
     os.environ.setdefault("FLOWLAB_CACHE", "off")

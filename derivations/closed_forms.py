@@ -20,12 +20,12 @@ def derivation() -> Derivation:
     """Equation (1.13): closed forms of the norm and of the angle."""
     d = Derivation(
         "Closed forms",
-        """Equation (1.13) and claims P9, P10 of flowlab; the rates are those of T. Poggio, A. Banburski, Q. Liao, PNAS 2020, and of K. Lyu, J. Li, ICLR
-        2020.""",
+        """Equation (1.13) and claims P9, P10 of flowlab; the rates are those of T. Poggio, A. Banburski, Q. Liao, PNAS
+        2020, and of K. Lyu, J. Li, ICLR 2020.""",
     )
     d.say(
-        r"""$R = \prod_k \rho_k^{\kappa_k}$ is the product of the norms, $\bar f_n$ are the margins at the directions, $\psi_n = -\ell'(R\bar f_n)$ and
-        $s = \sum_n \psi_n \bar f_n$."""
+        r"""$R = \prod_k \rho_k^{\kappa_k}$ is the product of the norms, $\bar f_n$ are the margins at the directions,
+        $\psi_n = -\ell'(R\bar f_n)$ and $s = \sum_n \psi_n \bar f_n$."""
     )
     _one_equation(d)
     _constant(d)
@@ -42,12 +42,16 @@ def _one_equation(d: Derivation) -> None:
     d.section("Balanced norms: one equation")
     d.define(
         "balanced",
-        r"\rho_k^2 = \kappa_k m, \qquad D = \sum_k \kappa_k, \qquad c = \prod_k \kappa_k^{\kappa_k/2}, \qquad R = c\, m^{D/2}",
-        r"""The differences $\rho_k^2/\kappa_k - \rho_j^2/\kappa_j$ are conserved by gradient flow and Lagrange flow, [equal_growth:differences]. Where they
-        are zero one number $m$ gives all norms:""",
+        r"\rho_k^2 = \kappa_k m, \qquad D = \sum_k \kappa_k, \qquad c = \prod_k \kappa_k^{\kappa_k/2}, \qquad R = c\,"
+        r" m^{D/2}",
+        r"""The differences $\rho_k^2/\kappa_k - \rho_j^2/\kappa_j$ are conserved by gradient flow and Lagrange flow,
+        [equal_growth:differences]. Where they are zero one number $m$ gives all norms:""",
     )
     _product(d)
-    d.say(r"With $D$ blocks of degree one, $c = 1$ and $u = \rho_k$, this is $\dot u = u^{D-1} s$. The total degree is what counts as depth.")
+    d.say(
+        r"With $D$ blocks of degree one, $c = 1$ and $u = \rho_k$, this is $\dot u = u^{D-1} s$. The total degree is"
+        r" what counts as depth."
+    )
 
 
 def _product(d: Derivation, degrees: bool = True) -> None:
@@ -65,7 +69,8 @@ def _product(d: Derivation, degrees: bool = True) -> None:
     d.equation(
         "product",
         r"\dot R = D\, c^{2/D} R^{2 - 2/D} s",
-        r"By [polar_flow:rho] $\dot R = R \sum_k \kappa_k \dot\rho_k/\rho_k = R^2 s \sum_k \kappa_k^2/\rho_k^2 = R^2 s\, D/m$, and $m = (R/c)^{2/D}$.",
+        r"By [polar_flow:rho] $\dot R = R \sum_k \kappa_k \dot\rho_k/\rho_k = R^2 s \sum_k \kappa_k^2/\rho_k^2 = R^2"
+        r" s\, D/m$, and $m = (R/c)^{2/D}$.",
         check=everywhere(size, SOME),
         bound=1e-11,
         how=f"rates of the norms by autodiff in the variables of two flows, at {THREE} with balanced norms",
@@ -75,8 +80,9 @@ def _product(d: Derivation, degrees: bool = True) -> None:
 def _constant(d: Derivation) -> None:
     d.section("A constant margin")
     d.say(
-        r"""Let all directions rest, as they do for one sample once they have found it, and let the loss be exponential with one margin $f > 0$: then $s = f
-        e^{-fR}$. Several samples with equal margins multiply the loss by their number, and time is divided by it."""
+        r"""Let all directions rest, as they do for one sample once they have found it, and let the loss be exponential
+        with one margin $f > 0$: then $s = f e^{-fR}$. Several samples with equal margins multiply the loss by their
+        number, and time is divided by it."""
     )
     _single_block(d)
     _two_blocks(d)
@@ -90,8 +96,8 @@ def _constant(d: Derivation) -> None:
     d.equation(
         "any-depth",
         r"t = \frac{1}{D\, c^{2/D} f} \int_{R_0}^{R} r^{2/D - 2} e^{f r}\, dr",
-        """For any total degree [product] separates. The integral is an incomplete gamma function; for $D = 1$ and $D = 2$ it gives [one-block] and
-        [two-blocks].""",
+        """For any total degree [product] separates. The integral is an incomplete gamma function; for $D = 1$ and
+        $D = 2$ it gives [one-block] and [two-blocks].""",
         check=any_depth,
         bound=0.0,
         how="the integrand times the rate of $R$, symbolically",
@@ -110,8 +116,10 @@ def _single_block(d: Derivation, factor: float = 1.0) -> None:
 
     d.equation(
         "one-block",
-        r"\rho(t) = \frac1f \log\bigl(e^{f\rho_0} + f^2 t\bigr), \qquad L(t) = \frac{1}{e^{f\rho_0} + f^2 t} \qquad (D = 1)",
-        r"$\dot\rho = f e^{-f\rho}$ is $\frac{d}{dt} e^{f\rho} = f^2$. So $L t \to 1/f^2$, and $\rho = (\log t + 2\log f)/f + o(1)$.",
+        r"\rho(t) = \frac1f \log\bigl(e^{f\rho_0} + f^2 t\bigr), \qquad L(t) = \frac{1}{e^{f\rho_0} + f^2 t} \qquad (D"
+        r" = 1)",
+        r"$\dot\rho = f e^{-f\rho}$ is $\frac{d}{dt} e^{f\rho} = f^2$. So $L t \to 1/f^2$, and $\rho = (\log t + 2\log"
+        r" f)/f + o(1)$.",
         check=size,
         bound=0.0,
         how="the differential equation and the start, symbolically",
@@ -142,7 +150,7 @@ def _sample(net: str, loss: str, seed: int = 0) -> Point:
     rng, names = np.random.default_rng(seed), list(p.V)
     frames = [unit] + [rng.normal(size=p.V[k].shape[0]) for k in names[:-1]] + [np.ones(1)]
     frames = [a / np.linalg.norm(a) for a in frames]
-    V = {k: (np.outer(frames[i + 1], frames[i]) if np.ndim(p.V[k]) == 2 else unit) for i, k in enumerate(names)}
+    V = {k: np.outer(frames[i + 1], frames[i]) if np.ndim(p.V[k]) == 2 else unit for i, k in enumerate(names)}
     return replace(p, x=x, y=np.ones(1), V=V, rho=p.each(lambda _: np.asarray(1.1 + 0.1 * seed)))
 
 
@@ -166,11 +174,12 @@ def _measured(d: Derivation) -> None:
     d.equation(
         "measured",
         r"\rho_{\text{flow}}(t) = \rho(t)",
-        "The flows that `flowlab.derive` finds, from a state in which every block is a frame that hands the sample on, so that directions rest.",
+        "The flows that `flowlab.derive` finds, from a state in which every block is a frame that hands the sample on,"
+        " so that directions rest.",
         check=lambda: max(one(), two()),
         bound=1e-9,
-        how="""Runge-Kutta paths over time 4: one block under gradient flow, two samples in turn, against [one-block], and two under Lagrange flow against
-        [two-blocks]""",
+        how="""Runge-Kutta paths over time 4: one block under gradient flow, two samples in turn, against [one-block],
+        and two under Lagrange flow against [two-blocks]""",
     )
 
 
@@ -178,15 +187,17 @@ def _one_sample(d: Derivation) -> None:
     d.section("One sample, one block")
     d.define(
         "angle",
-        r"\bar f = \lVert x\rVert \cos\vartheta, \qquad \vartheta = \angle(V, y x), \qquad P_V\, x = x - V\langle V, x\rangle",
-        "With a single sample the direction moves in the plane of its start and of the sample, and its angle says all. For any loss,",
+        r"\bar f = \lVert x\rVert \cos\vartheta, \qquad \vartheta = \angle(V, y x), \qquad P_V\, x = x - V\langle V,"
+        r" x\rangle",
+        "With a single sample the direction moves in the plane of its start and of the sample, and its angle says all."
+        " For any loss,",
     )
     d.equation(
         "turn",
-        r"""\dot\vartheta = -\rho\, \psi\, \lVert x\rVert \sin\vartheta, \qquad \dot\rho = \psi\, \lVert x\rVert \cos\vartheta \qquad \text{(Lagrange,
-        weight normalisation)}""",
-        r"""From [schemes:lagrange], $\frac{d}{dt}\cos\vartheta = \rho\psi \lVert P_V x\rVert^2/\lVert x\rVert$ with $\lVert P_V x\rVert = \lVert
-        x\rVert\sin\vartheta$. Gradient flow has $\rho^{-1}$ in place of $\rho$.""",
+        r"""\dot\vartheta = -\rho\, \psi\, \lVert x\rVert \sin\vartheta, \qquad \dot\rho = \psi\, \lVert x\rVert
+        \cos\vartheta \qquad \text{(Lagrange, weight normalisation)}""",
+        r"""From [schemes:lagrange], $\frac{d}{dt}\cos\vartheta = \rho\psi \lVert P_V x\rVert^2/\lVert x\rVert$ with
+        $\lVert P_V x\rVert = \lVert x\rVert\sin\vartheta$. Gradient flow has $\rho^{-1}$ in place of $\rho$.""",
         check=everywhere_single,
         bound=1e-11,
         how="rates of $V$ and of the norm by autodiff, three random states with one sample and either loss",
@@ -236,10 +247,11 @@ def _law(d: Derivation, swapped: bool = False) -> None:
         \sin\vartheta\; e^{\rho^2/2} = \text{const} \quad \text{(Lagrange, weight normalisation)}, \\
         \rho \sin\vartheta = \text{const} \quad \text{(gradient flow, exponential)}
         \end{gathered}""",
-        r"""Divide the rates [turn]: $d\log\sin\vartheta/d\rho = -\rho$, or $-1/\rho$. Time, loss and the length of the sample have dropped out. It is the
-        law of the part off the span of the data, [balance:off-span], for data that span a line. With $\rho = (\log t)/\lVert x\rVert + O(1)$ the angle
-        falls faster than any power of $t$ under weight normalisation and like $1/\log t$ under gradient flow; with two or more samples of unequal weight
-        this difference is gone.""",
+        r"""Divide the rates [turn]: $d\log\sin\vartheta/d\rho = -\rho$, or $-1/\rho$. Time, loss and the length of the
+        sample have dropped out. It is the law of the part off the span of the data, [balance:off-span], for data that
+        span a line. With $\rho = (\log t)/\lVert x\rVert + O(1)$ the angle falls faster than any power of $t$ under
+        weight normalisation and like $1/\log t$ under gradient flow; with two or more samples of unequal weight this
+        difference is gone.""",
         check=size,
         bound=1e-9,
         how="drift relative to the start along Runge-Kutta paths of three derived flows with two losses",

@@ -1,4 +1,6 @@
-"""Late times: the constants of one linear block with an exponential loss, for gradient flow, weight normalisation and fixed norms."""
+"""Late times: the constants of one linear block with an exponential loss, for gradient flow,
+weight normalisation and fixed norms.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +16,17 @@ from derivations.notebook import Derivation, control
 from derivations.points import Point, gap
 from derivations.resting import hard_margin, separable, settle
 
-DATA = "three sets of nine samples in three dimensions with three support vectors each, of multipliers within a factor of twenty"
+DATA = (
+    "three sets of nine samples in three dimensions with three support vectors each, of multipliers within a factor of"
+    " twenty"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Data with as many support vectors as dimensions; all other samples have margins of at least 1.5 at the hard margin vector."""
+    """Data with as many support vectors as dimensions; all other samples have margins of at least 1.5 at the hard
+    margin vector.
+    """
 
     point: Point
 
@@ -51,7 +58,9 @@ class Case:
     def at(self, w: np.ndarray) -> Point:
         """The state with weights w."""
         length = np.linalg.norm(w)
-        return replace(self.point, rho={"W1": np.asarray(length)}, V={"W1": (w / length).reshape(np.shape(self.point.V["W1"]))})
+        return replace(
+            self.point, rho={"W1": np.asarray(length)}, V={"W1": (w / length).reshape(np.shape(self.point.V["W1"]))}
+        )
 
     def across(self, w: np.ndarray) -> np.ndarray:
         """The part of a vector across v_*."""
@@ -59,14 +68,18 @@ class Case:
 
     @cached_property
     def horizon(self) -> float:
-        """The logarithm of a time at which t^-λ is e^-24, λ the slower of the rates of relaxation and of the loss of other samples."""
+        """The logarithm of a time at which t^-λ is e^-24, λ the slower of the rates of relaxation and of the loss of
+        other samples.
+        """
         pulled = self.rows[self.support] * np.sqrt(self.hard[1][self.support])[:, None]
         others = (self.rows @ self.hard[0])[~self.support] - 1
         return 24 / min(float(np.linalg.eigvalsh(pulled.T @ pulled)[0]), float(others.min()))
 
     @cached_property
     def late(self) -> np.ndarray:
-        """Weights of gradient flow at log t = `horizon`; integrated without w_* log t, whose rounding would be all there is to see."""
+        """Weights of gradient flow at log t = `horizon`; integrated without w_* log t,
+        whose rounding would be all there is to see.
+        """
 
         def rate(log_t: float, rest: np.ndarray) -> np.ndarray:
             return np.exp(log_t - self.rows @ (self.hard[0] * log_t + rest)) @ self.rows - self.hard[0]
@@ -82,7 +95,9 @@ class Case:
 
 @cache
 def cases(count: int = 3) -> tuple[Case, ...]:
-    """The first data sets, by seed, with three support vectors of comparable multipliers; samples off the margin are lengthened to a margin of 1.5."""
+    """The first data sets, by seed, with three support vectors of comparable multipliers;
+    samples off the margin are lengthened to a margin of 1.5.
+    """
     found, seed = [], 0
     while len(found) < count:
         p = separable(*SINGLE, seed)
@@ -106,8 +121,8 @@ def derivation() -> Derivation:
     """Claims P8, P9, P13, S2: constants at late times."""
     d = Derivation(
         "One block at late times",
-        """D. Soudry, E. Hoffer, M. Nacson, S. Gunasekar, N. Srebro, JMLR 2018; S. Rosset, J. Zhu, T. Hastie, NeurIPS 2003 (fixed norms); claims P8, P9,
-        P13, S2, S3 of flowlab.""",
+        """D. Soudry, E. Hoffer, M. Nacson, S. Gunasekar, N. Srebro, JMLR 2018; S. Rosset, J. Zhu, T. Hastie, NeurIPS
+        2003 (fixed norms); claims P8, P9, P13, S2, S3 of flowlab.""",
     )
     _ansatz(d)
     _constants(d)
@@ -118,16 +133,20 @@ def derivation() -> Derivation:
 def _ansatz(d: Derivation) -> None:
     d.section("One linear block, exponential loss")
     d.say(
-        r"""Let $w_*$ be the shortest $w$ with $y_n\langle x_n, w\rangle \ge 1$, $\alpha_n \ge 0$ its multipliers, $\gamma = 1/\lVert w_*\rVert$ the margin,
-        $v_* = \gamma w_*$, and $S$ the set of support vectors. It is supposed that these are linearly independent, that they span the space, and that all
-        $\alpha_n > 0$ on $S$, which holds for almost all data with that many of them."""
+        r"""Let $w_*$ be the shortest $w$ with $y_n\langle x_n, w\rangle \ge 1$, $\alpha_n \ge 0$ its multipliers,
+        $\gamma = 1/\lVert w_*\rVert$ the margin, $v_* = \gamma w_*$, and $S$ the set of support vectors. It is supposed
+        that these are linearly independent, that they span the space, and that all $\alpha_n > 0$ on $S$, which holds
+        for almost all data with that many of them."""
     )
     d.equation(
         "duals",
-        r"w_* = \sum_{n \in S} \alpha_n y_n x_n, \qquad \sum_{n \in S} \alpha_n = \lVert w_*\rVert^2 = \frac{1}{\gamma^2}",
-        r"""The conditions of the margin problem [critical_points:kkt] in this scale. For the sum, take the inner product with $w_*$; on $S$ the margins are
-        one.""",
-        check=lambda: max(max(gap(c.hard[1] @ c.rows, c.hard[0]), gap(c.hard[1].sum(), c.hard[0] @ c.hard[0])) for c in cases()),
+        r"w_* = \sum_{n \in S} \alpha_n y_n x_n, \qquad \sum_{n \in S} \alpha_n = \lVert w_*\rVert^2 ="
+        r" \frac{1}{\gamma^2}",
+        r"""The conditions of the margin problem [critical_points:kkt] in this scale. For the sum, take the inner
+        product with $w_*$; on $S$ the margins are one.""",
+        check=lambda: max(
+            max(gap(c.hard[1] @ c.rows, c.hard[0]), gap(c.hard[1].sum(), c.hard[0] @ c.hard[0])) for c in cases()
+        ),
         bound=1e-9,
         how=f"shortest vector and multipliers by nonnegative least squares, {DATA}",
     )
@@ -147,13 +166,17 @@ def _ansatz(d: Derivation) -> None:
 
     d.equation(
         "slow",
-        r"""\frac{d\tilde w}{d\log t} = \sum_{n \in S} \bigl(e^{-y_n\langle x_n, \tilde w\rangle} - \alpha_n\bigr) y_n x_n
-        + \sum_{n \notin S} t^{\,1 - y_n\langle x_n, w_*\rangle} e^{-y_n\langle x_n, \tilde w\rangle} y_n x_n""",
-        r"""Multiply $\dot w = \sum_n e^{-y_n\langle x_n, w\rangle} y_n x_n$ by $t$, insert [split], and subtract $w_*$ by [duals]. On $S$ the powers of $t$
-        cancel. Off $S$ the exponent is negative, so that the second sum dies out.""",
+        r"""\frac{d\tilde w}{d\log t} = \sum_{n \in S} \bigl(e^{-y_n\langle x_n, \tilde w\rangle} - \alpha_n\bigr) y_n
+        x_n + \sum_{n \notin S} t^{\,1 - y_n\langle x_n, w_*\rangle} e^{-y_n\langle x_n, \tilde w\rangle} y_n x_n""",
+        r"""Multiply $\dot w = \sum_n e^{-y_n\langle x_n, w\rangle} y_n x_n$ by $t$, insert [split], and subtract $w_*$
+        by [duals]. On $S$ the powers of $t$ cancel. Off $S$ the exponent is negative, so that the second sum dies
+        out.""",
         check=rewritten,
         bound=1e-11,
-        how=f"against $t$ times the negative gradient of the loss by autodiff less $w_*$, at random $\\tilde w$, $\\log t = 2.3$, {DATA}",
+        how=(
+            "against $t$ times the negative gradient of the loss by autodiff less $w_*$, at random $\\tilde w$, $\\log"
+            f" t = 2.3$, {DATA}"
+        ),
     )
 
 
@@ -162,7 +185,8 @@ def _constants(d: Derivation) -> None:
     d.equation(
         "loss",
         r"L t \to \frac{1}{\gamma^2}",
-        r"$L t = \sum_{n \in S} e^{-y_n \langle x_n, \tilde w\rangle} + o(1) \to \sum_{n \in S} \alpha_n$ by [residual], and [duals].",
+        r"$L t = \sum_{n \in S} e^{-y_n \langle x_n, \tilde w\rangle} + o(1) \to \sum_{n \in S} \alpha_n$ by"
+        r" [residual], and [duals].",
         check=lambda: max(gap(np.sum(np.exp(c.horizon - c.rows @ c.late)), c.hard[0] @ c.hard[0]) for c in cases()),
         bound=1e-8,
         how=rf"at $\log t = 24/\lambda$ along gradient flow, relative, {DATA}",
@@ -179,34 +203,46 @@ def _constants(d: Derivation) -> None:
     d.equation(
         "length",
         r"\rho^2 = \Bigl(\frac{\log t}{\gamma} + \langle v_*, \tilde w_\infty\rangle\Bigr)^2 + C_*^2 + o(1)",
-        r"The square of the length of [split], along $v_*$ and across it. So $\rho = (\log t)/\gamma + O(1)$, and the constant is known.",
+        r"The square of the length of [split], along $v_*$ and across it. So $\rho = (\log t)/\gamma + O(1)$, and the"
+        r" constant is known.",
         check=length,
         bound=1e-8,
-        how=rf"the difference over $\rho$ at $\log t = 24/\lambda$ along gradient flow, $\tilde w_\infty$ from [residual], {DATA}",
+        how=(
+            r"the difference over $\rho$ at $\log t = 24/\lambda$ along gradient flow, $\tilde w_\infty$ from"
+            rf" [residual], {DATA}"
+        ),
     )
     d.equation(
         "direction",
         r"\rho\, P_\perp v \to P_\perp \tilde w_\infty, \qquad \rho\, \lVert v - v_*\rVert \to C_*",
-        r"""$\rho P_\perp v = P_\perp w = P_\perp \tilde w$ without any approximation, and $\lVert v - v_*\rVert = \lVert P_\perp v\rVert\,(1 +
-        O(\rho^{-2}))$. The direction is late by $C_*\gamma/\log t$, and $C_*$ is known from the data alone, whatever the start.""",
+        r"""$\rho P_\perp v = P_\perp w = P_\perp \tilde w$ without any approximation, and $\lVert v - v_*\rVert =
+        \lVert P_\perp v\rVert\,(1 + O(\rho^{-2}))$. The direction is late by $C_*\gamma/\log t$, and $C_*$ is known
+        from the data alone, whatever the start.""",
         check=lambda: max(gap(c.across(c.late), c.across(c.residual)) for c in cases()),
         bound=1e-8,
-        how=rf"$P_\perp w$ at $\log t = 24/\lambda$ along gradient flow against $P_\perp \tilde w_\infty$ from [residual], relative, {DATA}",
+        how=(
+            r"$P_\perp w$ at $\log t = 24/\lambda$ along gradient flow against $P_\perp \tilde w_\infty$ from"
+            rf" [residual], relative, {DATA}"
+        ),
     )
 
 
 def _residual(d: Derivation, times: float = 1.0) -> None:
     def size() -> float:
-        found = [(c.rows[c.support] @ (c.late - c.horizon * c.hard[0]), -times * np.log(c.hard[1][c.support])) for c in cases()]
+        found = [
+            (c.rows[c.support] @ (c.late - c.horizon * c.hard[0]), -times * np.log(c.hard[1][c.support]))
+            for c in cases()
+        ]
         return max(float(np.max(np.abs(a - b))) for a, b in found)
 
     d.equation(
         "residual",
         r"y_n\langle x_n, \tilde w\rangle \to -\log\alpha_n \qquad (n \in S)",
-        r"""The first sum of [slow] is the negative gradient of $\sum_{n \in S} (e^{-z_n} + \alpha_n z_n)$, $z_n = y_n\langle x_n, \tilde w\rangle$, a
-        strictly convex function of the $z_n$ whose minimum is where every bracket vanishes. As the second sum is integrable in $\log t$, $\tilde w$
-        converges to the minimum $\tilde w_\infty$. Near it the error falls like $t^{-\lambda}$, where $\lambda$ is the least of the eigenvalues of $\sum_{n
-        \in S} \alpha_n x_n x_n^\top$ and of $y_n\langle x_n, w_*\rangle - 1$ off $S$.""",
+        r"""The first sum of [slow] is the negative gradient of $\sum_{n \in S} (e^{-z_n} + \alpha_n z_n)$,
+        $z_n = y_n\langle x_n, \tilde w\rangle$, a strictly convex function of the $z_n$ whose minimum is where every
+        bracket vanishes. As the second sum is integrable in $\log t$, $\tilde w$ converges to the minimum
+        $\tilde w_\infty$. Near it the error falls like $t^{-\lambda}$, where $\lambda$ is the least of the eigenvalues
+        of $\sum_{n \in S} \alpha_n x_n x_n^\top$ and of $y_n\langle x_n, w_*\rangle - 1$ off $S$.""",
         check=size,
         bound=1e-8,
         how=rf"at $\log t = 24/\lambda$ along gradient flow by DOP853 in $\log t$, {DATA}",
@@ -225,7 +261,9 @@ def _normalised(case: int) -> tuple[np.ndarray, ...]:
         return rho * (pull - (pull @ v) * v) / (weights @ q)
 
     start = c.unit + 0.1 * np.array([1.0, -1.0, 0.5])
-    found: Any = solve_ivp(rate, (2.0, c.norms[-1]), start / np.linalg.norm(start), method="Radau", t_eval=c.norms, rtol=1e-9, atol=1e-12)
+    found: Any = solve_ivp(
+        rate, (2.0, c.norms[-1]), start / np.linalg.norm(start), method="Radau", t_eval=c.norms, rtol=1e-9, atol=1e-12
+    )
     return tuple(rho * c.across(v) for rho, v in zip(found.t, found.y.T, strict=True))
 
 
@@ -244,12 +282,16 @@ def _other_flows(d: Derivation) -> None:
     d.equation(
         "constrained",
         r"R\, P_\perp v_R \to P_\perp \tilde w_\infty \qquad (v_R \text{ minimises } L \text{ at } \rho = R)",
-        r"""Write $R v_R = a_R v_* + b_R$ with $b_R \perp v_*$. At rest $\sum_n \psi_n y_n x_n$ is parallel to $v_R$, whose limit is $v_*$; on $S$ the pulls
-        are proportional to $e^{-y_n\langle x_n, b_R\rangle}$. So in the limit $e^{-y_n\langle x_n, b\rangle} = c\,\alpha_n$, which $b = P_\perp \tilde
-        w_\infty$ solves, because moving along $v_*$ changes all margins of $S$ alike, and $c$ takes that up.""",
+        r"""Write $R v_R = a_R v_* + b_R$ with $b_R \perp v_*$. At rest $\sum_n \psi_n y_n x_n$ is parallel to $v_R$,
+        whose limit is $v_*$; on $S$ the pulls are proportional to $e^{-y_n\langle x_n, b_R\rangle}$. So in the limit
+        $e^{-y_n\langle x_n, b\rangle} = c\,\alpha_n$, which $b = P_\perp \tilde w_\infty$ solves, because moving along
+        $v_*$ changes all margins of $S$ alike, and $c$ takes that up.""",
         check=constrained,
         bound=1e-3,
-        how=rf"minimisers at four norms up to $500/\gamma$ by Newton steps on the sphere, extrapolated in $1/R$, relative, {DATA}",
+        how=(
+            r"minimisers at four norms up to $500/\gamma$ by Newton steps on the sphere, extrapolated in $1/R$,"
+            rf" relative, {DATA}"
+        ),
     )
     _normalised_flow(d)
 
@@ -261,12 +303,16 @@ def _normalised_flow(d: Derivation, share: float = 1.0) -> None:
     d.equation(
         "normalised",
         r"\rho\, P_\perp v \to P_\perp \tilde w_\infty \qquad \text{(Lagrange, weight normalisation)}",
-        r"""Divide the rates of direction and norm: $dv/d\rho = (\rho/s) P_v \sum_n \psi_n y_n x_n$. The right-hand side pulls $v$ to $v_\rho$ of
-        [constrained] at a rate that grows with $\rho$, while $v_\rho$ moves ever more slowly, so $v$ follows. With several support vectors of unequal
-        weight, weight normalisation is neither faster nor slower in $\rho$ than gradient flow, to leading order.""",
+        r"""Divide the rates of direction and norm: $dv/d\rho = (\rho/s) P_v \sum_n \psi_n y_n x_n$. The right-hand side
+        pulls $v$ to $v_\rho$ of [constrained] at a rate that grows with $\rho$, while $v_\rho$ moves ever more slowly,
+        so $v$ follows. With several support vectors of unequal weight, weight normalisation is neither faster nor
+        slower in $\rho$ than gradient flow, to leading order.""",
         check=size,
         bound=1e-3,
-        how=rf"the flow with the norm as its clock by Radau's method, at four norms up to $500/\gamma$, extrapolated in $1/\rho$, relative, {DATA}",
+        how=(
+            r"the flow with the norm as its clock by Radau's method, at four norms up to $500/\gamma$, extrapolated in"
+            rf" $1/\rho$, relative, {DATA}"
+        ),
     )
 
 

@@ -1,9 +1,10 @@
 """A derivation as a list of statements that are checked when they are made, and its Markdown and LaTeX.
 
-An equation that fails its check raises at once, so that a text which exists is a text whose steps hold. Prose refers to an
-earlier equation by its label in square brackets; a label that has not been shown yet is refused, which keeps arguments from
-running in circles. `[name:label]` is an equation of another derivation, which the appendix of all derivations resolves and
-demands to come earlier. Measured sizes stay out of the text: they differ between machines, bounds do not.
+An equation that fails its check raises at once, so that a text which exists is a text whose steps hold. Prose refers to
+an earlier equation by its label in square brackets; a label that has not been shown yet is refused, which keeps
+arguments from running in circles. `[name:label]` is an equation of another derivation, which the appendix of all
+derivations resolves and demands to come earlier. Measured sizes stay out of the text: they differ between machines,
+bounds do not.
 """
 
 import math
@@ -16,7 +17,13 @@ from flowlab.core.errors import DerivationMismatch, LanguageError
 Check = Callable[[], float] | float
 
 _ESCAPES = {c: f"\\{c}" for c in "_&%#{}"}
-_ESCAPES |= {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+_ESCAPES |= {
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 _PIECES = re.compile(r"(\$[^$]*\$|`[^`]*`)")
 _LABEL = re.compile(r"\[(?:([a-z_]+):)?([a-z-]+)\]")
 
@@ -70,11 +77,19 @@ class Derivation:
         size = float(check() if callable(check) else check)
         # Written so that a NaN fails.
         if not size <= bound:
-            raise DerivationMismatch(f'the step `{label}` of "{self.title}" is off by {size:.2e}, its bound is {bound:g} ({_line(how)}).', label, size)
+            raise DerivationMismatch(
+                f'the step `{label}` of "{self.title}" is off by {size:.2e}, its bound is {bound:g} ({_line(how)}).',
+                label,
+                size,
+            )
         told = self._refer(reason)
         self._number(label)
         self.sizes[label] = size
-        self._items += [("say", told), ("math", _line(latex), label), ("check", f"{self._refer(how)}, {_power(bound)}.")]
+        self._items += [
+            ("say", told),
+            ("math", _line(latex), label),
+            ("check", f"{self._refer(how)}, {_power(bound)}."),
+        ]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,7 +109,9 @@ class Derivation:
             if name is not None:
                 self.cites.append((name, label))
             elif label not in self._numbers:
-                raise LanguageError(f'`[{label}]` is no earlier equation of "{self.title}"; known: {", ".join(self._numbers)}.')
+                raise LanguageError(
+                    f'`[{label}]` is no earlier equation of "{self.title}"; known: {", ".join(self._numbers)}.'
+                )
             return match.group()
 
         return _cited(_line(text), known)
@@ -129,7 +146,9 @@ class Derivation:
         return _document([rf"\title{{{_prose(self.title)}}}", *_UNDATED], [r"\maketitle", r"\sloppy", *body])
 
     def part(self, name: str) -> list[str]:
-        """The text as lines of a section of a larger LaTeX document, whose equations are labelled `name:label` and numbered there."""
+        """The text as lines of a section of a larger LaTeX document,
+        whose equations are labelled `name:label` and numbered there.
+        """
 
         def link(match: re.Match[str]) -> str:
             return rf"$\eqref{{{match.group(1) or name}:{match.group(2)}}}$"
@@ -165,7 +184,9 @@ def appendix(derivations: Sequence[tuple[str, Derivation]]) -> str:
     for name, derivation in derivations:
         for cited in derivation.cites:
             if cited not in known:
-                raise LanguageError(f'`[{":".join(cited)}]` in "{derivation.title}" is no equation of an earlier derivation.')
+                raise LanguageError(
+                    f'`[{":".join(cited)}]` in "{derivation.title}" is no equation of an earlier derivation.'
+                )
         known |= {(name, label) for label in derivation.labels}
     body = [line for name, derivation in derivations for line in derivation.part(name)]
     title = [r"\title{Derivations}", *_UNDATED, r"\numberwithin{equation}{section}"]
@@ -178,7 +199,11 @@ _UNDATED = [r"\author{}", r"\date{}"]
 def _document(preamble: list[str], body: list[str]) -> str:
     # Room for long formulas, without a package for margins.
     room = {"oddsidemargin": "-0.6in", "textwidth": "1.2in", "textheight": "1in", "topmargin": "-0.5in"}
-    out = [r"\documentclass{article}", r"\usepackage{amsmath}", *(rf"\addtolength{{\{name}}}{{{by}}}" for name, by in room.items())]
+    out = [
+        r"\documentclass{article}",
+        r"\usepackage{amsmath}",
+        *(rf"\addtolength{{\{name}}}{{{by}}}" for name, by in room.items()),
+    ]
     return "\n".join([*out, *preamble, r"\begin{document}", *body, r"\end{document}", ""])
 
 
@@ -214,10 +239,14 @@ def _power(bound: float) -> str:
     if bound == 0:
         return "exactly"
     exponent = round(math.log10(bound))
-    return "within " + (f"$10^{{{exponent}}}$" if math.isclose(bound, 10.0**exponent) and exponent < -1 else f"${bound:g}$")
+    return "within " + (
+        f"$10^{{{exponent}}}$" if math.isclose(bound, 10.0**exponent) and exponent < -1 else f"${bound:g}$"
+    )
 
 
-def render(derivations: Iterable[tuple[str, Derivation]], folder: Path, suffixes: Iterable[str] = (".md", ".tex")) -> list[Path]:
+def render(
+    derivations: Iterable[tuple[str, Derivation]], folder: Path, suffixes: Iterable[str] = (".md", ".tex")
+) -> list[Path]:
     """Write NAME.md and NAME.tex of every derivation into a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -1,4 +1,4 @@
-"""Short paths of the flows that flowlab derives and lowers, by the classical Runge-Kutta method with many small steps."""
+"""Short paths of the flows that flowlab derives and lowers, by the classical Runge-Kutta method in many small steps."""
 
 from functools import cache
 from typing import Any
@@ -37,11 +37,22 @@ def walk(p: Point, scheme: str, *, span: float = 0.5, steps: int = 1000) -> tupl
     """Norms and directions of a flow from a state, with time as their first axis."""
     start = (p.each(lambda k: jnp.asarray(p.rho[k])), p.each(lambda k: jnp.asarray(p.V[k])))
     field = lower(flow_of(p.problem.network.text, p.problem.loss.name, scheme))
-    return jax.tree.map(np.asarray, _walk(field, start, Data(p.x, p.y, kind="binary"), jnp.asarray(span / steps), steps))
+    return jax.tree.map(
+        np.asarray, _walk(field, start, Data(p.x, p.y, kind="binary"), jnp.asarray(span / steps), steps)
+    )
 
 
 @cache
-def path(net: str, scheme: str, *, loss: str = "logistic", length: float = 1.0, span: float = 0.5, steps: int = 1000, met: bool = False) -> dict[str, Any]:
+def path(
+    net: str,
+    scheme: str,
+    *,
+    loss: str = "logistic",
+    length: float = 1.0,
+    span: float = 0.5,
+    steps: int = 1000,
+    met: bool = False,
+) -> dict[str, Any]:
     """A path from a random state with fewer samples than features, so that a part of the first block sees no data.
 
     Args:
@@ -54,7 +65,8 @@ def path(net: str, scheme: str, *, loss: str = "logistic", length: float = 1.0, 
         met: start at a loss of one half, with labels that the start meets.
 
     Returns:
-        `rho` and `V` by block with time as their first axis, `off`, the projection off the span of the inputs, and `point`, the start.
+        `rho` and `V` by block with time as their first axis, `off`, the projection off the span of the inputs, and
+        `point`, the start.
     """
     (p,) = points(net, loss, count=1, n=3, d=5)
     p = below(p) if met else p

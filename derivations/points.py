@@ -105,7 +105,9 @@ class Point:
 
     @cached_property
     def autodiff(self) -> dict[str, Any]:
-        """Derivatives by `jax`: of every margin at W and at V, of the objective, and of norm and direction along -∂L/∂W."""
+        """Derivatives by `jax`: of every margin at W and at V, of the objective,
+        and of norm and direction along -∂L/∂W.
+        """
         return jax.tree.map(np.asarray, _autodiff(self.problem, self.W, self.V, self.x, self.y))
 
     @cached_property
@@ -131,7 +133,9 @@ class Point:
     @cached_property
     def test_state(self) -> TestState:
         """This state as flowlab's programs take it."""
-        return TestState(self.rho, self.V, self.problem.scheme.weights(np, self.rho, self.V, "layer"), Samples(self.x, self.y))
+        return TestState(
+            self.rho, self.V, self.problem.scheme.weights(np, self.rho, self.V, "layer"), Samples(self.x, self.y)
+        )
 
     def derived(self, scheme: str) -> tuple[Arrays, Arrays]:
         """(ρ̇, V̇) by the equations that `flowlab.derive` finds for a scheme, evaluated line by line in numpy."""
@@ -171,7 +175,9 @@ def points(net: str, loss: str, count: int = 3, n: int = 9, d: int = 3) -> tuple
 
 
 def below(p: Point, loss: float = 0.5) -> Point:
-    """The same directions with labels that they all meet, and norms scaled together until the loss has a value below that at zero."""
+    """The same directions with labels that they all meet, and norms scaled together until the loss has a value below
+    that at zero.
+    """
     # An input that no unit sees has output zero, which no label meets; turned around it is seen.
     x = np.where(p.fb[:, None] == 0, -p.x, p.x)
     p = replace(p, x=x, y=np.where(p.problem.network.outputs(p.V, x, np)[:, 0] > 0, 1.0, -1.0))

@@ -16,12 +16,14 @@ def derivation() -> Derivation:
     """Equation (1.2): the polar form of gradient flow."""
     d = Derivation(
         "Gradient flow of norms and directions",
-        "T. Poggio, A. Banburski, Q. Liao, Theoretical issues in deep networks, PNAS 2020; claims P1, P2, equations (1.1), (1.2) of flowlab.",
+        "T. Poggio, A. Banburski, Q. Liao, Theoretical issues in deep networks, PNAS 2020; claims P1, P2, equations"
+        " (1.1), (1.2) of flowlab.",
     )
     d.say(
-        r"""A network $f(W;x)$ has weight blocks $W_1, \dots, W_K$; samples are $(x_n, y_n)$ with $y_n = \pm 1$, and the loss of a sample depends on
-        its margin alone. What is wanted is the motion of the lengths and of the directions of the blocks, because a classifier that is homogeneous in
-        its weights decides by the directions only. Where activations have kinks, everything below is about states where no unit sits on one."""
+        r"""A network $f(W;x)$ has weight blocks $W_1, \dots, W_K$; samples are $(x_n, y_n)$ with $y_n = \pm 1$, and the
+        loss of a sample depends on its margin alone. What is wanted is the motion of the lengths and of the directions
+        of the blocks, because a classifier that is homogeneous in its weights decides by the directions only. Where
+        activations have kinks, everything below is about states where no unit sits on one."""
     )
     _velocity(d)
     _polar_split(d)
@@ -41,8 +43,9 @@ def derivation() -> Derivation:
     )
     _direction(d)
     d.say(
-        r"""The norms of all blocks share the factor $R s$, and a direction rests exactly where the bracket of [direction], weighted by $\psi$ and summed,
-        vanishes. Of the network only its degrees and its gradient in the directions are left."""
+        r"""The norms of all blocks share the factor $R s$, and a direction rests exactly where the bracket of
+        [direction], weighted by $\psi$ and summed, vanishes. Of the network only its degrees and its gradient in the
+        directions are left."""
     )
     d.section("What the program derives")
     _symbols(d)
@@ -67,8 +70,8 @@ def _velocity(d: Derivation) -> None:
     d.equation(
         "flow",
         r"\dot W_k = -\frac{\partial L}{\partial W_k} = \sum_n \psi_n\, \frac{\partial q_n}{\partial W_k}",
-        r"""Weights follow the negative gradient, and the chain rule goes through the margins. For the exponential, logistic and square loss $\psi$ is
-        $e^{-q}$, $1/(1+e^{q})$ and $1-q$.""",
+        r"""Weights follow the negative gradient, and the chain rule goes through the margins. For the exponential,
+        logistic and square loss $\psi$ is $e^{-q}$, $1/(1+e^{q})$ and $1-q$.""",
         check=everywhere(lambda p: gap(p.each(lambda k: np.tensordot(p.psi, p.autodiff["slopes_W"][k], 1)), p.g)),
         bound=1e-12,
         how=f"the sum, with margins differentiated one by one, against reverse autodiff of $L$ at {FIVE}",
@@ -94,7 +97,9 @@ def _polar_split(d: Derivation) -> None:
         "orthogonal",
         r"\langle V_k, \dot V_k\rangle = 0",
         r"A vector of constant length moves at a right angle to itself: differentiate $\langle V_k, V_k\rangle = 1$.",
-        check=everywhere(lambda p: max(abs(dot(p.V[k], rate)) / float(np.linalg.norm(rate)) for k, rate in p.rates[1].items())),
+        check=everywhere(
+            lambda p: max(abs(dot(p.V[k], rate)) / float(np.linalg.norm(rate)) for k, rate in p.rates[1].items())
+        ),
         bound=1e-12,
         how="the cosine of the angle between the two, by forward autodiff",
     )
@@ -109,9 +114,11 @@ def _polar_split(d: Derivation) -> None:
     d.equation(
         "tangential",
         r"\dot V_k = \frac{1}{\rho_k}\bigl(\dot W_k - \langle V_k, \dot W_k\rangle V_k\bigr)",
-        r"""Insert [radial] into [product-rule] and solve for $\dot V_k$: the direction sees the velocity without its radial part, divided by the
-        length.""",
-        check=everywhere(lambda p: gap(p.each(lambda k: (p.g[k] - dot(p.V[k], p.g[k]) * p.V[k]) / p.rho[k]), p.rates[1])),
+        r"""Insert [radial] into [product-rule] and solve for $\dot V_k$: the direction sees the velocity without its
+        radial part, divided by the length.""",
+        check=everywhere(
+            lambda p: gap(p.each(lambda k: (p.g[k] - dot(p.V[k], p.g[k]) * p.V[k]) / p.rho[k]), p.rates[1])
+        ),
         bound=1e-12,
         how=r"against the rate of $W_k/\lVert W_k\rVert$ by forward autodiff",
     )
@@ -119,20 +126,27 @@ def _polar_split(d: Derivation) -> None:
 
 def _homogeneity(d: Derivation, net: str | None = None) -> None:
     def scaled(p: Point) -> float:
-        return max(gap(p.margins(p.W | {k: c * p.W[k]}), c**kappa * p.margins(p.W)) for k, kappa in p.kappa.items() for c in (0.3, 1.7))
+        return max(
+            gap(p.margins(p.W | {k: c * p.W[k]}), c**kappa * p.margins(p.W))
+            for k, kappa in p.kappa.items()
+            for c in (0.3, 1.7)
+        )
 
     def first_block_scaled() -> float:
         rng = np.random.default_rng(0)
         network = Network(net or "")
-        weights: dict[str, Any] = {w: rng.normal(size=shape) for w, shape in network.resolve(3, 1, None, default_width=4).items()}
+        weights: dict[str, Any] = {
+            w: rng.normal(size=shape) for w, shape in network.resolve(3, 1, None, default_width=4).items()
+        }
         x = rng.normal(size=(9, 3))
         return gap(network.outputs(weights | {"W1": 1.7 * weights["W1"]}, x, np), 1.7 * network.outputs(weights, x, np))
 
     d.equation(
         "homogeneity",
         r"f(\dots, c\,W_k, \dots; x) = c^{\kappa_k} f(W;x), \qquad c > 0",
-        r"""A product with $W_k$ scales with $c$; ReLU, leaky ReLU and the absolute value pass a positive factor on, a power $a$ of them raises it to the
-        power $a$, and a block that is used twice in a row counts twice. The degrees $\kappa_k$ are what flowlab solves for, node by node.""",
+        r"""A product with $W_k$ scales with $c$; ReLU, leaky ReLU and the absolute value pass a positive factor on, a
+        power $a$ of them raises it to the power $a$, and a block that is used twice in a row counts twice. The degrees
+        $\kappa_k$ are what flowlab solves for, node by node.""",
         check=everywhere(scaled) if net is None else first_block_scaled,
         bound=1e-12,
         how=f"outputs with one block scaled by 0.3 and by 1.7, at {FIVE}",
@@ -156,9 +170,11 @@ def _at_directions(d: Derivation) -> None:
     d.equation(
         "slope",
         r"\frac{\partial q_n}{\partial W_k} = \frac{R}{\rho_k}\, \frac{\partial \bar f_n}{\partial V_k}",
-        r"""Differentiate [product] with respect to $V_k$ at fixed norms; it holds for every $V_k$, of length one or not, so no constraint is in the way. The
-        left-hand side gives $\rho_k\, \partial q_n/\partial W_k$.""",
-        check=everywhere(lambda p: gap(p.each(lambda k: p.R / p.rho[k] * p.autodiff["slopes_V"][k]), p.autodiff["slopes_W"])),
+        r"""Differentiate [product] with respect to $V_k$ at fixed norms; it holds for every $V_k$, of length one or
+        not, so no constraint is in the way. The left-hand side gives $\rho_k\, \partial q_n/\partial W_k$.""",
+        check=everywhere(
+            lambda p: gap(p.each(lambda k: p.R / p.rho[k] * p.autodiff["slopes_V"][k]), p.autodiff["slopes_W"])
+        ),
         bound=1e-12,
         how="both derivatives of every margin by reverse autodiff",
     )
@@ -185,9 +201,10 @@ def _direction(d: Derivation, kept: float = 1.0, power: int = 2) -> None:
 
     d.equation(
         "direction",
-        r"\dot V_k = \frac{R}{\rho_k^2} \sum_n \psi_n \Bigl(\frac{\partial \bar f_n}{\partial V_k} - \kappa_k\, \bar f_n V_k\Bigr)",
-        r"""In the same way for the tangential part of the velocity. One power of $\rho_k$ comes from the slope of the margin, the other from the division by
-        the length.""",
+        r"\dot V_k = \frac{R}{\rho_k^2} \sum_n \psi_n \Bigl(\frac{\partial \bar f_n}{\partial V_k} - \kappa_k\, \bar"
+        r" f_n V_k\Bigr)",
+        r"""In the same way for the tangential part of the velocity. One power of $\rho_k$ comes from the slope of the
+        margin, the other from the division by the length.""",
         check=everywhere(one),
         bound=1e-11,
         how=rf"against the rate of $W_k/\lVert W_k\rVert$ by forward autodiff, at {FIVE}",
@@ -204,8 +221,8 @@ def _symbols(d: Derivation) -> None:
 
     d.equation(
         "symbols",
-        r"""\dot\rho_k = \frac{\kappa_k R s}{\rho_k}, \qquad \dot V_k = \frac{R}{\rho_k^2}\, G_k - \frac{\kappa_k R s}{\rho_k^2}\, V_k,
-        \qquad G_k = \sum_n \psi_n \frac{\partial \bar f_n}{\partial V_k}""",
+        r"""\dot\rho_k = \frac{\kappa_k R s}{\rho_k}, \qquad \dot V_k = \frac{R}{\rho_k^2}\, G_k -
+        \frac{\kappa_k R s}{\rho_k^2}\, V_k, \qquad G_k = \sum_n \psi_n \frac{\partial \bar f_n}{\partial V_k}""",
         "`flowlab.derive` finds the coefficients by its own road, with symbols for one generic block.",
         check=size,
         bound=0.0,

@@ -1,6 +1,8 @@
-"""Directions at rest at fixed norms, found by descent and Newton steps on the spheres; second derivatives by autodiff; hard margins.
+"""Directions at rest at fixed norms, found by descent and Newton steps on the spheres; second derivatives by autodiff;
+hard margins.
 
-Nothing here knows of an equation that a derivation shows: a resting point is where autodiff of the loss on the spheres vanishes.
+Nothing here knows of an equation that a derivation shows: a resting point is where autodiff of the loss on the spheres
+vanishes.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +28,9 @@ class Curved(Point):
 
     @cached_property
     def second(self) -> Arrays:
-        """By forward over reverse `jax`: `sphere`, of L(ρ v/‖v‖) in v; `free`, of L(ρ v) in v; `outputs`, of every margin at v."""
+        """By forward over reverse `jax`: `sphere`, of L(ρ v/‖v‖) in v; `free`, of L(ρ v) in v; `outputs`,
+        of every margin at v.
+        """
         return jax.tree.map(np.asarray, _second(self.problem, self.rho, self.V, self.x, self.y))
 
     @cached_property
@@ -80,7 +84,9 @@ def _second(problem: Problem, rho: Any, V: Any, x: Any, y: Any) -> dict[str, Any
 
 @eqx.filter_jit
 def _log_loss(problem: Problem, rho: Any, V: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """The logarithm of L at ρ v/‖v‖ and its gradient in v; the logarithm keeps small losses of one size with large ones."""
+    """The logarithm of L at ρ v/‖v‖ and its gradient in v;
+    the logarithm keeps small losses of one size with large ones.
+    """
 
     def value(v: Any) -> Any:
         weights = {k: rho[k] * a / jnp.sqrt(jnp.sum(a * a)) for k, a in v.items()}
@@ -90,7 +96,9 @@ def _log_loss(problem: Problem, rho: Any, V: Any, x: Any, y: Any) -> tuple[Any, 
 
 
 def separable(net: str, loss: str, seed: int = 0, *, n: int = 9, d: int = 3) -> Point:
-    """A random state with data that a hyperplane through the origin separates; the data depend on the seed and not on the net."""
+    """A random state with data that a hyperplane through the origin separates;
+    the data depend on the seed and not on the net.
+    """
     rng = np.random.default_rng(seed + 100)
     x, u = rng.normal(size=(n, d)) / np.sqrt(d), rng.normal(size=d)
     u = u / np.linalg.norm(u)
@@ -102,18 +110,24 @@ def at_norms(p: Point, R: float, seed: int = 0) -> Point:
     """The same directions with random unequal norms whose product is R."""
     shares = np.random.default_rng(seed).dirichlet(np.full(len(p.rho), 5.0))
     kappa = [p.kappa[k] for k in p.rho]
-    return replace(p, rho={k: np.asarray(R ** (share / degree)) for k, share, degree in zip(p.rho, shares, kappa, strict=True)})
+    return replace(
+        p, rho={k: np.asarray(R ** (share / degree)) for k, share, degree in zip(p.rho, shares, kappa, strict=True)}
+    )
 
 
 @cache
 def rest(net: str, loss: str, R: float, seed: int = 0) -> Curved:
-    """Directions where the loss at norms with product R is least nearby, for separable data; from those at half the product if R is large."""
+    """Directions where the loss at norms with product R is least nearby, for separable data;
+    from those at half the product if R is large.
+    """
     p = separable(net, loss, seed)
     return settle(replace(p, V=rest(net, loss, R / 2, seed).V) if R > 10 else p, R, seed)
 
 
 def settle(p: Point, R: float, seed: int = 0) -> Curved:
-    """Descend from a state on the spheres, then take Newton steps across the kernel of the Hessian until rounding is reached."""
+    """Descend from a state on the spheres, then take Newton steps across the kernel of the Hessian until rounding is
+    reached.
+    """
     p = at_norms(p, R, seed)
     shapes = {k: np.shape(p.V[k]) for k in sorted(p.V)}
 
@@ -126,7 +140,16 @@ def settle(p: Point, R: float, seed: int = 0) -> Curved:
         lengths = {k: np.full(shapes[k], np.linalg.norm(part)) for k, part in _split(v, shapes).items()}
         return float(size), flat({k: np.asarray(g) for k, g in slope.items()}) / flat(lengths)
 
-    found = curved(replace(p, V=blocks(np.asarray(minimize(value, flat(p.V), jac=True, method="BFGS", options={"gtol": 1e-6, "maxiter": 400}).x))))
+    found = curved(
+        replace(
+            p,
+            V=blocks(
+                np.asarray(
+                    minimize(value, flat(p.V), jac=True, method="BFGS", options={"gtol": 1e-6, "maxiter": 400}).x
+                )
+            ),
+        )
+    )
     for _ in range(12):
         size, slope = value(found.flat)
         # At a resting point the Hessian of the logarithm is that of the loss over the loss.
@@ -143,7 +166,9 @@ def _split(v: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> Arrays:
 
 
 def hard_margin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The shortest w with y_n⟨x_n, w⟩ ≥ 1 and its duals α ≥ 0, w = Σ α_n y_n x_n; Lawson and Hanson's least distance by NNLS."""
+    """The shortest w with y_n⟨x_n, w⟩ ≥ 1 and its duals α ≥ 0, w = Σ α_n y_n x_n;
+    Lawson and Hanson's least distance by NNLS.
+    """
     rows = y[:, None] * x
     E, f = np.vstack([rows.T, np.ones(len(y))]), np.append(np.zeros(x.shape[1]), 1.0)
     u, _ = nnls(E, f)

@@ -17,7 +17,8 @@ def derivation() -> Derivation:
     """Claims P10, P11: growth of the norms and the loss."""
     d = Derivation(
         "Sharp growth",
-        """K. Lyu, J. Li, ICLR 2020 (orders of growth); the constants follow from the balanced equation; claims P10, P11, L5 of flowlab.""",
+        """K. Lyu, J. Li, ICLR 2020 (orders of growth); the constants follow from the balanced equation; claims P10,
+        P11, L5 of flowlab.""",
     )
     _growth(d)
     _any_data(d)
@@ -30,20 +31,26 @@ def _growth(d: Derivation) -> None:
     def telescoped() -> float:
         for terms in (1, 2, 5):
             series = z**-a * sp.exp(z) * sum(sp.rf(a, j) / z**j for j in range(terms))
-            if sp.simplify(sp.expand_func(sp.diff(series, z) / (z**-a * sp.exp(z)) - 1 + sp.rf(a, terms) / z**terms)) != 0:
+            if (
+                sp.simplify(sp.expand_func(sp.diff(series, z) / (z**-a * sp.exp(z)) - 1 + sp.rf(a, terms) / z**terms))
+                != 0
+            ):
                 return 1.0
         return 0.0
 
     d.section("Any depth, a constant margin")
     d.say(
-        r"""Balanced norms, exponential loss, one margin $f$ at resting directions, total degree $D = \sum_k \kappa_k$: then $z = f R = \log(1/L)$ obeys
-        [closed_forms:product] with $s = f e^{-z}$, in which $c = \prod_k \kappa_k^{\kappa_k/2}$ is one for degrees one."""
+        r"""Balanced norms, exponential loss, one margin $f$ at resting directions, total degree $D = \sum_k \kappa_k$:
+        then $z = f R = \log(1/L)$ obeys [closed_forms:product] with $s = f e^{-z}$, in which
+        $c = \prod_k \kappa_k^{\kappa_k/2}$ is one for degrees one."""
     )
-    d.define("exponent", r"a = 2 - \frac2D, \qquad r_\infty = D\,(c f)^{2/D}, \qquad \dot z = r_\infty\, z^{a} e^{-z}", "Let")
+    d.define(
+        "exponent", r"a = 2 - \frac2D, \qquad r_\infty = D\,(c f)^{2/D}, \qquad \dot z = r_\infty\, z^{a} e^{-z}", "Let"
+    )
     d.equation(
         "expansion",
-        r"""\frac{d}{dz} \Bigl( z^{-a} e^z \sum_{j < J} \frac{a (a+1) \cdots (a+j-1)}{z^j} \Bigr) = z^{-a} e^z \Bigl(1 - \frac{a (a+1) \cdots
-        (a+J-1)}{z^J}\Bigr)""",
+        r"""\frac{d}{dz} \Bigl( z^{-a} e^z \sum_{j < J} \frac{a (a+1) \cdots (a+j-1)}{z^j} \Bigr) = z^{-a} e^z \Bigl(1 -
+        \frac{a (a+1) \cdots (a+J-1)}{z^J}\Bigr)""",
         "The derivative of each power cancels what the next term of the sum leaves: integration by parts, repeated.",
         check=telescoped,
         bound=0.0,
@@ -53,13 +60,14 @@ def _growth(d: Derivation) -> None:
     _norms(d)
     d.equation(
         "loss-rate",
-        r"L\, t\, (\log t)^{2 - 2/D} \to \frac{1}{r_\infty}, \qquad L\, t\, z^{a} = \frac{1}{r_\infty} \Bigl(1 + \frac{a}{z} + O(z^{-2})\Bigr)",
-        r"""Put $L = e^{-z}$ into [log-time]. With $z$ instead of $\log t$ there are no iterated logarithms, so that the constant can be read off at times
-        within reach.""",
+        r"L\, t\, (\log t)^{2 - 2/D} \to \frac{1}{r_\infty}, \qquad L\, t\, z^{a} = \frac{1}{r_\infty} \Bigl(1 +"
+        r" \frac{a}{z} + O(z^{-2})\Bigr)",
+        r"""Put $L = e^{-z}$ into [log-time]. With $z$ instead of $\log t$ there are no iterated logarithms, so that the
+        constant can be read off at times within reach.""",
         check=lambda: max(_left(D, z) for D in (2, 3, 4) for z in (50, 400)),
         bound=20.0,
-        how="""$z^3$ times what $1 + a/z + a(a+1)/z^2$ leaves, the integral to thirty digits, $D = 2, 3, 4$, at $z = 50$ and $400$; $a(a+1)(a+2)$ is at most
-        13.2""",
+        how="""$z^3$ times what $1 + a/z + a(a+1)/z^2$ leaves, the integral to thirty digits, $D = 2, 3, 4$, at $z = 50$
+        and $400$; $a(a+1)(a+2)$ is at most 13.2""",
     )
 
 
@@ -94,7 +102,10 @@ def _log_time(d: Derivation, sign: float = 1.0) -> None:
         "Integrate [exponent] with [expansion]; the lower end of the integral is a constant against $e^z$.",
         check=size,
         bound=20.0,
-        how="$z^3$ times what is left out, $D = 1, 2, 3, 4$, at $z = 100$ and $400$, against the integral to thirty digits; $a(a+1)(a+2)$ is at most 13.2",
+        how=(
+            "$z^3$ times what is left out, $D = 1, 2, 3, 4$, at $z = 100$ and $400$, against the integral to thirty"
+            " digits; $a(a+1)(a+2)$ is at most 13.2"
+        ),
     )
 
 
@@ -111,9 +122,10 @@ def _norms(d: Derivation, share: float = 2.0) -> None:
 
     d.equation(
         "norms",
-        r"f R - \log t - \Bigl(2 - \frac2D\Bigr) \log\log t \to \log r_\infty, \qquad \rho_k = \sqrt{\kappa_k}\, \Bigl(\frac{R}{c}\Bigr)^{1/D}",
-        r"""In [log-time] $\log z = \log\log t + O((\log\log t)/\log t)$. Hence $\rho_k$ grows like $(\log t)^{1/D}$. For $D$ blocks of degree one and $f =
-        1$ the constant is $\log D$.""",
+        r"f R - \log t - \Bigl(2 - \frac2D\Bigr) \log\log t \to \log r_\infty, \qquad \rho_k = \sqrt{\kappa_k}\,"
+        r" \Bigl(\frac{R}{c}\Bigr)^{1/D}",
+        r"""In [log-time] $\log z = \log\log t + O((\log\log t)/\log t)$. Hence $\rho_k$ grows like $(\log t)^{1/D}$.
+        For $D$ blocks of degree one and $f = 1$ the constant is $\log D$.""",
         check=size,
         bound=1e-9,
         how="the left-hand side at $z = 10^{12}$ with [log-time], $f = c = 1$, $D = 2, 3, 4$",
@@ -125,12 +137,21 @@ def _any_data(d: Derivation) -> None:
 
     def identity() -> float:
         margin = f * c * m ** (D / 2) / (D * m) ** (D / 2)
-        return float(sp.simplify(sp.powsimp(sp.expand_power_base(D**2 * margin ** (2 / D), force=True) / (D * (c * f) ** (2 / D)), force=True) - 1) != 0)
+        return float(
+            sp.simplify(
+                sp.powsimp(
+                    sp.expand_power_base(D**2 * margin ** (2 / D), force=True) / (D * (c * f) ** (2 / D)), force=True
+                )
+                - 1
+            )
+            != 0
+        )
 
     d.section("Any data")
     d.equation(
         "margin",
-        r"r_\infty = D^2\, \bar\gamma^{2/D}, \qquad \bar\gamma = \frac{f R}{\lVert\theta\rVert^D}, \qquad \lVert\theta\rVert^2 = \sum_k \rho_k^2 = D m",
+        r"r_\infty = D^2\, \bar\gamma^{2/D}, \qquad \bar\gamma = \frac{f R}{\lVert\theta\rVert^D}, \qquad"
+        r" \lVert\theta\rVert^2 = \sum_k \rho_k^2 = D m",
         r"The constant of [exponent] by the margin per unit of the norm of all weights.",
         check=identity,
         bound=0.0,
@@ -138,9 +159,10 @@ def _any_data(d: Derivation) -> None:
     )
     _aligned(d)
     d.say(
-        r"""With $\dot L = -\lVert\nabla L\rVert^2$, a flow of balanced norms whose directions come to rest in the limit, as those of gradient flow do by Ji
-        and Telgarsky (2020) where the network is definable, therefore obeys [exponent] with $r_\infty = D^2 \bar\gamma^{2/D}$ for any number of samples,
-        $\bar\gamma$ the limit of the margin, and [loss-rate] follows. That directions converge is not shown here."""
+        r"""With $\dot L = -\lVert\nabla L\rVert^2$, a flow of balanced norms whose directions come to rest in the
+        limit, as those of gradient flow do by Ji and Telgarsky (2020) where the network is definable, therefore obeys
+        [exponent] with $r_\infty = D^2 \bar\gamma^{2/D}$ for any number of samples, $\bar\gamma$ the limit of the
+        margin, and [loss-rate] follows. That directions converge is not shown here."""
     )
 
 
@@ -164,14 +186,16 @@ def _aligned(d: Derivation, power: float = 2.0) -> None:
 
     d.equation(
         "aligned",
-        r"""\frac{\lVert \nabla L\rVert^2}{L^2 z^{a}} = D^2\, \tilde\gamma_\theta^{2/D} \Bigl(\frac{R s}{L z}\Bigr)^2, \qquad
-        \tilde\gamma_\theta = \frac{z}{\lVert\theta\rVert^D}, \qquad 1 \le \frac{R s}{L z} \le 1 + \frac{\log N}{z}""",
-        r"""At a resting direction with balanced norms, [critical_points:ray] reads $-\nabla L = (R s/m)\,\theta$, so $\lVert\nabla L\rVert = D R
-        s/\lVert\theta\rVert$; insert $\lVert\theta\rVert^2 = (z/\tilde\gamma_\theta)^{2/D}$. The bounds are those of [smoothed_margin:entropy].""",
+        r"""\frac{\lVert \nabla L\rVert^2}{L^2 z^{a}} = D^2\, \tilde\gamma_\theta^{2/D} \Bigl(\frac{R s}{L z}\Bigr)^2,
+        \qquad \tilde\gamma_\theta = \frac{z}{\lVert\theta\rVert^D}, \qquad 1 \le \frac{R s}{L z} \le 1 +
+        \frac{\log N}{z}""",
+        r"""At a resting direction with balanced norms, [critical_points:ray] reads $-\nabla L = (R s/m)\,\theta$, so
+        $\lVert\nabla L\rVert = D R s/\lVert\theta\rVert$; insert $\lVert\theta\rVert^2 =
+        (z/\tilde\gamma_\theta)^{2/D}$. The bounds are those of [smoothed_margin:entropy].""",
         check=size,
         bound=1e-9,
-        how="""both sides with gradients by autodiff, and violation of the bounds, at resting points of a linear network with three blocks and of a squared
-        ReLU, two data sets, $R = 20$ and $320$""",
+        how="""both sides with gradients by autodiff, and violation of the bounds, at resting points of a linear network
+        with three blocks and of a squared ReLU, two data sets, $R = 20$ and $320$""",
     )
 
 

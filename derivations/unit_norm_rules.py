@@ -22,14 +22,19 @@ def derivation() -> Derivation:
     """Equation (1.14) and claim P6: the orders of the unit-norm rules, with their constants."""
     d = Derivation(
         "Four ways to descend on the unit sphere",
-        """S. Douglas, S. Amari, S.-Y. Kung, On gradient adaptation with unit-norm constraints, IEEE Trans. Signal Processing 2000; claim P6,
-        equation (1.14) of flowlab.""",
+        """S. Douglas, S. Amari, S.-Y. Kung, On gradient adaptation with unit-norm constraints, IEEE Trans. Signal
+        Processing 2000; claim P6, equation (1.14) of flowlab.""",
     )
     d.say(
-        r"""A direction $u$ of length one is moved by a step $\eta$ along a vector $g$, the negative gradient. All four rules move $u$ within the plane of
-        $u$ and $g$; they differ in how far they go and in whether they leave the circle of radius one."""
+        r"""A direction $u$ of length one is moved by a step $\eta$ along a vector $g$, the negative gradient. All four
+        rules move $u$ within the plane of $u$ and $g$; they differ in how far they go and in whether they leave the
+        circle of radius one."""
     )
-    d.define("split", r"a = \langle u, g\rangle, \qquad t = g - a u, \qquad \tau = \lVert t\rVert, \qquad e = t/\tau", "Split $g$ along and across $u$:")
+    d.define(
+        "split",
+        r"a = \langle u, g\rangle, \qquad t = g - a u, \qquad \tau = \lVert t\rVert, \qquad e = t/\tau",
+        "Split $g$ along and across $u$:",
+    )
     _forms(d)
     _limit(d)
     _other_norms(d)
@@ -54,8 +59,9 @@ def derivation() -> Derivation:
         \frac{\lVert u_{\text{tangent}} - u_{\text{geodesic}}\rVert}{\eta^3} \to \tfrac13 \tau^3, \\
         \frac{\lVert u_{\text{raw}} - u_{\text{geodesic}}\rVert}{\eta^2} \to \tfrac12 \tau^2
         \end{gathered}""",
-        r"""Points of the circle are as far apart as their angles, to leading order, and the raw rules end at distance $\tfrac12\eta^2\tau^2$ outside it. The
-        coefficient rule gains an order where $a = 0$: its error is the radial pull.""",
+        r"""Points of the circle are as far apart as their angles, to leading order, and the raw rules end at distance
+        $\tfrac12\eta^2\tau^2$ outside it. The coefficient rule gains an order where $a = 0$: its error is the radial
+        pull.""",
         check=lambda: float(max(abs(found - wanted) / wanted for found, wanted in _constants())),
         bound=1e-2,
         how=r"the quotients at $\eta = 10^{-3}$, relative",
@@ -102,15 +108,23 @@ def _forms(d: Derivation, kept: float = 1.0) -> None:
         for seed in range(5):
             u, g = _random(seed)
             a, tau, e = split(u, g)
-            angles = {"coefficient": np.arctan(0.1 * tau / (1 + 0.1 * a)), "tangent_renormalised": np.arctan(0.1 * tau), "geodesic": 0.1 * tau}
-            worst = max(worst, *(gap(np.cos(angle) * u + np.sin(angle) * e, step(name, u, g, 0.1)) for name, angle in angles.items()))
+            angles = {
+                "coefficient": np.arctan(0.1 * tau / (1 + 0.1 * a)),
+                "tangent_renormalised": np.arctan(0.1 * tau),
+                "geodesic": 0.1 * tau,
+            }
+            worst = max(
+                worst,
+                *(gap(np.cos(angle) * u + np.sin(angle) * e, step(name, u, g, 0.1)) for name, angle in angles.items()),
+            )
         return worst
 
     d.equation(
         "raw",
-        r"u^+_{\text{Lagrange}} = u^+_{\text{raw tangent}} = u + \eta\tau\, e, \qquad \lVert u^+\rVert^2 = 1 + \eta^2\tau^2",
-        r"""Rule 1 subtracts $a u$ from $g$, which is a Lagrange multiplier; rule 3 multiplies $g$ by $I - uu^\top/\lVert u\rVert^2$. On the sphere that is the
-        same step along the tangent.""",
+        r"u^+_{\text{Lagrange}} = u^+_{\text{raw tangent}} = u + \eta\tau\, e, \qquad \lVert u^+\rVert^2 = 1 +"
+        r" \eta^2\tau^2",
+        r"""Rule 1 subtracts $a u$ from $g$, which is a Lagrange multiplier; rule 3 multiplies $g$ by
+        $I - uu^\top/\lVert u\rVert^2$. On the sphere that is the same step along the tangent.""",
         check=raw,
         bound=1e-14,
         how=rf"against the rules of flowlab with $\eta = 0.1$, at five {WHERE}",
@@ -122,9 +136,9 @@ def _forms(d: Derivation, kept: float = 1.0) -> None:
         \tan\theta_{\text{coefficient}} = \frac{\eta\tau}{1 + \eta a}, \quad \tan\theta_{\text{tangent}} = \eta\tau,
         \quad \theta_{\text{geodesic}} = \eta\tau
         \end{gathered}""",
-        r"""Rule 2 divides $u + \eta g = (1 + \eta a) u + \eta\tau e$ by its length, rule 3 with renormalisation divides [raw] by it, and rule 4 moves along
-        the great circle by the length of the tangential step. All end on the circle through $u$ and $e$, as long as
-        $1 + \eta a > 0$.""",
+        r"""Rule 2 divides $u + \eta g = (1 + \eta a) u + \eta\tau e$ by its length, rule 3 with renormalisation divides
+        [raw] by it, and rule 4 moves along the great circle by the length of the tangential step. All end on the circle
+        through $u$ and $e$, as long as $1 + \eta a > 0$.""",
         check=circle,
         bound=1e-14,
         how=rf"against the rules of flowlab with $\eta = 0.1$, at five {WHERE}",
@@ -144,7 +158,8 @@ def _limit(d: Derivation) -> None:
     d.equation(
         "limit",
         r"\frac{d u^+}{d\eta}\Big|_{\eta = 0} = \tau e = (I - u u^\top)\, g",
-        "To first order the angles of [circle] and the step of [raw] agree: on the sphere all rules discretise one flow.",
+        "To first order the angles of [circle] and the step of [raw] agree: on the sphere all rules discretise one"
+        " flow.",
         check=size,
         bound=1e-12,
         how="forward autodiff of the five rules in the step size",
@@ -157,7 +172,11 @@ def _other_norms(d: Derivation, with_normal: bool = True) -> None:
         for power in (1.5, 3.0, 4.0):
             for seed in range(3):
                 u, g = _random(seed)
-                normal = np.sign(u) * np.abs(u) ** (power - 1) * np.sum(np.abs(u) ** power) ** (1 / power - 1) if with_normal else u
+                normal = (
+                    np.sign(u) * np.abs(u) ** (power - 1) * np.sum(np.abs(u) ** power) ** (1 / power - 1)
+                    if with_normal
+                    else u
+                )
                 kept = g - dot(normal, g) / dot(normal, normal) * normal
                 rate = jax.jvp(lambda v, power=power: jnp.sum(jnp.abs(v) ** power) ** (1 / power), (u,), (kept,))[1]
                 worst = max(worst, abs(float(rate)) / float(np.linalg.norm(kept)))
@@ -165,10 +184,10 @@ def _other_norms(d: Derivation, with_normal: bool = True) -> None:
 
     d.equation(
         "other-norms",
-        r"""\dot u = \Bigl(I - \frac{\nu\nu^\top}{\nu^\top\nu}\Bigr) g, \quad \nu = \frac{\partial \lVert u\rVert_p}{\partial u} \quad\Longrightarrow\quad
-        \frac{d}{dt} \lVert u\rVert_p = 0""",
-        r"""Rule 3 carries over to any norm that is differentiable where the flow passes: what has to go is the part of $g$ along the gradient of the norm,
-        which for $p = 2$ is $u/\lVert u\rVert$ and [limit].""",
+        r"""\dot u = \Bigl(I - \frac{\nu\nu^\top}{\nu^\top\nu}\Bigr) g, \quad \nu =
+        \frac{\partial \lVert u\rVert_p}{\partial u} \quad\Longrightarrow\quad \frac{d}{dt} \lVert u\rVert_p = 0""",
+        r"""Rule 3 carries over to any norm that is differentiable where the flow passes: what has to go is the part of
+        $g$ along the gradient of the norm, which for $p = 2$ is $u/\lVert u\rVert$ and [limit].""",
         check=size,
         bound=1e-12,
         how=f"forward autodiff of the norm along the rate, $p = 1.5, 3, 4$, at three {WHERE}",
@@ -191,7 +210,11 @@ def _constants() -> list[tuple[float, float]]:
     found, eta = [], 1e-3
     for seed in range(3):
         a, tau, _ = split(*_random(seed))
-        for name, order, wanted in (("coefficient", 2, abs(a) * tau), ("tangent_renormalised", 3, tau**3 / 3), ("tangent", 2, tau**2 / 2)):
+        for name, order, wanted in (
+            ("coefficient", 2, abs(a) * tau),
+            ("tangent_renormalised", 3, tau**3 / 3),
+            ("tangent", 2, tau**2 / 2),
+        ):
             found.append((_apart(name, eta, seed) / eta**order, wanted))
     return found
 
@@ -205,7 +228,8 @@ def _orders(d: Derivation, renormalised: int = 3) -> None:
     d.equation(
         "orders",
         r"""\begin{gathered}
-        \lVert u_{\text{coefficient}} - u_{\text{geodesic}}\rVert = O(\eta^2), \qquad \lVert u_{\text{tangent}} - u_{\text{geodesic}}\rVert = O(\eta^3), \\
+        \lVert u_{\text{coefficient}} - u_{\text{geodesic}}\rVert = O(\eta^2), \qquad \lVert u_{\text{tangent}} -
+        u_{\text{geodesic}}\rVert = O(\eta^3), \\
         \lVert u_{\text{raw}} - u_{\text{geodesic}}\rVert = O(\eta^2)
         \end{gathered}""",
         "The differences of the angles [angles], and for the raw rules their distance from the circle [raw].",
@@ -241,14 +265,22 @@ def _drift(d: Derivation) -> None:
         us, gs = _walk(name, 100)
         along, squares, eta = np.sum(us[:-1] * gs, axis=1), np.sum(us**2, axis=1), 0.01
         across = gs - (along if name == "lagrange" else along / squares[:-1])[:, None] * us[:-1]
-        predicted = eta**2 * np.sum(across**2, axis=1) + (2 * eta * along * (1 - squares[:-1]) if name == "lagrange" else 0.0)
+        predicted = eta**2 * np.sum(across**2, axis=1) + (
+            2 * eta * along * (1 - squares[:-1]) if name == "lagrange" else 0.0
+        )
         return float(np.max(np.abs(np.diff(squares) - predicted)))
 
     def kept() -> float:
-        return max(float(np.max(np.abs(np.linalg.norm(_walk(name, 100)[0], axis=1) - 1))) for name in ("coefficient", "tangent_renormalised", "geodesic"))
+        return max(
+            float(np.max(np.abs(np.linalg.norm(_walk(name, 100)[0], axis=1) - 1)))
+            for name in ("coefficient", "tangent_renormalised", "geodesic")
+        )
 
     def slope() -> float:
-        sizes = {name: [abs(np.linalg.norm(_walk(name, count)[0][-1]) - 1) for count in (50, 100, 200, 400)] for name in ("lagrange", "tangent")}
+        sizes = {
+            name: [abs(np.linalg.norm(_walk(name, count)[0][-1]) - 1) for count in (50, 100, 200, 400)]
+            for name in ("lagrange", "tangent")
+        }
         return float(max(abs(np.polyfit(np.log([50, 100, 200, 400]), np.log(s), 1)[0] + 1) for s in sizes.values()))
 
     d.equation(
@@ -261,10 +293,12 @@ def _drift(d: Derivation) -> None:
     )
     d.equation(
         "growth",
-        r"""\Delta \lVert u\rVert^2 = \begin{cases} 2\eta a\,(1 - \lVert u\rVert^2) + \eta^2 \lVert g - a u\rVert^2 & \text{Lagrange} \\
+        r"""\Delta \lVert u\rVert^2 = \begin{cases} 2\eta a\,(1 - \lVert u\rVert^2) + \eta^2 \lVert g - a u\rVert^2 &
+        \text{Lagrange} \\
         \eta^2 \lVert g - a u/\lVert u\rVert^2\rVert^2 & \text{raw tangent} \end{cases}""",
-        r"""Exact for every step, also off the sphere. The raw tangent rule can only grow, and keeps what it has gained. The Lagrange rule is pulled back to
-        the sphere while $a > 0$ and pushed away from it while $a < 0$, as its flow is.""",
+        r"""Exact for every step, also off the sphere. The raw tangent rule can only grow, and keeps what it has gained.
+        The Lagrange rule is pulled back to the sphere while $a > 0$ and pushed away from it while $a < 0$, as its flow
+        is.""",
         check=lambda: max(rule("lagrange"), rule("tangent")),
         bound=1e-14,
         how="100 steps for a quadratic function, the recorded change of the squared length against the right-hand side",

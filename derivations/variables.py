@@ -1,4 +1,6 @@
-"""One loss in the variables of every scheme, differentiated by autodiff; what the derivation of the schemes is held against."""
+"""One loss in the variables of every scheme, differentiated by autodiff;
+what the derivation of the schemes is held against.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -36,7 +38,11 @@ def _pulls(problem: Problem, rho: Any, v: Any, x: Any, y: Any) -> dict[str, Any]
     def down(f: Callable[..., Any], *at: Any) -> Any:
         return jax.tree.map(jnp.negative, jax.grad(f, (0, 1))(*at))
 
-    found = {"free": down(free, rho, v), "normalised": down(normalised, rho, v), "exponential": down(exponential, jax.tree.map(jnp.log, rho), v)}
+    found = {
+        "free": down(free, rho, v),
+        "normalised": down(normalised, rho, v),
+        "exponential": down(exponential, jax.tree.map(jnp.log, rho), v),
+    }
     return found | {"turn": jax.jvp(unit, (v,), (found["normalised"][1],))[1]}
 
 

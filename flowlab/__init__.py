@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _CHECKED = ("language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies")
 
 if os.environ.get("FLOWLAB_SHAPES") == "1":
-    # For tests: every call is checked against its annotations, shapes of arrays included. The checker itself lies in core.
+    # For tests: every call is checked against its annotations, shapes of arrays included. The checker lies in core.
     from jaxtyping import install_import_hook
 
     install_import_hook([f"flowlab.{room}" for room in _CHECKED], "flowlab.core.typing.checked")

@@ -1,4 +1,4 @@
-# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the registry of words.
+# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the words.
 from flowlab.claims import Case as Case
 from flowlab.claims import Claim as Claim
 from flowlab.claims import Measurement as Measurement
@@ -66,6 +66,7 @@ from flowlab.language.datasets import load as load
 from flowlab.language.expr import Expr as Expr
 from flowlab.language.expr import weight as weight
 from flowlab.language.expr import x as x
+from flowlab.language.functions import Word as _Word
 from flowlab.language.functions import maximum as maximum
 from flowlab.language.network import Network as Network
 from flowlab.language.problem import Problem as Problem
@@ -93,7 +94,6 @@ from flowlab.symbolic.certificate import certify as certify
 from flowlab.symbolic.derive import derive as derive
 from flowlab.symbolic.equations import FlowEquations as FlowEquations
 from flowlab.symbolic.mutants import mutants as mutants
-from flowlab.language.functions import Word as _Word
 
 __version__: str
 abs: _Word

@@ -1,6 +1,7 @@
 """float64 before anything imports arrays; types are not promoted silently.
 
-Programs compiled by one worker, or by a command that a test starts, serve the others: they lie in a folder of this session alone.
+Programs compiled by one worker, or by a command that a test starts, serve the others: they lie in a folder of this
+session alone.
 """
 
 import atexit

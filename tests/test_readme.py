@@ -13,7 +13,14 @@ def test_the_program_runs(tmp_path):
     program, *_ = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    done = subprocess.run([sys.executable, "-W", "error", "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False, env=env)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "margin.pdf").exists()
     assert (tmp_path / "margin.csv").exists()

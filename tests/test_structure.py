@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 from typing import Any
 
 import pytest
@@ -26,7 +28,12 @@ MAY_IMPORT = {
     "figures": {"core", "language", "claims"},
     "app": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies", "claims", "figures"},
 }
-NEVER = {"language": {"diffrax"}, "dynamics": {"sympy"}, "figures": {"diffrax", "optimistix"}, "discrete": {"diffrax", "sympy"}}
+NEVER = {
+    "language": {"diffrax"},
+    "dynamics": {"sympy"},
+    "figures": {"diffrax", "optimistix"},
+    "discrete": {"diffrax", "sympy"},
+}
 """Libraries a room must not use."""
 
 
@@ -57,7 +64,9 @@ def test_imports_point_down(path):
 
 def edges(sources: list[Path], package: Path = PACKAGE) -> dict[str, set[str]]:
     """Module to the modules that it imports, for type checkers alone and inside functions too."""
-    modules = {".".join(p.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in sources}
+    modules = {
+        ".".join(p.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in sources
+    }
     found: dict[str, set[str]] = {name: set() for name in modules}
     for name, path in modules.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -86,9 +95,11 @@ def test_a_circle_is_noticed(tmp_path):
     package = tmp_path / "made"
     package.mkdir()
     bodies = {
-        "a": "from made.b import x", "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from made.c import y",
-        "c": "def f():\n    import made.a", "d": "from made import a",
-    }  # fmt: skip
+        "a": "from made.b import x",
+        "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from made.c import y",
+        "c": "def f():\n    import made.a",
+        "d": "from made import a",
+    }
     for name, body in bodies.items():
         (package / f"{name}.py").write_text(body)
     # `d` only leads into the circle, but it cannot be taken away before it.
@@ -101,12 +112,58 @@ def test_every_room_has_a_rule():
     assert {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"} == MAY_IMPORT.keys()
 
 
-FILES = sorted(p for folder in ("flowlab", "tests", "examples", "benchmarks", "derivations") for p in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    p for folder in ("flowlab", "tests", "examples", "benchmarks", "derivations") for p in (ROOT / folder).rglob("*.py")
+)
+
+
+COLUMNS, FUNCTION, FILE, SKIPS = 120, 80, 400, 20
+"""The most columns of a line, lines of a function, lines of a file, and lines that the formatter is to leave alone."""
+
+
+def too_long(source: str) -> list[str]:
+    """Lines, functions and files beyond the limits."""
+    lines = source.splitlines()
+    found = [f"line {i} has {len(line)} columns" for i, line in enumerate(lines, 1) if len(line) > COLUMNS]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            found += [f"`{node.name}` has {size} lines"] if size > FUNCTION else []
+    return found + ([f"the file has {len(lines)} lines"] if len(lines) > FILE else [])
+
+
+def skips(source: str) -> int:
+    """How many comments ask the formatter to leave something alone."""
+    comments = (part.string for part in generate_tokens(StringIO(source).readline) if part.type == COMMENT)
+    return sum(re.search(r"fmt: *(?:skip|off)", comment) is not None for comment in comments)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_are_short(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_lines_functions_and_files_are_short(path):
+    assert too_long(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("x = 1" + " " * (COLUMNS - 4), f"line 1 has {COLUMNS + 1} columns"),
+        ("class A:\n    async def f(self):\n" + "        x = 1\n" * FUNCTION, f"`f` has {FUNCTION + 1} lines"),
+        ("x = 1\n" * (FILE + 1), f"the file has {FILE + 1} lines"),
+    ],
+    ids=["line", "function", "file"],
+)
+def test_what_is_too_long_is_noticed(source, told):
+    assert too_long(source) == [told]
+    shorter = source[:-1] if "column" in told else source[: source[:-1].rindex("\n") + 1]
+    assert too_long(shorter) == []
+
+
+def test_the_formatter_formats_nearly_everything():
+    assert sum(skips(path.read_text(encoding="utf-8")) for path in FILES) <= SKIPS
+
+
+def test_skips_are_counted():
+    assert skips("x = 1  # fmt: skip\n# fmt: off\ny = '# fmt: skip'\n") == 2
 
 
 BANNED_CALLS = {"eval", "exec", "compile", "sympify", "parse_expr", "S", "lambdify", "__import__", "loads_pickle"}
@@ -118,7 +175,13 @@ def unsafe(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else node.func.id
+                if isinstance(node.func, ast.Name)
+                else ""
+            )
             owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
             if name in BANNED_CALLS and not (name == "compile" and owner == "re"):
                 found.append(ast.unparse(node.func))
@@ -153,8 +216,17 @@ def test_nothing_points_outside():
 
 @pytest.mark.parametrize("code", ["import flowlab", "import flowlab; dir(flowlab)", "import flowlab.cli"])
 def test_import_is_light(code):
-    done = subprocess.run([sys.executable, "-c", f"{code}; import sys; print(sorted({{'jax', 'sympy', 'diffrax', 'matplotlib'}} & set(sys.modules)))"],
-                          capture_output=True, text=True, check=True, cwd=ROOT)  # fmt: skip
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}; import sys; print(sorted({{'jax', 'sympy', 'diffrax', 'matplotlib'}} & set(sys.modules)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -234,11 +306,17 @@ def test_words_are_asked_for_capabilities(path):
 
 def test_a_test_of_a_name_is_noticed():
     for source in (
-        'if problem.scheme.name == "gradient_flow": pass', 'late.name != "norm"', 'problem.loss.labels in ("binary",)',
-        '"time" == segment.clock.name', 'node.op == "matmul"', 'value.op not in ("add", "sub")',
-        'op = node.op\nif op == "scale": pass', 'match arg.op:\n    case "power": pass',
-        '{"gradient_flow": "GF"}[scheme.name]', 'word.name == "relu"',
-    ):  # fmt: skip
+        'if problem.scheme.name == "gradient_flow": pass',
+        'late.name != "norm"',
+        'problem.loss.labels in ("binary",)',
+        '"time" == segment.clock.name',
+        'node.op == "matmul"',
+        'value.op not in ("add", "sub")',
+        'op = node.op\nif op == "scale": pass',
+        'match arg.op:\n    case "power": pass',
+        '{"gradient_flow": "GF"}[scheme.name]',
+        'word.name == "relu"',
+    ):
         assert name_tests(source), source
     assert not name_tests("scheme.moves_norms == True; data.name == 'a'; told = f'{loss.name}'")
     assert not name_tests("self.op == 'input'; made = rules[how.name]")

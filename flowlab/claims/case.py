@@ -135,7 +135,8 @@ def case_of(evidence: Sequence[object], seed: int) -> Case:
     """The case of the evidence passed, in any order.
 
     Raises:
-        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see `evidence_consistency`).
+        ClaimError: for evidence of no known kind, two of one kind, or evidence that contradicts itself (see
+            `evidence_consistency`).
     """
     from flowlab.claims.evidence_consistency import contradiction
     from flowlab.discrete.margin.max_margin import MaxMargin

@@ -236,4 +236,5 @@ def _rates(
         rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y)
     )
     sides = [jax.tree.map(np.asarray, side) for side in values]
-    return tuple([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)  # pyright: ignore[reportReturnType]
+    before, after = ([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)
+    return before, after

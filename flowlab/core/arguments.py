@@ -1,4 +1,4 @@
-"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by whatever breaks on it later."""
+"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by what breaks on it later."""
 
 import inspect
 import math
@@ -17,27 +17,48 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _WHAT = {
-    bool: "True or False", int: "an integer", float: "a number", str: "a text", NoneType: "None", Mapping: "a mapping", dict: "a mapping",
-    Sequence: "a list", tuple: "a list", list: "a list", Iterable: "a list", Callable: "a function",
-    Array: "an array", ArrayLike: "an array", Scalar: "a number",
-}  # fmt: skip
+    bool: "True or False",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    NoneType: "None",
+    Mapping: "a mapping",
+    dict: "a mapping",
+    Sequence: "a list",
+    tuple: "a list",
+    list: "a list",
+    Iterable: "a list",
+    Callable: "a function",
+    Array: "an array",
+    ArrayLike: "an array",
+    Scalar: "a number",
+}
 _PASS = {
-    "Network": '`fl.Network("W2 @ relu(W1 @ x)")`', "Problem": '`fl.Problem("W2 @ relu(W1 @ x)")`', "Data": "`fl.Data(x, y)`",
-    "State": "`fl.initial_state(network, data, seed=0)`", "Condition": "`fl.log_time(5.0)`", "Event": "`fl.separated()`",
-    "FlowEquations": "`fl.derive(problem)`", "VectorField": "`fl.lower(fl.derive(problem))`", "Trajectory": "what `fl.integrate` returns",
-    "CriticalPoints": "what `fl.critical_points` returns", "Constrained": "`fl.critical_points(…).constrained`",
-    "Continuation": "what `fl.norm_path` returns", "MaxMargin": "what `fl.max_margin` returns", "Verdict": "what `fl.check` returns",
+    "Network": '`fl.Network("W2 @ relu(W1 @ x)")`',
+    "Problem": '`fl.Problem("W2 @ relu(W1 @ x)")`',
+    "Data": "`fl.Data(x, y)`",
+    "State": "`fl.initial_state(network, data, seed=0)`",
+    "Condition": "`fl.log_time(5.0)`",
+    "Event": "`fl.separated()`",
+    "FlowEquations": "`fl.derive(problem)`",
+    "VectorField": "`fl.lower(fl.derive(problem))`",
+    "Trajectory": "what `fl.integrate` returns",
+    "CriticalPoints": "what `fl.critical_points` returns",
+    "Constrained": "`fl.critical_points(…).constrained`",
+    "Continuation": "what `fl.norm_path` returns",
+    "MaxMargin": "what `fl.max_margin` returns",
+    "Verdict": "what `fl.check` returns",
     "ResultLike": "what `fl.integrate` returns",
-    "Expr": "`fl.x` or `fl.weight(\"W\")`",
-}  # fmt: skip
+    "Expr": '`fl.x` or `fl.weight("W")`',
+}
 """How to get what the house makes itself."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
     """Guard a public entry: every argument must be of the kind that its annotation names, elements and keys included.
 
-    A float may be any real number within the range of float64, an int any whole number there; NaN and truth values are neither.
-    Ranges and lengths are for the function.
+    A float may be any real number within the range of float64, an int any whole number there; NaN and truth values are
+    neither. Ranges and lengths are for the function.
 
     Raises:
         LanguageError: by the entry, naming the argument.
@@ -63,7 +84,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     return entry
 
 
-def _values(signature: inspect.Signature, kinds: Mapping[str, Any], call: inspect.BoundArguments) -> Iterator[tuple[str, Any, Any]]:
+def _values(
+    signature: inspect.Signature, kinds: Mapping[str, Any], call: inspect.BoundArguments
+) -> Iterator[tuple[str, Any, Any]]:
     """Name, value and kind of all that a call passes, spread arguments one by one."""
     for name, value in call.arguments.items():
         kind, spread = kinds.get(name, Any), signature.parameters[name].kind
@@ -121,13 +144,21 @@ def _is(value: Any, kind: Any) -> bool:
     if origin is bool:
         return isinstance(value, bool | np.bool_)
     if origin in (Sequence, tuple, list):
-        if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes) or getattr(value, "ndim", 1) == 0:
+        if (
+            not isinstance(value, Sequence | np.ndarray)
+            or isinstance(value, str | bytes)
+            or getattr(value, "ndim", 1) == 0
+        ):
             return False
         if origin is tuple and Ellipsis not in inner:
             return all(map(_is, value, inner))
         return not inner or all(_is(one, inner[0]) for one in value)
     if origin in (Mapping, dict):
-        return isinstance(value, Mapping) and (not inner or all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items()))
+        return isinstance(value, Mapping) and (
+            not inner or all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items())
+        )
+    if origin is Callable and inner and isinstance(inner[0], list):
+        return callable(value) and _takes(value, len(inner[0]))
     try:
         return _instance(value, origin)
     except TypeError:
@@ -136,6 +167,17 @@ def _is(value: Any, kind: Any) -> bool:
     except Exception:
         # Attributes of a foreign class may raise anything.
         return False
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many arguments; one that does not tell is believed."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _instance(value: Any, kind: Any) -> bool:

@@ -18,8 +18,8 @@ class FlowlabError(Exception):
 def sentence(message: str) -> str:
     r"""A message as one printable line of at most 300 characters.
 
-    Control characters become escapes. In a longer message the quoted values are shortened, then its middle is left out: the
-    beginning says what is wrong and the end what to do.
+    Control characters become escapes. In a longer message the quoted values are shortened, then its middle is left out:
+    the beginning says what is wrong and the end what to do.
 
     Example:
         `sentence("`a\nb` must be a name.")` has no line break.
@@ -88,7 +88,8 @@ class DerivationMismatch(DerivationError):
 
 
 class DerivationUnchecked(DerivationError):
-    """A derived equation that could not be checked: its rate vanishes, or is roundings only, at the states that were tried.
+    """A derived equation that could not be checked: its rate vanishes, or is roundings only, at the states that were
+    tried.
 
     Attributes:
         equation: which equation, as it is printed.

@@ -28,7 +28,9 @@ def writing(path: str | PathLike[str], option: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"`{option}{path}` cannot be written ({error.strerror or error}); choose another folder.") from None
+        raise OutputError(
+            f"`{option}{path}` cannot be written ({error.strerror or error}); choose another folder."
+        ) from None
 
 
 def open_folder(folder: Path, option: str = "") -> None:

@@ -1,4 +1,6 @@
-"""Memory and time are computed before they are asked for: what does not fit is refused with its number, not by a kill or a hang."""
+"""Memory and time are computed before they are asked for: what does not fit is refused with its number,
+not by a kill or a hang.
+"""
 
 import os
 from contextlib import suppress
@@ -15,7 +17,8 @@ _DAY = 86_400
 
 
 def require_memory(needed: int, what: str, remedy: str = "use smaller widths or fewer samples") -> None:
-    """Ask that something fits into the memory of this machine; where the system does not tell how much there is, anything passes.
+    """Ask that something fits into the memory of this machine; where the system does not tell how much there is,
+    anything passes.
 
     Args:
         needed: bytes that will be allocated at one time, an exact integer of any size.
@@ -27,11 +30,14 @@ def require_memory(needed: int, what: str, remedy: str = "use smaller widths or 
 
     Example:
         >>> require_memory(8 * 10**12, "a matrix of 10^6 x 10^6 numbers")  # doctest: +SKIP
-        TooLarge: a matrix of 10^6 x 10^6 numbers needs 7.3 TiB of memory, but this machine has 16.0 GiB; use smaller widths or fewer samples.
+        TooLarge: a matrix of 10^6 x 10^6 numbers needs 7.3 TiB of memory, but this machine has 16.0 GiB; use smaller
+            widths or fewer samples.
     """
     have = machine_memory()
     if have is not None and needed > have:
-        raise TooLarge(f"{what} needs {shown_bytes(needed)} of memory, but this machine has {shown_bytes(have)}; {remedy}.")
+        raise TooLarge(
+            f"{what} needs {shown_bytes(needed)} of memory, but this machine has {shown_bytes(have)}; {remedy}."
+        )
 
 
 def require_time(seconds: float, what: str, remedy: str = "use smaller widths or fewer samples") -> None:
@@ -48,15 +54,21 @@ def require_time(seconds: float, what: str, remedy: str = "use smaller widths or
     Example:
         >>> require_time(3.2e8, "a descent of 10^15 steps", "use fewer steps")
         Traceback (most recent call last):
-        flowlab.core.errors.TooLarge: a descent of 10^15 steps needs about 89000 hours, but a call may take 24; use fewer steps.
+        flowlab.core.errors.TooLarge: a descent of 10^15 steps needs about 89000 hours, but a call may take 24; use
+        fewer steps.
     """
     if seconds > _DAY:
-        raise TooLarge(f"{what} needs about {float(f'{seconds / 3600:.2g}'):g} hours, but a call may take {_DAY // 3600}; {remedy}.")
+        raise TooLarge(
+            f"{what} needs about {float(f'{seconds / 3600:.2g}'):g} hours, but a call may take {_DAY // 3600};"
+            f" {remedy}."
+        )
 
 
 @cache
 def machine_memory() -> int | None:
-    """Bytes of memory that this process can have: the smallest of what is built in and of what limits on processes allow; None if unknown."""
+    """Bytes of memory that this process can have: the smallest of what is built in and of what limits on processes
+    allow; None if unknown.
+    """
     found: list[int] = []
     # Windows has no sysconf, and some systems not these names.
     with suppress(AttributeError, ValueError, OSError):

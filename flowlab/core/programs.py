@@ -12,7 +12,8 @@ _looked = 0.0
 
 
 def release_programs() -> bool:
-    """Empty the caches of jax if this process holds many memory mappings, of which each compiled program takes some; whether it did.
+    """Empty the caches of jax if this process holds many memory mappings, of which each compiled program takes some;
+    whether it did.
 
     Only Linux has such a limit, 65,530 by default. What is needed again is compiled again.
     """

@@ -22,7 +22,18 @@ HOMES: dict[str, tuple[str, ...]] = {
     "flowlab.lowering.vector_field": ("VectorField", "lower"),
     "flowlab.lowering.smoothed_field": ("smoothed",),
     "flowlab.dynamics.kinks.smoothing_limit": ("Rounded", "rounded"),
-    "flowlab.dynamics": ("integrate", "log_loss", "log_loss_below", "log_norm", "log_time", "margin_gap", "norm_above", "separated", "time", "wall"),
+    "flowlab.dynamics": (
+        "integrate",
+        "log_loss",
+        "log_loss_below",
+        "log_norm",
+        "log_time",
+        "margin_gap",
+        "norm_above",
+        "separated",
+        "time",
+        "wall",
+    ),
     "flowlab.discrete": ("descend",),
     "flowlab.discrete.critical.perturbed_starts": ("beside", "branches"),
     "flowlab.discrete.continuation.paths": ("Continuation", "norm_path", "penalty_path"),
@@ -44,11 +55,27 @@ HOMES: dict[str, tuple[str, ...]] = {
     "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
     "flowlab.figures": ("draw",),
     "flowlab.core.errors": (
-        "ClaimError", "DataError", "DerivationError", "DerivationMismatch", "DerivationUnchecked", "FlowlabError", "LanguageError", "MissingExtra",
-        "NotHomogeneous", "NotSeparable", "OutputError", "PrecisionTooLow", "RunFailed", "ShapeMismatch", "SpecError", "TooEarly", "TooLarge",
-        "UnknownName", "UnloweredNode",
+        "ClaimError",
+        "DataError",
+        "DerivationError",
+        "DerivationMismatch",
+        "DerivationUnchecked",
+        "FlowlabError",
+        "LanguageError",
+        "MissingExtra",
+        "NotHomogeneous",
+        "NotSeparable",
+        "OutputError",
+        "PrecisionTooLow",
+        "RunFailed",
+        "ShapeMismatch",
+        "SpecError",
+        "TooEarly",
+        "TooLarge",
+        "UnknownName",
+        "UnloweredNode",
     ),
-}  # fmt: skip
+}
 """Module to the public names that it holds; function words are not listed, their registry has them."""
 HOME = {name: module for module, names in HOMES.items() for name in names}
 STUB = Path(__file__).parents[1] / "__init__.pyi"
@@ -62,19 +89,24 @@ def words() -> tuple[str, ...]:
 
 def listed() -> list[str]:
     """All public names, for a listing that loads nothing: before the registry of words is loaded, the stub has them."""
-    known = words() if _WORDS in sys.modules else re.findall(r"^(\w+): _Word$", STUB.read_text(encoding="utf-8"), re.MULTILINE)
+    known = (
+        words()
+        if _WORDS in sys.modules
+        else re.findall(r"^(\w+): _Word$", STUB.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     return sorted({*HOME, *known, "__version__"})
 
 
 def stub() -> str:
     """The stub of the package for type checkers and editors."""
-    imports = sorted(f"from {module} import {name} as {name}" for name, module in HOME.items())
-    return "\n".join([
-        "# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the registry of words.",
-        *imports,
-        f"from {_WORDS} import Word as _Word",
-        "",
-        "__version__: str",
-        *(f"{name}: _Word" for name in words()),
-        "",
-    ])  # fmt: skip
+    imports = [f"from {module} import {name} as {name}" for name, module in HOME.items()]
+    return "\n".join(
+        [
+            "# Made by `python -m flowlab.core.stub`; a test holds it against the table of names and the words.",
+            *sorted([*imports, f"from {_WORDS} import Word as _Word"]),
+            "",
+            "__version__: str",
+            *(f"{name}: _Word" for name in words()),
+            "",
+        ]
+    )

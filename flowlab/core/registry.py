@@ -46,7 +46,12 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted; numbers in them by size, P3 before P20."""
-        return tuple(sorted(self._words, key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]))
+        return tuple(
+            sorted(
+                self._words,
+                key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)],
+            )
+        )
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._words

@@ -1,7 +1,8 @@
 """Types that annotations share: arrays with their shapes, weights by block, what JSON stores.
 
-A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs, `p` weights in one row. Type checkers see the array alone. With
-FLOWLAB_SHAPES=1 in the environment, `import flowlab` has beartype check kinds and shapes at every call.
+A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs, `p` weights in one row. Type checkers see the
+array alone. With FLOWLAB_SHAPES=1 in the environment, `import flowlab` has beartype check kinds and shapes at every
+call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,9 @@ Blocks: TypeAlias = Mapping[str, Array]
 Pieces: TypeAlias = Sequence[Array | Callable[[Array], Array] | None]
 """What is used in place of each kink: its slopes, a function of the pre-activation, or the activation itself (None)."""
 Coordinates: TypeAlias = PyTree
-"""What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates; a clock may put its own beside them."""
+"""What is integrated: (ρ, V) in polar coordinates, the blocks W in weight coordinates;
+a clock may put its own beside them.
+"""
 Params: TypeAlias = tuple[Any, ...]
 """What an operation is one of a family by: names, numbers, shapes."""
 Record: TypeAlias = dict[str, Any]

@@ -80,8 +80,7 @@ def integrate(
     seed: int | None = None,
     store: str | PathLike[str] | None = None,
 ) -> Trajectory:
-    """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in the clocks of late
-    times.
+    """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in late clocks.
 
     Args:
         field: what `lower` returns, or a module with its methods.
@@ -131,8 +130,7 @@ def integrate(
     if store is not None and not isinstance(store, str | PathLike):
         raise must_be("store", store, "a path", "that of a folder", OutputError)
     check(flow, start, data, rtol, atol, max_steps)
-    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so up to some hundreds of
-    # unknowns only.
+    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so for few unknowns only.
     fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
     plan = Plan.of(flow, data, ends, others, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}

@@ -16,8 +16,7 @@ from flowlab.core.registry import Registry
 from flowlab.core.typing import Record
 from flowlab.figures.record import Drawn, source
 from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
-from flowlab.language.problem import Problem
-from flowlab.language.result import ResultLike
+from flowlab.language.problem import Problem, ResultLike
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -1,4 +1,5 @@
-"""Elementwise functions: one class carries the symbolic meaning, the numeric meaning, the slope, the kinks and the print.
+"""Elementwise functions: one class carries the symbolic meaning, the numeric meaning, the slope, the kinks and the
+print.
 
 Every activation states its slope at its kinks; both meanings and autodiff of the numeric meaning agree there.
 """
@@ -40,12 +41,16 @@ class Activation(ABC):
     def __init__(self, *params: Fraction) -> None:
         if len(params) > self.parameters:
             most = "at most one number" if self.parameters else "no number"
-            raise LanguageError(f"`{self.name}` takes {most} besides its argument, got {len(params)}; leave the others out.")
+            raise LanguageError(
+                f"`{self.name}` takes {most} besides its argument, got {len(params)}; leave the others out."
+            )
         self.params = params
 
     @property
     def sides(self) -> tuple[tuple[float, float], ...]:
-        """The slopes on the left and on the right of every kink; an activation that declares kinks declares these with them."""
+        """The slopes on the left and on the right of every kink;
+        an activation that declares kinks declares these with them.
+        """
         return ()
 
     @abstractmethod
@@ -70,7 +75,9 @@ class Activation(ABC):
         return True, True
 
     def reaches(self, positive: bool, negative: bool) -> bool:
-        """Whether the slope may differ from zero where the argument may be positive, or negative; a function of degree zero has none."""
+        """Whether the slope may differ from zero where the argument may be positive, or negative;
+        a function of degree zero has none.
+        """
         return self.degree != 0
 
     def latex(self, prime: bool = False) -> str:
@@ -211,7 +218,9 @@ class Tanh(Activation):
 
 @cache
 def _tanh_of_jax() -> Callable[[Array], Array]:
-    """The hyperbolic tangent for compiled programs: jax differentiates it to 1 - tanh², which is roundings once tanh rounds to 1."""
+    """The hyperbolic tangent for compiled programs: jax differentiates it to 1 - tanh²,
+    which is roundings once tanh rounds to 1.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -279,7 +288,8 @@ def _softplus_of_jax() -> Callable[[Array], Array]:
 
     @jax.custom_jvp
     def softplus(z: Array) -> Array:
-        # log(1 + u) = 2 artanh(s) with s = u/(2 + u) ≤ 1/3: 18 terms of the series are 1e-18 exact, and e^{-|z|} is shared with the slope.
+        # log(1 + u) = 2 artanh(s) with s = u/(2 + u) ≤ 1/3: 18 terms of the series are 1e-18 exact,
+        # and e^{-|z|} is shared with the slope.
         u = jnp.exp(-jnp.abs(z))
         s = u / (2.0 + u)
         series = jnp.zeros_like(s)

@@ -11,10 +11,33 @@ from flowlab.core.memory import require_memory
 
 EXACT = 2**53
 """Integers up to here are float64 numbers; beyond it only some are."""
-MISSING = frozenset(("", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan", "none", "null", "?"))
-"""How tables write a value that is not there, in lower case: what pandas reads as missing, and the mark of the UCI repository."""
+MISSING = frozenset(
+    (
+        "",
+        "#n/a",
+        "#n/a n/a",
+        "#na",
+        "-1.#ind",
+        "-1.#qnan",
+        "-nan",
+        "1.#ind",
+        "1.#qnan",
+        "<na>",
+        "n/a",
+        "na",
+        "nan",
+        "none",
+        "null",
+        "?",
+    )
+)
+"""How tables write a value that is not there, in lower case: what pandas reads as missing,
+and the mark of the UCI repository.
+"""
 _NARROW = 2.0**-20
-"""A range below which, relative to the largest value, a mean is too coarse to be subtracted: it is known to 2^-53 of that value."""
+"""A range below which, relative to the largest value, a mean is too coarse to be subtracted:
+it is known to 2^-53 of that value.
+"""
 
 
 def numbers(values: Any, what: str) -> np.ndarray:
@@ -25,7 +48,8 @@ def numbers(values: Any, what: str) -> np.ndarray:
         what: how a message calls them.
 
     Raises:
-        DataError: for masked, complex, ragged or sparse values, text, dates, records, and integers that float64 does not hold.
+        DataError: for masked, complex, ragged or sparse values, text, dates, records, and integers that float64 does
+            not hold.
         TooLarge: if they do not fit into memory.
     """
     array = as_array(values, what)
@@ -43,12 +67,18 @@ def numbers(values: Any, what: str) -> np.ndarray:
         raise DataError(f"{what} must be numbers of float64 ({short(str(error), 80)}); convert it first.") from None
     if array.dtype.kind == "O" or array.dtype.itemsize > 8:
         for place in np.argwhere((found == 0) & (array != 0) | np.isinf(found) & ~np.isin(array, (np.inf, -np.inf))):
-            raise DataError(f"{what} has {short(array[tuple(place)])}{at(place)}; float64 holds numbers from 1e-308 to 1e308, scale the feature.")
+            raise DataError(
+                f"{what} has {short(array[tuple(place)])}{at(place)}; float64 holds numbers from 1e-308 to 1e308, scale"
+                " the feature."
+            )
     if array.dtype.kind in "iuO":
         for place in np.argwhere(np.abs(found) >= EXACT):
             value = array[tuple(place)]
             if isinstance(value, Integral) and int(value) != int(found[tuple(place)]):
-                raise DataError(f"{what} has the integer {short(int(value))}{at(place)}, which float64 cannot hold; scale it or leave it out.")
+                raise DataError(
+                    f"{what} has the integer {short(int(value))}{at(place)}, which float64 cannot hold; scale it or"
+                    " leave it out."
+                )
     return found
 
 
@@ -69,7 +99,10 @@ def as_array(values: Any, what: str) -> np.ndarray:
         # `__array__` of a foreign class may raise anything.
         raise DataError(f"{what} must be an array, or rows of one length ({short(str(error), 80)}).") from None
     if isinstance(values, np.ma.MaskedArray):
-        raise DataError(f"{what} is a masked array ({int(np.ma.count_masked(values))} masked values); remove or fill them and give a plain array.")
+        raise DataError(
+            f"{what} is a masked array ({int(np.ma.count_masked(values))} masked values); remove or fill them and give"
+            " a plain array."
+        )
     return array
 
 
@@ -82,7 +115,10 @@ def finite(array: np.ndarray, what: str) -> None:
 
 def at(place: Any) -> str:
     """A place in an array as messages tell it: rows and columns are counted from 1."""
-    return "".join(f"{between}{name} {int(i) + 1}" for between, name, i in zip((" in ", ", "), ("row", "column"), place, strict=False))
+    return "".join(
+        f"{between}{name} {int(i) + 1}"
+        for between, name, i in zip((" in ", ", "), ("row", "column"), place, strict=False)
+    )
 
 
 def names_of(labels: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...]] | None:
@@ -99,17 +135,26 @@ def names_of(labels: np.ndarray, what: str) -> tuple[np.ndarray, tuple[str, ...]
         raise DataError(f"{what} must be one class name per sample, got text of shape {labels.shape}.")
     for i, (value, is_text) in enumerate(zip(flat.tolist(), text, strict=True), 1):
         if not is_text:
-            raise DataError(f"{what} has {short(value)} in row {i} among class names; give names alone, or numbers alone.")
+            raise DataError(
+                f"{what} has {short(value)} in row {i} among class names; give names alone, or numbers alone."
+            )
         if value.strip().lower() in MISSING:
-            raise DataError(f"{what} has {short(value)} in row {i}, which reads as a missing value; leave that sample out, or rename the class.")
+            raise DataError(
+                f"{what} has {short(value)} in row {i}, which reads as a missing value; leave that sample out, or"
+                " rename the class."
+            )
         if is_value(value):
-            raise DataError(f"{what} has the text {short(value)} in row {i}; give numbers as numbers, or class names alone.")
+            raise DataError(
+                f"{what} has the text {short(value)} in row {i}; give numbers as numbers, or class names alone."
+            )
     names, found = np.unique([value.strip() for value in flat.tolist()], return_inverse=True)
     return found.ravel().astype(np.int64), tuple(names.tolist())
 
 
 def is_value(cell: str) -> bool:
-    """Whether text stands for a value rather than a name: Python reads it as a number, it has no letter, or it is hexadecimal."""
+    """Whether text stands for a value rather than a name: Python reads it as a number, it has no letter,
+    or it is hexadecimal.
+    """
     try:
         float(cell)
     except ValueError:
@@ -120,8 +165,8 @@ def is_value(cell: str) -> bool:
 def standardized(x: np.ndarray) -> np.ndarray:
     """Every feature with mean 0 and standard deviation 1; features that are constant become 0.
 
-    Scaled by powers of two on the way, which rounds nothing, so that no mean or square over- or underflows; where a feature hardly differs from its
-    least value, that is subtracted first, which rounds nothing either (Sterbenz).
+    Scaled by powers of two on the way, which rounds nothing, so that no mean or square over- or underflows; where a
+    feature hardly differs from its least value, that is subtracted first, which rounds nothing either (Sterbenz).
 
     Args:
         x: samples, (N, d), finite.

@@ -10,8 +10,9 @@ from flowlab.core.typing import Blocks
 from flowlab.language.problem import Problem
 
 _LONGEST_COMPILED = 60
-"""Nodes up to which the gradient is compiled as a whole. Compiling takes longer than in proportion to the length, from about here on longer than
-evaluating one operation after another, each of which is compiled once for its shape."""
+"""Nodes up to which the gradient is compiled as a whole. Compiling takes longer than in proportion to the length, from
+about here on longer than evaluating one operation after another, each of which is compiled once for its shape.
+"""
 
 
 def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, jax.Array]:

@@ -11,6 +11,7 @@ from flowlab.core.arguments import expects, line, short
 from flowlab.core.errors import DataError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import as_array, finite, names_of, numbers
 
 KINDS = ("binary", "classes", "targets")
@@ -19,8 +20,8 @@ KINDS = ("binary", "classes", "targets")
 class Data(eqx.Module):
     """A data set.
 
-    Labels may be given as a column, (N, 1); as truth values, of which True is +1; and as class names, which are sorted: two of them are -1 and +1,
-    more are 0..C-1. Integers other than ±1 are classes, other numbers targets.
+    Labels may be given as a column, (N, 1); as truth values, of which True is +1; and as class names, which are sorted:
+    two of them are -1 and +1, more are 0..C-1. Integers other than ±1 are classes, other numbers targets.
 
     Attributes:
         x: inputs, (N, d), float64.
@@ -47,11 +48,23 @@ class Data(eqx.Module):
     n_classes: int | None = eqx.field(static=True)
     class_names: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, x: object, y: object, *, name: str = "data", kind: str | None = None, class_names: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str = "data",
+        kind: str | None = None,
+        class_names: tuple[str, ...] | None = None,
+    ) -> None:
         require_x64("Data")
         expects("name", name, str, "a text to call the data by")
         if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
             raise DataError(f"`kind={short(kind)}` is not known; use one of {', '.join(KINDS)}.")
+        if class_names is not None and not _names(class_names):
+            raise DataError(
+                f"`class_names` must be a list of texts, got {short(class_names)}; pass for example ('no', 'yes')."
+            )
         told = f"`{line(name)}`"
         inputs = numbers(x, f"{told} x")
         labels, whole, found = _labels(y, f"{told} y", kind)
@@ -65,7 +78,10 @@ class Data(eqx.Module):
             self.n_classes = _classes(labels, told) if self.kind == "classes" else 2
         # Papers fold labels into inputs, so that one class is an instance; from a file it is a mistake.
         if self.kind == "binary" and kind != "binary" and len(np.unique(labels)) < 2:
-            raise DataError(f'{told} has one class only ({labels[0]:g}); a classifier needs both -1 and +1, or say kind="binary" if that is meant.')
+            raise DataError(
+                f'{told} has one class only ({labels[0]:g}); a classifier needs both -1 and +1, or say kind="binary" if'
+                " that is meant."
+            )
         self.x = jnp.asarray(inputs)
         self.y = jnp.asarray(labels.astype(np.int64) if self.kind == "classes" else labels)
 
@@ -118,10 +134,14 @@ def _labels(y: object, what: str, kind: str | None) -> tuple[np.ndarray, bool, t
         return (2.0 * which - 1.0 if two else which.astype(np.float64)), True, names
     labels = numbers(array, what)
     column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
-    truths = array.dtype.kind == "b" or (array.dtype.kind == "O" and all(isinstance(v, bool | np.bool_) for v in array.ravel().tolist()))
+    truths = array.dtype.kind == "b" or (
+        array.dtype.kind == "O" and all(isinstance(v, bool | np.bool_) for v in array.ravel().tolist())
+    )
     if truths and column and kind in (None, "binary"):
         return 2.0 * labels - 1.0, True, None
-    integers = array.dtype.kind in "iu" or (array.dtype.kind == "O" and all(isinstance(v, Integral) for v in array.ravel().tolist()))
+    integers = array.dtype.kind in "iu" or (
+        array.dtype.kind == "O" and all(isinstance(v, Integral) for v in array.ravel().tolist())
+    )
     return labels, integers, None
 
 
@@ -147,6 +167,16 @@ def _classes(labels: np.ndarray, told: str) -> int:
         raise DataError(f"{told} has one class only ({found[0]:.17g}); a classifier needs at least two.")
     # Compared as float64: an integer type would wrap labels beyond its range.
     if not np.array_equal(found, np.arange(len(found))):
-        some = ", ".join(f"{int(v)}" if v == round(v) and abs(v) < 1e20 else f"{v:g}" for v in [*found[:6], *found[6:][-1:]])
-        raise DataError(f"{told} has the labels {some}; classes are numbered 0..C-1 without gaps; for numbers that are not classes say kind=\"targets\".")
+        some = ", ".join(
+            f"{int(v)}" if v == round(v) and abs(v) < 1e20 else f"{v:g}" for v in [*found[:6], *found[6:][-1:]]
+        )
+        raise DataError(
+            f"{told} has the labels {some}; classes are numbered 0..C-1 without gaps; for numbers that are not classes"
+            ' say kind="targets".'
+        )
     return len(found)
+
+
+def _names(value: object) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)

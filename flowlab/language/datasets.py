@@ -25,7 +25,14 @@ BUNDLED = tuple(_TABLES)
 
 
 @guarded
-def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0, kind: str | None = None, label: str | None = None) -> Data:
+def load(
+    spec: str | PathLike[str],
+    *,
+    standardize: bool = False,
+    seed: int = 0,
+    kind: str | None = None,
+    label: str | None = None,
+) -> Data:
     """A data set by name.
 
     Args:
@@ -36,7 +43,8 @@ def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0,
         standardize: shift and scale every feature to mean 0 and standard deviation 1; constant features become 0.
         seed: of the generators.
         kind: force `"binary"`, `"classes"` or `"targets"` for files.
-        label: name of the column that holds the labels of a `.csv` or `.tsv` file with a header; by default the last column.
+        label: name of the column that holds the labels of a `.csv` or `.tsv` file with a header; by default the last
+            column.
 
     Raises:
         UnknownName: for an unknown data set, class, generator or label, with the nearest known one.
@@ -50,15 +58,25 @@ def load(spec: str | PathLike[str], *, standardize: bool = False, seed: int = 0,
     expects("label", label, (str, type(None)), "the name of a column, such as 'species'")
     named = fspath(spec) if isinstance(spec, PathLike) else spec
     if not isinstance(named, str) or not named:
-        raise DataError(f"`{short(spec)}` names no data set; use for example 'iris:setosa' or a path to .npz, .csv or .tsv.")
+        raise DataError(
+            f"`{short(spec)}` names no data set; use for example 'iris:setosa' or a path to .npz, .csv or .tsv."
+        )
     path, names = Path(named), None
     if path.suffix.lower() in SUFFIXES:
         x, y = read_table(path, label)
         # Text has no integer type: whole numbers other than ±1 alone are taken as classes.
-        if path.suffix.lower() != ".npz" and kind is None and y.dtype.kind == "f" and not (y % 1).any() and not np.isin(y, (-1, 1)).all():
+        if (
+            path.suffix.lower() != ".npz"
+            and kind is None
+            and y.dtype.kind == "f"
+            and not (y % 1).any()
+            and not np.isin(y, (-1, 1)).all()
+        ):
             kind = "classes"
     elif label is not None:
-        raise DataError(f"`{line(named)}` has no columns with names; leave out `label`, which is for .csv and .tsv files.")
+        raise DataError(
+            f"`{line(named)}` has no columns with names; leave out `label`, which is for .csv and .tsv files."
+        )
     elif named is not spec or sep in named:
         raise DataError(f"`{tail(named)}` has no known format; give a path to .npz, .csv or .tsv.")
     elif "?" in named or named in generators:
@@ -79,7 +97,9 @@ def _bundled(spec: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...] | None]
         known = [*BUNDLED, *generators.names()]
         guess = nearest(name, known)
         hint = f" did you mean `{guess}`?" if guess else ""
-        raise UnknownName(f"`{line(name)}` is not a known data set;{hint} Known: {', '.join(known)}, and paths to .npz, .csv or .tsv.")
+        raise UnknownName(
+            f"`{line(name)}` is not a known data set;{hint} Known: {', '.join(known)}, and paths to .npz, .csv or .tsv."
+        )
     x, target, names = _from_sklearn(name)
     if not choice:
         return x, np.where(target == 1, 1.0, -1.0) if len(names) == 2 else target.astype(np.int64), tuple(names)
@@ -97,12 +117,14 @@ def _bundled(spec: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...] | None]
 def _from_sklearn(name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Samples, class numbers and class names, from the files that scikit-learn installs.
 
-    Importing scikit-learn takes longer than everything else that loading does, so its tables are read where they lie; where
-    they do not, its own loader is asked.
+    Importing scikit-learn takes longer than everything else that loading does, so its tables are read where they lie;
+    where they do not, its own loader is asked.
     """
     found = find_spec("sklearn")
     if found is None or found.origin is None:
-        raise MissingExtra(f"`{name}` comes with scikit-learn, which is not installed; run `pip install \"flowlab[data]\"`.")
+        raise MissingExtra(
+            f'`{name}` comes with scikit-learn, which is not installed; run `pip install "flowlab[data]"`.'
+        )
     file, names = Path(found.origin).parent / "datasets" / "data" / _TABLES[name], [str(i) for i in range(10)]
     try:
         if name == "digits":
@@ -116,7 +138,11 @@ def _from_sklearn(name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
         from sklearn import datasets
 
         bunch: Any = getattr(datasets, f"load_{name}")()
-        return np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target, dtype=np.int64), [str(n) for n in bunch.target_names]
+        return (
+            np.asarray(bunch.data, dtype=np.float64),
+            np.asarray(bunch.target, dtype=np.int64),
+            [str(n) for n in bunch.target_names],
+        )
 
 
 def _two(choice: str, names: list[str]) -> tuple[str, str | None]:
@@ -134,7 +160,9 @@ def _class(told: str, names: list[str], spec: str) -> int:
         return int(told)
     guess = nearest(told, names)
     hint = f" did you mean `{guess}`?" if guess else ""
-    raise UnknownName(f"`{line(told)}` in `{line(spec)}` is not a class;{hint} Classes: {', '.join(names)}, or their numbers from 0.")
+    raise UnknownName(
+        f"`{line(told)}` in `{line(spec)}` is not a class;{hint} Classes: {', '.join(names)}, or their numbers from 0."
+    )
 
 
 def _generate(spec: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,13 +172,18 @@ def _generate(spec: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     for part in filter(None, query.split("&")):
         key, _, value = part.partition("=")
         if key in options or not math.isfinite(numeral(value)):
-            raise DataError(f"`{line(part)}` in `{line(spec)}` is not an option with one finite number; write for example n=20.")
+            raise DataError(
+                f"`{line(part)}` in `{line(spec)}` is not an option with one finite number; write for example n=20."
+            )
         options[key] = numeral(value)
     known = make.__code__.co_varnames[1 : make.__code__.co_argcount]
     for key in options:
         if key not in known:
             guess = nearest(key, known) or known[0]
-            raise UnknownName(f"`{line(key)}` in `{line(spec)}` is not an option of {name}; did you mean `{guess}`? Known: {', '.join(known)}.")
+            raise UnknownName(
+                f"`{line(key)}` in `{line(spec)}` is not an option of {name}; did you mean `{guess}`? Known:"
+                f" {', '.join(known)}."
+            )
     return make(np.random.default_rng(seed), **options)
 
 
@@ -168,7 +201,9 @@ def _size(n: float, what: str) -> int:
 
 
 @generators.register("gaussian")
-def gaussian(rng: np.random.Generator, n: float = 20, d: float = 5, margin: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+def gaussian(
+    rng: np.random.Generator, n: float = 20, d: float = 5, margin: float = 0.1
+) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian samples, labelled by a random hyperplane through 0 and moved off it to at least `margin`."""
     size, dims = _shape(n, d)
     normal = rng.normal(size=dims)

@@ -1,8 +1,9 @@
 """Scaling degrees, solved for: unknown exponents per weight block, one linear relation per node, the null space.
 
-Give every weight block W_k an unknown exponent e_k and scale W_k by c^{e_k}. Each node of the network then scales by some
-c^{e}, with e linear in the unknowns, provided the relations collected on the way hold. The solutions are the scaling
-symmetries of the network (Poggio, Banburski and Liao 2020 use the special case where every block scales alone, claim P1).
+Give every weight block W_k an unknown exponent e_k and scale W_k by c^{e_k}. Each node of the network then scales by
+some c^{e}, with e linear in the unknowns, provided the relations collected on the way hold. The solutions are the
+scaling symmetries of the network (Poggio, Banburski and Liao 2020 use the special case where every block scales alone,
+claim P1).
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,10 @@ class Break:
 
     def __str__(self) -> str:
         def side(sign: int) -> str:
-            shown = {k: "" if abs(c) == 1 else f"{abs(c)} " if c.denominator == 1 else f"({abs(c)}) " for k, c in self.relation}
+            shown = {
+                k: "" if abs(c) == 1 else f"{abs(c)} " if c.denominator == 1 else f"({abs(c)}) "
+                for k, c in self.relation
+            }
             return " + ".join(f"{shown[k]}e({k})" for k, c in self.relation if c * sign > 0) or "0"
 
         return f"`{self.node}`: {self.reason} ({side(1)} = {side(-1)})"
@@ -65,7 +69,8 @@ class Symmetry:
         weights: block names.
         output: exponent of the output as a linear form in the block exponents.
         breaks: the nodes whose relations restrict the scalings.
-        scalings: basis of the exponent vectors that leave the network covariant, as {block: exponent}; blocks that stay are left out.
+        scalings: basis of the exponent vectors that leave the network covariant, as {block: exponent}; blocks that stay
+            are left out.
     """
 
     weights: tuple[str, ...]
@@ -122,15 +127,18 @@ class Symmetry:
         else:
             lines += [f"broken at {b}" for b in self.breaks]
             for v in self.scalings:
-                lines.append("scaling: " + ", ".join(f"{k} by c^{e}" if e.denominator == 1 else f"{k} by c^({e})" for k, e in v.items() if e))
+                lines.append(
+                    "scaling: "
+                    + ", ".join(f"{k} by c^{e}" if e.denominator == 1 else f"{k} by c^({e})" for k, e in v.items() if e)
+                )
         return "\n".join(lines)
 
 
 def solve(weights: Sequence[str], output: Form, breaks: Sequence[Break]) -> Symmetry:
     """The null space of the relations, by exact elimination over the rationals.
 
-    A relation is solved for its last block. A sum of n terms ties all of them to the first, and no row is ever rewritten then, so that its length counts
-    once.
+    A relation is solved for its last block. A sum of n terms ties all of them to the first, and no row is ever
+    rewritten then, so that its length counts once.
     """
     place = {w: i for i, w in enumerate(weights)}
     solved: dict[str, Form] = {}
@@ -161,7 +169,9 @@ def _without(row: Form, solved: dict[str, Form]) -> Form:
 
 
 def _reduced(vectors: Sequence[Form], place: dict[str, int]) -> tuple[dict[str, Fraction], ...]:
-    """The one basis of their span in which the last block of every vector has exponent 1 there and 0 in all others; zeros are left out."""
+    """The one basis of their span in which the last block of every vector has exponent 1 there and 0 in all others;
+    zeros are left out.
+    """
     done: dict[str, Form] = {}
     for vector in vectors:
         for name in [k for k in vector if k in done]:
@@ -172,7 +182,9 @@ def _reduced(vectors: Sequence[Form], place: dict[str, int]) -> tuple[dict[str, 
             if last in other:
                 done[name] = _plus(other, -other[last], vector)
         done[last] = vector
-    return tuple({k: done[w][k] for k in sorted(done[w], key=place.__getitem__)} for w in sorted(done, key=place.__getitem__))
+    return tuple(
+        {k: done[w][k] for k in sorted(done[w], key=place.__getitem__)} for w in sorted(done, key=place.__getitem__)
+    )
 
 
 def _plus(a: Form, factor: Fraction, b: Form) -> Form:

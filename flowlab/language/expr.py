@@ -23,7 +23,10 @@ MOST_LETTERS = 32
 """Of a block's name: enough for any word, and few enough for a message that quotes several."""
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MOST_LETTERS - 1}}}\Z")
 LARGEST_OF = "maximum"
-"""The function of several expressions: maxout, or max-pooling over them. It is no operation of its own but b + relu(a - b)."""
+"""The function of several expressions: maxout, or max-pooling over them.
+
+It is no operation of its own but b + relu(a - b).
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,9 @@ class Expr:
 
     def __truediv__(self, other: Number) -> "Expr":
         if isinstance(other, Expr) or exact(other) == 0:
-            raise LanguageError("only division by a non-zero number is part of the language; write `0.5 * z` or a ratio.")
+            raise LanguageError(
+                "only division by a non-zero number is part of the language; write `0.5 * z` or a ratio."
+            )
         return Expr("scale", (self,), (1 / exact(other),))
 
     def __neg__(self) -> "Expr":

@@ -1,7 +1,8 @@
 """Where a network has kinks: its activations whose slope jumps at zero, and what is known of their arguments.
 
-On a piece, between two kinks, every slot is multiplication by a slope, so the network is smooth there and stays defined across the kink: this is
-what makes the time of a crossing a root that can be found, and a slope between the two sides a number like any other.
+On a piece, between two kinks, every slot is multiplication by a slope, so the network is smooth there and stays defined
+across the kink: this is what makes the time of a crossing a root that can be found, and a slope between the two sides a
+number like any other.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +24,8 @@ class Slot:
         nodes: identities of the nodes that are this activation of this argument.
         argument: the pre-activation.
         left, right: slopes on both sides of zero.
-        tracked: whether crossing the kink bends the flow. Not where only powers above one of the activation are used, which have no
-            kink; nor where the slope could not be told by two numbers.
+        tracked: whether crossing the kink bends the flow. Not where only powers above one of the activation are used,
+            which have no kink; nor where the slope could not be told by two numbers.
         degree: of the pre-activation as a polynomial in the weights, as long as no slope jumps; None where it is none.
         blocks: weight blocks that the pre-activation depends on.
         sampled: whether the pre-activation has an entry per sample; a kink of weights themselves, as in `abs(W) @ x`,
@@ -52,7 +53,9 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
     number: dict[Any, int] = {}
     users: dict[int, list[Expr]] = {}
     degree: dict[int, int | None] = fold(nodes, lambda: 0, lambda _: 1, _degree)
-    blocks: dict[int, frozenset[str]] = fold(nodes, frozenset, lambda name: frozenset({name}), lambda _, parts, __: frozenset().union(*parts))
+    blocks: dict[int, frozenset[str]] = fold(
+        nodes, frozenset, lambda name: frozenset({name}), lambda _, parts, __: frozenset().union(*parts)
+    )
     found: dict[int, tuple[Activation, list[Expr]]] = {}
     for node in nodes:
         key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.block or node.params)

@@ -1,7 +1,7 @@
 """Losses: one class carries the loss, its pull -∂ℓ/∂f, its margin, its symbolic meaning and its print.
 
-Everything is evaluated in log space or in closed forms that keep their relative accuracy far in the tails: at a margin of
-1e5 the exponential loss is no longer a float64 number, but its logarithm is.
+Everything is evaluated in log space or in closed forms that keep their relative accuracy far in the tails: at a margin
+of 1e5 the exponential loss is no longer a float64 number, but its logarithm is.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Loss(ABC):
 
     @property
     def classifies(self) -> bool:
-        """Whether a positive margin classifies a sample: the loss falls to zero as margins grow, not at finite outputs."""
+        """Whether a positive margin classifies a sample: the loss falls to 0 as margins grow, not at finite outputs."""
         return self.labels != "targets"
 
     @property
@@ -53,14 +53,18 @@ class Loss(ABC):
 
     @abstractmethod
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
-        """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C); with the log of the loss as scale it stays a number in the far tails."""
+        """-∂ℓ/∂f divided by e^{log_scale}, of every sample, (N, C);
+        with the log of the loss as scale it stays a number in the far tails.
+        """
 
     def residual(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         """What the loss vanishes with, (N, C), for a loss that says so by `has_residual`."""
         raise TypeError(f'the loss "{self.name}" has no residual.')
 
     def level(self, xp: Namespace, log_loss: Array) -> Array | None:
-        """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L); None for losses without a tail."""
+        """The margin at which one sample alone has this loss, from its logarithm: ℓ^{-1}(L);
+        None for losses without a tail.
+        """
         return None
 
     def dual(self, shares: Array) -> Array | None:
@@ -114,9 +118,13 @@ class Loss(ABC):
         shown = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
         labels = f"{data.kind} {f'of shape {data.y.shape}' if data.y.ndim > 1 else shown}"
         zero_one = data.y.ndim == 1 and bool(np.isin(found, (0, 1)).all())
-        wanted = {"binary": "labels -1 and +1", "classes": "integer classes 0..C-1", "targets": "real targets"}[self.labels]
+        wanted = {"binary": "labels -1 and +1", "classes": "integer classes 0..C-1", "targets": "real targets"}[
+            self.labels
+        ]
         other = {
-            "binary": "give 2*y - 1" if zero_one else 'choose two classes, or a loss for classes such as "cross_entropy"',
+            "binary": (
+                "give 2*y - 1" if zero_one else 'choose two classes, or a loss for classes such as "cross_entropy"'
+            ),
             "classes": 'say `Data(…, kind="classes")`, or use a binary loss such as "exponential"',
             "targets": "convert the labels to floats",
         }[self.labels]
@@ -317,7 +325,9 @@ class MulticlassExponential(_Classes):
 
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         gaps, own = self._gaps(xp, f, y)
-        return self._toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own)
+        return self._toward(
+            xp, xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - log_scale))), own
+        )
 
     def symbolic(self, f: list[sp.Symbol], y: Array) -> sp.Expr:
         return sp.Add(*(sp.exp(f[j] - f[int(y)]) for j in range(len(f)) if j != int(y)))

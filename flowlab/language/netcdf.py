@@ -1,4 +1,4 @@
-"""Labelled data sets on disk, under a SHA-256 of all they hold: what comes back is what was written, or one sentence."""
+"""Labelled data sets on disk, under a SHA-256 of all they hold: reading gives what was written, or one sentence."""
 
 import hashlib
 import importlib.util
@@ -21,7 +21,10 @@ from flowlab.core.memory import require_memory
 _RECORD, _SUM = "flowlab", "contents_sha256"
 """The attribute that holds the record of a result, and the entry of that record which holds the hash."""
 _SEAL = b"\nflowlab sha256 %s\n"
-"""The end of a file, which HDF5 does not read: the hash of all bytes before it. Damage is seen by it before HDF5, which it can send around in circles."""
+"""The end of a file, which HDF5 does not read: the hash of all bytes before it.
+
+Damage is seen by it before HDF5, which it can send around in circles.
+"""
 _FILES = "files_sha256"
 """The attribute of a Zarr store that holds the hash of all its other files, which is compared before any is decoded."""
 _SEALED = re.compile(re.escape(_SEAL % b"*").replace(rb"\*", rb"([0-9a-f]{64})"))
@@ -63,7 +66,9 @@ def write(dataset: xr.Dataset, path: str | Path, suffixes: tuple[str, ...]) -> P
                 end.write(_SEAL % _hashed(part, part.stat().st_size))
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"`{tail(path)}` cannot be written ({error.strerror or short(str(error))}); choose another folder.") from None
+        raise OutputError(
+            f"`{tail(path)}` cannot be written ({error.strerror or short(str(error))}); choose another folder."
+        ) from None
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -83,7 +88,8 @@ def kind_of(path: str | Path, what: str) -> str:
 
 
 def read(path: str | Path, what: str) -> xr.Dataset:
-    """The data set that `write` wrote, checked against its hash; one from before there were hashes comes with a warning.
+    """The data set that `write` wrote, checked against its hash; one from before there were hashes comes with a
+    warning.
 
     Raises:
         OutputError: if the file is missing, damaged, or holds something else.
@@ -102,7 +108,11 @@ def read(path: str | Path, what: str) -> xr.Dataset:
         found = record.pop(_SUM, None)
         dataset.attrs[_RECORD] = json.dumps(record, sort_keys=True)
         if found is None:
-            warnings.warn(f"`{tail(path)}` was stored before results had checksums, so damage to it would not be seen; save it again.", stacklevel=3)
+            warnings.warn(
+                f"`{tail(path)}` was stored before results had checksums, so damage to it would not be seen; save it"
+                " again.",
+                stacklevel=3,
+            )
         elif found != contents(dataset):
             raise _damaged(path)
         return dataset
@@ -128,7 +138,8 @@ def _opened(path: Path) -> xr.Dataset:
 def _check_seal(path: Path) -> None:
     """Refuse a file whose bytes are not those before its seal.
 
-    One without a seal is from before there were seals, or was changed by another program; it ends where HDF5 says. Else it was cut, or its seal damaged.
+    One without a seal is from before there were seals, or was changed by another program; it ends where HDF5 says. Else
+    it was cut, or its seal damaged.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -140,7 +151,8 @@ def _check_seal(path: Path) -> None:
     elif not head.startswith(b"\x89HDF\r\n\x1a\n") or len(head) < 64:
         raise ValueError("it is not NetCDF of version 4")
     else:
-        # The address of the end of a file, by the version of its superblock (HDF5 file format specification, section II.A).
+        # The address of the end of a file, by the version of its superblock (HDF5 file format specification,
+        # section II.A).
         whole = size == int.from_bytes(head[(at := {0: 40, 1: 44}.get(head[8], 28)) : at + 8], "little")
     if not whole:
         raise _damaged(path)
@@ -156,26 +168,36 @@ def _hashed(path: Path, size: int) -> bytes:
 
 
 def _hashed_files(store: Path) -> str:
-    """SHA-256 over all files of a Zarr store but the attributes of its root, and but hidden ones that are not Zarr's."""
+    """SHA-256 over all files of a Zarr store but the attributes of its root and hidden ones that are not Zarr's."""
     digest = hashlib.sha256()
-    files = (file for file in store.rglob("*") if file.is_file() and file != store / ".zattrs" and not re.match(r"\.[^z]", file.name))
+    files = (
+        file
+        for file in store.rglob("*")
+        if file.is_file() and file != store / ".zattrs" and not re.match(r"\.[^z]", file.name)
+    )
     for name, file in sorted((file.relative_to(store).as_posix(), file) for file in files):
         digest.update(f"{json.dumps(name)}{_hashed(file, size := file.stat().st_size).decode()}{size};".encode())
     return digest.hexdigest()
 
 
 def _damaged(path: Path) -> OutputError:
-    return OutputError(f"`{tail(path)}` is damaged: what it holds does not match its SHA-256; restore a copy, or run it again.")
+    return OutputError(
+        f"`{tail(path)}` is damaged: what it holds does not match its SHA-256; restore a copy, or run it again."
+    )
 
 
 def not_one(path: str | Path, what: str, error: Exception) -> OutputError:
     """The error for a file that holds no such result, or is damaged."""
     reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(f"`{tail(path)}` is no stored {what} ({type(error).__name__}: {short(reason, 80)}); write one with `save`.")
+    return OutputError(
+        f"`{tail(path)}` is no stored {what} ({type(error).__name__}: {short(reason, 80)}); write one with `save`."
+    )
 
 
 def contents(dataset: xr.Dataset) -> str:
-    """SHA-256 over names, dimensions, types, attributes and values of all variables, and over the attributes of the data set."""
+    """SHA-256 over names, dimensions, types, attributes and values of all variables,
+    and over the attributes of the data set.
+    """
     digest = hashlib.sha256(_told(dataset.attrs).encode())
     for name in sorted(dataset.variables, key=str):
         variable = dataset.variables[name]
@@ -185,18 +207,25 @@ def contents(dataset: xr.Dataset) -> str:
         else:
             # Not a number has many patterns of bits, of which a reader keeps one.
             whole = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
-            kind, raw = values.dtype.newbyteorder("<").str, np.ascontiguousarray(whole, dtype=values.dtype.newbyteorder("<")).tobytes()
-        digest.update(f"{json.dumps([str(name), *map(str, variable.dims)])}{values.shape}{kind}{_told(variable.attrs)}{len(raw)};".encode())
+            kind, raw = (
+                values.dtype.newbyteorder("<").str,
+                np.ascontiguousarray(whole, dtype=values.dtype.newbyteorder("<")).tobytes(),
+            )
+        head = json.dumps([str(name), *map(str, variable.dims)])
+        digest.update(f"{head}{values.shape}{kind}{_told(variable.attrs)}{len(raw)};".encode())
         digest.update(raw)
     return digest.hexdigest()
 
 
 def _told(attrs: Mapping[Any, Any]) -> str:
-    """Attributes as text that does not depend on whether they have been on disk, where numbers become those of numpy."""
+    """Attributes as text that does not depend on whether they have been on disk, where numbers become numpy's."""
     plain = {str(k): v if isinstance(v, str) else np.asarray(v).tolist() for k, v in attrs.items()}
     return json.dumps(plain, sort_keys=True, default=str)
 
 
 def _need_zarr(path: Path) -> None:
     if importlib.util.find_spec("zarr") is None:
-        raise OutputError(f"`{tail(path)}` needs the package zarr; install it by `pip install \"flowlab[zarr]\"`, or use a name that ends in .nc.")
+        raise OutputError(
+            f'`{tail(path)}` needs the package zarr; install it by `pip install "flowlab[zarr]"`, or use a name that'
+            " ends in .nc."
+        )

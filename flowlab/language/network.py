@@ -72,7 +72,10 @@ class Network:
             raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
         if not any(node.is_input for node in self.nodes):
             read = shown(", ".join(f"`{name}`" for name in order), 120)
-            told = f"a network has one input, which is named `x`, but the expression has only the weight block{'s' if len(order) > 1 else ''} {read}"
+            told = (
+                "a network has one input, which is named `x`, but the expression has only the weight"
+                f" block{'s' if len(order) > 1 else ''} {read}"
+            )
             raise LanguageError(f"{told}; write `x` for the input.")
         for name in declared:
             if name not in order:
@@ -133,7 +136,9 @@ class Network:
         self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(known[w]).shape for w in self.weights if w in known}
         out = self._types[id(self.expression)]
         if not out.sampled or out.rank > 1:
-            raise ShapeMismatch(f"`{_short(self.text)}` has shape {out}; a network's output is a scalar or a vector per sample.")
+            raise ShapeMismatch(
+                f"`{_short(self.text)}` has shape {out}; a network's output is a scalar or a vector per sample."
+            )
         self.output_shape = out.shape
         self.symmetry: Symmetry = solve(self.weights, found[id(self.expression)].degree, relations.breaks)
 
@@ -187,11 +192,13 @@ class Network:
         if not self.symmetry.is_multihomogeneous:
             raise NotHomogeneous(
                 f"`{_short(self.text)}` is {self.symmetry.kind}, broken at {shown(str(self.symmetry.breaks[0]), 120)}; "
-                f"use `coordinates=\"weights\"`, or a polar scheme without degrees."
+                f'use `coordinates="weights"`, or a polar scheme without degrees.'
             )
         return {w: self.symmetry.degree(w) or Fraction(0) for w in self.weights}
 
-    def resolve(self, d: int, outputs: int, widths: Mapping[str, int] | None = None, *, default_width: int | None = None) -> dict[str, tuple[int, ...]]:
+    def resolve(
+        self, d: int, outputs: int, widths: Mapping[str, int] | None = None, *, default_width: int | None = None
+    ) -> dict[str, tuple[int, ...]]:
         """Concrete shapes of all blocks.
 
         Args:
@@ -220,13 +227,18 @@ class Network:
         if self.output_shape:
             settle(self.output_shape[0], outputs, "the labels ask for that many outputs")
         elif outputs != 1:
-            raise ShapeMismatch(f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix.")
+            raise ShapeMismatch(
+                f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix."
+            )
         names = {str(dim) for shape in self.shapes.values() for dim in shape}
         expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
         for name, size in (widths or {}).items():
             expects("widths", name, str, "names of blocks as keys")
             if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ShapeMismatch(f"`widths[{short(name)}]` must be a positive integer, got {short(size)}; give the rows of the block.")
+                raise ShapeMismatch(
+                    f"`widths[{short(name)}]` must be a positive integer, got {short(size)}; give the rows of the"
+                    " block."
+                )
             if self.shapes.get(name):
                 settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
             elif name in names:
@@ -246,7 +258,10 @@ class Network:
         found = {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
         largest = max(found, key=lambda name: math.prod(found[name]))
         # The draw of a state, the weights, and their directions.
-        require_memory(24 * sum(map(math.prod, found.values())), f"a state whose block `{largest}` has the shape {short(found[largest])}")
+        require_memory(
+            24 * sum(map(math.prod, found.values())),
+            f"a state whose block `{largest}` has the shape {short(found[largest])}",
+        )
         return found
 
     @cached_property
@@ -256,7 +271,9 @@ class Network:
 
     @cached_property
     def moved(self) -> frozenset[str]:
-        """The blocks that the output may depend on: not those behind what is zero for all weights, as relu(-relu(z)) is."""
+        """The blocks that the output may depend on: not those behind what is zero for all weights,
+        as relu(-relu(z)) is.
+        """
         reached = {id(self.expression)}
         for node in reversed(self.nodes):
             if node.args and id(node) in reached:
@@ -271,8 +288,8 @@ class Network:
             weights: arrays by block name, in the shapes of `resolve`.
             x: inputs, (N, d).
             xp: numpy or jax.numpy (the default).
-            pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; or a function of the
-                pre-activation in place of the activation; None for a slot leaves it.
+            pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; or
+                a function of the pre-activation in place of the activation; None for a slot leaves it.
 
         Returns:
             Outputs, (N, C); a scalar output gives (N, 1).
@@ -280,11 +297,22 @@ class Network:
         out = self.node_values(weights, x, xp, pieces)[id(self.expression)]
         return out if self.output_shape else out[:, None]
 
-    def node_values(self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None) -> dict[int, Array]:
+    def node_values(
+        self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None
+    ) -> dict[int, Array]:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
             import jax.numpy as xp
-        held = {} if pieces is None else {i: piece for slot, piece in zip(self.slots, pieces, strict=True) if piece is not None for i in slot.nodes}
+        held = (
+            {}
+            if pieces is None
+            else {
+                i: piece
+                for slot, piece in zip(self.slots, pieces, strict=True)
+                if piece is not None
+                for i in slot.nodes
+            }
+        )
         plain = self.meaning(xp)
 
         def apply(word: Operation, args: Sequence[Any], node: Expr) -> Any:

@@ -41,7 +41,8 @@ def scaled(factors: Blocks, arrays: Blocks, per: str) -> Arrays:
 def split(xp: Namespace, W: Blocks, per: str) -> tuple[Arrays, Arrays]:
     """Norms and unit directions of weights, by group.
 
-    A zero block has the norm 0 and no direction; the one with equal entries stands in, so that W = ρ V holds and nothing is NaN.
+    A zero block has the norm 0 and no direction; the one with equal entries stands in, so that W = ρ V holds and
+    nothing is NaN.
     """
     ones = {w: xp.ones_like(v) for w, v in W.items()}
     rho = {k: xp.sqrt(v) for k, v in inner(W, W, per).items()}

@@ -24,7 +24,8 @@ _BINARY = {ast.MatMult: "matmul", ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul
 def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
     """The expression a string stands for.
 
-    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`, or `maximum` of several expressions.
+    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`, or
+    `maximum` of several expressions.
 
     Raises:
         LanguageError: if the text is not an expression of the language; the message quotes the offending part.
@@ -36,7 +37,9 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         raise LanguageError(f"the expression has {len(text)} characters, more than {LONGEST}; build it with operators.")
     if not text.isascii():
         odd = next(c for c in text if not c.isascii())
-        remedy = "write names in plain letters, digits and `_`, Greek ones spelt out (`alpha`), and products with `@` or `*`"
+        remedy = (
+            "write names in plain letters, digits and `_`, Greek ones spelt out (`alpha`), and products with `@` or `*`"
+        )
         raise LanguageError(f"the expression has the character {odd!r}; {remedy}.")
     depth = deepest = 0
     for char in text:
@@ -96,7 +99,9 @@ class _Reader:
                 continue
             count += 1
             if count > LARGEST:
-                raise LanguageError(f"the expression has more than {LARGEST} operations; split it or build it with operators.")
+                raise LanguageError(
+                    f"the expression has more than {LARGEST} operations; split it or build it with operators."
+                )
             stack.append((node, True))
             stack.extend((child, False) for child in children)
         made = done[id(root)]
@@ -110,7 +115,9 @@ class _Reader:
                 return [left, right]
             case ast.UnaryOp(operand=operand):
                 return [operand]
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if not any(isinstance(a, ast.Starred) for a in args):
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if not any(
+                isinstance(a, ast.Starred) for a in args
+            ):
                 self.known(node, name)
                 return list(args)
             case ast.Attribute(value=value, attr="T"):
@@ -150,12 +157,16 @@ class _Reader:
         if isinstance(value, str | bytes):
             raise LanguageError(f"`{self.quote(node)}` is in quotes; write names without them.")
         if not value and re.search("[1-9]", self.quote(node).lower().partition("e")[0]):
-            raise LanguageError(f"`{self.quote(node)}` is nearer to zero than float64 tells apart; write a larger number or 0.")
+            raise LanguageError(
+                f"`{self.quote(node)}` is nearer to zero than float64 tells apart; write a larger number or 0."
+            )
         return exact(value)  # type: ignore[arg-type]
 
     def expression(self, node: ast.AST, part: Expr | Number, remedy: str) -> Expr:
         if not isinstance(part, Expr):
-            raise LanguageError(f"`{self.quote(node)}` has the number {shown(str(part), 40)} where an expression is needed; {remedy}.")
+            raise LanguageError(
+                f"`{self.quote(node)}` has the number {shown(str(part), 40)} where an expression is needed; {remedy}."
+            )
         return part
 
     def binary(self, node: ast.BinOp, op: str, left: Expr | Number, right: Expr | Number) -> Expr | Number:
@@ -169,7 +180,9 @@ class _Reader:
             return left**right
         if op == "div":
             if isinstance(right, Expr) or right == 0:
-                raise LanguageError(f"`{self.quote(node)}` divides by an expression or by zero; divide by another number.")
+                raise LanguageError(
+                    f"`{self.quote(node)}` divides by an expression or by zero; divide by another number."
+                )
             return _kept(left / right)
         if op == "mul":
             return _kept(left * right)
@@ -205,7 +218,8 @@ class _Reader:
 def maximum(*parts: Expr) -> Expr:
     """The entrywise largest of several expressions, as a maxout unit or max-pooling has it (Goodfellow et al. 2013).
 
-    It is written with the words there are, max(a, b) = b + relu(a - b), one after another; where two are equal the slope is the later one's.
+    It is written with the words there are, max(a, b) = b + relu(a - b), one after another; where two are equal the
+    slope is the later one's.
 
     Raises:
         LanguageError: for fewer than two expressions, or what is none.
@@ -214,7 +228,9 @@ def maximum(*parts: Expr) -> Expr:
         if not isinstance(part, Expr):
             raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{shown(part)}`.")
     if len(parts) < 2:
-        raise LanguageError(f"`{LARGEST_OF}` compares expressions, got one; write for example `{LARGEST_OF}(W1 @ x, W2 @ x)`.")
+        raise LanguageError(
+            f"`{LARGEST_OF}` compares expressions, got one; write for example `{LARGEST_OF}(W1 @ x, W2 @ x)`."
+        )
     largest = parts[0]
     for part in parts[1:]:
         largest = part + Expr("activation", (largest - part,), ("relu",))

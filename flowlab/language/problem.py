@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from flowlab.core.arguments import finite, guarded, short, shown
 from flowlab.core.errors import LanguageError, UnknownName
@@ -24,7 +24,8 @@ REDUCTIONS = ("sum", "mean")
 class Problem:
     """What is to be derived, integrated and checked.
 
-    The objective is L(W) = Σ_n ℓ(f(W; x_n), y_n) + Σ_k ω_k ‖W_k‖², with 1/N before the first sum for `reduction="mean"`.
+    The objective is L(W) = Σ_n ℓ(f(W; x_n), y_n) + Σ_k ω_k ‖W_k‖², with 1/N before the first sum for
+    `reduction="mean"`.
 
     Args:
         network: a Network, an expression, or its text.
@@ -58,7 +59,9 @@ class Problem:
         self.coordinates = _one_of("coordinates", coordinates, COORDINATES)
         self.reduction = _one_of("reduction", reduction, REDUCTIONS)
         if coordinates == "weights" and scheme != "gradient_flow":
-            raise LanguageError(f"`coordinates=\"weights\"` is defined for scheme \"gradient_flow\", not {scheme!r}; use \"polar\".")
+            raise LanguageError(
+                f'`coordinates="weights"` is defined for scheme "gradient_flow", not {scheme!r}; use "polar".'
+            )
         if self.loss.compares_outputs and not self.network.output_shape:
             raise LanguageError(
                 f"the loss {loss!r} needs one output per class, but `{shown(self.network.text)}` has a single one; "
@@ -123,7 +126,8 @@ class Problem:
     def log_product(self, weights: Blocks, xp: Namespace | None = None) -> Number:
         """Logarithm of the factor that normalised outputs are divided by; scalar.
 
-        Σ κ_k log ‖W_k‖ over blocks where every block scales alone; K log ‖θ‖ where only all weights together do; else 0.
+        Σ κ_k log ‖W_k‖ over blocks where every block scales alone; K log ‖θ‖ where only all weights together do; else
+        0.
         """
         xp = xp or _jnp()
         symmetry = self.network.symmetry
@@ -171,7 +175,21 @@ class Problem:
         return hash(self.signature)
 
     def __repr__(self) -> str:
-        return f"Problem({self.network.text!r}, loss={self.loss.name!r}, scheme={self.scheme.name!r}, per={self.per!r}, coordinates={self.coordinates!r})"
+        return (
+            f"Problem({self.network.text!r}, loss={self.loss.name!r}, scheme={self.scheme.name!r}, per={self.per!r},"
+            f" coordinates={self.coordinates!r})"
+        )
+
+
+@runtime_checkable
+class ResultLike(Protocol):
+    """Anything with numbers of a problem that a figure may be of."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def problem(self) -> Problem: ...
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import xarray as xr
 
@@ -13,17 +12,6 @@ from flowlab.core.typing import Json, Record
 from flowlab.language import netcdf
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
-
-
-@runtime_checkable
-class ResultLike(Protocol):
-    """Anything with numbers of a problem that a figure may be of."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def problem(self) -> Problem: ...
 
 
 @dataclass(frozen=True)

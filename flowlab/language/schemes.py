@@ -51,7 +51,8 @@ class Scheme(ABC):
         any_length: True if the equations keep ‖V_k‖ in them, so that they hold at directions of any length.
         moves_norms: False if norms stay where they are.
         norms_descend: True if dρ_k/dt = -∂L/∂ρ_k, on which the late law of log t rests.
-        conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or None.
+        conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or
+            None.
         abbreviation: what legends of figures say in place of the name, if anything.
     """
 
@@ -79,7 +80,9 @@ class Scheme(ABC):
         """(ρ̇, V̇) from g = -∂L/∂W at the state's weights, by group."""
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
-        """Log μ(ρ), with μ(ρ_1)(V_1 V_1^T - V_2^T V_2) kept by the flow at unit directions (eq. 1.12); None where there is no such law."""
+        """Log μ(ρ), with μ(ρ_1)(V_1 V_1^T - V_2^T V_2) kept by the flow at unit directions (eq. 1.12);
+        None where there is no such law.
+        """
         return None
 
     def weights(self, xp: Namespace, rho: Blocks, V: Blocks, per: str) -> Arrays:
@@ -94,8 +97,12 @@ def _radial(book: Book, reason: str, *, moves: bool = True) -> sp.Expr:
     """⟨V_k, -∂L/∂W_k⟩, which is the rate of ρ_k where it `moves` by its own gradient."""
     rate = book.inner(book.V, book.velocity)
     left = ("d rho_k/dt = ", r"\dot\rho_k = ") if moves else ("", "")
-    book.record("radial part", reason, f"{left[0]}<V_k, -dL/dW_k> = {book.show(rate, False)}",
-                rf"{left[1]}\langle V_k, -\partial L/\partial W_k\rangle = {book.show(rate, True)}")  # fmt: skip
+    book.record(
+        "radial part",
+        reason,
+        f"{left[0]}<V_k, -dL/dW_k> = {book.show(rate, False)}",
+        rf"{left[1]}\langle V_k, -\partial L/\partial W_k\rangle = {book.show(rate, True)}",
+    )
     return rate
 
 
@@ -109,14 +116,22 @@ class GradientFlow(Scheme):
     abbreviation = "GF"
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
-        book.record("polar split", "$W_k = rho_k V_k$ with $|V_k| = 1$ follows $dW_k/dt = -dL/dW_k$; differentiate both sides in time",
-                    "dW_k/dt = (d rho_k/dt) V_k + rho_k dV_k/dt,  <V_k, dV_k/dt> = 0",
-                    r"\dot W_k = \dot\rho_k V_k + \rho_k \dot V_k, \qquad \langle V_k, \dot V_k\rangle = 0")  # fmt: skip
-        rho_rate = _radial(book, "take the inner product with $V_k$: the second term drops out because $<V_k, dV_k/dt> = 0$")
+        book.record(
+            "polar split",
+            "$W_k = rho_k V_k$ with $|V_k| = 1$ follows $dW_k/dt = -dL/dW_k$; differentiate both sides in time",
+            "dW_k/dt = (d rho_k/dt) V_k + rho_k dV_k/dt,  <V_k, dV_k/dt> = 0",
+            r"\dot W_k = \dot\rho_k V_k + \rho_k \dot V_k, \qquad \langle V_k, \dot V_k\rangle = 0",
+        )
+        rho_rate = _radial(
+            book, "take the inner product with $V_k$: the second term drops out because $<V_k, dV_k/dt> = 0$"
+        )
         V_rate = (1 / book.rho) * (book.velocity - rho_rate * book.V)
-        book.record("projection", "what is left of the velocity after its radial part, divided by $rho_k$",
-                    f"dV_k/dt = (1/rho_k)(dW_k/dt - (d rho_k/dt) V_k) = {book.show(V_rate, False)}",
-                    rf"\dot V_k = \tfrac{{1}}{{\rho_k}}\bigl(\dot W_k - \dot\rho_k V_k\bigr) = {book.show(V_rate, True)}")  # fmt: skip
+        book.record(
+            "projection",
+            "what is left of the velocity after its radial part, divided by $rho_k$",
+            f"dV_k/dt = (1/rho_k)(dW_k/dt - (d rho_k/dt) V_k) = {book.show(V_rate, False)}",
+            rf"\dot V_k = \tfrac{{1}}{{\rho_k}}\bigl(\dot W_k - \dot\rho_k V_k\bigr) = {book.show(V_rate, True)}",
+        )
         return rho_rate, V_rate
 
     def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
@@ -130,19 +145,36 @@ class _Constrained(Scheme):
     def multiplier(self, book: Book) -> Any:
         """V̇_k of the constrained flow, with λ_k solved for."""
         free = book.rho * book.velocity
-        book.record("chain rule", "$W_k = rho_k V_k$, so a change of $V_k$ reaches the loss multiplied by $rho_k$",
-                    f"-dL/dV_k = rho_k (-dL/dW_k) = {book.show(free, False)}",
-                    rf"-\frac{{\partial L}}{{\partial V_k}} = \rho_k\Bigl(-\frac{{\partial L}}{{\partial W_k}}\Bigr) = {book.show(free, True)}")  # fmt: skip
-        book.record("Lagrange multiplier", "gradient flow in $V_k$ of $L + sum_k lambda_k (|V_k|^2 - 1)$",
-                    "dV_k/dt = -dL/dV_k - 2 lambda_k V_k", r"\dot V_k = -\frac{\partial L}{\partial V_k} - 2\lambda_k V_k")  # fmt: skip
+        book.record(
+            "chain rule",
+            "$W_k = rho_k V_k$, so a change of $V_k$ reaches the loss multiplied by $rho_k$",
+            f"-dL/dV_k = rho_k (-dL/dW_k) = {book.show(free, False)}",
+            r"-\frac{\partial L}{\partial V_k} = \rho_k\Bigl(-\frac{\partial L}{\partial W_k}\Bigr) ="
+            rf" {book.show(free, True)}",
+        )
+        book.record(
+            "Lagrange multiplier",
+            "gradient flow in $V_k$ of $L + sum_k lambda_k (|V_k|^2 - 1)$",
+            "dV_k/dt = -dL/dV_k - 2 lambda_k V_k",
+            r"\dot V_k = -\frac{\partial L}{\partial V_k} - 2\lambda_k V_k",
+        )
         unknown = sp.Symbol("lambda_k")
         V_rate = free - (2 * unknown) * book.V
         # The multiplier is what keeps the constraint: d|V|²/dt = 2<V, dV/dt> = 0 is one linear equation for it.
         solved = sp.solve(sp.Eq(book.inner(book.V, V_rate), 0), unknown)[0]
-        book.record("constraint", "$d|V_k|^2/dt = 2 <V_k, dV_k/dt> = 0$ is one linear equation for $lambda_k$; its solution",
-                    f"lambda_k = {book.show(solved, False)}", rf"\lambda_k = {book.show(solved, True)}")  # fmt: skip
+        book.record(
+            "constraint",
+            "$d|V_k|^2/dt = 2 <V_k, dV_k/dt> = 0$ is one linear equation for $lambda_k$; its solution",
+            f"lambda_k = {book.show(solved, False)}",
+            rf"\lambda_k = {book.show(solved, True)}",
+        )
         V_rate = free - (2 * solved) * book.V
-        book.record("projection", "insert the multiplier", f"dV_k/dt = {book.show(V_rate, False)}", rf"\dot V_k = {book.show(V_rate, True)}")
+        book.record(
+            "projection",
+            "insert the multiplier",
+            f"dV_k/dt = {book.show(V_rate, False)}",
+            rf"\dot V_k = {book.show(V_rate, True)}",
+        )
         return V_rate
 
 
@@ -158,7 +190,9 @@ class Lagrange(_Constrained):
         return rho**2
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
-        rho_rate = _radial(book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule; the constraint does not contain $rho_k$")
+        rho_rate = _radial(
+            book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule; the constraint does not contain $rho_k$"
+        )
         return rho_rate, self.multiplier(book)
 
     def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
@@ -183,7 +217,7 @@ class FixedNorm(_Constrained):
 
 @schemes.register("tangent")
 class Tangent(Scheme):
-    """Tangent gradient: V̇ = S ρ g with S = I - VV^T/‖V‖², which keeps any length of V (Douglas, Amari and Kung 2000)."""
+    """Tangent gradient: V̇ = S ρ g, S = I - VV^T/‖V‖², keeps any length of V (Douglas, Amari and Kung 2000)."""
 
     any_length = True
     norms_descend = True
@@ -196,11 +230,14 @@ class Tangent(Scheme):
         rho_rate = _radial(book, "$dL/d rho_k = <V_k, dL/dW_k>$ by the chain rule")
         free = book.rho * book.velocity
         V_rate = free - (book.inner(book.V, free) / book.nu**2) * book.V
-        book.record("tangent projection",
-                    "$S_k = I - V_k V_k^T/|V_k|^2$ takes from $rho_k(-dL/dW_k)$ its part along $V_k$, on the sphere or off it ($nu_k = |V_k|$)",
-                    f"dV_k/dt = S_k (-dL/dV_k) = {book.show(V_rate, False)}",
-                    r"\dot V_k = \Bigl(I - \frac{V_k V_k^\top}{\nu_k^2}\Bigr)\Bigl(-\frac{\partial L}{\partial V_k}\Bigr) = "
-                    + book.show(V_rate, True))  # fmt: skip
+        book.record(
+            "tangent projection",
+            "$S_k = I - V_k V_k^T/|V_k|^2$ takes from $rho_k(-dL/dW_k)$ its part along $V_k$, on the sphere or off it"
+            " ($nu_k = |V_k|$)",
+            f"dV_k/dt = S_k (-dL/dV_k) = {book.show(V_rate, False)}",
+            r"\dot V_k = \Bigl(I - \frac{V_k V_k^\top}{\nu_k^2}\Bigr)\Bigl(-\frac{\partial L}{\partial V_k}\Bigr) = "
+            + book.show(V_rate, True),
+        )
         return rho_rate, V_rate
 
     def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
@@ -217,16 +254,28 @@ class _Normalised(Scheme):
 
     def direction(self, book: Book) -> Any:
         """v̇_k, from the derivative of v/‖v‖."""
-        book.record("reparametrisation", "$W_k = rho_k u_k$ with $u_k = v_k/nu_k$, $nu_k = |v_k|$; a change $dv$ moves $u$ by its part across $u$",
-                    "d u_k = (1/nu_k)(I - u_k u_k^T) dv_k", r"d u_k = \tfrac{1}{\nu_k}\,(I - u_k u_k^\top)\, dv_k, \qquad u_k = v_k/\nu_k")  # fmt: skip
+        book.record(
+            "reparametrisation",
+            "$W_k = rho_k u_k$ with $u_k = v_k/nu_k$, $nu_k = |v_k|$; a change $dv$ moves $u$ by its part across $u$",
+            "d u_k = (1/nu_k)(I - u_k u_k^T) dv_k",
+            r"d u_k = \tfrac{1}{\nu_k}\,(I - u_k u_k^\top)\, dv_k, \qquad u_k = v_k/\nu_k",
+        )
         across = book.velocity - book.inner(book.V, book.velocity) * book.V
         rate = (book.rho / book.nu) * across
-        book.record("chain rule", "the transpose of that map, applied to $rho_k(-dL/dW_k)$; $V_k$ stands for $u_k$",
-                    f"dv_k/dt = (rho_k/nu_k)(I - u_k u_k^T)(-dL/dW_k) = {book.show(rate, False)}",
-                    r"\dot v_k = \frac{\rho_k}{\nu_k}\,(I - u_k u_k^\top)\Bigl(-\frac{\partial L}{\partial W_k}\Bigr) = " + book.show(rate, True))  # fmt: skip
+        book.record(
+            "chain rule",
+            "the transpose of that map, applied to $rho_k(-dL/dW_k)$; $V_k$ stands for $u_k$",
+            f"dv_k/dt = (rho_k/nu_k)(I - u_k u_k^T)(-dL/dW_k) = {book.show(rate, False)}",
+            r"\dot v_k = \frac{\rho_k}{\nu_k}\,(I - u_k u_k^\top)\Bigl(-\frac{\partial L}{\partial W_k}\Bigr) = "
+            + book.show(rate, True),
+        )
         growth = sp.simplify(2 * book.nu * book.inner(book.V, rate))
-        book.record("conservation", "the rate has no part along $v_k$, so its length is kept by the flow exactly",
-                    f"d nu_k^2/dt = 2 <v_k, dv_k/dt> = {growth}", rf"\tfrac{{d}}{{dt}}\nu_k^2 = 2\langle v_k, \dot v_k\rangle = {growth}")  # fmt: skip
+        book.record(
+            "conservation",
+            "the rate has no part along $v_k$, so its length is kept by the flow exactly",
+            f"d nu_k^2/dt = 2 <v_k, dv_k/dt> = {growth}",
+            rf"\tfrac{{d}}{{dt}}\nu_k^2 = 2\langle v_k, \dot v_k\rangle = {growth}",
+        )
         return rate
 
     def across(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:
@@ -271,11 +320,14 @@ class ExponentialWeightNormalization(_Normalised):
         # ρ = e^a: dL/da = (dρ/da) dL/dρ, and ρ' = (dρ/da) a'.
         speed = sp.diff(sp.exp(a), a).subs(sp.exp(a), book.rho)
         rho_rate = sp.expand(speed**2 * radial)
-        book.record("chain rule",
-                    "$rho_k = exp(a_k)$ and $a_k$ follows its gradient, so the radial rate is multiplied by $(d rho_k/d a_k)^2 = rho_k^2$",
-                    f"d rho_k/dt = (d rho_k/d a_k)^2 <u_k, -dL/dW_k> = {book.show(rho_rate, False)}",
-                    r"\dot\rho_k = \Bigl(\frac{d\rho_k}{da_k}\Bigr)^{2}\langle u_k, -\partial L/\partial W_k\rangle = "
-                    + book.show(rho_rate, True))  # fmt: skip
+        book.record(
+            "chain rule",
+            "$rho_k = exp(a_k)$ and $a_k$ follows its gradient, so the radial rate is multiplied by $(d rho_k/d a_k)^2"
+            " = rho_k^2$",
+            f"d rho_k/dt = (d rho_k/d a_k)^2 <u_k, -dL/dW_k> = {book.show(rho_rate, False)}",
+            r"\dot\rho_k = \Bigl(\frac{d\rho_k}{da_k}\Bigr)^{2}\langle u_k, -\partial L/\partial W_k\rangle = "
+            + book.show(rho_rate, True),
+        )
         return rho_rate, self.direction(book)
 
     def numeric(self, xp: Namespace, rho: Blocks, V: Blocks, g: Blocks, per: str) -> tuple[Arrays, Arrays]:

@@ -42,11 +42,21 @@ def _block(values: Any, told: str) -> np.ndarray:
     return array
 
 
-def _arrays(blocks: Any) -> Any:
+def _grouping(per: str) -> str:
+    """A grouping that is a text; an array would be compared with it for ever after."""
+    expects("per", per, str, f"one of {', '.join(PER)}")
+    return per
+
+
+def _arrays(blocks: Mapping[str, ArrayLike]) -> Any:
     """Blocks in which plain numbers and lists are arrays."""
     if not isinstance(blocks, Mapping):
         return blocks
-    plain = {name: _block(value, f"the block `{line(str(name))}`") for name, value in blocks.items() if isinstance(value, int | float | list | tuple)}
+    plain = {
+        name: _block(value, f"the block `{line(str(name))}`")
+        for name, value in blocks.items()
+        if isinstance(value, int | float | list | tuple)
+    }
     return {**blocks, **{name: jnp.asarray(value) for name, value in plain.items()}}
 
 
@@ -54,14 +64,15 @@ class State(eqx.Module):
     """Norms ρ and directions V (dimensionless), by block name; also used for their rates.
 
     Attributes:
-        rho: `per="layer"`: scalars by block; `"neuron"`: one per row of a matrix; `"network"`: one scalar under `"network"`.
+        rho: `per="layer"`: scalars by block; `"neuron"`: one per row of a matrix; `"network"`: one scalar under
+            `"network"`.
         V: arrays in the shapes of the weight blocks, of unit norm per group (any length under weight normalisation).
         per: the grouping (static).
     """
 
     rho: dict[str, jax.Array] = eqx.field(converter=_arrays)
     V: dict[str, jax.Array] = eqx.field(converter=_arrays)
-    per: str = eqx.field(static=True, default="layer")
+    per: str = eqx.field(static=True, default="layer", converter=_grouping)
 
     @classmethod
     @guarded
@@ -71,7 +82,8 @@ class State(eqx.Module):
         A block of zeros has the norm 0 and a direction that stands for none; flows in weight coordinates start from it.
 
         Raises:
-            ShapeMismatch: if a block is no array of numbers, a value is not finite, or its square leaves float64, naming the block.
+            ShapeMismatch: if a block is no array of numbers, a value is not finite, or its square leaves float64,
+                naming the block.
             TooLarge: if the weights do not fit into memory.
             LanguageError: if the weights are no dict, or a name is no text.
             PrecisionTooLow: without float64.
@@ -99,7 +111,9 @@ class State(eqx.Module):
         for name, lost in scaled({k: np.where(r > 0, 0.0, 1.0) for k, r in rho.items()}, arrays, per).items():
             if lost.any():
                 raise ShapeMismatch(out_of_range(name, "a row of size", float(np.abs(lost).max())))
-        return cls(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per)
+        return cls(
+            rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per
+        )
 
     def weights(self) -> dict[str, jax.Array]:
         """W = ρ V/‖V‖, block by block."""
@@ -109,7 +123,9 @@ class State(eqx.Module):
     def directions(self) -> "State":
         """The same state with V of unit norm."""
         lengths = inner(self.V, self.V, self.per)
-        return State(rho=self.rho, V=scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, self.V, self.per), per=self.per)
+        return State(
+            rho=self.rho, V=scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, self.V, self.per), per=self.per
+        )
 
     def product(self, degrees: Mapping[str, Fraction | float]) -> jax.Array:
         """R = Π ρ_k^κ_k."""
@@ -153,7 +169,9 @@ def initial_state(
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         # What is too large is refused below, in one sentence.
-        weights = {name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()}
+        weights = {
+            name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()
+        }
     return State.from_weights(weights, per=per)
 
 
@@ -169,10 +187,16 @@ def names_match(state: State, network: Network) -> None:
         for name, value in blocks.items():
             # Anything else that numpy or jax would read in its own way: text, None, values under a mask.
             if isinstance(value, np.ma.MaskedArray) or np.asarray(value).dtype.kind not in "biufc":
-                raise ShapeMismatch(f"the {what} `{line(str(name))}` is {short(value)}, no array of numbers; make the state with `State.from_weights`.")
+                raise ShapeMismatch(
+                    f"the {what} `{line(str(name))}` is {short(value)}, no array of numbers; make the state with"
+                    " `State.from_weights`."
+                )
     if set(state.V) != set(network.weights):
         odd = sorted(map(str, set(state.V) ^ set(network.weights)))
-        raise ShapeMismatch(f"the state and the network differ in the blocks {', '.join(odd)}; make the state with `initial_state(network, …)`.")
+        raise ShapeMismatch(
+            f"the state and the network differ in the blocks {', '.join(odd)}; make the state with"
+            " `initial_state(network, …)`."
+        )
     # In numpy, because every eager operation of jax compiles once per shape.
     V = {name: np.asarray(v) for name, v in state.V.items()}
     with np.errstate(over="ignore", invalid="ignore"):
@@ -182,19 +206,24 @@ def names_match(state: State, network: Network) -> None:
         wanted = squares[name].shape if name in squares else None
         if wanted != found.get(name):
             raise ShapeMismatch(
-                f"the norm `{name}` has shape {found.get(name, 'missing')} but per=\"{state.per}\" needs {'none' if wanted is None else wanted}; "
-                "make the state with `State.from_weights`."
+                f'the norm `{name}` has shape {found.get(name, "missing")} but per="{state.per}" needs'
+                f" {'none' if wanted is None else wanted}; make the state with `State.from_weights`."
             )
         # Weights that are zero have no direction, and need none.
         square = squares[name]
         bad = ~np.isfinite(square) | ((square == 0) & (np.asarray(state.rho[name]) != 0))
         if bad.any():
             where = f"`{name}`" if square.ndim == 0 else f"`{name}`, row {int(np.argmax(bad)) + 1},"
-            raise ShapeMismatch(f"the direction {where} has length {np.sqrt(square[bad].flat[0]):g}; a direction needs a finite length above zero.")
+            raise ShapeMismatch(
+                f"the direction {where} has length {np.sqrt(square[bad].flat[0]):g}; a direction needs a finite length"
+                " above zero."
+            )
 
 
 def shapes_match(state: State, network: Network, data: Data) -> None:
-    """Refuse a state, whose blocks are those of the network, if their shapes are not those that network and data need; ShapeMismatch with the block."""
+    """Refuse a state, whose blocks are those of the network,
+    if their shapes are not those that network and data need; ShapeMismatch with the block.
+    """
     found = {name: np.shape(v) for name, v in state.V.items()}
     widths = {name: shape[0] for name, shape in found.items() if shape}
     # A width that neither samples nor rows tell is the number of some columns.
@@ -204,4 +233,6 @@ def shapes_match(state: State, network: Network, data: Data) -> None:
             widths.setdefault(shape[1], found[name][1])
     for name, shape in network.resolve(data.d, data.outputs, widths).items():
         if found[name] != shape:
-            raise ShapeMismatch(f"the block `{name}` of the state has shape {found[name]} but network and data need {shape}.")
+            raise ShapeMismatch(
+                f"the block `{name}` of the state has shape {found[name]} but network and data need {shape}."
+            )

@@ -7,10 +7,17 @@ from flowlab.core.arguments import shown
 
 _FOREIGN = re.compile(r"[^\w \t.@+\-*/(),^]")
 _INSTEAD = {
-    "\n": "write it on one line", "=": "leave it and what stands left of it out", "|": "write |z| as `abs(z)`",
-    "'": "write names without quotes, and `W.T` for the transpose", '"': "write names without quotes", ";": "write one expression",
-    "[": "write round brackets", "]": "write round brackets", "{": "write round brackets", "}": "write round brackets",
-}  # fmt: skip
+    "\n": "write it on one line",
+    "=": "leave it and what stands left of it out",
+    "|": "write |z| as `abs(z)`",
+    "'": "write names without quotes, and `W.T` for the transpose",
+    '"': "write names without quotes",
+    ";": "write one expression",
+    "[": "write round brackets",
+    "]": "write round brackets",
+    "{": "write round brackets",
+    "}": "write round brackets",
+}
 """Characters in the order in which they are looked for, and what says the same in the language."""
 _TOKEN = re.compile(r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+|\w+|\*\*|\S")
 
@@ -53,9 +60,18 @@ def _between(tokens: list[str]) -> str:
     for token in [*tokens, ""]:
         word = token[:1].isalnum() or (token[:1] in ("_", ".") and token != ".")
         if ended and (word or (token == "(" and not before.isidentifier())):
-            return f"has no operator between `{shown(before, 40)}` and `{shown(token, 40)}`; write one such as `@` or `*` there"
+            return (
+                f"has no operator between `{shown(before, 40)}` and `{shown(token, 40)}`; write one such as `@` or `*`"
+                " there"
+            )
         if not ended and not word and token not in ("(", "+", "-") and not (token == ")" and before == "("):
-            place = f"between `{before}` and `{token}`" if before and token else f"after `{before}`" if before else f"before `{token}`"
+            place = (
+                f"between `{before}` and `{token}`"
+                if before and token
+                else f"after `{before}`"
+                if before
+                else f"before `{token}`"
+            )
             return f"has nothing {place}; write a block, `x` or a number there"
         if word and re.fullmatch(r"0+\d+", token):
             return f"has the number `{shown(token, 40)}`; write it without zeros in front"
@@ -66,7 +82,10 @@ def _between(tokens: list[str]) -> str:
 def foreign(node: ast.AST) -> str:
     """Why a part of the text has no meaning, as the rest of a sentence."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
-        return "uses `^`, which is not an operator of the language; write powers with `**`, as in `W**2`, and the transpose as `W.T`"
+        return (
+            "uses `^`, which is not an operator of the language; write powers with `**`, as in `W**2`, and the"
+            " transpose as `W.T`"
+        )
     remedy = _FOR.get(type(node), _ALLOWED)
     if isinstance(node, ast.Call):
         remedy = "write an operator such as `@` or `*` in front of the bracket"

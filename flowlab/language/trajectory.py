@@ -25,7 +25,10 @@ OUTCOMES = {
     "done": "the horizon was reached",
     "event": "an event stopped the run",
     "budget": "a limit on steps or wall time stopped the run early",
-    "stalled": "the flow cannot be followed any further: steps below the resolution of time, a norm that vanished, or rest without an end",
+    "stalled": (
+        "the flow cannot be followed any further: steps below the resolution of time, a norm that vanished, or rest"
+        " without an end"
+    ),
     "nonfinite": "a rate or a state stopped being finite",
     "nonunique": "more than one continuation solves the equations",
 }
@@ -39,7 +42,8 @@ class Outcome:
         kind: one of `"done"`, `"event"`, `"budget"`, `"stalled"`, `"nonfinite"`, `"nonunique"`.
         message: one sentence.
         event: name of the event, for `"event"`.
-        error: of log t at the event (dimensionless), estimated from the local errors of all steps; None without an event.
+        error: of log t at the event (dimensionless), estimated from the local errors of all steps; None without an
+            event.
     """
 
     kind: str
@@ -155,7 +159,9 @@ class Trajectory:
 
     @property
     def monitors(self) -> dict[str, dict[str, Any]]:
-        """What was watched along a flow: loss, smoothed margin and conserved quantities, each with `worst`, `bound`, `holds` and `what`."""
+        """What was watched along a flow: loss, smoothed margin and conserved quantities, each with `worst`,
+        `bound`, `holds` and `what`.
+        """
         return self.provenance.get("monitors", {})
 
     def __len__(self) -> int:
@@ -169,7 +175,9 @@ class Trajectory:
             LanguageError: if there is no such row.
         """
         if not -len(self) <= i < len(self):
-            raise LanguageError(f"`i={i}` must be a row of the trajectory, from 0 to {len(self) - 1}; pass -1 for the last.")
+            raise LanguageError(
+                f"`i={i}` must be a row of the trajectory, from 0 to {len(self) - 1}; pass -1 for the last."
+            )
         V = {name: jnp.asarray(self.dataset[f"V_{name}"].values[i]) for name in self.problem.network.weights}
         row = self.dataset["rho"].values[i]
         rho: dict[str, list[float]] = {}
@@ -178,11 +186,16 @@ class Trajectory:
             name, _, place = label.partition("[")
             rho.setdefault(name, []).append(float(value))
             scalar[name] = not place
-        return State(rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()}, V=V, per=self.problem.per)
+        return State(
+            rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()},
+            V=V,
+            per=self.problem.per,
+        )
 
     @guarded
     def save(self, path: str | Path) -> Path:
-        """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing, with a checksum over all it holds.
+        """Write the data set as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing, with a checksum over
+        all it holds.
 
         Raises:
             OutputError: if it cannot be written, or Zarr is not installed.
@@ -192,7 +205,8 @@ class Trajectory:
     @classmethod
     @guarded
     def load(cls, path: str | Path, data: Data | None = None) -> "Trajectory":
-        """Read a saved trajectory; `data` is not stored and can be given again. One without a checksum, from before there were any, comes with a warning.
+        """Read a saved trajectory; `data` is not stored and can be given again. One without a checksum, from before
+        there were any, comes with a warning.
 
         Raises:
             OutputError: if the file is missing, damaged, or was not written by `save`.
@@ -213,7 +227,14 @@ class Trajectory:
         record = json.loads(dataset.attrs["flowlab"])
         problem, end = Problem.from_description(record["problem"]), record["outcome"]
         dataset = dataset.assign_coords(block=dataset["block"].astype(str))
-        empty = cls(dataset, Outcome(end["kind"], end["message"], end["event"], end.get("error")), State(rho={}, V={}), record["stats"], problem, data)
+        empty = cls(
+            dataset,
+            Outcome(end["kind"], end["message"], end["event"], end.get("error")),
+            State(rho={}, V={}),
+            record["stats"],
+            problem,
+            data,
+        )
         return cls(dataset, empty.outcome, empty.state(-1), record["stats"], problem, data)
 
     def __repr__(self) -> str:
@@ -241,9 +262,10 @@ def _table(
     """The labelled data set of `Trajectory.from_states`."""
     seen = _observed(problem, states, data) if seen is None else seen
     long = {
-        "log_loss": "log of the data loss", "min_margin": "smallest margin of the normalised network",
+        "log_loss": "log of the data loss",
+        "min_margin": "smallest margin of the normalised network",
         "log_R": "log of the product of norms R",
-    }  # fmt: skip
+    }
     entries: Record = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
     entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
     labels, columns = _norm_columns(states)
@@ -257,16 +279,31 @@ def _table(
     rows = xr.Dataset(entries, coords={"block": labels})
     source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
     record = provenance(
-        kind=kind, problem=problem.describe(), problem_signature=problem.signature, data=source,
-        outcome=asdict(outcome), stats=dict(stats), rows=rows_digest(rows), **extra,
-    )  # fmt: skip
+        kind=kind,
+        problem=problem.describe(),
+        problem_signature=problem.signature,
+        data=source,
+        outcome=asdict(outcome),
+        stats=dict(stats),
+        rows=rows_digest(rows),
+        **extra,
+    )
     return rows.assign_attrs(flowlab=json.dumps(record, sort_keys=True), kind=kind)
 
 
 def rows_digest(dataset: xr.Dataset) -> Record:
-    """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them; kept with a run, it tells what was altered."""
+    """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them;
+    kept with a run, it tells what was altered.
+    """
     told = hashlib.sha256()
-    for name in ("log_t", "log_loss", "min_margin", "log_R", "rho", *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_"))):
+    for name in (
+        "log_t",
+        "log_loss",
+        "min_margin",
+        "log_R",
+        "rho",
+        *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_")),
+    ):
         told.update(np.ascontiguousarray(dataset[name].values, dtype=np.float64).data)
     return {"count": int(dataset.sizes["step"]), "sha256": told.hexdigest()}
 
@@ -283,7 +320,9 @@ def _observed(problem: Problem, states: State, data: Data) -> dict[str, np.ndarr
     out = {name: np.empty(rows) for name in ("log_loss", "min_margin", "log_R")}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for i in range(rows):
-            weights = problem.scheme.weights(np, {k: v[i] for k, v in stacked.rho.items()}, {k: v[i] for k, v in stacked.V.items()}, problem.per)
+            weights = problem.scheme.weights(
+                np, {k: v[i] for k, v in stacked.rho.items()}, {k: v[i] for k, v in stacked.V.items()}, problem.per
+            )
             outputs = problem.network.outputs(weights, x, np)
             out["log_loss"][i] = problem.loss.log_loss(np, outputs, y, problem.reduction)
             out["log_R"][i] = problem.log_product(weights, np)

@@ -2,8 +2,9 @@
 
     degrees = fold(f, lambda: 0, lambda _: 1, lambda word, parts, node: word.polynomial_degree(parts, node.params))
 
-The fold is a loop over nodes, each of them met once, so neither long chains nor shared parts cost recursion or time. A rule is a
-method of the operation's class, and an operation without it raises `MissingRule`: no walker falls back to a weaker answer.
+The fold is a loop over nodes, each of them met once, so neither long chains nor shared parts cost recursion or time. A
+rule is a method of the operation's class, and an operation without it raises `MissingRule`: no walker falls back to a
+weaker answer.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -93,7 +93,7 @@ class Shapes:
         first, second = (self.told(kind) for kind in (a, b))
         raise ShapeMismatch(
             f"{told}: `{operands[0]}` has shape {first} but `{operands[1]}` has shape {second}; "
-            f"change one of them or declare `shapes`."
+            "change one of them or declare `shapes`."
         )
 
     def told(self, kind: Type) -> str:

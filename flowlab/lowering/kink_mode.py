@@ -1,8 +1,9 @@
 """On which side of its kink every pre-activation is, as numbers that a compiled program takes.
 
-In one mode the field is smooth: each kinked activation multiplies by a slope that is given, not read off a sign, and pairs of a unit and a sample
-that slide have the slope, between those of both sides, at which they stay on their kink (the Filippov velocity; for gradient flow the element of
-least norm of the Clarke subdifferential: Davis, Drusvyatskiy, Kakade and Lee, Found. Comput. Math. 20, 2020).
+In one mode the field is smooth: each kinked activation multiplies by a slope that is given, not read off a sign, and
+pairs of a unit and a sample that slide have the slope, between those of both sides, at which they stay on their kink
+(the Filippov velocity; for gradient flow the element of least norm of the Clarke subdifferential: Davis, Drusvyatskiy,
+Kakade and Lee, Found. Comput. Math. 20, 2020).
 
 Pairs are numbered slot by slot, samples first, units within a sample; of a kink of weights themselves the entries, row
 by row. A pair of the first layer slides along a hyperplane that does not move in the integrated coordinates, so its
@@ -23,7 +24,9 @@ from flowlab.core.typing import Array, Coordinates
 
 _RIDGE = 1e-13
 _ROUNDS = 2
-"""Newton iterations for deep slopes before the one that is differentiated; they enter linearly unless several layers slide at once."""
+"""Newton iterations for deep slopes before the one that is differentiated;
+they enter linearly unless several layers slide at once.
+"""
 
 
 class Mode(eqx.Module):
@@ -34,7 +37,8 @@ class Mode(eqx.Module):
         side: (P,); -1 or 1, and 0 for pairs that slide.
         jump: (P,); by how much the slope of a pair grows with the multiplier of its kink, else 0.
         kink: (P,); which of the K kinks that is.
-        basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first layer.
+        basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first
+            layer.
         dual: (K, n); its rows applied to a rate give the coefficients of its normal part by the normals.
         normal: (K,) whether a row of `dual` is one.
         deep: (D,) one of the deeper pairs that slide for each kink they slide on, padded.
@@ -96,14 +100,17 @@ class Mode(eqx.Module):
         residual, found = self._live(drift), self.deep_start
         for last in [False] * _ROUNDS + [True]:
             found = jax.lax.stop_gradient(found)
-            # Held fixed, because the root moves with the residual alone; so a Jacobian of the rate costs one residual per column.
+            # Held fixed, because the root moves with the residual alone;
+            # so a Jacobian of the rate costs one residual per column.
             slope = jax.lax.stop_gradient(jax.jacfwd(residual)(found))
             value = residual(found)
             found = found - _solved(slope, value if last else jax.lax.stop_gradient(value))
         return found
 
     def deep_answer(self, drift: Callable[[Array], Array]) -> tuple[jax.Array, jax.Array]:
-        """The same multipliers (D,), in a form that compiles faster and is not to be differentiated; and how each drift answers to its own, (D,)."""
+        """The same multipliers (D,), in a form that compiles faster and is not to be differentiated;
+        and how each drift answers to its own, (D,).
+        """
         residual = self._live(drift)
 
         def newton(_: Any, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -148,8 +155,10 @@ class Mode(eqx.Module):
 
 
 def _solved(matrix: jax.Array, b: Array) -> jax.Array:
-    """A solution also where normals are dependent, so that the matrix is singular: one of many multipliers, and the one velocity.
+    """A solution also where normals are dependent, so that the matrix is singular: one of many multipliers, and the one
+    velocity.
 
-    What is added is of the size of round-off, on the side of kinks that attract; the next iteration takes back what it does.
+    What is added is of the size of round-off, on the side of kinks that attract; the next iteration takes back what it
+    does.
     """
     return jnp.linalg.solve(matrix - _RIDGE * jnp.max(jnp.abs(jnp.diag(matrix))) * jnp.eye(len(b)), b)

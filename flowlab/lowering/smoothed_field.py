@@ -1,9 +1,11 @@
-"""The flow of a network whose kinks are rounded off, by autodiff alone: a second route to the flow of the network with kinks.
+"""The flow of a network whose kinks are rounded off, by autodiff alone: a second route to the flow of the network with
+kinks.
 
-A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, where s² is the sum, over the products W @ a that make up the pre-activation, of
-‖w‖²‖a‖² with w a unit's row of W. Since s scales like z, the rounded network has the degrees of the one with kinks, and the same conservation laws. As
-ε falls to zero its flow tends to the Clarke flow wherever that is unique, with an error that falls like a power of ε, so it can be extrapolated.
-Nothing of the derivation is used: the rate is the gradient of the loss.
+A kink with slopes l and r becomes (l + r) z/2 + (r - l) √(z² + ε² s²)/2, where s² is the sum, over the products W @ a
+that make up the pre-activation, of ‖w‖²‖a‖² with w a unit's row of W. Since s scales like z, the rounded network has
+the degrees of the one with kinks, and the same conservation laws. As ε falls to zero its flow tends to the Clarke flow
+wherever that is unique, with an error that falls like a power of ε, so it can be extrapolated. Nothing of the
+derivation is used: the rate is the gradient of the loss.
 """
 
 from collections.abc import Sequence
@@ -80,7 +82,9 @@ class SmoothedField(VectorField):
 
     def _log_loss(self, weights: Blocks, data: Data, shift: Array | None) -> Array:
         outputs = self.outputs(weights, data.x)
-        return self.problem.loss.log_loss(jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction)
+        return self.problem.loss.log_loss(
+            jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction
+        )
 
 
 @guarded
@@ -100,7 +104,16 @@ def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
         raise LanguageError(f'kinks are rounded off for the scheme "gradient_flow", not "{problem.scheme.name}".')
     if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
         raise LanguageError(f"`epsilon={epsilon!r}` is no width; use a number between 0 and 1.")
-    flat = Problem(problem.network, problem.loss.name, coordinates="weights", per=problem.per, reduction=problem.reduction, decay=problem.decay)
+    flat = Problem(
+        problem.network,
+        problem.loss.name,
+        coordinates="weights",
+        per=problem.per,
+        reduction=problem.reduction,
+        decay=problem.decay,
+    )
     empty = Program((), ())
     decay = {w: jnp.asarray(c) for w, c in flat.decay.items()} if any(flat.decay.values()) else {}
-    return SmoothedField(decay, empty, flat, f"smoothed {flat.signature}", (), None, epsilon=jnp.asarray(float(epsilon)))
+    return SmoothedField(
+        decay, empty, flat, f"smoothed {flat.signature}", (), None, epsilon=jnp.asarray(float(epsilon))
+    )

@@ -1,9 +1,11 @@
-"""What hidden units keep along the flow: |w_j|²/m - |a_j|² of what leads into a unit and out of it, behind a function of degree m.
+"""What hidden units keep along the flow: |w_j|²/m - |a_j|² of what leads into a unit and out of it, behind a function
+of degree m.
 
-It is kept on kinks as well, whatever the multipliers: the velocity of a unit is still one vector times a_j, so d|w_j|²/dt = m d|a_j|²/dt (Du, Hu and Lee
-2018 for one element of the Clarke subdifferential; Lyu and Li 2020). Weights grow like powers of log t while the difference stays, so round-off in every
-step adds up to what is large against it. It is put right along the symmetry that it belongs to, w_j → s w_j and a_j → a_j s^-m, which changes no output
-and takes no pre-activation across its kink.
+It is kept on kinks as well, whatever the multipliers: the velocity of a unit is still one vector times a_j, so
+d|w_j|²/dt = m d|a_j|²/dt (Du, Hu and Lee 2018 for one element of the Clarke subdifferential; Lyu and Li 2020). Weights
+grow like powers of log t while the difference stays, so round-off in every step adds up to what is large against it. It
+is put right along the symmetry that it belongs to, w_j → s w_j and a_j → a_j s^-m, which changes no output and takes no
+pre-activation across its kink.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,9 @@ def laws_of_units(problem: Problem, laws: Sequence[Conserved]) -> list[Conserved
 
 def levels(problem: Problem, laws: Sequence[Conserved], W: Blocks) -> Levels:
     """The differences at a state's weights."""
-    return tuple(into / float(law.degree) - out for law in laws_of_units(problem, laws) for into, out in [_squares(law, W)])
+    return tuple(
+        into / float(law.degree) - out for law in laws_of_units(problem, laws) for into, out in [_squares(law, W)]
+    )
 
 
 def balanced(problem: Problem, laws: Sequence[Conserved], W: Blocks, kept: Levels) -> dict[str, Array]:

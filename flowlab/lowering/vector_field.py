@@ -24,8 +24,8 @@ from flowlab.symbolic.program import Program
 class VectorField(eqx.Module):
     """The flow of a problem as a function of time, state and data.
 
-    Compile it with `eqx.filter_jit`. It closes over no array: data, states and coefficients of weight decay are traced. Two fields of one problem share
-    one compilation per shape.
+    Compile it with `eqx.filter_jit`. It closes over no array: data, states and coefficients of weight decay are traced.
+    Two fields of one problem share one compilation per shape.
 
     Attributes:
         decay: coefficients ω of weight decay by block, scalars.
@@ -34,7 +34,8 @@ class VectorField(eqx.Module):
         signature: of the flow equations (static).
         laws: conservation laws found in the derivation, for monitors (static).
         mode: on which side of its kink every pre-activation is; without one that is read off its sign.
-        kept: differences that hidden units are to keep (see `flowlab.lowering.unit_balance`); None where a run leaves them to its accuracy.
+        kept: differences that hidden units are to keep (see `flowlab.lowering.unit_balance`); None where a run leaves
+            them to its accuracy.
     """
 
     decay: dict[str, jax.Array]
@@ -48,7 +49,11 @@ class VectorField(eqx.Module):
     def keeping(self, y: Coordinates) -> "VectorField":
         """The field that keeps what hidden units have at a state, in weight coordinates; elsewhere itself."""
         found = levels(self.problem, self.laws, y) if self.problem.coordinates == "weights" else ()
-        return VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found) if found else self
+        return (
+            VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found)
+            if found
+            else self
+        )
 
     def __call__(self, t: Scalar, state: State, data: Data) -> State:
         """The rates with respect to ordinary time t (dimensionless).
@@ -102,14 +107,15 @@ class VectorField(eqx.Module):
     def scaled_rate(self, y: Coordinates, data: Data, shift: Array | None = None) -> tuple[Coordinates, Array]:
         """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
 
-        Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number at
-        log L = -1e9 as it is at 1. (Lyu and Li 2020 train far below underflow in the same way.) For problems without weight
-        decay, whose loss alone has this scale.
+        Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number
+        at log L = -1e9 as it is at 1. (Lyu and Li 2020 train far below underflow in the same way.) For problems without
+        weight decay, whose loss alone has this scale.
 
         Args:
             y: state in the integrated coordinates.
             data: samples.
-            shift: (N, C), added to the outputs that the pull sees; its derivative is how the rate answers to the outputs.
+            shift: (N, C), added to the outputs that the pull sees; its derivative is how the rate answers to the
+                outputs.
         """
         found: list[Array] = []
         return self._evaluate(y, data, self.scaling(data, found, shift)), found[-1]
@@ -134,14 +140,17 @@ class VectorField(eqx.Module):
             return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled))
         mode = self.mode
         if mode.deep.size and self.problem.coordinates == "weights":
-            # The pull on a pair is along the normal of its kink there, so what slides is what is left without normal parts: no slope is solved for.
+            # The pull on a pair is along the normal of its kink there,
+            # so what slides is what is left without normal parts: no slope is solved for.
             slopes = mode.with_deep(jnp.zeros_like(mode.deep_start))
             raw = mode.tangent(self.raw_rate(y, data, slopes, scaled))
             return mode.without_normals(raw, y, lambda v: self.preactivations(v, data, slopes)[mode.deep])
         deep = mode.deep_multipliers(self._drift(y, data, scaled)) if mode.deep.size else mode.deep_start
         return mode.tangent(self.raw_rate(y, data, mode.with_deep(deep), scaled))
 
-    def raw_rate(self, y: Coordinates, data: Data, slopes: jax.Array, scaled: Callable[[Array], Array] | None) -> Coordinates:
+    def raw_rate(
+        self, y: Coordinates, data: Data, slopes: jax.Array, scaled: Callable[[Array], Array] | None
+    ) -> Coordinates:
         """The rate at given slopes (P,), normal part and all; `scaled` as for `Program.evaluate`."""
         assert self.mode is not None
         return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled, self.mode.pieces(slopes)))
@@ -169,14 +178,18 @@ class VectorField(eqx.Module):
         """How the pairs that slide do, those of the first layer and then the deeper ones.
 
         Returns:
-            Multipliers (K + D,): where between both sides their slopes are, in [0, 1] as long as they slide; how the rates of their pre-activations
-            answer to them (K + D,), below zero as long as their kinks attract; and sizes of the terms that multipliers are sums of (K + D,).
+            Multipliers (K + D,): where between both sides their slopes are, in [0, 1] as long as they slide; how the
+            rates of their pre-activations answer to them (K + D,), below zero as long as their kinks attract; and sizes
+            of the terms that multipliers are sums of (K + D,).
         """
         mode = self.mode
         assert mode is not None
         scaled = self.own_scale(data)
-        deep, held = mode.deep_answer(self._drift(y, data, scaled)) if mode.deep.size else (mode.deep_start, mode.deep_start)
-        # Slopes grow in inverse proportion to the pulls of their samples: else the push of one with loss 1e-16 is lost in the round-off of another's.
+        deep, held = (
+            mode.deep_answer(self._drift(y, data, scaled)) if mode.deep.size else (mode.deep_start, mode.deep_start)
+        )
+        # Slopes grow in inverse proportion to the pulls of their samples:
+        # else the push of one with loss 1e-16 is lost in the round-off of another's.
         size = jnp.zeros(len(mode.dual)).at[mode.kink].max(jnp.where(mode.jump != 0, self._pulls(y, data, scaled), 0.0))
         size = jnp.where(size > 0, size, 1.0)
 
@@ -195,7 +208,9 @@ class VectorField(eqx.Module):
         """How hard the sample of every pair pulls, (P,); for kinks of weights the hardest of all."""
         assert self.mode is not None
         outputs = self.outputs(self.weights(y), data.x)
-        pulls = jnp.max(jnp.abs(self.problem.loss.pull(jnp, outputs, data.y) if scaled is None else scaled(outputs)), axis=1)
+        pulls = jnp.max(
+            jnp.abs(self.problem.loss.pull(jnp, outputs, data.y) if scaled is None else scaled(outputs)), axis=1
+        )
         parts = [jnp.zeros(0)]
         for slot, shape in zip(self.problem.network.slots, self.mode.shapes, strict=True):
             if shape is not None:
@@ -205,7 +220,9 @@ class VectorField(eqx.Module):
 
     def outputs(self, weights: Blocks, x: Array) -> Array:
         """Outputs (N, C) of the piece that the mode is on."""
-        return self.problem.network.outputs(weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes))
+        return self.problem.network.outputs(
+            weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes)
+        )
 
     def _given(self, y: Coordinates, data: Data) -> dict[tuple[str, str], Array]:
         given: dict[tuple[str, str], Array] = {("x", ""): data.x, ("y", ""): data.y}
@@ -222,7 +239,9 @@ class VectorField(eqx.Module):
         return {w: rates["W", w] for w in y}
 
     def constrain(self, y: Coordinates) -> Coordinates:
-        """Directions brought back to unit length where the scheme has them so, units to what they keep; else `y` itself."""
+        """Directions brought back to unit length where the scheme has them so, units to what they keep;
+        else `y` itself.
+        """
         if self.kept is not None:
             return balanced(self.problem, self.laws, y, self.kept)
         if self.problem.coordinates != "polar" or not self.problem.scheme.unit:
@@ -235,8 +254,8 @@ class VectorField(eqx.Module):
         """What events and monitors look at.
 
         Returns:
-            Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (log of the factor that
-            margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
+            Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (log of the factor
+                that margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
         """
         weights = self.weights(y)
         outputs = self.outputs(weights, data.x)
@@ -255,28 +274,39 @@ class VectorField(eqx.Module):
         return jnp.min(jnp.stack([jnp.min(r) for r in self.unpack(y).rho.values()]))
 
     def margin_gap(self, y: Coordinates, data: Data) -> jax.Array:
-        """Relative gap between the normalised margin and its bound from duality, and what round-off may hide of it; scalar.
+        """Relative gap between the normalised margin and its bound from duality, and what round-off may hide of it;
+        scalar.
 
         Without round-off it is 0 exactly at KKT points of the max-margin problem.
 
-        With w_n the parts of the samples in -∇log L and κ_k the degrees, Σ w_n q_n = ⟨W_k, -∇_k log L⟩/κ_k ≤ ‖W_k‖‖∇_k log L‖/κ_k
-        by Euler and Cauchy-Schwarz, so q_min Σ w_n κ_k/(‖W_k‖‖∇_k log L‖) ≤ 1; the gap is what is missing in the worst block. For networks
-        linear in their weights it bounds the distance of the margin from the largest one (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
+        With w_n the parts of the samples in -∇log L and κ_k the degrees, Σ w_n q_n = ⟨W_k, -∇_k log L⟩/κ_k ≤ ‖W_k‖‖∇_k
+        log L‖/κ_k by Euler and Cauchy-Schwarz, so q_min Σ w_n κ_k/(‖W_k‖‖∇_k log L‖) ≤ 1; the gap is what is missing in
+        the worst block. For networks linear in their weights it bounds the distance of the margin from the largest one
+        (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
         """
         weights, problem, symmetry = self.weights(y), self.problem, self.problem.network.symmetry
         outputs = self.outputs(weights, data.x)
-        log_loss, slope = jax.value_and_grad(lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.x), data.y, problem.reduction))(weights)
+        log_loss, slope = jax.value_and_grad(
+            lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.x), data.y, problem.reduction)
+        )(weights)
         if self.mode is not None and problem.coordinates == "weights":
             slope = self.scaled_rate(y, data)[0]
-        pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (0.5 if problem.loss.compares_outputs else 1.0)
+        pull = jnp.sum(jnp.abs(problem.loss.pull(jnp, outputs, data.y, log_loss))) * (
+            0.5 if problem.loss.compares_outputs else 1.0
+        )
         share = pull / data.n if problem.reduction == "mean" else pull
         lowest = jnp.min(problem.loss.margins(jnp, outputs, data.y))
         size = {w: jnp.sum(weights[w] ** 2) for w in weights}
         steep = {w: jnp.sum(slope[w] ** 2) for w in weights}
         if symmetry.is_multihomogeneous:
-            bounds = [jnp.sqrt(size[w] * steep[w]) / float(symmetry.degree(w) or 0) for w in weights if symmetry.degree(w)]
+            bounds = [
+                jnp.sqrt(size[w] * steep[w]) / float(symmetry.degree(w) or 0) for w in weights if symmetry.degree(w)
+            ]
         else:
-            bounds = [jnp.sqrt(sum(size.values(), jnp.zeros(())) * sum(steep.values(), jnp.zeros(()))) / float(symmetry.joint_degree or 1)]
+            bounds = [
+                jnp.sqrt(sum(size.values(), jnp.zeros(())) * sum(steep.values(), jnp.zeros(())))
+                / float(symmetry.joint_degree or 1)
+            ]
         # Exponents of size q are known to q ε, and the parts w_n no better: a smaller gap would be noise.
         noise = 4.0 * jnp.finfo(lowest.dtype).eps * jnp.abs(lowest)
         return 1.0 - lowest * share / jnp.max(jnp.stack(bounds)) + noise
@@ -290,5 +320,11 @@ def lower(flow: FlowEquations) -> VectorField:
         PrecisionTooLow: without float64.
     """
     require_x64("lower")
-    decay = {w: jnp.asarray(c, dtype=jnp.float64) for w, c in flow.problem.decay.items()} if any(flow.problem.decay.values()) else {}
-    return VectorField(decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature, laws=tuple(flow.conserved))
+    decay = (
+        {w: jnp.asarray(c, dtype=jnp.float64) for w, c in flow.problem.decay.items()}
+        if any(flow.problem.decay.values())
+        else {}
+    )
+    return VectorField(
+        decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature, laws=tuple(flow.conserved)
+    )

@@ -20,8 +20,8 @@ from flowlab.core.provenance import versions
 from flowlab.core.typing import Json, Record
 from flowlab.discrete.critical.critical_points import CriticalPoints
 from flowlab.language.netcdf import kind_of
-from flowlab.language.problem import Problem
-from flowlab.language.result import Result, ResultLike
+from flowlab.language.problem import Problem, ResultLike
+from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
 _FIRST = ("trajectory.nc", "witness.nc")

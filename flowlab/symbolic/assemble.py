@@ -120,7 +120,9 @@ class _Assembler:
         tree = ("*", *factors) if len(factors) > 1 else factors[0] if factors else Fraction(1)
         return self.tape.coefficient(tree, names)
 
-    def rates(self, equation: Equation, pulls: dict[str, Value], blocks: dict[str, Value], known: dict[str, Value]) -> dict[tuple[str, str], Value]:
+    def rates(
+        self, equation: Equation, pulls: dict[str, Value], blocks: dict[str, Value], known: dict[str, Value]
+    ) -> dict[tuple[str, str], Value]:
         """The lines of one equation."""
         problem, tape, group = self.problem, self.tape, equation.block
         members = problem.groups[group]
@@ -132,16 +134,32 @@ class _Assembler:
         if problem.coordinates == "polar":
             kind, source = "V", self.direction
             known["rho_k"], known["nu_k"] = self.rho[equation.norm_of], self.nu[group]
-            if any("p_k" in scalars.names(scalars.bind(e, equation.kappa)) for e in (equation.rho, equation.V) if e is not None):
+            if any(
+                "p_k" in scalars.names(scalars.bind(e, equation.kappa))
+                for e in (equation.rho, equation.V)
+                if e is not None
+            ):
                 known["p_k"] = self.radial(members, pulls)
-            rho_rate = tape.coefficient(scalars.bind(equation.rho if equation.rho is not None else sp.Integer(0), equation.kappa), known)
+            rho_rate = tape.coefficient(
+                scalars.bind(equation.rho if equation.rho is not None else sp.Integer(0), equation.kappa), known
+            )
             if equation.rho == 0:
                 rho_rate = tape("scale", self.rho[group], params=(Fraction(0),))
             out["rho", group] = tape.call_it(rho_rate, f"rho_{group}'")
         for w in members:
             parts = ((equation.G, pulls[w]), (equation.V, source[w]))
-            terms = [self.term(coefficient, vector, equation.kappa, known) for coefficient, vector in parts if coefficient != 0]
-            total = tape("add", *terms) if len(terms) == 2 else terms[0] if terms else tape("scale", source[w], params=(Fraction(0),))
+            terms = [
+                self.term(coefficient, vector, equation.kappa, known)
+                for coefficient, vector in parts
+                if coefficient != 0
+            ]
+            total = (
+                tape("add", *terms)
+                if len(terms) == 2
+                else terms[0]
+                if terms
+                else tape("scale", source[w], params=(Fraction(0),))
+            )
             small = "v" if problem.scheme.normalises and kind == "V" else kind
             out[kind, w] = tape.call_it(total, f"{w}'" if kind == "W" else f"{small}_{w}'")
         return out

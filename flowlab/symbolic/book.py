@@ -1,8 +1,8 @@
 """The derivation book: a small algebra of structural vectors, and the steps written down while it is used.
 
-At structural depth the velocity of a block is a combination of two vectors: G_k, the pull of the samples on the block, and
-the direction V_k itself. Inner products of the two are all that polar splits, projections and multipliers need; they
-come from the unit norm and from Euler's identity, which is derived here where a scaling degree exists.
+At structural depth the velocity of a block is a combination of two vectors: G_k, the pull of the samples on the block,
+and the direction V_k itself. Inner products of the two are all that polar splits, projections and multipliers need;
+they come from the unit norm and from Euler's identity, which is derived here where a scaling degree exists.
 """
 
 from dataclasses import asdict, dataclass, field

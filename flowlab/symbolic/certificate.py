@@ -1,8 +1,9 @@
 """Every derivation is held against autodiff before it is returned.
 
-The program is evaluated in numpy at random float64 states; the reference is the scheme's numeric meaning applied to -∂L/∂W by `jax.vjp`. An equation
-counts as tested at a state where its rate is a well conditioned number to which the samples contribute: a rate that has died, underflowed or cancelled
-tests nothing. Every unit with a kink is seen on both sides of it.
+The program is evaluated in numpy at random float64 states; the reference is the scheme's numeric meaning applied to
+-∂L/∂W by `jax.vjp`. An equation counts as tested at a state where its rate is a well conditioned number to which the
+samples contribute: a rate that has died, underflowed or cancelled tests nothing. Every unit with a kink is seen on both
+sides of it.
 """
 
 from collections import Counter
@@ -24,7 +25,9 @@ from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.states import Samples, TestState, random_state
 
 BOUND = 1e-11
-"""Relative residual above which equations are refused: about 1e3 roundings; a wrong coefficient of 1 % shows at 1e-5 or more."""
+"""Relative residual above which equations are refused: about 1e3 roundings;
+a wrong coefficient of 1 % shows at 1e-5 or more.
+"""
 
 _TRIES, _EXTRA = 60, 4
 """States drawn at most, and beyond those that test every equation to see units on both sides."""
@@ -35,7 +38,9 @@ _VANISHED = 1e-13
 _UNDERFLOW = float(np.sqrt(np.finfo(float).tiny))
 """Size up to which a number may be what is left of a product that underflows."""
 _NUDGE = 1e-8
-"""Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings, far below the distance to a kink."""
+"""Relative change of inputs and weights that shows how well conditioned a rate is: far above roundings,
+far below the distance to a kink.
+"""
 _CONDITION = 1e4
 """Of a rate that tests its equation; at a larger one its own roundings pass the bound."""
 _NOISE = 10.0
@@ -57,7 +62,8 @@ class Certificate:
         states: at how many states each equation was tested, at least; 0 where every rate vanishes for all weights.
         seed: of the first state.
         units_seen_both: whether every unit with a kink was seen on both sides of it.
-        laws: the conservation laws of the equations whose rate is zero at all states that test it, and at as many of them.
+        laws: the conservation laws of the equations whose rate is zero at all states that test it, and at as many of
+            them.
     """
 
     residual: float
@@ -104,7 +110,9 @@ def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict
 
 
 def residuals(flow: FlowEquations, state: TestState) -> dict[Key, float] | None:
-    """Relative disagreement of every rate, or None at a dead state, where all rates vanish, the derived ones too, and nothing is tested."""
+    """Relative disagreement of every rate, or None at a dead state, where all rates vanish, the derived ones too,
+    and nothing is tested.
+    """
     compared = _compare(flow, state, _velocity(flow.problem, state))
     return None if compared is None else {key: one.residual for key, one in compared.items()}
 
@@ -128,10 +136,14 @@ def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) ->
         out, doubtful = {}, []
         for key, want in truth.items():
             gap = _length(np.asarray(derived[key]) - want)
-            # A rate that vanishes identically (the direction of a block of one weight) is roundings only: no measure of its own.
+            # A rate that vanishes identically (the direction of a block of one weight) is roundings only:
+            # no measure of its own.
             residual = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
             agrees = gap <= BOUND * sizes[key]
-            out[key] = Compared(residual if np.isfinite(residual) else float("inf"), agrees and _conditioned(sizes[key], _length(moved[key] - derived[key])))
+            out[key] = Compared(
+                residual if np.isfinite(residual) else float("inf"),
+                agrees and _conditioned(sizes[key], _length(moved[key] - derived[key])),
+            )
             if not agrees and sizes[key]:
                 doubtful.append(key)
         if doubtful:
@@ -180,7 +192,8 @@ def _hidden(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> set
 
 
 def _still(problem: Problem, state: TestState) -> set[Key]:
-    """Rates that vanish for all weights, or do not depend on the samples: nothing about them can be tested, and nothing needs to be.
+    """Rates that vanish for all weights, or do not depend on the samples: nothing about them can be tested, and nothing
+    needs to be.
 
     Blocks that the output does not depend on; norms that the scheme holds; directions on a sphere of a single number.
     """
@@ -192,9 +205,9 @@ def _still(problem: Problem, state: TestState) -> set[Key]:
         if not (problem.scheme.moves_norms and live.intersection(members)):
             still.add(("rho", group))
         shapes = [state.V[w].shape for w in members]
-        if all((shape[-1] if problem.per == "neuron" and len(shape) == 2 else int(np.prod(shape))) == 1 for shape in shapes) and (
-            problem.per != NETWORK or len(members) == 1
-        ):
+        if all(
+            (shape[-1] if problem.per == "neuron" and len(shape) == 2 else int(np.prod(shape))) == 1 for shape in shapes
+        ) and (problem.per != NETWORK or len(members) == 1):
             still |= {("V", w) for w in members}
     return still
 
@@ -242,7 +255,9 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
         g = _velocity(problem, state)
         compared = _compare(flow, state, g)
         hidden = _hidden(problem, state, g)
-        found = set() if compared is None else {key for key, one in compared.items() if one.tested and key[1] not in hidden}
+        found = (
+            set() if compared is None else {key for key, one in compared.items() if one.tested and key[1] not in hidden}
+        )
         # Plain draws and those scaled block by block take turns as long as they leave an equation untested.
         levelled = levelled == found.issuperset(needed)
         if compared is None:
@@ -257,16 +272,17 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
             break
     if worst > bound:
         raise DerivationMismatch(
-            f"the derived {where} disagrees with autodiff by {worst:.2e} (relative) for `{problem.network.text[:120]}`; "
-            f"the derivation of this architecture is wrong, please report it.",
+            f"the derived {where} disagrees with autodiff by {worst:.2e} (relative) for `{problem.network.text[:120]}`;"
+            " the derivation of this architecture is wrong, please report it.",
             where,
             worst,
         )
     least = min(needed, key=count.__getitem__, default=None)
     if least is not None and count[least] < states:
         raise DerivationUnchecked(
-            f"the {_name(problem, *least)} could not be checked for `{problem.network.text[:80]}`: its rate is zero or roundings "
-            f"at {attempt + 1 - count[least]} of {attempt + 1} random states; scale the network, or take it unchecked with verify=False.",
+            f"the {_name(problem, *least)} could not be checked for `{problem.network.text[:80]}`: its rate is zero or"
+            f" roundings at {attempt + 1 - count[least]} of {attempt + 1} random states; scale the network, or take it"
+            " unchecked with verify=False.",
             _name(problem, *least),
             count[least],
         )
@@ -276,7 +292,11 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
 def _name(problem: Problem, kind: str, block: str) -> str:
     if kind == "rho":
         return f"equation of d rho_{block}/dt"
-    return f"equation of d {'v' if problem.scheme.normalises else 'V'}_{block}/dt" if kind == "V" else f"equation of d {block}/dt"
+    return (
+        f"equation of d {'v' if problem.scheme.normalises else 'V'}_{block}/dt"
+        if kind == "V"
+        else f"equation of d {block}/dt"
+    )
 
 
 class _Kept:
@@ -306,7 +326,11 @@ class _Kept:
     def laws(self, states: int) -> tuple[Conserved, ...]:
         """Those that are kept, tested often enough; where the output depends on neither block, nothing moves."""
         live = self.flow.problem.network.moved
-        return tuple(law for law in self.flow.conserved if law not in self.broken and (self.seen[law] >= states or not live.intersection(law.blocks)))
+        return tuple(
+            law
+            for law in self.flow.conserved
+            if law not in self.broken and (self.seen[law] >= states or not live.intersection(law.blocks))
+        )
 
 
 class _Coverage:
@@ -337,7 +361,9 @@ class _Coverage:
     @property
     def complete(self) -> bool:
         # A unit fed by what is never negative (relu after relu of positive sums) cannot be seen off.
-        return len(self.seen) == len(self.kinked) and all(bool(s[0].all()) and bool(s[1].any()) for s in self.seen.values())
+        return len(self.seen) == len(self.kinked) and all(
+            bool(s[0].all()) and bool(s[1].any()) for s in self.seen.values()
+        )
 
 
 __all__ = ["BOUND", "Certificate", "Samples", "TestState", "certify", "random_state", "residuals"]

@@ -1,7 +1,7 @@
 """Component depth: every scalar written out, to certify the other depths on small cases.
 
-The program is run on arrays of SymPy symbols; independently, the loss is written out and differentiated by SymPy component
-by component. No matrix symbol is ever differentiated.
+The program is run on arrays of SymPy symbols; independently, the loss is written out and differentiated by SymPy
+component by component. No matrix symbol is ever differentiated.
 """
 
 from collections.abc import Mapping
@@ -87,7 +87,10 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
     shapes = flow.problem.network.resolve(d, outputs, widths, default_width=2)
     count = sum(int(np.prod(s)) for s in shapes.values())
     if count > MOST_WEIGHTS:
-        raise LanguageError(f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller widths.")
+        raise LanguageError(
+            f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller"
+            " widths."
+        )
     if count * samples > MOST_TERMS:
         told = f"component depth would write out {short(samples)} samples for each of {count} weights"
         raise LanguageError(f"{told}; at most {MOST_TERMS // count}, use matrix depth or fewer samples.")
@@ -99,7 +102,9 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
             env.append(symbols[value.given, value.params[0]])
         else:
             types = [flow.program.values[i].type for i in value.args]
-            env.append(operations[value.op]().symbolic(cast(Namespace, SYMBOLIC), args, types, value.type, value.params))
+            env.append(
+                operations[value.op]().symbolic(cast(Namespace, SYMBOLIC), args, types, value.type, value.params)
+            )
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
     return Component(rates, symbols, named)
 
@@ -107,7 +112,10 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
 def _symbols(
     flow: DerivationRecord, shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int
 ) -> tuple[dict[tuple[str, str], np.ndarray], dict[sp.Symbol, str]]:
-    """The inputs entry by entry, `V_W1[1,2]`, and their LaTeX. One symbol for two things would make the equations wrong."""
+    """The inputs entry by entry, `V_W1[1,2]`, and their LaTeX.
+
+    One symbol for two things would make the equations wrong.
+    """
     named: dict[sp.Symbol, str] = {}
 
     def array(name: str, tex: str, shape: tuple[int, ...], **assume: bool) -> np.ndarray:
@@ -133,6 +141,9 @@ def _symbols(
     for group in problem.groups:
         shape = shapes.get(group, ())
         given["norm", group] = array(
-            f"rho_{group}", rf"\rho_{{{index(group)}}}", shape[:1] if problem.per == "neuron" and len(shape) == 2 else (), positive=True
+            f"rho_{group}",
+            rf"\rho_{{{index(group)}}}",
+            shape[:1] if problem.per == "neuron" and len(shape) == 2 else (),
+            positive=True,
         )
     return given, named

@@ -1,6 +1,7 @@
 """Conservation laws that follow from the derived equations: equal growth of the norms, balance of neighbouring layers.
 
-A law is found by matching; whether it holds is measured: its rate, worked out from the quantity itself and the rates of autodiff, is zero or it is left out.
+A law is found by matching; whether it holds is measured: its rate, worked out from the quantity itself and the rates of
+autodiff, is zero or it is left out.
 """
 
 from collections import Counter
@@ -31,7 +32,8 @@ _STEP = 1e-100
 
 @dataclass(frozen=True)
 class Conserved:
-    """A quantity that the flow keeps: a difference of two terms, times a factor μ(ρ) of the first block's norm for a balance of directions.
+    """A quantity that the flow keeps: a difference of two terms, times a factor μ(ρ) of the first block's norm for a
+    balance of directions.
 
     Attributes:
         kind: `"norm-square"`, `"norm-log"`, `"balance"` (a matrix) or `"balance-diagonal"`.
@@ -56,7 +58,11 @@ class Conserved:
 
     def to_json(self) -> Record:
         """Fields as JSON has them, fractions as text."""
-        return asdict(self) | {"degree": str(self.degree), "shares": [str(f) for f in self.shares], "growth": [str(f) for f in self.growth]}
+        return asdict(self) | {
+            "degree": str(self.degree),
+            "shares": [str(f) for f in self.shares],
+            "growth": [str(f) for f in self.growth],
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Conserved":
@@ -66,17 +72,27 @@ class Conserved:
             first, second = stored[key]
             pairs[key] = (Fraction(first), Fraction(second))
         rest = {key: stored[key] for key in ("kind", "text", "latex", "of_weights")}
-        return cls(blocks=tuple(stored["blocks"]), degree=Fraction(stored["degree"]), where=tuple(stored["where"]), **rest, **pairs)
+        return cls(
+            blocks=tuple(stored["blocks"]),
+            degree=Fraction(stored["degree"]),
+            where=tuple(stored["where"]),
+            **rest,
+            **pairs,
+        )
 
     def terms(self, rho: Blocks, V: Blocks, W: Blocks) -> tuple[Array, Array]:
-        """The two terms whose difference it is, of norms (scalars), directions and weights (in their shapes); complex numbers are allowed.
+        """The two terms whose difference it is, of norms (scalars), directions and weights (in their shapes); complex
+        numbers are allowed.
 
         Returns:
             Scalars for norms, (h, h) matrices for a balance, (h,) for its diagonal.
         """
         first, second = self.blocks
         if self.kind.startswith("norm"):
-            parts = [np.asarray(rho[k]) ** 2 if self.kind == "norm-square" else np.log(np.asarray(rho[k])) for k in self.blocks]
+            parts = [
+                np.asarray(rho[k]) ** 2 if self.kind == "norm-square" else np.log(np.asarray(rho[k]))
+                for k in self.blocks
+            ]
         else:
             source = W if self.of_weights else V
             into, out = np.asarray(source[first]), np.atleast_2d(source[second])
@@ -86,14 +102,17 @@ class Conserved:
         return parts[0] / float(self.shares[0]), parts[1] / float(self.shares[1])
 
     def drift(self, point: tuple[Mapping[str, Any], ...], rate: tuple[Mapping[str, Any], ...]) -> tuple[float, float]:
-        """Size of the rate of the quantity, divided by μ, and of the terms that make it up; both zero where nothing moves.
+        """Size of the rate of the quantity, divided by μ, and of the terms that make it up; both zero where nothing
+        moves.
 
         Args:
             point: norms, directions and weights.
             rate: their rates, in the same order.
         """
         # The derivative along the flow by a complex step, exact to roundings.
-        along = tuple({k: p[k] + _STEP * 1j * np.asarray(d[k]) for k in self.blocks} for p, d in zip(point, rate, strict=True))
+        along = tuple(
+            {k: p[k] + _STEP * 1j * np.asarray(d[k]) for k in self.blocks} for p, d in zip(point, rate, strict=True)
+        )
         at, moved = self.terms(*point), [np.imag(part) / _STEP for part in self.terms(*along)]
         parts = [moved[0], -moved[1]]
         c, p = self.growth
@@ -112,11 +131,20 @@ def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) ->
     quantity = rho**2 / kappa if kind == "square" else sp.log(rho) / kappa
     growth = sp.simplify(sp.diff(quantity, rho) * equations[0].rho)
     tied = not growth.free_symbols & {rho, kappa, SYMBOLS["omega_k"], SYMBOLS["nu_k"]}
-    name = ("rho_k^2/kappa_k", r"\frac{\rho_k^2}{\kappa_k}") if kind == "square" else ("log(rho_k)/kappa_k", r"\frac{\log\rho_k}{\kappa_k}")
+    name = (
+        ("rho_k^2/kappa_k", r"\frac{\rho_k^2}{\kappa_k}")
+        if kind == "square"
+        else ("log(rho_k)/kappa_k", r"\frac{\log\rho_k}{\kappa_k}")
+    )
     reason = "weight decay makes the growth depend on the block"
     if tied:
         reason = "the right-hand side is the same for every block, so differences between blocks are conserved"
-    book.record("equal growth", reason, f"d/dt ({name[0]}) = {scalar_text(growth, False)}", rf"\frac{{d}}{{dt}}\,{name[1]} = {sp.latex(growth)}")
+    book.record(
+        "equal growth",
+        reason,
+        f"d/dt ({name[0]}) = {scalar_text(growth, False)}",
+        rf"\frac{{d}}{{dt}}\,{name[1]} = {sp.latex(growth)}",
+    )
     return tied
 
 
@@ -135,7 +163,9 @@ def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation
     if growth is None:
         return tuple(laws)
     # Behind a function of another degree the imbalance of directions has no equation of its own.
-    laws += [_balance_law(problem, pair, growth) for pair in adjacent(problem) if pair.degree == 1 or scheme.is_gradient_flow]
+    laws += [
+        _balance_law(problem, pair, growth) for pair in adjacent(problem) if pair.degree == 1 or scheme.is_gradient_flow
+    ]
     return tuple(laws)
 
 
@@ -143,11 +173,13 @@ def record_balance(book: Book, laws: Sequence[Conserved]) -> None:
     """Write the balance laws among some down as a step."""
     balances = [law for law in laws if law.kind.startswith("balance")]
     if balances:
-        book.record("balance of layers",
-                    "where $W_b$ follows $W_a$, $(dL/dW_a) W_a^T = W_b^T (dL/dW_b)$ (behind a function of degree $m$ the diagonals, with a factor $m$); "
-                    "the imbalance then obeys a scalar equation",
-                    "; ".join(f"{law.text} = const{law.where[0]}" for law in balances),
-                    r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in balances))  # fmt: skip
+        book.record(
+            "balance of layers",
+            "where $W_b$ follows $W_a$, $(dL/dW_a) W_a^T = W_b^T (dL/dW_b)$ (behind a function of degree $m$ the"
+            " diagonals, with a factor $m$); the imbalance then obeys a scalar equation",
+            "; ".join(f"{law.text} = const{law.where[0]}" for law in balances),
+            r", \quad ".join(f"{law.latex} = \\text{{const}}{law.where[1]}" for law in balances),
+        )
 
 
 def _over(text: str, divisor: Fraction, tex: bool) -> str:
@@ -174,7 +206,9 @@ def _norm_law(kind: str, a: Equation, b: Equation) -> Conserved:
 
 
 def _balance_growth(problem: Problem, book: Book, equations: Sequence[Equation]) -> tuple[Fraction, Fraction] | None:
-    """(c, p) with μ'/μ = c ρ^p and μ(ρ_k) (V_k V_k^T - V_{k+1}^T V_{k+1}) constant; c = 0 with W in place of V for gradient flow."""
+    """(c, p) with μ'/μ = c ρ^p and μ(ρ_k) (V_k V_k^T - V_{k+1}^T V_{k+1}) constant;
+    c = 0 with W in place of V for gradient flow.
+    """
     if problem.scheme.is_gradient_flow:
         return _NONE
     if not book.homogeneous or problem.scheme.conserved_norm is None or equations[0].rho is None:
@@ -197,7 +231,9 @@ def _factor(growth: tuple[Fraction, Fraction]) -> sp.Expr:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Two blocks of which `outer` acts on `inner`'s product alone, behind functions and factors of joint degree `degree`, entry by entry if `diagonal`."""
+    """Two blocks of which `outer` acts on `inner`'s product alone,
+    behind functions and factors of joint degree `degree`, entry by entry if `diagonal`.
+    """
 
     inner: str
     outer: str
@@ -264,7 +300,9 @@ def _multiplied(network: Network, node: Expr) -> Expr | None:
 
 
 def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tuple[Expr, bool, Fraction]]:
-    """What stands behind the elementwise functions and factors at a node, whether it passes them entry by entry alone, and their joint degree in it."""
+    """What stands behind the elementwise functions and factors at a node,
+    whether it passes them entry by entry alone, and their joint degree in it.
+    """
     stack = [(node, False, Fraction(1))]
     while stack:
         node, diagonal, degree = stack.pop()
@@ -294,7 +332,11 @@ def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fra
         named = sp.latex(factor).replace("rho_{k}", f"rho_{{{index(a)}}}")
         tex = rf"\bigl({tex}\bigr)\, {named}"
     # The lengths of v enter the law where they are not 1.
-    where = ("", "") if problem.scheme.unit else (" where every |v_k| = 1", r" \quad\text{where every } \lVert v_k\rVert = 1")
+    where = (
+        ("", "")
+        if problem.scheme.unit
+        else (" where every |v_k| = 1", r" \quad\text{where every } \lVert v_k\rVert = 1")
+    )
     kind = "balance-diagonal" if pair.diagonal else "balance"
     return Conserved(kind, (a, b), text, tex, pair.degree, where, (pair.degree, Fraction(1)), growth, not letter)
 

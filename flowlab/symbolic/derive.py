@@ -17,8 +17,8 @@ def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int 
 
     Args:
         problem: network, loss and scheme.
-        verify: hold the result against `jax.vjp` at random float64 states before returning it, and the conservation laws as well; without it they are
-            those that matching finds, and are not printed.
+        verify: hold the result against `jax.vjp` at random float64 states before returning it, and the conservation
+            laws as well; without it they are those that matching finds, and are not printed.
         states: how many states at least.
         seed: of the states.
 

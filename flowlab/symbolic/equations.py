@@ -23,7 +23,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class FlowEquations(DerivationRecord):
-    """The flow of a problem, which can be printed at three depths and stored; see `DerivationRecord` for its attributes."""
+    """The flow of a problem, which can be printed at three depths and stored;
+    see `DerivationRecord` for its attributes.
+    """
 
     def component(self, d: int, samples: int, widths: Mapping[str, int] | None = None, outputs: int = 1) -> Component:
         """The equations at component depth, every scalar written out, for at most 24 weights.
@@ -42,14 +44,23 @@ class FlowEquations(DerivationRecord):
     @cached_property
     def signature(self) -> str:
         """SHA-256 of the problem and its equations; two runs with one signature follow the same flow."""
-        return sha256_json({"problem": self.problem.describe(), "equations": self._stored_equations(), "omit": self.omit})
+        return sha256_json(
+            {"problem": self.problem.describe(), "equations": self._stored_equations(), "omit": self.omit}
+        )
 
     def _stored_equations(self) -> list[dict[str, Any]]:
         def tree(expr: Any) -> Any:
             return None if expr is None else scalars.to_json(scalars.to_tree(expr))
 
         return [
-            {"block": e.block, "kappa": None if e.kappa is None else str(e.kappa), "rho": tree(e.rho), "G": tree(e.G), "V": tree(e.V), "norm_of": e.norm_of}
+            {
+                "block": e.block,
+                "kappa": None if e.kappa is None else str(e.kappa),
+                "rho": tree(e.rho),
+                "G": tree(e.G),
+                "V": tree(e.V),
+                "norm_of": e.norm_of,
+            }
             for e in self.equations
         ]
 
@@ -89,16 +100,25 @@ class FlowEquations(DerivationRecord):
         try:
             stored = json.loads(text)
             if stored["format"] != FORMAT:
-                raise LanguageError(f"stored equations have format {stored['format']}; this version reads format {FORMAT}.")
+                raise LanguageError(
+                    f"stored equations have format {stored['format']}; this version reads format {FORMAT}."
+                )
             equations = tuple(_read_equation(e) for e in stored["equations"])
             steps = tuple(Step(**s) for s in stored["steps"])
             laws = tuple(Conserved.from_json(c) for c in stored["conserved"])
-            flow = cls(Problem.from_description(stored["problem"]), equations, steps, laws, stored["omit"], stored["residual"])
+            flow = cls(
+                Problem.from_description(stored["problem"]), equations, steps, laws, stored["omit"], stored["residual"]
+            )
             claimed = stored["signature"]
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise LanguageError(f"the text is no stored flow equations ({type(error).__name__}: {error}); write it with `to_json()`.") from None
+            raise LanguageError(
+                f"the text is no stored flow equations ({type(error).__name__}: {error}); write it with `to_json()`."
+            ) from None
         if flow.signature != claimed:
-            raise LanguageError(f"the stored equations have signature {flow.signature[:12]} but claim {str(claimed)[:12]}; the file was altered.")
+            raise LanguageError(
+                f"the stored equations have signature {flow.signature[:12]} but claim {str(claimed)[:12]}; the file was"
+                " altered."
+            )
         return flow
 
     def with_equations(self, equations: Sequence[Equation], omit: int | None = None) -> "FlowEquations":
@@ -117,4 +137,6 @@ def _read_equation(stored: Mapping[str, Any]) -> Equation:
         return None if obj is None else scalars.from_tree(scalars.from_json(obj))
 
     kappa = None if stored["kappa"] is None else Fraction(stored["kappa"])
-    return Equation(stored["block"], kappa, expr(stored["rho"]), expr(stored["G"]), expr(stored["V"]), stored["norm_of"])
+    return Equation(
+        stored["block"], kappa, expr(stored["rho"]), expr(stored["G"]), expr(stored["V"]), stored["norm_of"]
+    )

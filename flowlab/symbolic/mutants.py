@@ -11,7 +11,16 @@ from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.scalars import SYMBOLS
 
-KINDS = ("coefficient", "sign", "norm-exponent", "dropped-projection", "weak-projection", "dropped-sample", "wrong-layer", "wrong-degree")
+KINDS = (
+    "coefficient",
+    "sign",
+    "norm-exponent",
+    "dropped-projection",
+    "weak-projection",
+    "dropped-sample",
+    "wrong-layer",
+    "wrong-degree",
+)
 
 
 @dataclass(frozen=True)
@@ -27,9 +36,9 @@ class Mutant:
 def mutants(flow: FlowEquations) -> list[Mutant]:
     """Every mutation of every block that changes the equations.
 
-    1 % on a coefficient, a flipped sign, one more power of ρ_k, the projection dropped or 1 % off, one sample left out, the
-    norm of another layer, the degree off by one. Variants equal to the original (a projection that is not there, a degree
-    that does not occur) are not made.
+    1 % on a coefficient, a flipped sign, one more power of ρ_k, the projection dropped or 1 % off, one sample left out,
+    the norm of another layer, the degree off by one. Variants equal to the original (a projection that is not there, a
+    degree that does not occur) are not made.
     """
     made = [Mutant("dropped-sample", "", flow.with_equations(flow.equations, omit=0))]
     for i, equation in enumerate(flow.equations):
@@ -52,7 +61,11 @@ def _variants(flow: FlowEquations, e: Equation) -> Iterator[tuple[str, Equation]
         yield "weak-projection", replace(e, V=e.V * percent)
         shapes = flow.problem.network.shapes
         # Norms of neurons can stand in for one another only where there are as many of them.
-        blocks = [o.block for o in flow.equations if flow.problem.per != "neuron" or shapes.get(o.block, ())[:1] == shapes.get(e.block, ())[:1]]
+        blocks = [
+            o.block
+            for o in flow.equations
+            if flow.problem.per != "neuron" or shapes.get(o.block, ())[:1] == shapes.get(e.block, ())[:1]
+        ]
         if len(blocks) > 1:
             yield "wrong-layer", replace(e, norm_of=blocks[(blocks.index(e.block) + 1) % len(blocks)])
         if e.kappa is not None:

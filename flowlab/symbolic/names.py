@@ -70,7 +70,7 @@ def symbol(name: str) -> str:
     if head.endswith("_"):
         # W_1 is not W1: an underscore before the number is part of the name.
         head = name if head.rstrip("_") not in _GREEK else head
-    tail = name[len(head):]
+    tail = name[len(head) :]
     letters = head.rstrip("_")
     if letters in _GREEK:
         marks = r"\_" * (len(head) - len(letters))

@@ -94,7 +94,12 @@ def _sentence(text: str) -> str:
 
 
 def _book(flow: DerivationRecord) -> Book:
-    return Book(flow.problem.coordinates == "polar" and flow.problem.is_homogeneous, True, flow.problem.loss.has_one_output, False)
+    return Book(
+        flow.problem.coordinates == "polar" and flow.problem.is_homogeneous,
+        True,
+        flow.problem.loss.has_one_output,
+        False,
+    )
 
 
 def _structural(flow: DerivationRecord, tex: bool) -> str:
@@ -137,7 +142,11 @@ def _reading(flow: DerivationRecord, lines: str, tex: bool) -> str:
     made = flow.program.values
     sums = (value for value in made if value.word is not None and value.word.repeats)
     if any(len({made[i].type.sampled for i in value.args}) > 1 for value in sums):
-        told.append(r"a column times $\mathbf 1^{\top}$ is repeated for every sample" if tex else "+ and - repeat a single column for every sample")
+        told.append(
+            r"a column times $\mathbf 1^{\top}$ is repeated for every sample"
+            if tex
+            else "+ and - repeat a single column for every sample"
+        )
     told += [sentence for mark, sentence in (_READING_TEX if tex else _READING) if re.search(mark, lines)]
     return "; ".join(told) + "." if tex else "\n".join(told)
 
@@ -174,8 +183,15 @@ def _for_block(text: str, flow: DerivationRecord, e: Equation, tex: bool) -> str
     """The generic index k replaced by the block's name, all at once: a block may itself be called `a_k`."""
     named = labels(flow.problem)
     if tex:
-        becomes = {r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}", "W_k": f"{{{named.tex.get(e.block, symbol(e.block))}}}"}
-        return re.sub(r"\\rho_\{k\}|W_k|_(?:\{k\}|k)(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{{{index(e.block)}}}"), text)
+        becomes = {
+            r"\rho_{k}": rf"\rho_{{{index(e.norm_of)}}}",
+            "W_k": f"{{{named.tex.get(e.block, symbol(e.block))}}}",
+        }
+        return re.sub(
+            r"\\rho_\{k\}|W_k|_(?:\{k\}|k)(?![A-Za-z])",
+            lambda m: becomes.get(m.group(), f"_{{{index(e.block)}}}"),
+            text,
+        )
     becomes = {"rho_k": f"rho_{e.norm_of}", "W_k": named.text.get(e.block, e.block)}
     return re.sub(r"rho_k|W_k|_k(?![A-Za-z])", lambda m: becomes.get(m.group(), f"_{e.block}"), text)
 
@@ -298,4 +314,8 @@ def _conserved(flow: DerivationRecord, tex: bool) -> str:
 
 def standalone(body: str) -> str:
     """A document around a derivation."""
-    return "\\documentclass{article}\n\\usepackage{amsmath}\n\\allowdisplaybreaks\n\\begin{document}\n" + body + "\\end{document}\n"
+    return (
+        "\\documentclass{article}\n\\usepackage{amsmath}\n\\allowdisplaybreaks\n\\begin{document}\n"
+        + body
+        + "\\end{document}\n"
+    )

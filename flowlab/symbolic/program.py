@@ -77,9 +77,10 @@ class Program:
         Args:
             xp: array namespace.
             inputs: arrays by (kind, block); `("x", "")` is (N, d) and `("y", "")` the labels.
-            scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place; rates
-                are linear in Ψ and the coefficients of decay.
-            pieces: a slope per unit and sample for every slot of the network, or None for a slot that follows its sign (see `Network.outputs`).
+            scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place;
+                rates are linear in Ψ and the coefficients of decay.
+            pieces: a slope per unit and sample for every slot of the network, or None for a slot that follows its sign
+                (see `Network.outputs`).
 
         Raises:
             UnloweredNode: if an operation has no numeric meaning.
@@ -96,7 +97,11 @@ class Program:
     ) -> list[Array]:
         """Every line's value."""
         env: list[Array] = []
-        held = {} if pieces is None else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
+        held = (
+            {}
+            if pieces is None
+            else {key: piece for key, piece in zip(self.slots, pieces, strict=True) if piece is not None}
+        )
         for value in self.values:
             args = [env[i] for i in value.args]
             if value.given is not None:
@@ -117,7 +122,9 @@ class Program:
 
     @property
     def slots(self) -> tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...]:
-        """Operand and parameters of every activation with a kink, in the order of `Network.slots`: lines follow its nodes, equal ones made once."""
+        """Operand and parameters of every activation with a kink, in the order of `Network.slots`:
+        lines follow its nodes, equal ones made once.
+        """
         return tuple((v.args, v.params) for v in self.values if (function := v.function) is not None and function.kinks)
 
     def __len__(self) -> int:
@@ -176,6 +183,8 @@ class Tape:
         kept = [v for v in self.values if v.index in wanted]
         new = {v.index: i for i, v in enumerate(kept)}
         lines = tuple(Value(new[v.index], v.op, tuple(new[a] for a in v.args), v.params, v.type, v.name) for v in kept)
-        return Program(lines, tuple((key, new[v.index]) for key, v in rates.items()), tuple((k, new[v.index]) for k, v in sorted(marks.items())))
-
-
+        return Program(
+            lines,
+            tuple((key, new[v.index]) for key, v in rates.items()),
+            tuple((k, new[v.index]) for k, v in sorted(marks.items())),
+        )

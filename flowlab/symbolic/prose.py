@@ -1,4 +1,7 @@
-"""Reasons of steps: one text, read plainly or as LaTeX. What stands between dollar signs is a formula in plain notation."""
+"""Reasons of steps: one text, read plainly or as LaTeX.
+
+What stands between dollar signs is a formula in plain notation.
+"""
 
 import re
 from collections.abc import Sequence
@@ -13,11 +16,33 @@ if TYPE_CHECKING:
     from flowlab.language.problem import Problem
 
 _ESCAPES = {
-    "_": r"\_", "^": r"\textasciicircum{}", "&": r"\&", "%": r"\%", "#": r"\#", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "`": "'", "·": " ", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "@": r"$\cdot$",
-}  # fmt: skip
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "`": "'",
+    "·": " ",
+    "{": r"\{",
+    "}": r"\}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "@": r"$\cdot$",
+}
 
-_WORDS = {"rho": r"\rho", "kappa": r"\kappa", "fb": r"\bar f", "nu": r"\nu", "lambda": r"\lambda", "omega": r"\omega", "psi": r"\psi", "exp": r"\exp"}
+_WORDS = {
+    "rho": r"\rho",
+    "kappa": r"\kappa",
+    "fb": r"\bar f",
+    "nu": r"\nu",
+    "lambda": r"\lambda",
+    "omega": r"\omega",
+    "psi": r"\psi",
+    "exp": r"\exp",
+}
 
 LONGEST = 20_000
 """Characters of a part of a network in print; what is longer is left out."""
@@ -34,7 +59,7 @@ _RULES = (
     (r"\|([^|]*)\|", r"\\lVert \1\\rVert"),
     (r"\^([A-Za-z]\w*)", r"^{\1}"),
     (r"\^\{T\}", r"^{\\top}"),
-)  # fmt: skip
+)
 
 
 def plain(reason: str) -> str:
@@ -45,7 +70,9 @@ def plain(reason: str) -> str:
 def prose(reason: str) -> str:
     """A reason as LaTeX."""
     parts = reason.split("$")
-    return "".join(f"${formula(part)}$" if i % 2 else "".join(_ESCAPES.get(c, c) for c in part) for i, part in enumerate(parts))
+    return "".join(
+        f"${formula(part)}$" if i % 2 else "".join(_ESCAPES.get(c, c) for c in part) for i, part in enumerate(parts)
+    )
 
 
 def formula(text: str) -> str:

@@ -1,7 +1,7 @@
 """Scalar coefficients: SymPy in the derivation, plain nested tuples in programs and files.
 
-A tree is a name, an exact fraction, or (`"+"`, `"*"`, …). Trees are written and read here alone, so no text ever reaches
-SymPy and no digit is lost on the way to numbers.
+A tree is a name, an exact fraction, or (`"+"`, `"*"`, …). Trees are written and read here alone, so no text ever
+reaches SymPy and no digit is lost on the way to numbers.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,9 @@ def to_tree(expr: sp.Expr) -> Tree:
         return ("*", *(to_tree(factor) for factor in factors))
     if isinstance(expr, sp.Pow):
         return ("^", to_tree(expr.base), to_tree(expr.exp))
-    raise UnloweredNode(f"`{expr}` ({type(expr).__name__}) has no place in a coefficient; write it with +, *, powers and fractions.")
+    raise UnloweredNode(
+        f"`{expr}` ({type(expr).__name__}) has no place in a coefficient; write it with +, *, powers and fractions."
+    )
 
 
 def from_tree(tree: Tree) -> sp.Expr:

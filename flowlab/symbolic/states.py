@@ -1,7 +1,8 @@
 """Random float64 states at which a derivation is tested.
 
-They are drawn so that a wrong equation cannot hide: norms differ from one another and from 1. Where plain draws leave nothing to be tested, because a
-long product underflows or a saturated unit has no slope, blocks are scaled one by one until every pre-activation is a number of ordinary size.
+They are drawn so that a wrong equation cannot hide: norms differ from one another and from 1. Where plain draws leave
+nothing to be tested, because a long product underflows or a saturated unit has no slope, blocks are scaled one by one
+until every pre-activation is a number of ordinary size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,14 @@ class TestState:
 
 
 def random_state(
-    problem: Problem, seed: int, *, d: int = 3, width: int = 4, n: int = 9, lengths: bool = False, levelled: bool = False
+    problem: Problem,
+    seed: int,
+    *,
+    d: int = 3,
+    width: int = 4,
+    n: int = 9,
+    lengths: bool = False,
+    levelled: bool = False,
 ) -> TestState:
     """A random float64 state and data set for a problem.
 
@@ -87,7 +95,10 @@ def random_state(
 
 
 def _tamed(network: Network, weights: Mapping[str, Array], x: np.ndarray) -> Mapping[str, Array]:
-    """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none. Unchanged where that does not help."""
+    """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none.
+
+    Unchanged where that does not help.
+    """
     given = weights
     for _ in range(200):
         with np.errstate(all="ignore"):
@@ -110,11 +121,14 @@ def _output_count(problem: Problem, d: int) -> int:
 class _Levels:
     """One pass through a network that scales every block where it is met first.
 
-    A product with a new block has entries of size 1, so that long products stay numbers. What goes into an activation or a power, or out of the network,
-    gets a size about 1 by a common factor on the blocks that are new in it; a unit that is off for all samples is turned round.
+    A product with a new block has entries of size 1, so that long products stay numbers. What goes into an activation
+    or a power, or out of the network, gets a size about 1 by a common factor on the blocks that are new in it; a unit
+    that is off for all samples is turned round.
     """
 
-    def __init__(self, network: Network, weights: dict[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, network: Network, weights: dict[str, np.ndarray], x: np.ndarray, rng: np.random.Generator
+    ) -> None:
         self.network, self.weights, self.x = network, dict(weights), x
         self.values: dict[int, np.ndarray] = {}
         self.met: dict[str, int] = {}
@@ -166,7 +180,8 @@ class _Levels:
             before = self.size(argument)
             self.stretch(blocks, _STRETCH, start, end)
             growth = np.log(self.size(argument) / before) / np.log(_STRETCH)
-            # What the trial has changed is taken back with the step; where the size does not answer there is nothing to scale.
+            # What the trial has changed is taken back with the step;
+            # where the size does not answer there is nothing to scale.
             step = (target / before) ** (1.0 / growth) if growth > 0.1 else 1.0
             self.stretch(blocks, float(step) / _STRETCH if np.isfinite(step) else 1.0 / _STRETCH, start, end)
             if abs(np.log(self.size(argument) / target)) < 0.1:

@@ -1,4 +1,6 @@
-"""Fourteen ways in which a trajectory stops being that of its run, and the same rows with columns and record made to fit them."""
+"""Fourteen ways in which a trajectory stops being that of its run,
+and the same rows with columns and record made to fit them.
+"""
 
 import dataclasses
 
@@ -23,7 +25,10 @@ def corrupted(run, kind, other):
     rng, names, half = np.random.default_rng(0), list(V), len(run) // 2
     if kind == "noise":
         V = {k: v + 0.01 * np.sqrt(np.mean(v**2)) * rng.normal(size=v.shape) for k, v in V.items()}
-        V = {k: v / np.sqrt((v**2).reshape(len(v), -1).sum(axis=1)).reshape(-1, *[1] * (v.ndim - 1)) for k, v in V.items()}
+        V = {
+            k: v / np.sqrt((v**2).reshape(len(v), -1).sum(axis=1)).reshape(-1, *[1] * (v.ndim - 1))
+            for k, v in V.items()
+        }
     elif kind == "rescaled norms":
         rho = {k: 1.3 * r for k, r in rho.items()}
     elif kind == "rows of another seed":
@@ -42,7 +47,11 @@ def corrupted(run, kind, other):
     elif kind == "a row that is no number":
         V[names[0]][half] = np.nan
     elif kind == "blocks swapped":
-        rho = dict(zip(rho, list(rho.values())[::-1], strict=True)) if len(rho) > 1 else {k: 1.0 / r for k, r in rho.items()}
+        rho = (
+            dict(zip(rho, list(rho.values())[::-1], strict=True))
+            if len(rho) > 1
+            else {k: 1.0 / r for k, r in rho.items()}
+        )
     elif kind == "later half reversed":
         V[names[0]][half:] = V[names[0]][half:][::-1]
     elif kind == "norms off by 2 %":
@@ -54,8 +63,22 @@ def corrupted(run, kind, other):
     return with_rows(run, log_t, rho, V)
 
 
-KINDS = ("noise", "rescaled norms", "rows of another seed", "shifted in time", "truncated", "shuffled", "constant", "sign flipped", "a row that is no number",
-         "blocks swapped", "later half reversed", "norms off by 2 %", "other samples", "another problem")  # fmt: skip
+KINDS = (
+    "noise",
+    "rescaled norms",
+    "rows of another seed",
+    "shifted in time",
+    "truncated",
+    "shuffled",
+    "constant",
+    "sign flipped",
+    "a row that is no number",
+    "blocks swapped",
+    "later half reversed",
+    "norms off by 2 %",
+    "other samples",
+    "another problem",
+)
 
 
 def with_rows(run, log_t, rho, V):
@@ -73,8 +96,14 @@ def with_rows(run, log_t, rho, V):
 
 
 def made_to_fit(run):
-    """Loss, margin, norms and record computed from the rows as they are: only the flow itself can tell them from a run."""
+    """Loss, margin, norms and record computed from the rows as they are: only the flow can tell them from a run."""
     log_t, rho, V = rows(run)
-    states = fl.State(rho={k: jnp.asarray(r) for k, r in rho.items()}, V={k: jnp.asarray(v) for k, v in V.items()}, per=run.problem.per)
+    states = fl.State(
+        rho={k: jnp.asarray(r) for k, r in rho.items()},
+        V={k: jnp.asarray(v) for k, v in V.items()},
+        per=run.problem.per,
+    )
     extra = {k: run.provenance[k] for k in ("settings", "monitors") if k in run.provenance}
-    return Trajectory.from_states(run.problem, run.data, log_t, states, run.outcome, run.stats, kind=run.kind, extra=extra)
+    return Trajectory.from_states(
+        run.problem, run.data, log_t, states, run.outcome, run.stats, kind=run.kind, extra=extra
+    )

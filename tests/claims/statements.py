@@ -1,4 +1,6 @@
-"""Statements known to be true and known to be false: a claim with its evidence, or a claim of its own, on networks and data no claim was made with."""
+"""Statements known to be true and known to be false: a claim with its evidence, or a claim of its own,
+on networks and data no claim was made with.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,9 +10,21 @@ import numpy as np
 
 import flowlab as fl
 
-NETS = ("W2 @ leaky_relu(W1 @ x, 0.3)", "W2 @ abs(W1 @ x)", "a @ relu(W @ x)**3", "W3 @ relu(W2 @ W1 @ x)",
-        "W4 @ W3 @ leaky_relu(W2 @ relu(W1 @ x), 0.2)", "v @ (W @ x)**2")  # fmt: skip
-BROKEN = ("W2 @ relu(W1 @ x + b)", "W2 @ tanh(W1 @ x)", "W2 @ relu(W1 @ x) + W3 @ x", "softplus(w @ x)", "(w * w - u * u) @ x")
+NETS = (
+    "W2 @ leaky_relu(W1 @ x, 0.3)",
+    "W2 @ abs(W1 @ x)",
+    "a @ relu(W @ x)**3",
+    "W3 @ relu(W2 @ W1 @ x)",
+    "W4 @ W3 @ leaky_relu(W2 @ relu(W1 @ x), 0.2)",
+    "v @ (W @ x)**2",
+)
+BROKEN = (
+    "W2 @ relu(W1 @ x + b)",
+    "W2 @ tanh(W1 @ x)",
+    "W2 @ relu(W1 @ x) + W3 @ x",
+    "softplus(w @ x)",
+    "(w * w - u * u) @ x",
+)
 
 
 @cache
@@ -28,20 +42,37 @@ def stuck() -> fl.Data:
 
 
 @cache
-def flow(text: str = "W3 @ W2 @ W1 @ x", scheme: str = "gradient_flow", seed: int = 0, decay: float = 0.0, end: float = 4.0) -> fl.Trajectory:
+def flow(
+    text: str = "W3 @ W2 @ W1 @ x", scheme: str = "gradient_flow", seed: int = 0, decay: float = 0.0, end: float = 4.0
+) -> fl.Trajectory:
     problem = fl.Problem(text, "logistic", scheme, decay=decay)
     start = fl.initial_state(problem.network, samples(seed), default_width=4, seed=seed)
     rho = {k: r * (1.0 + 0.4 * i) for i, (k, r) in enumerate(start.rho.items())}
-    return fl.integrate(fl.lower(fl.derive(problem)), fl.State(rho=rho, V=start.V), samples(seed), until=fl.time(end), rtol=1e-9, atol=1e-11)
+    return fl.integrate(
+        fl.lower(fl.derive(problem)),
+        fl.State(rho=rho, V=start.V),
+        samples(seed),
+        until=fl.time(end),
+        rtol=1e-9,
+        atol=1e-11,
+    )
 
 
 @cache
 def walk(text: str = "W2 @ abs(W1 @ x)", seed: int = 0) -> fl.Trajectory:
     problem = fl.Problem(text, "logistic")
-    return fl.descend(problem, fl.initial_state(problem.network, samples(seed), default_width=4, seed=seed), samples(seed), step=2e-3, count=60)
+    return fl.descend(
+        problem,
+        fl.initial_state(problem.network, samples(seed), default_width=4, seed=seed),
+        samples(seed),
+        step=2e-3,
+        count=60,
+    )
 
 
-def changed(path: fl.Trajectory, name: str, by: Callable[[np.ndarray], np.ndarray], scheme: str | None = None) -> fl.Trajectory:
+def changed(
+    path: fl.Trajectory, name: str, by: Callable[[np.ndarray], np.ndarray], scheme: str | None = None
+) -> fl.Trajectory:
     """A trajectory with one variable tampered with, or told to be of another scheme."""
     ds = path.dataset.copy(deep=True)
     ds[name] = (ds[name].dims, by(ds[name].values.copy()))
@@ -92,7 +123,11 @@ def loss_mean(case, mutant):
 def product(case, mutant):
     net, data = fl.Network("a @ relu(W @ x)**3"), samples(2)
     state = fl.initial_state(net, data, default_width=3, seed=2)
-    f = lambda w: np.asarray(net.outputs({k: np.asarray(v) for k, v in w.items()}, np.asarray(data.x), np)).ravel()  # noqa: E731
+
+    def f(weights):
+        arrays = {name: np.asarray(block) for name, block in weights.items()}
+        return np.asarray(net.outputs(arrays, np.asarray(data.x), np)).ravel()
+
     ratio = float(f(state.weights())[0] / f(state.V)[0])
     degrees = {"a": 1, "W": 1 if mutant else 3}
     R = float(np.prod([float(state.rho[k]) ** power for k, power in degrees.items()]))
@@ -115,27 +150,35 @@ def lagrange(case):
 @own("ewn-equalises", "Exponential weight normalisation makes norms equal.")
 def ewn(case):
     rho = flow("W2 @ W1 @ x", "exponential_weight_normalization").dataset["rho"].values
-    return fl.Quantity("final over first ratio of norms", float(rho[-1, 0] / rho[-1, 1] / (rho[0, 0] / rho[0, 1])), 0.0, 1e-6)
+    return fl.Quantity(
+        "final over first ratio of norms", float(rho[-1, 0] / rho[-1, 1] / (rho[0, 0] / rho[0, 1])), 0.0, 1e-6
+    )
 
 
 @own("descent-balances", "Gradient descent conserves differences of squared norms exactly.")
 def descent(case):
     rho = walk().dataset["rho"].values ** 2
     gap = rho[:, 0] - rho[:, 1]
-    return fl.Quantity("drift of the difference", float(np.abs(gap - gap[0]).max()), 0.0, 1e-12, altered=0.0), fl.Quantity("one", 1.0, 1.0, 1e-6)
+    return fl.Quantity(
+        "drift of the difference", float(np.abs(gap - gap[0]).max()), 0.0, 1e-12, altered=0.0
+    ), fl.Quantity("one", 1.0, 1.0, 1e-6)
 
 
 @own("same-rates", "Gradient flow and the Lagrange flow move directions at the same rate.")
 def same(case):
     a, b = (flow("W2 @ W1 @ x", s).dataset["V_W1"].values for s in ("gradient_flow", "lagrange"))
-    return fl.Quantity("ratio of distances gone", float(np.linalg.norm(a[-1] - a[0]) / np.linalg.norm(b[-1] - b[0])), 1.0, 1e-3)
+    return fl.Quantity(
+        "ratio of distances gone", float(np.linalg.norm(a[-1] - a[0]) / np.linalg.norm(b[-1] - b[0])), 1.0, 1e-3
+    )
 
 
 @own("gamma-to-one", "L t tends to 1/gamma.")
 def first_power(case):
     path = late()
     gamma = fl.max_margin("W1 @ x", samples(0)).margin
-    return fl.Quantity("L t", float(np.exp(path.dataset.log_t[-1] + path.dataset.log_loss[-1])), 1.0 / gamma, 1e-3 / gamma)
+    return fl.Quantity(
+        "L t", float(np.exp(path.dataset.log_t[-1] + path.dataset.log_loss[-1])), 1.0 / gamma, 1e-3 / gamma
+    )
 
 
 @own("log-t-alone", "Late, rho is log t.")
@@ -164,21 +207,36 @@ def biases(case):
 @cache
 def late() -> fl.Trajectory:
     problem = fl.Problem("W1 @ x", coordinates="weights")
-    return fl.integrate(fl.lower(fl.derive(problem)), fl.initial_state(problem.network, samples(0), seed=0), samples(0), until=fl.log_time(1e4))
+    return fl.integrate(
+        fl.lower(fl.derive(problem)),
+        fl.initial_state(problem.network, samples(0), seed=0),
+        samples(0),
+        until=fl.log_time(1e4),
+    )
 
 
 Statement = tuple[str, Callable[[], tuple]]
 
 TRUE: list[Statement] = [
-    *((name, lambda net=net, loss=loss, i=i: (fl.Problem(net, loss), samples(i))) for name in ("P1", "P2", "P3", "E1.8")
-      for i, (net, loss) in enumerate(zip(NETS, ("exponential", "logistic", "square") * 2, strict=True))),
-    ("P4", lambda: (flow(),)), ("P4", lambda: (flow("W2 @ W1 @ x", "lagrange"),)), ("P4", lambda: (flow("W2 @ W1 @ x", "exponential_weight_normalization"),)),
+    *(
+        (name, lambda net=net, loss=loss, i=i: (fl.Problem(net, loss), samples(i)))
+        for name in ("P1", "P2", "P3", "E1.8")
+        for i, (net, loss) in enumerate(zip(NETS, ("exponential", "logistic", "square") * 2, strict=True))
+    ),
+    ("P4", lambda: (flow(),)),
+    ("P4", lambda: (flow("W2 @ W1 @ x", "lagrange"),)),
+    ("P4", lambda: (flow("W2 @ W1 @ x", "exponential_weight_normalization"),)),
     ("P4", lambda: (flow("a @ relu(W @ x)**3", seed=1, end=1.0),)),
-    ("P20", lambda: (walk(),)), ("P20", lambda: (walk("W3 @ W2 @ W1 @ x", 1),)), ("P20", lambda: (fl.Problem("W2 @ leaky_relu(W1 @ x, 0.3)"), samples(4))),
-    ("P5", lambda: (fl.Problem("W3 @ W2 @ W1 @ x"), samples(5))), ("P7", lambda: (fl.Problem("W2 @ W1 @ x"), samples(6))),
-    ("P8", lambda: (samples(7),)), ("P8", lambda: (samples(8, 9, 2),)), ("L3", lambda: (samples(9),)),
+    ("P20", lambda: (walk(),)),
+    ("P20", lambda: (walk("W3 @ W2 @ W1 @ x", 1),)),
+    ("P20", lambda: (fl.Problem("W2 @ leaky_relu(W1 @ x, 0.3)"), samples(4))),
+    ("P5", lambda: (fl.Problem("W3 @ W2 @ W1 @ x"), samples(5))),
+    ("P7", lambda: (fl.Problem("W2 @ W1 @ x"), samples(6))),
+    ("P8", lambda: (samples(7),)),
+    ("P8", lambda: (samples(8, 9, 2),)),
+    ("L3", lambda: (samples(9),)),
     *((f"statements.{name}", tuple) for name in ("closed-form", "balance", "loss-mean", "product")),
-]  # fmt: skip
+]
 
 
 def mutated(net: str, loss: str, i: int) -> tuple:
@@ -190,17 +248,45 @@ FALSE: list[Statement] = [
     *(("P2", lambda i=i: mutated(NETS[i % len(NETS)], "logistic" if i % 2 else "exponential", i)) for i in range(10)),
     *(("P1", lambda net=net: (fl.Problem(net), samples(0))) for net in BROKEN),
     *(("E1.8", lambda net=net: (fl.Problem(net), samples(0))) for net in BROKEN[:3]),
-    ("P4", lambda: (changed(flow(), "rho", lambda r: r * np.linspace(1.0, 1.0 + 1e-4, len(r))[:, None] ** np.array([0.0, 0.0, 1.0])),)),
+    (
+        "P4",
+        lambda: (
+            changed(
+                flow(), "rho", lambda r: r * np.linspace(1.0, 1.0 + 1e-4, len(r))[:, None] ** np.array([0.0, 0.0, 1.0])
+            ),
+        ),
+    ),
     ("P4", lambda: (changed(flow(), "rho", lambda r: r[:, ::-1] * np.array([1.0, 1.0, 1.001])),)),
-    ("P4", lambda: (changed(flow("W2 @ W1 @ x", "exponential_weight_normalization"), "rho", lambda r: r, "gradient_flow"),)),
+    (
+        "P4",
+        lambda: (
+            changed(flow("W2 @ W1 @ x", "exponential_weight_normalization"), "rho", lambda r: r, "gradient_flow"),
+        ),
+    ),
     ("P4", lambda: (changed(flow(), "rho", lambda r: r, "exponential_weight_normalization"),)),
     ("P4", lambda: (flow("W2 @ W1 @ x", decay=0.1),)),
     ("P4", lambda: (changed(flow(), "rho", lambda r: np.full_like(r, np.nan)),)),
     ("P20", lambda: (fl.Problem("W2 @ W1 @ x", decay=0.1), samples(0))),
     ("P20", lambda: (fl.Problem("W1 @ x"), samples(0))),
     ("P3", lambda: (fl.Problem("W2 @ relu(W1 @ x)", per="neuron"), samples(0))),
-    ("P8", lambda: (stuck(),)), ("P8", lambda: (fl.Problem("W2 @ W1 @ x"), samples(0))), ("P8", lambda: (fl.load("iris"),)),
-    ("L1", lambda: (stuck(),)), ("L6", lambda: (stuck(),)), ("J3", lambda: (stuck(),)),
-    *((f"statements.{name}", tuple) for name in ("norms-grow-equally", "wn-keeps-balance", "ewn-equalises", "descent-balances", "same-rates", "gamma-to-one",
-                                                  "log-t-alone", "tangent-keeps", "euler-with-bias")),
-]  # fmt: skip
+    ("P8", lambda: (stuck(),)),
+    ("P8", lambda: (fl.Problem("W2 @ W1 @ x"), samples(0))),
+    ("P8", lambda: (fl.load("iris"),)),
+    ("L1", lambda: (stuck(),)),
+    ("L6", lambda: (stuck(),)),
+    ("J3", lambda: (stuck(),)),
+    *(
+        (f"statements.{name}", tuple)
+        for name in (
+            "norms-grow-equally",
+            "wn-keeps-balance",
+            "ewn-equalises",
+            "descent-balances",
+            "same-rates",
+            "gamma-to-one",
+            "log-t-alone",
+            "tangent-keeps",
+            "euler-with-bias",
+        )
+    ),
+]

@@ -1,6 +1,8 @@
-"""Which problems theorems cover, read off their hypotheses by hand, and whether the claims take them: 20 claims on 14 problems of no claim's own.
+"""Which problems theorems cover, read off their hypotheses by hand, and whether the claims take them: 20 claims on 14
+problems of no claim's own.
 
-The table was written from the statements, not from the code. A claim that takes a problem answers on it; what it answers is up to the numbers.
+The table was written from the statements, not from the code. A claim that takes a problem answers on it; what it
+answers is up to the numbers.
 """
 
 import pytest
@@ -29,21 +31,65 @@ PROBLEMS = {
 }
 
 ALONE = {"bias": "U and b scale together only", "biases": "no scaling", "tanh": "no scaling"}
-"""Why blocks do not scale one by one. (A bias of the first layer and its matrix scale together, so that all weights do.)"""
-SINGLE = ALONE | {"decay": "decay shrinks norms at rates of their own", "mean": "one block, and it is about differences between blocks"}
-LATE = {"biases": "not homogeneous", "tanh": "not homogeneous", "square": "no tail", "decay": "norms stay finite", "normalised": "not gradient flow"}
+"""Why blocks do not scale one by one. (A bias of the first layer and its matrix scale together,
+so that all weights do.)
+"""
+SINGLE = ALONE | {
+    "decay": "decay shrinks norms at rates of their own",
+    "mean": "one block, and it is about differences between blocks",
+}
+LATE = {
+    "biases": "not homogeneous",
+    "tanh": "not homogeneous",
+    "square": "no tail",
+    "decay": "norms stay finite",
+    "normalised": "not gradient flow",
+}
 LAYER = dict.fromkeys(set(PROBLEMS) - {"mean"}, "not a single linear layer under the exponential loss")
 EXCLUDED = {
-    "P1": ALONE, "P2": ALONE, "P3": ALONE, "P5": ALONE,
-    "P4": SINGLE, "E1.8": SINGLE, "P20": SINGLE,
-    "P7": ALONE | {"decay": "decay moves norms", "classes": "binary losses", "square": "the sign of s is that of margins under losses with a tail only"},
-    "P14": ALONE | {"decay": "decay moves norms", **dict.fromkeys(("squared", "three", "classes", "abs", "square"), "it is stated for the exponential loss")},
+    "P1": ALONE,
+    "P2": ALONE,
+    "P3": ALONE,
+    "P5": ALONE,
+    "P4": SINGLE,
+    "E1.8": SINGLE,
+    "P20": SINGLE,
+    "P7": (
+        ALONE
+        | {
+            "decay": "decay moves norms",
+            "classes": "binary losses",
+            "square": "the sign of s is that of margins under losses with a tail only",
+        }
+    ),
+    "P14": (
+        ALONE
+        | {
+            "decay": "decay moves norms",
+            **dict.fromkeys(("squared", "three", "classes", "abs", "square"), "it is stated for the exponential loss"),
+        }
+    ),
     "D1": SINGLE | {"normalised": "not gradient flow"},
-    "L1": LATE, "L2": LATE, "L3": LATE, "L4": LATE, "L5": LATE, "L9": LATE | {"bias": "blocks do not scale one by one"},
-    "P8": LAYER, "S1": LAYER, "S2": LAYER,
-    "T3": {"squared": "no kink", "three": "linear", "four": "linear", "square": "linear", "normalised": "not gradient flow", "shared": "linear",
-           "mean": "linear", "tanh": "smooth"},
-}  # fmt: skip
+    "L1": LATE,
+    "L2": LATE,
+    "L3": LATE,
+    "L4": LATE,
+    "L5": LATE,
+    "L9": LATE | {"bias": "blocks do not scale one by one"},
+    "P8": LAYER,
+    "S1": LAYER,
+    "S2": LAYER,
+    "T3": {
+        "squared": "no kink",
+        "three": "linear",
+        "four": "linear",
+        "square": "linear",
+        "normalised": "not gradient flow",
+        "shared": "linear",
+        "mean": "linear",
+        "tanh": "smooth",
+    },
+}
 """Claim: the problems its hypotheses exclude, each with the reason; all others are admitted."""
 ADMITTED = [(name, key) for name, why in EXCLUDED.items() for key in PROBLEMS if key not in why]
 

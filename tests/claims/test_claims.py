@@ -133,7 +133,9 @@ def test_nan_is_never_called_success():
         mutants, counter_example = ("a mutant that breaks down", "another", "a third"), "none"
 
         def measure(self, case: Case, mutant: str | None = None) -> Measurement:
-            return Measurement(0.5 if mutant is None else float("nan"), 1.0, "a mutant that is not a number is not refuted")
+            return Measurement(
+                0.5 if mutant is None else float("nan"), 1.0, "a mutant that is not a number is not refuted"
+            )
 
     assert Powerless().check(Case()).answer == "undecided"
 

@@ -22,7 +22,9 @@ def flow(net, seed, until, widths=None):
 
 def walk(seed, count=100):
     data, problem = separable(8, 3, 0), fl.Problem("W2 @ W1 @ x")
-    return fl.descend(problem, fl.initial_state(problem.network, data, widths={"W1": 3}, seed=seed), data, step=1e-3, count=count)
+    return fl.descend(
+        problem, fl.initial_state(problem.network, data, widths={"W1": 3}, seed=seed), data, step=1e-3, count=count
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,10 @@ def test_rates_tell_what_columns_and_record_hide(walks, kind):
 
 @pytest.fixture(scope="module")
 def late():
-    return {"deep": [flow("W2 @ W1 @ x", s, 1e6, {"W1": 3}) for s in (0, 1)], "linear": [flow("W1 @ x", s, 1e6) for s in (0, 1)]}
+    return {
+        "deep": [flow("W2 @ W1 @ x", s, 1e6, {"W1": 3}) for s in (0, 1)],
+        "linear": [flow("W1 @ x", s, 1e6) for s in (0, 1)],
+    }
 
 
 @pytest.mark.slow
@@ -63,7 +68,9 @@ def test_clean_runs_support_at_least_eighteen_of_twenty(late, walks):
     for names, run in ((DEEP, late["deep"][0]), (LINEAR, late["linear"][0]), (WALK, walks[0])):
         answers |= {v.id: v for v in fl.check(names, run)}
     assert len(answers) == 20
-    assert sum(v.answer == "holds" for v in answers.values()) >= 18, [str(v) for v in answers.values() if v.answer != "holds"]
+    assert sum(v.answer == "holds" for v in answers.values()) >= 18, [
+        str(v) for v in answers.values() if v.answer != "holds"
+    ]
     assert not any(v.answer == "refuted" for v in answers.values())
 
 

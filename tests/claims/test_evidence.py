@@ -36,8 +36,14 @@ def changed(run, name, by):
 def test_evidence_of_two_things_is_refused(run):
     path, walk = run
     other = fl.descend(path.problem, walk.state(0), samples(5), step=1e-3, count=3)
-    for evidence in ((path, samples(5)), (path, fl.Problem("W1 @ x")), (path, fl.Problem("W2 @ W1 @ x", decay=0.1)), (path, other),
-                     (path, dataclasses.replace(path)), (fl.derive(fl.Problem("W1 @ x", "logistic")), fl.Problem("W1 @ x"))):  # fmt: skip
+    for evidence in (
+        (path, samples(5)),
+        (path, fl.Problem("W1 @ x")),
+        (path, fl.Problem("W2 @ W1 @ x", decay=0.1)),
+        (path, other),
+        (path, dataclasses.replace(path)),
+        (fl.derive(fl.Problem("W1 @ x", "logistic")), fl.Problem("W1 @ x")),
+    ):
         with pytest.raises(fl.ClaimError):
             fl.check(["P1"], *evidence)
     # Control: all of it is of one problem and one data set.
@@ -125,11 +131,15 @@ def test_clean_runs_are_read(run):
 def in_mean(path):
     """The same flow under the mean loss, whose time runs N times slower."""
     log_t, rho, V = rows(path)
-    problem = fl.Problem(path.problem.network, path.problem.loss.name, coordinates=path.problem.coordinates, reduction="mean")
+    problem = fl.Problem(
+        path.problem.network, path.problem.loss.name, coordinates=path.problem.coordinates, reduction="mean"
+    )
     n = path.data.n
     states = fl.State(rho=rho, V=V)
     extra = {"settings": path.provenance["settings"], "monitors": path.monitors}
-    return Trajectory.from_states(problem, path.data, log_t + np.log(n), states, path.outcome, path.stats, kind="flow", extra=extra)
+    return Trajectory.from_states(
+        problem, path.data, log_t + np.log(n), states, path.outcome, path.stats, kind="flow", extra=extra
+    )
 
 
 def test_a_mean_over_samples_is_no_other_statement(run):
@@ -144,9 +154,13 @@ def test_a_mean_over_samples_is_no_other_statement(run):
 
 @pytest.mark.slow
 def test_no_claim_answers_on_instances_of_its_own():
-    """Every claim of the library, given a network and a loss that few are about: what answers has run or differentiated that network."""
+    """Every claim of the library, given a network and a loss that few are about:
+    what answers has run or differentiated that network.
+    """
     deep = fl.Problem("v @ (W2 @ (W1 @ x)**2)**2", "logistic")
-    answers = {name: fl.check([name], deep, samples(4))[0] for name in claims if "." not in name or name.startswith("E1.")}
+    answers = {
+        name: fl.check([name], deep, samples(4))[0] for name in claims if "." not in name or name.startswith("E1.")
+    }
     general = {"P1", "P2", "P3", "P4", "P5", "P7", "P20", "E1.8", "T3", "D1", "L1", "L2", "L3", "L4", "L5", "L9"}
     assert {name for name, v in answers.items() if v.answer != "undecided"} <= general
     assert not any(v.answer == "refuted" for v in answers.values())
@@ -160,7 +174,9 @@ def test_weight_decay_is_not_dropped():
     assert verdict.answer == "holds"
 
 
-@pytest.mark.parametrize(("net", "seed"), [pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", 2, marks=pytest.mark.slow), ("v @ (W @ x)**2", 0)])
+@pytest.mark.parametrize(
+    ("net", "seed"), [pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", 2, marks=pytest.mark.slow), ("v @ (W @ x)**2", 0)]
+)
 def test_the_constraint_of_other_networks(net, seed):
     (verdict,) = fl.check(["P7"], fl.Problem(net, "logistic"), samples(4), seed=seed)
     assert verdict.answer == "holds", str(verdict)
@@ -195,7 +211,10 @@ def test_claims_that_break_are_told_by_line_and_replayed(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(file), "--out", str(out), "--quiet"])
     assert ended.value.code == 0
-    told = {name: fl.Verdict.load(out / "verdicts" / f"{name}.json") for name in ("broken.zero", "broken.data", "broken.nan", "whole.class")}
+    told = {
+        name: fl.Verdict.load(out / "verdicts" / f"{name}.json")
+        for name in ("broken.zero", "broken.data", "broken.nan", "whole.class")
+    }
     assert "line 6 of broken.py" in told["broken.zero"].reason
     assert "it looks for data, and none was given" in told["broken.data"].reason
     assert "n nan" in told["broken.nan"].reason
@@ -210,10 +229,16 @@ def test_claims_that_break_are_told_by_line_and_replayed(tmp_path, capsys):
     [
         ("import sys; sys.exit(3)", "SystemExit"),
         ("import flowlab as fl\n@fl.claim\ndef f(case): pass", "a claim id must be text"),
-        ("import flowlab as fl\n@fl.claim('half.class')\nclass C(fl.Claim):\n    def measure(self, case, mutant=None): pass", "no `statement`"),
+        (
+            (
+                "import flowlab as fl\n@fl.claim('half.class')\nclass C(fl.Claim):\n    def measure(self, case,"
+                " mutant=None): pass"
+            ),
+            "no `statement`",
+        ),
         ("import flowlab as fl\n@fl.claim('no.class')\nclass C: pass", "no subclass"),
     ],
-)  # fmt: skip
+)
 def test_files_that_are_wrong_are_one_sentence(tmp_path, capsys, text, why):
     file = tmp_path / "wrong.py"
     file.write_text(text)

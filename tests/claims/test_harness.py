@@ -100,10 +100,20 @@ def test_answers_and_codes():
 def test_wrong_variants_that_are_one_count_once():
     def same(*, differ):
         class One(Claim):
-            name, title, statement, latex, source, counter_example, mutants = "One", "t", "s.", "l", "-", "none", ("a", "b", "c")
+            name, title, statement, latex, source, counter_example, mutants = (
+                "One",
+                "t",
+                "s.",
+                "l",
+                "-",
+                "none",
+                ("a", "b", "c"),
+            )
 
             def measure(self, case, mutant=None):
-                return fl.Measurement.of([q(5.0 + (ord(mutant) if differ else 0.0), altered=0.0) if mutant else q(1.0, altered=0.0)], "why")
+                return fl.Measurement.of(
+                    [q(5.0 + (ord(mutant) if differ else 0.0), altered=0.0) if mutant else q(1.0, altered=0.0)], "why"
+                )
 
         return One().check(Case())
 
@@ -118,16 +128,28 @@ def made_up(margins):
     data, rows = fl.Data(np.eye(2), np.ones(2), kind="binary"), len(margins)
     states = fl.State(rho={"w": np.full(rows, 2.0)}, V={"w": np.stack([[np.sin(m), np.cos(m)] for m in margins])})
     log_t, end = np.log(np.arange(1.0, rows + 1)), Outcome("done", "made up")
-    return Trajectory.from_states(fl.Problem("w @ x"), data, log_t, states, end, {}, kind="flow", extra={"settings": {"rtol": 1e-6}})
+    return Trajectory.from_states(
+        fl.Problem("w @ x"), data, log_t, states, end, {}, kind="flow", extra={"settings": {"rtol": 1e-6}}
+    )
 
 
 @pytest.mark.parametrize("reads", ["all rows", "the first rows"])
 def test_what_never_happens_is_not_told_from_early_rows(monkeypatch, reads):
-    """A statement about all times that is measured on the first rows has no effect of the later half, and holds nowhere."""
+    """A statement about all times that is measured on the first rows has no effect of the later half,
+    and holds nowhere.
+    """
     monkeypatch.setattr(tamper_check, "altered", lambda run, data: None)
 
     class Never(Claim):
-        name, title, statement, latex, source, counter_example, mutants = "Never", "t", "s.", "l", "-", "none", ("a", "b", "c")
+        name, title, statement, latex, source, counter_example, mutants = (
+            "Never",
+            "t",
+            "s.",
+            "l",
+            "-",
+            "none",
+            ("a", "b", "c"),
+        )
 
         def measure(self, case, mutant=None):
             margins = case.flow.dataset["min_margin"].values[: 3 if reads == "the first rows" else None]
@@ -165,12 +187,22 @@ def given():
     """Evidence of every kind about one problem."""
     data = fl.load("gaussian?n=6&d=2&margin=0.3", seed=1)
     problem = fl.Problem("W2 @ relu(W1 @ x)", "logistic")
-    path = fl.integrate(fl.lower(fl.derive(problem)), fl.initial_state(problem.network, data, widths={"W1": 3}, seed=1), data, until=fl.time(1.0))
+    path = fl.integrate(
+        fl.lower(fl.derive(problem)),
+        fl.initial_state(problem.network, data, widths={"W1": 3}, seed=1),
+        data,
+        until=fl.time(1.0),
+    )
     return {"problem": (problem, data), "path": (path,), "equations": (fl.derive(problem), data)}
 
 
 _TOLD = [("problem", "P1"), ("equations", "P1"), ("path", "P4"), ("problem", "E1.8")]
-_MORE = [(kind, name) for kind in ("problem", "path", "equations") for name in ("P1", "P4", "E1.8") if (kind, name) not in _TOLD]
+_MORE = [
+    (kind, name)
+    for kind in ("problem", "path", "equations")
+    for name in ("P1", "P4", "E1.8")
+    if (kind, name) not in _TOLD
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), [*_TOLD, *(pytest.param(*more, marks=pytest.mark.slow) for more in _MORE)])
@@ -211,7 +243,9 @@ def test_users_own_claims(tmp_path, capsys):
     assert ended.value.code == 0
     assert "the same bytes" in capsys.readouterr().out
     # Where the file lay when it was checked is no part of the answer.
-    elsewhere = replace(stored, evidence={**stored.evidence, "origin": {**stored.evidence["origin"], "file": "/elsewhere/claims.py"}})
+    elsewhere = replace(
+        stored, evidence={**stored.evidence, "origin": {**stored.evidence["origin"], "file": "/elsewhere/claims.py"}}
+    )
     assert fl.replay(elsewhere, file).to_json() == elsewhere.to_json()
     # A file that has changed is not what was checked, and does not run; what this process ran before still is.
     file.write_text(OWN.replace("own.", "other."))
@@ -254,7 +288,11 @@ def test_a_stored_verdict_runs_nothing(tmp_path):
     planted = tmp_path / "planted.py"
     planted.write_text(MARKED.replace('"ran"', '"bad"'))
     (tmp_path / "__pycache__").mkdir()
-    py_compile.compile(str(planted), cfile=cache_from_source(str(file)), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    py_compile.compile(
+        str(planted),
+        cfile=cache_from_source(str(file)),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(stored), str(file)])
     assert ended.value.code in (0, 1)
@@ -282,8 +320,10 @@ def test_files_that_define_nothing_sound_are_refused(tmp_path, text, told):
 
 def test_a_claim_that_breaks_costs_no_other(tmp_path):
     file = tmp_path / "breaks.py"
-    file.write_text("import flowlab as fl\n@fl.claim('breaks.down', statement='s', source='s')\ndef f(case):\n    return {}['no such key']\n"
-                    "@fl.claim('breaks.type', statement='s', source='s')\ndef g(case):\n    return 3.0\n")  # fmt: skip
+    file.write_text(
+        "import flowlab as fl\n@fl.claim('breaks.down', statement='s', source='s')\ndef f(case):\n    return {}['no"
+        " such key']\n@fl.claim('breaks.type', statement='s', source='s')\ndef g(case):\n    return 3.0\n"
+    )
     chosen = select([str(file), "P1"], None, False)
     found = verify(chosen, jobs=1, out=tmp_path / "out")
     assert [v.answer for v in found] == ["undecided", "undecided", "holds"]
@@ -313,9 +353,31 @@ def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
     for hash_seed in ("0", "4242"):
         out = tmp_path / hash_seed
         done = subprocess.run(
-            ["taskset", "-c", "0", sys.executable, "-m", "flowlab.cli", "verify", "P1", "P3", "P8", "E1.8", "--quiet", "--jobs", "1", "--out", str(out)],
-            env=os.environ | {"PYTHONHASHSEED": hash_seed}, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
+            [
+                "taskset",
+                "-c",
+                "0",
+                sys.executable,
+                "-m",
+                "flowlab.cli",
+                "verify",
+                "P1",
+                "P3",
+                "P8",
+                "E1.8",
+                "--quiet",
+                "--jobs",
+                "1",
+                "--out",
+                str(out),
+            ],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         texts.append({p.name: p.read_bytes() for p in sorted((out / "verdicts").iterdir())})
     assert texts[0] == texts[1]

@@ -1,4 +1,7 @@
-"""P9 to P14: late flows. What takes a compilation of its own is slow; the parts that need none are tested here by themselves."""
+"""P9 to P14: late flows.
+
+What takes a compilation of its own is slow; the parts that need none are tested here by themselves.
+"""
 
 import numpy as np
 import pytest
@@ -21,7 +24,9 @@ def holds(verdict):
 
 @pytest.mark.parametrize("seed", [0, 5, 123])
 def test_the_reduced_equation_has_the_constant_of_the_multipliers(seed):
-    """The second route of P9, from another start than the claim's: ρ|v - v*| to C*, which a field without the factor ρ² does not reach."""
+    """The second route of P9, from another start than the claim's: ρ|v - v*| to C*,
+    which a field without the factor ρ² does not reach.
+    """
     data = separable(8, 3, seed)
     w, support, _, bounded = machine(data)
     v, z = w / np.linalg.norm(w), np.asarray(data.x) * np.asarray(data.y)[:, None]
@@ -34,8 +39,12 @@ def test_the_reduced_equation_has_the_constant_of_the_multipliers(seed):
 @pytest.mark.parametrize("K", [2, 3, 4])
 def test_time_of_the_chain_by_two_ways(K):
     for R in (300.0, 500.0, 1e6):
-        assert p10_growth.log_time_of_chain(R, K) == pytest.approx(p10_growth.log_time_by_quadrature(R, K), abs=1e-9 + 4e-16 * R)
-    assert p10_growth.log_time_of_chain(500.0, K) != pytest.approx(p10_growth.log_time_by_quadrature(500.0, K + 1), abs=1e-2)
+        assert p10_growth.log_time_of_chain(R, K) == pytest.approx(
+            p10_growth.log_time_by_quadrature(R, K), abs=1e-9 + 4e-16 * R
+        )
+    assert p10_growth.log_time_of_chain(500.0, K) != pytest.approx(
+        p10_growth.log_time_by_quadrature(500.0, K + 1), abs=1e-2
+    )
 
 
 def test_time_of_the_adaptive_chain_by_two_ways():
@@ -57,12 +66,21 @@ def test_newton_on_the_sphere_ends_at_a_minimum():
 @pytest.mark.parametrize("name", ["P9", "P11", "P12", "P13"])
 def test_false_hypotheses_decide_nothing(name):
     cross = fl.Data(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.array([1.0, 1.0, -1.0, -1.0]))
-    for given in (cross, fl.Problem("W2 @ relu(W1 @ x)"), fl.Problem("W1 @ x", "logistic"), fl.Problem("W1 @ x", decay=0.1)):
+    for given in (
+        cross,
+        fl.Problem("W2 @ relu(W1 @ x)"),
+        fl.Problem("W1 @ x", "logistic"),
+        fl.Problem("W1 @ x", decay=0.1),
+    ):
         (verdict,) = fl.check([name], given)
         assert verdict.code == "does not apply", str(verdict)
 
 
 def test_p14_does_not_apply_to_decay_and_biases():
-    for given in (fl.Problem("W2 @ relu(W1 @ x)", decay=0.1), fl.Problem("W2 @ relu(W1 @ x + b)"), fl.Problem("W2 @ relu(W1 @ x)", "logistic")):
+    for given in (
+        fl.Problem("W2 @ relu(W1 @ x)", decay=0.1),
+        fl.Problem("W2 @ relu(W1 @ x + b)"),
+        fl.Problem("W2 @ relu(W1 @ x)", "logistic"),
+    ):
         (verdict,) = fl.check(["P14"], given)
         assert verdict.code == "does not apply", str(verdict)

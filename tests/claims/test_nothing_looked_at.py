@@ -20,7 +20,27 @@ from flowlab.language.trajectory import Outcome, Trajectory
 
 load_library()
 LIBRARY = tuple(name for name in claims if claims[name].__module__.startswith("flowlab.claims.library"))
-CHEAP = ("P1", "P2", "P4", "E1.8", "D1", "L1", "L2", "L3", "L4", "L5", "L9", "P8", "S1", "S2", "P14", "J1", "E1.12", "K1", "X1")
+CHEAP = (
+    "P1",
+    "P2",
+    "P4",
+    "E1.8",
+    "D1",
+    "L1",
+    "L2",
+    "L3",
+    "L4",
+    "L5",
+    "L9",
+    "P8",
+    "S1",
+    "S2",
+    "P14",
+    "J1",
+    "E1.12",
+    "K1",
+    "X1",
+)
 
 
 def dead(net="W2 @ W1 @ x"):
@@ -29,8 +49,13 @@ def dead(net="W2 @ W1 @ x"):
     problem = fl.Problem(net)
     start = fl.initial_state(problem.network, data, default_width=3, seed=0)
     rho, V = ({k: np.repeat(np.asarray(v)[None], 3, axis=0) for k, v in part.items()} for part in (start.rho, start.V))
-    more = {"settings": {"rtol": 1e-8, "step": 1e-3, "loss_scaled": False}, "monitors": {"smoothed_margin": {"worst": 0.0}}}
-    return Trajectory.from_states(problem, data, np.full(3, -np.inf), fl.State(rho=rho, V=V), Outcome("done", "dead"), {}, kind="flow", extra=more)
+    more = {
+        "settings": {"rtol": 1e-8, "step": 1e-3, "loss_scaled": False},
+        "monitors": {"smoothed_margin": {"worst": 0.0}},
+    }
+    return Trajectory.from_states(
+        problem, data, np.full(3, -np.inf), fl.State(rho=rho, V=V), Outcome("done", "dead"), {}, kind="flow", extra=more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +78,15 @@ def test_every_claim_is_undecided_of_nothing(name, nothing):
 
 def test_a_claim_without_numbers_decides_nothing():
     class Empty(Claim):
-        name, title, statement, latex, source, counter_example, mutants = "Empty", "t", "s.", "l", "-", "none", ("a", "b", "c")
+        name, title, statement, latex, source, counter_example, mutants = (
+            "Empty",
+            "t",
+            "s.",
+            "l",
+            "-",
+            "none",
+            ("a", "b", "c"),
+        )
         value = math.nan
 
         def measure(self, case, mutant=None):

@@ -68,7 +68,9 @@ def test_a_gradient_that_is_not_orthogonal_is_refuted(monkeypatch):
 
 
 def test_a_wrong_gradient_is_refuted(monkeypatch):
-    """A Bures-Wasserstein gradient 2 % too long must not pass B8: its minimum is approached at another rate than the flow's own."""
+    """A Bures-Wasserstein gradient 2 % too long must not pass B8:
+    its minimum is approached at another rate than the flow's own.
+    """
     from flowlab.claims.library.brechet2023 import b8_rate
 
     honest, calls = b8_rate.slowest, []

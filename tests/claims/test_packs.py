@@ -1,4 +1,6 @@
-"""Every claim of every pack: what it says of itself, and that it holds and refutes its wrong variants; all of them on more seeds by name."""
+"""Every claim of every pack: what it says of itself, and that it holds and refutes its wrong variants;
+all of them on more seeds by name.
+"""
 
 import pytest
 
@@ -10,23 +12,55 @@ from flowlab.claims.quantity import RUNGS
 load_library()
 
 IDS = {
-    "poggio2020": ["E1.8", "E1.12", "E1.13", *(f"P{i}" for i in range(1, 25))], "complexity2020": [f"N{i}" for i in range(1, 5)],
-    "soudry2018": [f"S{i}" for i in range(1, 6)], "lyu2020": [f"L{i}" for i in range(1, 11)], "ji2020": [f"J{i}" for i in range(1, 6)],
-    "arora2018": [f"A{i}" for i in range(1, 7)], "saxe2014": [f"X{i}" for i in range(1, 6)], "du2018": ["D1", "D2", "D3"],
-    "woodworth2020": [f"W{i}" for i in range(1, 6)], "square_loss": [f"R{i}" for i in range(1, 8)], "neural_mechanics": [f"K{i}" for i in range(1, 8)],
-    "zhou_ge2023": ["Z2"], "brechet2023": ["B8", "B9"], "yin2019": ["Q10", "Q11"], "daskalakis2019": ["O5", "O6", "O9"], "kinks": ["T3"],
-}  # fmt: skip
-BRIEF = ["E1.13", "P13", "P23", "P24", "A3", "X4", "D2", "D3", "R7", "K2", "K3", "K6", "K7", "B9", "Q11", "O5", "O6", "O9"]
+    "poggio2020": ["E1.8", "E1.12", "E1.13", *(f"P{i}" for i in range(1, 25))],
+    "complexity2020": [f"N{i}" for i in range(1, 5)],
+    "soudry2018": [f"S{i}" for i in range(1, 6)],
+    "lyu2020": [f"L{i}" for i in range(1, 11)],
+    "ji2020": [f"J{i}" for i in range(1, 6)],
+    "arora2018": [f"A{i}" for i in range(1, 7)],
+    "saxe2014": [f"X{i}" for i in range(1, 6)],
+    "du2018": ["D1", "D2", "D3"],
+    "woodworth2020": [f"W{i}" for i in range(1, 6)],
+    "square_loss": [f"R{i}" for i in range(1, 8)],
+    "neural_mechanics": [f"K{i}" for i in range(1, 8)],
+    "zhou_ge2023": ["Z2"],
+    "brechet2023": ["B8", "B9"],
+    "yin2019": ["Q10", "Q11"],
+    "daskalakis2019": ["O5", "O6", "O9"],
+    "kinks": ["T3"],
+}
+BRIEF = [
+    "E1.13",
+    "P13",
+    "P23",
+    "P24",
+    "A3",
+    "X4",
+    "D2",
+    "D3",
+    "R7",
+    "K2",
+    "K3",
+    "K6",
+    "K7",
+    "B9",
+    "Q11",
+    "O5",
+    "O6",
+    "O9",
+]
 """Of the packs without a file that tests all of them by default: claims that take about a second."""
 
 
 def sound(verdict: fl.Verdict) -> None:
-    """It holds, every wrong variant was tried and refuted, and printed numbers are met, or the difference is explained."""
+    """It holds, every wrong variant was tried and refuted, and printed numbers are met or explained."""
     assert verdict.answer == "holds", str(verdict)
     trials = verdict.evidence["mutants"]
     assert set(trials) >= set(map(str, claims[verdict.id].mutants))
     assert all(trial["refuted"] and not trial["measured"] <= trial["bound"] for trial in trials.values())
-    assert all(q["as_printed"] is not False or verdict.evidence.get("differs") for q in verdict.quantities), verdict.quantities
+    assert all(q["as_printed"] is not False or verdict.evidence.get("differs") for q in verdict.quantities), (
+        verdict.quantities
+    )
 
 
 def test_the_packs_are_complete():
@@ -54,9 +88,21 @@ def test_brief_ones_hold(name):
     sound(fl.check([name])[0])
 
 
-@pytest.mark.parametrize("pack", [
-    "arora2018", "saxe2014", "du2018", "woodworth2020", "square_loss", "neural_mechanics", "zhou_ge2023", "brechet2023", "yin2019", "daskalakis2019",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "pack",
+    [
+        "arora2018",
+        "saxe2014",
+        "du2018",
+        "woodworth2020",
+        "square_loss",
+        "neural_mechanics",
+        "zhou_ge2023",
+        "brechet2023",
+        "yin2019",
+        "daskalakis2019",
+    ],
+)
 def test_other_networks_are_told(pack):
     for verdict in fl.check(IDS[pack], fl.Problem("W2 @ relu(W1 @ x)", "square")):
         # D1 is about every homogeneous network, and holds of this one.

@@ -13,7 +13,12 @@ def as_printed(names):
         for q in verdict.quantities:
             if q["printed"]:
                 count += 1
-                assert q["as_printed"] or verdict.evidence.get("differs"), (verdict.id, q["name"], q["measured"], q["printed"])
+                assert q["as_printed"] or verdict.evidence.get("differs"), (
+                    verdict.id,
+                    q["name"],
+                    q["measured"],
+                    q["printed"],
+                )
     return count
 
 
@@ -29,6 +34,10 @@ def test_a_number_that_differs_is_seen(monkeypatch):
 
     assert as_printed(["Q11"]) >= 4
     made = at.Quantity
-    monkeypatch.setattr(at, "Quantity", lambda *args, **told: made(*args, **(told | {"printed": "0.999"} if told.get("printed") else told)))
+    monkeypatch.setattr(
+        at,
+        "Quantity",
+        lambda *args, **told: made(*args, **(told | {"printed": "0.999"} if told.get("printed") else told)),
+    )
     with pytest.raises(AssertionError):
         as_printed(["Q11"])

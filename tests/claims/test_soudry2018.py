@@ -1,4 +1,6 @@
-"""The pack of Soudry et al. (2018): every claim holds and refutes its wrong variants; data outside the hypotheses decide nothing."""
+"""The pack of Soudry et al. (2018): every claim holds and refutes its wrong variants;
+data outside the hypotheses decide nothing.
+"""
 
 import numpy as np
 

@@ -1,11 +1,21 @@
-"""Forty statements that are true and forty that are not: of the former at least 95 % hold and none is refuted, of the latter none holds."""
+"""Forty statements that are true and forty that are not: of the former at least 95 % hold and none is refuted,
+of the latter none holds.
+"""
 
 import pytest
 
 import flowlab as fl
 from tests.claims.statements import FALSE, TRUE
 
-BRIEF = {"statements.closed-form", "statements.loss-mean", "statements.product", "statements.tangent-keeps", "statements.euler-with-bias", "P3", "E1.8"}
+BRIEF = {
+    "statements.closed-form",
+    "statements.loss-mean",
+    "statements.product",
+    "statements.tangent-keeps",
+    "statements.euler-with-bias",
+    "P3",
+    "E1.8",
+}
 
 
 def test_there_are_enough():
@@ -14,7 +24,9 @@ def test_there_are_enough():
 
 
 def answers(statements):
-    return [(name, *((v.answer, str(v)) for v in fl.check([name], *evidence(), seed=17))) for name, evidence in statements]
+    return [
+        (name, *((v.answer, str(v)) for v in fl.check([name], *evidence(), seed=17))) for name, evidence in statements
+    ]
 
 
 def test_some_by_default():

@@ -7,7 +7,14 @@ import pytest
 import flowlab as fl
 from flowlab.symbolic.derive import derive
 
-NETS = ("W1 @ x", "W2 @ relu(W1 @ x)", "W3 @ W2 @ W1 @ x", "a @ relu(W @ x)**2", "W2 @ leaky_relu(W1 @ x, 0.2)", "W2 @ abs(W1 @ x)")
+NETS = (
+    "W1 @ x",
+    "W2 @ relu(W1 @ x)",
+    "W3 @ W2 @ W1 @ x",
+    "a @ relu(W @ x)**2",
+    "W2 @ leaky_relu(W1 @ x, 0.2)",
+    "W2 @ abs(W1 @ x)",
+)
 LOSSES = ("exponential", "logistic", "square")
 SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent")
 
@@ -25,7 +32,10 @@ def never_holds(made):
     return refuted
 
 
-@pytest.mark.parametrize(("net", "loss", "scheme"), [("W2 @ relu(W1 @ x)", "exponential", "gradient_flow"), ("a @ relu(W @ x)**2", "square", "lagrange")])
+@pytest.mark.parametrize(
+    ("net", "loss", "scheme"),
+    [("W2 @ relu(W1 @ x)", "exponential", "gradient_flow"), ("a @ relu(W @ x)**2", "square", "lagrange")],
+)
 def test_some_wrong_equations(net, loss, scheme):
     flow = derive(fl.Problem(net, loss=loss, scheme=scheme), verify=False)
     made = fl.mutants(flow)

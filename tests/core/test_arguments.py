@@ -49,11 +49,15 @@ def test_long_values_are_cut():
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, widths={1: 2}),
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, widths={"W1": 10**30}),
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, widths={"W1": 1}, seed="a"),
-        lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, widths={"W1": 1}, starts=0, near=[{"W1": [[1, 2], [3]], "W2": [[1.0]]}]),
+        lambda: fl.critical_points(
+            PROBLEM, DATA, norm=1.0, widths={"W1": 1}, starts=0, near=[{"W1": [[1, 2], [3]], "W2": [[1.0]]}]
+        ),
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, near=np.array(1.0)),
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, near=np.ma.masked_array([1.0, 2.0], [True, False])),
         lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, near=np.ones((2, 4))),
-        lambda: fl.critical_points(PROBLEM, DATA, norm=1.0, widths={"W1": 1}, starts=0, near=[{"W1": [[0.0, 0.0]], "W2": [[1.0]]}]),
+        lambda: fl.critical_points(
+            PROBLEM, DATA, norm=1.0, widths={"W1": 1}, starts=0, near=[{"W1": [[0.0, 0.0]], "W2": [[1.0]]}]
+        ),
         lambda: fl.constrained_minimum(PROBLEM, DATA, norm=1.0, widths={"W1": 1}, start=5),
         lambda: fl.norm_path(PROBLEM, DATA, norms={1.0, 2.0}, widths={"W1": 1}),
         lambda: fl.norm_path(PROBLEM, DATA, norms=(1.0, 10**400), widths={"W1": 1}),

@@ -57,7 +57,9 @@ def test_nearest():
 
 
 def test_hashes_are_stable_and_sensitive():
-    assert sha256_json({"b": 1, "a": [1, 2]}) == sha256_json({"a": [1, 2], "b": 1}) != sha256_json({"a": [2, 1], "b": 1})
+    assert (
+        sha256_json({"b": 1, "a": [1, 2]}) == sha256_json({"a": [1, 2], "b": 1}) != sha256_json({"a": [2, 1], "b": 1})
+    )
     one = {"x": np.arange(4.0)}
     assert sha256_arrays(one) == sha256_arrays({"x": np.arange(4.0)})
     assert sha256_arrays(one) != sha256_arrays({"x": np.arange(4.0).reshape(2, 2)})

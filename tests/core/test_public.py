@@ -36,10 +36,19 @@ def test_every_activation_is_in_the_stub():
 
 def test_a_word_of_a_user_is_a_public_name(tmp_path):
     (tmp_path / "mine.py").write_text(MODULE)
-    code = "import mine, flowlab as fl; print(fl.my_word, 'my_word' in dir(fl), fl.Network(fl.weight('W2') @ fl.my_word(fl.weight('W1') @ fl.x)))"
+    code = (
+        "import mine, flowlab as fl; print(fl.my_word, 'my_word' in dir(fl), fl.Network(fl.weight('W2') @"
+        " fl.my_word(fl.weight('W1') @ fl.x)))"
+    )
     root = str(Path(fl.__file__).parents[1])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
-                          env={"PYTHONPATH": f"{tmp_path}:{root}", "PATH": ""})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{tmp_path}:{root}", "PATH": ""},
+    )
     assert done.stdout.startswith("flowlab.my_word True")
     assert "my_word" in done.stdout.split(" ", 2)[2]
 

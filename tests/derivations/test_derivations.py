@@ -83,7 +83,9 @@ def test_latex_is_balanced_and_needs_amsmath_alone(name):
     assert not re.search(r"\[[a-z]+(-[a-z]+)*\](?!\{)", re.sub(r"\$[^$]*\$", "", tex))
 
 
-@pytest.mark.parametrize("broken", [r"\begin{aligned} a", r"\left( a", "{ a", r"\begin{cases} \end{aligned}", r"{ \end{equation} }"])
+@pytest.mark.parametrize(
+    "broken", [r"\begin{aligned} a", r"\left( a", "{ a", r"\begin{cases} \end{aligned}", r"{ \end{equation} }"]
+)
 def test_unbalanced_latex_is_noticed(broken):
     with pytest.raises((AssertionError, IndexError)):
         balanced(broken)
@@ -107,7 +109,12 @@ def test_appendix_is_one_document_with_unique_numbers_and_known_references():
     # What the derivations share: references from one to another, not only within.
     sections = re.split(r"\\section\{", tex)[1:]
     assert len(sections) == len(MODULES)
-    across = {r for name, text in zip(MODULES, sections, strict=True) for r in re.findall(r"\\eqref\{(.*?)\}", text) if not r.startswith(f"{name}:")}
+    across = {
+        r
+        for name, text in zip(MODULES, sections, strict=True)
+        for r in re.findall(r"\\eqref\{(.*?)\}", text)
+        if not r.startswith(f"{name}:")
+    }
     assert len(across) >= 10
 
 
@@ -128,8 +135,13 @@ def typeset(path, runs):
     for _ in range(runs):
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
-            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=60, check=False,
-        )  # fmt: skip
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout[-2000:]
     return done.stdout
 

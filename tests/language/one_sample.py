@@ -50,7 +50,9 @@ def outputs(expression: Expr, weights: dict[str, np.ndarray], x: np.ndarray) -> 
     return np.stack([np.atleast_1d(value(expression, weights, row)) for row in x])
 
 
-def draw(network: fl.Network, rng: np.random.Generator, d: int = 3, outputs: int = 2, n: int = 5) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def draw(
+    network: fl.Network, rng: np.random.Generator, d: int = 3, outputs: int = 2, n: int = 5
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Weights in the shapes a network resolves to, and inputs."""
     shape = network.output_shape
     count = 1 if not shape else d if shape == (network.input_dim,) else outputs

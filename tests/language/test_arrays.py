@@ -33,9 +33,14 @@ class Broken:
 
 
 TAKEN = {
-    "lists": X.tolist(), "integers": X.astype(np.int32), "jax": jnp.asarray(X), "frame": Frame(X), "objects": X.astype(object),
-    "fractions": np.array([[Fraction(v) for v in row] for row in X.tolist()]), "column order": np.asfortranarray(X),
-}  # fmt: skip
+    "lists": X.tolist(),
+    "integers": X.astype(np.int32),
+    "jax": jnp.asarray(X),
+    "frame": Frame(X),
+    "objects": X.astype(object),
+    "fractions": np.array([[Fraction(v) for v in row] for row in X.tolist()]),
+    "column order": np.asfortranarray(X),
+}
 
 
 @pytest.mark.parametrize("x", TAKEN.values(), ids=TAKEN)
@@ -62,10 +67,13 @@ REFUSED = {
     "a set": ({1, 2}, "numbers"),
     "broken": (Broken(), "no array today"),
     "integers beyond float64": ([[1, 2], [3, BIG], [4, 5]], f"{BIG} in row 2, column 2"),
-    "unsigned beyond float64": (np.array([[1, 2], [3, 2**64 - 1], [4, 5]], dtype=np.uint64), "18446744073709551615 in row 2, column 2"),
+    "unsigned beyond float64": (
+        np.array([[1, 2], [3, 2**64 - 1], [4, 5]], dtype=np.uint64),
+        "18446744073709551615 in row 2, column 2",
+    ),
     "integers beyond everything": ([[1, 2], [3, 10**400], [4, 5]], "float64"),
     "nan": (np.where(X == 3, np.nan, X), "nan in row 2, column 2 .1 such"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("x", "word"), REFUSED.values(), ids=REFUSED)
@@ -81,22 +89,25 @@ def test_large_integers_that_float64_holds_are_taken(value):
     assert int(fl.Data([[1, value], [2, 3]], [1, -1]).x[0, 1]) == int(value)
 
 
-@pytest.mark.parametrize(("y", "kind", "kept", "names"), [
-    ([[1.0], [-1.0], [1.0]], "binary", [1, -1, 1], None),
-    ([[1], [-1], [1]], "binary", [1, -1, 1], None),
-    ([True, False, True], "binary", [1, -1, 1], None),
-    ([[True], [False], [True]], "binary", [1, -1, 1], None),
-    (np.array([1, -1, 1], dtype=object), "binary", [1, -1, 1], None),
-    (np.array([0, 2, 1], dtype=object), "classes", [0, 2, 1], None),
-    ([[0], [2], [1]], "classes", [0, 2, 1], None),
-    (np.array([0, 1, 2], dtype=np.uint64), "classes", [0, 1, 2], None),
-    ([0.0, 1.0, 1.0], "targets", [0, 1, 1], None),
-    (["b", "a", "b"], "binary", [1, -1, 1], ("a", "b")),
-    ([["b"], ["a"], ["b"]], "binary", [1, -1, 1], ("a", "b")),
-    (np.array(["b", "c", "a"], dtype=object), "classes", [1, 2, 0], ("a", "b", "c")),
-    (Frame(np.array(["b", "c", "a"], dtype=object)), "classes", [1, 2, 0], ("a", "b", "c")),
-    ([[True, False], [False, True], [True, False]], "targets", [[1, 0], [0, 1], [1, 0]], None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("y", "kind", "kept", "names"),
+    [
+        ([[1.0], [-1.0], [1.0]], "binary", [1, -1, 1], None),
+        ([[1], [-1], [1]], "binary", [1, -1, 1], None),
+        ([True, False, True], "binary", [1, -1, 1], None),
+        ([[True], [False], [True]], "binary", [1, -1, 1], None),
+        (np.array([1, -1, 1], dtype=object), "binary", [1, -1, 1], None),
+        (np.array([0, 2, 1], dtype=object), "classes", [0, 2, 1], None),
+        ([[0], [2], [1]], "classes", [0, 2, 1], None),
+        (np.array([0, 1, 2], dtype=np.uint64), "classes", [0, 1, 2], None),
+        ([0.0, 1.0, 1.0], "targets", [0, 1, 1], None),
+        (["b", "a", "b"], "binary", [1, -1, 1], ("a", "b")),
+        ([["b"], ["a"], ["b"]], "binary", [1, -1, 1], ("a", "b")),
+        (np.array(["b", "c", "a"], dtype=object), "classes", [1, 2, 0], ("a", "b", "c")),
+        (Frame(np.array(["b", "c", "a"], dtype=object)), "classes", [1, 2, 0], ("a", "b", "c")),
+        ([[True, False], [False, True], [True, False]], "targets", [[1, 0], [0, 1], [1, 0]], None),
+    ],
+)
 def test_labels_that_are_taken(y, kind, kept, names):
     data = fl.Data(X, y)
     assert (data.kind, data.y.tolist(), data.class_names) == (kind, kept, names)
@@ -112,42 +123,48 @@ def test_a_kind_that_is_named_decides():
     assert (named.y.tolist(), named.class_names) == ([1, 0, 1], ("a", "b"))
 
 
-@pytest.mark.parametrize(("y", "kind", "word"), [
-    ([9223372036854775808, 0, 1], None, "labels 0, 1, 9223372036854775808"),
-    (np.array([9223372036854775808, 0, 1], dtype=np.uint64), None, "9223372036854775808"),
-    ([2**53 + 1, 0, 1], None, "9007199254740993 in row 1"),
-    ([1e300, 0.0, 1.0], "classes", r"1e\+300"),
-    ([0.0, 1.0, 1.0], "binary", "2.y - 1"),
-    ([1, -1, 0], None, "labels -1, 0, 1"),
-    (np.ma.masked_array(Y, [0, 0, 1]), None, "masked"),
-    (["a", "a", "a"], None, "one class only .'a'"),
-    (["a", "b", "NA"], None, "'NA' in row 3, which reads as a missing"),
-    (["a", "b", ""], None, "row 3"),
-    (["a", "b", " NaN"], None, "row 3"),
-    (["1", "-1", "1"], None, "text '1' in row 1"),
-    (["a", "b", "2"], None, "text '2' in row 3"),
-    (np.array(["a", "b", 2.0], dtype=object), None, "2.0 in row 3 among class names"),
-    (np.array(["a", "b", None], dtype=object), None, "None in row 3"),
-    (["a", "b", "c"], "targets", "class names such as 'a'"),
-    (["a", "b", "c"], "binary", "label 0"),
-    ([["a", "b"], ["c", "d"], ["e", "f"]], None, "one class name per sample"),
-    ([b"a", b"b", b"c"], None, "S1"),
-    (np.zeros((3, 0)), None, "one label per sample"),
-    ([[1, -1], [1, 1], [-1, 1]], "binary", r"shape \(3, 2\)"),
-    (Y, ["binary"], "kind"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("y", "kind", "word"),
+    [
+        ([9223372036854775808, 0, 1], None, "labels 0, 1, 9223372036854775808"),
+        (np.array([9223372036854775808, 0, 1], dtype=np.uint64), None, "9223372036854775808"),
+        ([2**53 + 1, 0, 1], None, "9007199254740993 in row 1"),
+        ([1e300, 0.0, 1.0], "classes", r"1e\+300"),
+        ([0.0, 1.0, 1.0], "binary", "2.y - 1"),
+        ([1, -1, 0], None, "labels -1, 0, 1"),
+        (np.ma.masked_array(Y, [0, 0, 1]), None, "masked"),
+        (["a", "a", "a"], None, "one class only .'a'"),
+        (["a", "b", "NA"], None, "'NA' in row 3, which reads as a missing"),
+        (["a", "b", ""], None, "row 3"),
+        (["a", "b", " NaN"], None, "row 3"),
+        (["1", "-1", "1"], None, "text '1' in row 1"),
+        (["a", "b", "2"], None, "text '2' in row 3"),
+        (np.array(["a", "b", 2.0], dtype=object), None, "2.0 in row 3 among class names"),
+        (np.array(["a", "b", None], dtype=object), None, "None in row 3"),
+        (["a", "b", "c"], "targets", "class names such as 'a'"),
+        (["a", "b", "c"], "binary", "label 0"),
+        ([["a", "b"], ["c", "d"], ["e", "f"]], None, "one class name per sample"),
+        ([b"a", b"b", b"c"], None, "S1"),
+        (np.zeros((3, 0)), None, "one label per sample"),
+        ([[1, -1], [1, 1], [-1, 1]], "binary", r"shape \(3, 2\)"),
+        (Y, ["binary"], "kind"),
+    ],
+)
 def test_labels_that_are_refused(y, kind, word):
     with pytest.raises(fl.DataError, match=word) as told:
         fl.Data(X, y, kind=kind)
     assert len(str(told.value)) <= 300
 
 
-@pytest.mark.parametrize(("y", "loss", "word"), [
-    ([0.0, 1.0, 1.0], "exponential", r"labels -1 and \+1, but the labels are targets 0, 1; give 2.y - 1"),
-    ([0, 1, 1], "logistic", "but the labels are classes 0, 1; give 2.y - 1"),
-    ([[1.0, -1.0], [1, 1], [-1, 1]], "exponential", r"targets of shape \(3, 2\)"),
-    ([0.0, 1.0, 1.0], "cross_entropy", 'targets 0, 1; say .*kind="classes"'),
-])
+@pytest.mark.parametrize(
+    ("y", "loss", "word"),
+    [
+        ([0.0, 1.0, 1.0], "exponential", r"labels -1 and \+1, but the labels are targets 0, 1; give 2.y - 1"),
+        ([0, 1, 1], "logistic", "but the labels are classes 0, 1; give 2.y - 1"),
+        ([[1.0, -1.0], [1, 1], [-1, 1]], "exponential", r"targets of shape \(3, 2\)"),
+        ([0.0, 1.0, 1.0], "cross_entropy", 'targets 0, 1; say .*kind="classes"'),
+    ],
+)
 def test_a_loss_says_what_labels_it_was_given(y, loss, word):
     with pytest.raises(fl.DataError, match=word):
         fl.Problem("W1 @ x", loss).loss.check_labels(fl.Data(X, y))
@@ -189,7 +206,12 @@ def test_extreme_features_are_scaled_rightly(scale, offset):
         z = z / 2
     x = np.column_stack([z * scale, z])
     found = standardized(x)
-    assert np.allclose(found[:, 0], _plain(z[:, None])[:, 0], rtol=1e-12 if scale > 1e-310 else 1e-3, atol=1e-12 if scale > 1e-310 else 1e-3)
+    assert np.allclose(
+        found[:, 0],
+        _plain(z[:, None])[:, 0],
+        rtol=1e-12 if scale > 1e-310 else 1e-3,
+        atol=1e-12 if scale > 1e-310 else 1e-3,
+    )
     assert np.array_equal(found[:, 1], _plain(x[:, 1:])[:, 0])
 
 
@@ -208,7 +230,9 @@ def test_values_that_are_missing_are_refused_before_they_are_scaled(tmp_path):
         fl.load(tmp_path / "a.npz", standardize=True)
 
 
-@pytest.mark.parametrize("value", [Fraction(1, 10**400), np.longdouble("1e-400"), np.longdouble("1e400")], ids=["fraction", "small", "large"])
+@pytest.mark.parametrize(
+    "value", [Fraction(1, 10**400), np.longdouble("1e-400"), np.longdouble("1e400")], ids=["fraction", "small", "large"]
+)
 def test_numbers_beyond_the_range_of_float64_are_refused(value):
     if isinstance(value, np.longdouble) and np.finfo(np.longdouble).maxexp == np.finfo(np.float64).maxexp:
         pytest.skip("long double is float64 here")

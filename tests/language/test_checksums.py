@@ -31,16 +31,26 @@ def _path(rows: int = 6) -> fl.Trajectory:
     rng = np.random.default_rng(0)
     data = fl.Data(rng.normal(size=(6, 3)), np.array([1.0, -1.0] * 3), name="six")
     states = [fl.initial_state(PROBLEM.network, data, widths={"W1": 4}, seed=i) for i in range(rows)]
-    leaves = [np.stack([np.asarray(leaf) for leaf in row]) for row in zip(*(jax.tree.leaves(s) for s in states), strict=True)]
+    leaves = [
+        np.stack([np.asarray(leaf) for leaf in row]) for row in zip(*(jax.tree.leaves(s) for s in states), strict=True)
+    ]
     stacked: State = jax.tree.unflatten(jax.tree.structure(states[0]), leaves)
     log_t = np.r_[-np.inf, np.arange(rows - 1.0)]
-    more = {"clock": (("step",), np.array(["time"] * rows), "clock"), "gap": (("step",), np.r_[np.nan, -np.nan, np.zeros(rows - 2)], "gap")}
+    more = {
+        "clock": (("step",), np.array(["time"] * rows), "clock"),
+        "gap": (("step",), np.r_[np.nan, -np.nan, np.zeros(rows - 2)], "gap"),
+    }
     stats = {"steps": 2, "rejected": 0, "evaluations": 12, "wall_seconds": 0.1}
-    return fl.Trajectory.from_states(PROBLEM, data, log_t, stacked, fl.Outcome("done", "reached it."), stats, kind="flow", variables=more)
+    return fl.Trajectory.from_states(
+        PROBLEM, data, log_t, stacked, fl.Outcome("done", "reached it."), stats, kind="flow", variables=more
+    )
 
 
 def _result() -> fl.Result:
-    table = xr.Dataset({"loss": ("at", np.arange(5.0), {"long_name": "loss", "order": 3, "edges": [0.5, 1.5]})}, attrs={"n": 5, "note": "a note"})
+    table = xr.Dataset(
+        {"loss": ("at", np.arange(5.0), {"long_name": "loss", "order": 3, "edges": [0.5, 1.5]})},
+        attrs={"n": 5, "note": "a note"},
+    )
     return fl.Result.of("portrait", table, PROBLEM, None, norm=2.0)
 
 
@@ -65,7 +75,11 @@ def damage_does(make: Any, folder: Path, count: int, seed: int) -> dict[str, int
     """How many damaged files are refused, come back as they were, come back otherwise, or end in another error."""
     whole, file = make(), folder / "damaged.nc"
     raw = whole.save(folder / "whole.nc").read_bytes()
-    wanted, rng, found = netcdf.contents(whole.dataset), np.random.default_rng(seed), dict.fromkeys(("refused", "same", "different", "untyped", "long"), 0)
+    wanted, rng, found = (
+        netcdf.contents(whole.dataset),
+        np.random.default_rng(seed),
+        dict.fromkeys(("refused", "same", "different", "untyped", "long"), 0),
+    )
     for _ in range(count):
         file.write_bytes(_damaged(raw, rng))
         with warnings.catch_warnings(record=True):

@@ -51,7 +51,12 @@ def test_arrays_are_float64_and_hashed():
 
 @pytest.mark.parametrize(
     ("loss", "y", "word"),
-    [("exponential", [0, 1, 2], "0, 1, 2"), ("cross_entropy", [1.0, -1.0, 1.0], "-1, 1"), ("logistic", [0.5, 1, 2], "0.5"), ("square", [0, 1, 2], "floats")],
+    [
+        ("exponential", [0, 1, 2], "0, 1, 2"),
+        ("cross_entropy", [1.0, -1.0, 1.0], "-1, 1"),
+        ("logistic", [0.5, 1, 2], "0.5"),
+        ("square", [0, 1, 2], "floats"),
+    ],
 )
 def test_labels_that_a_loss_cannot_use(loss, y, word):
     network = "W1 @ x"
@@ -81,7 +86,8 @@ def test_float32_is_refused_at_every_entry():
     code = (
         "import flowlab as fl\nfor entry in ("
         + ", ".join(f"lambda: {e}" for e in ENTRIES)
-        + "):\n try:\n  entry()\n  print('accepted')\n except fl.PrecisionTooLow as e:\n  print('jax_enable_x64' in str(e))\n"
+        + "):\n try:\n  entry()\n  print('accepted')\n except fl.PrecisionTooLow as e:\n  print('jax_enable_x64' in"
+        " str(e))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * len(ENTRIES)

@@ -47,9 +47,16 @@ def test_classes():
     assert (cancer.kind, int((cancer.y == 1).sum())) == ("binary", 357)
 
 
-@pytest.mark.parametrize(("name", "word"), [
-    ("irsi", "iris"), ("iris:setossa", "setosa"), ("digits:3v11", "11"), ("iris:0v0", "itself"), ("gausian?n=3", "gaussian"),
-])
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("irsi", "iris"),
+        ("iris:setossa", "setosa"),
+        ("digits:3v11", "11"),
+        ("iris:0v0", "itself"),
+        ("gausian?n=3", "gaussian"),
+    ],
+)
 def test_unknown_names(name, word):
     with pytest.raises(fl.FlowlabError, match=word):
         fl.load(name)

@@ -29,21 +29,41 @@ ALONE = [
     ("W @ (gelu(x) + x)", {"W": 1}),
 ]
 TIED = [
-    ("W2 @ relu(W1 @ x) + W3 @ x", "quasi-homogeneous", [{"W1": 1, "W2": 0, "W3": 1}, {"W1": 0, "W2": 1, "W3": 1}], [{"W1": 1, "W2": 1, "W3": 1}], None),
-    ("W2 @ relu(W1 @ x + b1) + b2", "quasi-homogeneous", [{"W1": 1, "b1": 1, "W2": 1, "b2": 2}], [{"W1": 1, "b1": 1, "W2": 1, "b2": 1}], None),
+    (
+        "W2 @ relu(W1 @ x) + W3 @ x",
+        "quasi-homogeneous",
+        [{"W1": 1, "W2": 0, "W3": 1}, {"W1": 0, "W2": 1, "W3": 1}],
+        [{"W1": 1, "W2": 1, "W3": 1}],
+        None,
+    ),
+    (
+        "W2 @ relu(W1 @ x + b1) + b2",
+        "quasi-homogeneous",
+        [{"W1": 1, "b1": 1, "W2": 1, "b2": 2}],
+        [{"W1": 1, "b1": 1, "W2": 1, "b2": 1}],
+        None,
+    ),
     ("(w * w - u * u) @ x", "quasi-homogeneous", [{"w": 1, "u": 1}], [{"w": 1, "u": 0}], 2),
     ("W @ relu(W @ x) + V @ x", "quasi-homogeneous", [{"W": 1, "V": 2}], [{"W": 1, "V": 1}], None),
-    ("W2 @ relu(W1 @ x)**2 + V @ x", "quasi-homogeneous", [{"W1": 1, "W2": 1, "V": 3}], [{"W1": 1, "W2": 1, "V": 2}], None),
+    (
+        "W2 @ relu(W1 @ x)**2 + V @ x",
+        "quasi-homogeneous",
+        [{"W1": 1, "W2": 1, "V": 3}],
+        [{"W1": 1, "W2": 1, "V": 2}],
+        None,
+    ),
     ("W2 @ tanh(W1 @ x)", "quasi-homogeneous", [{"W1": 0, "W2": 1}], [{"W1": 1, "W2": 0}], None),
     ("a @ ((W @ x) * sigmoid(V @ x))", "quasi-homogeneous", [{"a": 2, "W": 1, "V": 0}], [{"V": 1}], None),
     ("W1 @ x + W2 @ x", "quasi-homogeneous", [{"W1": 3, "W2": 3}], [{"W1": 1}], 1),
     ("x + W2 @ relu(W1 @ x)", "non-homogeneous", [{"W1": 1, "W2": -1}], [{"W1": 1, "W2": 1}], None),
     ("tanh(W2 @ relu(W1 @ x))", "non-homogeneous", [{"W1": 1, "W2": -1}], [{"W1": 1}], None),
     ("softplus(W @ x)", "non-homogeneous", [], [{"W": 1}], None),
-]  # fmt: skip
+]
 
 
-def scaled_outputs(net: fl.Network, exponents: dict, c: float = 1.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, float]:
+def scaled_outputs(
+    net: fl.Network, exponents: dict, c: float = 1.3, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, float]:
     """f at weights, f at W_k c^{e_k}, and the power of c that the solver promises between them."""
     weights, x = draw(net, np.random.default_rng(seed), n=6)
     moved = {w: v * c ** float(exponents.get(w, 0)) for w, v in weights.items()}
@@ -119,7 +139,9 @@ def test_degrees_of_groups():
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**9), c=st.floats(0.5, 2.0))
 def test_what_the_solver_returns_is_what_happens(seed, c):
-    """Every basis scaling, and a random combination of all, multiplies the outputs of a random network by the promised power of c."""
+    """Every basis scaling, and a random combination of all,
+    multiplies the outputs of a random network by the promised power of c.
+    """
     made = Draw(seed)
     net = made.network()
     basis = net.symmetry.basis
@@ -131,14 +153,18 @@ def test_what_the_solver_returns_is_what_happens(seed, c):
             plain, moved, power = scaled_outputs(net, exponents, c, seed)
         assume(np.isfinite(plain).all() and np.isfinite(moved).all())
         # Sums of terms that nearly cancel keep fewer digits than their terms have.
-        assert np.allclose(moved, c**power * plain, rtol=1e-8, atol=1e-10 * max(1.0, c**power) * (1 + np.abs(plain).max()))
+        assert np.allclose(
+            moved, c**power * plain, rtol=1e-8, atol=1e-10 * max(1.0, c**power) * (1 + np.abs(plain).max())
+        )
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), max_size=5))
 def test_the_null_space_is_exact(rows):
     names = ["A", "B", "C", "D"]
-    breaks = [Break("node", "reason", tuple((n, Fraction(c)) for n, c in zip(names, row, strict=True) if c)) for row in rows]
+    breaks = [
+        Break("node", "reason", tuple((n, Fraction(c)) for n, c in zip(names, row, strict=True) if c)) for row in rows
+    ]
     basis = solve(names, {"A": Fraction(1)}, breaks).basis
     matrix = sp.Matrix(rows) if rows else sp.zeros(1, 4)
     assert len(basis) == 4 - matrix.rank()

@@ -1,4 +1,6 @@
-"""Contracts of the losses: one function in log space, as a pull-back, as a symbol and in print, finite far beyond what e^q is."""
+"""Contracts of the losses: one function in log space, as a pull-back, as a symbol and in print,
+finite far beyond what e^q is.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +35,9 @@ def moderate(name, seed=0):
 def symbolic(one, f, y):
     """Symbols of one sample's outputs, and every sample's loss as an expression of them."""
     symbols = [sp.Symbol(f"f{j}", real=True) for j in range(f.shape[1])]
-    return symbols, [one.symbolic(symbols, sp.Integer(int(label)) if one.labels != "targets" else sp.Float(label, 30)) for label in y]
+    return symbols, [
+        one.symbolic(symbols, sp.Integer(int(label)) if one.labels != "targets" else sp.Float(label, 30)) for label in y
+    ]
 
 
 @pytest.mark.parametrize("name", losses.names())
@@ -102,7 +106,11 @@ def test_far_on_the_right_side(name, size):
 @pytest.mark.parametrize("name", losses.names())
 def test_far_on_the_wrong_side(name, size):
     one, f, y = extreme(name, -size)
-    wrong = {"exponential": size, "multiclass_exponential": np.logaddexp(size, 2 * size), "square": 2 * np.log(1 + size) - np.log(2)}
+    wrong = {
+        "exponential": size,
+        "multiclass_exponential": np.logaddexp(size, 2 * size),
+        "square": 2 * np.log(1 + size) - np.log(2),
+    }
     wanted = wrong.get(name, np.log(wrong["multiclass_exponential" if one.labels == "classes" else "exponential"]))
     for xp in (np, jnp):
         assert np.allclose(one.log_terms(xp, xp.asarray(f), xp.asarray(y)), wanted, rtol=1e-12)

@@ -153,12 +153,34 @@ def test_quasi_homogeneous_exponents():
 def layers(depth: int) -> st.SearchStrategy[str]:
     if depth == 0:
         return st.just("x")
-    wrap = st.sampled_from(["relu({})", "abs({})", "leaky_relu({}, 0.3)", "relu({})**2", "({})**3", "tanh({})", "({} + b{})", "({})", "softplus({})"])
-    return st.builds(lambda below, how, i: how.replace("{}", f"W{i}{depth} @ {below}", 1).replace("{}", f"{depth}"), layers(depth - 1), wrap, st.integers(1, 2))
+    wrap = st.sampled_from(
+        [
+            "relu({})",
+            "abs({})",
+            "leaky_relu({}, 0.3)",
+            "relu({})**2",
+            "({})**3",
+            "tanh({})",
+            "({} + b{})",
+            "({})",
+            "softplus({})",
+        ]
+    )
+    return st.builds(
+        lambda below, how, i: how.replace("{}", f"W{i}{depth} @ {below}", 1).replace("{}", f"{depth}"),
+        layers(depth - 1),
+        wrap,
+        st.integers(1, 2),
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(text=st.builds(lambda body, head: f"V @ {body}" + head, layers(3), st.sampled_from(["", " + U @ x", " - 2 * (U @ x)"])), seed=st.integers(0, 99))
+@given(
+    text=st.builds(
+        lambda body, head: f"V @ {body}" + head, layers(3), st.sampled_from(["", " + U @ x", " - 2 * (U @ x)"])
+    ),
+    seed=st.integers(0, 99),
+)
 def test_every_solved_scaling_is_a_symmetry_and_no_other(text, seed):
     """Scaling by a basis vector multiplies the output by one power of c; a vector that is not allowed does not."""
     net = fl.Network(text)
@@ -222,7 +244,10 @@ def test_numbers_survive_print_and_reading(number):
     weights, inputs = {"W1": np.ones((2, 3))}, np.ones((1, 3))
     assert np.array_equal(net.outputs(weights, inputs, np), again.outputs(weights, inputs, np))
     assert np.allclose(net.outputs(weights, inputs, np), 3 * float(number), rtol=1e-15)
-    assert fl.Problem.from_description(fl.Problem(net, "square").describe()).signature == fl.Problem(net, "square").signature
+    assert (
+        fl.Problem.from_description(fl.Problem(net, "square").describe()).signature
+        == fl.Problem(net, "square").signature
+    )
 
 
 def test_declarations_of_every_kind():
@@ -249,9 +274,18 @@ def test_print_of_a_shared_expression_is_short():
 
 
 SIGNS = [
-    "W1 @ x + -(W2 @ x + W3 @ x)", "W1 @ x - (W2 @ x - W3 @ x)", "W1 @ x - -(W2 @ x + W3 @ x)", "-(W1 @ x) - W2 @ x", "(-(W1 @ x))**2", "-(W1 @ x)**2",
-    "W1 @ x + -0.5 * (W2 @ x + W3 @ x)", "-2 * (W1 @ x - W2 @ x)", "W1 @ x + (-3) * (W2 @ x)", "((W1 @ x)**2)**2 + x * (W2 @ x)", "-(-(W1 @ x))",
-]  # fmt: skip
+    "W1 @ x + -(W2 @ x + W3 @ x)",
+    "W1 @ x - (W2 @ x - W3 @ x)",
+    "W1 @ x - -(W2 @ x + W3 @ x)",
+    "-(W1 @ x) - W2 @ x",
+    "(-(W1 @ x))**2",
+    "-(W1 @ x)**2",
+    "W1 @ x + -0.5 * (W2 @ x + W3 @ x)",
+    "-2 * (W1 @ x - W2 @ x)",
+    "W1 @ x + (-3) * (W2 @ x)",
+    "((W1 @ x)**2)**2 + x * (W2 @ x)",
+    "-(-(W1 @ x))",
+]
 
 
 @pytest.mark.parametrize("text", SIGNS)

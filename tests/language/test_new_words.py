@@ -244,13 +244,16 @@ def flow_of(text, *, until=None, clock="auto", **settings):
     return flow, fl.integrate(fl.lower(flow), start, data, until=until, clock=clock, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("text", "settings", "told", "tex"), [
-    ("W2 @ silu(W1 @ x)", {"coordinates": "weights"}, "silu(Z_1)", r"\operatorname{silu}(Z_{1})"),
-    ("W2 @ elu(W1 @ x)", {}, "elu'(Z_1)", r"\operatorname{elu}'(Z_{1})"),
-    ("W2 @ doubled(relu(W1 @ x))", {}, "doubled(A_1)", r"\operatorname{doubled}(A_{1})"),
-    ("W2 @ relu(W1 @ x)", {"loss": "steep"}, "grad_f steep", r"e^{-2 y f}"),
-    ("W2 @ relu(W1 @ x)", {"scheme": "quick_turn"}, "scheme: quick_turn", r"3 R\, G_{2}"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "settings", "told", "tex"),
+    [
+        ("W2 @ silu(W1 @ x)", {"coordinates": "weights"}, "silu(Z_1)", r"\operatorname{silu}(Z_{1})"),
+        ("W2 @ elu(W1 @ x)", {}, "elu'(Z_1)", r"\operatorname{elu}'(Z_{1})"),
+        ("W2 @ doubled(relu(W1 @ x))", {}, "doubled(A_1)", r"\operatorname{doubled}(A_{1})"),
+        ("W2 @ relu(W1 @ x)", {"loss": "steep"}, "grad_f steep", r"e^{-2 y f}"),
+        ("W2 @ relu(W1 @ x)", {"scheme": "quick_turn"}, "scheme: quick_turn", r"3 R\, G_{2}"),
+    ],
+)
 def test_a_new_word_is_derived_printed_and_integrated(registered, text, settings, told, tex):
     flow, path = flow_of(text, **settings)
     assert flow.residual is not None
@@ -332,11 +335,16 @@ def test_the_command_line_reads_words(file):
     assert "how far the loss has fallen" in listed.stdout
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    (None, "there is none"), ("1 / 0", "ZeroDivisionError"), ("raise SystemExit", "SystemExit"),
-    ("def (", "SyntaxError"),
-    ("from flowlab.language.losses import Square, losses\nlosses.register('square')(Square)", "registered twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "there is none"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit", "SystemExit"),
+        ("def (", "SyntaxError"),
+        ("from flowlab.language.losses import Square, losses\nlosses.register('square')(Square)", "registered twice"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_told_in_one_sentence(tmp_path, text, told):
     path = tmp_path / "my_words.py"
     if text is not None:

@@ -17,7 +17,15 @@ from flowlab.language.types import Shapes, Type
 from flowlab.symbolic.program import Program, Tape
 
 N = 5
-TYPES = [Type((), False), Type((), True), Type((3,), False), Type((3,), True), Type((4,), True), Type((3, 4), False), Type((4, 3), False)]
+TYPES = [
+    Type((), False),
+    Type((), True),
+    Type((3,), False),
+    Type((3,), True),
+    Type((4,), True),
+    Type((3, 4), False),
+    Type((4, 3), False),
+]
 PARAMETERS = {
     "scale": [(Fraction(-3, 4),), (Fraction(-1),)],
     "power": [(Fraction(1),), (Fraction(2),), (Fraction(3),)],
@@ -30,7 +38,7 @@ DERIVED = [name for name in operations.names() if not operations[name].in_langua
 
 
 def accepted(name):
-    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it can do with."""
+    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it needs."""
     found = []
     for arity in (1, 2):
         for types, params in product(product(TYPES, repeat=arity), PARAMETERS.get(name, [()])):
@@ -75,7 +83,7 @@ def test_shape_and_value(name):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_degree(name):
-    """Scaling every operand by a power of c scales the result by the power the word answers, where its relations hold."""
+    """Scaling operands by powers of c scales the result by the power that the word answers, where relations hold."""
     word = operations[name]()
     for types, params, out in accepted(name):
         values = arrays(types)
@@ -102,7 +110,11 @@ def test_pullback(name):
         operands = [tape.given("weight", "ab"[i], t) for i, t in enumerate(types)]
         made = tape.put(name, tuple(operands), params, out)
         cot = tape.given("direction", "cot", out)
-        backs = [tape.fit(b, t) for b, t in zip(word.pullback(tape, operands, made, cot, params), types, strict=True) if b is not None]
+        backs = [
+            tape.fit(b, t)
+            for b, t in zip(word.pullback(tape, operands, made, cot, params), types, strict=True)
+            if b is not None
+        ]
         program = Program(tuple(tape.values), tuple((("W", "ab"[i]), b.index) for i, b in enumerate(backs)))
         values, seed = arrays(types), arrays([out], seed=1)[0]
         given = {("weight", "ab"[i]): v for i, v in enumerate(values)} | {("direction", "cot"): seed}
@@ -133,12 +145,20 @@ def derived(values, types, name, params):
     a, b = (*values, None)[:2]
     lead = [f"{'n' * t.sampled}{'ij'[: t.rank]}" for t in types]
     return {
-        "outer": lambda: np.einsum(f"{lead[0]},{lead[1].replace('i', 'k')}->{'i' * types[0].rank}{'k' * types[1].rank}", a, b),
+        "outer": lambda: np.einsum(
+            f"{lead[0]},{lead[1].replace('i', 'k')}->{'i' * types[0].rank}{'k' * types[1].rank}", a, b
+        ),
         "contract": lambda: np.einsum(f"{lead[0]}->{lead[0][1:]}", a),
         "total": lambda: np.einsum(f"{lead[0]}->{'n' * types[0].sampled}", a),
-        "spread": lambda: np.einsum(f"{lead[0]},i->{lead[0]}i", a, np.ones(b.shape[-1]) / (b.shape[-1] if params == ("mean",) else 1)),
-        "inner": lambda: np.einsum(f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, b),
-        "length": lambda: np.sqrt(np.einsum(f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, a)),
+        "spread": lambda: np.einsum(
+            f"{lead[0]},i->{lead[0]}i", a, np.ones(b.shape[-1]) / (b.shape[-1] if params == ("mean",) else 1)
+        ),
+        "inner": lambda: np.einsum(
+            f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, b
+        ),
+        "length": lambda: np.sqrt(
+            np.einsum(f"{lead[0]},{lead[0]}->{'i' if params == ('rows',) and types[0].rank == 2 else ''}", a, a)
+        ),
         "row_scale": lambda: np.einsum(f"{lead[0]},{lead[1]}->{lead[1]}", a, b),
         "over_count": lambda: a / N,
         "omit_sample": lambda: np.where(np.arange(N).reshape(-1, *[1] * (a.ndim - 1)) == 1, 0.0, a),
@@ -150,13 +170,34 @@ def derived(values, types, name, params):
 S, V, M = Type(()), Type((3,)), Type((3, 4))
 SS, SV, SW = Type((), True), Type((3,), True), Type((4,), True)
 USES = [
-    ("outer", (SV, SW), ()), ("outer", (V, Type((4,))), ()), ("outer", (SV, SS), ()), ("outer", (SS, SV), ()), ("outer", (V, SW), ()), ("outer", (SV, V), ()),
-    ("outer", (SS, SS), ()), ("contract", (SV,), ()), ("contract", (SS,), ()), ("total", (SV,), ()), ("total", (V,), ()), ("total", (M,), ()),
-    ("spread", (SS, SV), ("sum",)), ("spread", (SS, SV), ("mean",)), ("spread", (S, V), ("mean",)), ("inner", (M, M), ("block",)), ("inner", (M, M), ("rows",)),
-    ("inner", (V, V), ("rows",)), ("length", (M,), ("block",)), ("length", (M,), ("rows",)), ("row_scale", (S, M), ()), ("row_scale", (V, M), ()),
-    ("over_count", (SV,), ()), ("omit_sample", (SV,), (1,)), ("slope", (SV,), ("tanh",)), ("loss_pull", (SS, SS), ("exponential",)),
+    ("outer", (SV, SW), ()),
+    ("outer", (V, Type((4,))), ()),
+    ("outer", (SV, SS), ()),
+    ("outer", (SS, SV), ()),
+    ("outer", (V, SW), ()),
+    ("outer", (SV, V), ()),
+    ("outer", (SS, SS), ()),
+    ("contract", (SV,), ()),
+    ("contract", (SS,), ()),
+    ("total", (SV,), ()),
+    ("total", (V,), ()),
+    ("total", (M,), ()),
+    ("spread", (SS, SV), ("sum",)),
+    ("spread", (SS, SV), ("mean",)),
+    ("spread", (S, V), ("mean",)),
+    ("inner", (M, M), ("block",)),
+    ("inner", (M, M), ("rows",)),
+    ("inner", (V, V), ("rows",)),
+    ("length", (M,), ("block",)),
+    ("length", (M,), ("rows",)),
+    ("row_scale", (S, M), ()),
+    ("row_scale", (V, M), ()),
+    ("over_count", (SV,), ()),
+    ("omit_sample", (SV,), (1,)),
+    ("slope", (SV,), ("tanh",)),
+    ("loss_pull", (SS, SS), ("exponential",)),
     ("loss_pull", (Type((1,), True), SS), ("exponential",)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "types", "params"), USES, ids=lambda v: v if isinstance(v, str) else "")

@@ -1,4 +1,4 @@
-"""Text and operators: every feature of the grammar means what numpy's own operators say, and nothing else is accepted."""
+"""Text and operators: every feature of the grammar means what numpy's operators say, and nothing else is accepted."""
 
 import re
 from fractions import Fraction
@@ -79,7 +79,9 @@ def test_the_grammar_has_every_activation():
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 10**9))
 def test_operators_text_and_values_agree(seed):
-    """Built with operators, printed, parsed: the same text, shapes, scalings and values, which are those of plain numpy."""
+    """Built with operators, printed, parsed: the same text, shapes, scalings and values,
+    which are those of plain numpy.
+    """
     made = Draw(seed)
     net = made.network()
     again = fl.Network(net.text)
@@ -94,7 +96,11 @@ def test_operators_text_and_values_agree(seed):
 
 
 def test_numbers_are_the_decimals_that_were_written():
-    scales = [node.params[0] for node in fl.Network("0.1 * (W @ x) + 1e-3 * (V @ x) + 1 / 3 * (U @ x)").nodes if node.op == "scale"]
+    scales = [
+        node.params[0]
+        for node in fl.Network("0.1 * (W @ x) + 1e-3 * (V @ x) + 1 / 3 * (U @ x)").nodes
+        if node.op == "scale"
+    ]
     assert scales == [Fraction(1, 10), Fraction(1, 1000), Fraction(1, 3)]
     assert parse("W @ x * 0.3").params == (Fraction(3, 10),)
 
@@ -105,23 +111,73 @@ def test_a_minus_in_front_of_a_bracket_stays_in_front_of_it():
         net = fl.Network(made)
         assert fl.Network(net.text).text == net.text
         weights, inputs = draw(net, np.random.default_rng(0))
-        assert np.allclose(fl.Network(net.text).outputs(weights, inputs, np), outputs(made, weights, inputs), rtol=1e-12)
+        assert np.allclose(
+            fl.Network(net.text).outputs(weights, inputs, np), outputs(made, weights, inputs), rtol=1e-12
+        )
 
 
 REFUSED = [
-    ("W.__class__ @ x", "W.__class__"), ("W.t @ x", "W.t"), ("W.T() @ x", "W.T()"), ("W[0] @ x", "W[0]"), ("relu(W @ x, leak=1)", "relu(W @ x, leak=1)"),
-    ("relu(*W) @ x", "relu(*W)"), ("relu(x)(W)", "relu(x)(W)"), ("(lambda: W)() @ x", "(lambda: W)()"), ("[W, x]", "[W, x]"), ("(W, x)", "(W, x)"),
-    ("{W}", "{W}"), ("W if x else V", "W if x else V"), ("W and x", "W and x"), ("W < x", "W < x"), ("not W", "not W"), ("~W @ x", "~W"),
-    ("W // 2 @ x", "W // 2"), ("W % 2 @ x", "W % 2"), ("W << 2", "W << 2"), ("W | x", "W | x"), ("(W := x)", "W := x"), ("f'{W}' @ x", "f'{W}'"),
-    ("'W' @ x", "'W'"), ("W @ None", "None"), ("W @ x * True", "True"), ("W @ x * 1j", "1j"), ("W @ x; V", "W @ x; V"), ("W = x", "W = x"),
-    ("W @", "W @"), ("import os", "import os"), ("W @ x + 1", "W @ x + 1"), ("3 @ W", "3 @ W"), ("2**3 * (W @ x)", "2**3"), ("W**V @ x", "W**V"),
-    ("1 / W @ x", "1 / W"), ("W @ x / (1 - 1)", "W @ x / (1 - 1)"), ("W @ x / x", "W @ x / x"), ("1e999 * (W @ x)", "inf"),
-    ("relu()", "relu()"), ("sum @ x", "`sum`"), ("relu @ x", "`relu`"), ("sum(W @ x, 2)", "`sum`"), ("relu(W @ x, 2)", "`relu`"),
-    ("leaky_relu(W @ x, 1, 2)", "leaky_relu"), ("leaky_relu(W @ x, V)", "`V`"), ("_W @ x", "_W"), ("W\u0435 @ x", "\u0435"), ("rellu(W @ x)", "relu"),
-    ("open('a')", "open"), ("(W @ x)**0", "(W @ x)**0"), ("(W @ x)**-1", "-1"), ("(W @ x)**65", "65"), ("(W @ x)**0.5", "0.5"), ("(W @ x)**1.5", "1.5"),
-    ("(relu(W @ x) - V @ x)**1.5", "1.5"), ("(2 * tanh(W @ x))**1.5", "1.5"),
-    ("W @ V", "`x`"), ("x", "weight"), ("7", "`7`"), ("", "expression"),
-]  # fmt: skip
+    ("W.__class__ @ x", "W.__class__"),
+    ("W.t @ x", "W.t"),
+    ("W.T() @ x", "W.T()"),
+    ("W[0] @ x", "W[0]"),
+    ("relu(W @ x, leak=1)", "relu(W @ x, leak=1)"),
+    ("relu(*W) @ x", "relu(*W)"),
+    ("relu(x)(W)", "relu(x)(W)"),
+    ("(lambda: W)() @ x", "(lambda: W)()"),
+    ("[W, x]", "[W, x]"),
+    ("(W, x)", "(W, x)"),
+    ("{W}", "{W}"),
+    ("W if x else V", "W if x else V"),
+    ("W and x", "W and x"),
+    ("W < x", "W < x"),
+    ("not W", "not W"),
+    ("~W @ x", "~W"),
+    ("W // 2 @ x", "W // 2"),
+    ("W % 2 @ x", "W % 2"),
+    ("W << 2", "W << 2"),
+    ("W | x", "W | x"),
+    ("(W := x)", "W := x"),
+    ("f'{W}' @ x", "f'{W}'"),
+    ("'W' @ x", "'W'"),
+    ("W @ None", "None"),
+    ("W @ x * True", "True"),
+    ("W @ x * 1j", "1j"),
+    ("W @ x; V", "W @ x; V"),
+    ("W = x", "W = x"),
+    ("W @", "W @"),
+    ("import os", "import os"),
+    ("W @ x + 1", "W @ x + 1"),
+    ("3 @ W", "3 @ W"),
+    ("2**3 * (W @ x)", "2**3"),
+    ("W**V @ x", "W**V"),
+    ("1 / W @ x", "1 / W"),
+    ("W @ x / (1 - 1)", "W @ x / (1 - 1)"),
+    ("W @ x / x", "W @ x / x"),
+    ("1e999 * (W @ x)", "inf"),
+    ("relu()", "relu()"),
+    ("sum @ x", "`sum`"),
+    ("relu @ x", "`relu`"),
+    ("sum(W @ x, 2)", "`sum`"),
+    ("relu(W @ x, 2)", "`relu`"),
+    ("leaky_relu(W @ x, 1, 2)", "leaky_relu"),
+    ("leaky_relu(W @ x, V)", "`V`"),
+    ("_W @ x", "_W"),
+    ("W\u0435 @ x", "\u0435"),
+    ("rellu(W @ x)", "relu"),
+    ("open('a')", "open"),
+    ("(W @ x)**0", "(W @ x)**0"),
+    ("(W @ x)**-1", "-1"),
+    ("(W @ x)**65", "65"),
+    ("(W @ x)**0.5", "0.5"),
+    ("(W @ x)**1.5", "1.5"),
+    ("(relu(W @ x) - V @ x)**1.5", "1.5"),
+    ("(2 * tanh(W @ x))**1.5", "1.5"),
+    ("W @ V", "`x`"),
+    ("x", "weight"),
+    ("7", "`7`"),
+    ("", "expression"),
+]
 
 
 @pytest.mark.parametrize(("text", "named"), REFUSED, ids=[repr(r[0]) for r in REFUSED])

@@ -24,7 +24,13 @@ RESOLVED = [
     ("sum((W1 @ x) * (W2 @ x))", {}, (3, 1), {"W2": 5}, {"W1": (5, 3), "W2": (5, 3)}),
     ("W3 @ W2 @ W1 @ x", {"W2": (7, 5)}, (3, 2), {}, {"W1": (5, 3), "W2": (7, 5), "W3": (2, 7)}),
     ("W2 @ relu(W1 @ x)", {"W1": (16, 4)}, (4, 1), {}, {"W1": (16, 4), "W2": (1, 16)}),
-    ("W3 @ W2 @ W1 @ x", {"W1": ("h", "d"), "W2": ("h", "h")}, (3, 1), {"h": 6}, {"W1": (6, 3), "W2": (6, 6), "W3": (1, 6)}),
+    (
+        "W3 @ W2 @ W1 @ x",
+        {"W1": ("h", "d"), "W2": ("h", "h")},
+        (3, 1),
+        {"h": 6},
+        {"W1": (6, 3), "W2": (6, 6), "W3": (1, 6)},
+    ),
     ("w @ relu(V @ x)", {"w": (2, 4)}, (3, 2), {}, {"w": (2, 4), "V": (4, 3)}),
     ("W @ x", {"W": (3,)}, (3, 1), {}, {"W": (3,)}),
     ("c * (W @ x)", {"c": ()}, (3, 2), {}, {"c": (), "W": (2, 3)}),
@@ -32,7 +38,9 @@ RESOLVED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "shapes", "sizes", "widths", "wanted"), RESOLVED, ids=[f"{r[0]} {r[1] or ''}" for r in RESOLVED])
+@pytest.mark.parametrize(
+    ("text", "shapes", "sizes", "widths", "wanted"), RESOLVED, ids=[f"{r[0]} {r[1] or ''}" for r in RESOLVED]
+)
 def test_shapes_are_resolved(text, shapes, sizes, widths, wanted):
     net = fl.Network(text, shapes=shapes)
     assert net.resolve(*sizes, widths) == wanted
@@ -86,7 +94,13 @@ RESOLVE_ERRORS = [
     ("W2 @ relu(W1 @ x)", {"W1": (16, 4)}, (3, 1), {}, ["d", "4", "3", "features"]),
     ("W2 @ relu(W1 @ x)", {"W2": (2, 5)}, (3, 1), {}, ["2", "1", "outputs"]),
     ("W2 @ relu(W1 @ x)", {"W1": (16, 4)}, (4, 1), {"W1": 8}, ["16", "8", "widths['W1']"]),
-    ("W2 @ W1 @ x + W4 @ (W3 @ W1 @ x)", {"W3": ("h", "h")}, (3, 1), {"W1": 4, "W3": 5}, ["4", "5", "widths['W1']", "widths['W3']"]),
+    (
+        "W2 @ W1 @ x + W4 @ (W3 @ W1 @ x)",
+        {"W3": ("h", "h")},
+        (3, 1),
+        {"W1": 4, "W3": 5},
+        ["4", "5", "widths['W1']", "widths['W3']"],
+    ),
     ("a @ relu(W @ x)", {}, (3, 2), {"W": 4}, ["one output", "2"]),
     ("x + W @ x", {}, (3, 1), {}, ["3", "1"]),
     ("W2 @ relu(W1 @ x)", {}, (3, 1), {"W1": 0}, ["widths['W1']", "0"]),
@@ -122,7 +136,9 @@ def test_every_node_has_the_type_that_was_inferred(seed):
     made = Draw(seed)
     net = made.network()
     weights, x = draw(net, made.rng, n=7)
-    sizes = {dim: size for w in net.weights for dim, size in zip(net.shapes[w], weights[w].shape, strict=True)} | {net.input_dim: 3}
+    sizes = {dim: size for w in net.weights for dim, size in zip(net.shapes[w], weights[w].shape, strict=True)} | {
+        net.input_dim: 3
+    }
     with np.errstate(all="ignore"):
         values = net.node_values(weights, x, np)
     for node in net.nodes:

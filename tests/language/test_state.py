@@ -103,7 +103,9 @@ def test_seeds_that_are_none_are_refused():
 
 @pytest.mark.parametrize("scale", [1e200, 1e308, 1e-200])
 def test_a_scale_without_a_finite_norm_is_refused_without_a_warning(scale):
-    with pytest.raises(ShapeMismatch, match=f"`W1`.*leaves float64; start from {'larger' if scale < 1 else 'smaller'} weights"):
+    with pytest.raises(
+        ShapeMismatch, match=f"`W1`.*leaves float64; start from {'larger' if scale < 1 else 'smaller'} weights"
+    ):
         initial_state(Network("W1 @ x"), _data(), scale=scale, seed=0)
 
 
@@ -122,18 +124,28 @@ def test_a_state_must_fit_the_network():
 @pytest.mark.parametrize(
     "weights",
     [
-        {"W1": np.ma.array([1.0, 2.0], mask=[True, False])}, {"W1": [1.0, [2.0]]}, {"W1": "abc"}, {"W1": None}, {"W1": [2**53 + 1]}, {"W1": np.zeros((0, 2))},
-        {"W1": [1j]}, {1: [1.0]}, [1.0, 2.0], "W1",
+        {"W1": np.ma.array([1.0, 2.0], mask=[True, False])},
+        {"W1": [1.0, [2.0]]},
+        {"W1": "abc"},
+        {"W1": None},
+        {"W1": [2**53 + 1]},
+        {"W1": np.zeros((0, 2))},
+        {"W1": [1j]},
+        {1: [1.0]},
+        [1.0, 2.0],
+        "W1",
     ],
     ids=lambda weights: repr(weights)[:30],
-)  # fmt: skip
+)
 def test_weights_that_are_no_numbers_are_refused_by_name(weights):
     with pytest.raises(FlowlabError, match=r"block|weights") as caught:
         State.from_weights(weights)
     assert len(str(caught.value)) <= 300
 
 
-@pytest.mark.parametrize("odd", ["abc", None, np.ma.array(1.0, mask=True), object()], ids=lambda odd: type(odd).__name__)
+@pytest.mark.parametrize(
+    "odd", ["abc", None, np.ma.array(1.0, mask=True), object()], ids=lambda odd: type(odd).__name__
+)
 def test_states_of_what_is_no_number_are_refused(odd):
     net, good = Network("W2 @ relu(W1 @ x)"), State.from_weights(_weights())
     for state in (State(rho={**good.rho, "W1": odd}, V=good.V), State(rho=good.rho, V={**good.V, "W1": odd})):

@@ -39,10 +39,15 @@ MEANT = {
     "index of R": '"","a","b","label"\n' + "\n".join(f'"{i}",{row}' for i, row in enumerate(ROWS, 1)),
     "index read and written": "Unnamed: 0,a,b,label\n" + "\n".join(f"{i},{row}" for i, row in enumerate(ROWS)),
     "column of names with digits": "x1,2nd,label\n" + PLAIN,
-    "index read and written twice": "Unnamed: 0.1,Unnamed: 0,a,b,label\n" + "\n".join(f"{i},{i},{row}" for i, row in enumerate(ROWS)),
+    "index read and written twice": (
+        "Unnamed: 0.1,Unnamed: 0,a,b,label\n" + "\n".join(f"{i},{i},{row}" for i, row in enumerate(ROWS))
+    ),
     "a label beside a coordinate": "x,y,label\n" + PLAIN,
-    **{f"counter {name}": f"{name},a,b,label\n" + "\n".join(f"{i},{row}" for i, row in enumerate(ROWS, 1)) for name in COUNTERS},
-}  # fmt: skip
+    **{
+        f"counter {name}": f"{name},a,b,label\n" + "\n".join(f"{i},{row}" for i, row in enumerate(ROWS, 1))
+        for name in COUNTERS
+    },
+}
 
 
 @pytest.mark.parametrize("text", MEANT.values(), ids=MEANT)
@@ -82,7 +87,10 @@ REFUSED = {
     "row numbers in another order": ("Id,a,y\n2,5,1\n1,6,-1", "'Id' that does not count the rows; rename"),
     "identifiers": ("id,a,y\n842302,5,1\n842517,6,-1", "'id' that does not count the rows; rename"),
     "nothing but the row number": ("index,y\n0,1\n1,-1", "no feature beside the number of the row"),
-    **{f"label first: {name}": (f"{name},a,b\n1,5,2\n-1,6,3", f"'{name}' before the last one; give `label=`") for name in ("y", "label", "Class", "target")},
+    **{
+        f"label first: {name}": (f"{name},a,b\n1,5,2\n-1,6,3", f"'{name}' before the last one; give `label=`")
+        for name in ("y", "label", "Class", "target")
+    },
     "label first, class names": ("class;a;b\nyes;5;2\nno;6;3", "'class' before the last one"),
     "label in the middle": ("a,target,id\n5,1,1\n6,-1,2", "'target' before the last one"),
     "column without a name": ("a,,label\n1,2,1\n1,3,-1", "no name over column 2"),
@@ -100,7 +108,7 @@ REFUSED = {
     "negative classes": ("1,2,-2\n1,3,0", "-2"),
     "open quote": ('1,2,"1\n1,2,-1', "cannot be read"),
     "no text": ("\x00\x01\x02", "row 1"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "word"), REFUSED.values(), ids=REFUSED)
@@ -118,7 +126,12 @@ def test_class_names_are_recorded(tmp_path):
     assert (two.kind, two.class_names, two.y.tolist()) == ("binary", ("no", "yes"), [1, -1, 1])
     (tmp_path / "three.TSV").write_text("1\t2\tdog\n2\t3\tcat\n3\t4\tdog\n4\t5\tape")
     three = fl.load(str(tmp_path / "three.TSV"))
-    assert (three.kind, three.n_classes, three.class_names, three.y.tolist()) == ("classes", 3, ("ape", "cat", "dog"), [2, 1, 2, 0])
+    assert (three.kind, three.n_classes, three.class_names, three.y.tolist()) == (
+        "classes",
+        3,
+        ("ape", "cat", "dog"),
+        [2, 1, 2, 0],
+    )
     assert fl.load("iris").class_names == ("setosa", "versicolor", "virginica")
     assert fl.load("wine:0v2").class_names == ("class_2", "class_0")
     assert fl.load("iris:setosa").class_names is None
@@ -132,7 +145,17 @@ def test_suffixes_and_paths(tmp_path):
         (tmp_path / name).write_text(PLAIN)
         with pytest.raises(fl.DataError, match="no known format"):
             fl.load(tmp_path / name)
-    for bad in (None, 3, "", b"a.csv", ["a.csv"], tmp_path / "none.csv", "a\0.csv", "x" * 400 + ".csv", tmp_path / ("y/" * 300 + "a.csv")):
+    for bad in (
+        None,
+        3,
+        "",
+        b"a.csv",
+        ["a.csv"],
+        tmp_path / "none.csv",
+        "a\0.csv",
+        "x" * 400 + ".csv",
+        tmp_path / ("y/" * 300 + "a.csv"),
+    ):
         with pytest.raises(fl.DataError) as told:
             fl.load(bad)
         assert len(str(told.value)) <= 300
@@ -167,7 +190,10 @@ def _archive(path: Path, **members: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("shape", ["(100000, 100000)", "(1000000000000000000000000000000, 2)", "(-3, -2)", "(2, 3)" + " " * 3000, "(((" * 2000])
+@pytest.mark.parametrize(
+    "shape",
+    ["(100000, 100000)", "(1000000000000000000000000000000, 2)", "(-3, -2)", "(2, 3)" + " " * 3000, "(((" * 2000],
+)
 def test_shapes_that_archives_claim(tmp_path, shape):
     name = _archive(tmp_path / "a.npz", x=_npy(X).replace(b"(3, 2)", shape.encode()), y=_npy(np.array([1, -1, 1])))
     with pytest.raises(fl.DataError, match=r"a\.npz"):
@@ -234,9 +260,13 @@ def test_features_that_count_or_sound_like_labels_stay(tmp_path):
 def test_the_label_is_found_by_its_name(tmp_path):
     file = tmp_path / "a.csv"
     for header, rows in (
-        ("label,a,b", "1,5,2\n-1,6,3"), ("a,label,b", "5,1,2\n6,-1,3"), ("a,b,label", "5,2,1\n6,3,-1"), ("id,label,a,b", "1,1,5,2\n2,-1,6,3"),
-        ("label,a,b", "yes,5,2\nno,6,3"), ("y,label,a,b,id", "5,yes,2,7,0\n6,no,3,8,1"),
-    ):  # fmt: skip
+        ("label,a,b", "1,5,2\n-1,6,3"),
+        ("a,label,b", "5,1,2\n6,-1,3"),
+        ("a,b,label", "5,2,1\n6,3,-1"),
+        ("id,label,a,b", "1,1,5,2\n2,-1,6,3"),
+        ("label,a,b", "yes,5,2\nno,6,3"),
+        ("y,label,a,b,id", "5,yes,2,7,0\n6,no,3,8,1"),
+    ):
         file.write_text(f"{header}\n{rows}")
         data = fl.load(file, label="label")
         assert data.y.tolist() == [1, -1]

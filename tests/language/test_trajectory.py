@@ -31,7 +31,9 @@ def _path(per: str = "layer", rows: int = 3) -> Trajectory:
     log_t = np.array([-np.inf, 0.0, 1.5])[:rows]
     stats = {"steps": 2, "rejected": 0, "evaluations": 12, "wall_seconds": 0.1}
     settings = {"settings": {"rtol": 1e-8, "seed": 0}}
-    return Trajectory.from_states(problem, data, log_t, stacked, Outcome("done", "reached t = 4.5."), stats, kind="flow", extra=settings)
+    return Trajectory.from_states(
+        problem, data, log_t, stacked, Outcome("done", "reached t = 4.5."), stats, kind="flow", extra=settings
+    )
 
 
 @pytest.mark.parametrize("per", ["layer", "neuron", "network"])

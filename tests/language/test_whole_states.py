@@ -1,4 +1,6 @@
-"""States that fit, in shape and in memory, wherever widths can be given; directions that are none are refused; everything can be copied."""
+"""States that fit, in shape and in memory, wherever widths can be given;
+directions that are none are refused; everything can be copied.
+"""
 
 import copy
 import pickle
@@ -18,10 +20,15 @@ NET = fl.Network("W2 @ relu(W1 @ x)")
 NAMED = [
     ("U @ V.T @ x", {"V": ("d", "r")}, {"r": 2}, {"U": (1, 2), "V": (3, 2)}),
     ("U @ V.T @ x", {"V": ("d", "r")}, {"V": 3, "r": 2}, {"U": (1, 2), "V": (3, 2)}),
-    ("U @ relu(V.T @ A.T @ x)", {"V": ("h", "r"), "A": ("d", "h")}, {"r": 2, "h": 5}, {"U": (1, 2), "V": (5, 2), "A": (3, 5)}),
+    (
+        "U @ relu(V.T @ A.T @ x)",
+        {"V": ("h", "r"), "A": ("d", "h")},
+        {"r": 2, "h": 5},
+        {"U": (1, 2), "V": (5, 2), "A": (3, 5)},
+    ),
     ("a @ V.T @ x", {"V": ("d", "r")}, {"a": 4}, {"a": (4,), "V": (3, 4)}),
     ("U @ V.T @ x", {"U": ("o", 2)}, None, {"U": (1, 2), "V": (3, 2)}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "shapes", "widths", "found"), NAMED)
@@ -41,7 +48,10 @@ LOW = fl.Network("U @ V.T @ x", shapes={"V": ("d", "r")})
 
 @pytest.mark.slow
 def test_a_network_whose_width_only_columns_tell_is_integrated():
-    problem, state = fl.Problem(LOW, "logistic", coordinates="weights"), fl.initial_state(LOW, DATA, widths={"r": 2}, seed=0)
+    problem, state = (
+        fl.Problem(LOW, "logistic", coordinates="weights"),
+        fl.initial_state(LOW, DATA, widths={"r": 2}, seed=0),
+    )
     path = fl.integrate(fl.lower(fl.derive(problem, verify=False)), state, DATA, until=fl.time(0.01), rtol=1e-4)
     assert path.outcome.kind == "done"
     assert path.last.V["V"].shape == (3, 2)
@@ -50,16 +60,26 @@ def test_a_network_whose_width_only_columns_tell_is_integrated():
 def test_a_state_of_other_columns_is_refused_at_every_entry():
     problem = fl.Problem(LOW, "logistic")
     wrong = fl.State.from_weights({"U": np.ones((1, 2)), "V": np.ones((4, 2))})
-    for entry in (lambda: fl.descend(problem, wrong, DATA, step=0.1, count=1), lambda: fl.one_step(problem, wrong, DATA, 0.1)):
+    for entry in (
+        lambda: fl.descend(problem, wrong, DATA, step=0.1, count=1),
+        lambda: fl.one_step(problem, wrong, DATA, 0.1),
+    ):
         with pytest.raises(fl.ShapeMismatch):
             entry()
 
 
-@pytest.mark.parametrize(("per", "bad", "word"), [
-    ("layer", 0.0, "`W1` has length 0"), ("layer", np.nan, "`W1` has length nan"), ("layer", np.inf, "`W1` has length inf"),
-    ("layer", 1e-200, "`W1` has length 0"), ("layer", 1e200, "`W1` has length inf"), ("network", np.nan, "`network` has length nan"),
-    ("neuron", 0.0, "`W1`, row 2, has length 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("per", "bad", "word"),
+    [
+        ("layer", 0.0, "`W1` has length 0"),
+        ("layer", np.nan, "`W1` has length nan"),
+        ("layer", np.inf, "`W1` has length inf"),
+        ("layer", 1e-200, "`W1` has length 0"),
+        ("layer", 1e200, "`W1` has length inf"),
+        ("network", np.nan, "`network` has length nan"),
+        ("neuron", 0.0, "`W1`, row 2, has length 0"),
+    ],
+)
 @pytest.mark.parametrize("scheme", ["gradient_flow", "weight_normalization", "lagrange"])
 def test_directions_that_are_none_are_refused(per, bad, word, scheme):
     good = fl.initial_state(NET, DATA, widths={"W1": 4}, seed=0, per=per)

@@ -14,11 +14,21 @@ def made(text, seed, **given):
     rng = np.random.default_rng(seed)
     net = fl.Network(text)
     field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights", **given)))
-    return field, {w: rng.normal(size=s) for w, s in net.resolve(3, 1, dict.fromkeys(net.weights[:-1], 5)).items()}, rng.normal(size=(9, 3))
+    return (
+        field,
+        {w: rng.normal(size=s) for w, s in net.resolve(3, 1, dict.fromkeys(net.weights[:-1], 5)).items()},
+        rng.normal(size=(9, 3)),
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("W2 @ relu(W1 @ x)", 1), ("W3 @ relu(W2 @ relu(W1 @ x))", 2), ("a @ relu(W1 @ x)", 1), ("W3 @ relu(W2 @ relu(W1 @ x)**2)", 2)]
+    ("text", "count"),
+    [
+        ("W2 @ relu(W1 @ x)", 1),
+        ("W3 @ relu(W2 @ relu(W1 @ x))", 2),
+        ("a @ relu(W1 @ x)", 1),
+        ("W3 @ relu(W2 @ relu(W1 @ x)**2)", 2),
+    ],
 )
 def test_outputs_stay_while_differences_are_put_right(text, count):
     field, W, x = made(text, count)
@@ -29,7 +39,10 @@ def test_outputs_stay_while_differences_are_put_right(text, count):
     found = off
     for _ in range(2):
         found = balanced(field.problem, field.laws, found, kept)
-    drift, before = (max(float(np.abs(a - b).max()) for a, b in zip(levels(field.problem, field.laws, v), kept, strict=True)) for v in (found, off))
+    drift, before = (
+        max(float(np.abs(a - b).max()) for a, b in zip(levels(field.problem, field.laws, v), kept, strict=True))
+        for v in (found, off)
+    )
     assert drift < 1e-12
     assert before > 1e-6
     outputs = [np.asarray(field.problem.network.outputs(v, x, np)) for v in (off, found)]
@@ -47,7 +60,10 @@ def test_units_without_weights_stay(text):
     assert not np.asarray(found["W1"])[0].any()
 
 
-@pytest.mark.parametrize(("text", "given"), [("W2 @ maximum(A @ x, B @ x)", {}), ("W2 @ tanh(W1 @ x)", {}), ("W2 @ relu(W1 @ x)", {"decay": 0.1})])
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [("W2 @ maximum(A @ x, B @ x)", {}), ("W2 @ tanh(W1 @ x)", {}), ("W2 @ relu(W1 @ x)", {"decay": 0.1})],
+)
 def test_nothing_is_kept_where_no_law_is(text, given):
     field, W, _ = made(text, 0, **given)
     assert field.keeping(W) is field

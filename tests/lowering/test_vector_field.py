@@ -8,11 +8,20 @@ import pytest
 
 import flowlab as fl
 
-NETS = ("W2 @ relu(W1 @ x)", "W3 @ relu(W2 @ relu(W1 @ x))**2", "W2 @ tanh(W1 @ x + b)", "W2 @ relu(W1 @ x) + W3 @ x", "(w * w - u * u) @ x")
+NETS = (
+    "W2 @ relu(W1 @ x)",
+    "W3 @ relu(W2 @ relu(W1 @ x))**2",
+    "W2 @ tanh(W1 @ x + b)",
+    "W2 @ relu(W1 @ x) + W3 @ x",
+    "(w * w - u * u) @ x",
+)
 SETTINGS = (
-    {}, {"scheme": "lagrange", "decay": 0.1}, {"per": "neuron"}, {"per": "network", "loss": "logistic"},
+    {},
+    {"scheme": "lagrange", "decay": 0.1},
+    {"per": "neuron"},
+    {"per": "network", "loss": "logistic"},
     {"coordinates": "weights", "reduction": "mean"},
-)  # fmt: skip
+)
 
 
 def data(n=12, d=3, seed=0):
@@ -54,7 +63,11 @@ def test_rates_are_those_of_autodiff_of_a_loss_written_here(net, settings):
     weights, gradient = state.weights(), jax.grad(loss)(state.weights())
 
     def moved(h):
-        return fl.State(rho={k: state.rho[k] + h * rate.rho[k] for k in state.rho}, V={w: state.V[w] + h * rate.V[w] for w in state.V}, per=state.per)
+        return fl.State(
+            rho={k: state.rho[k] + h * rate.rho[k] for k in state.rho},
+            V={w: state.V[w] + h * rate.V[w] for w in state.V},
+            per=state.per,
+        )
 
     for name in weights:
         # ρV is bilinear: the central difference is exact but for roundings, and V stays of unit length to second order.
@@ -111,7 +124,10 @@ def test_doc_says_ordinary_time_and_summed_loss():
         field, state, points = ready(NETS[0], reduction=reduction)
         twice = fl.Data(np.concatenate([points.x, points.x]), np.concatenate([points.y, points.y]))
         once, both = field(0.0, state, points), field(0.0, state, twice)
-        assert all(np.allclose(b, factor * a, rtol=1e-12) for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(both), strict=True))
+        assert all(
+            np.allclose(b, factor * a, rtol=1e-12)
+            for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(both), strict=True)
+        )
 
 
 @pytest.mark.parametrize("factor", [1.0, 30.0, 1e3])

@@ -16,5 +16,7 @@ for name in ("corpus", "networks", "notation", "reader"):
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Autodiff takes one operation after another, as it does on long networks: operations are shared by many small networks, whole programs are not."""
+    """Autodiff takes one operation after another, as it does on long networks:
+    operations are shared by many small networks, whole programs are not.
+    """
     monkeypatch.setattr("flowlab.language.autodiff._LONGEST_COMPILED", 0)

@@ -64,7 +64,14 @@ def problem(expression: str, settings: dict[str, Any]) -> Problem:
     return Problem(expression, **settings)
 
 
-SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
+SCHEMES = (
+    "gradient_flow",
+    "lagrange",
+    "weight_normalization",
+    "exponential_weight_normalization",
+    "tangent",
+    "fixed_norm",
+)
 
 
 class Grammar:
@@ -79,7 +86,16 @@ class Grammar:
         while True:
             self.count = 0
             body = self.hidden(int(self.rng.integers(1, 4)))
-            text = str(self.rng.choice([f"{self.fresh()} @ {body}", f"sum({body})", f"mean({body})", f"{self.fresh()} @ {body} + {self.fresh()} @ x"]))
+            text = str(
+                self.rng.choice(
+                    [
+                        f"{self.fresh()} @ {body}",
+                        f"sum({body})",
+                        f"mean({body})",
+                        f"{self.fresh()} @ {body} + {self.fresh()} @ x",
+                    ]
+                )
+            )
             try:
                 return Network(text)
             except FlowlabError:

@@ -322,9 +322,11 @@ def latex_name(block):
     base = (
         "\\" + head
         if head in _GREEK
-        else head
-        if len(head) == 1 and not (tail and head in "VvGZATp")
-        else "\\mathrm{" + head.replace("_", "\\_") + "}"
+        else (
+            head
+            if len(head) == 1 and not (tail and head in "VvGZATp")
+            else "\\mathrm{" + head.replace("_", "\\_") + "}"
+        )
     )
     return base + (f"_{{{tail}}}" if tail else "")
 

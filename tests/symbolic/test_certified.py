@@ -12,7 +12,14 @@ from flowlab.language.activations import Activation, activations
 from flowlab.symbolic.certificate import certify
 from flowlab.symbolic.states import random_state
 
-SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
+SCHEMES = (
+    "gradient_flow",
+    "lagrange",
+    "weight_normalization",
+    "exponential_weight_normalization",
+    "tangent",
+    "fixed_norm",
+)
 
 
 def product(depth: int) -> str:
@@ -39,13 +46,25 @@ EXTREME = (
     ("W3 @ relu(W2 @ tanh(W1 @ x))", {"loss": "cross_entropy", "reduction": "mean"}),
     ("a @ sigmoid(1000 * (W @ x))", {"per": "neuron", "decay": 0.1}),
     ("a @ sigmoid(1000 * (W @ x))", {"per": "network", "scheme": "weight_normalization"}),
-)  # fmt: skip
+)
 PLAIN = tuple(
     [("W2 @ relu(W1 @ x)", {"scheme": s}) for s in SCHEMES]
     + [("W3 @ relu(W2 @ relu(W1 @ x))", {"scheme": s, "loss": "cross_entropy"}) for s in SCHEMES]
-    + [("W2 @ abs(W1 @ x)**1.5", {"decay": 0.3, "reduction": "mean"}), ("a @ softplus(W @ x)", {"per": "network"}), ("W @ relu(W @ x)", {"loss": "square"})]
-    + [("(w * w - u * u) @ x", {"per": "network"}), ("W2 @ tanh(W1 @ x + b)", {"coordinates": "weights"}), ("a * x", {"scheme": "fixed_norm"})]
-    + [("W2 @ relu(W1 @ x)", {"per": "neuron"}), ("W2 @ relu(W1 @ x) + W3 @ x", {"per": "network"}), ("abs(w) @ x", {"coordinates": "weights", "decay": 2})]
+    + [
+        ("W2 @ abs(W1 @ x)**1.5", {"decay": 0.3, "reduction": "mean"}),
+        ("a @ softplus(W @ x)", {"per": "network"}),
+        ("W @ relu(W @ x)", {"loss": "square"}),
+    ]
+    + [
+        ("(w * w - u * u) @ x", {"per": "network"}),
+        ("W2 @ tanh(W1 @ x + b)", {"coordinates": "weights"}),
+        ("a * x", {"scheme": "fixed_norm"}),
+    ]
+    + [
+        ("W2 @ relu(W1 @ x)", {"per": "neuron"}),
+        ("W2 @ relu(W1 @ x) + W3 @ x", {"per": "network"}),
+        ("abs(w) @ x", {"coordinates": "weights", "decay": 2}),
+    ]
 )
 
 
@@ -70,7 +89,9 @@ def caught(text: str, settings: dict, every: int = 1) -> int:
     return len(tried)
 
 
-@pytest.mark.parametrize(("text", "settings"), [EXTREME[i] for i in (0, 1, 3, 6)], ids=["hundred", "sixty", "saturated", "dead"])
+@pytest.mark.parametrize(
+    ("text", "settings"), [EXTREME[i] for i in (0, 1, 3, 6)], ids=["hundred", "sixty", "saturated", "dead"]
+)
 def test_states_that_plain_draws_do_not_reach(text, settings):
     assert caught(text, settings, every=7)
 
@@ -185,9 +206,16 @@ def planted(flow: fl.FlowEquations) -> list[fl.FlowEquations]:
     out = []
     for law in flow.conserved:
         first, second = law.shares
-        changes = [{"shares": (first * Fraction(101, 100), second)}, {"shares": (first, -second)}, {"blocks": law.blocks[::-1], "shares": (first, 2 * second)}]
+        changes = [
+            {"shares": (first * Fraction(101, 100), second)},
+            {"shares": (first, -second)},
+            {"blocks": law.blocks[::-1], "shares": (first, 2 * second)},
+        ]
         if law.growth[0]:
-            changes += [{"growth": (law.growth[0] * Fraction(101, 100), law.growth[1])}, {"growth": (law.growth[0], law.growth[1] + 1)}]
+            changes += [
+                {"growth": (law.growth[0] * Fraction(101, 100), law.growth[1])},
+                {"growth": (law.growth[0], law.growth[1] + 1)},
+            ]
         if law.kind == "balance-diagonal":
             changes.append({"kind": "balance"})
         out += [replace(flow, conserved=(replace(law, **change),)) for change in changes]
@@ -196,7 +224,11 @@ def planted(flow: fl.FlowEquations) -> list[fl.FlowEquations]:
 
 def test_planted_laws_are_refused():
     count = 0
-    for text, settings in (("W2 @ relu(W1 @ x)", {}), ("W2 @ relu(W1 @ x)", {"scheme": "lagrange"}), ("A @ relu(W @ x)**2", {"coordinates": "weights"})):
+    for text, settings in (
+        ("W2 @ relu(W1 @ x)", {}),
+        ("W2 @ relu(W1 @ x)", {"scheme": "lagrange"}),
+        ("A @ relu(W @ x)**2", {"coordinates": "weights"}),
+    ):
         flow = fl.derive(fl.Problem(text, **settings))
         assert flow.conserved
         assert certify(flow).laws == flow.conserved
@@ -206,7 +238,9 @@ def test_planted_laws_are_refused():
     assert count >= 20
 
 
-@pytest.mark.parametrize("text", ["tanh(100 * (v @ x))", "tanh(1000 * (v @ x))", "v @ tanh(300 * (W @ x))", "tanh(300 * (v @ tanh(W @ x)))"])
+@pytest.mark.parametrize(
+    "text", ["tanh(100 * (v @ x))", "tanh(1000 * (v @ x))", "v @ tanh(300 * (W @ x))", "tanh(300 * (v @ tanh(W @ x)))"]
+)
 def test_saturated_tangents_are_no_mismatch(text):
     flow = fl.derive(fl.Problem(text, "square", coordinates="weights"))
     assert flow.residual < 1e-11

@@ -58,7 +58,14 @@ def test_scalars_agree_with_scalar_differentiation(text, settings):
     rho = {w: sp.Symbol(f"rho_{w}", positive=True, real=True) for w in names}
     unit = {w: small.symbols["direction" if polar else "weight", w] for w in names}
     blocks = {w: unit[w] * small.symbols["norm", w] if polar else unit[w] for w in names}
-    plain = {w: np.array([sp.Symbol(f"P{w}{i}", real=True) for i in range(blocks[w].size)], dtype=object).reshape(blocks[w].shape) for w in names}
+    plain = {
+        w: (
+            np.array([sp.Symbol(f"P{w}{i}", real=True) for i in range(blocks[w].size)], dtype=object).reshape(
+                blocks[w].shape
+            )
+        )
+        for w in names
+    }
     loss = loss_by_hand(text, plain, x, y, problem.loss.name)
     if any(problem.decay.values()):
         loss += sum(problem.decay[w] * (plain[w] ** 2).sum() for w in names)
@@ -81,7 +88,11 @@ def test_scalars_agree_with_scalar_differentiation(text, settings):
         V = np.array([v.xreplace(values) for v in unit[w].ravel()])
         radial = (V * g).sum()
         r = values[rho[w]]
-        want = {"gradient_flow": (g - radial * V) / r, "lagrange": r * (g - radial * V), "tangent": r * (g - radial * V)}[problem.scheme.name]
+        want = {
+            "gradient_flow": (g - radial * V) / r,
+            "lagrange": r * (g - radial * V),
+            "tangent": r * (g - radial * V),
+        }[problem.scheme.name]
         found = np.array([sp.N(e.xreplace(values), 25) for e in small.rates["V", w].ravel()])
         assert max(abs(found - want)) < 1e-18 * max(1, max(abs(want)))
         assert abs(sp.N(small.rates["rho", w].item().xreplace(values), 25) - radial) < 1e-18 * max(1, abs(radial))
@@ -115,15 +126,26 @@ def test_both_sides_call_a_scalar_by_one_name(scheme):
     for line in told.splitlines():
         # Right sides are made of data and of what the left sides move.
         assert set(re.findall(r"[a-zA-Z]\w*(?:\[[\d,]+\])?", line.split(" = ")[1])) - {"exp", "sqrt"} <= {
-            "rho_W1", f"{letter}_W1[1,1]", f"{letter}_W1[1,2]", "x[1,1]", "x[1,2]", "y[1]"}  # fmt: skip
+            "rho_W1",
+            f"{letter}_W1[1,1]",
+            f"{letter}_W1[1,2]",
+            "x[1,1]",
+            "x[1,2]",
+            "y[1]",
+        }
     for banned in ("mathtt", "rho_{W1}", "VW"):
         assert banned not in tex
 
 
-@pytest.mark.parametrize(("text", "shapes", "coordinates"), [
-    ("y @ tanh(x * w)", {"y": ("d",), "w": ("d",)}, "weights"), ("sum(w @ (w_1 * x))", {"w": (2, 2), "w_1": (2,)}, "polar"),
-    ("rho_a * (a @ x)", {"rho_a": (), "a": (2,)}, "polar"), ("omega_a * (a @ x)", {"omega_a": (), "a": (2,)}, "weights"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "shapes", "coordinates"),
+    [
+        ("y @ tanh(x * w)", {"y": ("d",), "w": ("d",)}, "weights"),
+        ("sum(w @ (w_1 * x))", {"w": (2, 2), "w_1": (2,)}, "polar"),
+        ("rho_a * (a @ x)", {"rho_a": (), "a": (2,)}, "polar"),
+        ("omega_a * (a @ x)", {"omega_a": (), "a": (2,)}, "weights"),
+    ],
+)
 def test_scalars_of_different_blocks_are_different(text, shapes, coordinates):
     """Entry 1 of `w_1` is not entry (1, 1) of `w`, and a block `y` is not the labels."""
     flow = fl.derive(fl.Problem(fl.Network(text, shapes=shapes), coordinates=coordinates, decay=0.1), verify=False)

@@ -12,7 +12,14 @@ import pytest
 import flowlab as fl
 from flowlab.core.errors import LanguageError
 
-SCHEMES = ("gradient_flow", "lagrange", "weight_normalization", "exponential_weight_normalization", "tangent", "fixed_norm")
+SCHEMES = (
+    "gradient_flow",
+    "lagrange",
+    "weight_normalization",
+    "exponential_weight_normalization",
+    "tangent",
+    "fixed_norm",
+)
 SAMPLE = corpus.HAND[::4]
 
 
@@ -23,9 +30,22 @@ def relu():
 
 def test_steps_are_a_derivation(relu):
     rules = [step.rule for step in relu.steps]
-    for rule in ("objective", "chain rule", "scaling degrees", "Euler identity", "polar split", "projection", "equal growth"):
+    for rule in (
+        "objective",
+        "chain rule",
+        "scaling degrees",
+        "Euler identity",
+        "polar split",
+        "projection",
+        "equal growth",
+    ):
         assert rule in rules
-    assert rules.index("scaling degrees") < rules.index("Euler identity") < rules.index("projection") < rules.index("equal growth")
+    assert (
+        rules.index("scaling degrees")
+        < rules.index("Euler identity")
+        < rules.index("projection")
+        < rules.index("equal growth")
+    )
     assert all(step.reason and step.text and step.latex for step in relu.steps)
 
 
@@ -57,7 +77,9 @@ def test_every_symbol_is_defined_before_it_is_used_and_keeps_its_meaning(scheme,
     for line in told:
         assert not re.search(r"d(?:q|f)_n/dV|dfb_n/dW", line)
     for line in tex:
-        assert not re.search(r"\\partial (?:q_n|f_n)\}?\}?/?\{?\\partial V|\\partial \\bar f_n\}?\}?/?\{?\\partial W", line)
+        assert not re.search(
+            r"\\partial (?:q_n|f_n)\}?\}?/?\{?\\partial V|\\partial \\bar f_n\}?\}?/?\{?\\partial W", line
+        )
         assert not binary or not re.search(r"(?<![\\\w{])(?<!\\bar )f_n", line)
 
 
@@ -78,6 +100,7 @@ def test_the_gradient_is_told_at_the_directions():
     psi = 1 / (1 + np.exp(q)) / len(y)
     step = 1e-6
     for name, V in state.V.items():
+
         def summed(h, name=name, V=V):
             moved = state.V | {name: V + h * np.ones_like(V)}
             return (psi * y * problem.network.outputs(moved, x, np).ravel()).sum()
@@ -127,7 +150,11 @@ def test_altered_json_is_refused(relu):
 def test_signature_names_the_flow():
     base = fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False).signature
     assert fl.derive(fl.Problem("W2@relu( W1@x )"), verify=False).signature == base
-    others = [fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"), fl.Problem("W2 @ abs(W1 @ x)"), fl.Problem("W2 @ relu(W1 @ x)", decay=0.1)]
+    others = [
+        fl.Problem("W2 @ relu(W1 @ x)", scheme="lagrange"),
+        fl.Problem("W2 @ abs(W1 @ x)"),
+        fl.Problem("W2 @ relu(W1 @ x)", decay=0.1),
+    ]
     assert base not in {fl.derive(p, verify=False).signature for p in others}
 
 
@@ -169,13 +196,24 @@ def test_latex_compiles(tmp_path, depth):
     for i, (expression, settings) in enumerate(SAMPLE):
         if depth == "component" and i > 2:
             break
-        (tmp_path / f"{i}.tex").write_text(fl.derive(corpus.problem(expression, settings), verify=False).latex(depth, standalone=True))
-        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True)
+        (tmp_path / f"{i}.tex").write_text(
+            fl.derive(corpus.problem(expression, settings), verify=False).latex(depth, standalone=True)
+        )
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_seeds_that_are_none_are_refused(relu):
-    for refused in (lambda: fl.derive(relu.problem, seed=-1), lambda: fl.derive(relu.problem, verify=False, seed=-1), lambda: fl.certify(relu, seed=-1)):
+    for refused in (
+        lambda: fl.derive(relu.problem, seed=-1),
+        lambda: fl.derive(relu.problem, verify=False, seed=-1),
+        lambda: fl.certify(relu, seed=-1),
+    ):
         with pytest.raises(LanguageError, match="seed=-1"):
             refused()
 
@@ -195,7 +233,9 @@ def test_length_is_linear_in_depth_and_free_of_width():
 
     lines = {depth: len(chain(depth).program.values) for depth in (10, 20, 40, 80)}
     assert lines[80] - lines[40] == 2 * (lines[40] - lines[20]) == 4 * (lines[20] - lines[10])
-    assert chain(4, 10).text("matrix", steps=False).count("\n") == chain(4, 10_000).text("matrix", steps=False).count("\n")
+    assert chain(4, 10).text("matrix", steps=False).count("\n") == chain(4, 10_000).text("matrix", steps=False).count(
+        "\n"
+    )
 
 
 def test_conserved_quantities_are_kept_by_autodiff():
@@ -216,17 +256,36 @@ def test_conserved_quantities_are_kept_by_autodiff():
 
 
 BALANCED = (
-    ("W3 @ W2 @ W1 @ x", 2), ("W3 @ (W2 @ (W1 @ x))", 2), ("A @ relu(W @ x)**2", 1), ("a @ (W @ x)**3", 1), ("W3 @ relu(W2 @ W1 @ x)", 2),
-    ("W2 @ leaky_relu(W1 @ x, 0.2) + W3 @ x", 1), ("W3 @ abs(W2 @ relu(W1 @ x)**1.5)", 2), ("V @ relu(W @ relu(W @ x))", 0), ("W2 @ tanh(W1 @ x)", 0),
-    ("W2 @ relu(W1 @ x) + U @ relu(W1 @ x)", 0), ("(W2 @ W1) @ x + W3 @ x", 1), ("sum(relu(W1 @ x))", 0), ("W2 @ relu(W1 @ x + b)", 0),
-    ("W2 @ (3 * W1 @ x)", 1), ("-W2 @ (W1 @ x / 2)", 1), ("2 * (W3 @ W2 @ -W1) @ x", 2), ("W2 @ relu(-2 * (W1 @ x))**2", 1), ("W2 @ (u * (W1 @ x))", 1),
-    ("W2 @ ((w @ x) * (W1 @ x))", 1), ("W3 @ relu((W1 @ x) * (W2 @ x))", 2), ("W2 @ ((W1 @ x) * relu(W1 @ x))", 0), ("W2 @ (0.5 * (W1 @ x + b))", 0),
-)  # fmt: skip
+    ("W3 @ W2 @ W1 @ x", 2),
+    ("W3 @ (W2 @ (W1 @ x))", 2),
+    ("A @ relu(W @ x)**2", 1),
+    ("a @ (W @ x)**3", 1),
+    ("W3 @ relu(W2 @ W1 @ x)", 2),
+    ("W2 @ leaky_relu(W1 @ x, 0.2) + W3 @ x", 1),
+    ("W3 @ abs(W2 @ relu(W1 @ x)**1.5)", 2),
+    ("V @ relu(W @ relu(W @ x))", 0),
+    ("W2 @ tanh(W1 @ x)", 0),
+    ("W2 @ relu(W1 @ x) + U @ relu(W1 @ x)", 0),
+    ("(W2 @ W1) @ x + W3 @ x", 1),
+    ("sum(relu(W1 @ x))", 0),
+    ("W2 @ relu(W1 @ x + b)", 0),
+    ("W2 @ (3 * W1 @ x)", 1),
+    ("-W2 @ (W1 @ x / 2)", 1),
+    ("2 * (W3 @ W2 @ -W1) @ x", 2),
+    ("W2 @ relu(-2 * (W1 @ x))**2", 1),
+    ("W2 @ (u * (W1 @ x))", 1),
+    ("W2 @ ((w @ x) * (W1 @ x))", 1),
+    ("W3 @ relu((W1 @ x) * (W2 @ x))", 2),
+    ("W2 @ ((W1 @ x) * relu(W1 @ x))", 0),
+    ("W2 @ (0.5 * (W1 @ x + b))", 0),
+)
 
 
 @pytest.mark.parametrize(("text", "count"), BALANCED, ids=[t for t, _ in BALANCED])
 def test_balance_laws(text, count):
-    """Which layers are found, and that W_a W_a^T/degree - W_b^T W_b (or its diagonal) stands still under autodiff's own gradient."""
+    """Which layers are found, and that W_a W_a^T/degree - W_b^T W_b (or its diagonal) stands still under autodiff's own
+    gradient.
+    """
     from flowlab.language.autodiff import velocity
     from flowlab.symbolic.certificate import random_state
 
@@ -249,6 +308,14 @@ def test_balance_laws(text, count):
 
 
 def test_balance_of_normalised_flows_says_where_it_holds():
-    laws = {s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).conserved[-1] for s in SCHEMES if s != "fixed_norm"}
+    laws = {
+        s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).conserved[-1]
+        for s in SCHEMES
+        if s != "fixed_norm"
+    }
     assert {s: bool(law.where[0]) for s, law in laws.items()} == {s: "weight_normalization" in s for s in laws}
-    assert not [law for law in fl.derive(fl.Problem("A @ relu(W @ x)**2", scheme="lagrange"), verify=False).conserved if law.kind.startswith("balance")]
+    assert not [
+        law
+        for law in fl.derive(fl.Problem("A @ relu(W @ x)**2", scheme="lagrange"), verify=False).conserved
+        if law.kind.startswith("balance")
+    ]

@@ -46,7 +46,11 @@ def term(text: str, rho: dict, V: dict, W: dict) -> np.ndarray:
         name = word.removesuffix("^T")
         value = np.atleast_2d(V[name[2:]] if name.startswith("V_") else W[name])
         # A vector is a column here.
-        value = value.T if name[-2:] and np.ndim((V if name.startswith("V_") else W)[name.removeprefix("V_")]) == 1 else value
+        value = (
+            value.T
+            if name[-2:] and np.ndim((V if name.startswith("V_") else W)[name.removeprefix("V_")]) == 1
+            else value
+        )
         return value.T if word.endswith("^T") else value
 
     return float(share) * matrix(words[0]) @ matrix(words[1])

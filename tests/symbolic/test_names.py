@@ -14,11 +14,54 @@ from flowlab.symbolic.names import index, labels, symbol
 from flowlab.symbolic.printing import named, program_lines
 
 ODD = [
-    "a", "a_", "a__", "A", "W", "W_", "W1", "W_1", "W1_", "W01", "W1_1", "W11", "V", "V1", "V_1", "V_W1", "G", "G1", "G_a", "rho", "rho_", "rho_a",
-    "a_k", "k", "W_k", "nu",
-    "nu_a", "s", "R", "y", "y_", "X", "Psi", "T_1", "Z_1", "A_1", "p_a", "network", "ab1", "ab_1", "a_b1", "dW", "v1", "omega_a",
-]  # fmt: skip
-NAMES = st.one_of(st.sampled_from(ODD), st.from_regex(r"[aVWGk][aVW1k_]{0,4}", fullmatch=True)).filter(lambda n: n != "x")
+    "a",
+    "a_",
+    "a__",
+    "A",
+    "W",
+    "W_",
+    "W1",
+    "W_1",
+    "W1_",
+    "W01",
+    "W1_1",
+    "W11",
+    "V",
+    "V1",
+    "V_1",
+    "V_W1",
+    "G",
+    "G1",
+    "G_a",
+    "rho",
+    "rho_",
+    "rho_a",
+    "a_k",
+    "k",
+    "W_k",
+    "nu",
+    "nu_a",
+    "s",
+    "R",
+    "y",
+    "y_",
+    "X",
+    "Psi",
+    "T_1",
+    "Z_1",
+    "A_1",
+    "p_a",
+    "network",
+    "ab1",
+    "ab_1",
+    "a_b1",
+    "dW",
+    "v1",
+    "omega_a",
+]
+NAMES = st.one_of(st.sampled_from(ODD), st.from_regex(r"[aVWGk][aVW1k_]{0,4}", fullmatch=True)).filter(
+    lambda n: n != "x"
+)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -32,7 +75,13 @@ def test_different_names_are_printed_differently(names):
 
 
 def test_papers_names_stay():
-    assert [symbol("W1"), index("W1"), index("a"), named("V_W1"), named("rho_W2'")] == ["W_{1}", "1", "a", "V_{1}", r"\dot {\rho}_{2}"]
+    assert [symbol("W1"), index("W1"), index("a"), named("V_W1"), named("rho_W2'")] == [
+        "W_{1}",
+        "1",
+        "a",
+        "V_{1}",
+        r"\dot {\rho}_{2}",
+    ]
     assert symbol("a_") == r"\mathrm{a\_}"
 
 
@@ -41,7 +90,11 @@ def left_sides(tex: str) -> list[str]:
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(names=st.lists(NAMES, min_size=2, max_size=3, unique=True), form=st.sampled_from(["tanh", "relu"]), polar=st.booleans())
+@given(
+    names=st.lists(NAMES, min_size=2, max_size=3, unique=True),
+    form=st.sampled_from(["tanh", "relu"]),
+    polar=st.booleans(),
+)
 def test_equations_of_different_blocks_have_left_sides_of_their_own(names, form, polar):
     body = f"({names[0]} * {form}({names[1]} * x))"
     body = f"sum({body}" + (f" * {names[2]})" if len(names) > 2 else ")")
@@ -57,7 +110,10 @@ def test_equations_of_different_blocks_have_left_sides_of_their_own(names, form,
         assert len(set(lines)) == len(lines)
 
 
-@pytest.mark.parametrize(("text", "names"), [("a_ * (a @ x)", ["a_", "a"]), ("V_ @ relu(V @ x)", ["V_", "V"]), ("a_k * (k @ x)", ["a_k", "k"])])
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("a_ * (a @ x)", ["a_", "a"]), ("V_ @ relu(V @ x)", ["V_", "V"]), ("a_k * (k @ x)", ["a_k", "k"])],
+)
 def test_underscores_and_the_generic_index_in_names(text, names):
     flow = fl.derive(fl.Problem(text), verify=False)
     told, tex = flow.text(steps=False), flow.latex()
@@ -69,8 +125,17 @@ def test_underscores_and_the_generic_index_in_names(text, names):
 
 def test_a_block_called_like_a_quantity_of_the_program():
     """The labels are `y`, and the pull on W1 is `G_W1`; a block of that name is another thing."""
-    for text, coordinates in (("y @ relu(W @ x)", "weights"), ("G_W1 @ relu(W1 @ x)", "weights"), ("rho_a @ tanh(a * x)", "polar")):
-        flow = fl.derive(fl.Problem(fl.Network(text, shapes={"a": ("d",)} if "a" in text.split("(")[1] else None), coordinates=coordinates), verify=False)
+    for text, coordinates in (
+        ("y @ relu(W @ x)", "weights"),
+        ("G_W1 @ relu(W1 @ x)", "weights"),
+        ("rho_a @ tanh(a * x)", "polar"),
+    ):
+        flow = fl.derive(
+            fl.Problem(
+                fl.Network(text, shapes={"a": ("d",)} if "a" in text.split("(")[1] else None), coordinates=coordinates
+            ),
+            verify=False,
+        )
         for tex in (False, True):
             sides = [name for name, _ in program_lines(flow.program, tex)]
             assert len(set(sides)) == len(sides)
@@ -86,7 +151,13 @@ def test_odd_names_compile(tmp_path, depth):
     for i, (text, coordinates) in enumerate(cases):
         flow = fl.derive(fl.Problem(text, coordinates=coordinates, decay=0.1), verify=False)
         (tmp_path / f"{i}.tex").write_text(flow.latex(depth, standalone=True))
-        done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{i}.tex"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout[-2000:]
 
 
@@ -117,7 +188,9 @@ def count(word: str, text: str) -> int:
 def called(name: str, coordinates: str) -> fl.FlowEquations:
     """Equations of a network with a block of that name beside W1."""
     network = fl.Network(f"sum(relu({name} * x) * (W1 * relu(x)))", shapes=dict.fromkeys((name, "W1"), ("d",)))
-    return fl.derive(fl.Problem(network, "logistic", coordinates=coordinates, reduction="mean", decay=0.1), verify=False)
+    return fl.derive(
+        fl.Problem(network, "logistic", coordinates=coordinates, reduction="mean", decay=0.1), verify=False
+    )
 
 
 @cache

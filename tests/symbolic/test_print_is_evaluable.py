@@ -105,7 +105,8 @@ CASES = (
     ("2 * (W2 @ relu(W1 @ x)) - 0.5 * (W3 @ abs(W1 @ x))", {"loss": "square"}),
     ("R @ relu(s * (Psi.T @ relu(A_1 @ x)))**1.5", {"loss": "logistic", "scheme": "lagrange"}),
 )
-"""Row vectors, samples on both sides, columns beside rows, shared pre-activations, names of the equations' own symbols."""
+"""Row vectors, samples on both sides, columns beside rows, shared pre-activations, names of the equations' own symbols.
+"""
 
 
 @pytest.mark.parametrize(("text", "settings"), CASES, ids=[text for text, _ in CASES])
@@ -114,12 +115,16 @@ def test_printed_lines_are_the_gradient(text, settings):
         assert size <= BOUND
 
 
-@pytest.mark.parametrize(("text", "repeats"), [("W2 @ relu(W1 @ x + b)", True), ("w @ x - c", True), ("W2 @ relu(W1 @ x) + W3 @ x", False)])
+@pytest.mark.parametrize(
+    ("text", "repeats"), [("W2 @ relu(W1 @ x + b)", True), ("w @ x - c", True), ("W2 @ relu(W1 @ x) + W3 @ x", False)]
+)
 def test_the_header_says_where_sums_repeat_a_column(text, repeats, monkeypatch):
     """Where it does not, terms of a sum have one size."""
     seen = []
     add = reader.Text.add
-    monkeypatch.setattr(reader.Text, "add", lambda self, a, b, sign: seen.append(a.shape != b.shape) or add(self, a, b, sign))
+    monkeypatch.setattr(
+        reader.Text, "add", lambda self, a, b, sign: seen.append(a.shape != b.shape) or add(self, a, b, sign)
+    )
     problem = fl.Problem(text, coordinates="weights")
     assert max(differs(problem).values()) <= BOUND
     assert any(seen) == repeats

@@ -215,7 +215,13 @@ def _rates(points: CriticalPoints, field: Field | None) -> tuple[np.ndarray, flo
     con, rng = points.constrained, np.random.default_rng(0)
 
     def rate(state: State) -> float:
-        moved = jax.tree_util.tree_leaves(field(0.0, state, con.data).V)
+        try:
+            moved = jax.tree_util.tree_leaves(field(0.0, state, con.data).V)
+        except (KeyError, AttributeError, TypeError) as error:
+            remedy = "`fl.lower(fl.derive(problem))` of the same problem"
+            raise LanguageError(
+                f"`field` must give rates at the points, got {type(error).__name__}; pass {remedy}."
+            ) from error
         log_loss = float(
             np.asarray(con.problem.log_loss({k: np.asarray(w) for k, w in state.weights().items()}, con.data, np))
         )

@@ -1,8 +1,9 @@
-"""The margins q_n(V) of a problem on its data as constraints, with derivatives on every piece between the kinks of its activations.
+"""The margins q_n(V) of a problem on its data as constraints, with derivatives on every piece between the kinks of its
+activations.
 
-A pre-activation that rests on a kink has no slope of its own: the derivatives here take any slope for it. A *pair* is one kinked
-pre-activation of one sample; a *unit* is that pre-activation for all samples. A kinked function of the weights alone is a unit with one
-pair, which all samples share.
+A pre-activation that rests on a kink has no slope of its own: the derivatives here take any slope for it. A *pair* is
+one kinked pre-activation of one sample; a *unit* is that pre-activation for all samples. A kinked function of the
+weights alone is a unit with one pair, which all samples share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,8 @@ def margin_count(data: Data) -> int:
 class System:
     """The constraints q(θ) of a problem on its data, with derivatives.
 
-    Inputs of extreme size are brought near one; margins here are those of such inputs, and `true` gives those of the data.
+    Inputs of extreme size are brought near one; margins here are those of such inputs, and `true` gives those of the
+    data.
 
     Attributes:
         data: the samples, scaled; margins of the data are 2^`log2` times those of these.
@@ -46,7 +48,8 @@ class System:
         kappa: degree that belongs to each coordinate, (P,).
         spheres: which sphere each coordinate lies on, (P,).
         samples, units: sample (-1: all of them) and unit of every pair, (B,).
-        low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the network it belongs to.
+        low, high: the smaller and the larger one-sided slope of every unit, (U,), and `slot`, which activation of the
+            network it belongs to.
         bends: number B of pairs.
         budget: Newton steps left.
         found: what was worked out once about the network.
@@ -102,7 +105,8 @@ class System:
         degree = float(np.log2(np.abs(twice).max() / size)) if size > 0 else 1.0
         if not np.allclose(twice, 2.0**degree * once, rtol=1e-9, atol=1e-9 * size):
             raise DataError(
-                f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near one."
+                f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near"
+                " one."
             )
         return eqx.tree_at(lambda d: d.x, data, jnp.asarray(x)), degree * power
 
@@ -121,7 +125,9 @@ class System:
         return value
 
     def beyond(self, log_R: float, above: np.ndarray) -> np.ndarray:
-        """R times differences of margins, for the logarithm of R with the data's own units; numbers beyond e^700 count as that."""
+        """R times differences of margins, for the logarithm of R with the data's own units;
+        numbers beyond e^700 count as that.
+        """
         with np.errstate(divide="ignore"):
             return np.exp(np.minimum(log_R + np.log(above) + self.log2 * np.log(2.0), 700.0))
 
@@ -192,7 +198,9 @@ class System:
         return (self.samples[bent] < 0) | (self.samples[bent] == samples[:, None])
 
     def pieces(self, theta: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """∂q of every constraint, (M, P), where units have the slopes given for that constraint, (M, U); nan leaves a unit as it is."""
+        """∂q of every constraint, (M, P), where units have the slopes given for that constraint, (M, U);
+        nan leaves a unit as it is.
+        """
         x, _ = self._own()
         return np.asarray(_gradients(self.problem, self.layout, theta, *x, slopes))
 
@@ -245,7 +253,9 @@ def _bent(network: Network) -> list[tuple[Expr, tuple[float, float]]]:
 def _outputs(
     network: Network, weights: Record, x: Array, slopes: Array, push: Array | None = None
 ) -> tuple[Array, Array]:
-    """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope; `push` is added after them."""
+    """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope;
+    `push` is added after them.
+    """
     plain, found = network.meaning(jnp), []
 
     def apply(word: Operation, args: Sequence[Array], node: Expr) -> Array:

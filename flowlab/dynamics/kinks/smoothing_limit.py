@@ -111,7 +111,7 @@ def rounded(
 
 
 def _richardson(table: np.ndarray, ratio: float) -> np.ndarray:
-    """The limit of rows whose error is a series in ε, ε², …"""
+    """The limit of rows whose error is a series in powers of ε."""
     rows = table.copy()
     for power in range(1, len(table)):
         factor = ratio**power

@@ -80,7 +80,9 @@ def placed(segment: Segment, cursor: Cursor, log_t: float) -> tuple[str, float]:
     return f"{where}: these tolerances do not tell the place better; use `{advice}`", error
 
 
-def landing(segment: Segment, cursor: Cursor, log_t: float, s: Scalar, z: PyTree) -> tuple[Cursor, list[np.ndarray] | None]:
+def landing(
+    segment: Segment, cursor: Cursor, log_t: float, s: Scalar, z: PyTree
+) -> tuple[Cursor, list[np.ndarray] | None]:
     """The row of a place within a step, if it is ahead of the rows so far; and the cursor at it."""
     if log_t <= cursor.log_t:
         return cursor, None

@@ -59,7 +59,8 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     if setup.named_clock is not None and setup.named_clock.logs_norms and not (margin > 0 and log_loss < 0):
         # Before that norms may shrink, and log R runs backwards.
         raise LanguageError(
-            f'the smallest margin must be above 0 for `clock="{setup.clock_name}"`, got {margin:.3g}; use `clock="auto"`.'
+            f'the smallest margin must be above 0 for `clock="{setup.clock_name}"`, got {margin:.3g}; use'
+            ' `clock="auto"`.'
         )
     recorder.store.offer(row(-math.inf, clock, found.state, found.observations))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:

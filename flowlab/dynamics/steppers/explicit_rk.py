@@ -65,7 +65,16 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
     def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
 
-    def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: Kept, made_jump: PyTree) -> tuple:
+    def step(
+        self,
+        terms: diffrax.AbstractTerm,
+        t0: Scalar,
+        t1: Scalar,
+        y0: PyTree,
+        args: PyTree,
+        solver_state: Kept,
+        made_jump: PyTree,
+    ) -> tuple:
         flat, restore = ravel_pytree(y0)
         h: jax.Array = cast(jax.Array, t1) - t0
         tableau = self.tableau

@@ -79,7 +79,16 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
     def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
 
-    def step(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree, solver_state: PyTree, made_jump: PyTree) -> tuple:
+    def step(
+        self,
+        terms: diffrax.AbstractTerm,
+        t0: Scalar,
+        t1: Scalar,
+        y0: PyTree,
+        args: PyTree,
+        solver_state: PyTree,
+        made_jump: PyTree,
+    ) -> tuple:
         flat, restore = ravel_pytree(y0)
         h = t1 - t0
 

@@ -3,7 +3,6 @@ at all.
 """
 
 import errno
-import fcntl
 import io
 import json
 import math
@@ -24,6 +23,12 @@ from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import canonical_json, sha256_json
 from flowlab.core.typing import ArrayLike, Record
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has other locks; everything but stored runs works there.
+    fcntl = None
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _TEMP = re.compile(r"\..+\.\d+\.[0-9a-f]{16}\.tmp")
@@ -255,6 +260,10 @@ def sweep(folder: Path) -> None:
 
 def take_lock(path: Path) -> int:
     """A descriptor that holds the lock until it is closed, which the system does for a process that dies."""
+    if fcntl is None:
+        raise OutputError(
+            "`store` must be on a system with POSIX file locks, got Windows; leave `store` out, or use WSL."
+        )
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,7 +44,7 @@ def fraction_text(number: Fraction, tex: bool) -> str:
 
 @operations.register("matmul")
 class MatMul(Product):
-    """Matrix or inner product; between two vectors it is their dot product, and `vector @ matrix` is the transpose's action."""
+    """Matrix or inner product; of two vectors their dot product; `vector @ matrix` is the transpose's action."""
 
     composes = True
 
@@ -52,7 +52,9 @@ class MatMul(Product):
         a, b = args
         sampled = a.sampled or b.sampled
         if not a.rank or not b.rank:
-            both = " by ".join(f"`{name}` of shape {shapes.told(kind)}" for name, kind in zip(operands, args, strict=True))
+            both = " by ".join(
+                f"`{name}` of shape {shapes.told(kind)}" for name, kind in zip(operands, args, strict=True)
+            )
             raise ShapeMismatch(f"`{told}` multiplies {both} with `@`; use `*` where one side is a number.")
         if not shapes.unify(a.shape[-1], b.shape[0]):
             shapes.clash(a, b, f"`{told}` does not fit", operands)
@@ -79,11 +81,15 @@ class MatMul(Product):
             return b @ a.T
         return a @ b
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         a, b = args
         if a.type.rank == 1 and b.type.rank == 1:
-            return [tape("hadamard", b, cot) if a.type.sampled else tape("outer", b, cot),
-                    tape("hadamard", a, cot) if b.type.sampled else tape("outer", a, cot)]  # fmt: skip
+            return [
+                tape("hadamard", b, cot) if a.type.sampled else tape("outer", b, cot),
+                tape("hadamard", a, cot) if b.type.sampled else tape("outer", a, cot),
+            ]
         if a.type.rank == 1:
             return [tape("matmul", b, cot), tape("outer", a, cot)]
         if b.type.rank == 1:
@@ -152,7 +158,9 @@ class _Addition(Operation):
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         return [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -212,7 +220,9 @@ class Scale(Linear):
     def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: tuple) -> Any:
         return args[0] * xp.exact(params[0])
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         return [tape("scale", cot, params=params)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -248,7 +258,9 @@ class Hadamard(Product):
         a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
         return a * b
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         a, b = args
         return [tape("hadamard", cot, b), tape("hadamard", cot, a)]
 
@@ -284,13 +296,18 @@ class Transpose(Linear):
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: tuple) -> Type:
         if args[0].rank != 2:
-            raise ShapeMismatch(f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix; leave `.T` out.")
+            raise ShapeMismatch(
+                f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix;"
+                " leave `.T` out."
+            )
         return Type(args[0].shape[::-1], args[0].sampled)
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].T
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         return [tape("transpose", cot)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:
@@ -318,7 +335,9 @@ class _Reduction(Linear):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: tuple) -> Array:
         return args[0].sum(axis=-1)
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         return [tape("spread", cot, args[0], params=(self.shown,))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:

@@ -176,7 +176,8 @@ class Operation(ABC):
         return args[0]
 
     def polynomial_degree(self, parts: Sequence[int], params: tuple) -> int | None:
-        """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where it is not one.
+        """The degree of the result as a polynomial in the weights between kinks, from those of the operands; None where
+        it is not one.
 
         Raises:
             MissingRule: if the operation does not define it.
@@ -241,7 +242,9 @@ class Operation(ABC):
         """
         raise self.missing("with_slope")
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         """The cotangent of each operand, written on the tape; reduced to the operand's type by the caller."""
         raise TypeError(f"`{self.name}` belongs to derived equations and is not differentiated again.")
 

@@ -34,7 +34,9 @@ def activation_of(params: tuple) -> Activation:
 
 
 def degree_of(params: tuple) -> Fraction | None:
-    """The degree of the activation named by an operation's parameters, as the decimal its author wrote; None where it has none."""
+    """The degree of the activation named by an operation's parameters, as the decimal its author wrote;
+    None where it has none.
+    """
     degree = activation_of(params).degree
     return None if degree is None else exact(degree)
 
@@ -165,7 +167,9 @@ class Activate(Operation):
     def with_slope(self, slope: Any, z: Any) -> Any:
         return slope * z
 
-    def pullback(self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple) -> list[Handle | None]:
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: tuple
+    ) -> list[Handle | None]:
         return [tape("hadamard", cot, tape("slope", args[0], params=params))]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: tuple) -> Piece:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flowlab.core.errors import OutputError
+from flowlab.dynamics.storage import codec
 from flowlab.dynamics.storage.archive import Archive
 from flowlab.dynamics.storage.codec import pack
 from tests.dynamics.storage.archives import HEADER, chunk, made, same, tree
@@ -390,3 +391,10 @@ def test_a_fork_does_not_write(tmp_path, monkeypatch):
             with pytest.raises(OutputError, match="lost the lock"):
                 kept.append(*chunk(0))
         kept.append(*chunk(0))
+
+
+def test_a_system_without_file_locks_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(codec, "fcntl", None)
+    with pytest.raises(OutputError, match="POSIX file locks"):
+        codec.take_lock(tmp_path / "lock")
+    assert not list(tmp_path.iterdir())

@@ -26,8 +26,6 @@ from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Array, Blocks
 
 if TYPE_CHECKING:
-    import jax
-
     from flowlab.discrete.margin.max_margin import MaxMargin
     from flowlab.language.data import Data
     from flowlab.language.trajectory import Trajectory
@@ -214,7 +212,7 @@ def tied(path: "Trajectory", data: "Data", rows: list[int]) -> list[dict[str, fl
     return records
 
 
-_COMPILED: "dict[str, tuple[Callable[..., tuple[jax.Array, dict[str, jax.Array]]], Callable[..., tuple[jax.Array, jax.Array]]]]" = {}
+_COMPILED: dict[str, tuple[Callable[..., tuple[Array, Blocks]], Callable[..., tuple[Array, Array]]]] = {}
 
 
 def after(path: "Trajectory", count: int = 40) -> list[int]:
