@@ -1,20 +1,20 @@
 """One self-contained page per pack or run: verdicts with their evidence, equations, figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flowlab.app import html as html
 from flowlab.app.html import Markup
 from flowlab.claims.claim import claims
 from flowlab.claims.verdict import RUNGS, Verdict
+from flowlab.core.typing import Record
 
 _DETAILS = ("statement", "source", "seed", "versions", "counter_example", "mutants", "inputs", "quantities", "origin")
 """Evidence that has a place of its own on the page."""
 
 
-def pack_report(verdicts: Sequence[Verdict], summary: Mapping[str, Any]) -> str:
+def pack_report(verdicts: Sequence[Verdict], summary: Record) -> str:
     """The page of a pack: counts, table, what is usually stated otherwise, and every verdict with its evidence."""
     counts = ", ".join(f"{n} {answer}" for answer, n in summary["counts"].items())
     body = [_paragraph(f"{len(verdicts)} claims: {counts}. Seed {summary['seed']}.")]
@@ -33,7 +33,7 @@ def pack_report(verdicts: Sequence[Verdict], summary: Mapping[str, Any]) -> str:
     return html.page("Claims of the theory, checked by flowlab", Markup("\n").join(body))
 
 
-def run_report(summary: Mapping[str, Any], equations: str, figures: Sequence[Path], verdicts: Sequence[Verdict]) -> str:
+def run_report(summary: Record, equations: str, figures: Sequence[Path], verdicts: Sequence[Verdict]) -> str:
     """The page of a run.
 
     Args:
@@ -144,7 +144,7 @@ def _evidence(v: Verdict) -> Markup:
     return html.unfolding(head, Markup("\n").join(body), v.id)
 
 
-def _quantity(q: Mapping[str, Any]) -> tuple[str, ...]:
+def _quantity(q: Record) -> tuple[str, ...]:
     """A row of the table of quantities."""
     relation = "" if q["relation"] == "=" else f"{q['relation']} "
     bar = f" ± {q['error']:.1g}" if q["error"] else ""
@@ -166,7 +166,7 @@ def _value(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.8g}"
 
 
-def _json(value: Any) -> Markup:
+def _json(value: object) -> Markup:
     text = json.dumps(value, indent=1, sort_keys=True, default=str)
     return Markup('<div class="wide" tabindex="0" role="region" aria-label="data"><pre>{}</pre></div>').format(text)
 

@@ -6,7 +6,7 @@ import shutil
 import time as clock
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.vector_field import lower
 from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
+
+if TYPE_CHECKING:
+    from flowlab.claims.verdict import Verdict
 
 CLAIMS, KINKED = ("P2", "P4", "E1.8"), "T3"
 SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_seconds")
@@ -213,28 +216,28 @@ def witness_distance(path: Trajectory, walk: Trajectory) -> dict[str, float] | N
     return {"directions": worst, "until_log_t": float(theirs[inside][-1])}
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
 def _summary(
-    spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: list[Any], seed: int
+    spec: Record, flow: FlowEquations, path: Trajectory, walk: Trajectory | None, verdicts: "list[Verdict]", seed: int
 ) -> Record:
     end = path.dataset.isel(step=-1)
     margins, log_t = path.dataset["min_margin"].values, path.dataset["log_t"].values
     apart = np.flatnonzero(margins > 0)
-    separated = None if not len(apart) or not path.problem.loss.classifies else _number(log_t[apart[0]])
+    separated = None if not len(apart) or not path.problem.loss.classifies else _number(float(log_t[apart[0]]))
     return {
         "equations_signature": flow.signature,
         "derivation_residual": flow.residual,
         "outcome": {"kind": path.outcome.kind, "message": path.outcome.message, "event": path.outcome.event},
-        "log_t": _number(end["log_t"]),
-        "log_loss": _number(end["log_loss"]),
+        "log_t": _number(float(end["log_t"])),
+        "log_loss": _number(float(end["log_loss"])),
         "rho": {
             name: float(value)
             for name, value in zip(path.dataset["block"].values.tolist(), end["rho"].values, strict=True)
         },
-        "min_margin": _number(end["min_margin"]),
+        "min_margin": _number(float(end["min_margin"])),
         "separated_at_log_t": separated,
         "witness": (
             None
@@ -271,7 +274,7 @@ def _write(
     walk: Trajectory | None,
     summary: Record,
     pictures: list[str],
-    verdicts: list[Any],
+    verdicts: "list[Verdict]",
     began: float,
 ) -> None:
     """Write everything into a folder inside `out`, then move it in place of an earlier run's, file by file, the summary

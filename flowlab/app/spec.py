@@ -78,7 +78,7 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _check_numbers(value: Any, text: str, path: Path, keys: tuple[str, ...] = ()) -> None:
+def _check_numbers(value: object, text: str, path: Path, keys: tuple[str, ...] = ()) -> None:
     """Refuse what TOML allows and no computer number holds: integers beyond 64 bits, and NaN."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -154,7 +154,7 @@ def _error(what: str, keys: Sequence[str], text: str, path: Path, *, quoted: boo
     return SpecError(f"{path}{f', line {line}' if line else ''}: {subject}{what}.", name, line)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {
         bool: "true or false",
         int: "a whole number",

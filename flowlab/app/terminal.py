@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 
 DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
@@ -42,7 +43,7 @@ def to_stderr(text: str) -> None:
     sys.stderr.write(f"flowlab: {text}\n")
 
 
-def write_verdicts(verdicts: list[dict[str, Any]]) -> None:
+def write_verdicts(verdicts: list[Record]) -> None:
     """Print verdicts as a table."""
     table = Table("claim", "answer", "measured", "bound", "because")
     for v in verdicts:

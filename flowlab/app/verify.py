@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from flowlab.app.words import load_words, loaded
 from flowlab.claims.case import Case
@@ -221,7 +220,7 @@ def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Rec
     }
 
 
-def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def refutations(verdicts: Sequence[Verdict]) -> list[Record]:
     """Statements as they are usually made that a verdict decides against, each with the numbers that do so."""
     from flowlab.claims.claim import USUAL
 
@@ -246,7 +245,7 @@ def refutations(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     return table
 
 
-def _against(trial: dict[str, Any] | None) -> list[str]:
+def _against(trial: Record | None) -> list[str]:
     """The numbers that decide against a usual statement: of the quantities it gets wrong, or of an identity it takes
     for one.
     """

@@ -4,14 +4,19 @@ replayed.
 
 import base64
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from flowlab.core.arguments import short
 from flowlab.core.errors import ClaimError
+from flowlab.core.typing import Record
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 GIVEN = ("problem", "data", "flow", "descent", "equations", "max_margin")
 """What a case may hold from outside; it notes which of these a claim reads."""
@@ -89,7 +94,7 @@ class Case:
         return self._inputs.get(name)
 
     @property
-    def records(self) -> dict[str, Any]:
+    def records(self) -> "dict[str, Trajectory]":
         """Trajectories that were integrated for the check, by name."""
         return {name: value for name, value in self.memo.items() if getattr(value, "kind", None) in RUNS}
 
@@ -106,12 +111,12 @@ class Case:
         blank = replace(run, dataset=rows)
         return Case(seed=self.seed, passed=self.passed, **(self._inputs | {name: replace(blank, last=blank.state(-1))}))
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Record:
         """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own
         instances.
         """
         inputs = self._inputs
-        record: dict[str, Any] = {_STORED[name]: _packed(inputs[name]) for name in RUNS if name in inputs}
+        record: Record = {_STORED[name]: _packed(inputs[name]) for name in RUNS if name in inputs}
         # A problem that came with a trajectory is in it; data are not.
         if "problem" in inputs and not record:
             record["problem"] = inputs["problem"].describe()
@@ -126,7 +131,7 @@ class Case:
         return record
 
 
-def case_of(evidence: Sequence[Any], seed: int) -> Case:
+def case_of(evidence: Sequence[object], seed: int) -> Case:
     """The case of the evidence passed, in any order.
 
     Raises:
@@ -177,7 +182,7 @@ def case_of(evidence: Sequence[Any], seed: int) -> Case:
     return Case(**inputs, passed=passed, seed=seed)
 
 
-def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
+def case_from(inputs: Record, seed: int) -> Case:
     """The case that `Case.stored` wrote down.
 
     Raises:
@@ -207,7 +212,7 @@ def case_from(inputs: Mapping[str, Any], seed: int) -> Case:
     return case_of([*others, *runs, *([] if data is None else [data])], seed)
 
 
-def _packed(run: Any) -> dict[str, Any]:
+def _packed(run: "Trajectory") -> Record:
     """A trajectory as text; unlike a file of NetCDF it has the same bytes whenever it is written."""
     packed = {}
     for name, variable in sorted(run.dataset.variables.items()):
@@ -224,7 +229,7 @@ def _packed(run: Any) -> dict[str, Any]:
     return {"variables": packed, "attrs": dict(run.dataset.attrs)}
 
 
-def _unpacked(packed: Mapping[str, Any], data: Any) -> Any:
+def _unpacked(packed: Record, data: "Data | None") -> "Trajectory":
     import xarray as xr
 
     from flowlab.language.trajectory import Trajectory

@@ -22,6 +22,7 @@ from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
+from flowlab.core.typing import Record
 
 if TYPE_CHECKING:
     from flowlab.discrete.margin.max_margin import MaxMargin
@@ -103,7 +104,7 @@ class Claim(ABC):
         if missed is not None:
             return self._undecided("not tested", f"not tested on what was given: {missed}", case)
         evidence = self._evidence(case) | {"quantities": [q.to_dict() for q in measured.quantities], **measured.details}
-        numbers: dict[str, Any] = {
+        numbers: Record = {
             "measured": measured.value,
             "bound": measured.bound,
             "evidence": evidence,
@@ -127,7 +128,7 @@ class Claim(ABC):
         return next((reason for each in self.hypotheses if (reason := each(case)) is not None), None)
 
     def _weakness(
-        self, case: Case, measured: Measurement, inputs: set[str], evidence: dict[str, Any]
+        self, case: Case, measured: Measurement, inputs: set[str], evidence: Record
     ) -> tuple[str, str] | None:
         """Code and reason where the check refutes too few wrong variants, or stands without the given run; the trials
         go into `evidence`.
@@ -161,7 +162,7 @@ class Claim(ABC):
                 return f"the same numbers stand where the later half of the given {NAMES[name]} holds no numbers"
         return None
 
-    def _evidence(self, case: Case) -> dict[str, Any]:
+    def _evidence(self, case: Case) -> Record:
         own = self.origin()
         return {
             "statement": self.statement,
@@ -175,7 +176,7 @@ class Claim(ABC):
         }
 
     @classmethod
-    def origin(cls) -> dict[str, Any] | None:
+    def origin(cls) -> Record | None:
         """The user's file that the claim comes from, with its hash; None for claims of the library."""
         return None
 

@@ -1,7 +1,10 @@
 """Whether all evidence passed to `check` belongs together; `tamper_check` tests whether a run is unchanged."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 def contradiction(found: Mapping[str, Any]) -> str | None:
@@ -49,7 +52,7 @@ def _samples(found: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _hash(run: Any) -> str:
+def _hash(run: "Trajectory") -> str:
     return run.data.sha256() if run.data is not None else run.provenance.get("data", {}).get("sha256", "")
 
 

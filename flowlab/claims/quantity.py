@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from flowlab.core.errors import ClaimError
+from flowlab.core.typing import Record
 
 RELATIONS = ("=", "<=", ">=")
 RUNGS = {
@@ -136,7 +136,7 @@ class Quantity:
             f"{self.name} {self.measured:.8g}{bar}, expected {relation}{self.expected:.8g} within {self.tolerance:.2g}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The quantity with what follows from it."""
         return asdict(self) | {"stands": self.stands, "routes_agree": self.routes_agree, "as_printed": self.as_printed}
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from typing import Any
 
 from flowlab.claims.case import case_from
 from flowlab.claims.claim import checked, claims, load_library
@@ -121,7 +120,7 @@ def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
     return replace(new, evidence={**new.evidence, "origin": origin}) if moved else new
 
 
-def _restore(old: Verdict, origin: Any, files: Sequence[str | Path]) -> None:
+def _restore(old: Verdict, origin: object, files: Sequence[str | Path]) -> None:
     """Make the claim of a user's file available, if the user named the file and it is unchanged."""
     recorded, name = (
         (origin.get("sha256"), Path(str(origin.get("file"))).name) if isinstance(origin, dict) else (None, "")

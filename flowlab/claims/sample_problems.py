@@ -1,17 +1,21 @@
 """Seeded instances for claims without inputs of a user, and the autodiff quantities that claims share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowlab.claims.case import Case
 from flowlab.core.errors import ClaimError
-from flowlab.core.typing import Namespace
+from flowlab.core.typing import Array, Namespace, PyTree, Scalar
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from flowlab.dynamics.conditions import Condition
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
 
 NETS = (
     "W2 @ relu(W1 @ x)",
@@ -55,6 +59,17 @@ def separable(n: int, d: int, seed: int) -> "Data":
     )
 
 
+def samples_of(path: "Trajectory") -> "Data":
+    """The samples of a run.
+
+    Raises:
+        ClaimError: where the run does not hold them.
+    """
+    if path.data is None:
+        raise ClaimError("the run must have its samples, got none; pass them with it.")
+    return path.data
+
+
 def samples_for(case: Case, otherwise: "Data") -> "Data":
     """The case's samples, or some with labels that its problem's loss takes; without a problem, `otherwise`."""
     import numpy as np
@@ -74,7 +89,7 @@ def samples_for(case: Case, otherwise: "Data") -> "Data":
     return Data(x, rng.normal(size=9), name=f"targets seed={case.seed}", kind="targets")
 
 
-def worst(values: "Iterable[Any]") -> float:
+def worst(values: "Iterable[Scalar]") -> float:
     """The largest of some numbers; NaN where one of them is, which `max` may drop."""
     import numpy as np
 
@@ -96,15 +111,21 @@ def facing(problem: "Problem", start: "State", data: "Data") -> "State":
 
 
 def integrated(
-    case: Case, name: str, problem: "Problem", start: "State", data: "Data", until: Any, **settings: Any
-) -> Any:
+    case: Case,
+    name: str,
+    problem: "Problem",
+    start: "State",
+    data: "Data",
+    until: "Condition | Sequence[Condition]",
+    **settings: Any,
+) -> "Trajectory":
     """A flow, integrated once under this name and kept as a record of the check.
 
     Raises:
         ClaimError: if it ended before where it was to end.
     """
 
-    def run() -> Any:
+    def run() -> "Trajectory":
         from flowlab.dynamics import integrate
         from flowlab.language.data import Data
         from flowlab.lowering.vector_field import lower
@@ -160,9 +181,9 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
 
     from flowlab.language.state import State
 
-    flow: Any = case.flow
-    descent: Any = case.descent if flow is None else None
-    runs: list[Any] = [run for run in (flow, descent) if run is not None]
+    flow: Trajectory | None = case.flow
+    descent: Trajectory | None = case.descent if flow is None else None
+    runs: list[Trajectory] = [run for run in (flow, descent) if run is not None]
     bent, rng = any(slot.tracked for slot in problem.network.slots), np.random.default_rng(case.seed)
     for run, i in (
         (one, i) for one in runs for i in np.unique(np.linspace(len(one) - 1, 0, min(len(one), ROWS)).astype(int))[::-1]
@@ -184,14 +205,14 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
     yield from states(problem, data, case.seed, count, widths)
 
 
-def _plain(state: "State") -> tuple[dict[str, Any], dict[str, Any]]:
+def _plain(state: "State") -> "tuple[dict[str, np.ndarray], dict[str, np.ndarray]]":
     import numpy as np
 
     rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
     return rho, V
 
 
-def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Any], dict[str, Any]]:
+def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Array], dict[str, Array]]:
     """(ρ̇, V̇) of the problem's scheme by autodiff."""
     import jax
     import jax.numpy as jnp
@@ -207,7 +228,7 @@ def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, A
     return problem.scheme.numeric(xp, rho, V, g, problem.per)
 
 
-def angle(a: Any, b: Any) -> float:
+def angle(a: Array, b: Array) -> float:
     """The angle between two vectors, in radians, without the loss of digits that arccos has near 0."""
     import numpy as np
 
@@ -215,7 +236,7 @@ def angle(a: Any, b: Any) -> float:
     return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
 
 
-def gap(a: Any, b: Any) -> float:
+def gap(a: PyTree, b: PyTree) -> float:
     """‖a - b‖/‖b‖ over all leaves."""
     import jax
     import numpy as np

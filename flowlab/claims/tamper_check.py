@@ -2,10 +2,19 @@
 between them.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from flowlab.core.typing import Array, Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
+
+Moving: TypeAlias = tuple[Blocks, Blocks]
+"""Norms and directions by block, or their rates."""
 STILL = 1e-3
 """What a state must move by, relative to its size, before one that stands still is wrong."""
 ROWS = 2_000
@@ -25,7 +34,7 @@ FLOOR = 1e-7
 """Changes below this part of the state are left to the solver's tolerance."""
 
 
-def altered(run: Any, data: Any) -> str | None:
+def altered(run: "Trajectory", data: "Data | None") -> str | None:
     """Why a trajectory is not as it came from its run, or None.
 
     Args:
@@ -43,7 +52,7 @@ def altered(run: Any, data: Any) -> str | None:
     return _by_rates(run, data)
 
 
-def _by_record(run: Any, data: Any) -> str | None:
+def _by_record(run: "Trajectory", data: "Data | None") -> str | None:
     from flowlab.language.trajectory import rows_digest
 
     record = run.provenance
@@ -57,7 +66,7 @@ def _by_record(run: Any, data: Any) -> str | None:
     return None
 
 
-def _by_numbers(run: Any) -> str | None:
+def _by_numbers(run: "Trajectory") -> str | None:
     names = ("rho", *(f"V_{w}" for w in run.problem.network.weights))
     fine = np.all([np.isfinite(run.dataset[name].values.reshape(len(run), -1)).all(axis=1) for name in names], axis=0)
     if not fine.all():
@@ -65,7 +74,7 @@ def _by_numbers(run: Any) -> str | None:
     return None if bool((np.diff(run.dataset["log_t"].values) >= 0).all()) else "its times do not grow"
 
 
-def _stray_row(run: Any, data: Any) -> int | None:
+def _stray_row(run: "Trajectory", data: "Data") -> int | None:
     """The first row whose log loss, margin or product of norms is not that of its state."""
     rows, problem, x, y = run.dataset, run.problem, np.asarray(data.x), np.asarray(data.y)
     recorded = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
@@ -86,16 +95,16 @@ def _stray_row(run: Any, data: Any) -> int | None:
     return None
 
 
-def _state(run: Any, i: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _state(run: "Trajectory", i: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     state = run.state(i)
     return {k: np.asarray(v) for k, v in state.rho.items()}, {k: np.asarray(v) for k, v in state.V.items()}
 
 
-def _weights(run: Any, i: int) -> dict[str, np.ndarray]:
+def _weights(run: "Trajectory", i: int) -> dict[str, np.ndarray]:
     return {k: np.asarray(v) for k, v in run.problem.scheme.weights(np, *_state(run, i), run.problem.per).items()}
 
 
-def _by_rates(run: Any, data: Any) -> str | None:
+def _by_rates(run: "Trajectory", data: "Data") -> str | None:
     """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt,
     which runs to any time.
     """
@@ -110,7 +119,7 @@ def _by_rates(run: Any, data: Any) -> str | None:
     return None
 
 
-def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
+def defects(run: "Trajectory", data: "Data") -> tuple[np.ndarray, np.ndarray]:
     """(G,) and (H,): what the change of the state lacks of a multiple of the mean rate, relative to it, and the
     logarithm of time passed over time due.
 
@@ -145,7 +154,7 @@ def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
         if not np.isfinite(mean).all() or not mean.any():
             continue
         passed = log_t[i + 1] + np.log1p(-np.exp(min(log_t[i] - log_t[i + 1], -1e-300)))
-        log_L = log_loss[i] if descent else _log_mean(log_loss[i], log_loss[i + 1])
+        log_L = log_loss[i] if descent else _log_mean(float(log_loss[i]), float(log_loss[i + 1]))
         scale = float(np.sqrt(sum(float((r**2).sum()) for r in rho.values())))
         if not size > FLOOR * scale:
             if passed + log_L + np.log(np.linalg.norm(mean) / scale) > np.log(STILL):
@@ -161,7 +170,7 @@ def defects(run: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(moves), np.array(times)
 
 
-def _equal(pairs: list[Any], rho: dict[str, np.ndarray], *, norms_only: bool) -> bool:
+def _equal(pairs: list[tuple[Moving, Moving]], rho: dict[str, np.ndarray], *, norms_only: bool) -> bool:
     """Whether rates on both sides of the states are the same: neither a kink nor roundings decide them."""
     flat = [[_flat(side, rho, norms_only=norms_only) for side in pair] for pair in pairs]
     return all(np.linalg.norm(a - b) <= ALIKE * np.linalg.norm(a) for a, b in flat)
@@ -173,17 +182,19 @@ def _log_mean(a: float, b: float) -> float:
     return max(a, b) - apart + (0.0 if apart < 1e-9 else np.log(apart) - np.log(-np.expm1(-apart)))
 
 
-def _flat(rates: Any, rho: dict[str, np.ndarray], *, norms_only: bool = False) -> np.ndarray:
+def _flat(rates: Moving, rho: dict[str, np.ndarray], *, norms_only: bool = False) -> np.ndarray:
     """Rates of norms, and of directions times the size of the state, in one vector."""
     size = np.sqrt(np.mean([float((r**2).mean()) for r in rho.values()]))
     parts = [np.ravel(rates[0][k]) for k in sorted(rates[0])]
     return np.concatenate(parts if norms_only else [*parts, *(size * np.ravel(rates[1][w]) for w in sorted(rates[1]))])
 
 
-_COMPILED: dict[str, Any] = {}
+_COMPILED: dict[str, Callable[..., list[Moving]]] = {}
 
 
-def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[Any], list[Any]]:
+def _rates(
+    run: "Trajectory", data: "Data", states: Sequence[Moving], descent: bool
+) -> tuple[list[Moving], list[Moving]]:
     """(ρ', V')/L at every state, a little on either side of it, by autodiff of log L."""
     import equinox as eqx
     import jax
@@ -196,11 +207,11 @@ def _rates(run: Any, data: Any, states: list[Any], descent: bool) -> tuple[list[
     scheme = schemes["gradient_flow"]() if descent else problem.scheme
 
     @eqx.filter_jit
-    def compiled(rho: Any, V: Any, noise: Any, x: Any, y: Any) -> Any:
-        def log_loss(W: Any) -> Any:
+    def compiled(rho: Blocks, V: Blocks, noise: Blocks, x: Array, y: Array) -> list[Moving]:
+        def log_loss(W: Blocks) -> Array:
             return problem.loss.log_loss(jnp, problem.network.outputs(W, x, jnp), y, problem.reduction)
 
-        def one(state: Any) -> Any:
+        def one(state: Moving) -> list[Moving]:
             rho, V = state
             sides = []
             for side in (NUDGE, -NUDGE):

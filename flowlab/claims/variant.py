@@ -24,11 +24,11 @@ class Variant:
     name: str
     parts: Mapping[str, Any]
 
-    def __init__(self, /, **parts: Any) -> None:
+    def __init__(self, /, **parts: object) -> None:
         object.__setattr__(self, "name", "")
         object.__setattr__(self, "parts", MappingProxyType(parts))
 
-    def but(self, name: str, /, **changes: Any) -> "Variant":
+    def but(self, name: str, /, **changes: object) -> "Variant":
         """The wrong variant of this name, with some parts replaced.
 
         Raises:
@@ -48,7 +48,7 @@ class Variant:
         except KeyError:
             raise AttributeError(f"the statement has no part `{part}`; it has {', '.join(self.parts)}") from None
 
-    def __setattr__(self, part: str, value: Any) -> None:
+    def __setattr__(self, part: str, value: object) -> None:
         raise AttributeError(f"`{part}` cannot be set: variants are frozen; use `but`.")
 
     def __str__(self) -> str:

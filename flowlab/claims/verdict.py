@@ -11,7 +11,7 @@ from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import canonical_json, sealed, unsealed
-from flowlab.core.typing import Json
+from flowlab.core.typing import Json, Record
 
 ANSWERS = ("holds", "refuted", "undecided")
 CODES = {
@@ -42,7 +42,7 @@ class Measurement:
     value: float
     bound: float
     because: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Record = field(default_factory=dict)
     error: float = 0.0
     quantities: tuple[Quantity, ...] = ()
 
@@ -77,7 +77,7 @@ class Measurement:
         return self.value - self.error > self.bound
 
     @property
-    def numbers(self) -> tuple[Any, ...]:
+    def numbers(self) -> tuple[str | float | None, ...]:
         """What the measurement says, to nine digits: two wrong variants with equal numbers are one."""
         parts = [(q.name, q.measured, q.expected, q.tolerance, q.error, q.relation) for q in self.quantities]
         parts.append(("", self.value, self.bound, 0.0, self.error, ""))
@@ -115,7 +115,7 @@ class Verdict:
     measured: float
     bound: float
     reason: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Record = field(default_factory=dict)
     code: str = ""
     error: float = 0.0
     rung: str = "numerical"
@@ -130,14 +130,13 @@ class Verdict:
             )
 
     @property
-    def quantities(self) -> list[dict[str, Any]]:
+    def quantities(self) -> list[Record]:
         """The numbers behind the verdict, as dictionaries; empty for identities."""
         return self.evidence.get("quantities", [])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The verdict as JSON-able values; numbers that are not finite become null."""
-        record = asdict(self)
-        return _plain(record)
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
     def to_json(self) -> str:
         """The one JSON text of this verdict, with a checksum: equal verdicts have equal bytes."""
@@ -183,7 +182,7 @@ class Verdict:
         )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Json:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

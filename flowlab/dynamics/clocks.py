@@ -15,7 +15,7 @@ Late in a run an error counts by what it does to the softmax of the samples: 1/R
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, PyTree, Scalar
+from flowlab.core.typing import Array, Blocks, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.steppers.gnomonic_chart import Chart
 from flowlab.language.data import Data
@@ -329,7 +329,7 @@ def _weighed(field: VectorField, W: PyTree, error: PyTree, of_q: PyTree, data: D
     return jnp.max(jnp.stack(parts))
 
 
-def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Any, Any]:
+def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Blocks, Blocks]:
     """An error of weights as relative errors of norms, and what is across."""
     per = field.problem.per
     squares, along = inner(W, W, per), inner(W, error, per)

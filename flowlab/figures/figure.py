@@ -19,6 +19,10 @@ from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, 
 from flowlab.language.problem import Problem, ResultLike
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from flowlab.language.trajectory import Trajectory
 
 figures: Registry[type["Picture"]] = Registry("figure")
@@ -121,7 +125,7 @@ class Picture(ABC):
         """Width and height in inches; for pictures that grow with what they show."""
         return self.size
 
-    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+    def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         """Draw curves on axes; a picture with a look of its own has its own."""
         for curve, look in zip(curves, looks(curves), strict=True):
             stroke(axes[curve.panel], curve, look)
@@ -133,7 +137,7 @@ class Picture(ABC):
         legend(canvas, axes)
 
 
-def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+def looks(curves: Sequence[Curve]) -> list[Record]:
     """Colour, dash and mark of every curve: equal labels look alike; all others differ in two ways, one of them seen
     without colour.
     """
@@ -163,7 +167,7 @@ def looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     return found
 
 
-def stroke(ax: Any, curve: Curve, look: Record) -> None:
+def stroke(ax: "Axes", curve: Curve, look: Record) -> None:
     """Draw one curve."""
     label = shown(curve.label)
     if curve.look == "arrows":
@@ -174,7 +178,7 @@ def stroke(ax: Any, curve: Curve, look: Record) -> None:
         ax.plot(curve.x, curve.y, label=label, **look)
 
 
-def dress(ax: Any, frame: Panel) -> None:
+def dress(ax: "Axes", frame: Panel) -> None:
     """Labels and scales of one pair of axes."""
     ax.set_xlabel(frame.x_label)
     ax.set_ylabel(frame.y_label)
@@ -186,7 +190,7 @@ def dress(ax: Any, frame: Panel) -> None:
         late(ax)
 
 
-def late(ax: Any) -> None:
+def late(ax: "Axes") -> None:
     """An axis of log t that reaches thousands or millions, and still shows the beginning."""
     low, high = (float(v) for v in ax.dataLim.intervalx)
     if not high > _LATE:
@@ -200,7 +204,7 @@ def late(ax: Any) -> None:
     ax.set_xlim(low * (1.3 if low < 0 else 0.7), high * 1.3)
 
 
-def legend(canvas: Any, axes: Sequence[Any]) -> None:
+def legend(canvas: "Figure", axes: "Sequence[Axes]") -> None:
     """One legend for all axes: inside where there is one pair and few lines, else above, for which the page grows."""
     entries: Record = {}
     for ax in axes:
@@ -215,7 +219,7 @@ def legend(canvas: Any, axes: Sequence[Any]) -> None:
     above(canvas, list(entries.values()), list(entries))
 
 
-def above(canvas: Any, handles: Sequence[Any], labels: Sequence[str], **more: Any) -> None:
+def above(canvas: "Figure", handles: "Sequence[Artist]", labels: Sequence[str], **more: Any) -> None:
     """A legend above all axes, in as many columns as fit, on a page that grows by its height."""
     width, height = canvas.get_size_inches()
     # In inches: a letter, and the line of an entry with the space around it.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from flowlab.core.errors import MissingExtra, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sha256_arrays, sha256_json
 from flowlab.core.provenance import versions
-from flowlab.core.typing import Record
+from flowlab.core.typing import ArrayLike, Record
 from flowlab.figures.style import STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = (".pdf", ".svg", ".png", ".pgf")
 _LATEX = ("pdflatex", "xelatex", "lualatex")
@@ -42,11 +45,11 @@ class Drawn:
     """
 
     name: str
-    canvas: Any
+    canvas: "Figure"
     curves: list[Any] = field(default_factory=list)
     subject: str = ""
     title: str = ""
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[Record] = field(default_factory=list)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture (PDF, SVG, PNG or PGF), its numbers as `<name>.csv` and where they are from as
@@ -126,7 +129,7 @@ def source(result: Any) -> Record:
     return json.loads(json.dumps(told, sort_keys=True, default=str))
 
 
-def _plain(values: Any) -> np.ndarray:
+def _plain(values: ArrayLike) -> np.ndarray:
     """An array whose bytes do not depend on whether it has been on disk."""
     array = np.asarray(values)
     if array.dtype.kind in "OSU":

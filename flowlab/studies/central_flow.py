@@ -30,7 +30,10 @@ import numpy as np
 from scipy.sparse import csc_matrix
 
 from flowlab.core.errors import LanguageError, RunFailed
+from flowlab.core.typing import Array, Scalar
+from flowlab.discrete.critical.sphere_product import Layout
 from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
+from flowlab.language.problem import Problem
 
 clarabel: Any = _clarabel  # a compiled module without type stubs
 
@@ -140,11 +143,13 @@ class _Track:
 
 
 @eqx.filter_jit
-def _free(problem: Any, layout: Any, x: Any, y: Any, row: Any, h: Any, count: Any) -> Any:
+def _free(
+    problem: Problem, layout: Layout, x: jax.Array, y: jax.Array, row: Array, h: Scalar, count: Scalar
+) -> jax.Array:
     """Classical Runge-Kutta steps of the gradient flow; at h λ ≤ 2/parts they need no control of their error."""
     slope = jax.grad(lambda w: -objective_of_row(problem, layout, x, y, w))
 
-    def once(_: Any, row: Any) -> Any:
+    def once(_: jax.Array, row: jax.Array) -> jax.Array:
         a = slope(row)
         b = slope(row + 0.5 * h * a)
         c = slope(row + 0.5 * h * b)

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, Blocks, Record, Scalar
 from flowlab.discrete.margin.directional_limit import Limit, limit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -139,7 +139,7 @@ def _predictors(path: Trajectory, data: Data) -> np.ndarray | None:
     return np.array(rows)
 
 
-def _predictor(problem: Problem, weights: Any, data: Data) -> np.ndarray | None:
+def _predictor(problem: Problem, weights: Blocks, data: Data) -> np.ndarray | None:
     x = np.asarray(data.x)
     plain = {k: np.asarray(w) for k, w in weights.items()}
     unit = np.ravel(problem.network.outputs(plain, np.eye(x.shape[1]), np))
@@ -169,13 +169,13 @@ def _slopes(path: Trajectory, data: Data) -> np.ndarray:
     return np.asarray(_squared(problem, stacked, data.x, data.y))
 
 
-def _plain(blocks: Any) -> dict[str, np.ndarray]:
+def _plain(blocks: Blocks) -> dict[str, np.ndarray]:
     return {k: np.asarray(v) for k, v in blocks.items()}
 
 
 @eqx.filter_jit
-def _squared(problem: Problem, weights: Any, x: Any, y: Any) -> Any:
-    def one(w: Any) -> Any:
+def _squared(problem: Problem, weights: Blocks, x: Array, y: Array) -> Scalar:
+    def one(w: Blocks) -> Scalar:
         g = jax.grad(lambda u: problem.loss.log_loss(jnp, problem.network.outputs(u, x, jnp), y, problem.reduction))(w)
         return sum((leaf**2).sum() for leaf in jax.tree_util.tree_leaves(g))
 

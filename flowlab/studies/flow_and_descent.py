@@ -4,8 +4,6 @@ a descent.
 
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -15,6 +13,8 @@ import numpy as np
 
 from flowlab.core.arguments import must_be
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Array, Blocks, PyTree, Scalar
+from flowlab.discrete.critical.sphere_product import Layout
 from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -43,7 +43,7 @@ def begin(
     return curvature, curvature.row(weights)
 
 
-def _of_state(state: State) -> Mapping[str, Any]:
+def _of_state(state: State) -> Blocks:
     """The weights that `descend` begins with."""
     return {name: np.asarray(w) for name, w in state.weights().items()}
 
@@ -93,11 +93,13 @@ def flow_rows(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction
 
 
 @eqx.filter_jit
-def _integrated(args: Any, w: Any, times: Any, correction: Any, scale: Any) -> tuple[Any, Any, Any]:
+def _integrated(
+    args: tuple[Problem, Layout, jax.Array, jax.Array], w: Array, times: jax.Array, correction: Scalar, scale: Scalar
+) -> tuple[PyTree | None, diffrax.RESULTS, jax.Array]:
     problem, layout, x, y = args
     slope = jax.grad(lambda v: objective_of_row(problem, layout, x, y, v))
 
-    def rate(_: Any, v: Any, __: Any) -> Any:
+    def rate(_: object, v: jax.Array, __: object) -> jax.Array:
         # One program for both flows: compiling a second one takes longer than the product with the Hessian that it
         # would save.
         g, bent = jax.jvp(slope, (v,), (slope(v),))

@@ -6,17 +6,16 @@ it adds. Where no sample makes a unit active it stays as it is, and the flow end
 largest margin (P18).
 """
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import DataError, LanguageError
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, Record
 from flowlab.discrete.margin.max_margin import MaxMargin
 from flowlab.language.data import Data
 from flowlab.language.result import Result
+from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 
 
@@ -86,11 +85,11 @@ def _blocks(path: Trajectory) -> tuple[str, str]:
     )
 
 
-def _units(W: Any, a: Any) -> np.ndarray:
+def _units(W: Array, a: Array) -> np.ndarray:
     """|a_i| w_i over their sum of lengths, (h, 2)."""
     units = np.abs(np.ravel(a))[:, None] * np.asarray(W)
     return units / np.linalg.norm(units, axis=1).sum()
 
 
-def _plain(state: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _plain(state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return {k: np.asarray(v) for k, v in state.rho.items()}, {k: np.asarray(v) for k, v in state.V.items()}

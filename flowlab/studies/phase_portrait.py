@@ -8,7 +8,7 @@ changes no orbit. All comes from autodiff of the objective.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -19,11 +19,11 @@ import xarray as xr
 from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import ArrayLike, Record
+from flowlab.core.typing import ArrayLike, Number, Record
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
 from flowlab.discrete.critical.critical_points import CriticalPoint, critical_points, described, listable
 from flowlab.discrete.critical.lagrange_newton import Critical, polish
-from flowlab.discrete.critical.sphere_product import blocks
+from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result
@@ -64,7 +64,7 @@ class Chart:
         )
         return u, rows, inside
 
-    def row(self, chart: int, u: Any, v: Any) -> np.ndarray:
+    def row(self, chart: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Rows of directions at coordinates, (..., P)."""
         if self.torus:
             return np.stack([np.cos(u), np.sin(u), np.cos(v), np.sin(v)], axis=-1)
@@ -74,7 +74,7 @@ class Chart:
             u[..., None] * self.frame[:, 0] + v[..., None] * self.frame[:, 1]
         )
 
-    def place(self, theta: np.ndarray, chart: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def place(self, theta: np.ndarray, chart: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chart, u and v of rows of directions, (...)."""
         if self.torus:
             return (
@@ -86,6 +86,10 @@ class Chart:
         chart = np.where(along >= 0, 0, 1) if chart is None else chart
         scale = np.sqrt(2.0 / np.maximum(1.0 + np.where(chart == 0, along, -along), 1e-12))
         return chart, scale * (theta @ self.frame[:, 0]), scale * (theta @ self.frame[:, 1])
+
+
+Args: TypeAlias = tuple[Problem, Layout, jax.Array, jax.Array, jax.Array]
+"""Problem, blocks of a row, norms, inputs and labels."""
 
 
 @guarded
@@ -212,12 +216,12 @@ def _distinct(ends: np.ndarray, apart: float) -> list[np.ndarray]:
     return kept
 
 
-def _log_loss(args: Any, theta: Any) -> Any:
+def _log_loss(args: Args, theta: jax.Array) -> Number:
     problem, layout, radii, x, y = args
     return objective_of(problem, blocks(layout, radii * theta), x, y, None)
 
 
-def _rate(args: Any, owner: tuple[int, ...], theta: Any) -> tuple[Any, Any]:
+def _rate(args: Args, owner: tuple[int, ...], theta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The objective and -(1/ρ²) P ∂F of one row."""
     value, g = jax.value_and_grad(lambda t: _log_loss(args, t))(theta)
     member = jnp.asarray(owner)
@@ -226,23 +230,23 @@ def _rate(args: Any, owner: tuple[int, ...], theta: Any) -> tuple[Any, Any]:
 
 
 @eqx.filter_jit
-def _field(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
+def _field(args: Args, owner: tuple[int, ...], rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.vmap(lambda t: _rate(args, owner, t))(rows)
 
 
 @eqx.filter_jit
-def _newton(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
+def _newton(args: Args, owner: tuple[int, ...], rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where Newton's method for zeros of the gradient ends from every row, with steps of 0.2 at most, and the tangent
     gradient left there.
     """
     member = jnp.asarray(owner)
 
-    def gradient(theta: Any) -> tuple[Any, Any]:
+    def gradient(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
         g = jax.grad(lambda t: _log_loss(args, t))(theta)
         multipliers = jnp.zeros(max(owner) + 1).at[member].add(g * theta)[member]
         return g - multipliers * theta, multipliers
 
-    def frame(theta: Any) -> Any:
+    def frame(theta: jax.Array) -> jax.Array:
         if len(owner) == 4:
             return jnp.array([[-theta[1], theta[0], 0.0, 0.0], [0.0, 0.0, -theta[3], theta[2]]])
         e = jnp.eye(3)[jnp.argmin(jnp.abs(theta))]
@@ -250,7 +254,7 @@ def _newton(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
         e = e / jnp.linalg.norm(e)
         return jnp.stack([e, jnp.cross(theta, e)])
 
-    def one(theta: Any) -> Any:
+    def one(theta: jax.Array) -> Any:
         E, (g, multipliers) = frame(theta), gradient(theta)
         H = E @ (jax.hessian(lambda t: _log_loss(args, t))(theta) - jnp.diag(multipliers)) @ E.T
         # Regular where H is not; the step stays finite.
@@ -264,15 +268,15 @@ def _newton(args: Any, owner: tuple[int, ...], rows: Any) -> tuple[Any, Any]:
 
 
 @eqx.filter_jit
-def _followed(args: Any, owner: tuple[int, ...], rows: Any, step: Any, count: Any) -> Any:
+def _followed(args: Args, owner: tuple[int, ...], rows: jax.Array, step: jax.Array, count: jax.Array) -> jax.Array:
     """Where every row ends when the field is followed in `count` Runge-Kutta steps of equal length."""
     member = jnp.asarray(owner)
 
-    def ahead(theta: Any) -> Any:
+    def ahead(theta: jax.Array) -> jax.Array:
         r = _rate(args, owner, theta)[1]
         return r / jnp.sqrt((r**2).sum() + 1e-300)
 
-    def one(theta: Any) -> Any:
+    def one(theta: jax.Array) -> jax.Array:
         a = ahead(theta)
         b = ahead(theta + 0.5 * step * a)
         c = ahead(theta + 0.5 * step * b)

@@ -17,7 +17,7 @@ from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
-from flowlab.core.typing import Record
+from flowlab.core.typing import Json, Record
 from flowlab.discrete.critical.critical_points import CriticalPoints
 from flowlab.language.netcdf import kind_of
 from flowlab.language.problem import Problem, ResultLike
@@ -96,7 +96,7 @@ def _labelled(result: Any) -> bool:
         return False
 
 
-def points_record(points: CriticalPoints, **more: Any) -> Record:
+def points_record(points: CriticalPoints, **more: Json) -> Record:
     """Critical points and where they are from, for JSON."""
     rho = {k: np.asarray(r).tolist() for k, r in points.constrained.spheres.rho.items()}
     data = {"name": points.data.name, "sha256": points.data.sha256()}

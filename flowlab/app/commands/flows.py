@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -84,7 +84,7 @@ def run(
         raise typer.Exit(GAVE_UP)
 
 
-def _endings(summary: Record) -> dict[str, dict[str, Any]]:
+def _endings(summary: Record) -> dict[str, Record]:
     """How the flow ended, and its witness where there was one."""
     walk = summary["witness"]
     return {"flow": summary["outcome"]} | (

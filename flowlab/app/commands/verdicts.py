@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowlab.app.terminal import REFUTED, float64, output_path, progress_bar, to_stderr, to_stdout, write_verdicts
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
+
+if TYPE_CHECKING:
+    from flowlab.claims.verdict import Verdict
 
 
 def verify(
@@ -54,7 +57,7 @@ def verify(
     with progress_bar(quiet or as_json, "checking") as bar:
         step = None if bar is None else bar.add_task("checking", total=len(chosen.ids))
 
-        def seen(verdict: Any) -> None:
+        def seen(verdict: "Verdict") -> None:
             if bar is not None:
                 bar.update(step, advance=1, description=f"{verdict.id} {verdict.answer}")
             elif not (quiet or as_json):

@@ -10,7 +10,6 @@ of those that were followed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -161,7 +160,7 @@ def _widths(problem: Problem, start: Mapping[str, ArrayLike]) -> dict[str, int]:
     return {w: int(np.shape(start[w])[0]) for w in hidden if w in start and np.ndim(start[w])}
 
 
-def _range(name: str, ends: Any, positive: bool) -> tuple[float, float]:
+def _range(name: str, ends: Sequence[float] | np.ndarray, positive: bool) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in ends) if isinstance(ends, Sequence | np.ndarray) else (ends, ends)
     except (TypeError, ValueError, OverflowError):

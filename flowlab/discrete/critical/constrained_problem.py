@@ -7,7 +7,7 @@ underflowed.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -20,10 +20,11 @@ import numpy as np
 from flowlab.core.arguments import array, expects, must_be
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import ArrayLike
+from flowlab.core.typing import Array, ArrayLike, Blocks, Number, Pieces
 from flowlab.discrete.critical.sphere_product import Layout, Spheres, blocks
 from flowlab.discrete.critical.symmetries import Symmetries
 from flowlab.language.data import Data
+from flowlab.language.kink_slots import Slot
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state, names_match
 
@@ -121,7 +122,7 @@ class Constrained:
         return self.plain, self.spheres.layout, jnp.asarray(self.spheres.radii), self.data.x, self.data.y, self.rounding
 
     @cached_property
-    def rounding(self) -> Any:
+    def rounding(self) -> tuple[jax.Array, ...] | None:
         """ε of every slot with kinks where they are rounded, else None."""
         if self.softness is None or not self.bends:
             return None
@@ -146,7 +147,7 @@ class Constrained:
         return other
 
     @cached_property
-    def slots(self) -> list[Any]:
+    def slots(self) -> list[Slot]:
         """Activations with a kink that bends the objective."""
         return [slot for slot in self.problem.network.slots if slot.tracked]
 
@@ -283,7 +284,7 @@ class Constrained:
         return [np.asarray(values[id(slot.argument)]) for slot in self.slots]
 
 
-def _balanced(problem: Problem, norm: Any) -> dict[str, np.ndarray]:
+def _balanced(problem: Problem, norm: object) -> dict[str, np.ndarray]:
     if isinstance(norm, bool) or not isinstance(norm, int | float) or not 1e-300 < norm < 1e300:
         raise must_be("norm", norm, "from 1e-300 to 1e300, or one such number per block", "for example 20.0")
     kappa = {k: float(v) if v is not None else 0.0 for k, v in problem.degrees.items()}
@@ -302,7 +303,15 @@ def _logarithmic(problem: Problem) -> bool:
     return problem.loss.classifies
 
 
-def objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+def objective(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    theta: Array,
+) -> Number:
     """What is minimised, after `Constrained.args`; traced."""
     pieces = None
     if rounding is not None:
@@ -311,13 +320,13 @@ def objective(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, roun
     return objective_of(problem, blocks(layout, radii * theta), x, y, pieces)
 
 
-def objective_of(problem: Problem, weights: Any, x: Any, y: Any, pieces: Any) -> Any:
+def objective_of(problem: Problem, weights: Blocks, x: Array, y: Array, pieces: Pieces | None) -> Number:
     """The objective with other pieces in the place of activations with a kink; traced."""
     outputs = problem.network.outputs(weights, x, jnp, pieces)
     return (problem.loss.log_loss if _logarithmic(problem) else problem.loss.total)(jnp, outputs, y, problem.reduction)
 
 
-def _rounded(slot: Any, epsilon: Any) -> Any:
+def _rounded(slot: Slot, epsilon: Array) -> Callable[[Array], Array]:
     return lambda h: slot.left * h + 0.5 * (slot.right - slot.left) * (h + jnp.sqrt(h * h + epsilon**2))
 
 
@@ -325,23 +334,56 @@ _value = eqx.filter_jit(objective)
 
 
 @eqx.filter_jit
-def _gradient(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+def _gradient(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    theta: Array,
+) -> jax.Array:
     return jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
 
 
 @eqx.filter_jit
-def _hessian(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
+def _hessian(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    theta: Array,
+) -> jax.Array:
     return jax.hessian(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
 
 
 @eqx.filter_jit
-def _times(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any, v: Any) -> Any:
+def _times(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    theta: Array,
+    v: Array,
+) -> jax.Array:
     return jax.jvp(jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t)), (theta,), (v,))[1]
 
 
 @eqx.filter_jit
-def _growth(problem: Problem, layout: Layout, radii: Any, x: Any, y: Any, rounding: Any, theta: Any) -> Any:
-    def gradient(c: Any) -> Any:
+def _growth(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    theta: Array,
+) -> jax.Array:
+    def gradient(c: Array) -> jax.Array:
         return jax.grad(lambda t: objective(problem, layout, radii * jnp.exp(c), x, y, rounding, t))(theta)
 
     return jax.jvp(gradient, (jnp.zeros(()),), (jnp.ones(()),))[1]

@@ -74,7 +74,9 @@ class CriticalPoints(list[CriticalPoint]):
             return None
         return False if self.euler_sum != self.euler_characteristic else True if self._quiet else None
 
-    def distance(self, a: Any, b: Any) -> float:
+    def distance(
+        self, a: CriticalPoint | State | Mapping[str, ArrayLike], b: CriticalPoint | State | Mapping[str, ArrayLike]
+    ) -> float:
         """Distance of two directions (states, critical points or weights by block) modulo symmetry: √Σ_k ‖V_k - g
         V'_k‖².
         """

@@ -9,7 +9,6 @@ every flow unless it attracts.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +16,10 @@ import xarray as xr
 
 from flowlab.core.arguments import expects, guarded, must_be
 from flowlab.core.errors import LanguageError
-from flowlab.core.typing import Record
+from flowlab.core.typing import Json, Record
 from flowlab.discrete.critical.critical_points import CriticalPoints, settle
 from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 
@@ -60,7 +60,7 @@ class FlowLimits:
     def to_dict(self) -> Record:
         """Tables as lists, for JSON; what is not a number is None."""
 
-        def plain(value: Any) -> Any:
+        def plain(value: Json) -> Json:
             if isinstance(value, list):
                 return [plain(v) for v in value]
             return None if isinstance(value, float) and not np.isfinite(value) else value
@@ -170,7 +170,7 @@ class Approach:
     kind = "approach"
 
     @property
-    def problem(self) -> Any:
+    def problem(self) -> Problem:
         """The problem that the points are critical for."""
         return self.points.problem
 

@@ -7,8 +7,8 @@ one-sided ones with which the equations hold. One such slope and one equation h_
 as unknowns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,8 +17,10 @@ import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import lsq_linear
 
+from flowlab.core.typing import Array, Pieces
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
-from flowlab.discrete.critical.sphere_product import blocks
+from flowlab.discrete.critical.sphere_product import Layout, blocks
+from flowlab.language.problem import Problem
 
 SOFTNESS = 1e-6
 """Rounding of kinks, in units of typical pre-activations, at which it is read off which units rest on a kink."""
@@ -110,17 +112,17 @@ def _newton(
     K, slopes = spheres.count, slopes.copy()
     rows = np.zeros((1 << (B - 1).bit_length() if B else 0, len(slopes)))
     rows[np.arange(B), bent] = 1.0
-    g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
+    g, H, S, h, Jh, pull = _held(con, theta, slopes, rows)
     scale = con.measure(g)
     if B and np.linalg.norm(spheres.tangent(theta, g)) > _ROUGH * scale:
         # Slopes read off a state that is on its kinks already say nothing, and would send it far along flat directions.
         slopes[bent] = _slopes(
             con, theta, g, S[:B], slopes[bent], np.minimum(left, right)[bent], np.maximum(left, right)[bent]
         )
-        g, H, S, h, Jh, _ = _held(con, theta, slopes, rows)
+        g, H, S, h, Jh, pull = _held(con, theta, slopes, rows)
     lam = spheres.squares(theta, g)
 
-    def equations(t: np.ndarray, lam: np.ndarray, parts: Any) -> tuple[np.ndarray, np.ndarray]:
+    def equations(t: np.ndarray, lam: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         g, H, S, h, Jh, _ = parts
         F = np.r_[(g - lam[spheres.owner] * t) / scale, 0.5 * (spheres.squares(t, t) - 1.0), h[:B]]
         D = np.zeros((len(F), P + K + B))
@@ -134,7 +136,7 @@ def _newton(
         D[P : P + K, :P], D[P + K :, :P] = normals, Jh[:B]
         return F, D
 
-    t, parts = theta, (g, H, S, h, Jh, None)
+    t, parts = theta, (g, H, S, h, Jh, pull)
     F, D = equations(t, lam, parts)
     size, damping = float(np.linalg.norm(F)), 1e-2
     for _ in range(_NEWTON):
@@ -229,12 +231,21 @@ def _held(con: Constrained, theta: np.ndarray, slopes: np.ndarray, rows: np.ndar
 
 @eqx.filter_jit
 def _derivatives(
-    problem: Any, layout: Any, shapes: Any, radii: Any, x: Any, y: Any, unit: Any, theta: Any, slopes: Any, rows: Any
-) -> tuple[Any, ...]:
+    problem: Problem,
+    layout: Layout,
+    shapes: tuple[tuple[int, ...], ...],
+    radii: Array,
+    x: Array,
+    y: Array,
+    unit: Array,
+    theta: Array,
+    slopes: Array,
+    rows: Array,
+) -> tuple[Array, ...]:
     network = problem.network
     tracked = [slot for slot in network.slots if slot.tracked]
 
-    def pieces(s: Any, push: Any) -> list[Any]:
+    def pieces(s: Array, push: Array) -> Pieces:
         parts, out, at = iter(shapes), [], 0
         for slot in network.slots:
             if not slot.tracked:
@@ -249,10 +260,10 @@ def _derivatives(
 
     none = jnp.zeros_like(slopes)
 
-    def objective(t: Any, s: Any, push: Any) -> Any:
+    def objective(t: Array, s: Array, push: Array) -> Array:
         return objective_of(problem, blocks(layout, radii * t), x, y, pieces(s, push))
 
-    def arguments(t: Any) -> Any:
+    def arguments(t: Array) -> Array:
         values = network.node_values(blocks(layout, radii * t), x, jnp, pieces(slopes, none))
         return (
             jnp.concatenate([values[id(slot.argument)].ravel() for slot in tracked]) / unit if tracked else jnp.zeros(0)

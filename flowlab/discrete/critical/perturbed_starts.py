@@ -6,7 +6,6 @@ start "beside" such a point has to be chosen by the curvature.
 """
 
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 
@@ -134,7 +133,7 @@ def _eigenvalues(hessian: np.ndarray, normals: np.ndarray) -> np.ndarray:
     return np.linalg.eigvalsh(free.T @ hessian @ free) if free.shape[1] else np.zeros(0)
 
 
-def _unit(con: Constrained, theta: np.ndarray, rng: Any) -> np.ndarray:
+def _unit(con: Constrained, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _of_length_one(con.spheres.tangent(theta, rng.normal(size=len(theta))))
 
 

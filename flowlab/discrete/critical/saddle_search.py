@@ -12,9 +12,12 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from flowlab.core.typing import Array
 from flowlab.discrete.critical.constrained_problem import Constrained, objective
 from flowlab.discrete.critical.critical_point import CriticalPoint
 from flowlab.discrete.critical.signed_permutations import Images
+from flowlab.discrete.critical.sphere_product import Layout
+from flowlab.language.problem import Problem
 
 BATCH = 64
 """Searches that are compiled for together."""
@@ -153,8 +156,16 @@ def _second(con: Constrained, rows: np.ndarray) -> Any:
 
 
 @eqx.filter_jit
-def _batch(problem: Any, layout: Any, radii: Any, x: Any, y: Any, rounding: Any, rows: Any) -> Any:
-    def one(theta: Any) -> Any:
+def _batch(
+    problem: Problem,
+    layout: Layout,
+    radii: Array,
+    x: Array,
+    y: Array,
+    rounding: tuple[jax.Array, ...] | None,
+    rows: Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def one(theta: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         whole = lambda t: objective(problem, layout, radii, x, y, rounding, t)  # noqa: E731
         value, g = jax.value_and_grad(whole)(theta)
         return value, g, jax.hessian(whole)(theta)

@@ -7,6 +7,7 @@ that does not come to an end in a few restarts (ARPACK), whole blocks of vectors
 best (block Lanczos: Golub and Underwood 1977; thick restarts: Wu and Simon 2000).
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -15,8 +16,9 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from flowlab.core.arguments import must_be
+from flowlab.core.typing import Array
 from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
-from flowlab.discrete.critical.sphere_product import along, tangent
+from flowlab.discrete.critical.sphere_product import Layout, along, tangent
 
 _GUARD = 4
 """Vectors in a block beyond those asked for."""
@@ -153,7 +155,11 @@ class _Operator:
 
 
 def _refined(
-    operator: _Operator, groups: Any, found: np.ndarray, count: int, rng: np.random.Generator
+    operator: _Operator,
+    groups: Sequence[tuple[np.ndarray, np.ndarray]],
+    found: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The `count` least Ritz values, Ritz vectors and residuals of the span of rows and of their images under swaps of
     units that are alike.
@@ -182,7 +188,7 @@ def _refined(
     return values, vectors, np.linalg.norm(S.T @ image - values[:, None] * vectors, axis=1)
 
 
-def _swapped(row: np.ndarray, groups: Any, rng: np.random.Generator) -> np.ndarray:
+def _swapped(row: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> np.ndarray:
     """A row after units that are alike were permuted at random."""
     out = row.copy()
     for where, signs in groups:
@@ -243,12 +249,12 @@ def _orthonormal(
 
 
 @eqx.filter_jit
-def _times(args: Args, per: str, theta: Any, vectors: Any) -> Any:
+def _times(args: Args, per: str, theta: Array, vectors: Array) -> Array:
     layout = args[1]
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     lam = along(layout, per, theta, full)
 
-    def one(v: Any) -> Any:
+    def one(v: Array) -> Array:
         inside = tangent(layout, per, theta, v)
         return tangent(layout, per, theta, times(inside) - lam * inside)
 
@@ -257,13 +263,13 @@ def _times(args: Args, per: str, theta: Any, vectors: Any) -> Any:
 
 
 @eqx.filter_jit
-def _linear(args: Args, per: str, theta: Any) -> Any:
+def _linear(args: Args, per: str, theta: Array) -> tuple[Callable[[Array], Array], Array]:
     """The second derivatives at θ as a map of its own, without what only depends on θ, and λ of every coordinate."""
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     return times, along(args[1], per, theta, full)
 
 
 @eqx.filter_jit
-def _applied(linear: Any, layout: Any, per: str, theta: Any, v: Any) -> Any:
+def _applied(linear: tuple[Callable[[Array], Array], Array], layout: Layout, per: str, theta: Array, v: Array) -> Array:
     times, lam = linear
     return tangent(layout, per, theta, times(v) - lam * v)

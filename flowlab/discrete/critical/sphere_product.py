@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, ArrayLike, Record
 from flowlab.language.norm_groups import NETWORK, scaled
 from flowlab.language.state import State
 
@@ -49,7 +48,7 @@ class Spheres:
         other.radii = factor * self.radii
         return other
 
-    def row(self, V: Mapping[str, Any]) -> np.ndarray:
+    def row(self, V: Mapping[str, ArrayLike]) -> np.ndarray:
         """Directions as one row of unit norm per sphere, (P,)."""
         return self.project(_row(self.layout, V))
 
@@ -96,7 +95,7 @@ class Spheres:
         return found
 
 
-def blocks(layout: Layout, theta: Any) -> Record:
+def blocks(layout: Layout, theta: Array) -> Record:
     """A row as arrays by block; for numpy and jax.numpy alike."""
     out, at = {}, 0
     for name, shape in layout:
@@ -105,7 +104,7 @@ def blocks(layout: Layout, theta: Any) -> Record:
     return out
 
 
-def along(layout: Layout, per: str, a: Any, b: Any) -> Any:
+def along(layout: Layout, per: str, a: Array, b: Array) -> Array:
     """⟨a, b⟩ of the sphere of every coordinate, (P,); traced."""
     parts, total = [], jnp.zeros(())
     for (_, shape), product in zip(layout, blocks(layout, a * b).values(), strict=True):
@@ -116,15 +115,15 @@ def along(layout: Layout, per: str, a: Any, b: Any) -> Any:
     return jnp.broadcast_to(total, a.shape) if per == NETWORK else jnp.concatenate(parts)
 
 
-def tangent(layout: Layout, per: str, theta: Any, v: Any) -> Any:
+def tangent(layout: Layout, per: str, theta: Array, v: Array) -> Array:
     """`Spheres.tangent`, traced."""
     return v - along(layout, per, theta, v) * theta
 
 
-def project(layout: Layout, per: str, theta: Any) -> Any:
+def project(layout: Layout, per: str, theta: Array) -> Array:
     """`Spheres.project`, traced."""
     return theta / jnp.sqrt(along(layout, per, theta, theta))
 
 
-def _row(layout: Layout, arrays: Mapping[str, Any]) -> np.ndarray:
+def _row(layout: Layout, arrays: Mapping[str, ArrayLike]) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(arrays[name], dtype=np.float64)) for name, _ in layout])

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.critical.hidden_dimension import Dimension
 from flowlab.discrete.critical.signed_permutations import Images
 from flowlab.discrete.critical.sphere_product import Layout, blocks
@@ -50,7 +51,13 @@ class Symmetries:
     """
 
     def __init__(
-        self, network: Network, layout: Layout, d: int, *, merge: bool = True, rho: Mapping[str, Any] | None = None
+        self,
+        network: Network,
+        layout: Layout,
+        d: int,
+        *,
+        merge: bool = True,
+        rho: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.network, self.layout, self.rho = network, layout, dict(rho or {})
         self._trials = Trials(network, layout, d, self.rho)

@@ -2,13 +2,13 @@
 as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import ArrayLike
 from flowlab.discrete.critical.hidden_dimension import Dimension
 from flowlab.discrete.critical.sphere_product import Layout
 from flowlab.language.network import Network
@@ -35,7 +35,7 @@ class Trials:
         LanguageError: if outputs do not depend on the weights of the trials: every change would leave them as they are.
     """
 
-    def __init__(self, network: Network, layout: Layout, d: int, rho: Mapping[str, Any]) -> None:
+    def __init__(self, network: Network, layout: Layout, d: int, rho: Mapping[str, ArrayLike]) -> None:
         self.network, self.rho = network, rho
         self._shapes, self._rng = dict(layout), np.random.default_rng(20)
         # Samples enough, and two sets of weights, so that no symmetry is one of a point alone.
@@ -114,7 +114,7 @@ class Trials:
                 return False
         return True
 
-    def _unchanged(self, change: Any) -> bool:
+    def _unchanged(self, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> bool:
         return all(close(self.outputs(W), self.outputs(change(W))) for W in self.weights)
 
     def outputs(self, W: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -15,7 +15,6 @@ Z₊ tell.
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -187,7 +186,7 @@ def _near(u: np.ndarray, minus: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _corners(generators: np.ndarray, rng: Any) -> tuple[np.ndarray, bool]:
+def _corners(generators: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
     """Sides, 0 or 1 per generator, of every corner of their zonotope (and of other points of it), (M, N₊), and whether
     all are there.
     """

@@ -2,13 +2,14 @@
 more than a gradient.
 """
 
-from typing import Any
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
 from flowlab.discrete.critical.sphere_product import along, project, tangent
 
@@ -63,13 +64,13 @@ class _Memory(eqx.Module):
     def direction(self, g: jax.Array) -> jax.Array:
         """Minus the inverse Hessian that is remembered times g: the two loops."""
 
-        def down(i: Any, carried: Any) -> Any:
+        def down(i: jax.Array, carried: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             d, parts = carried
             at = (self.count - 1 - i) % MEMORY
             part = jnp.where(i < self.count, self.s[at] @ d / self.products[at], 0.0)
             return d - part * self.y[at], parts.at[at].set(part)
 
-        def up(i: Any, d: Any) -> Any:
+        def up(i: jax.Array, d: jax.Array) -> jax.Array:
             at = (self.count - jnp.minimum(self.count, MEMORY) + i) % MEMORY
             part = jnp.where(i < self.count, parts[at] - self.y[at] @ d / self.products[at], 0.0)
             return d + part * self.s[at]
@@ -90,18 +91,24 @@ class _Memory(eqx.Module):
         )
 
 
+_Trial: TypeAlias = tuple[Array, Array, Array, Array, Array]
+"""A length along the direction, where it leads, the objective and the gradient there, and whether it will do."""
+
+
 @eqx.filter_jit
-def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: Any) -> tuple[Any, Any]:
+def _lbfgs(
+    args: Args, per: str, theta: Array, tolerance: Scalar, least: Scalar, steps: np.int64 | jax.Array
+) -> tuple[jax.Array, jax.Array]:
     layout = args[1]
     both = jax.value_and_grad(lambda t: objective(*args, t))
 
-    def line(theta: Any, f: Any, g: Any, d: Any, first: Any) -> Any:
+    def line(theta: jax.Array, f: jax.Array, g: jax.Array, d: jax.Array, first: jax.Array) -> _Trial:
         """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager
         and Zhang 2005).
         """
         slope, noise, long = g @ d, 1e-13 * jnp.maximum(1.0, jnp.abs(f)), jnp.linalg.norm(d)
 
-        def shorter(c: Any) -> Any:
+        def shorter(c: _Trial) -> _Trial:
             trial = project(layout, per, theta + c[0] * d)
             new, full = both(trial)
             enough = f + 1e-4 * c[0] * slope
@@ -112,11 +119,11 @@ def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: 
         begin = jnp.minimum(first, 1.0 / long), theta, f, g, jnp.asarray(False)
         return jax.lax.while_loop(lambda c: ~c[4] & (c[0] * long > 1e-16), shorter, begin)
 
-    def going(c: Any) -> Any:
+    def going(c: PyTree) -> jax.Array:
         _, _, full, g, _, taken, alive = c
         return alive & (taken < steps) & (jnp.linalg.norm(g) > tolerance * jnp.maximum(jnp.linalg.norm(full), least))
 
-    def step(c: Any) -> Any:
+    def step(c: PyTree) -> PyTree:
         theta, f, full, g, memory, taken, _ = c
         d = tangent(layout, per, theta, memory.direction(g))
         up = ~(d @ g < 0)
@@ -148,7 +155,7 @@ def _lbfgs(args: Args, per: str, theta: Any, tolerance: Any, least: Any, steps: 
 
 
 @eqx.filter_jit
-def _truncated(args: Args, per: str, theta: Any, radius: Any) -> tuple[Any, Any]:
+def _truncated(args: Args, per: str, theta: Array, radius: Scalar) -> tuple[Array, Array]:
     layout = args[1]
     full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
     lam = along(layout, per, theta, full)
@@ -156,7 +163,7 @@ def _truncated(args: Args, per: str, theta: Any, radius: Any) -> tuple[Any, Any]
     first = jnp.linalg.norm(g)
     enough = first * jnp.minimum(0.1, first / jnp.maximum(jnp.linalg.norm(full), 1e-300))
 
-    def step(c: Any) -> Any:
+    def step(c: PyTree) -> PyTree:
         s, Hs, r, p, count, _ = c
         Hp = tangent(layout, per, theta, times(p) - lam * p)
         bend, rr = p @ Hp, r @ r

@@ -19,7 +19,7 @@ import math
 import sys
 import time as watch
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -31,7 +31,7 @@ from flowlab.core.errors import LanguageError
 from flowlab.core.memory import require_memory, require_time
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Record
+from flowlab.core.typing import Coordinates, PyTree, Record, Scalar
 from flowlab.discrete.descent.gradient_walk import Memory, squares, walk
 from flowlab.discrete.descent.rules import Momentum, Rule, rules
 from flowlab.language.data import Data
@@ -144,19 +144,19 @@ class _Method(NamedTuple):
     freeze_norm: bool
     heavy: Momentum | None
     drawn: int | None
-    beta: Any
+    beta: Scalar | None
 
 
 def _rows(
     method: _Method, start: State, data: Data, step: float, count: int, every: int, seed: int | None
-) -> tuple[list[Any], int, Outcome]:
+) -> tuple[list[PyTree], int, Outcome]:
     """Rows of (position, log of time, squared step lengths), how many steps led to them, and how the descent ended."""
     problem, how, loss_scaled, freeze_norm, heavy, drawn, beta = method
     # The last stored row may be fewer than `every` steps after the one before.
     lengths = np.full(-(-count // every), every)
     lengths[-1] = count - (len(lengths) - 1) * every
     carry = (_pack(start, how), jnp.asarray(-jnp.inf, dtype=jnp.float64), jnp.zeros(len(problem.network.weights)))
-    rows: list[Any] = [jax.tree.map(np.asarray, carry)]
+    rows: list[PyTree] = [jax.tree.map(np.asarray, carry)]
     memory, taken = Memory.fresh(carry[0], data, beta, drawn, seed), 0
     try:
         for first in range(0, len(lengths), _BATCH):
@@ -258,12 +258,12 @@ def _variant(
     return (jnp.asarray(float(momentum)) if momentum else None), drawn
 
 
-def _pack(start: State, how: Rule) -> Any:
+def _pack(start: State, how: Rule) -> Coordinates:
     units = start.directions()
     return start.weights() if how.on_weights else (dict(start.rho), dict(units.V))
 
 
-def _unpack(position: Any, how: Rule, per: str) -> State:
+def _unpack(position: Coordinates, how: Rule, per: str) -> State:
     if not how.on_weights:
         return State(rho=position[0], V=position[1], per=per)
 

@@ -2,7 +2,7 @@
 along.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Number
+from flowlab.core.typing import Blocks, Coordinates, Number, PyTree, Scalar
 from flowlab.discrete.descent.rules import Momentum, Rule
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -20,11 +20,11 @@ from flowlab.language.state import State
 class Samples(NamedTuple):
     """Part of the samples; all that an objective asks of its data."""
 
-    x: Any
-    y: Any
+    x: jax.Array
+    y: jax.Array
 
 
-def _weights(how: Rule, position: Any) -> Any:
+def _weights(how: Rule, position: Coordinates) -> Blocks:
     if how.on_weights:
         return position
     rho, V = position
@@ -32,7 +32,7 @@ def _weights(how: Rule, position: Any) -> Any:
     return {w: rho[w] * V[w] for w in V}
 
 
-def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Any, data: Data) -> Number:
+def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Coordinates, data: Data) -> Number:
     """What is differentiated: the objective, or the logarithm of the loss."""
     weights = _weights(how, position)
     return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
@@ -46,11 +46,13 @@ class Memory(eqx.Module):
         order: samples of the epoch, (N,), the number of steps taken, and the key of the seed; or None.
     """
 
-    u: Any
-    order: Any
+    u: Blocks | None
+    order: tuple[jax.Array, jax.Array, jax.Array] | None
 
     @classmethod
-    def fresh(cls, position: Any, data: Data, beta: Any, drawn: int | None, seed: int | None) -> "Memory":
+    def fresh(
+        cls, position: Coordinates, data: Data, beta: Scalar | None, drawn: int | None, seed: int | None
+    ) -> "Memory":
         """At the first step, with the order of the samples drawn from the seed."""
         u = None if beta is None else jax.tree.map(lambda leaf: jnp.asarray(np.zeros(np.shape(leaf))), position)
         if drawn is None:
@@ -60,6 +62,7 @@ class Memory(eqx.Module):
 
     def next_samples(self, data: Data, drawn: int) -> tuple["Memory", Samples]:
         """The samples of this step."""
+        assert self.order is not None
         order, taken, key = self.order
         epoch, place = taken // (data.n // drawn), taken % (data.n // drawn)
 
@@ -73,7 +76,7 @@ class Memory(eqx.Module):
         return Memory(self.u, (order, taken + 1, key)), Samples(data.x[chosen], data.y[chosen])
 
 
-def _stochastic(problem: Problem, how: Rule, position: Any, data: Data, samples: Samples) -> Number:
+def _stochastic(problem: Problem, how: Rule, position: Coordinates, data: Data, samples: Samples) -> Number:
     """The objective on a batch, of which the mean over batches is the objective."""
     weights = _weights(how, position)
     value = problem.objective(weights, samples, jnp)
@@ -89,25 +92,25 @@ def walk(
     loss_scaled: bool,
     freeze_norm: bool,
     data: Data,
-    carry: Any,
+    carry: PyTree,
     step: jax.Array,
     lengths: jax.Array,
     heavy: Momentum | None,
     drawn: int | None,
-    beta: Any,
-) -> tuple[Any, Any]:
+    beta: Scalar | None,
+) -> tuple[PyTree, PyTree]:
     """Blocks of steps, and what is carried after each block: position, log of time, squared step lengths."""
 
-    def once(_: jax.Array, carry: Any) -> Any:
+    def once(_: jax.Array, carry: PyTree) -> PyTree:
         (position, passed, lengths_sq), memory = carry
         if drawn is None:
             value, gradient = jax.value_and_grad(lambda p: _objective(problem, how, loss_scaled, p, data))(position)
         else:
             memory, samples = memory.next_samples(data, drawn)
             value, gradient = jax.value_and_grad(lambda p: _stochastic(problem, how, p, data, samples))(position)
-        pace = step if heavy is None else step / (1.0 - beta)
+        pace = step if beta is None else step / (1.0 - beta)
         passed = jnp.logaddexp(passed, jnp.log(pace) - (value if loss_scaled else 0.0))
-        if heavy is not None:
+        if heavy is not None and beta is not None:
             u, moved = heavy.update(memory.u, gradient, step, beta)
             return (
                 {w: position[w] + moved[w] for w in position},
@@ -121,14 +124,14 @@ def walk(
         moved = dict(rho) if freeze_norm else {k: r - step * rho_gradient[k] for k, r in rho.items()}
         return ((moved, {w: how.update(V[w], -V_gradient[w], step) for w in V}), passed, lengths_sq), memory
 
-    def block(carry: Any, length: jax.Array) -> tuple[Any, Any]:
+    def block(carry: PyTree, length: jax.Array) -> tuple[PyTree, PyTree]:
         carry = jax.lax.fori_loop(0, length, once, carry)
         return carry, carry[0]
 
     return jax.lax.scan(block, carry, lengths)
 
 
-def _block_squares(problem: Problem, gradient: dict[str, jax.Array]) -> jax.Array:
+def _block_squares(problem: Problem, gradient: Blocks) -> jax.Array:
     return jnp.stack([jnp.sum(gradient[name] ** 2) for name in problem.network.weights])
 
 

@@ -18,6 +18,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
@@ -29,7 +30,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, Blocks, PyTree, Record
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
@@ -182,7 +183,7 @@ def _identities(theta: np.ndarray, g: np.ndarray, step: float, lam: float, kappa
     }
 
 
-def _parts(problem: Problem, per: str, normalised: bool, values: Any, slopes: Any) -> tuple[dict[str, Any], ...]:
+def _parts(problem: Problem, per: str, normalised: bool, values: PyTree, slopes: PyTree) -> tuple[Record, ...]:
     """Parameters and gradients as rows by part, their degrees, and the blocks that ω of a part belongs to (none for
     directions).
     """
@@ -193,7 +194,7 @@ def _parts(problem: Problem, per: str, normalised: bool, values: Any, slopes: An
     weighed: Record = {}
     W, gW = (values[1], slopes[1]) if normalised else (values, slopes)
 
-    def add(name: str, theta: Any, g: Any, kappa: Any, of: Any) -> None:
+    def add(name: str, theta: Array, g: Array, kappa: Fraction | float | None, of: Any) -> None:
         thetas[name], gradients[name] = np.ravel(theta), np.ravel(g)
         degrees[name], weighed[name] = math.nan if kappa is None else float(kappa), of
 
@@ -249,13 +250,13 @@ def _decays(
 
 
 @eqx.filter_jit
-def _slopes(problem: Problem, per: str, normalised: bool, data: Data, state: State) -> tuple[Any, Any, Any]:
+def _slopes(problem: Problem, per: str, normalised: bool, data: Data, state: State) -> tuple[PyTree, PyTree, jax.Array]:
     """Parameters, the gradient of the data loss in them, and Σ_n ℓ'_n f_n."""
 
-    def seen(parameters: Any) -> Any:
+    def seen(parameters: PyTree) -> Blocks:
         return problem.scheme.weights(jnp, parameters[0], parameters[1], per) if normalised else parameters
 
-    def loss(outputs: Any) -> Any:
+    def loss(outputs: Array) -> jax.Array:
         return jnp.exp(problem.loss.log_loss(jnp, outputs, data.y, problem.reduction))
 
     values = (state.rho, state.V) if normalised else state.weights()

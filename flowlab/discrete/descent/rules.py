@@ -6,11 +6,12 @@ sphere. `Momentum` is for weights and keeps a memory, so it is not of this famil
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 
 from flowlab.core.registry import Registry
+from flowlab.core.typing import Array, Blocks, Scalar
 
 rules: Registry[type["Rule"]] = Registry("descent rule")
 
@@ -23,7 +24,7 @@ class Rule(ABC):
     on_weights: ClassVar[bool] = False
 
     @abstractmethod
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         """The next u, any shape."""
 
     # A rule holds no values: two of one class are the same to the compiler's cache.
@@ -34,7 +35,7 @@ class Rule(ABC):
         return hash(type(self))
 
 
-def _dot(a: Any, b: Any) -> Any:
+def _dot(a: Array, b: Array) -> Array:
     return jnp.sum(a * b)
 
 
@@ -44,7 +45,7 @@ class Gradient(Rule):
 
     on_weights = True
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         return u + step * g
 
 
@@ -54,7 +55,7 @@ class LagrangeRule(Rule):
 
     keeps_norm = False
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         return u + step * (g - _dot(u, g) * u)
 
 
@@ -62,7 +63,7 @@ class LagrangeRule(Rule):
 class Coefficient(Rule):
     """Rule 2: (u + η g)/‖u + η g‖."""
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         moved = u + step * g
         return moved / jnp.sqrt(_dot(moved, moved))
 
@@ -73,7 +74,7 @@ class TangentRule(Rule):
 
     keeps_norm = False
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         return u + step * (g - _dot(u, g) / _dot(u, u) * u)
 
 
@@ -81,7 +82,7 @@ class TangentRule(Rule):
 class TangentRenormalised(Rule):
     """Rule 3 followed by division by the norm."""
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         return Coefficient().update(u, g - _dot(u, g) / _dot(u, u) * u, step)
 
 
@@ -89,7 +90,7 @@ class TangentRenormalised(Rule):
 class Geodesic(Rule):
     """Rule 4, the true gradient: u cos θ + (h/θ) sin θ with h = η(g - (u·g) u), θ = ‖h‖."""
 
-    def update(self, u: Any, g: Any, step: Any) -> Any:
+    def update(self, u: Array, g: Array, step: Scalar) -> Array:
         h = step * (g - _dot(u, g) * u)
         square = _dot(h, h)
         angle = jnp.sqrt(jnp.where(square > 0, square, 1.0))
@@ -107,7 +108,7 @@ class Momentum:
     def __init__(self, nesterov: bool = False) -> None:
         self.nesterov = nesterov
 
-    def update(self, u: Any, gradient: Any, step: Any, beta: Any) -> tuple[Any, Any]:
+    def update(self, u: Blocks, gradient: Blocks, step: Scalar, beta: Scalar) -> tuple[Blocks, Blocks]:
         """The next u = β u - η g and what the weights move by, block by block; `gradient` is that of the objective."""
         u = {k: beta * u[k] - step * g for k, g in gradient.items()}
         return u, {k: beta * u[k] - step * g for k, g in gradient.items()} if self.nesterov else u

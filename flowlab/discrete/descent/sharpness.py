@@ -23,7 +23,7 @@ from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, ArrayLike, Number, Record
 from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -45,18 +45,18 @@ class Curvature:
         weights: any weights by block; their shapes are taken.
     """
 
-    def __init__(self, problem: Problem, data: Data, weights: Mapping[str, Any]) -> None:
+    def __init__(self, problem: Problem, data: Data, weights: Mapping[str, ArrayLike]) -> None:
         require_x64("Curvature")
         self.problem, self.data = problem.objective_only, data
         self.layout: Layout = tuple((name, tuple(np.shape(weights[name]))) for name in problem.network.weights)
         self.size = sum(int(np.prod(shape)) for _, shape in self.layout)
 
     @cached_property
-    def args(self) -> tuple[Any, Any, Any, Any]:
+    def args(self) -> tuple[Problem, Layout, jax.Array, jax.Array]:
         """What the compiled functions take before a row."""
         return self.problem, self.layout, self.data.x, self.data.y
 
-    def row(self, weights: Mapping[str, Any]) -> np.ndarray:
+    def row(self, weights: Mapping[str, ArrayLike]) -> np.ndarray:
         """Weights by block as one row, (P,)."""
         return np.concatenate([np.ravel(np.asarray(weights[name], dtype=np.float64)) for name, _ in self.layout])
 
@@ -250,11 +250,11 @@ def _weights(path: Trajectory, place: int) -> Record:
 
 
 class _Samples(eqx.Module):
-    x: Any
-    y: Any
+    x: Array
+    y: Array
 
 
-def objective_of_row(problem: Problem, layout: Layout, x: Any, y: Any, row: Any) -> Any:
+def objective_of_row(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> Number:
     """The objective, weight decay included, at a row of all weights, (P,); for jax to differentiate up to
     three times.
     """
@@ -265,24 +265,24 @@ _value = eqx.filter_jit(objective_of_row)
 
 
 @eqx.filter_jit
-def _gradient(problem: Problem, layout: Layout, x: Any, y: Any, row: Any) -> Any:
+def _gradient(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> jax.Array:
     return jax.grad(lambda w: objective_of_row(problem, layout, x, y, w))(row)
 
 
 @eqx.filter_jit
-def _hessian(problem: Problem, layout: Layout, x: Any, y: Any, row: Any) -> Any:
+def _hessian(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> jax.Array:
     found = jax.hessian(lambda w: objective_of_row(problem, layout, x, y, w))(row)
     return 0.5 * (found + found.T)
 
 
 @eqx.filter_jit
-def _times(problem: Problem, layout: Layout, x: Any, y: Any, row: Any, v: Any) -> Any:
+def _times(problem: Problem, layout: Layout, x: Array, y: Array, row: Array, v: Array) -> jax.Array:
     return jax.jvp(jax.grad(lambda w: objective_of_row(problem, layout, x, y, w)), (row,), (v,))[1]
 
 
 @eqx.filter_jit
-def _bending(problem: Problem, layout: Layout, x: Any, y: Any, row: Any, u: Any, v: Any) -> Any:
-    def along(w: Any) -> Any:
+def _bending(problem: Problem, layout: Layout, x: Array, y: Array, row: Array, u: Array, v: Array) -> jax.Array:
+    def along(w: Array) -> jax.Array:
         return jax.jvp(
             lambda a: jax.jvp(lambda b: objective_of_row(problem, layout, x, y, b), (a,), (u,))[1], (w,), (v,)
         )[1]

@@ -2,10 +2,10 @@
 without tolerance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import gcd, lcm, ldexp, sqrt
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -24,17 +24,17 @@ def integers(z: np.ndarray) -> list[Row]:
     return rows
 
 
-def fractions(values: Any) -> list[Fraction]:
+def fractions(values: Iterable[SupportsFloat]) -> list[Fraction]:
     """Floats as the rationals that they are."""
     return [Fraction(float(v)) for v in values]
 
 
-def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+def dot(a: Sequence[Fraction | int], b: Sequence[Fraction | int]) -> Fraction | int:
     """Σ a_i b_i, exactly."""
     return sum((x * y for x, y in zip(a, b, strict=True)), start=Fraction(0))
 
 
-def root(value: Fraction) -> float:
+def root(value: Fraction | int) -> float:
     """The square root of a rational whose root alone need fit in float64.
 
     Raises:
@@ -44,7 +44,7 @@ def root(value: Fraction) -> float:
     return ldexp(sqrt(float(value / Fraction(4) ** half)), half)
 
 
-def solve(A: Sequence[Sequence[Any]], b: Sequence[Any]) -> list[Fraction] | None:
+def solve(A: Sequence[Sequence[Fraction | int]], b: Sequence[Fraction | int]) -> list[Fraction] | None:
     """The only solution of A x = b, (m, n) with m ≥ n, or None where there is none or more than one. Elimination
     without fractions (Bareiss 1968).
     """

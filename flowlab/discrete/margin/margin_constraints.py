@@ -6,7 +6,7 @@ one kinked pre-activation of one sample; a *unit* is that pre-activation for all
 weights alone is a unit with one pair, which all samples share.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -14,7 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.errors import DataError
-from flowlab.core.typing import Record
+from flowlab.core.typing import Array, ArrayLike, Record
+from flowlab.discrete.critical.sphere_product import Layout
+from flowlab.language.data import Data
+from flowlab.language.expr import Expr
+from flowlab.language.network import Network
 from flowlab.language.operations import Operation
 from flowlab.language.problem import Problem
 from flowlab.language.traversal import fold, function_of
@@ -27,7 +31,7 @@ _PLAIN = 26
 """Inputs between 2^-26 and 2^26 are taken as they are: products of a few of them keep far from the ends of float64."""
 
 
-def margin_count(data: Any) -> int:
+def margin_count(data: Data) -> int:
     """How many margins samples have, M: one each, or one for every wrong class."""
     return data.n * max(data.outputs - 1, 1)
 
@@ -51,12 +55,12 @@ class System:
         found: what was worked out once about the network.
     """
 
-    def __init__(self, problem: Problem, data: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, problem: Problem, data: Data, shapes: dict[str, tuple[int, ...]]) -> None:
         self.problem, self.layout = problem.objective_only, tuple(shapes.items())
         self.data, self.log2 = self._scaled(data)
         y = np.asarray(data.y)
         if problem.loss.compares_outputs:
-            n, j = np.nonzero(np.arange(data.n_classes)[None, :] != y[:, None])
+            n, j = np.nonzero(np.arange(data.n_classes or 0)[None, :] != y[:, None])
             self.pairs = np.stack([n, j], axis=1)
         else:
             self.pairs = np.stack([np.arange(len(y)), np.full(len(y), -1)], axis=1)
@@ -88,7 +92,7 @@ class System:
         self.low, self.high = np.array(sides).reshape(-1, 2).T
         self.slot, self.bends = np.array(slot), len(self.units)
 
-    def _scaled(self, data: Any) -> tuple[Any, float]:
+    def _scaled(self, data: Data) -> tuple[Data, float]:
         x = np.asarray(data.x, dtype=np.float64)
         power = int(np.frexp(np.abs(x).max())[1])
         if abs(power) <= _PLAIN:
@@ -127,7 +131,7 @@ class System:
         with np.errstate(divide="ignore"):
             return np.exp(np.minimum(log_R + np.log(above) + self.log2 * np.log(2.0), 700.0))
 
-    def flat(self, weights: Any) -> np.ndarray:
+    def flat(self, weights: Mapping[str, ArrayLike]) -> np.ndarray:
         """Weights by block as one row of unit norm per sphere, (P,)."""
         theta = np.concatenate([np.ravel(np.asarray(weights[name], dtype=np.float64)) for name, _ in self.layout])
         return self.project(theta)
@@ -221,13 +225,13 @@ class System:
         slopes[bent] = (self.low + self.high)[self.units[bent]] / 2.0
         return slopes
 
-    def _own(self) -> tuple[tuple[Any, Any, Any], np.ndarray]:
+    def _own(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         """Input, label and wrong class of every constraint, and its sample."""
         n, j = self.pairs.T
         return (np.asarray(self.data.x)[n], np.asarray(self.data.y)[n], j), n
 
 
-def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> Record:
+def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Array) -> Record:
     out, at = {}, 0
     for name, shape in layout:
         size = int(np.prod(shape))
@@ -235,24 +239,26 @@ def _blocks(layout: tuple[tuple[str, tuple[int, ...]], ...], theta: Any) -> Reco
     return out
 
 
-def _sides(node: Any) -> tuple[float, float] | None:
+def _sides(node: Expr) -> tuple[float, float] | None:
     """The slopes beside zero of an activation with a kink there alone; None for any other node."""
     word = function_of(node)
     return word.sides[0] if word is not None and word.kinks == (0.0,) else None
 
 
-def _bent(network: Any) -> list[tuple[Any, tuple[float, float]]]:
+def _bent(network: Network) -> list[tuple[Expr, tuple[float, float]]]:
     """The nodes with a kink at zero, and their slopes beside it."""
     return [(node, sides) for node in network.nodes if (sides := _sides(node)) is not None]
 
 
-def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) -> tuple[Any, Any]:
+def _outputs(
+    network: Network, weights: Record, x: Array, slopes: Array, push: Array | None = None
+) -> tuple[Array, Array]:
     """Outputs (N, C) and kinked pre-activations (B,): those with a number in `slopes` have that slope;
     `push` is added after them.
     """
     plain, found = network.meaning(jnp), []
 
-    def apply(word: Operation, args: Any, node: Any) -> Any:
+    def apply(word: Operation, args: Sequence[Array], node: Expr) -> Array:
         out = plain(word, args, node)
         if _sides(node) is None:
             return out
@@ -268,11 +274,13 @@ def _outputs(network: Any, weights: Any, x: Any, slopes: Any, push: Any = None) 
 
 
 @eqx.filter_jit
-def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, alpha: Any) -> Any:
-    def one(t: Any, *own: Any) -> Any:
+def _constraints(
+    problem: Problem, layout: Layout, theta: Array, x: Array, y: Array, j: Array, slopes: Array, alpha: Array
+) -> tuple[Array, Array, Array]:
+    def one(t: Array, *own: Array) -> Array:
         return _own_margin(problem, layout, t, *own)
 
-    def together(t: Any) -> Any:
+    def together(t: Array) -> Array:
         return alpha @ jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(t, x, y, j, slopes)
 
     # By constraint, so that no gradient runs over the other samples.
@@ -281,11 +289,13 @@ def _constraints(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: A
 
 
 @eqx.filter_jit
-def _bends(problem: Problem, layout: Any, theta: Any, x: Any, units: Any, slopes: Any, mu: Any) -> Any:
-    def one(t: Any, x: Any, unit: Any, slopes: Any) -> Any:
+def _bends(
+    problem: Problem, layout: Layout, theta: Array, x: Array, units: Array, slopes: Array, mu: Array
+) -> tuple[Array, Array, Array]:
+    def one(t: Array, x: Array, unit: Array, slopes: Array) -> Array:
         return _outputs(problem.network, _blocks(layout, t), x[None], slopes)[1][unit]
 
-    def together(t: Any) -> Any:
+    def together(t: Array) -> Array:
         return mu @ jax.vmap(one, in_axes=(None, 0, 0, 0))(t, x, units, slopes)
 
     h, Jh = jax.vmap(jax.value_and_grad(one), in_axes=(None, 0, 0, 0))(theta, x, units, slopes)
@@ -293,30 +303,39 @@ def _bends(problem: Problem, layout: Any, theta: Any, x: Any, units: Any, slopes
 
 
 def _own_margin(
-    problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any, push: Any = None
-) -> Any:
+    problem: Problem,
+    layout: Layout,
+    theta: Array,
+    x: Array,
+    y: Array,
+    j: Array,
+    slopes: Array,
+    push: Array | None = None,
+) -> Array:
     """The margin of one constraint, with slopes (U,) of its own."""
     f, _ = _outputs(problem.network, _blocks(layout, theta), x[None], slopes, push)
     return f[0, y] - f[0, j] if problem.loss.compares_outputs else y * f[0, 0]
 
 
 @eqx.filter_jit
-def _gradients(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
+def _gradients(problem: Problem, layout: Layout, theta: Array, x: Array, y: Array, j: Array, slopes: Array) -> Array:
     one = jax.grad(lambda t, *own: _own_margin(problem, layout, t, *own))
     return jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(theta, x, y, j, slopes)
 
 
 @eqx.filter_jit
-def _leverage(problem: Problem, layout: Any, theta: Any, along: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
-    def growth(s: Any, x: Any, y: Any, j: Any) -> Any:
+def _leverage(
+    problem: Problem, layout: Layout, theta: Array, along: Array, x: Array, y: Array, j: Array, slopes: Array
+) -> Array:
+    def growth(s: Array, x: Array, y: Array, j: Array) -> Array:
         return jax.jvp(lambda t: _own_margin(problem, layout, t, x, y, j, s), (theta,), (along,))[1]
 
     return jax.vmap(jax.grad(growth))(slopes, x, y, j)
 
 
 @eqx.filter_jit
-def _through(problem: Problem, layout: Any, theta: Any, x: Any, y: Any, j: Any, slopes: Any) -> Any:
-    def one(push: Any, x: Any, y: Any, j: Any, s: Any) -> Any:
+def _through(problem: Problem, layout: Layout, theta: Array, x: Array, y: Array, j: Array, slopes: Array) -> Array:
+    def one(push: Array, x: Array, y: Array, j: Array, s: Array) -> Array:
         return _own_margin(problem, layout, theta, x, y, j, s, push)
 
     return jax.vmap(lambda *own: jax.grad(one)(jnp.zeros(slopes.shape[1]), *own))(x, y, j, slopes)

@@ -77,7 +77,7 @@ class Kinks:
             "lately": list(self.lately),
         }
 
-    def restored(self, y: PyTree, records: Sequence[dict[str, Any]]) -> "Kinks":
+    def restored(self, y: PyTree, records: Sequence[Record]) -> "Kinks":
         """Kinks as the last of all records of a run tells; y has the form of the integrated coordinates."""
         last, tracker = records[-1], self.tracker.copy(self.tracker.tick)
         tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], tuple(last["places"]), last["at"])

@@ -1,13 +1,12 @@
 """When a run leaves ordinary time, and where it goes."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Array, Blocks
 from flowlab.dynamics.clocks import CLOCKS, ORDINARY, Clock, OrdinaryTime
 from flowlab.dynamics.conditions import Event
 from flowlab.language.problem import Problem
@@ -23,7 +22,7 @@ class Reached(Event):
     def __init__(self, log_t: float) -> None:
         self.level = jnp.asarray(float(log_t))
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return seen["log_t"] - self.level
 
 
@@ -35,7 +34,7 @@ class Separation(Event):
     def __init__(self) -> None:
         self.level = jnp.asarray(0.0)
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         return jnp.minimum(seen["raw_margin"], -seen["log_loss"])
 
 
@@ -50,7 +49,7 @@ class Vanished(Event):
     def __init__(self) -> None:
         self.level = jnp.asarray(0.0)
 
-    def value(self, seen: dict[str, jax.Array]) -> jax.Array:
+    def value(self, seen: Blocks) -> Array:
         low = seen["smallest_norm"]
         # A norm must not be zero.
         return jnp.where(low > 0, -low, 1.0)
@@ -94,11 +93,11 @@ def tailed(field: VectorField) -> bool:
     return problem.loss.classifies and not any(problem.decay.values()) and hasattr(field, "scaled_rate")
 
 
-def own_time(field: VectorField, seen: Mapping[str, Any]) -> OrdinaryTime:
+def own_time(field: VectorField, seen: Blocks) -> OrdinaryTime:
     """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of
     L.
     """
-    if tailed(field) and float(Separation().value(dict(seen))) > 0:
+    if tailed(field) and float(Separation().value(seen)) > 0:
         return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
     return ORDINARY
 

@@ -140,7 +140,7 @@ def observe(
 
 
 def _along(
-    solver: Any,
+    solver: diffrax.AbstractSolver,
     args: Setting,
     t0: Scalar,
     t1: Scalar,
@@ -216,7 +216,7 @@ def restep(
 class _Plan(NamedTuple):
     """What every attempt of a chunk shares; `one` and `control` take errors in units of what is allowed."""
 
-    solver: Any
+    solver: diffrax.AbstractSolver
     args: Setting
     order: PyTree
     control: diffrax.PIDController

@@ -69,7 +69,7 @@ class Cursor:
     log_t: float
     stiff: bool = False
     handed_over: bool = False
-    switches: tuple[dict[str, Any], ...] = ()
+    switches: tuple[Record, ...] = ()
     tally: Tally = Tally()
     first_step: float | None = None
     carry: Carry | None = None

@@ -1,13 +1,15 @@
 """A progress bar on stderr: log t, log-loss, margin, time elapsed and time to go."""
 
 import math
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from flowlab.core.typing import Scalar
 
 
 class Progress:
@@ -32,7 +34,7 @@ class Progress:
             self.task = bar.add_task(f"to {self.horizon}", total=1.0 if math.isfinite(self.log_end) else None)
         return self
 
-    def show(self, log_t: float, seen: dict[str, Any] | None) -> None:
+    def show(self, log_t: float, seen: Mapping[str, Scalar] | None) -> None:
         """Update the bar with what is observed now."""
         if self.bar is None or seen is None:
             return

@@ -6,7 +6,6 @@ import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import diffrax
 import jax
@@ -36,7 +35,7 @@ _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
 ENDLESS = 1e300
 """Where a clock ends that has no horizon."""
-_COMPILED: set[tuple[Any, ...]] = set()
+_COMPILED: set[tuple[object, ...]] = set()
 """Programs that this process has compiled; without it every run would have to ask."""
 
 
@@ -135,7 +134,7 @@ class Segment:
         """Log t of the times that a chunk keeps."""
         return self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
 
-    def observed(self, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()) -> tuple[dict[str, Any], np.ndarray]:
+    def observed(self, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()) -> tuple[Record, np.ndarray]:
         """Observations and values of events at a place."""
         seen, values = compiled_steps.observe(self.clock, self.field, self.setup.data, s, z, events)
         return {k: np.asarray(v) for k, v in seen.items()}, np.asarray(values)
@@ -158,7 +157,7 @@ class Segment:
         """A time in the words of the clock."""
         return moment(self.clock, log_t, digits)
 
-    def program(self, carry: compiled_steps.Carry) -> tuple[Any, ...]:
+    def program(self, carry: compiled_steps.Carry) -> tuple[object, ...]:
         """What the compiled chunk depends on, for telling seconds of compilation from seconds of stepping."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves((self.args, carry)) if hasattr(leaf, "shape"))
         kinds = tuple(map(type, self.watched))

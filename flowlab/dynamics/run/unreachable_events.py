@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, nnls
@@ -19,6 +18,7 @@ from flowlab.core.errors import DataError
 from flowlab.dynamics.conditions import Event, LogLossBelow, MarginGap, Separated
 from flowlab.language.data import Data
 from flowlab.language.inputs import AsFunction, as_function
+from flowlab.language.losses import Loss
 from flowlab.language.problem import Problem
 
 _TOUCHING = 1e-13
@@ -257,7 +257,7 @@ def _bounded(
         )
 
 
-def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
+def lowest(loss: Loss, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
     """A lower bound of the log of the summed loss over outputs B G; minus infinity where none was found.
 
     Args:
@@ -274,7 +274,7 @@ def lowest(loss: Any, basis: np.ndarray, y: np.ndarray, data: Data) -> float:
         # A residual bounds the loss where it is orthogonal to every column; where lstsq dropped one it is not.
         shown = (np.abs(basis.T @ rest) <= _ROUND * (np.abs(basis).T @ np.abs(rest))).all(axis=0)
         rest = np.where(shown, rest, 0.0)
-        return loss.log_loss(np, targets - rest, targets) if np.linalg.norm(rest) > _ROUND * size else -np.inf
+        return float(loss.log_loss(np, targets - rest, targets)) if np.linalg.norm(rest) > _ROUND * size else -np.inf
     classes = _classes(data)
     width = classes or 1
     if basis.size * width * width > 100 * _MOST:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.typing import Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME
 from flowlab.dynamics.run.validation import FINEST
@@ -44,7 +45,7 @@ def beyond(state: State) -> str:
     return "start from smaller weights, or rescale the features"
 
 
-def still(problem: Problem, state: State, seen: Mapping[str, Any]) -> str:
+def still(problem: Problem, state: State, seen: Mapping[str, Scalar]) -> str:
     """Why nothing moves, and what to do."""
     norms = np.concatenate([np.ravel(r) for r in state.rho.values()])
     if float(seen["log_loss"]) == -math.inf:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree
+from flowlab.core.typing import Blocks, PyTree
 from flowlab.language.norm_groups import inner, scaled
 
 
@@ -51,7 +51,7 @@ class Chart(NamedTuple):
         lost = scaled(out, self.base, self.per)
         return rate[0], {w: rate[1][w] - lost[w] for w in rate[1]}
 
-    def _lengths(self, V: Any) -> PyTree:
+    def _lengths(self, V: Blocks) -> PyTree:
         return {k: jnp.sqrt(n) for k, n in inner(V, V, self.per).items()}
 
 

@@ -4,7 +4,7 @@ A Jacobian costs as much as some tens of rates, so it is kept from step to step 
 it. Tableau: A. Kvaernø, BIT Numerical Mathematics 44, 2004, as shipped by diffrax.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import diffrax
@@ -25,7 +25,7 @@ _REUSE = 0.1
 """Contraction per iteration up to which the Jacobian of a step serves the next one."""
 
 
-def _square(rows: Any) -> np.ndarray:
+def _square(rows: Sequence[np.ndarray]) -> np.ndarray:
     full = np.zeros((STAGES, STAGES))
     for i, row in enumerate(rows, 1):
         full[i, :i] = row[:i]

@@ -7,7 +7,7 @@ fail, but crawl. So each implicit solver is tried once per process, before its f
 with e = u - cos v, v' = 1 and λ = 1e9: past a short transient u = cos v.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import diffrax
 import jax
@@ -37,7 +37,7 @@ class _Probe(NamedTuple):
         return None
 
 
-def _rate(_: Any, y: jax.Array, __: Any) -> jax.Array:
+def _rate(_: object, y: jax.Array, __: object) -> jax.Array:
     u, v = y
     e = u - jnp.cos(v)
     return jnp.stack([-STIFFNESS * e * (1.0 + e * e) - jnp.sin(v), jnp.ones_like(v)])

@@ -16,14 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
-from flowlab.core.typing import Record
+from flowlab.core.typing import Json, Record
 from flowlab.dynamics.storage.codec import (
     Unsound,
     pack,
@@ -88,7 +87,7 @@ class Archive:
             return False
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], header: Mapping[str, Any]) -> "Archive":
+    def create(cls, folder: str | os.PathLike[str], header: Mapping[str, Json]) -> "Archive":
         """Begin an empty archive and hold its lock.
 
         Args:
@@ -205,7 +204,7 @@ class Archive:
     def __len__(self) -> int:
         return self.count
 
-    def append(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    def append(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Json]) -> None:
         """Add a chunk. It is on the disk when this returns; if this raises, everything before it still is, and it may
         be tried again.
 
@@ -247,7 +246,7 @@ class Archive:
                 ) from None
             raise
 
-    def read(self, i: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def read(self, i: int) -> tuple[dict[str, np.ndarray], Record]:
         """Arrays and meta of chunk i, from 0; checked once more against their hash."""
         try:
             index = operator.index(i)
@@ -261,11 +260,11 @@ class Archive:
         except Unsound as error:
             raise ArchiveDamaged(self.folder, chunk_file(index), str(error), index) from None
 
-    def chunks(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    def chunks(self) -> Iterator[tuple[dict[str, np.ndarray], Record]]:
         """All chunks in order, one in memory at a time."""
         return (self.read(i) for i in range(self.count))
 
-    def last(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def last(self) -> tuple[dict[str, np.ndarray], Record]:
         """Arrays and meta of the latest chunk."""
         if not self.count:
             raise OutputError(f"`{self.folder}` has no chunk yet; append one first.")

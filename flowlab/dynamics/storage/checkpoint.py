@@ -8,7 +8,6 @@ and none more rows than the store keeps.
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.provenance import versions
-from flowlab.core.typing import Record
+from flowlab.core.typing import PyTree, Record
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.storage.archive import Archive
 from flowlab.dynamics.storage.row_buffer import Rows, Store
@@ -80,8 +79,8 @@ class Ledger:
     """
 
     def __init__(self, folder: str | os.PathLike[str], told: Record) -> None:
-        self.resumed: tuple[dict[str, Any], list[np.ndarray]] | None = None
-        self.kinks: list[dict[str, Any]] = []
+        self.resumed: tuple[Record, list[np.ndarray]] | None = None
+        self.kinks: list[Record] = []
         if not Archive.exists(folder):
             self.archive = Archive.create(folder, told)
             return
@@ -116,7 +115,7 @@ class Ledger:
             at += max(_ATTEMPTS, at // _PART)
         return at
 
-    def write(self, rows: Rows, carry: Any, meta: Record) -> None:
+    def write(self, rows: Rows, carry: PyTree, meta: Record) -> None:
         """Append a chunk; it is on the disk when this returns."""
         arrays = {"index": rows.index} | {f"row_{i}": leaf for i, leaf in enumerate(rows.leaves)}
         if carry is not None:
@@ -128,7 +127,7 @@ class Ledger:
         self.archive.close()
 
 
-def _difference(told: Any, found: Any, path: str = "") -> str | None:
+def _difference(told: object, found: object, path: str = "") -> str | None:
     """The first place where two descriptions differ, in words."""
     if isinstance(told, dict) and isinstance(found, dict):
         for key in sorted({*told, *found}):
@@ -148,6 +147,6 @@ def _difference(told: Any, found: Any, path: str = "") -> str | None:
     return None if told == found else f"{path} was {_short(found)} there and is {_short(told)} here"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -22,7 +22,7 @@ import numpy as np
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import canonical_json, sha256_json
-from flowlab.core.typing import Record
+from flowlab.core.typing import ArrayLike, Record
 
 try:
     import fcntl
@@ -48,7 +48,7 @@ class Unsound(ValueError):
     """Bytes that are not what was written, told by their reason; the archive says in which file."""
 
 
-def plain(what: str, value: Any) -> Any:
+def plain(what: str, value: object) -> Any:
     """A dict as JSON gives it back; an OutputError if JSON has no form for it."""
     try:
         back = json.loads(canonical_json(value))
@@ -62,7 +62,7 @@ def plain(what: str, value: Any) -> Any:
     return back
 
 
-def sealed(kind: str, body: Any) -> bytes:
+def sealed(kind: str, body: object) -> bytes:
     """One line that carries its own hash."""
     return canonical_json({kind: body, "sha256": sha256_json(body)}).encode() + b"\n"
 
@@ -86,7 +86,7 @@ def _head(dtype: str, shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(told) + room + 1) + f"{told}{' ' * room}\n".encode()
 
 
-def pack(arrays: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def pack(arrays: Mapping[str, ArrayLike]) -> tuple[bytes, Record]:
     """The bytes of an .npz file, equal for equal arrays, and the dtype and shape of each array."""
     told: Record = {}
     for name in arrays:
@@ -109,7 +109,7 @@ def pack(arrays: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
     return buffer.getvalue(), told
 
 
-def _numbers(name: str, value: Any) -> np.ndarray:
+def _numbers(name: str, value: object) -> np.ndarray:
     """Little-endian, so that the machine does not show in the bytes; `tobytes` sees to the order of axes."""
     try:
         if isinstance(value, np.ma.MaskedArray):
@@ -127,7 +127,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     return np.asarray(array, dtype=dtype)
 
 
-def declared(arrays: Any) -> int:
+def declared(arrays: object) -> int:
     """How many bytes the arrays that a manifest describes take; Unsound unless every name, dtype and shape is one that
     `pack` writes.
     """
@@ -151,11 +151,11 @@ def declared(arrays: Any) -> int:
     return total
 
 
-def _weight(told: Mapping[str, Any]) -> int:
+def _weight(told: Record) -> int:
     return len(_head(told["dtype"], tuple(told["shape"]))) + math.prod(told["shape"]) * np.dtype(told["dtype"]).itemsize
 
 
-def unpack(data: bytes, told: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def unpack(data: bytes, told: Record) -> dict[str, np.ndarray]:
     """The arrays in an .npz file; Unsound unless they are those that the manifest describes, which is settled before
     any is loaded.
     """

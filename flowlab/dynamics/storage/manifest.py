@@ -4,9 +4,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flowlab.core.errors import OutputError
 from flowlab.core.hashing import sha256_json
@@ -63,7 +62,7 @@ def chunk_names(root: Path) -> list[str]:
         raise Unsound("is missing") from None
 
 
-def chunk_bytes(root: Path, body: Mapping[str, Any]) -> bytes:
+def chunk_bytes(root: Path, body: Record) -> bytes:
     """What a chunk holds; Unsound where it is not as the manifest has it."""
     data = read_whole(root / chunk_file(body["index"]), body["bytes"])
     if hashlib.sha256(data).hexdigest() != body["file_sha256"]:
@@ -88,7 +87,7 @@ def _row(line: bytes, index: int) -> Row:
     return Row(line, body, sha256_json(body))
 
 
-def validated(root: Path) -> tuple[dict[str, Any], tuple[Row, ...], ArchiveDamaged | None]:
+def validated(root: Path) -> tuple[Record, tuple[Row, ...], ArchiveDamaged | None]:
     """Header, rows before any damage, and the first damage found."""
     faults: list[tuple[str, str]] = []
     rows: list[Row] = []

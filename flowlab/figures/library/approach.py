@@ -1,10 +1,13 @@
 """How far a flow is from every critical point, over time."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures
+
+if TYPE_CHECKING:
+    from flowlab.language.result import Result
 
 _MOST = 6
 
@@ -18,7 +21,7 @@ class Approach(Picture):
     log_y = True
     of = "approach"
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         keep = np.isfinite(ds["log_t"].values)
         nearest = np.argsort(ds["distance"].values.min(axis=0), kind="stable")[:_MOST]

@@ -1,14 +1,19 @@
 """The constants that direction and loss approach, next to the limits that theory gives them."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
 from flowlab.figures.style import COLUMN
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def _line(ds: Any, name: str, value: str, label: str, panel: int = 0) -> list[Curve]:
+    from flowlab.language.result import Result
+
+
+def _line(ds: "xr.Dataset", name: str, value: str, label: str, panel: int = 0) -> list[Curve]:
     """One measured curve where it is a number, and its limit where that is known; before separation there is nothing to
     see.
     """
@@ -33,7 +38,7 @@ class DirectionConstant(Picture):
     y_label = r"$\rho\,\Vert v - v^{*}\Vert$"
     of = "convergence"
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         if not np.isfinite(float(ds["constant"])):
             return _line(ds, "scaled", "", r"$R\,\Vert V - V^{*}\Vert$")
@@ -58,6 +63,6 @@ class LossConstant(Picture):
         Panel(r"$L\,t\,(\log t)^{2-2/K}$"),
     )
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         return [*_line(ds, "rate", "rate_limit", "measured"), *_line(ds, "loss_constant", "loss_limit", "measured", 1)]

@@ -3,11 +3,14 @@ or branch.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
+
+if TYPE_CHECKING:
+    from flowlab.language.result import Result
 
 _PARAMETERS = {"log_norm": r"$\log R$", "decay": r"penalty $\omega$", "log_decay": r"$\log\omega$"}
 
@@ -24,7 +27,7 @@ class _Diagram(Picture):
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
         return (Panel(self.y_label, " or ".join(_PARAMETERS.get(name, name) for name in self.parameters)),)
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds, drawn = path.dataset, []
         self.parameters[ds["parameter"].attrs.get("long_name", "parameter")] = None
         branch, p, y = (ds[name].values for name in ("branch", "parameter", self.column))

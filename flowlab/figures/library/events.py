@@ -1,7 +1,7 @@
 """When every pair of a unit and a sample is off, on, or slides along its kink."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from flowlab.figures.library.kinks import timeline
 from flowlab.figures.style import COLUMN
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from flowlab.language.trajectory import Trajectory
 
 _MOST = 48
@@ -56,7 +59,7 @@ class Events(Picture):
         rows = len({(c.path, float(c.y[0])) for c in curves})
         return COLUMN, 0.75 + 0.11 * max(rows, 6)
 
-    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+    def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         (ax,) = axes
         offsets, told = {}, {}
         for c in curves:

@@ -2,14 +2,19 @@
 distances from descent.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def _of(path: Any, values: Any, label: str) -> list[Curve]:
+    from flowlab.language.result import Result
+
+
+def _of(path: "Result", values: "xr.DataArray", label: str) -> list[Curve]:
     """One curve, where there is anything to draw."""
     keep = np.isfinite(values.values)
     return [Curve(label, path.dataset["time"].values[keep], values.values[keep])] if keep.any() else []
@@ -24,7 +29,7 @@ class ModelLosses(Picture):
     y_label = r"$\log L$"
     of = "models"
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         return [
             curve for name in ds["model"].values.tolist() for curve in _of(path, ds["log_loss"].sel(model=name), name)
@@ -40,7 +45,7 @@ class ModelSharpness(Picture):
     y_label = r"$\lambda_{\max}$"
     of = "models"
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         drawn = [
             curve for name in ds["model"].values.tolist() for curve in _of(path, ds["sharpness"].sel(model=name), name)
@@ -59,7 +64,7 @@ class ModelDistance(Picture):
     log_y = True
     of = "models"
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         # At the start all are the same, which has no logarithm.
         far = ds["distance_averaged"].where(ds["distance_averaged"] > 1e-16)

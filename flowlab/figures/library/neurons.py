@@ -3,13 +3,19 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.core.typing import Record
 from flowlab.figures.figure import LOG_T, TRUE_LENGTH, Curve, Panel, Picture, above, figures, late
 from flowlab.figures.style import COLOURS, DASHES, GUIDE, MARKS, PAGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from flowlab.language.result import Result
 
 
 @figures.register("neurons")
@@ -25,7 +31,7 @@ class Neurons(Picture):
     size = (PAGE, 3.0)
     panels = (Panel(r"$x_2$", r"$x_1$"), Panel(r"$\min_n q_n / \Vert\theta\Vert^2$", LOG_T))
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         units, signs = ds["neuron"].values, ds["sign"].values
         x, y = ds["x"].values, ds["y"].values
@@ -56,7 +62,7 @@ class Neurons(Picture):
             )
         return out
 
-    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+    def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         plane, right = axes
         entries: Record = {}
         reach = max(float(np.abs(np.r_[c.x, c.y]).max()) for c in curves if c.panel == 0) * 1.12
@@ -79,7 +85,7 @@ class Neurons(Picture):
         ends = [c for c in curves if c.look == "arrows"]
         for k, (walk, end) in enumerate(zip(walks, ends, strict=True)):
             colour = COLOURS[k % len(COLOURS)]
-            look = {"color": colour, "linestyle": DASHES[k % len(DASHES)], "marker": MARKS[k % len(MARKS)]}
+            look: Record = {"color": colour, "linestyle": DASHES[k % len(DASHES)], "marker": MARKS[k % len(MARKS)]}
             (entries[walk.label],) = plane.plot(walk.x, walk.y, markevery=[0], markersize=4, **look)
             plane.quiver(end.x, end.y, *end.shift, color=colour, zorder=3, width=0.008, **TRUE_LENGTH)
         for c in curves:

@@ -1,9 +1,12 @@
 """A flow next to the curve of constrained critical points that it follows."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
 from flowlab.figures.style import COLUMN
+
+if TYPE_CHECKING:
+    from flowlab.language.result import Result
 
 _LOG_R = r"$\log R$"
 
@@ -17,7 +20,7 @@ class PathAndFlow(Picture):
     size = (COLUMN, 3.6)
     panels = (Panel("margin", _LOG_R), Panel(r"$R\,\Vert V - V_R\Vert$", _LOG_R, log_y=True))
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds = {str(name): values.values for name, values in path.dataset.variables.items()}
         apart = ds["scaled"] > 0
         return [

@@ -3,13 +3,20 @@ two hemispheres.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.core.typing import Record
 from flowlab.figures.figure import TRUE_LENGTH, Curve, Panel, Picture, above, figures
 from flowlab.figures.style import COLOURS, COLUMN, PAGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    from flowlab.language.result import Result
 
 _MARKERS = {"minimum": "o", "saddle": "X", "maximum": "^", "Morse-Bott": "s", "non-smooth": "D"}
 _FILLED = {
@@ -32,7 +39,7 @@ class Portrait(Picture):
     alone = True
     columns = 2
 
-    def curves(self, path: Any) -> list[Curve]:
+    def curves(self, path: "Result") -> list[Curve]:
         ds, out = path.dataset, []
         u, v, basin = ds["u"].values, ds["v"].values, ds["basin"].values
         every = max(1, len(u) // _ARROWS)
@@ -79,7 +86,7 @@ class Portrait(Picture):
     def page(self, curves: Sequence[Curve]) -> tuple[float, float]:
         return (PAGE, 3.6) if max(c.panel for c in curves) else (COLUMN, 3.3)
 
-    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+    def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         from matplotlib.patches import Circle
 
         sphere = len(axes) > 1
@@ -130,7 +137,7 @@ class Portrait(Picture):
         above(canvas, list(entries.values()), list(entries), handlelength=1.0)
 
 
-def _shade(ax: Any, cells: Sequence[Curve], clip: Any) -> None:
+def _shade(ax: "Axes", cells: Sequence[Curve], clip: "Patch | None") -> None:
     """Cells in light tints, and dark lines where two basins meet, which are seen without colour."""
     from matplotlib.colors import to_rgb
 

@@ -1,11 +1,16 @@
 """Eigenvalues of the Riemannian Hessian at critical points, and which zero modes a symmetry explains."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, above, figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 _CLASSES = {
     "positive": ("o", "#0072B2", "#0072B2"),
@@ -53,7 +58,7 @@ class Spectrum(Picture):
                     out.append(Curve(f"{name} ({point.kind})", k + np.clip(aside, -0.4, 0.4), some, _CLASSES[name][0]))
         return out
 
-    def paint(self, canvas: Any, axes: Sequence[Any], curves: Sequence[Curve]) -> None:
+    def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         (ax,) = axes
         entries, kinds = {}, {}
         for c in curves:

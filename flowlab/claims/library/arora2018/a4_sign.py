@@ -1,6 +1,6 @@
 """A4: balanced layers keep the sign of every singular value."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,17 +13,20 @@ from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
+
 TARGET = np.array([2.0, 1.0, -1.0])
 """Strengths of three modes in common bases: the third is wanted with the sign that the start does not have."""
 
 
-def _of_layers(path: Any, _: np.ndarray, __: np.ndarray) -> list[float]:
+def _of_layers(path: "Trajectory", _: np.ndarray, __: np.ndarray) -> list[float]:
     """Signs of the determinant along the flow of the layers."""
     rows = np.unique(np.linspace(0, len(path) - 1, 60).round().astype(int))
     return [float(np.sign(np.linalg.det(product(path.state(int(i)).weights())))) for i in rows]
 
 
-def _of_one_layer(_: Any, start: np.ndarray, target: np.ndarray) -> list[float]:
+def _of_one_layer(_: object, start: np.ndarray, target: np.ndarray) -> list[float]:
     times = np.linspace(0.0, 5.0, 60)
     return [float(np.sign(np.linalg.det(target + (start - target) * np.exp(-t)))) for t in times]
 

@@ -1,6 +1,6 @@
 """A5: gradient descent of balanced layers converges linearly from a start with a margin."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from flowlab.claims.library.arora2018.flows import DEEP, LAYERS, bases, layers, 
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 def _with_margin(seed: int, u: np.ndarray, v: np.ndarray, phi: np.ndarray, c: float) -> np.ndarray:
@@ -98,7 +101,7 @@ class LinearRate(Claim):
         from flowlab.language.problem import Problem
         from flowlab.language.state import State
 
-        def run() -> Any:
+        def run() -> "Trajectory":
             data = whitened(phi, f"margin seed={case.seed}")
             begin = State.from_weights(layers(start, seed=case.seed))
             return descend(

@@ -2,13 +2,20 @@
 of their products.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import about, hypothesis
 from flowlab.claims.sample_problems import integrated
+from flowlab.core.typing import Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.trajectory import Trajectory
 
 DEEP = "W3 @ W2 @ W1 @ x"
 LAYERS = 3
@@ -24,7 +31,7 @@ def layers(product: np.ndarray, count: int = LAYERS, seed: int = 0) -> dict[str,
     return {f"W{j + 1}": left[j] @ root @ right[j] for j in range(count)}
 
 
-def product(weights: dict[str, Any]) -> np.ndarray:
+def product(weights: Blocks) -> np.ndarray:
     """W_N ⋯ W_1, (o, d)."""
     W = np.asarray(weights["W1"])
     for j in range(2, len(weights) + 1):
@@ -32,7 +39,7 @@ def product(weights: dict[str, Any]) -> np.ndarray:
     return W
 
 
-def gradient(W: np.ndarray, data: Any) -> np.ndarray:
+def gradient(W: np.ndarray, data: "Data") -> np.ndarray:
     """dL/dW of the square loss, summed over samples, in the product W, (o, d)."""
     x, y = np.asarray(data.x), np.asarray(data.y)
     return (W @ x.T - (y.T if y.ndim == 2 else y[None, :])) @ x
@@ -54,7 +61,9 @@ def end_to_end(W: np.ndarray, G: np.ndarray, count: int = LAYERS, root: float | 
     )
 
 
-def solved(W: np.ndarray, data: Any, times: np.ndarray, rate: Any = end_to_end) -> np.ndarray:
+def solved(
+    W: np.ndarray, data: "Data", times: np.ndarray, rate: Callable[[np.ndarray, np.ndarray], np.ndarray] = end_to_end
+) -> np.ndarray:
     """The end-to-end flow by an explicit method of order 8, (T, o, d)."""
     from scipy.integrate import solve_ivp
 
@@ -68,7 +77,7 @@ def solved(W: np.ndarray, data: Any, times: np.ndarray, rate: Any = end_to_end) 
     return solution.y.T.reshape(-1, *W.shape)
 
 
-def regression(case: Case) -> tuple[Any, Any]:
+def regression(case: Case) -> "tuple[Problem, Data]":
     """A problem of three linear layers and its samples: those given, or three in three dimensions with Gaussian
     targets.
     """
@@ -86,7 +95,7 @@ def regression(case: Case) -> tuple[Any, Any]:
     )
 
 
-def began(case: Case, data: Any) -> np.ndarray:
+def began(case: Case, data: "Data") -> np.ndarray:
     """The product that balanced flows start at: Gaussian, with singular values from 0.3 to 0.9 so that no mode is
     asleep.
     """
@@ -95,13 +104,13 @@ def began(case: Case, data: Any) -> np.ndarray:
     return u @ np.diag(np.linspace(0.9, 0.3, u.shape[1])) @ vt
 
 
-def horizon(data: Any) -> float:
+def horizon(data: "Data") -> float:
     """A time in which the fast modes are learned and the slow ones are not."""
     x, y = np.asarray(data.x), np.asarray(data.y)
     return 1.0 / float(np.linalg.norm(x.T @ x, 2) + np.linalg.norm(y.T @ x, 2))
 
 
-def balanced_flow(case: Case) -> tuple[Any, Any, Any]:
+def balanced_flow(case: Case) -> "tuple[Problem, Trajectory, Data]":
     """Problem, path and data of one balanced flow, shared by the claims of this pack."""
     from flowlab.dynamics import time
     from flowlab.language.state import State
@@ -114,7 +123,7 @@ def balanced_flow(case: Case) -> tuple[Any, Any, Any]:
     return problem, path, data
 
 
-def rows(path: Any, count: int) -> list[int]:
+def rows(path: "Trajectory", count: int) -> list[int]:
     """Some rows of a path, spread over its steps; the last one among them."""
     return np.unique(np.linspace(1, len(path) - 1, count).round().astype(int)).tolist()
 
@@ -137,7 +146,7 @@ def bases(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(q * np.array([1.0, 1.0, np.linalg.det(q)]) for q in turns)  # type: ignore[return-value]
 
 
-def whitened(target: np.ndarray, name: str) -> Any:
+def whitened(target: np.ndarray, name: str) -> "Data":
     """Samples whose square loss is |W - target|^2/2."""
     from flowlab.language.data import Data
 

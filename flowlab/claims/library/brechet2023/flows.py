@@ -30,10 +30,10 @@ def gradient(W: np.ndarray, root: np.ndarray) -> np.ndarray:
     return 2 * (W - root @ power(inner, -0.5) @ root @ W)
 
 
-def flow(case: Case) -> dict[str, Any]:
+def flow(case: Case) -> dict[str, np.ndarray]:
     """Three balanced layers from a start with the two constants: times, products and losses."""
 
-    def run() -> dict[str, Any]:
+    def run() -> dict[str, np.ndarray]:
         from scipy.integrate import solve_ivp
         from scipy.linalg import expm
         from scipy.optimize import brentq

@@ -1,15 +1,20 @@
 """The late flow of one layer on few samples in many dimensions."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flowlab.claims.case import Case
 from flowlab.claims.library.poggio2020.flows import machine
 from flowlab.claims.sample_problems import integrated, separable
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
+
 N, D = 4, 9
 
 
-def instance(case: Case) -> tuple[Any, Any]:
+def instance(case: Case) -> "tuple[Data, State]":
     """Samples that are all support vectors, and a start of one layer."""
     from flowlab.language.state import initial_state
 
@@ -18,7 +23,7 @@ def instance(case: Case) -> tuple[Any, Any]:
     return data, initial_state("W1 @ x", data, seed=case.seed)
 
 
-def late(case: Case) -> Any:
+def late(case: Case) -> "Trajectory":
     """Gradient flow of one layer on them to log t = 1e6."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem

@@ -1,6 +1,7 @@
 """N2: least squares from zero comes to the minimum norm for one layer, and not for two unless they are balanced."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +12,19 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
 
 TARGET = 1.5
 STARTS = ((1.2, 0.3), (0.8, 0.8), (0.2, 1.7))
 
 
-def _ended(case: Case, name: str, problem: Any, weights: dict[str, Any], data: Any) -> dict[str, np.ndarray]:
+def _ended(
+    case: Case, name: str, problem: "Problem", weights: Mapping[str, ArrayLike], data: "Data"
+) -> dict[str, np.ndarray]:
     """Weights after a time in which the residual falls below roundings."""
     from flowlab.dynamics import time
     from flowlab.language.state import State

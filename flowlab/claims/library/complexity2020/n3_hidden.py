@@ -1,6 +1,6 @@
 """N3: the flow beside the constrained minimisers."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 NORMS = (8.0, 16.0, 32.0)
 
@@ -44,7 +48,7 @@ def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
     return v
 
 
-def _apart(path: Any, data: Any, share: float = 1.0) -> tuple[float, float]:
+def _apart(path: "Trajectory", data: "Data", share: float = 1.0) -> tuple[float, float]:
     """R ‖v - V_R‖ at the last row, V_R taken at `share` of R, and R."""
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     W = np.asarray(path.last.weights()["W1"]).ravel()

@@ -2,8 +2,6 @@
 equilibrium.
 """
 
-from typing import Any
-
 import numpy as np
 
 GAME = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
@@ -11,7 +9,9 @@ X, Y = np.array([0.35, 0.45, 0.2]), np.array([0.5, 0.25, 0.25])
 """The game and its equilibrium, of value 1/4."""
 
 
-def step(A: Any, x: Any, y: Any, x0: Any, y0: Any, eta: Any) -> tuple[Any, Any]:
+def step(
+    A: np.ndarray, x: np.ndarray, y: np.ndarray, x0: np.ndarray, y0: np.ndarray, eta: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The next x and y from the last two."""
     p = x * np.exp(2 * eta * (A @ y) - eta * (A @ y0))
     q = y * np.exp(-2 * eta * (A.T @ x) + eta * (A.T @ x0))

@@ -1,8 +1,9 @@
 """D1: what gradient flow conserves between layers."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,17 +15,24 @@ from flowlab.claims.sample_problems import integrated, samples_for, small_data, 
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
+    from flowlab.symbolic.conserved import Neighbours
+
 NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
 """Between W2 and W3 the net is linear, between W1 and W2 homogeneous unit by unit."""
 
 
-def laws(problem: Any, variant: Variant) -> dict[str, Any]:
+def laws(problem: "Problem", variant: Variant) -> dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its
     place.
     """
     from flowlab.symbolic.conserved import adjacent
 
-    conserved: dict[str, Any] = {}
+    conserved: dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {}
     degrees, blocks = {w: problem.network.symmetry.degree(w) for w in problem.network.weights}, problem.network.weights
     homogeneous = [w for w in blocks if degrees[w]] if problem.network.symmetry.is_multihomogeneous else []
     for a, b in pairwise(homogeneous):
@@ -38,20 +46,20 @@ def laws(problem: Any, variant: Variant) -> dict[str, Any]:
     return conserved
 
 
-def _gram(pair: Any, w: Any) -> np.ndarray:
+def _gram(pair: "Neighbours", w: Mapping[str, np.ndarray]) -> np.ndarray:
     inner, outer = w[pair.inner], np.atleast_2d(w[pair.outer])
     return inner @ inner.T / float(pair.degree) - outer.T @ outer
 
 
-def _units(pair: Any) -> tuple[str, Any]:
+def _units(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "units between", lambda w: np.diag(_gram(pair, w))
 
 
-def _whole(pair: Any) -> tuple[str, Any]:
+def _whole(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "the matrix across", partial(_gram, pair)
 
 
-def _entries(pair: Any) -> tuple[str, Any]:
+def _entries(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "entries of", lambda w: w[pair.inner][:, 0] ** 2 - np.atleast_2d(w[pair.outer])[0] ** 2
 
 
@@ -162,14 +170,14 @@ class Balance(Claim):
         )
 
     @staticmethod
-    def _samples(case: Case) -> Any:
+    def _samples(case: Case) -> "Data":
         from flowlab.language.data import Data
 
         rng = np.random.default_rng(case.seed)
         return Data(rng.normal(size=(5, 3)), rng.normal(size=5), name=f"regression seed={case.seed}", kind="targets")
 
     @staticmethod
-    def _flow(case: Case) -> tuple[Any, Any]:
+    def _flow(case: Case) -> "tuple[State, Trajectory]":
         from flowlab.dynamics import time
         from flowlab.language.problem import Problem
         from flowlab.language.state import initial_state

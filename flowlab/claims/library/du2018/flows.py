@@ -1,11 +1,9 @@
 """Descent on the factors of a matrix of low rank."""
 
-from typing import Any
-
 import numpy as np
 
 
-def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
+def factorised(target: np.ndarray, U: np.ndarray, V: np.ndarray, steps: np.ndarray) -> dict[str, np.ndarray]:
     """Descent on |U V^T - target|^2/2 with given steps: losses, and Frobenius norms of U^T U - V^T V, before and after
     each.
     """

@@ -1,6 +1,6 @@
 """J5: data of which a part can be separated and a part cannot."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
 from flowlab.core.errors import NotSeparable as CannotBeSeparated
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 LOG_T = 200.0
 
@@ -108,7 +111,7 @@ class NotSeparable(Claim):
         )
 
 
-def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> Any:
+def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> "Trajectory":
     from flowlab.dynamics import integrate, log_time
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

@@ -1,6 +1,6 @@
 """The flow along kinks is what flows with rounded kinks tend to."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,13 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
 from flowlab.core.hashing import sha256_arrays
+
+if TYPE_CHECKING:
+    from flowlab.dynamics.kinks.smoothing_limit import Rounded
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
 
 _LONGEST = 0.25
 """Ordinary time to which both routes run: the thinner the rounding, the shorter its steps."""
@@ -30,7 +37,7 @@ def _kinked(case: Case) -> str | None:
     return None
 
 
-def _followed(problem: Any, data: Any, start: Any, end: float) -> Any:
+def _followed(problem: "Problem", data: "Data", start: "State", end: float) -> "Trajectory":
     """The flow along kinks up to a time."""
     from flowlab.dynamics import integrate, time
     from flowlab.lowering.vector_field import lower
@@ -39,11 +46,11 @@ def _followed(problem: Any, data: Any, start: Any, end: float) -> Any:
     return integrate(lower(derive(problem)), start, data, until=time(end), kinks="events")
 
 
-def _of_more_time(problem: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+def _of_more_time(problem: "Problem", data: "Data", start: "State", end: float, _: object) -> "Trajectory":
     return _followed(problem, data, start, end * 1.01)
 
 
-def _of_flipped_label(problem: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+def _of_flipped_label(problem: "Problem", data: "Data", start: "State", end: float, _: object) -> "Trajectory":
     from flowlab.language.data import Data
 
     labels = np.asarray(data.y).copy()
@@ -51,7 +58,7 @@ def _of_flipped_label(problem: Any, data: Any, start: Any, end: float, _: Any) -
     return _followed(problem, Data(data.x, labels, kind=data.kind), start, end)
 
 
-def _of_leaks(p: Any, data: Any, start: Any, end: float, _: Any) -> Any:
+def _of_leaks(p: "Problem", data: "Data", start: "State", end: float, _: object) -> "Trajectory":
     from flowlab.language.problem import Problem
 
     text = p.network.text.replace("leaky_relu(", "relu(").replace("relu(", "leaky_relu(").replace("abs(", "leaky_relu(")
@@ -100,7 +107,7 @@ class TwoRoutes(Claim):
         return Measurement(apart, max(_BOUND, _BARS * rounded.error / size), because, details)
 
 
-def _determined(problem: Any, data: Any, start: Any, end: float) -> tuple[float, Any]:
+def _determined(problem: "Problem", data: "Data", start: "State", end: float) -> "tuple[float, Trajectory]":
     """The time up to which both routes run, and the flow along kinks up to it.
 
     Where that flow stops being determined, rounded flows tend to one of several: then both run halfway there.
@@ -133,20 +140,25 @@ def _with_leak(text: str) -> str:
     return out + text[at:]
 
 
-_FOUND: dict[Any, Any] = {}
+_FOUND: "dict[tuple[str, str, str, float], Rounded]" = {}
 
 
-def _rounded(problem: Any, data: Any, start: Any, end: float) -> Any:
+def _rounded(problem: "Problem", data: "Data", start: "State", end: float) -> "Rounded":
     from flowlab.dynamics import time
     from flowlab.dynamics.kinks.smoothing_limit import rounded
 
-    key = (problem.signature, data.sha256(), sha256_arrays(start.weights()), end)
+    key = (
+        problem.signature,
+        data.sha256(),
+        sha256_arrays({name: np.asarray(w) for name, w in start.weights().items()}),
+        end,
+    )
     if key not in _FOUND:
         _FOUND[key] = rounded(problem, start, data, until=time(end))
     return _FOUND[key]
 
 
-def _instance(case: Case) -> tuple[Any, Any, Any, float]:
+def _instance(case: Case) -> "tuple[Problem, Data, State, float]":
     """What is run: the start of the case's flow, or a net that meets some tens of kinks."""
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

@@ -5,8 +5,9 @@ Losses are sums over samples here, ℓ(q) = exp(-φ(q)) with an exponential tail
 the general form of the theory.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,14 @@ from flowlab.claims.hypotheses import (
     plain_flow,
     subject,
 )
+from flowlab.claims.sample_problems import samples_of
 from flowlab.core.errors import ClaimError
+from flowlab.core.typing import Array, Blocks
+
+if TYPE_CHECKING:
+    from flowlab.discrete.margin.max_margin import MaxMargin
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 HORIZON = 1e6
 SHORT = 30.0
@@ -34,7 +42,7 @@ NETS = {
 }
 
 
-def flow(case: Case, which: str) -> tuple[Any, Any]:
+def flow(case: Case, which: str) -> "tuple[Data, Trajectory]":
     """Data and late flow of one of `NETS`; the case's own data are used where they have two classes."""
     from flowlab.claims.sample_problems import integrated, separable
     from flowlab.dynamics import log_time
@@ -92,7 +100,9 @@ def _inseparable(case: Case) -> str | None:
     return "no hyperplane through 0 separates the data"
 
 
-def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT) -> list[tuple[str, Any, Any]]:
+def flows(
+    case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT
+) -> "list[tuple[str, Data, Trajectory]]":
     """Name, data and flow of what a statement is checked on: the flow given, or one of the problem given up to log t =
     `horizon`, or those of `own` nets.
 
@@ -116,7 +126,7 @@ def flows(case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float 
     return runs
 
 
-def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
+def _of_problem(case: Case, horizon: float) -> "tuple[str, Data, Trajectory]":
     """A flow of the given network and loss; its rows are flow wherever it ends."""
     from flowlab.claims.sample_problems import samples_for, separable
     from flowlab.dynamics import integrate, log_time
@@ -128,7 +138,7 @@ def _of_problem(case: Case, horizon: float) -> tuple[str, Any, Any]:
 
     p, data = case.problem, samples_for(case, separable(8, 3, case.seed))
 
-    def make() -> Any:
+    def make() -> "Trajectory":
         problem = Problem(p.network, p.loss.name, coordinates="weights", reduction=p.reduction)
         start = initial_state(problem.network, data, default_width=4, seed=case.seed)
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
@@ -145,15 +155,15 @@ def own(case: Case) -> bool:
     return case.flow is None and case.problem is None
 
 
-def levels(path: Any) -> dict[str, np.ndarray]:
+def levels(path: "Trajectory") -> dict[str, np.ndarray]:
     """Of every row: ℓ^{-1}(L) of the summed loss, ‖θ‖, the degree K of all weights, and the smallest margin q."""
     ds, problem = path.dataset, path.problem
     theta = np.sqrt((ds["rho"].values ** 2).sum(axis=1))
-    summed = ds["log_loss"].values + (np.log(path.data.n) if problem.reduction == "mean" else 0.0)
+    summed = ds["log_loss"].values + (np.log(samples_of(path).n) if problem.reduction == "mean" else 0.0)
     q = ds["min_margin"].values * np.exp(ds["log_R"].values)
-    degree = float(problem.network.symmetry.joint_degree)
+    degree = float(problem.network.symmetry.joint_degree or 0)
     return {
-        "level": problem.loss.level(np, summed),
+        "level": np.asarray(problem.loss.level(np, summed)),
         "theta": theta,
         "K": np.array(degree),
         "q": q,
@@ -161,7 +171,7 @@ def levels(path: Any) -> dict[str, np.ndarray]:
     }
 
 
-def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
+def tied(path: "Trajectory", data: "Data", rows: list[int]) -> list[dict[str, float]]:
     """Of some rows, by autodiff of log L: log L, ‖∇L‖²/L², ν/L = ⟨θ, -∇L⟩/L, ‖θ‖, Σ ⟨-∂ℓ_n/∂f_n, f_n⟩/L, and ℓ^{-1}(L)
     with its slope in log(1/L).
     """
@@ -172,7 +182,7 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
     key = f"{problem.objective_only.signature} {data.n}"
     if key not in _COMPILED:
 
-        def level_of_loss(weights: Any, x: Any, y: Any) -> Any:
+        def level_of_loss(weights: Blocks, x: Array, y: Array) -> Array:
             return problem.loss.log_loss(jnp, problem.network.outputs(weights, x, jnp), y)
 
         _COMPILED[key] = (
@@ -202,10 +212,10 @@ def tied(path: Any, data: Any, rows: list[int]) -> list[dict[str, float]]:
     return records
 
 
-_COMPILED: dict[str, Any] = {}
+_COMPILED: dict[str, tuple[Callable[..., tuple[Array, Blocks]], Callable[..., tuple[Array, Array]]]] = {}
 
 
-def after(path: Any, count: int = 40) -> list[int]:
+def after(path: "Trajectory", count: int = 40) -> list[int]:
     """Rows spread over those with L < ℓ(0), the last among them."""
     rows = np.flatnonzero(~(levels(path)["level"] <= 0))
     return sorted({int(i) for i in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]})
@@ -230,7 +240,7 @@ def seen(case: Case) -> list[tuple[str, list[dict[str, float]], float, int]]:
         (
             name,
             case.once(f"lyu rates {name}", lambda data=data, path=path: tied(path, data, after(path))),
-            float(path.problem.network.symmetry.joint_degree),
+            float(path.problem.network.symmetry.joint_degree or 0),
             data.n,
         )
         for name, data, path in flows(case)
@@ -242,7 +252,7 @@ def roundings(row: dict[str, float]) -> float:
     return 64.0 * np.finfo(float).eps * max(1.0, abs(row["log_loss"]))
 
 
-def best(case: Case, which: str) -> Any:
+def best(case: Case, which: str) -> "MaxMargin":
     """The KKT point beside the end of a flow."""
     from flowlab.discrete.margin.max_margin import max_margin
 

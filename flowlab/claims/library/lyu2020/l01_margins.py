@@ -1,7 +1,7 @@
 """L1, L2 and L9: the smoothed margin along flows."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from flowlab.claims.library.lyu2020.flows import flows, homogeneous_flow, larges
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.losses import Loss
+    from flowlab.language.trajectory import Trajectory
 
 
 def _reversed(level: np.ndarray, size: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +43,7 @@ class _Monotone(Claim):
     )
 
     @abstractmethod
-    def log_size(self, path: Any) -> np.ndarray:
+    def log_size(self, path: "Trajectory") -> np.ndarray:
         """Logarithm of what log(1/L) is divided by, at every row."""
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
@@ -72,7 +77,7 @@ class SmoothedMargin(_Monotone):
     source = "Lyu and Li 2020, theorem 4.1"
     counter_example = "a larger degree: log(1/L)/|theta|^(1.01 K) falls late"
 
-    def log_size(self, path: Any) -> np.ndarray:
+    def log_size(self, path: "Trajectory") -> np.ndarray:
         columns = levels(path)
         return columns["K"] * np.log(columns["theta"])
 
@@ -98,11 +103,11 @@ class SmoothedMarginOfLayers(_Monotone):
     hypotheses = (_multihomogeneous, homogeneous_flow)
     counter_example = "a larger degree: then the quotient falls late"
 
-    def log_size(self, path: Any) -> np.ndarray:
+    def log_size(self, path: "Trajectory") -> np.ndarray:
         return path.dataset["log_R"].values
 
 
-def _enlarged(level: np.ndarray, far: bool, data: Any) -> np.ndarray:
+def _enlarged(level: np.ndarray, far: bool, data: "Data") -> np.ndarray:
     """One per cent on flows that go far; on others all that samples and classes can make of it."""
     return 1.01 * level if far else level + np.log(data.n * max(1, data.outputs - 1))
 
@@ -136,7 +141,9 @@ class Sandwich(Claim):
             tiny = {k: 1e-3 * np.asarray(v) for k, v in path.state(0).weights().items()}
             outputs = problem.network.outputs(tiny, np.asarray(data.x), np)
             q = np.append(columns["q"], problem.loss.margins(np, outputs, np.asarray(data.y)).min())
-            level = np.append(level, problem.loss.level(np, problem.loss.log_loss(np, outputs, np.asarray(data.y))))
+            level = np.append(
+                level, np.asarray(problem.loss.level(np, problem.loss.log_loss(np, outputs, np.asarray(data.y))))
+            )
             # In units of a margin difference of the network itself: both sides times |theta|^K.
             above, below = level - q, lowest(problem.loss, q, variant.share * np.log(data.n), data.outputs) - level
             scale = np.maximum(1.0, np.abs(q))
@@ -162,7 +169,7 @@ class Sandwich(Claim):
         return Measurement.of(quantities, "roundings of the logarithm of a sum, relative to the margin")
 
 
-def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:
+def lowest(loss: "Loss", q: np.ndarray, log_count: float, outputs: int) -> np.ndarray:
     """ℓ^{-1}(N ℓ(q)) with ℓ the loss of one sample: the least that ℓ^{-1}(L) can be where the smallest margin is q.
     Classes count C - 1 times.
     """
@@ -171,4 +178,4 @@ def lowest(loss: Any, q: np.ndarray, log_count: float, outputs: int) -> np.ndarr
     else:
         others = q[:, None] * np.r_[1.0, np.zeros(outputs - 1)]
         log_single = loss.log_terms(np, others, np.zeros(len(q), dtype=int))
-    return loss.level(np, log_single + log_count)
+    return np.asarray(loss.level(np, log_single + log_count))

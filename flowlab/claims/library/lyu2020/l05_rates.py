@@ -1,6 +1,6 @@
 """L5: how fast the loss falls and the norm grows, with the sharp constant."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError, FlowlabError
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 
 @claim("L5")
@@ -38,7 +42,7 @@ class Rates(Claim):
 
         quantities = []
         for which, data, path in flows(case, ("deep", "smooth"), HORIZON):
-            K = float(path.problem.network.symmetry.joint_degree) + variant.more
+            K = float(path.problem.network.symmetry.joint_degree or 0) + variant.more
             laws = case.once(f"lyu limits {which}", lambda path=path: asymptotics(path))
             first = path.dataset["block"].values.tolist()[0]
             if not {f"exponent rho_{first}", "q"} <= set(laws.limits):
@@ -74,7 +78,7 @@ class Rates(Claim):
         return Measurement.of(quantities, "less than half a per cent; limits are extrapolated and carry their bars")
 
 
-def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
+def _limit(case: Case, which: str, data: "Data", path: "Trajectory") -> float | None:
     """The limit of min q/‖θ‖^K: in closed form for the deep net, else at the KKT point that the flow settles on; None
     where it does not.
     """
@@ -90,13 +94,13 @@ def _limit(case: Case, which: str, data: Any, path: Any) -> float | None:
     return direction.joint_margin if direction.decided else None
 
 
-def _margins(path: Any) -> np.ndarray:
+def _margins(path: "Trajectory") -> np.ndarray:
     """The least q over ‖θ‖^K at every row; negative before the samples are separated."""
     columns = levels(path)
     return columns["q"] / columns["theta"] ** columns["K"]
 
 
-def _unsettled(path: Any) -> tuple[float, float]:
+def _unsettled(path: "Trajectory") -> tuple[float, float]:
     """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last
     row.
 

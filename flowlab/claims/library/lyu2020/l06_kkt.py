@@ -1,6 +1,6 @@
 """L6: limits are KKT points of the least-norm problem."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,14 +11,18 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
-def _at_the_start(_: Case, path: Any, __: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+
+def _at_the_start(_: Case, path: "Trajectory", __: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights of the first row that separates the samples."""
     first = int(np.argmax(path.dataset["min_margin"].values > 0))
     return {k: np.asarray(v) for k, v in path.state(first).weights().items()}
 
 
-def _moved(case: Case, _: Any, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _moved(case: Case, _: object, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(case.seed)
     return {k: w + 1e-3 * np.linalg.norm(w) * rng.normal(size=w.shape) for k, w in weights.items()}
 
@@ -62,7 +66,7 @@ class LimitsAreKKT(Claim):
         quantities = []
         for which in ("deep", "three layers"):
             data, path = flow(case, which)
-            K = float(path.problem.network.symmetry.joint_degree)
+            K = float(path.problem.network.symmetry.joint_degree or 0)
             power = variant.power(K)
             exponents = case.once(f"lyu residuals {which}", lambda path=path, data=data: _residuals(path, data))
             for name, expected in (("epsilon", power), ("delta", -1.0)):
@@ -96,11 +100,11 @@ class LimitsAreKKT(Claim):
         )
 
 
-def _residuals(path: Any, data: Any) -> dict[str, tuple[float, float]]:
+def _residuals(path: "Trajectory", data: "Data") -> dict[str, tuple[float, float]]:
     """Exponents in log t of ε by NNLS and of δ of multipliers as the softmax gives them, each with a bar."""
     from flowlab.discrete.margin.max_margin import lyu_li
 
-    log_t, K = path.dataset["log_t"].values, float(path.problem.network.symmetry.joint_degree)
+    log_t, K = path.dataset["log_t"].values, float(path.problem.network.symmetry.joint_degree or 0)
     rows = [int(np.argmin(np.abs(np.log(np.maximum(log_t, 1.0)) - np.log(h)))) for h in (1e4, 1e5, 1e6)]
     values: dict[str, list[float]] = {"epsilon": [], "delta": []}
     for i in rows:

@@ -1,6 +1,7 @@
 """L7: the optimum of the least-norm problem."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +11,14 @@ from flowlab.claims.library.lyu2020.flows import best, flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
 
 
-def _first_support(support: Any) -> int:
+def _first_support(support: Sequence[int] | Sequence[tuple[int, int]]) -> int:
     return int(support[0][0] if isinstance(support[0], tuple) else support[0])
 
 
@@ -39,7 +45,7 @@ class OptimumOfLeastNorm(Claim):
         quantities = []
         for which in ("deep", "smooth"):
             data, path = flow(case, which)
-            point, K = best(case, which), float(path.problem.network.symmetry.joint_degree)
+            point, K = best(case, which), float(path.problem.network.symmetry.joint_degree or 0)
             left_out = variant.left_out(point.support)
             key = f"lyu least {which} {left_out}"
             least = case.once(
@@ -59,7 +65,7 @@ class OptimumOfLeastNorm(Claim):
         return Measurement.of(quantities, "relative to the optimum: what SLSQP resolves")
 
 
-def _least(problem: Any, data: Any, weights: Any, out: int | None) -> float:
+def _least(problem: "Problem", data: "Data", weights: Blocks, out: int | None) -> float:
     """½‖θ‖² at the local optimum beside a point, by SLSQP on autodiff."""
     import jax
     import jax.numpy as jnp

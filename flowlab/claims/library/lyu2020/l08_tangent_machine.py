@@ -1,6 +1,6 @@
 """L8: the limit is a machine on its own tangent features."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +13,15 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import NotSeparable
 
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
-def _of_the_limit(_: Any, theta: np.ndarray) -> np.ndarray:
+
+def _of_the_limit(_: object, theta: np.ndarray) -> np.ndarray:
     return theta
 
 
-def _of_the_start(path: Any, _: np.ndarray) -> np.ndarray:
+def _of_the_start(path: "Trajectory", _: np.ndarray) -> np.ndarray:
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
 

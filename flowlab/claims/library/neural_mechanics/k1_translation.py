@@ -1,6 +1,6 @@
 """K1: translation symmetry under decay."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
 
 
 @claim("K1")
@@ -37,7 +42,7 @@ class TranslationUnderDecay(Claim):
         decay, until = 0.4, 2.0
         start, path, walk = case.once("softmax", lambda: self._runs(case, decay, until))
 
-        def summed(weights: Any) -> np.ndarray:
+        def summed(weights: Blocks) -> np.ndarray:
             return variant.row(np.asarray(weights["W1"]))
 
         rate = variant.rate * decay
@@ -72,7 +77,7 @@ class TranslationUnderDecay(Claim):
         )
 
     @staticmethod
-    def _runs(case: Case, decay: float, until: float) -> tuple[Any, Any, Any]:
+    def _runs(case: Case, decay: float, until: float) -> "tuple[State, Trajectory, Trajectory]":
         from flowlab.discrete.descent.descend import descend
         from flowlab.dynamics import time
         from flowlab.language.data import Data

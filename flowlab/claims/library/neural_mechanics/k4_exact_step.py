@@ -1,6 +1,6 @@
 """K4: the exact step of a scale-invariant layer."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -10,8 +10,13 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
 
-def normalised(seed: int) -> tuple[Any, Any, Any]:
+
+def normalised(seed: int) -> "tuple[Problem, Data, State]":
     """A linear layer under weight normalisation, its samples, and a start of unit direction."""
     from flowlab.language.data import Data
     from flowlab.language.problem import Problem

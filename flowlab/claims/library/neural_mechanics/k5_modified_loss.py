@@ -1,7 +1,5 @@
 """K5: the modified loss of descent."""
 
-from typing import Any
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -11,6 +9,7 @@ from flowlab.claims.library.neural_mechanics.flows import order
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Array
 
 
 @claim("K5")
@@ -76,7 +75,7 @@ class ModifiedLoss(Claim):
         rng = np.random.default_rng(seed)
         x, y, start = rng.normal(size=(6, 2)), rng.normal(size=6), rng.normal(size=6) / np.sqrt(2.0)
 
-        def loss(w: Any) -> Any:
+        def loss(w: Array) -> Array:
             return 0.5 * jnp.mean((x @ w[:4].reshape(2, 2).T @ w[4:] - y) ** 2)
 
         slope = jax.jit(jax.grad(loss))

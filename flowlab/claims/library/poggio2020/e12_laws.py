@@ -1,14 +1,17 @@
 """(1.12): the conservation laws that tell the normalised flows apart."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.sample_problems import facing, integrated, states
+from flowlab.claims.sample_problems import facing, integrated, samples_of, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 _SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
 
@@ -55,7 +58,7 @@ class ConservationLaws(Claim):
         )
 
 
-def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
+def _path(case: Case, net: str, scheme: str, rtol: float) -> "Trajectory":
     from flowlab.dynamics import norm_above, time
     from flowlab.language.datasets import load
     from flowlab.language.problem import Problem
@@ -70,11 +73,11 @@ def _path(case: Case, net: str, scheme: str, rtol: float) -> Any:
     )
 
 
-def _drift(path: Any, diagonal: bool, variant: Variant) -> float:
+def _drift(path: "Trajectory", diagonal: bool, variant: Variant) -> float:
     law, power = variant.law or path.problem.scheme.name, variant.power
     rho1, rho2 = (path.dataset["rho"].sel(block=b).values for b in ("W1", "W2"))
     V1, V2 = path.dataset["V_W1"].values, path.dataset["V_W2"].values
-    x = np.asarray(path.data.x)
+    x = np.asarray(samples_of(path).x)
     off = np.eye(x.shape[1]) - np.linalg.pinv(x) @ x
     first, second = np.einsum("tij,tkj->tik", V1, V1), np.einsum("tji,tjk->tik", V2, V2)
     if law == "gradient_flow":

@@ -1,6 +1,6 @@
 """(1.13): closed forms of the flow of norms, and of the angle to a single sample, by exact algebra."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    import sympy as sp
 
-def residuals(variant: Variant) -> dict[str, Any]:
+
+def residuals(variant: Variant) -> "dict[str, sp.Expr]":
     """What vanishes identically in t, or along the flow, where the closed forms hold; SymPy expressions in positive
     symbols.
     """
@@ -90,7 +93,9 @@ class ClosedForms(Claim):
         for name, residual in residuals(variant).items():
             vanishes = sp.simplify(residual) == 0
             # The same expression at a point: algebra that simplifies wrongly would show.
-            point = {s: sp.Float(float(rng.uniform(0.4, 1.2)), 30) for s in sorted(residual.free_symbols, key=str)}
+            point: dict[sp.Basic | complex, sp.Basic | complex] = {
+                s: sp.Float(float(rng.uniform(0.4, 1.2)), 30) for s in sorted(residual.free_symbols, key=str)
+            }
             size = float(abs(sp.N(residual.subs(point), 30)))
             quantities.append(
                 Quantity(

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import Hypothesis, hypothesis, subject
 from flowlab.claims.sample_problems import integrated, separable
 from flowlab.core.errors import ClaimError
+from flowlab.core.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from flowlab.discrete.critical.critical_points import CriticalPoints
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
 
 HORIZON = 1e6
 """log t to which linear nets are run: what is of order 1/log t has fallen to 1e-6 there."""
@@ -25,12 +32,12 @@ _SETTLED = 40.0
 """Transients have died out where their exponent has grown to this."""
 
 
-def only_block(path: Any) -> str:
+def only_block(path: "Trajectory") -> str:
     """The name of the single layer."""
     return path.problem.network.weights[0]
 
 
-def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def machine(data: "Data") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al.
 
     (2018): x_n w~ = -log α_n on the support, in its span.
@@ -48,7 +55,7 @@ def machine(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def slowest(data: Any) -> float:
+def slowest(data: "Data") -> float:
     """The rate λ of the slowest transient, which falls like exp(-λ log t).
 
     On the support it is the least eigenvalue of Σ α_n x_n x_n^T in its span, off it the least x_n·w_svm - 1.
@@ -61,7 +68,7 @@ def slowest(data: Any) -> float:
     return float(min(on.min(), off.min(initial=np.inf)))
 
 
-def linear(case: Case) -> tuple[Any, Any]:
+def linear(case: Case) -> "tuple[Data, Trajectory]":
     """The data and the late flow of one linear layer, the given one where there is one; shared by the claims about it.
 
     Raises:
@@ -123,13 +130,13 @@ def across(w: np.ndarray, v: np.ndarray) -> float:
     return float(np.linalg.norm(w - v * (v @ w)))
 
 
-def constant(data: Any) -> float:
+def constant(data: "Data") -> float:
     """C* = |P_perp w~| inside the span of the support vectors."""
     w, _, _, bounded = machine(data)
     return across(bounded, w / np.linalg.norm(w))
 
 
-def unequal(case: Case) -> tuple[Any, Any]:
+def unequal(case: Case) -> "tuple[Data, Trajectory]":
     """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
     from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_time
@@ -172,8 +179,8 @@ LINEAR, RELU = "W2 @ W1 @ x", "W2 @ relu(W1 @ x)"
 
 
 def critical_set(
-    case: Case, net: str, data: Any, name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM
-) -> Any:
+    case: Case, net: str, data: "Data", name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM
+) -> "CriticalPoints":
     """Critical points at a fixed norm, computed once."""
     from flowlab.discrete.critical.critical_points import critical_points
     from flowlab.language.problem import Problem
@@ -190,7 +197,7 @@ COPIES = 8
 """Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
 
 
-def chain_of(K: int) -> tuple[Any, Any]:
+def chain_of(K: int) -> "tuple[Data, State]":
     """Copies of one sample on which f = 1 at unit norms, and balanced layers of rank one with norms 0.9."""
     from flowlab.language.data import Data
     from flowlab.language.state import State
@@ -202,7 +209,7 @@ def chain_of(K: int) -> tuple[Any, Any]:
     return Data(np.outer(y, [1.0, 0.0, 0.0]), y, name="chain", kind="binary"), State.from_weights(weights)
 
 
-def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Any:
+def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> "Trajectory":
     """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
@@ -223,14 +230,14 @@ FAR = 1e6
 """Log t of the flows of two units."""
 
 
-def two_samples() -> Any:
+def two_samples() -> "Data":
     """X = (±1, 1/4), both of class +1."""
     from flowlab.language.data import Data
 
     return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
 
 
-def from_start(case: Case, name: str, first: Any, log_t: float) -> Any:
+def from_start(case: Case, name: str, first: ArrayLike, log_t: float) -> "Trajectory":
     """The flow from a first layer to log t, integrated once."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
@@ -247,7 +254,7 @@ def from_start(case: Case, name: str, first: Any, log_t: float) -> Any:
     )
 
 
-def joint_margin(path: Any) -> tuple[float, float]:
+def joint_margin(path: "Trajectory") -> tuple[float, float]:
     """min_n q_n/‖θ‖² at the last row, and ‖θ‖² there."""
     squares = float(sum(np.asarray(r) ** 2 for r in path.last.rho.values()))
     return float(np.exp(path.dataset["log_R"][-1])) * float(path.dataset["min_margin"][-1]) / squares, squares

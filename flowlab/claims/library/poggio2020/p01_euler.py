@@ -1,6 +1,7 @@
 """P1: the structural lemma."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,11 +10,18 @@ from flowlab.claims.hypotheses import layered
 from flowlab.claims.sample_problems import NETS, samples_for, small_data, states, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Array, Blocks
+
+if TYPE_CHECKING:
+    import jax
+
+    from flowlab.language.network import Network
+    from flowlab.language.problem import Problem
 
 _BIASED = "W2 @ relu(W1 @ x + b1) + b2"
 
 
-def _nets(case: Case) -> list[Any]:
+def _nets(case: Case) -> "list[Network | str]":
     """The given network, or `NETS` and one with biases, for which the identity holds of all blocks together."""
     return [case.problem.network] if case.problem is not None else [*NETS, _BIASED]
 
@@ -77,15 +85,15 @@ class Euler(Claim):
         return Measurement(worst(apart), 1e-12, because, {"networks": [str(n) for n in nets]})
 
 
-def _derivatives(problem: Any, V: dict[str, Any], x: Any, mix: Any) -> dict[str, Any]:
+def _derivatives(problem: "Problem", V: Blocks, x: Array, mix: Array) -> "dict[str, jax.Array]":
     """⟨V_k, ∂f_n/∂V_k⟩ of every block by reverse autodiff of every sample, (N,) each."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
 
     @eqx.filter_jit
-    def compiled(V: dict[str, Any], x: Any, mix: Any) -> dict[str, Any]:
-        def one(inputs: Any, row: Any) -> dict[str, Any]:
+    def compiled(V: Blocks, x: Array, mix: Array) -> dict[str, jax.Array]:
+        def one(inputs: Array, row: Array) -> dict[str, jax.Array]:
             gradient = jax.grad(lambda w: jnp.sum(row * problem.network.outputs(w, inputs[None])[0]))(V)
             return {w: jnp.sum(V[w] * g) for w, g in gradient.items()}
 
@@ -95,4 +103,4 @@ def _derivatives(problem: Any, V: dict[str, Any], x: Any, mix: Any) -> dict[str,
     return _COMPILED.setdefault(problem.signature, compiled)(V, x, mix)
 
 
-_COMPILED: dict[str, Any] = {}
+_COMPILED: "dict[str, Callable[[Blocks, Array, Array], dict[str, jax.Array]]]" = {}

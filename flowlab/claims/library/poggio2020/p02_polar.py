@@ -1,7 +1,7 @@
 """P2: the polar equations."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +11,20 @@ from flowlab.claims.sample_problems import NETS, problem_like, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.problem import Problem
+    from flowlab.symbolic.certificate import TestState
+    from flowlab.symbolic.equations import FlowEquations
 
-def _as_derived(_: Case, flow: Any) -> list[Any]:
+
+def _as_derived(_: Case, flow: "FlowEquations") -> "list[FlowEquations]":
     return [flow]
 
 
-def _made_wrong(kind: str) -> Callable[[Case, Any], list[Any]]:
+def _made_wrong(kind: str) -> "Callable[[Case, FlowEquations], list[FlowEquations]]":
     """The equations made wrong in one way, or others where these cannot be wrong in this way."""
 
-    def equations(case: Case, flow: Any) -> list[Any]:
+    def equations(case: Case, flow: "FlowEquations") -> "list[FlowEquations]":
         from flowlab.symbolic.derive import derive
         from flowlab.symbolic.mutants import mutants
 
@@ -107,7 +112,7 @@ class PolarFlow(Claim):
         )
 
 
-def _on_data(problem: Any, case: Case, count: int) -> Iterator[Any]:
+def _on_data(problem: "Problem", case: Case, count: int) -> "Iterator[TestState]":
     """States of the given run, and random ones, on the given samples."""
     from flowlab.symbolic.certificate import Samples, TestState
 

@@ -1,6 +1,6 @@
 """P4: the squares of the norms grow equally along a path."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.sample_problems import integrated, samples_for, small_data, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @hypothesis("two or more blocks whose norms move, without weight decay")
@@ -73,7 +76,7 @@ class EqualGrowthOnPath(Claim):
         )
 
 
-def _own_path(case: Case) -> Any:
+def _own_path(case: Case) -> "Trajectory":
     """A flow of the given problem on the given data, or to R = 50 at rtol 1e-10 of a net of our own; one per seed."""
     from flowlab.dynamics import norm_above, time
     from flowlab.language.problem import Problem

@@ -1,6 +1,7 @@
 """P5: critical points of the directions at fixed norms."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import layered
@@ -8,8 +9,16 @@ from flowlab.claims.sample_problems import problem_like, rates, samples_for, sma
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    import jax
 
-def _flat(problem: Any, data: Any, R: float, widths: int) -> tuple[Any, Any]:
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+
+
+def _flat(
+    problem: "Problem", data: "Data", R: float, widths: int
+) -> "tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], dict[str, jax.Array]]]":
     """The direction field at frozen norms as a function of one vector, and how to unpack the vector."""
     import jax
     import jax.numpy as jnp
@@ -29,7 +38,7 @@ def _flat(problem: Any, data: Any, R: float, widths: int) -> tuple[Any, Any]:
     return field, unravel
 
 
-def _zero(problem: Any, data: Any, R: float, seed: int, steps: int = 3000) -> tuple[Any, float]:
+def _zero(problem: "Problem", data: "Data", R: float, seed: int, steps: int = 3000) -> "tuple[jax.Array, float]":
     """A zero of the direction field: explicit steps towards it, then Newton with the spheres as equations."""
     import jax
     import jax.numpy as jnp

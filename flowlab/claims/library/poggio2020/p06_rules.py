@@ -1,7 +1,5 @@
 """P6: orders of the discrete rules."""
 
-from typing import Any
-
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
@@ -10,6 +8,7 @@ from flowlab.claims.library.poggio2020.flows import order_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Array
 
 _STEPS = (0.008, 0.004, 0.002, 0.001)
 _ORDERS = {
@@ -56,7 +55,7 @@ class RuleOrders(Claim):
         matrix = jnp.asarray((matrix + matrix.T) / np.linalg.norm(matrix + matrix.T, 2))
         pull = jnp.asarray(rng.normal(size=8))
 
-        def g(v: Any) -> Any:
+        def g(v: Array) -> Array:
             return pull - matrix @ v
 
         # Where u is nearly orthogonal to g the second-order terms nearly vanish, and with them the orders to be seen.

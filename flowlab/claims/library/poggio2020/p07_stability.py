@@ -1,6 +1,6 @@
 """P7: where the constraint of the Lagrange flow repels, and where it attracts."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
@@ -8,6 +8,13 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import rates, samples_for, small_data, visited
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    import jax
+
+    from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
+    from flowlab.language.state import State
 
 
 @hypothesis("exponential or logistic loss without weight decay, labels ±1")
@@ -98,7 +105,7 @@ class ConstraintStability(Claim):
         )
 
 
-def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
+def _growth(problem: "Problem", state: "State", data: "Data") -> tuple[float, float]:
     """The logarithm of the growth of the first layer's defect over 50 Runge-Kutta steps, and the integral of -2κRs."""
     import jax
     import jax.numpy as jnp
@@ -108,15 +115,15 @@ def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
     first_layer = problem.network.weights[0]
     kappa = float(problem.degrees[first_layer] or 1)
 
-    def expected(s: Any) -> jax.Array:
+    def expected(s: "State") -> jax.Array:
         f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
         return -2.0 * kappa * jnp.sum(problem.loss.pull(jnp, f, data.y) * f)
 
-    def slope(s: Any) -> Any:
+    def slope(s: "State") -> "State":
         rho, V = rates(problem, s, data)
         return State(rho=rho, V=V)
 
-    def step(s: Any, h: jax.Array) -> tuple[Any, jax.Array]:
+    def step(s: "State", h: jax.Array) -> "tuple[State, jax.Array]":
         # The integral of the expected rate takes the same stages: a kink within a step then costs both the same.
         k1 = slope(s)
         k2 = slope(second := _moved(s, k1, h / 2))
@@ -127,7 +134,7 @@ def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
             s = _moved(s, stage, share * h / 6)
         return s, h * rate
 
-    def defect(s: Any) -> jax.Array:
+    def defect(s: "State") -> jax.Array:
         return jnp.sum(s.V[first_layer] ** 2) - 1.0
 
     # Directions may turn faster than the defect grows; what a kink within a step costs falls like the square of the
@@ -142,7 +149,7 @@ def _growth(problem: Any, state: Any, data: Any) -> tuple[float, float]:
     return float(jnp.log(jnp.abs(defect(state) / first))), integral
 
 
-def _moved(state: Any, rate: Any, by: Any) -> Any:
+def _moved(state: "State", rate: "State", by: "float | jax.Array") -> "State":
     """State + by * rate."""
     import jax
 

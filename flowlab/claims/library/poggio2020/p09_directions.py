@@ -1,6 +1,6 @@
 """P9: how fast directions converge under gradient flow and its normalised relatives, one layer."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +13,18 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.late.richardson import power, richardson
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
+    from flowlab.late.richardson import Estimate
+
 _WN_HORIZON = 1e4
 """Log t of runs with normalised weights, whose directions settle ρ² times as fast as the norm grows: they are stiff."""
 _STEPS = 40_000
 """Of normalised descent."""
 
 
-def gaps(path: Any, v: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gaps(path: "Trajectory", v: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(ρ, |P V/|V| - v|) over the rows, with P the projection on the span of the support."""
     V = path.dataset["V_W1"].values[:, 0, :]
     V = V / np.linalg.norm(V, axis=1, keepdims=True)
@@ -144,7 +149,7 @@ _SCHEMES = ("lagrange", "exponential_weight_normalization")
 _DIFFERS = "C* = .1607 is of eight samples that are not recorded; C* here is that of a draw of its own"
 
 
-def _faster(order: Any, C: Any, gradient_flow: float, star: float) -> Measurement:
+def _faster(order: "Estimate", C: "Estimate", gradient_flow: float, star: float) -> Measurement:
     """What holds if weight normalisation were faster than every power of rho."""
     return Measurement.of(
         [
@@ -164,7 +169,9 @@ def _faster(order: Any, C: Any, gradient_flow: float, star: float) -> Measuremen
     )
 
 
-def _constants(ends: list[float], descent: float, C: Any, far: float, star: float, factor: float) -> list[Quantity]:
+def _constants(
+    ends: list[float], descent: float, C: "Estimate", far: float, star: float, factor: float
+) -> list[Quantity]:
     """ρ|v - v*| under gradient flow, exponential weight normalisation, normalised descent and weight normalisation."""
     near, name, route = 3e-3 * star, "rho |v - v*|", "flow at log t = 1e6"
     return [
@@ -220,7 +227,7 @@ def _exceptions(case: Case, law: str) -> list[Quantity]:
     ]
 
 
-def _normalised(case: Case, scheme: str, data: Any, name: str = "", **settings: Any) -> Any:
+def _normalised(case: Case, scheme: str, data: "Data", name: str = "", **settings: Any) -> "Trajectory":
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
@@ -231,7 +238,7 @@ def _normalised(case: Case, scheme: str, data: Any, name: str = "", **settings: 
     return integrated(case, f"linear {scheme}{name}", problem, start, data, until, **settings)
 
 
-def separating(data: Any, seed: int) -> np.ndarray:
+def separating(data: "Data", seed: int) -> np.ndarray:
     """A unit vector away from v* that separates the samples, (d,)."""
     z, w = np.asarray(data.x) * np.asarray(data.y)[:, None], machine(data)[0]
     off = np.random.default_rng([999, seed]).normal(size=len(w))
@@ -239,7 +246,7 @@ def separating(data: Any, seed: int) -> np.ndarray:
     return V / np.linalg.norm(V)
 
 
-def _far(data: Any, v: np.ndarray, onto: np.ndarray, seed: int) -> float:
+def _far(data: "Data", v: np.ndarray, onto: np.ndarray, seed: int) -> float:
     """C* by the reduced equation at ρ and 2ρ, from a start of its own that separates."""
     z, V = np.asarray(data.x) * np.asarray(data.y)[:, None], separating(data, seed + 1)
     size = 1.0 / float((z @ v).min())
@@ -249,7 +256,7 @@ def _far(data: Any, v: np.ndarray, onto: np.ndarray, seed: int) -> float:
     return 2.0 * C[1] - C[0]
 
 
-def _descent(case: Case, data: Any, onto: np.ndarray, v: np.ndarray) -> float:
+def _descent(case: Case, data: "Data", onto: np.ndarray, v: np.ndarray) -> float:
     """ρ|v - v*| at the end of descent with steps η/L."""
     from flowlab.discrete.descent.descend import descend
     from flowlab.language.problem import Problem
@@ -293,7 +300,7 @@ def _one(case: Case) -> dict[str, float]:
     }
 
 
-def _sines(path: Any, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sines(path: "Trajectory", v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     V = path.dataset["V_W1"].values[:, 0, :]
     return path.dataset["rho"].values[:, 0], np.linalg.norm(V - np.outer(V @ v, v), axis=1)
 

@@ -1,7 +1,7 @@
 """P11: the sharp constant of the late gradient of deep linear nets, in terms of the largest margin."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 
-def deep(case: Case, K: int) -> tuple[Any, Any]:
+def deep(case: Case, K: int) -> "tuple[Data, Trajectory]":
     """Data and the late gradient flow of a linear net of K layers on them; shared by claims about it."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
@@ -28,7 +33,7 @@ def deep(case: Case, K: int) -> tuple[Any, Any]:
     return data, integrated(case, f"deep K={K}", problem, start, data, log_time(HORIZON))
 
 
-def log_gradients(path: Any, z: np.ndarray) -> np.ndarray:
+def log_gradients(path: "Trajectory", z: np.ndarray) -> np.ndarray:
     """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so
     that nothing overflows.
     """
@@ -119,7 +124,7 @@ class SharpConstant(Claim):
         )
 
 
-def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
+def _limits(path: "Trajectory", z: np.ndarray) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
@@ -128,7 +133,7 @@ def _limits(path: Any, z: np.ndarray) -> dict[str, Any]:
     laws = asymptotics(path, log_gradient=log_gradients(path, z))
     K = len(path.problem.network.weights)
 
-    def log_loss(W: dict[str, Any]) -> Any:
+    def log_loss(W: Blocks) -> jax.Array:
         out = jnp.asarray(z).T
         for name in path.problem.network.weights:
             out = W[name] @ out

@@ -1,7 +1,7 @@
 """P12: the loss under exponential weight normalisation, whose law has no depth in its exponents."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -10,6 +10,9 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 SCHEME = "exponential_weight_normalization"
 _PRINTED = {20: ".557", 100: ".842", 400: ".946"}
@@ -105,7 +108,7 @@ class AdaptiveLoss(Claim):
         )
 
 
-def adaptive(case: Case, K: int) -> Any:
+def adaptive(case: Case, K: int) -> "Trajectory":
     """The late flow of a linear net of K layers under exponential weight normalisation; shared by claims about it."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem

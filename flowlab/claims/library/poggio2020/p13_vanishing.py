@@ -3,7 +3,7 @@ before.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from flowlab.claims.sample_problems import separable
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.late.richardson import richardson
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
 
 NORMS = tuple(5.0 * 2.0**i for i in range(7))
 """R at which the bounds are checked."""
@@ -154,11 +157,11 @@ def _bounds(
     ]
 
 
-def _drawn(seed: int) -> Any:
+def _drawn(seed: int) -> "Data":
     return next(d for i in range(100) if constant(d := separable(8, 3, seed + 1000 * i)) > SMALLEST)
 
 
-def _curve(data: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _curve(data: "Data", z: np.ndarray, v: np.ndarray) -> np.ndarray:
     """V_R at `NORMS` from the continuation in R."""
     from flowlab.discrete.continuation.paths import norm_path
     from flowlab.language.problem import Problem

@@ -1,6 +1,7 @@
 """P14: the smoothed margin never falls, under gradient flow and under normalised flows."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +11,14 @@ from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.library.lyu2020.flows import levels
 from flowlab.claims.library.poggio2020.flows import WIDTH
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated, separable
+from flowlab.claims.sample_problems import integrated, samples_of, separable
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
 
 NETS = {"W2 @ W1 @ x": lambda h: h, "W2 @ relu(W1 @ x)**2": lambda h: np.maximum(h, 0.0) ** 2}
 SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
@@ -106,7 +112,7 @@ class SmoothedMargin(Claim):
         return Measurement.of(variant.falls(case, variant), "roundings of log(1/L)/R")
 
 
-def _paths(case: Case) -> list[tuple[str, Any, Any]]:
+def _paths(case: Case) -> "list[tuple[str, Trajectory, Callable[[np.ndarray], np.ndarray] | None]]":
     """Name, flow and activation (None where margins by hand are not to be had): the case's own problem under every
     scheme, or two networks of our own.
     """
@@ -129,7 +135,7 @@ def _paths(case: Case) -> list[tuple[str, Any, Any]]:
     return flows
 
 
-def _upright(start: Any, data: Any, act: Any) -> Any:
+def _upright(start: "State", data: "Data", act: Callable[[np.ndarray], np.ndarray]) -> "State":
     """The start, or the one with the other sign of the output: where Σ f_n < 0 normalised flows may reach a norm of 0
     before directions have turned.
     """
@@ -141,22 +147,23 @@ def _upright(start: Any, data: Any, act: Any) -> Any:
     return State.from_weights({"W1": W["W1"], "W2": sign * W["W2"]})
 
 
-def _separable(seed: int) -> Any:
+def _separable(seed: int) -> "Data":
     return separable(8, 3, seed)
 
 
-def _levels(path: Any) -> tuple[np.ndarray, np.ndarray, int]:
+def _levels(path: "Trajectory") -> tuple[np.ndarray, np.ndarray, int]:
     """Log 1/L and R from where L < 1, L being the sum over samples."""
     level, R = levels(path)["level"], np.exp(path.dataset["log_R"].values)
     late = np.maximum.accumulate(level > 0)
     return level[late], R[late], int(late.sum())
 
 
-def _by_hand(path: Any, act: Any) -> np.ndarray:
+def _by_hand(path: "Trajectory", act: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Log 1/L of two layers from stored norms and directions, at the rows of `_levels`."""
     rows = path.dataset.isel(step=np.flatnonzero(np.maximum.accumulate(path.dataset["log_loss"].values < 0)))
     first, second = (rows["rho"].sel(block=b).values[:, None, None] * rows[f"V_{b}"].values for b in ("W1", "W2"))
-    q = np.asarray(path.data.y) * (second @ act(first @ np.asarray(path.data.x).T))[:, 0, :]
+    data = samples_of(path)
+    q = np.asarray(data.y) * (second @ act(first @ np.asarray(data.x).T))[:, 0, :]
     low = q.min(axis=1)
     return low - np.log(np.exp(low[:, None] - q).sum(axis=1))
 
@@ -172,7 +179,7 @@ def _long_steps(case: Case) -> float:
         falls = [0.0]
         for step in _STEPS:
             walk = descend(
-                Problem(path.problem.network), path.state(at), path.data, step=step, count=40, loss_scaled=True
+                Problem(path.problem.network), path.state(at), samples_of(path), step=step, count=40, loss_scaled=True
             )
             level, R, count = _levels(walk)
             if count > 1:

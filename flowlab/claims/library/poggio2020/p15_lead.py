@@ -1,6 +1,6 @@
 """P15: at equal norms the Lagrange flow has the larger margin for a while, mostly not in the limit."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+
 NET = "W2 @ relu(W1 @ x)"
 RULES = {"gradient_flow": "gradient", "lagrange": "coefficient"}
 """Descent on the weights, and on norms and unit directions: the constrained problem's flow as the step falls."""
@@ -19,7 +23,7 @@ STEP, CLOCK = 2e-4, 20.0
 COUNT, TRIES = 5, 24
 
 
-def _instance(seed: int, k: int) -> tuple[Any, Any]:
+def _instance(seed: int, k: int) -> "tuple[Data, State]":
     """Six samples in two dimensions labelled by a ReLU teacher of three units, and a start of six units."""
     from flowlab.language.data import Data
     from flowlab.language.state import initial_state
@@ -31,7 +35,7 @@ def _instance(seed: int, k: int) -> tuple[Any, Any]:
     return data, initial_state(NET, data, widths={"W1": 6}, seed=1000 * seed + k)
 
 
-def _margins(rule: str, data: Any, start: Any, step: float) -> np.ndarray | None:
+def _margins(rule: str, data: "Data", start: "State", step: float) -> np.ndarray | None:
     """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated
     there.
     """
@@ -59,7 +63,7 @@ def _runs(case: Case) -> dict[str, Any]:
     )
     for k in range(TRIES):
         data, start = _instance(case.seed, k)
-        rows: dict[str, Any] = {}
+        rows: dict[str, list[float]] = {}
         for step, suffix, name in (
             (step, suffix, name) for step, suffix in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES
         ):

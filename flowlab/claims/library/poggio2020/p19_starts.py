@@ -1,6 +1,6 @@
 """P19: what the limit direction remembers of the start."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,19 +12,24 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated, separable
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Blocks
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 DEEP, DIAGONAL = "W2 @ W1 @ x", "sum(u * v * x)"
 LATE = {"W1 @ x": 1e6, DEEP: 1e5, DIAGONAL: 1e6}
 _DRAWN = 3
 
 
-def _predictor(net: str, weights: dict[str, Any]) -> np.ndarray:
+def _predictor(net: str, weights: Blocks) -> np.ndarray:
     w = {k: np.asarray(v) for k, v in weights.items()}
     b = (w["u"] * w["v"] if net == DIAGONAL else w["W2"] @ w["W1"] if net == DEEP else w["W1"]).ravel()
     return b / np.linalg.norm(b)
 
 
-def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
+def _ends(case: Case, net: str, data: "Data") -> list[np.ndarray]:
     """Unit predictors from three starts: of a diagonal network at the last horizon, of others extrapolated."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
@@ -44,7 +49,7 @@ def _ends(case: Case, net: str, data: Any) -> list[np.ndarray]:
     return ends
 
 
-def _extrapolated(net: str, path: Any) -> np.ndarray:
+def _extrapolated(net: str, path: "Trajectory") -> np.ndarray:
     """The unit predictor that three rows point to, by a parabola in x = (log t)^(-1/2).
 
     Off the span of the support a layer keeps what it starts with: beside a predictor of size log t that is of order x
@@ -134,7 +139,7 @@ class Starts(Claim):
         )
 
 
-def _cross() -> Any:
+def _cross() -> "Data":
     """Two samples in three dimensions, whose largest margin over |b|_1 is 0.6, and 0.5 without the first or the second
     coordinate.
     """
@@ -143,7 +148,7 @@ def _cross() -> Any:
     return Data([[1.0, 0.2, 0.5], [0.2, 1.0, 0.5]], [1.0, 1.0], name="two samples in three dimensions", kind="binary")
 
 
-def _z(data: Any) -> np.ndarray:
+def _z(data: "Data") -> np.ndarray:
     return np.asarray(data.x) * np.asarray(data.y)[:, None]
 
 

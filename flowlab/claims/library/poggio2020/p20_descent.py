@@ -1,7 +1,7 @@
 """P20: the exact one-step identity of gradient descent."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from flowlab.claims.sample_problems import samples_for, small_data, visited
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @hypothesis("two or more blocks without weight decay")
@@ -102,7 +105,7 @@ def _usable(case: Case) -> bool:
     )
 
 
-def _walks(case: Case) -> list[tuple[float, Any]]:
+def _walks(case: Case) -> "list[tuple[float, Trajectory]]":
     """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows
     each.
 

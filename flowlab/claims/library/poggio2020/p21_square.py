@@ -1,6 +1,6 @@
 """P21: equilibrium of the norm under the square loss with decay, and margins that become equal as the decay goes."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from flowlab.claims.sample_problems import facing, integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+
 N, D = 6, 9
 DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
 
 
-def _ended(case: Case, data: Any, net: str, decay: float) -> tuple[float, np.ndarray]:
+def _ended(case: Case, data: "Data", net: str, decay: float) -> tuple[float, np.ndarray]:
     """R and the normalised margins y f(V; x), (N,), where the Lagrange flow rests."""
     from flowlab.dynamics import time
     from flowlab.language.problem import Problem

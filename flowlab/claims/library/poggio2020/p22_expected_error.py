@@ -1,6 +1,6 @@
 """P22: with noisy labels the late direction is not the one of least expected error."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import FlowlabError
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+
 N, D, FLIPPED = 40, 60, 4
 STRONG, WEAK = 3, 0.3
 """The teacher sees three inputs; the others are noise of this deviation, in which wrong labels can be fitted."""
@@ -21,7 +24,7 @@ APART = 0.05
 SAMPLES = 200_000
 
 
-def _instance(seed: int) -> tuple[Any, np.ndarray]:
+def _instance(seed: int) -> "tuple[Data, np.ndarray]":
     """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net
     interpolates them.
     """
@@ -63,7 +66,7 @@ def _sampled(w: np.ndarray, teacher: np.ndarray, seed: int) -> float:
     return float(np.mean(np.sign(x @ np.array([teacher @ u, across])) != np.sign(x[:, 0])))
 
 
-def _clean(data: Any, teacher: np.ndarray) -> float:
+def _clean(data: "Data", teacher: np.ndarray) -> float:
     """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's
     inputs alone.
     """

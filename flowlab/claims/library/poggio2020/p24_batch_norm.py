@@ -1,6 +1,7 @@
 """P24: a layer followed by batch normalisation is scale invariant, and is not the Lagrange flow."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.core.typing import Array, Blocks
+
+if TYPE_CHECKING:
+    import jax
 
 N, D, H = 12, 4, 3
 TIME, STEP, COUNT = 1.0, 0.05, 40
@@ -22,7 +27,7 @@ def instance(seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     return x, y, {"W": rng.normal(size=(H, D)), "g": rng.uniform(0.5, 1.5, size=H), "a": rng.normal(size=H)}
 
 
-def loss(weights: dict[str, Any], x: Any, y: Any, whole: bool = True) -> Any:
+def loss(weights: Blocks, x: Array, y: Array, whole: bool = True) -> "jax.Array":
     """Logistic loss of a·tanh(g ŵ), ŵ the pre-activations W x to zero mean and unit variance over the whole batch, no
     ε.
 
@@ -66,7 +71,7 @@ def _flow(seed: int, whole: bool, scale: float) -> dict[str, Any]:
     }
 
 
-def _ravel(weights: dict[str, np.ndarray]) -> tuple[Any, Any]:
+def _ravel(weights: dict[str, np.ndarray]) -> "tuple[jax.Array, Callable[[jax.Array], dict[str, jax.Array]]]":
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
 

@@ -2,11 +2,15 @@
 alone.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 TWO, THREE = "W2 @ W1 @ x", "W3 @ W2 @ W1 @ x"
 STRENGTHS = np.array([3.0, 2.0, 1.0])
@@ -20,7 +24,7 @@ def rotations(seed: int, count: int) -> list[np.ndarray]:
 
 def aligned(
     seed: int, sizes: np.ndarray, strengths: np.ndarray
-) -> tuple[dict[str, np.ndarray], Any, np.ndarray, np.ndarray]:
+) -> "tuple[dict[str, np.ndarray], Data, np.ndarray, np.ndarray]":
     """Layers with these sizes of modes (layers, 3), whitened samples with these strengths, and the outer bases."""
     from flowlab.language.data import Data
 
@@ -37,7 +41,7 @@ def aligned(
 
 def learned(
     case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float
-) -> tuple[np.ndarray, np.ndarray, Any]:
+) -> "tuple[np.ndarray, np.ndarray, Trajectory]":
     """Times (T,), strengths of the modes of the product (T, 3), and the flow that starts with these sizes."""
     from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import time

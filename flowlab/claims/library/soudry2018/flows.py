@@ -1,33 +1,38 @@
 """The remainder of late weights beside the hard-margin machine, by the flow and by a second route."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowlab.claims.library.poggio2020.flows import machine, only_block, slowest
+from flowlab.claims.sample_problems import samples_of
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
 
 FAR = 2000.0
 """Log t of the second route."""
 SOURCE = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018"
 
 
-def weights(path: Any) -> tuple[np.ndarray, np.ndarray]:
+def weights(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     """(log t, w) over the rows with log t > 100, (S,) and (S, d); of a mean over N samples in units in which it is
     their sum.
     """
     late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
     V = late[f"V_{only_block(path)}"].values
-    unit = np.log(path.data.n) if path.problem.reduction == "mean" else 0.0
+    unit = np.log(samples_of(path).n) if path.problem.reduction == "mean" else 0.0
     return late["log_t"].values - unit, late["rho"].values[:, :1] * V.reshape(len(V), -1)
 
 
-def settled(path: Any) -> float:
+def settled(path: "Trajectory") -> float:
     """What is left of rates at the run's tolerance, relative to those of a run at rtol 1e-8 and from log t = 1e6."""
     return max(1.0, float(path.provenance["settings"]["rtol"]) / 1e-8)
 
 
-def by_radau(path: Any, data: Any) -> np.ndarray:
+def by_radau(path: "Trajectory", data: "Data") -> np.ndarray:
     """The remainder w - w_svm log t, (d,), at log t = 2000 by SciPy in the clock τ = ∫ L dt, from the same start as the
     flow.
     """

@@ -1,7 +1,7 @@
 """S4: data on which a multiplier of the support vanishes, where the remainder grows like log log t."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +14,17 @@ from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.late.richardson import power, richardson
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.state import State
+    from flowlab.language.trajectory import Trajectory
+
 _HORIZON = 1e6
 _FROM = 1e4
 """Log t from which growth is read."""
 
 
-def degenerate(seed: int, alpha: float = 0.0) -> tuple[Any, np.ndarray, int, float]:
+def degenerate(seed: int, alpha: float = 0.0) -> "tuple[Data, np.ndarray, int, float]":
     """Data, their w_svm, the sample on the margin that the machine does not need, and |x_⊥|, its part off the span of
     the others on the margin.
 
@@ -143,7 +148,7 @@ class DegenerateData(Claim):
         )
 
 
-def _flow(case: Case, data: Any, name: str, start: Any = None) -> Any:
+def _flow(case: Case, data: "Data", name: str, start: "State | None" = None) -> "Trajectory":
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem
     from flowlab.language.state import initial_state

@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,17 @@ from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
+    from flowlab.language.trajectory import Trajectory
+
 _TIME = 20_000.0
 """η k at the end."""
 _SHARES = (0.5, 0.25, 0.125)
 """Steps in units of 2/β."""
 
 
-def lively(seed: int) -> Any:
+def lively(seed: int) -> "Data":
     """Eight samples in three dimensions with two support vectors and fast transients: they leave as t^{-1} or faster.
 
     With the support (1, p) and (1, -q) on a line the transient along it falls like t^{-pq}, and what other samples add
@@ -135,7 +139,7 @@ def _start(seed: int) -> np.ndarray:
     return np.array([1.0, 0.0, 0.0]) + np.random.default_rng([55, seed]).uniform(-0.3, 0.3, size=3)
 
 
-def _descend(data: Any, first: np.ndarray, step: float, count: int, every: int) -> Any:
+def _descend(data: "Data", first: np.ndarray, step: float, count: int, every: int) -> "Trajectory":
     from flowlab.discrete.descent.descend import descend
     from flowlab.language.problem import Problem
     from flowlab.language.state import State
@@ -150,7 +154,7 @@ def _descend(data: Any, first: np.ndarray, step: float, count: int, every: int) 
     )
 
 
-def _tight(seed: int, steps: float) -> tuple[Any, np.ndarray, float]:
+def _tight(seed: int, steps: float) -> "tuple[Data, np.ndarray, float]":
     """Samples whose transverse parts pull hard against one another, a start off the middle, and a step of `steps`/β."""
     from flowlab.language.data import Data
 
@@ -162,18 +166,18 @@ def _tight(seed: int, steps: float) -> tuple[Any, np.ndarray, float]:
     return Data(z * y[:, None], y, name="fast transients", kind="binary"), first, steps / beta
 
 
-def _walk(data: Any, first: np.ndarray, step: float) -> tuple[np.ndarray, int]:
+def _walk(data: "Data", first: np.ndarray, step: float) -> tuple[np.ndarray, int]:
     """(w, k) at the last step with η k ≤ `_TIME`."""
     count = round(_TIME / step)
     walk = _descend(data, first, step, count, count)
     return np.asarray(walk.last.weights()["W1"]).ravel(), count
 
 
-def _rises(data: Any, first: np.ndarray, step: float, count: int) -> float:
+def _rises(data: "Data", first: np.ndarray, step: float, count: int) -> float:
     return float(np.diff(_descend(data, first, step, count, 1).dataset["log_loss"].values).max())
 
 
-def _flow(case: Case, data: Any, first: np.ndarray) -> np.ndarray:
+def _flow(case: Case, data: "Data", first: np.ndarray) -> np.ndarray:
     """Weights of gradient flow at t = `_TIME`."""
     from flowlab.dynamics import log_time
     from flowlab.language.problem import Problem

@@ -1,11 +1,14 @@
 """The flow of one norm and one direction under the square loss, to rest."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.sample_problems import integrated
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 NET = "W1 @ x"
 SAMPLES, FEATURES = 4, 6
@@ -24,7 +27,7 @@ def ridge(z: np.ndarray, decay: float) -> np.ndarray:
     return z.T @ np.linalg.solve(z @ z.T / n + decay * np.eye(n), np.ones(n)) / n
 
 
-def rested(case: Case, rho: float, decay: float, until: float) -> Any:
+def rested(case: Case, rho: float, decay: float, until: float) -> "Trajectory":
     """The flow of one norm and one direction from norm `rho`; directions start the same."""
     from flowlab.dynamics import time
     from flowlab.language.data import Data

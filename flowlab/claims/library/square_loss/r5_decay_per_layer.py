@@ -1,6 +1,6 @@
 """R5: decay on every layer."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 def _least_loss(z: np.ndarray, weight: float, near: np.ndarray) -> np.ndarray:
@@ -72,7 +75,7 @@ class DecayPerLayer(Claim):
         )
 
     @staticmethod
-    def _flow(case: Case, omega: dict[str, float]) -> tuple[np.ndarray, Any]:
+    def _flow(case: Case, omega: dict[str, float]) -> "tuple[np.ndarray, Trajectory]":
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem

@@ -1,6 +1,6 @@
 """R6: neural collapse of unconstrained features."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+
+if TYPE_CHECKING:
+    from flowlab.language.trajectory import Trajectory
 
 
 @claim("R6")
@@ -82,7 +85,7 @@ class NeuralCollapse(Claim):
         )
 
     @staticmethod
-    def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> Any:
+    def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> "Trajectory":
         from flowlab.dynamics import time
         from flowlab.language.data import Data
         from flowlab.language.problem import Problem

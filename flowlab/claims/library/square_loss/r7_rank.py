@@ -1,7 +1,5 @@
 """R7: descent on batches with decay keeps a layer near matrices whose rank the batch size bounds."""
 
-from typing import Any
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -54,7 +52,7 @@ class BatchesBoundRank(Claim):
         )
 
     @staticmethod
-    def _descent(seed: int, batch: int) -> Any:
+    def _descent(seed: int, batch: int) -> np.ndarray:
         """W of every step, (T, width, features)."""
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(SAMPLES, FEATURES)), np.sign(rng.normal(size=SAMPLES))

@@ -8,12 +8,15 @@ a convex H; so the limit solves X h(X^T ν) = y, found here by Newton's method o
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.core.errors import ClaimError
+
+if TYPE_CHECKING:
+    from flowlab.language.data import Data
 
 NET = "(w * w - u * u) @ x"
 CUBIC = "(w * w * w - u * u * u) @ x"
@@ -79,7 +82,7 @@ def instance(seed: int) -> Instance:
     raise ClaimError(f"no draw of seed {seed} is far from degenerate; try another seed.")
 
 
-def samples(case: Case) -> tuple[Any, Instance | None]:
+def samples(case: Case) -> "tuple[Data, Instance | None]":
     """The data given, or those of an instance of the seed, as samples of a problem."""
     from flowlab.language.data import Data
 
@@ -89,7 +92,7 @@ def samples(case: Case) -> tuple[Any, Instance | None]:
     return Data(own.x, own.y, name=f"sparse regression seed={case.seed}", kind="targets"), own
 
 
-def limit(case: Case, data: Any, alpha: float, net: str = NET) -> np.ndarray:
+def limit(case: Case, data: "Data", alpha: float, net: str = NET) -> np.ndarray:
     """Where the flow from w = u = α goes, (d,); integrated until the loss is 1e-19."""
     from flowlab.claims.sample_problems import integrated
     from flowlab.dynamics import log_loss_below, time
