@@ -3,10 +3,11 @@ replayed.
 """
 
 import base64
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,8 +16,22 @@ from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Record
 
 if TYPE_CHECKING:
+    from flowlab.discrete.margin.max_margin import MaxMargin
     from flowlab.language.data import Data
+    from flowlab.language.problem import Problem
     from flowlab.language.trajectory import Trajectory
+    from flowlab.symbolic.equations import FlowEquations
+
+    Evidence: TypeAlias = Trajectory | FlowEquations | MaxMargin | Problem | Data
+else:
+
+    class _Anything(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return True
+
+    class Evidence(metaclass=_Anything):
+        """What a claim is checked on; `case_of` refuses the rest, and its classes would load jax."""
+
 
 GIVEN = ("problem", "data", "flow", "descent", "equations", "max_margin")
 """What a case may hold from outside; it notes which of these a claim reads."""
@@ -35,6 +50,16 @@ def _noted(name: str) -> Any:
         return case.unread(name)
 
     return property(read, doc=f"The {NAMES[name]} that was passed, or None.")
+
+
+def _renamed(old: str, new: str) -> Any:
+    """A property under its former name, which warns."""
+
+    def read(case: "Case") -> Any:
+        warnings.warn(f"`case.{old}` is deprecated; use `case.{new}`.", DeprecationWarning, stacklevel=2)
+        return getattr(case, new)
+
+    return property(read, doc=f"Deprecated: `{new}`.")
 
 
 Made = TypeVar("Made")
@@ -58,17 +83,18 @@ class Case:
         read: which of `GIVEN` have been read since this was last emptied.
     """
 
-    def __init__(self, *, seed: int = 0, passed: tuple[str, ...] = (), **inputs: Any) -> None:
+    def __init__(self, *, seed: int = 0, passed: tuple[str, ...] = (), **inputs: Evidence | None) -> None:
         unknown = sorted(inputs.keys() - set(GIVEN))
         if unknown:
             raise ClaimError(f"a case must be made of {', '.join(GIVEN)}, got `{unknown[0]}`.")
         self.seed, self.passed = seed, passed
-        self._inputs = {name: inputs[name] for name in GIVEN if inputs.get(name) is not None}
+        self._inputs: dict[str, Any] = {name: inputs[name] for name in GIVEN if inputs.get(name) is not None}
         self.memo: dict[str, Any] = {}
         self.read: set[str] = set()
         self._reads: dict[str, frozenset[str]] = {}
 
     problem, data, flow, descent, equations, max_margin = (_noted(name) for name in GIVEN)
+    path, walk, best = (_renamed(*names) for names in (("path", "flow"), ("walk", "descent"), ("best", "max_margin")))
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` computes, computed once under this name; trajectories are kept as records of the check."""

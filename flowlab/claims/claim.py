@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 
 from flowlab.claims import reasons
-from flowlab.claims.case import GIVEN, NAMES, RUNS, Case, case_of
+from flowlab.claims.case import GIVEN, NAMES, RUNS, Case, Evidence, case_of
 from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
@@ -23,24 +23,6 @@ from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Record
-
-if TYPE_CHECKING:
-    from flowlab.discrete.margin.max_margin import MaxMargin
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.trajectory import Trajectory
-    from flowlab.symbolic.equations import FlowEquations
-
-    Evidence: TypeAlias = Trajectory | FlowEquations | MaxMargin | Problem | Data
-else:
-
-    class _Anything(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            return True
-
-    class Evidence(metaclass=_Anything):
-        """What a claim is checked on; `case_of` refuses the rest, and its classes would load jax."""
-
 
 claims: Registry[type["Claim"]] = Registry("claim")
 

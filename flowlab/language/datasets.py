@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import expects, guarded, line, short, tail
+from flowlab.core.arguments import expects, line, short, tail
 from flowlab.core.errors import DataError, MissingExtra, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import Registry, nearest
@@ -24,7 +24,6 @@ BUNDLED = tuple(_TABLES)
 """Data sets that come with scikit-learn; nothing is downloaded."""
 
 
-@guarded
 def load(
     spec: str | PathLike[str],
     *,

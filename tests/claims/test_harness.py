@@ -381,3 +381,11 @@ def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
         assert done.returncode == 0, done.stderr
         texts.append({p.name: p.read_bytes() for p in sorted((out / "verdicts").iterdir())})
     assert texts[0] == texts[1]
+
+
+def test_former_names_of_inputs_warn():
+    case = Case(problem=fl.Problem("W1 @ x"))
+    with pytest.warns(DeprecationWarning, match=r"use `case\.flow`"):
+        assert case.path is None
+    with pytest.warns(DeprecationWarning, match=r"use `case\.max_margin`"):
+        assert case.best is None

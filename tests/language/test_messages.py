@@ -94,7 +94,7 @@ def test_words_of_python_name_blocks(name):
     assert fl.Network(f"relu(-{name} @ x) + {name} @ x").weights == (name,)
 
 
-@pytest.mark.parametrize("name", ["None", "True", "False", "x", "sum", "\n", "a" * 33, "1a", 5])
+@pytest.mark.parametrize("name", ["None", "True", "False", "x", "sum", "\n", "a" * 33, "1a"])
 def test_names_that_no_text_reads_back_are_refused(name):
     with pytest.raises(fl.LanguageError, match="cannot name a weight"):
         fl.weight(name)
@@ -118,10 +118,15 @@ def test_problems_quote_shortly(given):
     assert str(caught.value).isprintable()
 
 
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(fl.LanguageError, match="`name=5` must be a text"):
+        fl.weight(5)
+
+
 @pytest.mark.parametrize("digits", [400, 5000])
 def test_integers_beyond_float64_are_refused(digits):
     for make in (fl.time, fl.log_time, fl.log_loss, fl.norm_above, fl.wall):
-        with pytest.raises(fl.LanguageError, match="must be a finite number") as told:
+        with pytest.raises(fl.LanguageError, match=r"must be a (finite )?number") as told:
             make(10**digits)
         assert len(str(told.value)) <= 300
     with pytest.raises(fl.LanguageError, match=r"decay.* float64 does not hold"):

@@ -204,7 +204,7 @@ class Fall(Picture):
 
 @fl.claim("new.falls", statement="The loss falls.", source="this file", mutants=("rises",))
 def falls(case, mutant):
-    log_loss = case.path.dataset["log_loss"].values
+    log_loss = case.flow.dataset["log_loss"].values
     change = float(log_loss[-1] - log_loss[len(log_loss) // 2])
     sign = change / abs(change) * (-1 if mutant else 1)
     return fl.Quantity("sign of the change of log L", sign, -1.0, tolerance=1e-3)
