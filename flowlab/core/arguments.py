@@ -123,7 +123,7 @@ def _what(kind: Any) -> str:
         return f"a list of {_several(inner[0])}"
     if origin in (Mapping, dict) and len(inner) == 2 and inner[1] is not Any:
         return f"a mapping of names to {_several(inner[1])}"
-    return _WHAT.get(origin) or _word(kind)
+    return _WHAT.get(origin) or {"ResultLike": "a result of flowlab"}.get(_word(kind), _word(kind))
 
 
 def _several(kind: Any) -> str:

@@ -137,7 +137,7 @@ def test_results_of_folders_and_files(tmp_path):
     (tmp_path / "bad.nc").write_text("no NetCDF")
     with pytest.raises(OutputError, match="is no stored trajectory"):
         fl.results(tmp_path / "bad.nc")
-    with pytest.raises(LanguageError, match="labelled numbers"):
+    with pytest.raises(LanguageError, match="must be a result of flowlab"):
         fl.save(DATA, tmp_path / "data.nc")
     with pytest.raises(OutputError, match=r"ends in \.nc"):
         fl.save(fl.neurons(path), tmp_path / "neurons.json")

@@ -62,7 +62,7 @@ def test_wide_basins_are_used_to_the_reach():
 @pytest.mark.parametrize("k", [-1, 5])
 def test_no_such_point(k):
     points = critical_points(fl.Problem("W1 @ x"), labelled(6, 2, 8), norm=3.0, starts=2)
-    with pytest.raises(LanguageError, match="critical points"):
+    with pytest.raises(LanguageError, match="number of a critical point"):
         fl.beside(points, k)
     with pytest.raises(LanguageError, match="reach"):
         fl.beside(points, 0, reach=0.0)
