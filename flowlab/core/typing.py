@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 else:
     # The classes of jax would load jax, so a value is known by what it has.
     class _Kind(type):
+        libraries = ()
+
         def __instancecheck__(cls, value: object) -> bool:
-            return all(hasattr(value, name) for name in cls.names) or isinstance(value, cls.others)
+            made = all(hasattr(value, name) for name in cls.names) or isinstance(value, cls.others)
+            return made or type(value).__module__.split(".")[0] in cls.libraries
 
     class Array(metaclass=_Kind):
-        """An array of numpy or jax, or one that jax traces."""
+        """An array of numpy or jax, or one that jax traces; at component depth, the sum of an array of symbols."""
 
-        names, others = ("shape", "dtype"), ()
+        names, others, libraries = ("shape", "dtype"), (), ("sympy",)
 
     class Scalar(metaclass=_Kind):
         """A number, or an array of one."""

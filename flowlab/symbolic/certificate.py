@@ -171,7 +171,7 @@ def _nudged(state: TestState) -> TestState:
     rng = np.random.default_rng(0)
 
     def near(value: Array) -> np.ndarray:
-        return np.asarray(value) * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value)))
+        return np.asarray(np.asarray(value) * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value))))
 
     V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}
     return TestState(state.rho, V, W, Samples(near(state.samples.x), state.samples.y))
