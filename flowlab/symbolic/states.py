@@ -91,6 +91,8 @@ def random_state(
         if lengths and (problem.scheme.normalises or problem.scheme.any_length):
             V = scaled({k: np.exp(rng.uniform(-0.4, 0.4, size=v.shape)) for k, v in lengths_of.items()}, V, problem.per)
         seen = problem.scheme.weights(np, lengths_of, V, problem.per)
+    # Blocks of one weight have become numbers on the way.
+    V, seen = ({k: np.asarray(v) for k, v in blocks.items()} for blocks in (V, seen))
     return TestState(lengths_of, V, seen, Samples(x, y))
 
 
