@@ -128,10 +128,8 @@ class _Levels:
     that is off for all samples is turned round.
     """
 
-    def __init__(
-        self, network: Network, weights: dict[str, np.ndarray], x: np.ndarray, rng: np.random.Generator
-    ) -> None:
-        self.network, self.weights, self.x = network, dict(weights), x
+    def __init__(self, network: Network, weights: Blocks, x: np.ndarray, rng: np.random.Generator) -> None:
+        self.network, self.weights, self.x = network, {w: np.asarray(v) for w, v in weights.items()}, x
         self.values: dict[int, np.ndarray] = {}
         self.met: dict[str, int] = {}
         self.places: dict[str, list[int]] = {}
