@@ -131,6 +131,8 @@ def _one_wrong(calls: Mapping[str, tuple], objects: Mapping[str, object]) -> tup
     return count, found
 
 
+# Old versions of libraries warn of each other.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_one_wrong_argument_is_answered_in_a_sentence(objects, deep, tmp_path, monkeypatch):
     # Some valid calls write to a folder by a relative name.

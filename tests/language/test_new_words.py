@@ -297,6 +297,7 @@ def test_a_scheme_that_declares_no_law_is_granted_none(registered):
     assert not [law for law in flow.conserved if law.kind.startswith("norm")]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_is_made_of_runs_knows_new_words(registered, tmp_path):
     problem = fl.Problem("W2 @ relu(W1 @ x)")
     data = fl.load("pair?n=4&d=2", seed=1)
