@@ -1,10 +1,10 @@
 """`--words FILE.py`: words of a user's own, registered by a file that the command line names."""
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
-from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.errors import LanguageError
+from flowlab.core.user_modules import execute
 
 _LOADED: dict[Path, str] = {}
 
@@ -27,18 +27,7 @@ def load_words(path: Path) -> None:
     if path.suffix != ".py" or not path.is_file():
         raise LanguageError(f"`--words {path}` must be a Python file, and there is none; name one that ends in .py.")
     name = f"flowlab_words_{len(_LOADED)}_{path.stem}"
-    spec = spec_from_file_location(name, found)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except FlowlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        told = f"`--words {path}` breaks while it is read ({type(error).__name__}: {error})"
-        raise LanguageError(f"{told}; mend it and try again.") from error
+    execute(spec_from_file_location(name, found), f"`--words {path}`", LanguageError)
     _LOADED[found] = name
 
 

@@ -1,18 +1,18 @@
 """Claims from a user's own file, and verdicts that are checked again from what they tell."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.abc import SourceLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import spec_from_loader
 from pathlib import Path
 
 from flowlab.claims.case import case_from
 from flowlab.claims.claim import checked, claims, load_library
 from flowlab.claims.verdict import Verdict
 from flowlab.core.arguments import guarded
-from flowlab.core.errors import ClaimError, FlowlabError
+from flowlab.core.errors import ClaimError
+from flowlab.core.user_modules import execute
 
 _LOADED: dict[str, tuple[str, ...]] = {}
 
@@ -50,19 +50,7 @@ def _run(path: Path, source: bytes) -> tuple[str, ...]:
         return _LOADED[key]
     before = set(claims)
     name = f"flowlab_claims_{key[:12]}"
-    loader = _Read(path, source)
-    spec = spec_from_loader(name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except FlowlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ClaimError(
-            f"`{path}` breaks while it is read ({type(error).__name__}: {error}); mend it and try again."
-        ) from error
+    execute(spec_from_loader(name, _Read(path, source)), f"`{path}`", ClaimError)
     entered = tuple(one for one in claims if one not in before)
     if not entered:
         raise ClaimError(f"`{path}` enters no claim; decorate one with `flowlab.claim(id, statement=..., source=...)`.")
