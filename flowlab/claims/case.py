@@ -13,7 +13,7 @@ import numpy as np
 
 from flowlab.core.arguments import short
 from flowlab.core.errors import ClaimError
-from flowlab.core.typing import Record
+from flowlab.core.typing import Kind, Record
 
 if TYPE_CHECKING:
     from flowlab.discrete.margin.max_margin import MaxMargin
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     Evidence: TypeAlias = Trajectory | FlowEquations | MaxMargin | Problem | Data
 else:
 
-    class _Anything(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            return True
-
-    class Evidence(metaclass=_Anything):
+    class Evidence(metaclass=Kind):
         """What a claim is checked on; `case_of` refuses the rest, and its classes would load jax."""
 
 

@@ -1,15 +1,32 @@
 """Types that annotations share: arrays with their shapes, weights by block, what JSON stores.
 
-A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs, `p` weights in one row. Type checkers see the
+A shape is written as in jaxtyping: `n` samples, `d` inputs, `c` outputs. Type checkers see the
 array alone. With FLOWLAB_SHAPES=1 in the environment, `import flowlab` has beartype check kinds and shapes at every
 call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType, NoneType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Num
+
+
+class Kind(type):
+    """The class of names that stand for values of other classes: `holds` says which, and by default all."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return cls.holds(value)
+
+    @staticmethod
+    def holds(_: object) -> bool:
+        """Whether a value is of the kind."""
+        return True
+
+
+def _is_array(value: object) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
 
 if TYPE_CHECKING:
     import jax
@@ -24,42 +41,43 @@ if TYPE_CHECKING:
     Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 else:
     # The classes of jax would load jax, so a value is known by what it has.
-    class _Kind(type):
-        libraries = ()
-
-        def __instancecheck__(cls, value: object) -> bool:
-            made = all(hasattr(value, name) for name in cls.names) or isinstance(value, cls.others)
-            return made or type(value).__module__.split(".")[0] in cls.libraries
-
-    class Array(metaclass=_Kind):
+    class Array(metaclass=Kind):
         """An array of numpy or jax, or one that jax traces; at component depth, the sum of an array of symbols."""
 
-        names, others, libraries = ("shape", "dtype"), (), ("sympy",)
+        @staticmethod
+        def holds(value: object) -> bool:
+            return _is_array(value) or type(value).__module__.startswith("sympy.")
 
-    class Scalar(metaclass=_Kind):
+    class Scalar(metaclass=Kind):
         """A number, or an array of one."""
 
-        names, others = Array.names, (int, float)
+        @staticmethod
+        def holds(value: object) -> bool:
+            return _is_array(value) or isinstance(value, int | float)
 
-    class ArrayLike(metaclass=_Kind):
+    class ArrayLike(metaclass=Kind):
         """What numpy makes an array of."""
 
-        names, others = Array.names, (int, float, list, tuple)
+        @staticmethod
+        def holds(value: object) -> bool:
+            return _is_array(value) or isinstance(value, int | float | list | tuple)
 
-    class Namespace(metaclass=_Kind):
+    class Namespace(metaclass=Kind):
         """Where the functions of arrays come from: numpy, jax.numpy, or what stands in for them on symbols."""
 
-        names, others = ("exp", "sqrt"), ()
+        @staticmethod
+        def holds(value: object) -> bool:
+            return hasattr(value, "exp") and hasattr(value, "sqrt")
 
-    class PyTree(metaclass=_Kind):
+    class PyTree(metaclass=Kind):
         """Arrays in containers that jax knows, of any form."""
 
-        names, others = (), ()
-
-    class Json(metaclass=_Kind):
+    class Json(metaclass=Kind):
         """What JSON stores."""
 
-        names, others = ("__json__",), (str, int, float, bool, Sequence, Mapping, NoneType)
+        @staticmethod
+        def holds(value: object) -> bool:
+            return isinstance(value, str | int | float | Sequence | Mapping | None)
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,4 +116,3 @@ Outputs: TypeAlias = Float[Array, "n c"]
 Labels: TypeAlias = Num[Array, "n"] | Float[Array, "n c"]
 PerSample: TypeAlias = Float[Array, "n"]
 Number: TypeAlias = Float[Array, ""]
-Row: TypeAlias = Float[Array, "p"]
