@@ -13,6 +13,7 @@ from pathlib import Path
 from flowlab.app.words import load_words, loaded
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, checked, claims, load_library
+from flowlab.claims.readme import packs
 from flowlab.claims.replay import load_file
 from flowlab.claims.verdict import Verdict
 from flowlab.core.arguments import must_be
@@ -48,16 +49,6 @@ def pack_of(word: type[Claim]) -> str:
         if name.startswith(LIBRARY)
         else Path((word.origin() or {"file": name})["file"]).stem
     )
-
-
-def packs() -> dict[str, tuple[str, ...]]:
-    """The packs of the library with the ids of their claims."""
-    load_library()
-    found: dict[str, tuple[str, ...]] = {}
-    for name in claims:
-        if claims[name].__module__.startswith(LIBRARY):
-            found[pack_of(claims[name])] = (*found.get(pack_of(claims[name]), ()), name)
-    return dict(sorted(found.items()))
 
 
 def paper(pack: str) -> str:

@@ -11,8 +11,8 @@ _PACKAGE = "flowlab.claims.library"
 COMMAND = "python -m flowlab.claims.readme"
 
 
-def papers() -> dict[str, tuple[str, ...]]:
-    """The papers of the library, by folder, with the ids of their claims."""
+def packs() -> dict[str, tuple[str, ...]]:
+    """The packs of the library, one per paper and folder, with the ids of their claims."""
     load_library()
     ids: dict[str, tuple[str, ...]] = {}
     for name in claims:
@@ -63,5 +63,5 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for paper, ids in papers().items():
+    for paper, ids in packs().items():
         (LIBRARY / paper / "README.md").write_text(readme(paper, ids), encoding="utf-8")

@@ -1,11 +1,11 @@
-"""READMEs of papers say what the registry says."""
+"""READMEs of packs say what the registry says."""
 
 import pytest
 
 from flowlab.claims import claims
-from flowlab.claims.readme import COMMAND, LIBRARY, papers, readme
+from flowlab.claims.readme import COMMAND, LIBRARY, packs, readme
 
-PAPERS = papers()
+PAPERS = packs()
 
 
 def test_every_folder_of_the_library_has_claims():
