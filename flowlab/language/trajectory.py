@@ -65,7 +65,7 @@ class Outcome:
 
 
 class _Rows:
-    """A field that holds a labelled data set, or the function that builds it when it is first read.
+    """A field that holds a labelled data set, built when it is first read where `_build` stands in its place.
 
     Labels cost more than a short run does, and many runs are asked for their last state alone.
     """
@@ -79,7 +79,7 @@ class _Rows:
             del held["_build"]
         return held["dataset"]
 
-    def __set__(self, path: "Trajectory", value: xr.Dataset | Callable[[], xr.Dataset]) -> None:
+    def __set__(self, path: "Trajectory", value: xr.Dataset) -> None:
         vars(path)["dataset"] = value
 
 

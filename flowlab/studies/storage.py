@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import xarray as xr
@@ -70,7 +70,7 @@ def save(result: ResultLike, path: str | Path) -> Path:
             f"`result` must have labelled numbers, got a value of type {type(result).__name__}; pass for example a"
             " trajectory."
         )
-    dataset = getattr(result, "dataset")  # noqa: B009 (`_labelled` has seen it)
+    dataset = result.dataset
     events = getattr(result, "events", ())
     if events:
         # Folds and branch points, one row each.
@@ -88,9 +88,15 @@ def save(result: ResultLike, path: str | Path) -> Path:
     ).save(path)
 
 
-def _labelled(result: Any) -> bool:
+class _Table(ResultLike, Protocol):
+    """A result whose numbers are one labelled data set."""
+
+    dataset: xr.Dataset
+
+
+def _labelled(result: ResultLike) -> TypeGuard[_Table]:
     try:
-        return isinstance(result.dataset, xr.Dataset) and isinstance(result.problem, Problem)
+        return isinstance(getattr(result, "dataset", None), xr.Dataset) and isinstance(result.problem, Problem)
     except Exception:
         # Attributes of a foreign class may raise anything.
         return False
