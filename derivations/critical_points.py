@@ -103,7 +103,7 @@ def _same(d: Derivation, factor: float = 1.0) -> None:
         bound=1e-9,
         how=(
             r"autodiff in the variables of each flow, relative to $\partial L/\partial W_k$ in the same units, at"
-            rf" {FOUND}, with $R$ shared out anew twice"
+            rf" {FOUND}, with two other shares of $R$"
         ),
     )
 

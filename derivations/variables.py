@@ -1,5 +1,5 @@
 """One loss in the variables of every scheme, differentiated by autodiff;
-what the derivation of the schemes is held against.
+the derivation of the schemes is compared with it.
 """
 
 from collections.abc import Callable

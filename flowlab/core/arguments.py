@@ -1,4 +1,4 @@
-"""What a caller gave, checked at the entry: a wrong kind of thing is told by name, not by what breaks on it later."""
+"""Checks of arguments at public entries: the message names what is wrong before anything breaks on it."""
 
 import inspect
 import math
@@ -52,6 +52,8 @@ _PASS = {
     "Expr": '`fl.x` or `fl.weight("W")`',
 }
 """How to get what the house makes itself."""
+_CALLED = {"ResultLike": "a result of flowlab"}
+"""Words for classes whose name says little to a user."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
@@ -123,7 +125,7 @@ def _what(kind: Any) -> str:
         return f"a list of {_several(inner[0])}"
     if origin in (Mapping, dict) and len(inner) == 2 and inner[1] is not Any:
         return f"a mapping of names to {_several(inner[1])}"
-    return _WHAT.get(origin) or {"ResultLike": "a result of flowlab"}.get(_word(kind), _word(kind))
+    return _WHAT.get(origin) or _CALLED.get(_word(kind), _word(kind))
 
 
 def _several(kind: Any) -> str:

@@ -133,7 +133,7 @@ def models(
 ) -> Models:
     """Gradient flow, modified flow, central flow and gradient descent from one start, at common times.
 
-    A model that cannot be had, or not to the end (a start above the edge, a descent that diverges), is told by its
+    A model that cannot be had, or not to the end (a start above the edge, a descent that diverges), says so in its
     outcome and costs none of the others.
 
     Args:

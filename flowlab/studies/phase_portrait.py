@@ -105,8 +105,8 @@ def portrait(
 ) -> Result:
     """Field, critical points and basins of the direction at fixed norms, as a result that the figure `portrait` draws.
 
-    Critical points are looked for by `critical_points` and by Newton's method from every cell; all copies under
-    symmetries are told. Where none is degenerate or on a kink, minima and maxima less saddles must be the Euler
+    Critical points are looked for by `critical_points` and by Newton's method from every cell; the result has
+    all copies under symmetries. Where none is degenerate or on a kink, minima and maxima less saddles must be the Euler
     characteristic, 0 or 2 (M. Morse 1925), which shows whether some are missing. Basins come from following the field
     from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a length of 4π; cells whose end
     is at no attracting point within that have the basin -1.

@@ -111,7 +111,7 @@ def _chain_rule(book: Book) -> None:
 
 
 def _gradient_at_directions(book: Book, factor: sp.Expr) -> None:
-    """From here on all is told by what the directions give: f̄_n = f(V; x_n), folded by the label where q_n is."""
+    """From here on the directions enter through f̄_n = f(V; x_n), times the label where q_n stands."""
     at_w, bar = Book(False, book.unit, book.binary, book.decayed).sample, book.sample
     fold, what = ("y_n ", "margin") if book.binary else ("", "output")
     book.record(

@@ -83,6 +83,14 @@ def test_an_open_parameter_is_found(kind):
     assert _open(function) == ["second"]
 
 
+def test_settings_that_functions_pass_on_are_those_of_integrate():
+    from flowlab.dynamics.integrate import Settings
+
+    others = {"field", "start", "data", "until"}
+    kinds = typing.get_type_hints(inspect.unwrap(fl.integrate))
+    assert typing.get_type_hints(Settings) == {k: v for k, v in kinds.items() if k not in others | {"return"}}
+
+
 _RUN = """
 import numpy as np
 import flowlab as fl

@@ -89,8 +89,8 @@ class Ledger:
         if other is not None:
             self.archive.close()
             raise OutputError(
-                f"`{folder}` holds another run: {other}; choose another folder, or take that run up with what it was"
-                " begun with."
+                f"`{folder}` holds another run: {other}; choose another folder, or resume that run with its own"
+                " arguments."
             )
 
     def replay(self, store: Store) -> None:
