@@ -2,7 +2,9 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, wraps
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -10,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin,
 
 import numpy as np
 
-from flowlab.core.errors import FlowlabError, LanguageError
+from flowlab.core.errors import CallError, FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 
 P = ParamSpec("P")
@@ -43,6 +45,7 @@ _PASS = {
     "FlowEquations": "`fl.derive(problem)`",
     "VectorField": "`fl.lower(fl.derive(problem))`",
     "Trajectory": "what `fl.integrate` returns",
+    "Trajectories": "what `fl.integrate` returns of several starts",
     "CriticalPoints": "what `fl.critical_points` returns",
     "Constrained": "`fl.critical_points(…).constrained`",
     "Continuation": "what `fl.norm_path` returns",
@@ -52,7 +55,7 @@ _PASS = {
     "Expr": '`fl.x` or `fl.weight("W")`',
 }
 """How to get what the house makes itself."""
-_CALLED = {"ResultLike": "a result of flowlab"}
+_CALLED = {"ResultLike": "a result of flowlab", "Derived": "equations"}
 """Words for classes whose name says little to a user."""
 
 
@@ -78,9 +81,13 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def entry(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name, value, kind in _values(signature, kinds(), signature.bind(*args, **kwargs)):
+        try:
+            call = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise _another_call(function.__name__, signature, error) from None
+        for name, value, kind in _values(signature, kinds(), call):
             if not _is(value, kind):
-                raise _refusal(name, value, kind)
+                raise _refusal(*_offender(name, value, kind))
         return function(*args, **kwargs)
 
     return entry
@@ -100,6 +107,26 @@ def _values(
             yield from ((key, each, own.get(key, Any if own else kind)) for key, each in value.items())
         else:
             yield name, value, kind
+
+
+def _another_call(name: str, signature: inspect.Signature, error: TypeError) -> CallError:
+    """The error of a call whose arguments do not fit the function."""
+    plain = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    written, got = shown(f"{name}{inspect.Signature(plain)}", 160), str(error).removeprefix("got ")
+    return CallError(f"`{name}` must be called as `{written}`, got {got}; change the arguments.")
+
+
+def _offender(name: str, value: Any, kind: Any) -> tuple[str, Any, Any]:
+    """Name, value and kind of what does not fit: an entry of a mapping, or the whole argument."""
+    for choice in _choices(kind):
+        if get_origin(choice) in (Mapping, dict) and isinstance(value, Mapping):
+            of_keys, of_values = get_args(choice)
+            for key, one in value.items():
+                if not _is(key, of_keys):
+                    return f"key of {name}", key, of_keys
+                if not _is(one, of_values):
+                    return _offender(f"{name}[{short(key, 40)}]", one, of_values)
+    return name, value, kind
 
 
 def _refusal(name: str, value: Any, kind: Any) -> LanguageError:
@@ -125,13 +152,21 @@ def _what(kind: Any) -> str:
         return f"a list of {_several(inner[0])}"
     if origin in (Mapping, dict) and len(inner) == 2 and inner[1] is not Any:
         return f"a mapping of names to {_several(inner[1])}"
+    if origin is Callable and inner and isinstance(inner[0], list):
+        return f"a function of {len(inner[0])} argument{'s' * (len(inner[0]) != 1)}"
     return _WHAT.get(origin) or _CALLED.get(_word(kind), _word(kind))
 
 
 def _several(kind: Any) -> str:
     """A kind of elements in words."""
     each = dict.fromkeys(_what(choice) for choice in _choices(kind))
-    return " or ".join(f"{word.split(' ', 1)[1]}s" if word.startswith(("a ", "an ")) else word for word in each)
+    return " or ".join(_plural(word) if word.startswith(("a ", "an ")) else word for word in each)
+
+
+def _plural(word: str) -> str:
+    """Several of `a list of numbers` are `lists of numbers`."""
+    head, of, rest = word.split(" ", 1)[1].partition(" of ")
+    return f"{head}s{of}{rest}"
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -195,20 +230,21 @@ def _held(value: Any) -> bool:
         return False
 
 
-def expects(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> None:
-    """Ask that an argument is of a kind.
+def expects(name: str, value: Any, kind: type | tuple[type, ...], what: str, remedy: str) -> None:
+    """Ask that a value is of a kind, where no annotation of a guarded entry says so.
 
     Args:
         name: of the argument.
         value: what was given.
-        kind: what it is to be.
-        told: how to get one, as it ends the message.
+        kind: what it must be.
+        what: the kind in words.
+        remedy: what to pass, as it ends the message.
 
     Raises:
         LanguageError: if it is not.
     """
     if not _instance(value, kind):
-        raise LanguageError(f"`{name}` is {_shown(value)}; give {told}.")
+        raise _unlike(name, value, what, remedy)
 
 
 def must_be(name: str, value: Any, what: str, remedy: str, error: type[FlowlabError] = LanguageError) -> FlowlabError:
@@ -240,7 +276,40 @@ def array(name: str, value: Any) -> np.ndarray:
             raise TypeError
         return found.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise LanguageError(f"`{name}` is {_shown(value)}; give real numbers, in rows of one length.") from None
+        raise _unlike(name, value, "real numbers in rows of one length", "for example [[0.0, 1.0]]") from None
+
+
+def named_blocks(name: str, value: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:
+    """The arrays of some weight blocks out of a mapping.
+
+    Raises:
+        LanguageError: unless it is a mapping with an array of numbers for every block.
+    """
+    remedy = "for example `path.last.weights()`"
+    expects(name, value, Mapping, "a mapping of blocks to arrays", remedy)
+    found = {}
+    for block in wanted:
+        if block not in value:
+            given = ", ".join(f"`{line(key)}`" for key in value) or "none"
+            raise LanguageError(f"`{name}` must have the block `{block}`, got {given}; pass {remedy}.")
+        found[block] = array(f"{name}[{block!r}]", value[block])
+    return found
+
+
+@contextmanager
+def fitting(weights: Mapping[str, np.ndarray]) -> Generator[None]:
+    """Name the shapes of blocks where a calculation finds that they do not fit each other.
+
+    Raises:
+        ShapeMismatch: in place of an error of numpy.
+    """
+    try:
+        yield
+    except (ValueError, IndexError):
+        shapes = ", ".join(f"`{name}` of shape {value.shape}" for name, value in weights.items())
+        raise ShapeMismatch(
+            f"blocks must have the shapes of the network, got {shapes}; pass its own weights."
+        ) from None
 
 
 def count(name: str, value: Any, least: int, such: int) -> int:
@@ -252,6 +321,17 @@ def count(name: str, value: Any, least: int, such: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise must_be(name, value, f"an integer from {least} on", f"for example {such}")
     return int(value)
+
+
+def positive(name: str, value: Any, remedy: str = "for example 0.1") -> float:
+    """A finite number above 0, as a float.
+
+    Raises:
+        LanguageError: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
+        raise must_be(name, value, "a finite number above 0", remedy)
+    return float(value)
 
 
 def finite(value: Any) -> bool:
@@ -295,5 +375,7 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def _shown(value: Any) -> str:
-    return f"{short(value, 40)}, of type {type(value).__name__}"
+def _unlike(name: str, value: Any, what: str, remedy: str) -> LanguageError:
+    """The error of a value of another kind, with its type."""
+    given = f"{short(value, 40)} of type {type(value).__name__}"
+    return LanguageError(f"`{name}` must be {what}, got {given}; pass {remedy}.")

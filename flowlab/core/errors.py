@@ -54,6 +54,10 @@ class LanguageError(FlowlabError):
     """Text or operands outside the expression language."""
 
 
+class CallError(LanguageError, TypeError):
+    """A call with arguments that the function does not have, or without those that it needs."""
+
+
 class DataError(FlowlabError):
     """Samples or labels that cannot be used."""
 

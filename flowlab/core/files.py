@@ -1,6 +1,7 @@
 """Writing files: a failure of the disk becomes one typed sentence."""
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from os import PathLike
@@ -52,3 +53,20 @@ def open_folder(folder: Path, option: str = "") -> None:
         parent = folder if folder.exists() else next(p for p in folder.absolute().parents if p.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise OutputError(f"{name} cannot be written: `{parent}` is not writable; choose another folder.")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; no folder has a name that the system cannot hold."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def file_name(name: str) -> str:
+    """A name as part of the name of a file, which every file system takes.
+
+    Example:
+        `file_name("own: a/b")` is `"own_a_b"`.
+    """
+    return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"

@@ -12,6 +12,10 @@ from flowlab.core.errors import TooLarge
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LOG10_2 = 0.30103
+ROWS, ROW_BYTES, CHUNK_BYTES = 2_000, 256e6, 32e6
+"""Rows that a run keeps by default, at most; bytes of them; and bytes of those that one compiled call hands out."""
+ALL_ROW_BYTES = 2e9
+"""Bytes of the rows of all runs of a batch."""
 _DAY = 86_400
 """Seconds that one call may need: beyond it a call that says nothing on the way cannot be told from one that hangs."""
 
@@ -38,6 +42,21 @@ def require_memory(needed: int, what: str, remedy: str = "use smaller widths or 
         raise TooLarge(
             f"{what} needs {shown_bytes(needed)} of memory, but this machine has {shown_bytes(have)}; {remedy}."
         )
+
+
+def rows_within(room: float, numbers: int, most: int, least: int = 1) -> int:
+    """How many rows of float64 fit.
+
+    Args:
+        room: bytes for them.
+        numbers: of one row.
+        most: the most that there may be.
+        least: the fewest.
+
+    Example:
+        `rows_within(ROW_BYTES, 400_000, ROWS)` is 80.
+    """
+    return int(max(least, min(most, room // max(1, 8 * numbers))))
 
 
 def require_time(seconds: float, what: str, remedy: str = "use smaller widths or fewer samples") -> None:

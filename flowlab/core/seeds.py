@@ -2,7 +2,7 @@
 
 from numbers import Integral
 
-from flowlab.core.errors import LanguageError
+from flowlab.core.arguments import must_be
 
 
 def checked_seed(seed: object) -> int:
@@ -12,5 +12,5 @@ def checked_seed(seed: object) -> int:
         LanguageError: if it is not a whole number from 0 on.
     """
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise LanguageError(f"`seed={seed!r}` is no seed; use an integer from 0 on.")
+        raise must_be("seed", seed, "an integer from 0 on", "for example 0")
     return int(seed)

@@ -89,15 +89,17 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @runtime_checkable
 class Samples(Protocol):
-    """Inputs (n, d) and labels of samples, as `Data` and batches of it have them."""
+    """Inputs and labels of samples, as `Data` and batches of it have them."""
 
     @property
-    def x(self) -> Array: ...
+    def inputs(self) -> "Given": ...
 
     @property
     def y(self) -> Array: ...
 
 
+Given: TypeAlias = Array | Mapping[str, Array]
+"""What the data give: the only input (n, d), or inputs (n, ...) and constants by name."""
 Blocks: TypeAlias = Mapping[str, Array]
 """Arrays by name of their weight block."""
 Pieces: TypeAlias = Sequence[Array | Callable[[Array], Array] | None]
@@ -111,7 +113,6 @@ Params: TypeAlias = tuple[Any, ...]
 Record: TypeAlias = dict[str, Any]
 """An object of JSON, to be read."""
 
-Inputs: TypeAlias = Float[Array, "n d"]
 Outputs: TypeAlias = Float[Array, "n c"]
 Labels: TypeAlias = Num[Array, "n"] | Float[Array, "n c"]
 PerSample: TypeAlias = Float[Array, "n"]

@@ -5,7 +5,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.core.arguments import array, count, expects, must_be
-from flowlab.core.errors import DataError, FlowlabError, LanguageError
+from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMismatch
 
 DATA = fl.Data(np.array([[1.0, 0.5], [-1.0, 0.2], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0]))
 PROBLEM = fl.Problem("W2 @ W1 @ x", "logistic")
@@ -32,10 +32,69 @@ def test_a_wrong_value_is_one_sentence():
         count("count", 0, 1, 8)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"decay": {"W1": "a"}}, r"`decay\['W1'\]='a'` must be a number, got a value of type str"),
+        ({"rates": {"W1": None}}, r"`rates\['W1'\]=None` must be a number, got a value of type NoneType"),
+        ({"rates": {3: 0.1}}, "`key of rates=3` must be a text, got a value of type int"),
+        ({"rates": 3}, "`rates=3` must be a mapping of names to numbers or None"),
+    ],
+)
+def test_a_wrong_entry_is_told_by_its_key(settings, told):
+    with pytest.raises(LanguageError, match=told):
+        fl.Problem("W2 @ W1 @ x", **settings)
+    assert fl.Problem("W2 @ W1 @ x", decay={"W1": 0.5}).decay["W1"] == 0.5
+
+
+def test_a_call_that_does_not_fit_shows_the_right_one():
+    state = fl.initial_state("W2 @ W1 @ x", DATA, default_width=2, seed=0)
+    with pytest.raises(
+        FlowlabError, match=r"called as `tangent_kernel\(network, at, data, \*, others=None\)`, got too"
+    ):
+        fl.tangent_kernel("W2 @ W1 @ x", state, DATA, DATA)
+    with pytest.raises(TypeError, match="missing a required argument: 'seed'"):
+        fl.initial_state("W2 @ W1 @ x", DATA)
+    assert fl.tangent_kernel("W2 @ W1 @ x", state, DATA, others=DATA).shape == (3, 3)
+
+
+def test_blocks_of_laws_and_parameters_are_checked():
+    import jax.numpy as jnp
+
+    fit = {"W1": np.ones((3, 2)), "W2": np.ones((1, 3))}
+    flow = fl.derive(PROBLEM)
+    opaque = fl.opaque(
+        lambda p, x: x @ p["W1"].T @ p["W2"].T, {k: jnp.asarray(v) for k, v in fit.items()}, inputs={"x": (2,)}
+    )
+    for read in (*(law.value for law in flow.laws), opaque.params_of):
+        read(fit)
+        for wrong in (3, {}, {"W1": fit["W1"]}, fit | {"W2": "a"}):
+            with pytest.raises(LanguageError, match=r"W|weights"):
+                read(wrong)
+    wrong = fit | {"W2": np.ones((1, 4))}
+    for read in (flow.laws[-1].value, opaque.params_of):
+        with pytest.raises(ShapeMismatch, match="W2"):
+            read(wrong)
+
+
 def test_long_values_are_cut():
     with pytest.raises(LanguageError) as told:
-        expects("data", list(range(10_000)), dict, "a dictionary")
+        expects("data", list(range(10_000)), dict, "a dictionary", "for example {}")
     assert len(str(told.value)) < 120
+
+
+def test_checks_of_kinds_and_values_have_one_grammar():
+    """`name` must be ..., got ...; pass ...: of kinds, of arrays, of seeds and of stored results."""
+    for call in (
+        lambda: expects("data", 3, dict, "a dictionary", "for example {}"),
+        lambda: array("w", "ab"),
+        lambda: fl.load("gaussian", seed=-1),
+        lambda: fl.initial_state("W1 @ x", DATA, seed=0, scale=-1.0),
+        lambda: fl.Problem("W1 @ x", decay={"W1": -1.0}),
+        lambda: fl.load("gaussian?n=1"),
+    ):
+        with pytest.raises(FlowlabError, match=r"^`[^`]+` must be .*, got .*; pass .*\.$"):
+            call()
 
 
 @pytest.mark.parametrize(

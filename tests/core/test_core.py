@@ -1,6 +1,8 @@
 """Registry, hashing, errors, provenance, precision."""
 
+import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -39,6 +41,25 @@ def test_registry():
         words["rad"]
     with pytest.raises(ValueError, match="twice"):
         words.register("red")(Red)
+
+
+def test_a_word_that_is_expected_is_imported_when_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "made_home.py").write_text("from flowlab.core.registry import Registry\nwords = Registry('number')\n")
+    (tmp_path / "made_three.py").write_text(
+        "from made_home import words\n@words.register('three')\nclass Three:\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = importlib.import_module("made_home").words
+    words.expect({"three": "made_three"})
+    assert "three" in words
+    assert (words.names(), len(words), words.home("three")) == (("three",), 1, "made_three")
+    with pytest.raises(ValueError, match="registered twice"):
+        words.register("three")(type("Other", (), {}))
+    assert "made_three" not in sys.modules
+    assert words["three"].__name__ == "Three"
+    assert "made_three" in sys.modules
+    with pytest.raises(errors.UnknownName):
+        words["four"]
 
 
 def test_names_are_sorted_as_numbers():

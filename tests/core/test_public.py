@@ -11,7 +11,8 @@ from flowlab.core.public import HOME, STUB, listed, stub, words
 from flowlab.language.activations import activations
 
 MODULE = """
-from flowlab.language.activations import activations, Softplus
+from flowlab.language.activations import activations
+from flowlab.language.activations.smooth import Softplus
 
 @activations.register("my_word")
 class MyWord(Softplus):

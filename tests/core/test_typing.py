@@ -121,6 +121,7 @@ def test_shapes_hold_on_the_main_road():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.long
 def test_a_wrong_shape_is_named():
     script = (
         _RUN.split("for text")[0]

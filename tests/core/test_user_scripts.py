@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -40,6 +39,7 @@ def test_a_type_checker_knows_the_public_names():
     }
     assert shown == {i: text.split("# ")[1] for i, text in enumerate(right) if text.startswith("reveal_type")}
 
-    mistakes = Counter(line for name, line, severity, _ in said if (name, severity) == ("wrong.py", "error"))
-    assert mistakes == {i: 1 for i, text in enumerate(wrong) if "  # " in text}
+    # A call that fits no overload is reported at the call and at its argument: one mistake of a line.
+    mistakes = {line for name, line, severity, _ in said if (name, severity) == ("wrong.py", "error")}
+    assert mistakes == {i for i, text in enumerate(wrong) if "  # " in text}
     assert len(mistakes) == 12

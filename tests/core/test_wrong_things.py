@@ -64,6 +64,7 @@ def _untyped(functions: Mapping[str, Callable[..., object]], objects: Mapping[st
     return found
 
 
+@pytest.mark.long
 def test_a_wrong_thing_is_answered_in_a_sentence(objects):
     functions = {name: getattr(fl, name) for name in fl.__all__ if inspect.isfunction(getattr(fl, name))}
     # A short run is what `sharpness` wants, and it is no wrong thing there.

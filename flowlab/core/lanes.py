@@ -1,0 +1,73 @@
+"""Values of several runs as one: arrays with a leading axis over lanes, spread over the devices that there are."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from flowlab.core.typing import PyTree
+
+
+def stacked(trees: Sequence[PyTree], width: int) -> PyTree:
+    """Trees of one form as one, of numpy arrays with a leading axis of length `width`; what is missing repeats the
+    first.
+    """
+    rest = [trees[0]] * (width - len(trees))
+    leaves = zip(*(jax.tree.leaves(tree) for tree in [*trees, *rest]), strict=True)
+    return jax.tree.unflatten(jax.tree.structure(trees[0]), [np.stack(each) for each in leaves])
+
+
+class Rows:
+    """The trees of several lanes, taken out of one; views of numpy arrays."""
+
+    def __init__(self, tree: PyTree) -> None:
+        self.structure = jax.tree.structure(tree)
+        self.leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+    def __getitem__(self, lane: int) -> Any:
+        return jax.tree.unflatten(self.structure, [leaf[lane] for leaf in self.leaves])
+
+    def kept(self, lane: int, rows: np.ndarray) -> list[Any]:
+        """Some rows of a lane, leaf by leaf and copied, where rows come first and lanes second."""
+        return [leaf[rows, lane] for leaf in self.leaves]
+
+
+def even(lanes: int, most: int) -> int:
+    """Lanes of a block: as even as can be, at most `most` for each device, and a multiple of the devices."""
+    devices = jax.local_device_count()
+    width = -(-lanes // -(-lanes // (most * devices)))
+    # In steps of eight: batches of nearly one size share a compilation.
+    step = devices if width <= 8 else max(8, devices)
+    return -(-width // step) * step
+
+
+def spread(function: Callable[..., Any], lanes: tuple[PyTree, ...], shared: PyTree, rows_first: PyTree = False) -> Any:
+    """`function(*lanes, shared)` on every device's part of the lanes.
+
+    Args:
+        function: of arrays with a leading axis over lanes, and of one more argument.
+        lanes: arguments that have the axis.
+        shared: the one that has not.
+        rows_first: which parts of the result have an axis of rows before that of lanes; a prefix of it.
+    """
+    devices = np.array(jax.local_devices())
+    if devices.size == 1:
+        return function(*lanes, shared)
+    # What is no array goes in by the closure: a specification names arrays alone.
+    arrays, static = eqx.partition((lanes, shared), eqx.is_array)
+    along, rows = PartitionSpec("lanes"), PartitionSpec(None, "lanes")
+
+    def part(lanes: PyTree, shared: PyTree) -> Any:
+        lanes, shared = eqx.combine((lanes, shared), static)
+        return function(*lanes, shared)
+
+    return jax.shard_map(
+        part,
+        mesh=Mesh(devices, ("lanes",)),
+        in_specs=(along, PartitionSpec()),
+        out_specs=jax.tree.map(lambda first: rows if first else along, rows_first),
+        check_vma=False,
+    )(*arrays)
