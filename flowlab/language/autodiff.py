@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from flowlab.core.typing import Blocks
+from flowlab.core.compiling import Program
+from flowlab.core.typing import Array, Blocks
 from flowlab.language.problem import Problem
 
 _LONGEST_COMPILED = 60
@@ -15,22 +15,23 @@ about here on longer than evaluating one operation after another, each of which 
 """
 
 
-def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, jax.Array]:
-    """-∂L/∂W by `jax.vjp` of the objective, block by block.
+def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, Array]:
+    """-∂L/∂W by `jax.vjp` of the objective, block by block, times the learning rate and the sign of the block.
 
     The pull-back starts from the outputs' own loss terms; nothing of the symbolic derivation is used.
 
     Args:
         problem: network and loss.
         weights: arrays by block.
-        data: anything with inputs `x` (N, d) and labels `y`.
+        data: anything with `inputs`, as a network takes them, and labels `y`.
     """
     evaluate = _compiled if len(problem.network.nodes) <= _LONGEST_COMPILED else _velocity
-    return evaluate(problem.objective_only, dict(weights), data.x, data.y)
+    found = evaluate(problem.objective_only, dict(weights), data.inputs, data.y)
+    return problem.paced(found)
 
 
 class _Labelled(NamedTuple):
-    x: Any
+    inputs: Any
     y: Any
 
 
@@ -40,4 +41,4 @@ def _velocity(problem: Problem, weights: Blocks, x: Any, y: Any) -> dict[str, ja
     return {name: -g for name, g in gradient.items()}
 
 
-_compiled = eqx.filter_jit(_velocity)
+_compiled = Program(_velocity)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import expects, line, short, tail
+from flowlab.core.arguments import expects, line, must_be, short, tail
 from flowlab.core.errors import DataError, MissingExtra, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import Registry, nearest
@@ -53,8 +53,8 @@ def load(
         MissingExtra: if scikit-learn is not installed.
     """
     seed = checked_seed(seed)
-    expects("standardize", standardize, (bool, np.bool_), "True or False")
-    expects("label", label, (str, type(None)), "the name of a column, such as 'species'")
+    expects("standardize", standardize, (bool, np.bool_), "True or False", "one of them")
+    expects("label", label, (str, type(None)), "the name of a column", "for example 'species'")
     named = fspath(spec) if isinstance(spec, PathLike) else spec
     if not isinstance(named, str) or not named:
         raise DataError(
@@ -195,7 +195,7 @@ def _shape(n: float, d: float) -> tuple[int, int]:
 
 def _size(n: float, what: str) -> int:
     if n != int(n) or not 2 <= n <= 10**7:
-        raise DataError(f"`{what}={n:g}` is no size; use a whole number from 2 on.")
+        raise must_be(what, n, "a whole number from 2 to 10,000,000", "for example 20", DataError)
     return int(n)
 
 

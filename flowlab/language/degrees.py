@@ -51,7 +51,7 @@ class Relations:
         return {k: c for k, c in out.items() if c}
 
     def times(self, factor: Fraction, a: Form) -> Form:
-        return {k: factor * c for k, c in a.items()}
+        return {k: factor * c for k, c in a.items() if factor}
 
     def require_zero(self, a: Form, reason: str) -> None:
         if a:

@@ -19,9 +19,14 @@ def as_function(nodes: Sequence[Expr]) -> AsFunction:
     Raises:
         MissingRule: if an operation has no rule `as_function`.
     """
-    return fold(nodes, lambda: IDENTITY, lambda _: CONSTANT, _applied)[id(nodes[-1])]
+    return fold(nodes, lambda node: IDENTITY if node.is_input else CONSTANT, lambda _: CONSTANT, _applied)[
+        id(nodes[-1])
+    ]
 
 
 def _applied(word: Operation, parts: Sequence[AsFunction], node: Expr) -> AsFunction:
     # Whatever the operation is, it makes a constant of constants.
-    return CONSTANT if all(part.constant for part in parts) else word.as_function(parts, node.params)
+    if all(part.constant for part in parts):
+        return CONSTANT
+    # Where other samples are in it, it is no function of this one's input alone.
+    return AsFunction() if word.mixes_samples(node.params) else word.as_function(parts, node.params)

@@ -7,10 +7,9 @@ number like any other.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flowlab.language.activations import Activation
-from flowlab.language.expr import Expr
+from flowlab.language.expr import Expr, numbered
 from flowlab.language.operations import Operation, operations
 from flowlab.language.traversal import fold, function_of
 from flowlab.language.types import Type
@@ -24,8 +23,9 @@ class Slot:
         nodes: identities of the nodes that are this activation of this argument.
         argument: the pre-activation.
         left, right: slopes on both sides of zero.
-        tracked: whether crossing the kink bends the flow. Not where only powers above one of the activation are used,
-            which have no kink; nor where the slope could not be told by two numbers.
+        bends: whether crossing the kink bends the flow; not where only powers above one of the activation are used,
+            which have no kink.
+        tracked: whether it bends the flow and the activation is its argument times one of two numbers, left and right.
         degree: of the pre-activation as a polynomial in the weights, as long as no slope jumps; None where it is none.
         blocks: weight blocks that the pre-activation depends on.
         sampled: whether the pre-activation has an entry per sample; a kink of weights themselves, as in `abs(W) @ x`,
@@ -36,10 +36,16 @@ class Slot:
     argument: Expr
     left: float
     right: float
+    bends: bool
     tracked: bool
     degree: int | None
     blocks: frozenset[str]
     sampled: bool = True
+
+
+def jumping(nodes: Sequence[Expr]) -> bool:
+    """Whether some activation jumps, as a step does."""
+    return any(word.jumps for word in map(function_of, nodes) if word is not None)
 
 
 def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot, ...]:
@@ -49,17 +55,17 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
         nodes: operands before the nodes that use them.
         type_of: a node's type.
     """
-    keys: dict[int, int] = {}
-    number: dict[Any, int] = {}
+    keys = numbered(nodes)
     users: dict[int, list[Expr]] = {}
-    degree: dict[int, int | None] = fold(nodes, lambda: 0, lambda _: 1, _degree)
+    degree: dict[int, int | None] = fold(nodes, lambda _: 0, lambda _: 1, _degree)
     blocks: dict[int, frozenset[str]] = fold(
-        nodes, frozenset, lambda name: frozenset({name}), lambda _, parts, __: frozenset().union(*parts)
+        nodes,
+        lambda _: frozenset[str](),
+        lambda name: frozenset({name}),
+        lambda _, parts, __: frozenset().union(*parts),
     )
     found: dict[int, tuple[Activation, list[Expr]]] = {}
     for node in nodes:
-        key = (node.op, tuple(keys[id(arg)] for arg in node.args), node.block or node.params)
-        keys[id(node)] = number.setdefault(key, len(number))
         for arg in node.args:
             users.setdefault(keys[id(arg)], []).append(node)
         word = function_of(node)
@@ -72,9 +78,9 @@ def kinked(nodes: Sequence[Expr], type_of: Callable[[Expr], Type]) -> tuple[Slot
         smooth = bool(use) and all(operations[user.op]().smooths_kinks(user.params) for user in use)
         known = activation.kinks == (0.0,) and activation.degree == 1 and bool(blocks[id(argument)])
         left, right = activation.sides[0]
-        tracked, sampled, own = known and not smooth, type_of(argument).sampled, id(argument)
+        bends, sampled, own = not smooth, type_of(argument).sampled, id(argument)
         names = tuple(id(n) for n in same)
-        slots.append(Slot(names, argument, left, right, tracked, degree[own], blocks[own], sampled))
+        slots.append(Slot(names, argument, left, right, bends, bends and known, degree[own], blocks[own], sampled))
     return tuple(slots)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 
 from flowlab.core.errors import DataError
+from flowlab.core.namespaces import held
 from flowlab.core.registry import Registry
 from flowlab.core.typing import Array, Labels, Namespace, Number, Outputs, PerSample, Scalar
 
@@ -24,18 +25,25 @@ class Loss(ABC):
     """ℓ(f, y) of the outputs f of one sample.
 
     Attributes:
-        labels: `"binary"` (±1), `"classes"` (0..C-1) or `"targets"` (real numbers, ±1 among them).
+        labels: `"binary"` (±1), `"classes"` (0..C-1), `"targets"` (real numbers, ±1 among them), or `"none"`.
         has_residual: whether the loss is zero exactly where a `residual` is.
+        is_quadratic: whether it is half the square of its residual.
     """
 
     name: ClassVar[str]
     labels: ClassVar[str]
     has_residual: ClassVar[bool] = False
+    is_quadratic: ClassVar[bool] = False
 
     @property
     def classifies(self) -> bool:
         """Whether a positive margin classifies a sample: the loss falls to 0 as margins grow, not at finite outputs."""
-        return self.labels != "targets"
+        return self.labels in ("binary", "classes")
+
+    @property
+    def is_value(self) -> bool:
+        """Whether the expression is the objective itself: no samples, no labels, and it may be negative."""
+        return self.labels == "none"
 
     @property
     def has_one_output(self) -> bool:
@@ -96,7 +104,7 @@ class Loss(ABC):
         top = xp.max(terms)
         # All terms can be log 0 when a square loss is met exactly; the shift must stay finite.
         shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-        shift = shift if xp.__name__ == "numpy" else _no_gradient(shift)
+        shift = held(xp, shift)
         with np.errstate(divide="ignore"):
             total = shift + xp.log(xp.exp(terms - shift).sum())
         return total - np.log(terms.shape[0]) if reduction == "mean" else total
@@ -111,9 +119,11 @@ class Loss(ABC):
         Raises:
             DataError: with the offending labels and what to do.
         """
-        allowed = {"binary": ("binary",), "classes": ("classes",), "targets": ("targets", "binary")}[self.labels]
-        if data.kind in allowed:
+        allowed = {"binary": ("binary",), "classes": ("classes",), "targets": ("targets", "binary")}
+        if self.is_value or data.kind in allowed[self.labels]:
             return
+        if data.kind == "none":
+            raise DataError(f'the loss "{self.name}" must have labels, got data without; pass `fl.Data(x, y)`.')
         found = np.unique(np.asarray(data.y))
         shown = ", ".join(f"{v:g}" for v in found[:5]) + (", …" if len(found) > 5 else "")
         labels = f"{data.kind} {f'of shape {data.y.shape}' if data.y.ndim > 1 else shown}"
@@ -129,12 +139,6 @@ class Loss(ABC):
             "targets": "convert the labels to floats",
         }[self.labels]
         raise DataError(f'the loss "{self.name}" needs {wanted}, but the labels are {labels}; {other}.')
-
-
-def _no_gradient(value: Array) -> Array:
-    from jax import lax
-
-    return lax.stop_gradient(value)
 
 
 class _Binary(Loss):
@@ -226,20 +230,24 @@ class Square(Loss):
 
     labels = "targets"
     has_residual = True
+    is_quadratic = True
 
     def residual(self, xp: Namespace, f: Outputs, y: Labels) -> Array:
         return f - (y if y.ndim == 2 else y[:, None])
 
+    def terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
+        """ℓ of every sample, (N,); a loss of the same residual states its own."""
+        return (self.residual(xp, f, y) ** 2).sum(axis=1) / 2.0
+
     def log_terms(self, xp: Namespace, f: Outputs, y: Labels) -> PerSample:
-        square = (self.residual(xp, f, y) ** 2).sum(axis=1) / 2.0
-        # A test that NaN passes: what is no number is not fitted exactly.
-        safe = xp.where(square == 0, xp.ones_like(square), square)
-        return xp.where(square == 0, xp.full_like(square, -np.inf), xp.log(safe))
+        terms = self.terms(xp, f, y)
+        # A test that NaN passes: NaN is not an exact fit.
+        safe = xp.where(terms == 0, xp.ones_like(terms), terms)
+        return xp.where(terms == 0, xp.full_like(terms, -np.inf), xp.log(safe))
 
     def total(self, xp: Namespace, f: Outputs, y: Labels, reduction: str = "sum") -> Number:
         # Through logarithms a sample that is fitted exactly would lose its second derivative.
-        gap = self.residual(xp, f, y)
-        return 0.5 * (gap * gap).sum() / (gap.shape[0] if reduction == "mean" else 1)
+        return self.terms(xp, f, y).sum() / (f.shape[0] if reduction == "mean" else 1)
 
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         return -self.residual(xp, f, y) * xp.exp(-xp.asarray(log_scale))
@@ -270,7 +278,7 @@ class _Classes(Loss):
         gaps, own = self.gaps(xp, f, y)
         masked = xp.where(own, xp.full_like(gaps, -np.inf), gaps)
         top = masked.max(axis=1, keepdims=True)
-        top = top if xp.__name__ == "numpy" else _no_gradient(top)
+        top = held(xp, top)
         terms = xp.where(own, xp.zeros_like(gaps), xp.exp(xp.where(own, xp.zeros_like(gaps), gaps - top)))
         return top[:, 0] + xp.log(terms.sum(axis=1))
 
@@ -334,3 +342,31 @@ class MulticlassExponential(_Classes):
 
     def latex(self) -> str:
         return r"\sum_{j\neq y} e^{-(f_y - f_j)}"
+
+
+@losses.register("value")
+class Value(Loss):
+    """f, the output itself, which is to fall."""
+
+    labels = "none"
+
+    def log_terms(self, xp: Namespace, f: Outputs, y: Array) -> PerSample:
+        # An objective below zero has no logarithm, which NaN says.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return xp.log(f[:, 0])
+
+    def total(self, xp: Namespace, f: Outputs, y: Array, reduction: str = "sum") -> Number:
+        return f.sum()
+
+    def pull(self, xp: Namespace, f: Outputs, y: Array, log_scale: Scalar = 0.0) -> Outputs:
+        return -xp.ones_like(f) * xp.exp(-xp.asarray(log_scale))
+
+    def margins(self, xp: Namespace, f: Outputs, y: Array) -> PerSample:
+        # There are no samples, so nothing has a margin.
+        return xp.full_like(f[:, 0], np.nan)
+
+    def symbolic(self, f: list[sp.Symbol], y: Any) -> sp.Expr:
+        return sp.Add(*f)
+
+    def latex(self) -> str:
+        return "f"

@@ -45,10 +45,9 @@ def write(dataset: xr.Dataset, path: str | Path, suffixes: tuple[str, ...]) -> P
     if path.suffix not in suffixes:
         kinds = " or ".join({".nc": ".nc (NetCDF)", ".zarr": ".zarr"}[s] for s in suffixes)
         raise OutputError(f"`{tail(path.name)}` has no known format; use a name that ends in {kinds}.")
-    record = json.loads(dataset.attrs[_RECORD])
-    record.pop(_SUM, None)
-    plain = dataset.assign_attrs({_RECORD: json.dumps(record, sort_keys=True)})
-    sealed = plain.assign_attrs({_RECORD: json.dumps(record | {_SUM: contents(plain)}, sort_keys=True)})
+    plain = _plain(dataset)
+    record = json.loads(plain.attrs[_RECORD]) | {_SUM: contents(plain)}
+    sealed = plain.assign_attrs({_RECORD: json.dumps(record, sort_keys=True)})
     # Beside the target, so that the last move is one step on one disk.
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -74,6 +73,34 @@ def write(dataset: xr.Dataset, path: str | Path, suffixes: tuple[str, ...]) -> P
             shutil.rmtree(part, ignore_errors=True)
         part.unlink(missing_ok=True)
     return path
+
+
+def _plain(dataset: xr.Dataset) -> xr.Dataset:
+    """A data set without a hash, whose record has the one text that is hashed."""
+    record = json.loads(dataset.attrs[_RECORD])
+    record.pop(_SUM, None)
+    return dataset.assign_attrs({_RECORD: json.dumps(record, sort_keys=True)})
+
+
+def fingerprint(dataset: xr.Dataset) -> str:
+    """The hash that the file of a data set carries when it is written."""
+    return contents(_plain(dataset))
+
+
+def fingerprint_of(path: str | Path) -> str | None:
+    """The hash that a file carries, without a look at its numbers; None where there is no file or no hash.
+
+    Raises:
+        OutputError: if the file is damaged or holds something else.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        with _opened(path) as opened:
+            return json.loads(opened.attrs[_RECORD]).get(_SUM)
+    except Exception as error:
+        raise not_one(path, "trajectory", error) from None
 
 
 def kind_of(path: str | Path, what: str) -> str:
@@ -188,9 +215,12 @@ def _damaged(path: Path) -> OutputError:
 
 def not_one(path: str | Path, what: str, error: Exception) -> OutputError:
     """The error for a file that holds no such result, or is damaged."""
-    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, OutputError):
+        # It says already what the file needs.
+        return error
+    reason = short(getattr(error, "strerror", None) or str(error), 80)
     return OutputError(
-        f"`{tail(path)}` is no stored {what} ({type(error).__name__}: {short(reason, 80)}); write one with `save`."
+        f"`{tail(path)}` must be a stored {what}, got {type(error).__name__}: {reason}; write one with `save`."
     )
 
 

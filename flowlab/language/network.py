@@ -4,170 +4,133 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
-from flowlab.core.arguments import expects, short, shown
-from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch, UnknownName
-from flowlab.core.memory import require_memory
-from flowlab.core.registry import nearest
-from flowlab.core.typing import Array, Blocks, Inputs, Namespace, Outputs, Pieces, Record
-from flowlab.language.degrees import Form, Relations, Symmetry, solve
-from flowlab.language.expr import NAME, Expr
-from flowlab.language.kink_slots import Slot, kinked
-from flowlab.language.operations import Operation, Piece, operations
-from flowlab.language.operations.base import Sign
+from flowlab.core.arguments import shown
+from flowlab.core.display import displayed
+from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, ShapeMismatch
+from flowlab.core.typing import Array, Blocks, Given, Json, Namespace, Outputs, Pieces, Record
+from flowlab.language.declarations import Shapes, declared_roles, declared_shapes, known_names, roles_of, without_input
+from flowlab.language.degrees import Symmetry, solve
+from flowlab.language.expr import Expr
+from flowlab.language.inference import LONG, Inference, brief, output_type
+from flowlab.language.kink_slots import Slot, jumping, kinked
+from flowlab.language.network_html import network_parts
+from flowlab.language.operations import Operation, operations
+from flowlab.language.parametrisations import Parametrisation, divided, parametrisations, places
 from flowlab.language.parser import parse
-from flowlab.language.traversal import fold
-from flowlab.language.types import Dim, Shapes, Type
-
-_LONG = 200
-"""Characters of a node where it is named in print."""
-_OPERAND = 40
-"""Characters of an operand in a message, which names up to three of them with their shapes."""
+from flowlab.language.remembered import remembered
+from flowlab.language.sizes import Sizes, given_shape, shapes_of, widths_given
+from flowlab.language.traversal import fold, symmetric_constants
+from flowlab.language.types import Dim, Type
 
 
-class _Inferred(NamedTuple):
-    """What is known of a node: text, type (None for a weight, which its users settle), scaling exponent and signs."""
-
-    text: Piece
-    type: Type | None
-    degree: Form
-    sign: Sign = (True, True)
-
-
+@displayed
 class Network:
-    """A function f(W; x) of weight blocks and one input vector.
+    """A function f(W; x) of weight blocks, inputs and constants.
 
     Args:
         expression: text such as `"W2 @ relu(W1 @ x)"`, or an expression built with operators.
-        shapes: declared shapes of weight blocks, with integers or names as dimensions. Undeclared blocks are matrices
-            when their name starts with a capital letter, else vectors, or scalars where they meet a scalar in a sum or
-            a product: `c` in `a @ x + c`, `u` in `u * (a @ x)`.
+        shapes: declared shapes, with integers or names as dimensions. Undeclared blocks are matrices when their name
+            starts with a capital letter, else vectors; or scalars where they meet a scalar in a sum or a product, like
+            `c` in `a @ x + c`; or what the word needs that takes them, as `einsum` does.
+        inputs: names of what the data have for every sample, `("A",)`, or their shapes, `{"X": ("t", "d")}`. The input
+            `x` is a vector unless its shape is given here.
+        constants: names of what the data have once, `("M",)`, or their shapes; no flow moves them.
+        frozen: weight blocks that no flow moves; another word for `constants`.
+        parametrisation: the powers of widths that blocks are divided by and drawn with, `"ntk"`, `"mean_field"` or
+            `"mup"`.
+        symmetric: weights and constants that are symmetric matrices.
 
     Raises:
-        LanguageError: if the text is outside the language, or no weight or no input occurs in it.
+        LanguageError: if the text is outside the language, or no weight occurs in it.
         ShapeMismatch: if operands do not fit; both are named with their shapes.
         UnknownName: if an unknown function or a shape for an unknown block is given.
+
+    Example:
+        >>> fl.Network("O @ V @ X @ softmax(X.T @ K.T @ Q @ x)", inputs={"X": ("d", "t"), "x": ("d",)})
+        Network('O @ V @ X @ softmax(X.T @ K.T @ Q @ x)')
     """
 
-    def __init__(self, expression: "str | Expr", *, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
-        declared = _declared(shapes)
+    _html_parts = network_parts
+    is_opaque: ClassVar[bool] = False
+    """Whether the output is a call that is known by trial alone; then there is structural depth alone."""
+    symmetric: frozenset[str] = frozenset()
+    """Leaves that must be symmetric matrices, as constants below a root must."""
+    jumps: bool = False
+    """Whether slopes jump where no slot says so."""
+
+    def __init__(
+        self,
+        expression: "str | Expr",
+        *,
+        shapes: Shapes | None = None,
+        inputs: Shapes | Sequence[str] = (),
+        constants: Shapes | Sequence[str] = (),
+        frozen: Shapes | Sequence[str] = (),
+        parametrisation: str | None = None,
+        symmetric: Sequence[str] = (),
+    ) -> None:
+        declared = declared_shapes(shapes)
+        roles = declared_roles(inputs, constants, frozen, declared)
         if not isinstance(expression, str | Expr):
             raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
-        self.expression = parse(expression, declared) if isinstance(expression, str) else expression
+        self.expression = parse(expression, declared, roles) if isinstance(expression, str) else expression
         self.nodes = tuple(self.expression.nodes())
-        self._declare(declared)
+        # Whether slopes or values jump where no slot says so.
+        self.jumps = jumping(self.nodes)
+        self._declare(declared, roles)
+        self.told_symmetric = known_names("symmetric", symmetric, self.roles)
         self._infer()
+        self.written, self.parametrisation = self.expression, None
+        if parametrisation is not None:
+            self.parametrisation = parametrisations[parametrisation]()
+            self._divide(self.parametrisation)
 
-    def _declare(self, declared: dict[str, tuple[int | str, ...]]) -> None:
-        # Blocks in the order in which the network meets them from the input on: W1 before W2.
-        order: dict[str, None] = {}
-        for node in self.nodes:
-            for arg in (*node.args, node):
-                if arg.block is not None:
-                    order.setdefault(arg.block)
-        self.weights: tuple[str, ...] = tuple(order)
-        if not order:
-            raise LanguageError("a network needs a weight block besides the input `x`; write for example 'W @ x'.")
-        if not any(node.is_input for node in self.nodes):
-            read = shown(", ".join(f"`{name}`" for name in order), 120)
-            told = (
-                "a network has one input, which is named `x`, but the expression has only the weight"
-                f" block{'s' if len(order) > 1 else ''} {read}"
-            )
-            raise LanguageError(f"{told}; write `x` for the input.")
-        for name in declared:
-            if name not in order:
-                guess = nearest(name, list(order))
-                known = guess or self.weights[0]
-                told = f"`shapes` names `{shown(name)}`, which the network does not have"
-                raise UnknownName(f"{told}; did you mean `{known}`?")
-        for node in self.nodes:
-            name = node.block
-            if name is not None and node.params[1] is not None:
-                given = _declared({name: node.params[1]})[name]
-                if declared.setdefault(name, given) != given:
-                    told = f"the block `{name}` is declared with the shapes {shown(declared[name])} and {shown(given)}"
-                    raise ShapeMismatch(f"{told}; declare it once.")
-        for name, shape in declared.items():
-            fits = (NAME.match(d) if isinstance(d, str) else type(d) is int and d > 0 for d in shape)
-            if len(shape) > 2 or not all(fits):
-                told = f"`shapes[{name!r}] = {short(shape)}` is no shape"
-                raise LanguageError(f"{told}; use at most two positive integers or names.")
+    def _declare(self, declared: dict[str, tuple[int | str, ...]], roles: Mapping[str, str]) -> None:
+        self.roles = roles_of(self.nodes, declared, roles)
+        self.weights = tuple(name for name, role in self.roles.items() if role == "weight")
         self.declared = declared
 
     def _infer(self) -> None:
-        shapes, relations = Shapes(), Relations()
-        shapes.find("d")
-        known: dict[str, Type] = {}
-
-        def apply(word: Operation, parts: Sequence[_Inferred], node: Expr) -> _Inferred:
-            texts = [part.text for part in parts]
-            told = [_short(t.text) for t in texts]
-            types = self._operand_types(word, parts, node, known, shapes)
-            made = word.render(False, texts, types, node.params)
-            signs = [part.sign for part in parts]
-            word.admit(_short(made.text), signs, node.params)
-            kind = word.shape(shapes, types, _short(made.text), told, node.params)
-            if kind.sampled and kind.rank > 1:
-                told = f"`{_short(made.text)}` is a matrix of its own for every sample"
-                raise ShapeMismatch(f"{told}; multiply what stands behind it instead, `s * (W @ x)`.")
-            relations.node = shown(made.text, _LONG)
-            degree = word.degree(relations, [part.degree for part in parts], node.params)
-            # Texts of shared sub-expressions can grow exponentially; an abbreviation keeps them bounded.
-            text = made if len(made.text) <= 20_000 else Piece(made.text[:100] + "...")
-            return _Inferred(text, kind, degree, word.signs(signs, node.params))
-
-        found = fold(
-            self.nodes,
-            lambda: _Inferred(Piece("x"), Type(("d",), True), {}),
-            lambda name: _Inferred(Piece(name), None, {name: Fraction(1)}),
-            apply,
-        )
+        self.symmetric = symmetric_constants(self.nodes).union(self.told_symmetric)
+        inference = Inference(self.nodes, self.declared, symmetric=self.symmetric)
+        found = inference.run()
+        shapes = inference.shapes
         self._texts = {key: part.text for key, part in found.items()}
         self._signs = {key: part.sign for key, part in found.items()}
-        types = {key: part.type for key, part in found.items()}
-        for node in self.nodes:
-            if node.block is not None:
-                types[id(node)] = known.get(node.block, Type(self.declared.get(node.block, ())))
-        self._types = {key: shapes.settle(kind) for key, kind in types.items() if kind is not None}
+        self._types = {key: shapes.settle(part.type) for key, part in found.items() if part.type is not None}
+        leaves = {name: shapes.settle(kind).shape for name, kind in inference.known.items()}
+        self.shapes: dict[str, tuple[Dim, ...]] = {w: leaves[w] for w in self.weights}
+        self.inputs: dict[str, tuple[Dim, ...]] = {k: leaves[k] for k in leaves if self.roles.get(k) == "input"}
+        self.constants: dict[str, tuple[Dim, ...]] = {k: leaves[k] for k in leaves if self.roles.get(k) == "constant"}
         self.input_dim: Dim = shapes.find("d")
-        self.shapes: dict[str, tuple[Dim, ...]] = {w: shapes.settle(known[w]).shape for w in self.weights if w in known}
-        out = self._types[id(self.expression)]
-        if not out.sampled or out.rank > 1:
-            raise ShapeMismatch(
-                f"`{_short(self.text)}` has shape {out}; a network's output is a scalar or a vector per sample."
-            )
-        self.output_shape = out.shape
+        self._derived = shapes.derived
+        parts = {str(part) for rule in shapes.derived.values() for part in rule.parts}
+        self._called = {name: shapes.find(name) for name in {*shapes.derived, *parts} if not name.isdigit()}
+        last = found[id(self.expression)].type
+        if not self.inputs and last is not None and shapes.settle(last).rank:
+            raise LanguageError(without_input(tuple(self.roles)))
+        self.output_shape = output_type(found, shapes, self.expression).shape
+        relations = inference.relations
         self.symmetry: Symmetry = solve(self.weights, found[id(self.expression)].degree, relations.breaks)
 
-    def _operand_types(
-        self, word: Operation, parts: Sequence[_Inferred], node: Expr, known: dict[str, Type], shapes: Shapes
-    ) -> list[Type]:
-        """Operand types, settling the shape of weights that are met for the first time."""
-        types: list[Type | None] = []
-        for arg, part in zip(node.args, parts, strict=True):
-            name = arg.block
-            if name is None:
-                types.append(part.type)
-                continue
-            if name not in known:
-                if name in self.declared:
-                    known[name] = Type(self.declared[name])
-                elif name[0].isupper():
-                    known[name] = Type((shapes.fresh(f"h_{name}"), shapes.fresh(f"n_{name}")))
-                elif not word.alike:
-                    known[name] = Type((shapes.fresh(f"n_{name}"),))
-            types.append(known.get(name))
-        if None in types:
-            partner = next((t for t in types if t is not None), Type((shapes.fresh("n"),)))
-            for i, arg in enumerate(node.args):
-                if types[i] is None and arg.block is not None:
-                    # A vector next to a matrix is a clash the operation will tell; here it stays a vector.
-                    shape = partner.shape if partner.rank < 2 else (shapes.fresh(f"n_{arg.block}"),)
-                    types[i] = known.setdefault(arg.block, Type(shape))
-        return [t for t in types if t is not None]
+    def _divide(self, how: Parametrisation) -> None:
+        """Divide blocks by powers of their sizes."""
+        self.places = places(self.shapes, self.inputs, self.output_shape)
+        powers = {name: power for name, place in self.places.items() if (power := how.divided(place)) is not None}
+        self._plain = self.text
+        self.expression = divided(self.expression, powers)
+        self.nodes = tuple(self.expression.nodes())
+        self.__dict__.pop("text", None)
+        self._infer()
+
+    def divisor(self, name: str, shape: tuple[int, ...]) -> float:
+        """What divides the entries of a block at the start: the root of the fan-in unless it is parametrised."""
+        if self.parametrisation is None:
+            return math.sqrt(shape[-1] if shape else 1)
+        power = self.parametrisation.deviation(self.places[name])
+        return 1.0 if power is None or not shape else float(shape[power[0]]) ** float(power[1])
 
     def type_of(self, node: Expr) -> Type:
         """The inferred type of a node of this network."""
@@ -180,7 +143,7 @@ class Network:
 
     def text_of(self, node: Expr) -> str:
         """A node as text, abbreviated."""
-        return shown(self._texts[id(node)].text, _LONG)
+        return shown(self._texts[id(node)].text, LONG)
 
     @property
     def degrees(self) -> dict[str, Fraction]:
@@ -191,83 +154,117 @@ class Network:
         """
         if not self.symmetry.is_multihomogeneous:
             raise NotHomogeneous(
-                f"`{_short(self.text)}` is {self.symmetry.kind}, broken at {shown(str(self.symmetry.breaks[0]), 120)}; "
+                f"`{brief(self.text)}` is {self.symmetry.kind}, broken at {shown(str(self.symmetry.breaks[0]), 120)}; "
                 f'use `coordinates="weights"`, or a polar scheme without degrees.'
             )
         return {w: self.symmetry.degree(w) or Fraction(0) for w in self.weights}
 
     def resolve(
-        self, d: int, outputs: int, widths: Mapping[str, int] | None = None, *, default_width: int | None = None
+        self,
+        d: int | Mapping[str, tuple[int, ...]],
+        outputs: int,
+        widths: Mapping[str, int] | None = None,
+        *,
+        default_width: int | None = None,
     ) -> dict[str, tuple[int, ...]]:
         """Concrete shapes of all blocks.
 
         Args:
-            d: input dimension.
+            d: length of the input `x`, or the shapes of inputs (of one sample) and constants by name: `data.shapes`.
             outputs: number of outputs the data and the loss ask for.
-            widths: number of rows of blocks, `{"W1": 16}`; a symbolic dimension may be named directly as well.
+            widths: number of rows of blocks, `{"W1": 16}`; a named dimension may be given as well, `{"r": 2}`.
             default_width: used for hidden dimensions not named; without it they are an error.
 
         Raises:
             ShapeMismatch: if a width contradicts the input, the output or another width, or one is missing.
             UnknownName: if a width is given for what the network does not have.
+            DataError: if the data lack an input or a constant.
         """
-        sizes: dict[str, int] = {}
-        why: dict[str, str] = {}
+        return shapes_of(self._sizes(d, outputs, widths), self.shapes, self.weights, default_width)
 
-        def settle(dim: Dim, size: int, reason: str) -> None:
-            have = dim if isinstance(dim, int) else sizes.get(dim)
-            if have is not None and have != size:
-                before = why.get(str(dim), f"the declared shapes say {have}")
-                of = f"the dimension `{shown(dim, 40)}` of `{_short(self.text)}`"
-                raise ShapeMismatch(f"{of} cannot be both {have} ({before}) and {size} ({reason}).")
-            if isinstance(dim, str):
-                sizes[dim], why[dim] = size, reason
-
-        settle(self.input_dim, d, "the data have that many features")
+    def _sizes(self, d: int | Mapping[str, tuple[int, ...]], outputs: int, widths: Mapping[str, int] | None) -> Sizes:
+        """The dimensions that data, labels and widths settle."""
+        sizes = Sizes(self.text, self._derived, self._called)
+        if isinstance(d, Mapping):
+            moved = next((name for name in d if name in self.weights), None)
+            if moved is not None:
+                told = f"`{moved}` must be a weight of the network or a constant of the data, got both"
+                raise DataError(f"{told}; pass `fl.Network(…, frozen=[{moved!r}])`, or leave it out of the data.")
+            for name, shape in {**self.inputs, **self.constants}.items():
+                given = given_shape(self.text, name, shape, d, constant=name in self.constants)
+                for axis, (dim, size) in enumerate(zip(shape, given, strict=True)):
+                    reason = (
+                        "the data have that many features"
+                        if shape == ("d",) or name == "x"
+                        else f"axis {axis} of `{name}`"
+                    )
+                    sizes.settle(dim, size, reason)
+        else:
+            sizes.settle(self.input_dim, d, "the data have that many features")
         if self.output_shape:
-            settle(self.output_shape[0], outputs, "the labels ask for that many outputs")
+            sizes.follow()
+            sizes.settle(self.output_shape[0], outputs, "the labels ask for that many outputs")
         elif outputs != 1:
             raise ShapeMismatch(
-                f"`{_short(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix."
+                f"`{brief(self.text)}` has one output but the labels ask for {outputs}; make its last factor a matrix."
             )
-        names = {str(dim) for shape in self.shapes.values() for dim in shape}
-        expects("widths", widths, (Mapping, type(None)), 'rows of hidden blocks such as `{"W1": 16}`')
-        for name, size in (widths or {}).items():
-            expects("widths", name, str, "names of blocks as keys")
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ShapeMismatch(
-                    f"`widths[{short(name)}]` must be a positive integer, got {short(size)}; give the rows of the"
-                    " block."
-                )
-            if self.shapes.get(name):
-                settle(self.shapes[name][0], int(size), f"widths[{name!r}]")
-            elif name in names:
-                settle(name, int(size), f"widths[{name!r}]")
-            else:
-                known = [*self.weights, *sorted(names)]
-                guess = nearest(name, known) or known[0]
-                told = f"`widths` names `{shown(name)}`, which `{_short(self.text)}` does not have"
-                raise UnknownName(f"{told}; did you mean `{shown(guess)}`?")
-        for block, shape in self.shapes.items():
-            for dim in shape:
-                if isinstance(dim, str) and dim not in sizes:
-                    if default_width is None:
-                        told = f"the width `{shown(dim)}` of `{block}` is not known"
-                        raise ShapeMismatch(f"{told}; give it with `widths={{{block!r}: 16}}`.")
-                    sizes[dim] = default_width
-        found = {w: tuple(d if isinstance(d, int) else sizes[d] for d in self.shapes[w]) for w in self.weights}
-        largest = max(found, key=lambda name: math.prod(found[name]))
-        # The draw of a state, the weights, and their directions.
-        require_memory(
-            24 * sum(map(math.prod, found.values())),
-            f"a state whose block `{largest}` has the shape {short(found[largest])}",
-        )
-        return found
+        widths_given(sizes, self.shapes, self.weights, widths)
+        sizes.follow()
+        return sizes
+
+    def is_free(self, dim: Dim) -> bool:
+        """Whether nothing that stands below determines a dimension."""
+        return Sizes(self.text, self._derived, self._called).is_free(dim)
+
+    @property
+    def has_derived_dims(self) -> bool:
+        """Whether some dimension follows from others."""
+        return bool(self._derived)
+
+    def sample_shapes(
+        self, d: int, outputs: int, width: int, widths: Mapping[str, int] | None = None
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of inputs and constants to try a network at: declared integers stand, the others are made up.
+
+        Args:
+            d: length of the input `x`.
+            outputs: number of outputs.
+            width: of every other dimension; those that follow from others do.
+            widths: of blocks or named dimensions, where they are settled before.
+        """
+        sizes = Sizes(self.text, self._derived, self._called)
+        if isinstance(self.input_dim, str):
+            sizes.settle(self.input_dim, d, "it is tried there")
+        if self.output_shape and isinstance(self.output_shape[0], str) and self.output_shape[0] not in sizes.sizes:
+            sizes.settle(self.output_shape[0], outputs, "the labels ask for that many outputs")
+        widths_given(sizes, self.shapes, self.weights, widths)
+        given = {**self.inputs, **self.constants}
+        for dim in sorted({str(dim) for shape in given.values() for dim in shape if sizes.is_free(dim)}):
+            sizes.settle(dim, width, "it is tried there")
+        sizes.follow()
+        return {name: tuple(sizes.of(dim) or width for dim in shape) for name, shape in given.items()}
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        """The activations with a kink, in the order of evaluation."""
-        return kinked(self.nodes, self.type_of)
+        """The activations with a kink, in the order of evaluation; none where slopes are not those of values."""
+        return kinked(self.nodes, self.type_of) if self.is_gradient else ()
+
+    @cached_property
+    def is_gradient(self) -> bool:
+        """Whether pull-backs are gradients: no node has a slope that is not the one of its value, as `coarse` has."""
+        return not any(operations[node.op].own_slope for node in self.nodes if node.args)
+
+    def require_slots(self, what: str) -> None:
+        """Refuse a network that has kinks which no slot tells.
+
+        Raises:
+            LanguageError: with what needs them.
+        """
+        if self.jumps:
+            raise LanguageError(
+                f"{what} must know where kinks are, got `{brief(self.text)}`, which jumps, or has slopes that do; "
+                "write it in the language, without functions of steps."
+            )
 
     @cached_property
     def moved(self) -> frozenset[str]:
@@ -281,24 +278,50 @@ class Network:
                 reached.update(id(arg) for arg, open_ in zip(node.args, through, strict=True) if open_)
         return frozenset(node.block for node in self.nodes if node.block is not None and id(node) in reached)
 
-    def outputs(self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None) -> Outputs:
+    def require_given(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuse data that lack an input or a constant, or have one of another number of axes.
+
+        Raises:
+            DataError: naming it.
+        """
+        for name, shape in {**self.inputs, **self.constants}.items():
+            given_shape(self.text, name, shape, shapes, constant=name in self.constants)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether there is one output for every sample."""
+        return self.type_of(self.expression).sampled
+
+    @cached_property
+    def mixes_samples(self) -> bool:
+        """Whether the output of one sample depends on others, as behind a normalisation over a batch."""
+        return any(operations[node.op]().mixes_samples(node.params) for node in self.nodes if node.args)
+
+    def given(self, inputs: Given) -> Callable[[Expr], Array]:
+        """What inputs and constants are worth, by name or as the only input: a lookup for `fold`."""
+        if isinstance(inputs, Mapping):
+            return lambda node: inputs[node.params[0]]
+        return lambda _: inputs
+
+    def outputs(self, weights: Blocks, x: Given, xp: Namespace | None = None, pieces: Pieces | None = None) -> Outputs:
         """f(W; x_n) for every sample, by the operations' numeric meanings (differentiable by jax).
 
         Args:
             weights: arrays by block name, in the shapes of `resolve`.
-            x: inputs, (N, d).
+            x: the input, (N, d), or inputs and constants by name: `data.inputs`.
             xp: numpy or jax.numpy (the default).
             pieces: a slope per unit and sample for every slot, in place of what the sign of the pre-activation says; or
                 a function of the pre-activation in place of the activation; None for a slot leaves it.
 
         Returns:
-            Outputs, (N, C); a scalar output gives (N, 1).
+            Outputs, (N, C); a scalar output gives (N, 1), and what no sample enters alone stands for one sample.
         """
         out = self.node_values(weights, x, xp, pieces)[id(self.expression)]
+        out = out if self.has_samples else out[None]
         return out if self.output_shape else out[:, None]
 
     def node_values(
-        self, weights: Blocks, x: Inputs, xp: Namespace | None = None, pieces: Pieces | None = None
+        self, weights: Blocks, x: Given, xp: Namespace | None = None, pieces: Pieces | None = None
     ) -> dict[int, Array]:
         """Every node's value at concrete weights, by the identity of the node; arguments as for `outputs`."""
         if xp is None:
@@ -321,7 +344,7 @@ class Network:
             piece = held[id(node)]
             return piece(args[0]) if callable(piece) else piece * args[0]
 
-        return fold(self.nodes, lambda: x, weights.__getitem__, apply)
+        return fold(self.nodes, self.given(x), weights.__getitem__, apply)
 
     def meaning(self, xp: Namespace) -> Callable[[Operation, Sequence[Any], Expr], Any]:
         """What `fold` applies to evaluate nodes of this network, with `xp` numpy or jax.numpy."""
@@ -333,36 +356,45 @@ class Network:
         return apply
 
     def describe(self) -> Record:
-        """What rebuilds this network: text and declared shapes."""
-        return {"expression": self.text, "shapes": {k: list(v) for k, v in sorted(self.declared.items())}}
+        """What rebuilds this network: text, declared shapes, and the roles of leaves beside weights and `x`."""
+        text = self.text if self.parametrisation is None else self._plain
+        made: Record = {"expression": text, "shapes": {k: list(v) for k, v in sorted(self.declared.items())}}
+        for what, role in (("inputs", "input"), ("constants", "constant")):
+            names = sorted(name for name, own in self.roles.items() if own == role and name != "x")
+            if names:
+                made[what] = names
+        if self.parametrisation is not None:
+            made["parametrisation"] = self.parametrisation.name
+        if self.told_symmetric:
+            made["symmetric"] = list(self.told_symmetric)
+        return made
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Json]) -> "Network":
+        """The network of a `describe()`.
+
+        Raises:
+            OutputError: for an opaque network that this process has not made.
+        """
+        # What stands under a name is known to those who wrote it, and checked by what is made of it.
+        told: Any = description
+        if "opaque" in told:
+            return remembered(told)
+        shapes = {name: tuple(shape) for name, shape in told["shapes"].items()}
+        more = {key: told[key] for key in ("inputs", "constants", "parametrisation", "symmetric") if key in told}
+        return cls(told["expression"], shapes=shapes, **more)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Types and texts are kept by the identity of nodes, which copies do not have.
-        return _rebuilt, (self.expression, self.declared)
+        how = self.parametrisation and self.parametrisation.name
+        return _rebuilt, (self.written, self.declared, how, self.told_symmetric)
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Network({shown(self.text, _LONG)!r})"
+        return f"Network({shown(self.text, LONG)!r})"
 
 
-def _rebuilt(expression: Expr, declared: Mapping[str, tuple[int | str, ...]]) -> Network:
-    return Network(expression, shapes=declared)
-
-
-def _declared(shapes: Any) -> dict[str, tuple[int | str, ...]]:
-    """Declared shapes with plain integers."""
-    if shapes is not None and not isinstance(shapes, Mapping):
-        raise LanguageError(f"`shapes={short(shapes)}` is no table of shapes; write {{'W1': (16, 4)}}.")
-    out: dict[str, tuple[int | str, ...]] = {}
-    for name, shape in (shapes or {}).items():
-        if not isinstance(shape, tuple | list):
-            where = f"`shapes[{short(name)}] = {short(shape)}`"
-            raise LanguageError(f"{where} is no shape; use a tuple of at most two positive integers or names.")
-        out[name] = tuple(int(d) if isinstance(d, Integral) and not isinstance(d, bool) else d for d in shape)
-    return out
-
-
-def _short(text: str) -> str:
-    return shown(text, _OPERAND)
+def _rebuilt(expression: Expr, declared: Shapes, how: str | None, symmetric: Sequence[str] = ()) -> Network:
+    return Network(expression, shapes=declared, parametrisation=how, symmetric=symmetric)

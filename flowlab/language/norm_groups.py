@@ -16,17 +16,22 @@ NETWORK = "network"
 Arrays = dict[str, Any]
 
 
+def has_rows(shape: Sequence[object], per: str) -> bool:
+    """Whether a block has a norm per row: of a matrix, or of a filter per output channel, the first axis."""
+    return per == "neuron" and len(shape) >= 2
+
+
 def groups(weights: Sequence[str], per: str) -> dict[str, tuple[str, ...]]:
     """The blocks that share each norm: {norm name: block names}."""
     return {NETWORK: tuple(weights)} if per == NETWORK else {w: (w,) for w in weights}
 
 
 def inner(a: Blocks, b: Blocks, per: str) -> Arrays:
-    """⟨a, b⟩ of every group: scalars, or one value per row for the matrices of `per="neuron"`."""
+    """⟨a, b⟩ of every group: scalars, or one value per row for what has rows with `per="neuron"`."""
     products = {w: a[w] * b[w] for w in a}
     if per == NETWORK:
         return {NETWORK: sum(p.sum() for p in products.values())}
-    return {w: p.sum(axis=-1) if per == "neuron" and p.ndim == 2 else p.sum() for w, p in products.items()}
+    return {w: p.sum(axis=tuple(range(1, p.ndim))) if has_rows(p.shape, per) else p.sum() for w, p in products.items()}
 
 
 def scaled(factors: Blocks, arrays: Blocks, per: str) -> Arrays:
@@ -34,7 +39,8 @@ def scaled(factors: Blocks, arrays: Blocks, per: str) -> Arrays:
     out = {}
     for w, array in arrays.items():
         factor = factors[NETWORK] if per == NETWORK else factors[w]
-        out[w] = factor[:, None] * array if per == "neuron" and array.ndim == 2 else factor * array
+        rows = has_rows(array.shape, per)
+        out[w] = factor.reshape((-1,) + (1,) * (array.ndim - 1)) * array if rows else factor * array
     return out
 
 

@@ -4,20 +4,32 @@ import ast
 import keyword
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from flowlab.core.arguments import guarded, short, shown
+from flowlab.core.arguments import short, shown
 from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.registry import nearest
-from flowlab.language.activations import activations
+from flowlab.language import composed as _composed
+from flowlab.language import penalties as _penalties
+from flowlab.language.calls import apply
 from flowlab.language.exact_numbers import Number, exact
-from flowlab.language.expr import LARGEST_OF, Expr, weight, x
-from flowlab.language.operations import function_words, is_function, operations
+from flowlab.language.expr import Expr, constant, eye, input, weight, x  # noqa: A004 (the words of the language)
+from flowlab.language.operations import function_words, is_function
 from flowlab.language.syntax_errors import foreign, unreadable
 
+Shape = tuple[int | str, ...]
+Part = Expr | Number | str
+"""What a part of the text stands for: a text is an argument of a function."""
 LONGEST, DEEPEST, LARGEST = 20_000, 180, 4_000
 """Limits on characters, nested brackets and nodes: far above a 100-layer network, far below trouble."""
 
+Term = Expr | Number
+_ARITHMETIC: dict[str, Callable[[Term, Term], Term]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+}
 _BINARY: dict[type[ast.operator], str] = {
     ast.MatMult: "matmul",
     ast.Add: "add",
@@ -28,11 +40,15 @@ _BINARY: dict[type[ast.operator], str] = {
 }
 
 
-def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) -> Expr:
+def parse(text: str, shapes: Mapping[str, Shape] | None = None, roles: Mapping[str, str] | None = None) -> Expr:
     """The expression a string stands for.
 
-    `x` is the input, every other name is a weight block, calls are activations or `sum`, `mean`, `transpose`, or
-    `maximum` of several expressions.
+    `x` is the input, and every other name a weight block unless `roles` says otherwise; calls are function words.
+
+    Args:
+        text: such as `"W2 @ relu(W1 @ x)"`.
+        shapes: declared shapes of leaves.
+        roles: `"input"` or `"constant"` by name.
 
     Raises:
         LanguageError: if the text is not an expression of the language; the message quotes the offending part.
@@ -61,9 +77,10 @@ def parse(text: str, shapes: Mapping[str, tuple[int | str, ...]] | None = None) 
         text, tree = _with_keywords(text)
         if tree is None:
             raise LanguageError(f"`{shown(text, 80)}` {unreadable(text, error)}.") from None
-    return _Reader(text, dict(shapes or {})).read(tree.body)
+    return _Reader(text, shapes or {}, roles or {}).read(tree.body)
 
 
+_REGISTERS = (_composed, _penalties)
 _KEYWORDS = re.compile(rf"\b(?:{'|'.join(k for k in keyword.kwlist if k.islower())})\b")
 """Words that Python keeps for itself and that name blocks here, such as `lambda`."""
 
@@ -78,25 +95,23 @@ def _with_keywords(text: str) -> tuple[str, ast.Expression | None]:
         return text, None
 
 
-def _kept(made: Expr | Number) -> Expr | Number:
-    """The result of an operation; a number must not grow beyond what is kept exactly."""
-    return made if isinstance(made, Expr) else exact(made)
-
-
 class _Reader:
     """Builds the expression bottom-up with an explicit stack, so that long sums cannot exhaust Python's."""
 
-    def __init__(self, text: str, shapes: dict[str, tuple[int | str, ...]]) -> None:
+    def __init__(self, text: str, shapes: Mapping[str, Shape], roles: Mapping[str, str]) -> None:
         self.text = text
         self.shapes = shapes
-        self.weights: dict[str, Expr] = {}
+        self.roles = roles
+        self.leaves: dict[str, Expr] = {"x": x, "eye": eye}
+        self.texts: set[int] = set()
+        """Constants that stand as arguments of a function, where a text may be one."""
 
     def quote(self, node: ast.AST) -> str:
         return shown(unicodedata.normalize("NFKC", ast.get_source_segment(self.text, node) or type(node).__name__))
 
     def read(self, root: ast.expr) -> Expr:
         stack: list[tuple[ast.expr, bool]] = [(root, False)]
-        done: dict[int, Expr | Number] = {}
+        done: dict[int, Part] = {}
         count = 0
         while stack:
             node, ready = stack.pop()
@@ -122,11 +137,20 @@ class _Reader:
                 return [left, right]
             case ast.UnaryOp(operand=operand):
                 return [operand]
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if not any(
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if not any(
                 isinstance(a, ast.Starred) for a in args
-            ):
+            ) and all(k.arg for k in keywords):
                 self.known(node, name)
-                return list(args)
+                self.texts.update(id(a) for a in (*args, *(k.value for k in keywords)))
+                return [*args, *(k.value for k in keywords)]
+            case ast.Call(func=ast.Call(func=ast.Name(id=name), args=words, keywords=[]), args=args, keywords=[]) if (
+                words and all(isinstance(word, ast.Name) for word in words)
+            ):
+                for called in (name, *(word.id for word in words if isinstance(word, ast.Name))):
+                    self.known(node, called)
+                return args
+            case ast.Subscript(value=value):
+                return [value]
             case ast.Attribute(value=value, attr="T"):
                 return [value]
             case ast.Name() | ast.Constant():
@@ -134,33 +158,38 @@ class _Reader:
             case _:
                 raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
-    def build(self, node: ast.expr, parts: list[Expr | Number]) -> Expr | Number:
+    def build(self, node: ast.expr, parts: list[Part]) -> Part:
         match node:
             case ast.Constant(value=value):
-                return self.number(node, value)
+                return value if isinstance(value, str) and id(node) in self.texts else self.number(node, value)
+            case ast.Subscript():
+                return self.taken(node, self.expression(node, parts[0], "leave the brackets out"))
             case ast.Name(id=name):
                 return self.name(name)
             case ast.Attribute():
                 return self.expression(node, parts[0], "leave `.T` out").T
             case ast.UnaryOp(op=ast.USub()):
-                return -parts[0]
+                return -self.signed(node, parts[0])
             case ast.UnaryOp(op=ast.UAdd()):
-                return parts[0]
+                return self.signed(node, parts[0])
             case ast.BinOp(op=op) if type(op) in _BINARY:
                 return self.binary(node, _BINARY[type(op)], *parts)
             case ast.Call(func=ast.Name(id=name)):
                 return self.call(node, name, parts)
+            case ast.Call(func=ast.Call(func=ast.Name(id=name), args=words)):
+                # A function of functions: `coarse(step, relu)(z)` is `coarse(step(z), relu(z))`.
+                named = [word.id for word in words if isinstance(word, ast.Name)]
+                return apply(name, *(apply(word, *parts) for word in named))
             case _:
                 raise LanguageError(f"`{self.quote(node)}` {foreign(node)}.")
 
     def name(self, name: str) -> Expr:
-        if name == "x":
-            return x
-        if is_function(name) or name == LARGEST_OF:
+        if is_function(name):
             raise LanguageError(f"`{name}` is a function and needs an argument: `{name}(...)`.")
-        if name not in self.weights:
-            self.weights[name] = weight(name, self.shapes.get(name))
-        return self.weights[name]
+        if name not in self.leaves:
+            make = {"input": input, "constant": constant}.get(self.roles.get(name, ""), weight)
+            self.leaves[name] = make(name, self.shapes.get(name))
+        return self.leaves[name]
 
     def number(self, node: ast.AST, value: object) -> Number:
         if isinstance(value, str | bytes):
@@ -171,15 +200,21 @@ class _Reader:
             )
         return exact(value)  # type: ignore[arg-type]
 
-    def expression(self, node: ast.AST, part: Expr | Number, remedy: str) -> Expr:
+    def signed(self, node: ast.AST, part: Part) -> Expr | Number:
+        if isinstance(part, str):
+            raise LanguageError(f"`{self.quote(node)}` is in quotes; write names without them.")
+        return part
+
+    def expression(self, node: ast.AST, part: Part, remedy: str) -> Expr:
         if not isinstance(part, Expr):
             raise LanguageError(
                 f"`{self.quote(node)}` has the number {shown(str(part), 40)} where an expression is needed; {remedy}."
             )
         return part
 
-    def binary(self, node: ast.BinOp, op: str, left: Expr | Number, right: Expr | Number) -> Expr | Number:
-        both_numbers = not isinstance(left, Expr) and not isinstance(right, Expr)
+    def binary(self, node: ast.BinOp, op: str, left: Part, right: Part) -> Expr | Number:
+        if isinstance(left, str) or isinstance(right, str):
+            raise LanguageError(f"`{self.quote(node)}` must have expressions or numbers, got a text; write no quotes.")
         if op == "pow":
             if isinstance(right, Expr):
                 raise LanguageError(f"`{self.quote(node)}` has an expression as exponent; write a number there.")
@@ -187,79 +222,56 @@ class _Reader:
                 # A power of numbers could be made arbitrarily large by a short text.
                 raise LanguageError(f"`{self.quote(node)}` is a power of a number; write the number itself.")
             return left**right
-        if op == "div":
-            if isinstance(right, Expr) or right == 0:
-                raise LanguageError(
-                    f"`{self.quote(node)}` divides by an expression or by zero; divide by another number."
-                )
-            return _kept(left / right)
-        if op == "mul":
-            return _kept(left * right)
-        if both_numbers and op != "matmul":
-            return _kept(left + right if op == "add" else left - right)  # type: ignore[operator]
-        remedy = "multiply by numbers with `*`" if op == "matmul" else "write a weight block in its place"
-        a, b = self.expression(node, left, remedy), self.expression(node, right, remedy)
-        return a @ b if op == "matmul" else a + b if op == "add" else a - b
+        if op == "matmul":
+            remedy = "multiply by numbers with `*`"
+            return self.expression(node, left, remedy) @ self.expression(node, right, remedy)
+        if op == "div" and not isinstance(right, Expr) and right == 0:
+            raise LanguageError(f"`{self.quote(node)}` divides by zero; divide by another number.")
+        made = _ARITHMETIC[op](left, right)
+        return made if isinstance(made, Expr) else exact(made)
 
     def known(self, node: ast.Call, name: str) -> None:
         """Refuse a function that is no word, before its arguments are looked at."""
-        if not is_function(name) and name != LARGEST_OF:
-            known = sorted([*function_words(), LARGEST_OF])
+        if not is_function(name):
+            known = function_words()
             guess = nearest(name, known)
             hint = f"did you mean `{guess}`? Known" if guess else "multiply by a block with `@`, or use one of"
             told = f"`{shown(name, 40)}` in `{self.quote(node)}` is not a known function"
             raise UnknownName(f"{told}; {hint}: {shown(', '.join(known), 130)}.")
 
-    def call(self, node: ast.Call, name: str, parts: list[Expr | Number]) -> Expr:
+    def call(self, node: ast.Call, name: str, parts: list[Part]) -> Expr:
         if not parts:
             raise LanguageError(f"`{self.quote(node)}` has no argument; write for example `{name}(W @ x)`.")
-        if name == LARGEST_OF:
-            remedy = "write `relu(z)` for the larger of z and 0"
-            return maximum(*(self.expression(node, part, remedy) for part in parts))
-        for part, arg in zip(parts[1:], node.args[1:], strict=True):
-            if isinstance(part, Expr):
+        count = len(node.args)
+        met = False
+        for part, arg in zip(parts[:count], node.args, strict=True):
+            if isinstance(part, Expr) and met:
                 told = f"`{self.quote(arg)}` in `{self.quote(node)}` is not a number"
-                raise LanguageError(f"{told}; give `{name}` one expression, in front of its numbers.")
-        return apply(name, self.expression(node, parts[0], f"write for example `{name}(W @ x)`"), *parts[1:])
+                raise LanguageError(f"{told}; give `{name}` its expressions in front of its numbers.")
+            met |= not isinstance(part, Expr | str)
+        options = {str(keyword.arg): part for keyword, part in zip(node.keywords, parts[count:], strict=True)}
+        odd = next((key for key, part in options.items() if isinstance(part, Expr)), None)
+        if odd is not None:
+            raise LanguageError(f"`{odd}` in `{self.quote(node)}` must be a number or a text, got an expression.")
+        return apply(name, *parts[:count], **{key: part for key, part in options.items() if not isinstance(part, Expr)})
 
+    def taken(self, node: ast.Subscript, part: Expr) -> Expr:
+        """Entries by their place; only whole numbers may stand in the brackets."""
+        places = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return part[tuple(self.place(node, place) for place in places)]
 
-@guarded
-def maximum(*parts: Expr) -> Expr:
-    """The entrywise largest of several expressions, as a maxout unit or max-pooling has it (Goodfellow et al. 2013).
+    def place(self, node: ast.Subscript, place: ast.expr) -> int | slice:
+        if isinstance(place, ast.Slice):
+            ends = (place.lower, place.upper, place.step)
+            start, stop, step = (None if end is None else self.whole(node, end) for end in ends)
+            return slice(start, stop, step)
+        return self.whole(node, place)
 
-    It is written with the words there are, max(a, b) = b + relu(a - b), one after another; where two are equal the
-    slope is the later one's.
-
-    Raises:
-        LanguageError: for fewer than two expressions, or what is none.
-    """
-    for part in parts:
-        if not isinstance(part, Expr):
-            raise LanguageError(f"`{LARGEST_OF}` needs expressions, not `{shown(part)}`.")
-    if len(parts) < 2:
-        raise LanguageError(
-            f"`{LARGEST_OF}` compares expressions, got one; write for example `{LARGEST_OF}(W1 @ x, W2 @ x)`."
-        )
-    largest = parts[0]
-    for part in parts[1:]:
-        largest = part + Expr("activation", (largest - part,), ("relu",))
-    return largest
-
-
-def apply(name: str, argument: Expr, *numbers: object) -> Expr:
-    """Apply a function word to an expression; `numbers` are its parameters (the leak of `leaky_relu`).
-
-    Raises:
-        LanguageError: for parameters that are not numbers, or too many of them.
-    """
-    if not isinstance(argument, Expr):
-        raise LanguageError(f"`{name}` needs an expression, not `{shown(argument)}`.")
-    exacts = tuple(exact(n) for n in numbers)  # type: ignore[arg-type]
-    if name not in activations and is_function(name):
-        if len(exacts) != operations[name].parameters:
-            count = operations[name].parameters
-            wanted = f"an expression and {count} numbers" if count else "one argument"
-            raise LanguageError(f"`{name}` takes {wanted}, got {1 + len(exacts)}; leave the others out.")
-        return Expr(name, (argument,), exacts)
-    activations[name](*exacts)
-    return Expr("activation", (argument,), (name, *exacts))
+    def whole(self, node: ast.Subscript, place: ast.expr) -> int:
+        sign = 1
+        if isinstance(place, ast.UnaryOp) and isinstance(place.op, ast.USub):
+            sign, place = -1, place.operand
+        if not isinstance(place, ast.Constant) or type(place.value) is not int:
+            told = f"`{self.quote(node)}` must have integers or slices such as 1:3 in its brackets"
+            raise LanguageError(f"{told}, got `{self.quote(place)}`; count entries from 0.")
+        return sign * place.value

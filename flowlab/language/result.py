@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from flowlab.core.arguments import guarded
+from flowlab.core.display import dataset_rows, displayed, heading
 from flowlab.core.provenance import provenance
 from flowlab.core.typing import Json, Record
 from flowlab.language import netcdf
@@ -15,6 +16,7 @@ from flowlab.language.problem import Problem
 
 
 @dataclass(frozen=True)
+@displayed
 class Result:
     """Labelled numbers of one kind, which figures of that kind draw.
 
@@ -39,15 +41,23 @@ class Result:
             record["data"] = {"name": data.name, "n": data.n, "d": data.d, "sha256": data.sha256()}
         return cls(kind, dataset, problem, json.loads(json.dumps(record, default=str)))
 
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name} {size}" for name, size in self.dataset.sizes.items())
+        return f"Result({self.kind!r} of {self.problem.network.text!r}, {sizes or 'scalars'})"
+
+    def _html_parts(self) -> list[str]:
+        return [heading(str(self)), dataset_rows(self.dataset)]
+
     @guarded
     def save(self, path: str | Path) -> Path:
-        """Write as NetCDF, all or nothing, with a checksum over all it holds.
+        """Write as NetCDF, or as Zarr where the name ends in `.zarr`; all or nothing, with a checksum over all it
+        holds.
 
         Raises:
-            OutputError: if it cannot be written.
+            OutputError: if it cannot be written, or Zarr is not installed.
         """
         attrs = self.dataset.attrs | {"flowlab": json.dumps(self.provenance, sort_keys=True), "kind": self.kind}
-        return netcdf.write(self.dataset.assign_attrs(attrs), path, (".nc",))
+        return netcdf.write(self.dataset.assign_attrs(attrs), path, (".nc", ".zarr"))
 
     @classmethod
     @guarded

@@ -7,6 +7,7 @@ derivation.
 """
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import sympy as sp
@@ -41,6 +42,26 @@ class Book(Protocol):
     def show(self, value: Any, tex: bool) -> str: ...
 
 
+class NormLaw(StrEnum):
+    """The function of a norm whose differences between blocks a flow keeps: ρ_k²/κ_k, or log ρ_k/κ_k."""
+
+    SQUARE = "square"
+    LOG = "log"
+
+    def of(self, xp: Namespace, rho: Array) -> Array:
+        """ρ² or log ρ, with numpy, jax.numpy or SymPy."""
+        return rho**2 if self is NormLaw.SQUARE else xp.log(rho)
+
+    def slope(self, rho: Array) -> Array:
+        """Its derivative by ρ."""
+        return 2 * rho if self is NormLaw.SQUARE else 1 / rho
+
+    @property
+    def has_size(self) -> bool:
+        """Whether differences are small or large beside its values, which those of logarithms are not."""
+        return self is NormLaw.SQUARE
+
+
 class Scheme(ABC):
     """One flow of norms and directions.
 
@@ -51,8 +72,7 @@ class Scheme(ABC):
         any_length: True if the equations keep ‖V_k‖ in them, so that they hold at directions of any length.
         moves_norms: False if norms stay where they are.
         norms_descend: True if dρ_k/dt = -∂L/∂ρ_k, on which the late law of log t rests.
-        conserved_norm: how norms of two blocks are tied by the flow: `"square"` (ρ_k²/κ_k), `"log"` (log ρ_k/κ_k) or
-            None.
+        conserved_norm: how norms of two blocks are tied by the flow, a `NormLaw` or its name; None where they are not.
         abbreviation: what legends of figures say in place of the name, if anything.
     """
 
@@ -63,8 +83,12 @@ class Scheme(ABC):
     any_length: ClassVar[bool] = False
     moves_norms: ClassVar[bool] = True
     norms_descend: ClassVar[bool] = False
-    conserved_norm: ClassVar[str | None] = None
+    conserved_norm: ClassVar[NormLaw | None] = None
     abbreviation: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.conserved_norm = None if cls.conserved_norm is None else NormLaw(cls.conserved_norm)
 
     @property
     def short_name(self) -> str:
@@ -112,7 +136,7 @@ class GradientFlow(Scheme):
 
     is_gradient_flow = True
     norms_descend = True
-    conserved_norm = "square"
+    conserved_norm = NormLaw.SQUARE
     abbreviation = "GF"
 
     def symbolic(self, book: Book) -> tuple[sp.Expr, Any]:
@@ -183,7 +207,7 @@ class Lagrange(_Constrained):
     """Gradient flow of the Lagrangian in (ρ, V) (Poggio, Banburski and Liao 2020; claim P3)."""
 
     norms_descend = True
-    conserved_norm = "square"
+    conserved_norm = NormLaw.SQUARE
     abbreviation = "LM"
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
@@ -221,7 +245,7 @@ class Tangent(Scheme):
 
     any_length = True
     norms_descend = True
-    conserved_norm = "square"
+    conserved_norm = NormLaw.SQUARE
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
         return rho**2
@@ -290,7 +314,7 @@ class WeightNormalization(_Normalised):
     """Gradient flow in (ρ, v) with W = ρ v/‖v‖ (Salimans and Kingma 2016; claim P3)."""
 
     norms_descend = True
-    conserved_norm = "square"
+    conserved_norm = NormLaw.SQUARE
     abbreviation = "WN"
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:
@@ -308,7 +332,7 @@ class WeightNormalization(_Normalised):
 class ExponentialWeightNormalization(_Normalised):
     """Gradient flow in (a, v) with W = e^a v/‖v‖ (Morwani and Ramaswamy 2022; claim P12)."""
 
-    conserved_norm = "log"
+    conserved_norm = NormLaw.LOG
     abbreviation = "EWN"
 
     def balance_log_factor(self, xp: Namespace, rho: Array) -> Array | None:

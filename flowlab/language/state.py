@@ -1,7 +1,7 @@
 """Norms and directions of all weight blocks at one moment."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import expects, guarded, line, short
+from flowlab.core.arguments import expects, guarded, line, must_be, short
+from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
@@ -18,6 +19,7 @@ from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import numbers
 from flowlab.language.data import Data
+from flowlab.language.defects import require_defined
 from flowlab.language.network import Network
 from flowlab.language.norm_groups import PER, inner, scaled, split
 
@@ -44,7 +46,7 @@ def _block(values: Any, told: str) -> np.ndarray:
 
 def _grouping(per: str) -> str:
     """A grouping that is a text; an array would be compared with it for ever after."""
-    expects("per", per, str, f"one of {', '.join(PER)}")
+    expects("per", per, str, f"one of {', '.join(PER)}", f"for example '{PER[0]}'")
     return per
 
 
@@ -60,6 +62,7 @@ def _arrays(blocks: Mapping[str, ArrayLike]) -> Any:
     return {**blocks, **{name: jnp.asarray(value) for name, value in plain.items()}}
 
 
+@displayed
 class State(eqx.Module):
     """Norms ρ and directions V (dimensionless), by block name; also used for their rates.
 
@@ -91,13 +94,11 @@ class State(eqx.Module):
         require_x64("State.from_weights")
         if per not in PER:
             raise LanguageError(f"`per={per!r}` is not known; use one of {', '.join(PER)}.")
-        expects("weights", weights, Mapping, 'arrays by block, such as `{"W1": w}`')
         if not weights:
             raise ShapeMismatch("`State.from_weights` was given no weight blocks; give a dict of arrays by block name.")
         # In numpy, because every eager operation of jax compiles once per shape.
         arrays = {}
         for name, w in weights.items():
-            expects("a name of a block", name, str, "a text")
             array = _block(w, f"the block `{line(name)}`")
             require_memory(16 * array.size, f"the block `{line(name)}` of shape {array.shape}", "use smaller widths")
             arrays[name] = array
@@ -112,7 +113,9 @@ class State(eqx.Module):
             if lost.any():
                 raise ShapeMismatch(out_of_range(name, "a row of size", float(np.abs(lost).max())))
         return cls(
-            rho={k: jnp.asarray(r) for k, r in rho.items()}, V={w: jnp.asarray(v) for w, v in V.items()}, per=per
+            rho={k: jax.device_put(r) for k, r in rho.items()},
+            V={w: jax.device_put(v) for w, v in V.items()},
+            per=per,
         )
 
     def weights(self) -> dict[str, jax.Array]:
@@ -132,6 +135,20 @@ class State(eqx.Module):
         return jnp.exp(sum((float(k) * jnp.log(self.rho[name]) for name, k in degrees.items()), jnp.zeros(())))
 
 
+def is_batch(state: object) -> bool:
+    """Whether a state has a leading axis over runs: its norms then have one axis more than norms of one run."""
+    if not isinstance(state, State) or not isinstance(state.rho, Mapping):
+        return False
+    axes = [np.ndim(rho) for rho in state.rho.values()]
+    # Per neuron the norms of a matrix have an axis of their own; those of a vector have none.
+    return bool(axes) and min(axes) > 0 and (state.per != "neuron" or max(axes) == 2)
+
+
+def batch_of(states: Sequence[State]) -> State:
+    """States of one form as one, with a leading axis over them."""
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves])), *states)
+
+
 @guarded
 def initial_state(
     network: Network | str,
@@ -139,7 +156,7 @@ def initial_state(
     *,
     widths: Mapping[str, int] | None = None,
     scale: float = 1.0,
-    seed: int,
+    seed: int | Sequence[int],
     per: str = "layer",
     default_width: int | None = None,
 ) -> State:
@@ -150,7 +167,7 @@ def initial_state(
         data: gives input dimension and number of outputs.
         widths: rows of hidden blocks, `{"W1": 16}`.
         scale: of the standard deviation; above zero.
-        seed: of the draw.
+        seed: of the draw; several, such as `range(100)`, give a batch: a state with a leading axis over them.
         per: grouping of the state.
         default_width: for hidden dimensions not named in `widths`.
 
@@ -160,17 +177,21 @@ def initial_state(
         LanguageError: for a seed that is not an integer from 0 on.
     """
     require_x64("initial_state")
+    if isinstance(seed, Sequence):
+        if not seed:
+            raise must_be("seed", seed, "an integer, or several of them", "for example `range(100)`")
+        told: Any = {"widths": widths, "scale": scale, "per": per, "default_width": default_width}
+        return batch_of([initial_state(network, data, seed=each, **told) for each in seed])
     seed = checked_seed(seed)
-    expects("data", data, Data, "a data set, such as `fl.Data(x, y)`")
     network = network if isinstance(network, Network) else Network(network)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= sys.float_info.max:
-        raise FlowlabError(f"`scale={short(scale)}` is no scale; use a finite number above zero.")
-    shapes = network.resolve(data.d, data.outputs, widths, default_width=default_width)
+        raise must_be("scale", scale, "a finite number above zero", "for example 1.0", FlowlabError)
+    shapes = network.resolve(data.shapes, data.outputs, widths, default_width=default_width)
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         # What is too large is refused below, in one sentence.
         weights = {
-            name: rng.normal(size=shape) * scale / np.sqrt(shape[-1] if shape else 1) for name, shape in shapes.items()
+            name: rng.normal(size=shape) * scale / network.divisor(name, shape) for name, shape in shapes.items()
         }
     return State.from_weights(weights, per=per)
 
@@ -181,9 +202,9 @@ def names_match(state: State, network: Network) -> None:
     Raises:
         ShapeMismatch: naming the block; LanguageError: for what is no state.
     """
-    expects("state", state, State, "a state, such as `fl.initial_state(…)` or `path.last`")
+    expects("state", state, State, "a state", "`fl.initial_state(…)` or `path.last`")
     for what, blocks in (("norm", state.rho), ("direction", state.V)):
-        expects(f"{what}s of the state", blocks, Mapping, "arrays by block, as `State.from_weights` makes them")
+        expects(f"{what}s of the state", blocks, Mapping, "arrays by block", "`State.from_weights(…)`")
         for name, value in blocks.items():
             # Anything else that numpy or jax would read in its own way: text, None, values under a mask.
             if isinstance(value, np.ma.MaskedArray) or np.asarray(value).dtype.kind not in "biufc":
@@ -222,17 +243,27 @@ def names_match(state: State, network: Network) -> None:
 
 def shapes_match(state: State, network: Network, data: Data) -> None:
     """Refuse a state, whose blocks are those of the network,
-    if their shapes are not those that network and data need; ShapeMismatch with the block.
+    if their shapes are not those that network and data need; ShapeMismatch with the block. DataError where a word of
+    matrices is not defined at it.
     """
     found = {name: np.shape(v) for name, v in state.V.items()}
     widths = {name: shape[0] for name, shape in found.items() if shape}
     # A width that neither samples nor rows tell is the number of some columns.
     told = {network.input_dim, *network.output_shape, *(shape[0] for shape in network.shapes.values() if shape)}
+    told |= {dim for shape in (*network.inputs.values(), *network.constants.values()) for dim in shape}
     for name, shape in network.shapes.items():
-        if len(shape) == len(found[name]) == 2 and isinstance(shape[1], str) and shape[1] not in told:
-            widths.setdefault(shape[1], found[name][1])
-    for name, shape in network.resolve(data.d, data.outputs, widths).items():
+        if len(shape) != len(found[name]):
+            continue
+        for dim, size in list(zip(shape, found[name], strict=True))[1:]:
+            if isinstance(dim, str) and dim not in told and network.is_free(dim):
+                widths.setdefault(dim, size)
+    for name, shape in network.resolve(data.shapes, data.outputs, widths).items():
         if found[name] != shape:
             raise ShapeMismatch(
                 f"the block `{name}` of the state has shape {found[name]} but network and data need {shape}."
             )
+    # In numpy, as above.
+    V = {name: np.asarray(v) for name, v in state.V.items()}
+    lengths = {k: np.sqrt(v) for k, v in inner(V, V, state.per).items()}
+    factors = {k: np.asarray(state.rho[k]) / np.where(v > 0, v, 1.0) for k, v in lengths.items()}
+    require_defined(network, scaled(factors, V, state.per), data)

@@ -1,9 +1,8 @@
 """The result of a run: states over time as a labelled data set, and how the run ended."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded, short
+from flowlab.core.arguments import count, guarded, must_be, short
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
-from flowlab.core.provenance import provenance
-from flowlab.core.typing import Json, Record
+from flowlab.core.precision import require_x64
+from flowlab.core.typing import ArrayLike, Json, Record
 from flowlab.language import netcdf
+from flowlab.language.checkpoints import stacked
 from flowlab.language.data import Data
+from flowlab.language.drawable import TRAINING
+from flowlab.language.interpolation import at, resampled, to_dataframe
+from flowlab.language.observables import PREFIX, Observables, Observers
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.language.trajectory_html import trajectory_parts
+from flowlab.language.trajectory_table import table, weights_of, weights_of_rows
 
 OUTCOMES = {
     "done": "the horizon was reached",
@@ -35,6 +41,7 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True)
+@displayed
 class Outcome:
     """How a run ended.
 
@@ -84,12 +91,14 @@ class _Rows:
 
 
 @dataclass(frozen=True)
+@displayed
 class Trajectory:
     """States over time.
 
     Attributes:
-        dataset: `log_t`, `log_loss`, `min_margin`, `log_R` over `step`; `rho` over `(step, block)` (the norms of
-            groups; for neurons the blocks are `"W1[0]"`, …); `V_<name>` over `step` and the block's own axes.
+        dataset: `log_loss`, `min_margin`, `log_R` over `step`, whose coordinate is `log_t`, and `objective` where it
+            has no samples; `rho` over `(step, block)` (the norms of groups; for neurons the blocks are `"W1[0]"`, …);
+            `V_<name>` over `step` and the block's own axes.
         outcome: how the run ended.
         last: the last state.
         stats: `steps`, `rejected`, `evaluations`, `wall_seconds`.
@@ -117,6 +126,7 @@ class Trajectory:
         extra: Mapping[str, Json] | Callable[[], Mapping[str, Json]] | None = None,
         variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]] | None = None,
         seen: Mapping[str, np.ndarray] | None = None,
+        observe: Observers | None = None,
     ) -> "Trajectory":
         """A run by its stacked states; the labelled data set is built when it is first asked for.
 
@@ -127,21 +137,79 @@ class Trajectory:
             states: a State whose arrays have a leading axis of length S.
             outcome: how the run ended.
             stats: counts of steps and seconds.
-            kind: `"flow"` or `"descent"`.
+            kind: one of `flowlab.language.problem.RUNS`.
             extra: provenance besides versions (seeds, tolerances), or what gives it.
             variables: further variables, name: (dims, values, long name).
             seen: `log_loss`, `min_margin` and `log_R` of every row, where they are known; else computed here.
+            observe: what is evaluated at the weights of every row; where it fails, the outcome says so.
         """
-        counts = dict(stats)
+        counts, columns, failures = dict(stats), dict(variables or {}), {}
+        if observe is not None and observe.functions:
+            found = observe.along(weights_of_rows(problem, states))
+            columns |= found.columns()
+            failures = {"observed": found.failures}
+            if found.failures:
+                outcome = replace(outcome, message=f"{outcome.message} {found.told()}")
+        end = asdict(outcome)
 
         def build() -> xr.Dataset:
-            more = extra() if callable(extra) else extra or {}
-            return _table(problem, data, log_t, states, outcome, counts, kind, more, variables or {}, seen)
+            more = {**(extra() if callable(extra) else extra or {}), **failures}
+            return table(problem, data, log_t, states, end, counts, kind, more, columns, seen)
 
         last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
         path = cls.__new__(cls)
         vars(path).update(_build=build, outcome=outcome, last=last, stats=counts, problem=problem, data=data)
         return path
+
+    @classmethod
+    @guarded
+    def from_weights(
+        cls,
+        times: Sequence[float],
+        weights: Sequence[Mapping[str, ArrayLike]],
+        *,
+        problem: Problem,
+        data: Data,
+        rtol: float | None = None,
+        observe: Observables | None = None,
+    ) -> "Trajectory":
+        """Checkpoints of a training of the user's own, so that claims, figures and monitors speak about it.
+
+        Args:
+            times: of the checkpoints, growing: steps times the step size, in units of flow time (dimensionless).
+            weights: at every time, the weights by block name; arrays of numpy, jax or torch.
+            problem: network and loss that were trained. The training is compared with the flow of its scheme.
+            data: the samples that it was trained on.
+            rtol: how well the training follows a flow, relative; claims that need a tolerance ask for it.
+            observe: functions of the weights, as for `integrate`.
+
+        Returns:
+            A trajectory of the kind `"training"`. Statements about flows are held against it; where its rows do not
+            move as the flow of `problem` does, their verdicts are undecided and say so.
+
+        Raises:
+            LanguageError, ShapeMismatch, DataError, TooLarge: for bad input, naming the checkpoint.
+
+        Example:
+            >>> fl.Trajectory.from_weights([0.0, 0.1], [{"W": w0}, {"W": w1}], problem=fl.Problem("W @ x"), data=data)
+        """
+        require_x64("Trajectory.from_weights")
+        if rtol is not None and not 0 < rtol < 1:
+            raise must_be("rtol", rtol, "between 0 and 1", "for example 1e-3")
+        log_t, states = stacked(times, weights, problem, data)
+        observers = Observers.of(observe, next(weights_of_rows(problem, states)))
+        end = Outcome("done", f"{len(log_t)} checkpoints were given.")
+        return cls.from_states(
+            problem,
+            data,
+            log_t,
+            states,
+            end,
+            {"steps": len(log_t) - 1, "rejected": 0, "evaluations": 0, "wall_seconds": 0.0},
+            kind=TRAINING,
+            extra={"settings": {} if rtol is None else {"rtol": rtol}},
+            observe=observers,
+        )
 
     def __getstate__(self) -> Record:
         # A trajectory is copied with its data set, which replaces what builds it.
@@ -149,7 +217,7 @@ class Trajectory:
 
     @property
     def kind(self) -> str:
-        """`"flow"` or `"descent"`."""
+        """`"flow"`, `"descent"`, or `"training"` where the checkpoints are of a training of the user's own."""
         return str(self.dataset.attrs["kind"])
 
     @property
@@ -163,6 +231,29 @@ class Trajectory:
         `bound`, `holds` and `what`.
         """
         return self.provenance.get("monitors", {})
+
+    @property
+    def observed(self) -> dict[str, xr.DataArray]:
+        """What `observe` recorded, by name: numbers over `step`, or over `step` and axes of their own.
+
+        Example:
+            >>> path.observed["test_error"].values  # (steps,)
+        """
+        return {str(k)[len(PREFIX) :]: v for k, v in self.dataset.data_vars.items() if str(k).startswith(PREFIX)}
+
+    @property
+    def rtol(self) -> float:
+        """The relative tolerance that the rows were computed to (dimensionless).
+
+        Raises:
+            LanguageError: if the trajectory has none, as a descent, or checkpoints without one.
+        """
+        found = self.provenance.get("settings", {}).get("rtol")
+        if found is None:
+            raise LanguageError(
+                f"the {self.kind} must have a relative tolerance, got none; pass a flow, or checkpoints with `rtol`."
+            )
+        return float(found)
 
     def __len__(self) -> int:
         return int(self.dataset.sizes["step"])
@@ -191,6 +282,22 @@ class Trajectory:
             V=V,
             per=self.problem.per,
         )
+
+    @guarded
+    def weights(self, i: int) -> dict[str, np.ndarray]:
+        """The weights of row i, by block, in numpy; from the end, where i is negative.
+
+        Raises:
+            LanguageError: if there is no such row.
+
+        Example:
+            >>> path.weights(-1)["W1"].shape
+        """
+        return weights_of(self.problem, self.state(i))
+
+    def places(self, rows: int) -> np.ndarray:
+        """At most so many row numbers, evenly spread, first and last among them."""
+        return np.unique(np.linspace(0, len(self) - 1, min(count("rows", rows, 1, 50), len(self))).round().astype(int))
 
     @guarded
     def save(self, path: str | Path) -> Path:
@@ -226,7 +333,8 @@ class Trajectory:
         """
         record = json.loads(dataset.attrs["flowlab"])
         problem, end = Problem.from_description(record["problem"]), record["outcome"]
-        dataset = dataset.assign_coords(block=dataset["block"].astype(str))
+        # In what earlier versions have stored, the time is one of the variables.
+        dataset = dataset.assign_coords(block=dataset["block"].astype(str)).set_coords("log_t")
         empty = cls(
             dataset,
             Outcome(end["kind"], end["message"], end["event"], end.get("error")),
@@ -237,107 +345,17 @@ class Trajectory:
         )
         return cls(dataset, empty.outcome, empty.state(-1), record["stats"], problem, data)
 
+    at = at
+    resampled = resampled
+    to_dataframe = to_dataframe
+    _html_parts = trajectory_parts
+
     def __repr__(self) -> str:
-        end = self.dataset.isel(step=-1)
-        numbers = ", ".join(f"{name}={float(end[name]):.4g}" for name in ("log_t", "log_loss", "min_margin"))
+        end, value = self.dataset.isel(step=-1), self.problem.loss.is_value
+        names = ("log_t", "objective") if value else ("log_t", "log_loss", "min_margin")
+        numbers = ", ".join(f"{name}={float(end[name]):.4g}" for name in names)
         return f"Trajectory({self.kind}, {len(self)} rows, {numbers}, {self.outcome.kind})"
 
 
 # Set here: in the body of the class it would be a default, after which every field needs one.
 Trajectory.dataset = _Rows()  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _table(
-    problem: Problem,
-    data: Data,
-    log_t: np.ndarray,
-    states: State,
-    outcome: Outcome,
-    stats: Mapping[str, Any],
-    kind: str,
-    extra: Mapping[str, Any],
-    variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str]],
-    seen: Mapping[str, np.ndarray] | None,
-) -> xr.Dataset:
-    """The labelled data set of `Trajectory.from_states`."""
-    seen = _observed(problem, states, data) if seen is None else seen
-    long = {
-        "log_loss": "log of the data loss",
-        "min_margin": "smallest margin of the normalised network",
-        "log_R": "log of the product of norms R",
-    }
-    entries: Record = {"log_t": ("step", np.asarray(log_t, dtype=np.float64), _attrs("log of flow time t"))}
-    entries |= {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}
-    labels, columns = _norm_columns(states)
-    entries["rho"] = (("step", "block"), columns, _attrs("norm of each group of weights"))
-    for name in problem.network.weights:
-        values = np.asarray(states.V[name])
-        axes = tuple(f"{name}_{i}" for i in range(values.ndim - 1))
-        entries[f"V_{name}"] = (("step", *axes), values, _attrs(f"direction of {name}"))
-    for name, (dims, values, told) in variables.items():
-        entries[name] = (dims, values, _attrs(told))
-    rows = xr.Dataset(entries, coords={"block": labels})
-    source = {"name": data.name, "n": data.n, "d": data.d, "kind": data.kind, "sha256": data.sha256()}
-    record = provenance(
-        kind=kind,
-        problem=problem.describe(),
-        problem_signature=problem.signature,
-        data=source,
-        outcome=asdict(outcome),
-        stats=dict(stats),
-        rows=rows_digest(rows),
-        **extra,
-    )
-    return rows.assign_attrs(flowlab=json.dumps(record, sort_keys=True), kind=kind)
-
-
-def rows_digest(dataset: xr.Dataset) -> Record:
-    """How many rows there are, and the SHA-256 of times, norms, directions and what was observed in them;
-    kept with a run, it tells what was altered.
-    """
-    told = hashlib.sha256()
-    for name in (
-        "log_t",
-        "log_loss",
-        "min_margin",
-        "log_R",
-        "rho",
-        *sorted(str(v) for v in dataset.data_vars if str(v).startswith("V_")),
-    ):
-        told.update(np.ascontiguousarray(dataset[name].values, dtype=np.float64).data)
-    return {"count": int(dataset.sizes["step"]), "sha256": told.hexdigest()}
-
-
-def _attrs(long_name: str) -> dict[str, str]:
-    return {"units": "dimensionless", "long_name": long_name}
-
-
-def _observed(problem: Problem, states: State, data: Data) -> dict[str, np.ndarray]:
-    """Loss, margin and norm product of every row, in numpy: no compilation for a table of results."""
-    rows = next(iter(states.V.values())).shape[0]
-    stacked = jax.tree.map(np.asarray, states)
-    x, y = np.asarray(data.x), np.asarray(data.y)
-    out = {name: np.empty(rows) for name in ("log_loss", "min_margin", "log_R")}
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for i in range(rows):
-            weights = problem.scheme.weights(
-                np, {k: v[i] for k, v in stacked.rho.items()}, {k: v[i] for k, v in stacked.V.items()}, problem.per
-            )
-            outputs = problem.network.outputs(weights, x, np)
-            out["log_loss"][i] = problem.loss.log_loss(np, outputs, y, problem.reduction)
-            out["log_R"][i] = problem.log_product(weights, np)
-            out["min_margin"][i] = problem.loss.margins(np, outputs, y).min() * np.exp(-out["log_R"][i])
-    return out
-
-
-def _norm_columns(states: State) -> tuple[list[str], np.ndarray]:
-    labels, columns = [], []
-    for name, values in states.rho.items():
-        array = np.asarray(values)
-        if array.ndim == 1:
-            labels.append(name)
-            columns.append(array)
-        else:
-            labels += [f"{name}[{i}]" for i in range(array.shape[1])]
-            columns += list(array.T)
-    return labels, np.stack(columns, axis=1)

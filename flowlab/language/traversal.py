@@ -1,6 +1,6 @@
 """One fold over an expression: a value for every node, from the values of its operands and the rule of its operation.
 
-    degrees = fold(f, lambda: 0, lambda _: 1, lambda word, parts, node: word.polynomial_degree(parts, node.params))
+    degrees = fold(f, lambda _: 0, lambda _: 1, lambda word, parts, node: word.polynomial_degree(parts, node.params))
 
 The fold is a loop over nodes, each of them met once, so neither long chains nor shared parts cost recursion or time. A
 rule is a method of the operation's class, and an operation without it raises `MissingRule`: no walker falls back to a
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def fold(
     expression: Expr | Iterable[Expr],
-    read: Callable[[], T],
+    read: Callable[[Expr], T],
     weigh: Callable[[str], T],
     apply: Callable[[Operation, Sequence[T], Expr], T],
     known: dict[int, T] | None = None,
@@ -28,7 +28,7 @@ def fold(
 
     Args:
         expression: an expression, or its nodes with operands before the nodes that use them.
-        read: the value of the input.
+        read: the value of an input or a constant, from its node.
         weigh: the value of the weight block of a name.
         apply: the value of an operation, from its word, the values of its operands and its node (for parameters).
         known: values of nodes that are met outside the expression; those inside it are written there too.
@@ -39,10 +39,10 @@ def fold(
     """
     values: dict[int, T] = {} if known is None else known
     for node in expression.nodes() if isinstance(expression, Expr) else expression:
-        if node.is_input:
-            values[id(node)] = read()
-        elif node.block is not None:
+        if node.block is not None:
             values[id(node)] = weigh(node.block)
+        elif node.leaf is not None:
+            values[id(node)] = read(node)
         else:
             values[id(node)] = apply(operations[node.op](), [values[id(arg)] for arg in node.args], node)
     return values
@@ -57,3 +57,9 @@ def function_of(node: Expr) -> Activation | None:
     """The elementwise function that a node applies; None where it is none."""
     word = word_of(node)
     return word.function(node.params) if word is not None else None
+
+
+def symmetric_constants(nodes: Sequence[Expr]) -> frozenset[str]:
+    """The constants that words take which want a symmetric matrix."""
+    takers = (node for node in nodes if node.args and operations[node.op].wants_symmetric)
+    return frozenset(node.args[0].params[0] for node in takers if node.args[0].is_constant)

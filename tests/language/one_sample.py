@@ -1,8 +1,10 @@
 """The value of an expression at one sample, written out without batches; and random expressions to hold against it."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
+import scipy.linalg
 
 import flowlab as fl
 from flowlab.language.expr import Expr
@@ -17,19 +19,93 @@ FUNCTIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "softplus": lambda z: np.log(1 + np.exp(z)),
     "gelu": lambda z: z * (1 + ERF(z / np.sqrt(2))) / 2,
+    "exp": np.exp,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": ERF,
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "mish": lambda z: z * np.tanh(np.log(1 + np.exp(z))),
+    "elu": lambda z, a=1.0: np.where(z > 0, z, float(a) * (np.exp(z) - 1)),
+    "selu": lambda z: 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * (np.exp(z) - 1)),
+    "step": lambda z: np.where(z > 0, 1.0, 0.0),
+    "sign": np.sign,
+    "quantised_relu": lambda z, bits=2, size=1: sum(
+        (float(size) * (z > k * float(size)) for k in range(2 ** int(bits) - 1)), 0.0 * z
+    ),
+    "clipped_relu": lambda z, top=1: np.minimum(np.maximum(z, 0.0), float(top)),
 }
 WORDS = {
-    "matmul": lambda a, b: a @ b,
+    "matmul": lambda a, b: np.tensordot(a, b, axes=1),
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "hadamard": lambda a, b: a * b,
     "scale": lambda a, c: float(c) * a,
     "power": lambda a, c: a ** float(c),
     "transpose": lambda a: a.T,
-    "sum": lambda a: a.sum(),
-    "mean": lambda a: a.mean(),
+    "sum": lambda a, axis=None: a.sum(None if axis is None else int(axis)),
+    "mean": lambda a, axis=None: a.mean(None if axis is None else int(axis)),
     "activation": lambda a, name, *numbers: FUNCTIONS[name](a, *numbers),
+    "shift": lambda a, c: a + float(c),
+    "coarse": lambda a, b: a + 0 * b,
+    "stop": lambda a: a,
+    "magnitude": lambda a: np.sqrt((a * a).sum(axis=-1)),
+    "angle": lambda a, b, p=0, q=0: np.arccos(
+        np.tensordot(a, b, axes=(-1, -1))
+        / np.multiply.outer(np.sqrt((a * a).sum(-1) + float(p)), np.sqrt((b * b).sum(-1) + float(q)))
+    ),
+    "einsum": lambda *args: np.einsum(args[-1], *args[:-1]),
+    "take": lambda a, places: a[tuple(slice(*p) if isinstance(p, tuple) else p for p in places)],
+    "flatten": np.ravel,
+    "split": lambda a, parts: np.stack(np.split(a, int(parts))),
+    "concat": lambda *parts: np.concatenate(parts),
+    "window": lambda a, *told: windows(a, *map(int, (*told, *(0, 1, 1, 1)[len(told) :]))),
+    "center": lambda a, axis=-1: a - a.mean(axis=int(axis), keepdims=True),
+    "softmax": lambda a, axis=-1: np.exp(a) / np.exp(a).sum(axis=int(axis), keepdims=True),
+    "rms_norm": lambda a, axis=-1, eps=0: a / np.sqrt((a * a).mean(axis=int(axis), keepdims=True) + float(eps)),
+    "causal": lambda a: np.where(np.tril(np.ones(a.shape[-2:])) > 0, a, -np.inf),
+    "tril": np.tril,
+    "trace": np.trace,
+    "root": scipy.linalg.sqrtm,
+    "inverse": lambda a: np.linalg.solve(a, np.eye(len(a))),
+    "logdet": lambda a: np.log(np.linalg.det(a)),
+    "nuclear": lambda a: scipy.linalg.svdvals(a).sum(),
+    "add_eye": lambda a, c: a + float(c) * np.eye(len(a)),
+    "per_size": lambda a, axis=-1, power=1: a / a.shape[int(axis)] ** float(power),
+    "conv": lambda w, x, stride=1, padding=0: conv(w, x, int(stride), padding),
+    "depthwise_conv": lambda w, x, stride=1, padding=0: np.stack(
+        [conv(one, own, int(stride), padding) for one, own in zip(w, x, strict=True)]
+    ),
 }
+
+
+def windows(a: np.ndarray, place: int, size: int, stride: int, axes: int) -> np.ndarray:
+    """One entry of every window along the last axes."""
+    for axis, offset in zip(range(-axes, 0), np.unravel_index(place, (size,) * axes), strict=True):
+        starts = np.arange(0, a.shape[axis] - size + 1, stride)
+        a = np.take(a, starts + offset, axis=axis)
+    return a
+
+
+def conv(w: np.ndarray, x: np.ndarray, stride: int, padding: str | Fraction) -> np.ndarray:
+    """A convolution as sums over the entries of every patch."""
+    if w.ndim == x.ndim + 1:
+        return np.stack([sum(conv(k, c, stride, padding) for k, c in zip(one, x, strict=True)) for one in w])
+    margins = []
+    for length, size in zip(x.shape, w.shape, strict=True):
+        extra = max((-(-length // stride) - 1) * stride + size - length, 0)
+        ends = {"circular": (0, size - 1), "same": (extra // 2, extra - extra // 2)}
+        margins.append(ends[padding] if isinstance(padding, str) else (int(padding),) * 2)
+    wide = np.pad(x, margins, mode="wrap" if padding == "circular" else "constant")
+    counts = [
+        -(-length // stride) if isinstance(padding, str) else (n - size) // stride + 1
+        for length, n, size in zip(x.shape, wide.shape, w.shape, strict=True)
+    ]
+    made = np.empty(counts)
+    for place in np.ndindex(*counts):
+        made[place] = (
+            w * wide[tuple(slice(stride * i, stride * i + k) for i, k in zip(place, w.shape, strict=True))]
+        ).sum()
+    return made
 
 
 def value(expression: Expr, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
@@ -68,12 +144,14 @@ class Draw:
         self.leaves = {name: fl.weight(name) for name in ("W", "V", "U", "a", "b")} | {"x": fl.x}
 
     def network(self) -> fl.Network:
-        """A random network that the language accepts."""
+        """A random network over samples that the language accepts."""
         while True:
             try:
-                return fl.Network(self.expression(int(self.rng.integers(0, 2)), int(self.rng.integers(1, 5))))
+                made = fl.Network(self.expression(int(self.rng.integers(0, 2)), int(self.rng.integers(1, 5))))
             except fl.FlowlabError:
                 continue
+            if made.has_samples:
+                return made
 
     def one_of(self, *words: object) -> str:
         return str(self.rng.choice([str(w) for w in words]))

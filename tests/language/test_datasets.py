@@ -108,5 +108,5 @@ def test_files(tmp_path):
 
 def test_seeds_that_are_none_are_refused():
     for name in ("gaussian?n=6&d=2", "teacher", "iris:setosa"):
-        with pytest.raises(fl.LanguageError, match="seed=-1"):
+        with pytest.raises(fl.LanguageError, match="`seed` must be an integer from 0 on, got -1"):
             fl.load(name, seed=-1)

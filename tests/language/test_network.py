@@ -51,12 +51,12 @@ def test_text_and_operators_mean_the_same(text, expression):
         ("W1 @ W2", ["`x`"]),
         ("x", ["weight"]),
         ("relu(W1 @ x, 2)", ["relu", "no number"]),
-        ("sum(W1 @ x, 2)", ["sum", "one argument"]),
+        ("sum(W1 @ x, 2)", ["sum", "an axis"]),
         ("W1**W2 @ x", ["exponent"]),
-        ("W1 / x", ["divides"]),
+        ("W1 / x", ["equal shapes", "`x**-1`"]),
         ("W1 + 1 @ x", ["1"]),
-        ("W1 @ x + 1", ["number"]),
-        ("(W1 @ x)**-1", ["-1"]),
+        ("W1 @ x / 0", ["divides by zero"]),
+        ("(W1 @ x)**-65", ["-65"]),
         ("(W1 @ x)**1.5", ["1.5"]),
     ],
 )
@@ -224,7 +224,6 @@ ODD = [
     "leaky_relu(W @ x, " + " + ".join(["W @ x"] * 900) + ")",
     "leaky_relu(W @ x, 1e300)",
     "(W @ x)**" + "9" * 400,
-    "a @ x * W @ x",
     "0x" + "f" * 5000 + " * (W @ x)",
 ]
 
@@ -268,7 +267,7 @@ def test_print_of_a_shared_expression_is_short():
     for _ in range(60):
         e = e + e
     assert len(repr(e)) < 100
-    for wrong in (lambda: 1 + W1, lambda: 1 / W1, lambda: 2 @ W1, lambda: np.ones((2, 2)) @ W1):
+    for wrong in (lambda: W1 / 0, lambda: list(W1), lambda: 2 @ W1, lambda: np.ones((2, 2)) @ W1):
         with pytest.raises((LanguageError, TypeError)):
             wrong()
 

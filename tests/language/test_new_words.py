@@ -10,9 +10,7 @@ import pytest
 import flowlab as fl
 from flowlab.app import words
 from flowlab.claims import claims
-from flowlab.claims import load_library as load_claims
 from flowlab.core.errors import MissingRule
-from flowlab.discrete.descent.rules import rules
 from flowlab.dynamics.clocks import CLOCKS
 from flowlab.dynamics.conditions import conditions
 from flowlab.figures import figures
@@ -22,6 +20,7 @@ from flowlab.language.datasets import generators
 from flowlab.language.expr import Expr
 from flowlab.language.losses import losses
 from flowlab.language.operations import operations
+from flowlab.language.rules import rules
 from flowlab.language.schemes import schemes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +31,7 @@ import numpy as np
 import sympy as sp
 
 import flowlab as fl
-from flowlab.discrete.descent.rules import Rule, rules
+from flowlab.language.rules import Rule, rules
 from flowlab.dynamics.clocks import CLOCKS, LossTime
 from flowlab.dynamics.conditions import Event, conditions
 from flowlab.figures.figure import Curve, Picture, figures, started
@@ -43,12 +42,12 @@ from flowlab.language.operations.base import Channel, Linear, Operation, Piece, 
 from flowlab.language.schemes import Lagrange, schemes
 
 
-@activations.register("silu")
-class Silu(Activation):
+@activations.register("swish")
+class Swish(Activation):
     """z / (1 + e^-z)."""
 
     degree = None
-    symbol = r"\\operatorname{silu}"
+    symbol = r"\\operatorname{swish}"
 
     def symbolic(self, z):
         return z / (1 + sp.exp(-z))
@@ -61,13 +60,13 @@ class Silu(Activation):
         return s + z * s * (1 - s)
 
 
-@activations.register("elu")
-class Elu(Activation):
+@activations.register("bent")
+class Bent(Activation):
     """2 z where z > 0 and e^z - 1 elsewhere, with slope 1 at z = 0: a kink, and not linear on its left."""
 
     degree = None
     kinks = (0.0,)
-    symbol = r"\\operatorname{elu}"
+    symbol = r"\\operatorname{bent}"
     sides = ((1.0, 2.0),)
 
     def symbolic(self, z):
@@ -222,7 +221,6 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registered(file):
     """The words, for this module alone."""
-    load_claims()
     load_figures()
     kept = [(registry, set(registry)) for registry in (*(r._words for r in REGISTRIES), CLOCKS, words._LOADED)]
     words.load_words(file)
@@ -244,11 +242,12 @@ def flow_of(text, *, until=None, clock="auto", **settings):
     return flow, fl.integrate(fl.lower(flow), start, data, until=until, clock=clock, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "settings", "told", "tex"),
     [
-        ("W2 @ silu(W1 @ x)", {"coordinates": "weights"}, "silu(Z_1)", r"\operatorname{silu}(Z_{1})"),
-        ("W2 @ elu(W1 @ x)", {}, "elu'(Z_1)", r"\operatorname{elu}'(Z_{1})"),
+        ("W2 @ swish(W1 @ x)", {"coordinates": "weights"}, "swish(Z_1)", r"\operatorname{swish}(Z_{1})"),
+        ("W2 @ bent(W1 @ x)", {}, "bent'(Z_1)", r"\operatorname{bent}'(Z_{1})"),
         ("W2 @ doubled(relu(W1 @ x))", {}, "doubled(A_1)", r"\operatorname{doubled}(A_{1})"),
         ("W2 @ relu(W1 @ x)", {"loss": "steep"}, "grad_f steep", r"e^{-2 y f}"),
         ("W2 @ relu(W1 @ x)", {"scheme": "quick_turn"}, "scheme: quick_turn", r"3 R\, G_{2}"),
@@ -269,7 +268,7 @@ def test_a_new_word_is_derived_printed_and_integrated(registered, text, settings
 
 def test_words_are_functions_as_soon_as_their_class_exists(registered):
     W = fl.weight("W")
-    for name in ("silu", "elu", "doubled"):
+    for name in ("swish", "bent", "doubled"):
         made = getattr(fl, name)(W @ fl.x)
         assert isinstance(made, Expr)
         assert fl.Network(made).text == fl.Network(f"{name}(W @ x)").text == f"{name}(W @ x)"
@@ -279,9 +278,9 @@ def test_words_are_functions_as_soon_as_their_class_exists(registered):
 
 
 def test_a_kink_with_a_curved_side_is_no_piece_of_a_line(registered):
-    (slot,) = fl.Network("W2 @ elu(W1 @ x)").slots
+    (slot,) = fl.Network("W2 @ bent(W1 @ x)").slots
     assert (slot.left, slot.right, slot.tracked) == (1.0, 2.0, False)
-    (above,) = (s for s in fl.Network("a @ relu(W2 @ elu(W1 @ x))").slots if s.right == 1.0)
+    (above,) = (s for s in fl.Network("a @ relu(W2 @ bent(W1 @ x))").slots if s.right == 1.0)
     assert above.degree is None
 
 
@@ -297,6 +296,7 @@ def test_a_scheme_that_declares_no_law_is_granted_none(registered):
     assert not [law for law in flow.conserved if law.kind.startswith("norm")]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_is_made_of_runs_knows_new_words(registered, tmp_path):
     problem = fl.Problem("W2 @ relu(W1 @ x)")
@@ -314,6 +314,7 @@ def test_what_is_made_of_runs_knows_new_words(registered, tmp_path):
     assert walk.dataset.log_loss[-1] < walk.dataset.log_loss[0]
 
 
+@pytest.mark.long
 def test_a_new_clock_carries_a_run_to_late_times(registered):
     _, path = flow_of("W2 @ relu(W1 @ x)", until=fl.log_time(30.0), clock="slow")
     _, same = flow_of("W2 @ relu(W1 @ x)", until=fl.log_time(30.0), clock="loss")
@@ -327,11 +328,12 @@ def flowlab(*args):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.long
 def test_the_command_line_reads_words(file):
     chosen = ("--coordinates", "weights", "--depth", "matrix", "--format", "latex")
-    done = flowlab("--words", file, "derive", "W2 @ silu(W1 @ x)", *chosen)
+    done = flowlab("--words", file, "derive", "W2 @ swish(W1 @ x)", *chosen)
     assert (done.returncode, done.stderr) == (0, "")
-    assert r"\operatorname{silu}(Z_{1})" in done.stdout
+    assert r"\operatorname{swish}(Z_{1})" in done.stdout
     listed = flowlab("--words", file, "list", "figures")
     assert "how far the loss has fallen" in listed.stdout
 

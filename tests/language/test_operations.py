@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 from one_sample import WORDS
 
 import flowlab as fl
@@ -25,12 +26,45 @@ TYPES = [
     Type((4,), True),
     Type((3, 4), False),
     Type((4, 3), False),
+    Type((3, 3), True),
+    Type((3, 3), symmetric=True),
+    Type((4, 3, 3), True),
+    Type((2, 2), False),
+    Type((2, 3, 2), False),
+    Type((2, 4, 2, 2), False),
 ]
 PARAMETERS = {
     "scale": [(Fraction(-3, 4),), (Fraction(-1),)],
-    "power": [(Fraction(1),), (Fraction(2),), (Fraction(3),)],
+    "power": [(Fraction(1),), (Fraction(2),), (Fraction(3),), (Fraction(-1),), (Fraction(-2),)],
     "activation": [("tanh",), ("leaky_relu", Fraction(1, 5))],
     "slope": [("tanh",), ("leaky_relu", Fraction(1, 5))],
+    "add_eye": [(Fraction(2),), (Fraction(-1, 2),)],
+    "shift": [(Fraction(1, 2),), (Fraction(-1),)],
+    "einsum": [
+        *((spec,) for spec in ("ij->j", "ij->", "ij->ji", "fij->jf", "Ni->i", "Nij->", "Ni->Ni")),
+        *((spec,) for spec in ("ij,j->i", "ij,kj->ik", "i,j->ij", "fij,ij->f", "ij,ij->i", "i,->i")),
+        *((spec,) for spec in ("Ni,Nj->ij", "Ni,Nj->Nij", "Ni,i->N", "Ni,N->i", "N,Ni->Ni", "ij,Nj->Ni")),
+    ],
+    "take": [
+        ((0,),),
+        ((-1,),),
+        (((1, None, None),),),
+        (((None, None, -1),),),
+        (((None, None, 2),),),
+        (((None, None, None), -1),),
+        ((0, (0, 2, None)),),
+    ],
+    "angle": [(), (Fraction(1, 2), Fraction(1, 4))],
+    "split": [(Fraction(3),), (Fraction(2),), (Fraction(1),)],
+    "window": [(), (0, 2, 1, 1), (1, 2, 2, 1), (1, 2), (3, 2, 1, 2)],
+    "sum": [(), (Fraction(0),), (Fraction(-1),), ("samples",)],
+    "mean": [(), (Fraction(1),), (Fraction(-1),), ("samples",)],
+    "center": [(), (Fraction(0),), ("samples",)],
+    "softmax": [(), (Fraction(0),), ("samples",)],
+    "rms_norm": [(), (Fraction(0), Fraction(1, 10)), ("samples",)],
+    "conv": [(), (Fraction(1), "same"), (Fraction(1), "circular"), (Fraction(2), Fraction(1))],
+    "depthwise_conv": [(), (Fraction(1), "circular"), (Fraction(2), "same"), (Fraction(1), Fraction(1))],
+    "per_size": [(), (Fraction(0),), (Fraction(-1), Fraction(1, 2)), ("samples", Fraction(2))],
 }
 """Of the words that take any; a word without an entry is tried with none."""
 WRITTEN = [name for name in operations.names() if operations[name].in_language]
@@ -38,25 +72,25 @@ DERIVED = [name for name in operations.names() if not operations[name].in_langua
 
 
 def accepted(name):
-    """(operand types, parameters, result type) of everything a word accepts, with the fewest operands it needs."""
-    found = []
-    for arity in (1, 2):
+    """(operand types, parameters, result type) of everything a word accepts, with one or two operands."""
+    found, word = [], operations[name]
+    least, most = word.operands if word.called else (1, None)
+    for arity in range(least, min(most or 2, 2) + 1):
         for types, params in product(product(TYPES, repeat=arity), PARAMETERS.get(name, [()])):
             try:
                 out = operations[name]().shape(Shapes(), types, "it", ("a", "b"), params)
             except (FlowlabError, ValueError, IndexError):
                 continue
-            # Shape rules know no samples' matrices; a network refuses them as a whole.
-            if not (out.sampled and out.rank > 1):
-                found.append((types, params, out))
-        if found:
-            return found
+            found.append((types, params, out))
+        if found and not word.called:
+            break
     return found
 
 
 def arrays(types, seed=0):
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=(N,) * t.sampled + t.shape) + 0.1 for t in types]
+    drawn = [rng.normal(size=(N,) * t.sampled + t.shape) + 0.1 for t in types]
+    return [v @ v.T + np.eye(len(v)) if t.symmetric else v for v, t in zip(drawn, types, strict=True)]
 
 
 def one_by_one(name, values, types, params):
@@ -74,11 +108,21 @@ def test_shape_and_value(name):
         values = arrays(types)
         made = word.numeric(np, values, types, out, params)
         assert np.shape(made) == (N,) * out.sampled + out.shape
-        assert out.sampled == any(t.sampled for t in types)
+        over_samples = "samples" in params or (name == "einsum" and "N" in params[0])
+        assert out.sampled == any(t.sampled for t in types) or over_samples
         again = word.numeric(jnp, [jnp.asarray(v) for v in values], types, out, params)
         assert np.allclose(made, again, rtol=1e-12, atol=1e-14)
-        if name in WORDS:
+        if name in WORDS and not over_samples:
             assert np.allclose(made, one_by_one(name, values, types, params), rtol=1e-12, atol=1e-14), (types, params)
+
+
+def test_every_parameter_is_accepted_somewhere():
+    """And every option of a word is tried away from its default."""
+    for name in WRITTEN:
+        seen = {params for _, params, _ in accepted(name)}
+        assert seen == set(PARAMETERS.get(name, [()])), name
+        for at, default in enumerate(operations[name].options.values()):
+            assert any(len(params) > at and params[at] != default for params in seen), (name, at)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -101,6 +145,7 @@ def test_degree(name):
             assert np.allclose(moved, 1.7**power * plain, rtol=1e-12), (types, params, exponents)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRITTEN)
 def test_pullback(name):
     """What a word writes on the tape is what `jax.vjp` of its numeric meaning gives, in the types of the operands."""
@@ -110,12 +155,12 @@ def test_pullback(name):
         operands = [tape.given("weight", "ab"[i], t) for i, t in enumerate(types)]
         made = tape.put(name, tuple(operands), params, out)
         cot = tape.given("direction", "cot", out)
-        backs = [
-            tape.fit(b, t)
-            for b, t in zip(word.pullback(tape, operands, made, cot, params), types, strict=True)
+        backs = {
+            "ab"[i]: tape.fit(b, t)
+            for i, (b, t) in enumerate(zip(word.pullback(tape, operands, made, cot, params), types, strict=True))
             if b is not None
-        ]
-        program = Program(tuple(tape.values), tuple((("W", "ab"[i]), b.index) for i, b in enumerate(backs)))
+        }
+        program = Program(tuple(tape.values), tuple((("W", i), b.index) for i, b in backs.items()))
         values, seed = arrays(types), arrays([out], seed=1)[0]
         given = {("weight", "ab"[i]): v for i, v in enumerate(values)} | {("direction", "cot"): seed}
         ours = program.evaluate(np, given)
@@ -123,8 +168,10 @@ def test_pullback(name):
         _, pull = jax.vjp(lambda *v: word.numeric(jnp, v, types, out, params), *map(jnp.asarray, values))  # noqa: B023
         theirs = pull(jnp.asarray(seed.reshape(shape)))
         for i, wanted in enumerate(theirs):
-            assert np.shape(ours["W", "ab"[i]]) == np.shape(wanted), (types, params)
-            assert np.allclose(ours["W", "ab"[i]], wanted, rtol=1e-11, atol=1e-13), (types, params)
+            # Nothing is pulled back to an operand that a word holds.
+            found = ours.get(("W", "ab"[i]), np.zeros(np.shape(wanted)))
+            assert np.shape(found) == np.shape(wanted), (types, params)
+            assert np.allclose(found, wanted, rtol=1e-11, atol=1e-13), (types, params)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -162,9 +209,27 @@ def derived(values, types, name, params):
         "row_scale": lambda: np.einsum(f"{lead[0]},{lead[1]}->{lead[1]}", a, b),
         "over_count": lambda: a / N,
         "omit_sample": lambda: np.where(np.arange(N).reshape(-1, *[1] * (a.ndim - 1)) == 1, 0.0, a),
+        "eye": lambda: np.eye(3) / 2,
+        "lyapunov": lambda: scipy.linalg.solve_sylvester(a, a, b),
+        "through_layers": lambda: through_layers(a, b, *params),
+        "polar": lambda: scipy.linalg.polar(a)[0],
         "slope": lambda: 1 / np.cosh(a) ** 2,
         "loss_pull": lambda: np.einsum("n,n...->n...", b * np.exp(-b * a.reshape(N)), np.ones_like(a)),
     }[name]()
+
+
+def through_layers(s, b, depth, c):
+    """By powers of whole matrices."""
+
+    def power(p):
+        return np.real(scipy.linalg.fractional_matrix_power(s, p))
+
+    if c:
+        middle = np.real(scipy.linalg.sqrtm(s + c * c / 4 * np.eye(len(s))))
+        half = (middle + c / 2 * np.eye(len(s))) @ b @ s + b @ (middle - c / 2 * np.eye(len(s))) @ s
+    else:
+        half = sum(power((depth - j) / depth) @ b @ power(1 + (j - 1) / depth) for j in range(1, depth + 1))
+    return half + half.T
 
 
 S, V, M = Type(()), Type((3,)), Type((3, 4))
@@ -195,6 +260,12 @@ USES = [
     ("over_count", (SV,), ()),
     ("omit_sample", (SV,), (1,)),
     ("slope", (SV,), ("tanh",)),
+    ("eye", (Type((3, 3)),), (Fraction(1, 2),)),
+    ("lyapunov", (Type((3, 3), symmetric=True), Type((3, 3))), ()),
+    ("polar", (M,), ()),
+    ("through_layers", (Type((3, 3), symmetric=True), Type((3, 3), symmetric=True)), (3, 0.0)),
+    ("through_layers", (Type((3, 3), symmetric=True), Type((3, 3), symmetric=True)), (1, 0.0)),
+    ("through_layers", (Type((3, 3), symmetric=True), Type((3, 3), symmetric=True)), (2, 0.5)),
     ("loss_pull", (SS, SS), ("exponential",)),
     ("loss_pull", (Type((1,), True), SS), ("exponential",)),
 ]

@@ -62,7 +62,6 @@ CLASHES = [
     ("W @ x + a @ x", {}, ["`W @ x`", "(h_W,)", "`a @ x`", "()"]),
     ("a.T @ x", {}, ["`a`", "(n_a,)", "matrix"]),
     ("(W @ x).T", {}, ["`W @ x`", "(h_W,)", "matrix"]),
-    ("sum(W) * x", {}, ["`W`", "(h_W, n_W)", "vector"]),
     ("mean(a @ x)", {}, ["`a @ x`", "()", "vector"]),
     ("V @ relu(W @ relu(W @ x))", {"W": (5, 3)}, ["`W`", "(5, 3)", "`relu(W @ x)`", "(5,)"]),
     ("x + W2 @ W1 @ x", {"W1": (4, 3), "W2": (2, 4)}, ["`x`", "(3,)", "`W2 @ W1 @ x`", "(2,)"]),
@@ -77,9 +76,9 @@ def test_a_clash_names_both_operands_with_their_shapes(text, shapes, named):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["W * sum(x) @ a", "a @ x * W", "a @ (sum(x) * W) @ b"])
-def test_a_matrix_per_sample_is_no_value_of_the_language(text):
-    with pytest.raises(ShapeMismatch, match="every sample"):
+@pytest.mark.parametrize("text", ["W * sum(x)", "a @ x * W"])
+def test_a_matrix_per_sample_is_no_output(text):
+    with pytest.raises(ShapeMismatch, match="`flatten` it"):
         fl.Network(text)
 
 

@@ -112,7 +112,7 @@ def test_what_is_no_trajectory_is_refused(tmp_path):
     junk.write_text("nothing of the kind")
     _path().dataset.drop_attrs().to_netcdf(other, engine="h5netcdf")
     for bad in (junk, other, tmp_path / "missing.nc"):
-        with pytest.raises(OutputError, match="no stored trajectory"):
+        with pytest.raises(OutputError, match="must be a stored trajectory"):
             Trajectory.load(bad)
 
 

@@ -13,7 +13,7 @@ from flowlab.language.traversal import fold
 
 
 def degree(expression):
-    return fold(expression, lambda: 0, lambda _: 1, _degree)[id(expression)]
+    return fold(expression, lambda _: 0, lambda _: 1, _degree)[id(expression)]
 
 
 def test_degrees_follow_the_operations():
@@ -28,7 +28,7 @@ def test_shared_and_long_expressions_are_folded_without_recursion():
     node = fl.weight("a") @ fl.x
     for _ in range(2000):
         node = node + node
-    fold(node, lambda: 0, lambda _: 0, lambda word, _, __: met.append(word.name) or 0)
+    fold(node, lambda _: 0, lambda _: 0, lambda word, _, __: met.append(word.name) or 0)
     assert met == ["matmul"] + ["add"] * 2000
 
 

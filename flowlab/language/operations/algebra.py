@@ -6,15 +6,17 @@ from typing import Any
 
 from flowlab.core.errors import ShapeMismatch
 from flowlab.core.typing import Array, Namespace, Params
+from flowlab.language.exact_numbers import exact
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.operations.base import (
-    ATOM,
     POWER,
     PRODUCT,
     SUM,
     Channel,
     Exponents,
     Handle,
+    IndexSum,
+    IndexTerms,
     Linear,
     Measured,
     Operation,
@@ -24,18 +26,25 @@ from flowlab.language.operations.base import (
     Tape,
     diagonal,
     entrywise,
-    lift,
     operations,
     product,
     times,
 )
+from flowlab.language.operations.index_sums import SAMPLES, letters, pulled, sampled, total
+from flowlab.language.operations.matrix_rules import Factors, number_of, without_unit
+from flowlab.language.operations.meeting import aligned, lifted, met, of_channels
 from flowlab.language.types import Shapes, Type
+
+LONGEST_FRACTION = 10**6
+"""Denominator up to which a number is printed as a fraction; beyond it stands for a decimal, such as 2 over pi."""
 
 
 def fraction_text(number: Fraction, tex: bool) -> str:
     """A coefficient as it is printed."""
     if number.denominator == 1:
         return str(number.numerator)
+    if number.denominator > LONGEST_FRACTION and exact(float(number)) == number:
+        return repr(float(number))
     if tex:
         sign = "-" if number < 0 else ""
         return rf"{sign}\tfrac{{{abs(number.numerator)}}}{{{number.denominator}}}"
@@ -47,6 +56,13 @@ class MatMul(Product):
     """Matrix or inner product; of two vectors their dot product; `vector @ matrix` is the transpose's action."""
 
     composes = True
+
+    def factors(self, args: Sequence[Factors]) -> Factors:
+        return args[0] + args[1]
+
+    def simpler(self, tape: Tape, args: Sequence[Any], params: Params) -> Any:
+        a, b = args
+        return without_unit(tape, a, b) or without_unit(tape, b, a)
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         a, b = args
@@ -60,12 +76,6 @@ class MatMul(Product):
             shapes.clash(a, b, f"`{told}` does not fit", operands)
         return Type(a.shape[:-1] + b.shape[1:], sampled)
 
-    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
-        return exps.add(args[0], args[1])
-
-    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
-        return ()
-
     def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
         if parts[0].block is None:
             return super().scale_square(xp, parts, params)
@@ -73,8 +83,20 @@ class MatMul(Product):
         squares, size = xp.sum(W * W, axis=-1), xp.sum(a * a, axis=-1)
         return size[:, None] * squares if W.ndim == 2 else size * squares
 
+    def index_sum(self, args: Sequence[Type], params: Params) -> IndexSum | None:
+        a, b = args
+        shared = min(a.rank, b.rank) == 1 and max(a.rank, b.rank) <= 2
+        if a.is_matrix and b.is_matrix and (shared or not (a.sampled or b.sampled)) and a.rank + b.rank <= 4:
+            return None
+        left, right = letters(a.rank), letters(b.rank - 1, a.rank)
+        out = (SAMPLES if a.sampled or b.sampled else "") + left[:-1] + right
+        return IndexSum((sampled(a, left), sampled(b, left[-1] + right)), out)
+
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         (a, b), (ta, tb) = args, types
+        found = self.index_sum(types, params)
+        if found is not None:
+            return total(xp, found, args)
         if ta.sampled and tb.sampled:
             return (a * b).sum(axis=-1)
         if tb.sampled:
@@ -85,6 +107,9 @@ class MatMul(Product):
         self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         a, b = args
+        found = self.index_sum([a.type, b.type], params)
+        if found is not None:
+            return pulled(tape, found, args, cot)
         if a.type.rank == 1 and b.type.rank == 1:
             return [
                 tape("hadamard", b, cot) if a.type.sampled else tape("outer", b, cot),
@@ -128,11 +153,13 @@ class _Addition(Operation):
     sign = 1
     alike = True
     repeats = True
+    passes_transpose = True
+
+    def is_symmetric(self, args: Sequence[Type]) -> bool:
+        return all(kind.symmetric for kind in args)
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        a, b = args
-        shapes.match(a, b, f"`{told}` needs equal shapes", operands)
-        return Type(a.shape, a.sampled or b.sampled)
+        return aligned(shapes, args, told, operands)
 
     def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         exps.require_equal(args[0], args[1], "both terms of the sum must scale alike")
@@ -155,13 +182,22 @@ class _Addition(Operation):
         return p or q, n or m
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        a, b = (lifted(v, t, out) for v, t in zip(args, types, strict=True))
         return a + b if self.sign > 0 else a - b
+
+    def entries(self, args: Sequence[Type], params: Params) -> IndexTerms | None:
+        if args[0] == args[1] or all(kind.is_matrix for kind in args):
+            return None
+        large = max(args, key=lambda kind: kind.rank)
+        axes = [sampled(kind, letters(large.rank)[met(kind, large)]) for kind in args]
+        several = SAMPLES * any(kind.sampled for kind in args)
+        return IndexTerms(tuple(axes), several + letters(large.rank), (1, self.sign))
 
     def pullback(
         self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
-        return [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
+        backs = [cot, cot if self.sign > 0 else tape("scale", cot, params=(Fraction(-1),))]
+        return [of_channels(tape, back, arg.type, out.type) for back, arg in zip(backs, args, strict=True)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         plus, last = self.sign > 0, parts[1]
@@ -184,6 +220,18 @@ class _Addition(Operation):
 class Add(_Addition):
     """a + b."""
 
+    def simpler(self, tape: Tape, args: Sequence[Any], params: Params) -> Any:
+        # What meets its own transpose, a symmetric matrix, counts twice; in a longer sum too.
+        a, b = args
+        if b.type.rank != 2 or b.type.sampled:
+            return None
+        word, terms, _ = tape.made_of(a)
+        rest, last = terms if isinstance(word, Add) and not a.name else (None, a)
+        if last is not b:
+            return None
+        twice = tape("scale", b, params=(Fraction(2),))
+        return twice if rest is None else tape("add", rest, twice)
+
 
 @operations.register("sub")
 class Sub(_Addition):
@@ -197,6 +245,19 @@ class Scale(Linear):
     """c z with an exact constant c."""
 
     inlined = True
+    scales = True
+    passes_transpose = True
+
+    def is_symmetric(self, args: Sequence[Type]) -> bool:
+        return args[0].symmetric
+
+    def simpler(self, tape: Tape, args: Sequence[Any], params: Params) -> Any:
+        word, inner, known = tape.made_of(args[0])
+        again = word is not None and word.scales and not args[0].name
+        if word is None or args[0].type.sampled or not (word.unit or again):
+            return None
+        number = known[0] * params[0]
+        return inner[0] if again and number == 1 else tape(word.name, *inner, params=(number,))
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
@@ -240,28 +301,48 @@ class Hadamard(Product):
     """Entrywise product of values of one shape, or of a scalar with any value."""
 
     alike = True
+    squares = True
+    passes_transpose = True
+
+    def is_symmetric(self, args: Sequence[Type]) -> bool:
+        return all(kind.symmetric or not kind.rank for kind in args)
+
+    def simpler(self, tape: Tape, args: Sequence[Any], params: Params) -> Any:
+        for a, b in (args, args[::-1]):
+            number = number_of(tape, a)
+            if number is not None:
+                return tape("scale", b, params=(number,))
+        return None
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         a, b = args
         if a.rank and b.rank:
-            shapes.match(a, b, f"`{told}` needs equal shapes", operands)
+            return aligned(shapes, args, told, operands)
         return Type(a.shape or b.shape, a.sampled or b.sampled)
-
-    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
-        return exps.add(args[0], args[1])
 
     def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
         ranked = [i for i, kind in enumerate(args) if kind.rank]
         return (Channel(ranked[0]),) if len(ranked) == 1 else (Channel(0, True), Channel(1, True))
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        a, b = (lift(v, t, out.sampled, out.rank) for v, t in zip(args, types, strict=True))
+        a, b = (lifted(v, t, out) for v, t in zip(args, types, strict=True))
         return a * b
+
+    def index_sum(self, args: Sequence[Type], params: Params) -> IndexSum | None:
+        a, b = args
+        rank, several = max(a.rank, b.rank), a.sampled or b.sampled
+        if a == b or rank + several <= 2 or not (a.rank or a.sampled) or not (b.rank or b.sampled):
+            return None
+        axes, large = letters(rank), max(args, key=lambda kind: kind.rank)
+        return IndexSum((sampled(a, axes[met(a, large)]), sampled(b, axes[met(b, large)])), SAMPLES * several + axes)
 
     def pullback(
         self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
     ) -> list[Handle | None]:
         a, b = args
+        found = self.index_sum([a.type, b.type], params)
+        if found is not None:
+            return pulled(tape, found, args, cot)
         return [tape("hadamard", cot, b), tape("hadamard", cot, a)]
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
@@ -272,6 +353,8 @@ class Hadamard(Product):
     def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if types[0] == types[1] and (types[0].rank or types[0].sampled):
             return entrywise(tex, *parts)
+        if not all(kind.is_matrix for kind in types):
+            return times(*parts) if tex else entrywise(tex, *parts)
         # A number, a row (a value per sample) and a column (a vector of weights) multiply as matrices do.
         kinds = [(t.rank, t.sampled) for t in types]
         wanted = ((0, False), (0, True), (1, False))
@@ -285,75 +368,3 @@ class Hadamard(Product):
         if row is not None:
             return product(tex, parts[1 - row], diagonal(parts[row]))
         return product(tex, diagonal(parts[column or 0]), parts[1 - (column or 0)])
-
-
-@operations.register("transpose")
-class Transpose(Linear):
-    """The transpose of a matrix that does not depend on the input."""
-
-    called = True
-    inlined = True
-
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        if args[0].rank != 2:
-            raise ShapeMismatch(
-                f"`{told}` transposes `{operands[0]}`, which has shape {shapes.told(args[0])} and is not a matrix;"
-                " leave `.T` out."
-            )
-        return Type(args[0].shape[::-1], args[0].sampled)
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        return args[0].T
-
-    def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
-    ) -> list[Handle | None]:
-        return [tape("transpose", cot)]
-
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
-        if tex:
-            return parts[0].transpose(True)
-        # The language's text parses back to what was written, transposes of transposes included.
-        return Piece(f"{parts[0].within(ATOM)}.T")
-
-    def columns(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
-        return parts[0].transpose(tex)
-
-
-class _Reduction(Linear):
-    """Sum or mean of a vector over its features."""
-
-    called = True
-    shown = "sum"
-
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        if args[0].rank != 1:
-            what = f"`{operands[0]}`, which has shape {shapes.told(args[0])} and is not a vector"
-            raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
-        return Type((), args[0].sampled)
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        return args[0].sum(axis=-1)
-
-    def pullback(
-        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
-    ) -> list[Handle | None]:
-        return [tape("spread", cot, args[0], params=(self.shown,))]
-
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
-        return Piece(rf"\operatorname{{{self.shown}}}({parts[0].text})" if tex else f"{self.shown}({parts[0].text})")
-
-
-@operations.register("sum")
-class SumFeatures(_Reduction):
-    """The sum of a vector over its features."""
-
-
-@operations.register("mean")
-class MeanFeatures(_Reduction):
-    """The mean of a vector over its features."""
-
-    shown = "mean"
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        return args[0].sum(axis=-1) / args[0].shape[-1]

@@ -7,6 +7,7 @@ from flowlab.language.operations.base import (
     POWER,
     PRODUCT,
     SUM,
+    IndexSum,
     Operation,
     Piece,
     diagonal,
@@ -16,6 +17,7 @@ from flowlab.language.operations.base import (
     product,
     times,
 )
+from flowlab.language.operations.index_sums import SAMPLES, letters, sampled
 from flowlab.language.types import Shapes, Type
 
 
@@ -40,7 +42,8 @@ class Outer(Derived):
             return a[:, None] * b.sum(axis=0) if tb.rank else a * b.sum(axis=0)
         if not tb.sampled:
             return a.sum(axis=0)[:, None] * b if tb.rank else a.sum(axis=0) * b
-        return a.T @ b if ta.rank or not tb.rank else a @ b
+        # A number per sample stands first: with the features first, the compiler would copy them transposed.
+        return a.T @ b if ta.rank and tb.rank else b @ a if ta.rank else a @ b
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         (a, b), (ta, tb) = parts, types
@@ -68,6 +71,10 @@ class Contract(Derived):
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=0)
 
+    def entries(self, args: Sequence[Type], params: Params) -> IndexSum | None:
+        axes = letters(args[0].rank)
+        return None if args[0].is_matrix else IndexSum((SAMPLES + axes,), axes)
+
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return Piece(rf"{parts[0].within(PRODUCT, True)} \mathbf 1" if tex else f"sum_n({parts[0].text})", PRODUCT)
 
@@ -81,6 +88,10 @@ class Total(Derived):
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return args[0].sum(axis=tuple(range(1 if out.sampled else 0, args[0].ndim)))
+
+    def entries(self, args: Sequence[Type], params: Params) -> IndexSum | None:
+        axes = letters(args[0].rank)
+        return None if args[0].is_matrix else IndexSum((sampled(args[0], axes),), sampled(args[0], ""))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if tex:
@@ -118,15 +129,15 @@ class Inner(Derived):
     """
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
+        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank >= 2 else ())
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         product = args[0] * args[1]
-        return product.sum(axis=-1) if out.rank else product.sum()
+        return product.sum(axis=tuple(range(1, product.ndim))) if out.rank else product.sum()
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         open_, close = (r"\left\langle ", r"\right\rangle") if tex else ("<", ">")
-        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
+        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank >= 2 else ""
         return Piece(f"{open_}{parts[0].text}, {parts[1].text}{close}{mark}")
 
 
@@ -135,17 +146,17 @@ class Norm(Derived):
     """The Euclidean norm of all operands together, or of each row of the first (`"rows"`)."""
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank == 2 else ())
+        return Type(args[0].shape[:1] if params[0] == "rows" and args[0].rank >= 2 else ())
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         if out.rank:
-            return xp.sqrt((args[0] * args[0]).sum(axis=-1))
+            return xp.sqrt((args[0] * args[0]).sum(axis=tuple(range(1, args[0].ndim))))
         return xp.sqrt(sum((a * a).sum() for a in args))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         bar = r"\lVert " if tex else "|"
         end = r"\rVert" if tex else "|"
-        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank == 2 else ""
+        mark = ("_{\\text{row}}" if tex else "_row") if params[0] == "rows" and types[0].rank >= 2 else ""
         return Piece(bar + ", ".join(p.text for p in parts) + end + mark)
 
 
@@ -160,6 +171,10 @@ class RowScale(Derived):
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         return lift(args[0], types[0], out.sampled and not types[0].sampled, out.rank) * args[1]
+
+    def entries(self, args: Sequence[Type], params: Params) -> IndexSum | None:
+        rank = args[1].rank
+        return IndexSum(("i", letters(rank)), letters(rank)) if args[0].rank and rank > 2 else None
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         if types[0].rank and tex:

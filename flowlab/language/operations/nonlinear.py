@@ -1,6 +1,6 @@
 """Powers, activations and the slopes of activations as operations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,9 +12,12 @@ from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.activations import Activation, activations
 from flowlab.language.exact_numbers import exact
 from flowlab.language.input_facts import AsFunction
+from flowlab.language.operations.algebra import fraction_text
 from flowlab.language.operations.base import (
     ATOM,
     POWER,
+    PRODUCT,
+    SUM,
     Channel,
     Exponents,
     Handle,
@@ -26,6 +29,9 @@ from flowlab.language.operations.base import (
     operations,
 )
 from flowlab.language.types import Shapes, Type
+
+_LARGEST = 64
+"""Of an exponent: far above any network's, and small enough that powers of ordinary numbers are numbers."""
 
 
 def activation_of(params: Params) -> Activation:
@@ -43,17 +49,22 @@ def degree_of(params: Params) -> Fraction | None:
 
 @operations.register("power")
 class Power(Operation):
-    """z^a entrywise: a positive integer power of anything, or a real a >= 1 of what is never negative (relu, abs)."""
+    """z^a entrywise: a whole power of anything, or a broken one of what is never negative (relu, abs, softmax).
+
+    A negative power of zero is not finite, and a run that meets one says so.
+    """
 
     bends = True
 
     def admit(self, told: str, signs: Sequence[Sign], params: Params) -> None:
         exponent, (_, negative) = params[0], signs[0]
-        if not 1 <= exponent <= 64:
-            raise LanguageError(f"`{told}` has the exponent {exponent}; write one from 1 to 64.")
+        if not 0 < abs(exponent) <= _LARGEST:
+            raise LanguageError(
+                f"`{told}` must have an exponent from -{_LARGEST} to {_LARGEST} other than 0, got {exponent}."
+            )
         if exponent.denominator != 1 and negative:
             what = f"`{told}` takes a broken power of what may be negative"
-            raise LanguageError(f"{what}; write relu(z) or abs(z) below it.")
+            raise LanguageError(f"{what}; write relu(z), abs(z) or sum(z**2) below it.")
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]
@@ -78,13 +89,18 @@ class Power(Operation):
     def reaches(self, args: Sequence[Sign], params: Params) -> list[bool]:
         return [any(args[0]) or params[0] == 1]
 
+    def parts(self, params: Params) -> Mapping[str, Fraction]:
+        return {Fraction(1): {"linear": Fraction(1)}, Fraction(2): {"square": Fraction(1)}}.get(params[0], {})
+
     def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
         return exps.times(params[0], args[0])
 
     def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
         z, exponent = args[0], params[0]
         if exponent.denominator == 1:
-            return z ** int(exponent)
+            return z ** int(exponent) if exponent > 0 else (1.0 / z) ** int(-exponent)
+        if exponent < 0:
+            return (1.0 / z) ** float(-exponent)
         # The base is never negative; where it is 0, autodiff of 0**a would divide by it.
         safe = xp.where(z > 0, z, xp.ones_like(z))
         return xp.where(z > 0, safe ** float(exponent), xp.zeros_like(z))
@@ -116,6 +132,9 @@ class Activate(Operation):
 
     def function(self, params: Params) -> Activation | None:
         return activation_of(params)
+
+    def parts(self, params: Params) -> Mapping[str, Fraction]:
+        return activation_of(params).parts
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         activation_of(params)
@@ -209,3 +228,54 @@ def _entrywise(meaning: sp.Expr, z: sp.Symbol, values: np.ndarray) -> np.ndarray
 def _called(name: str, part: Piece, params: Params) -> Piece:
     """A function with its numbers, such as the leak of a leaky ReLU, behind its argument."""
     return Piece(f"{name}({part.text}" + "".join(f", {float(p)!r}" for p in params[1:]) + ")")
+
+
+@operations.register("shift")
+class Shift(Operation):
+    """z + c entrywise with an exact constant c, written `z + 1` or `1 - z`."""
+
+    inlined = True
+    reading = ("A + 1 and 1 - A have the number in every entry", r"$A + 1$ and $1 - A$ have the number in every entry")
+
+    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
+        return args[0]
+
+    def degree(self, exps: Exponents, args: Sequence[Any], params: Params) -> Any:
+        if params[0]:
+            exps.require_zero(args[0], "the number does not scale, so the other term must not")
+            return exps.zero()
+        return args[0]
+
+    def polynomial_degree(self, parts: Sequence[int], params: Params) -> int | None:
+        return parts[0]
+
+    def as_function(self, parts: Sequence[AsFunction], params: Params) -> AsFunction:
+        return parts[0] + AsFunction((0, 0), Fraction(0), 1, params[0] == 0)
+
+    def channels(self, args: Sequence[Type], params: Params) -> tuple[Channel, ...]:
+        return ()
+
+    def scale_square(self, xp: Namespace, parts: Sequence[Measured], params: Params) -> Any:
+        return parts[0].square()
+
+    def signs(self, args: Sequence[Sign], params: Params) -> Sign:
+        p, n = args[0]
+        return p or params[0] > 0, n or params[0] < 0
+
+    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
+        return args[0] + float(params[0])
+
+    def symbolic(self, xp: Namespace, args: Sequence[Any], types: Sequence[Type], out: Type, params: Params) -> Any:
+        return args[0] + xp.exact(params[0])
+
+    def pullback(
+        self, tape: Tape, args: Sequence[Handle], out: Handle, cot: Handle, params: Params
+    ) -> list[Handle | None]:
+        return [cot]
+
+    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
+        number, part = params[0], parts[0]
+        if part.negated is not None:
+            return Piece(f"{fraction_text(number, tex)} - {part.negated.within(PRODUCT, tex)}", SUM)
+        sign = "-" if number < 0 else "+"
+        return Piece(f"{part.within(SUM, tex)} {sign} {fraction_text(abs(number), tex)}", SUM)
