@@ -37,9 +37,11 @@ class Mode(eqx.Module):
         side: (P,); -1 or 1, and 0 for pairs that slide.
         jump: (P,); by how much the slope of a pair grows with the multiplier of its kink, else 0.
         kink: (P,); which of the K kinks that is.
-        basis: (n, K) with orthonormal columns, or zero ones, that span the normals of the pairs that slide in the first
+        support: (K, m) places among the coordinates that the normals of a kink of the first layer and of those it is
+            coupled with have, padded with zeros; usually the weights of one unit.
+        basis: (K, m) orthonormal rows there, or zero ones, that span the normals of the pairs that slide in the first
             layer.
-        dual: (K, n); its rows applied to a rate give the coefficients of its normal part by the normals.
+        dual: (K, m); its rows applied to a rate there give the coefficients of its normal part by the normals.
         normal: (K,) whether a row of `dual` is one.
         deep: (D,) one of the deeper pairs that slide for each kink they slide on, padded.
         deep_live: (D,) whether an entry of `deep` is one.
@@ -54,6 +56,7 @@ class Mode(eqx.Module):
     side: jax.Array
     jump: jax.Array
     kink: jax.Array
+    support: jax.Array
     basis: jax.Array
     dual: jax.Array
     normal: jax.Array
@@ -84,12 +87,35 @@ class Mode(eqx.Module):
             return self.slopes
         return self.slopes.at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
 
+    def flipped(self, pair: Array, side: Array, slope: Array) -> "Mode":
+        """The mode in which a pair that does not slide is on another side, with the slope there."""
+        return self.sided(self.side.at[pair].set(side), self.slopes.at[pair].set(slope))
+
+    def sided(self, side: Array, slopes: Array) -> "Mode":
+        """The mode with other sides and slopes, (P,), of pairs that do not slide."""
+        return eqx.tree_at(lambda mode: (mode.side, mode.slopes), self, (side, slopes))
+
+    @property
+    def slides(self) -> jax.Array:
+        """Whether any pair slides; scalar."""
+        return self.normal.any() | self.deep_live.any()
+
     def tangent(self, rate: Coordinates) -> Coordinates:
         """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
-        if not self.basis.shape[1]:
+        if not self.basis.size:
             return rate
         flat, restore = ravel_pytree(rate)
-        return restore(flat - self.basis @ (self.basis.T @ flat))
+        return restore(self._tangent(flat))
+
+    def _tangent(self, flat: jax.Array) -> jax.Array:
+        """The same of a rate in one row, (n,)."""
+        along = jnp.sum(self.basis * flat[self.support], axis=1, keepdims=True)
+        return flat.at[self.support].add(-along * self.basis)
+
+    def by_normals(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Coefficients (K,) of the normal part of a rate (n,) by the normals, and the sizes of their terms (K,)."""
+        terms = self.dual * flat[self.support]
+        return jnp.sum(terms, axis=1), jnp.sum(jnp.abs(terms), axis=1)
 
     def deep_multipliers(self, drift: Callable[[Array], Array]) -> jax.Array:
         """Multipliers (D,) at which deeper pairs stay on their kinks, differentiable.
@@ -145,7 +171,7 @@ class Mode(eqx.Module):
             return jnp.where(self.deep_live, moving, push)
 
         rows = jax.lax.stop_gradient(jax.jacrev(masked)(flat))
-        along = rows - (rows @ self.basis) @ self.basis.T if self.basis.shape[1] else rows
+        along = jax.vmap(self._tangent)(rows) if self.basis.size else rows
         # As above, the matrix is held fixed and the root moves with the residual.
         gram = jnp.where(self.deep_live[:, None] & self.deep_live[None, :], -along @ along.T, jnp.eye(self.deep.size))
         push = jnp.zeros_like(self.deep_start)

@@ -15,10 +15,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from flowlab.core.arguments import guarded
+from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import Array, Blocks, Coordinates
+from flowlab.core.typing import Array, Blocks, Coordinates, Given
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.operations import Operation
@@ -47,14 +47,14 @@ class SmoothedField(VectorField):
         """The time derivative of the weights."""
         decay = {w: 2.0 * c for w, c in self.problem.decay.items()}
         log_loss, slope = jax.value_and_grad(self._log_loss)(y, data, None)
-        return {w: -jnp.exp(log_loss) * slope[w] - decay[w] * y[w] for w in y}
+        return self.problem.paced({w: -jnp.exp(log_loss) * slope[w] - decay[w] * y[w] for w in y})
 
     def scaled_rate(self, y: Coordinates, data: Data, shift: Array | None = None) -> tuple[Coordinates, Array]:
         """The rate over the loss, and log L; as for `VectorField`."""
         log_loss, slope = jax.value_and_grad(self._log_loss)(y, data, shift)
-        return {w: -slope[w] for w in y}, log_loss
+        return self.problem.paced({w: -slope[w] for w in y}), log_loss
 
-    def outputs(self, weights: Blocks, x: Array) -> Array:
+    def outputs(self, weights: Blocks, x: Given) -> Array:
         """Outputs (N, C) of the rounded network."""
         network = self.problem.network
         plain = network.meaning(jnp)
@@ -74,14 +74,18 @@ class SmoothedField(VectorField):
             mean, half = 0.5 * (slot.left + slot.right), 0.5 * (slot.right - slot.left)
             return Measured(mean * z + half * jnp.sqrt(z * z + width), square)
 
+        given = network.given(x)
+
         def weigh(name: str) -> Measured:
             return Measured(weights[name], lambda: weights[name] ** 2, name)
 
-        out = fold(network.nodes, lambda: Measured(x, _unmeasured), weigh, apply)[id(network.expression)].value
+        out = fold(network.nodes, lambda node: Measured(given(node), _unmeasured), weigh, apply)[
+            id(network.expression)
+        ].value
         return out if network.output_shape else out[:, None]
 
     def _log_loss(self, weights: Blocks, data: Data, shift: Array | None) -> Array:
-        outputs = self.outputs(weights, data.x)
+        outputs = self.outputs(weights, data.inputs)
         return self.problem.loss.log_loss(
             jnp, outputs if shift is None else outputs + shift, data.y, self.problem.reduction
         )
@@ -97,13 +101,15 @@ def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
 
     Raises:
         PrecisionTooLow: without float64.
-        LanguageError: for another scheme, a width that is none, or a pre-activation that has no such scale.
+        LanguageError: for another scheme, a width that is none, a pre-activation that has no such scale, or an opaque
+            network with kinks.
     """
     require_x64("smoothed")
+    problem.network.require_slots("rounding kinks off")
     if not problem.scheme.is_gradient_flow:
         raise LanguageError(f'kinks are rounded off for the scheme "gradient_flow", not "{problem.scheme.name}".')
     if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-        raise LanguageError(f"`epsilon={epsilon!r}` is no width; use a number between 0 and 1.")
+        raise must_be("epsilon", epsilon, "a number between 0 and 1", "for example 1e-3")
     flat = Problem(
         problem.network,
         problem.loss.name,
@@ -111,6 +117,7 @@ def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
         per=problem.per,
         reduction=problem.reduction,
         decay=problem.decay,
+        rates=problem.rates,
     )
     empty = Program((), ())
     decay = {w: jnp.asarray(c) for w, c in flat.decay.items()} if any(flat.decay.values()) else {}

@@ -17,24 +17,29 @@ import numpy as np
 from flowlab.core.typing import Array, Blocks
 from flowlab.language.problem import Problem
 from flowlab.symbolic.conserved import Conserved
+from flowlab.symbolic.laws.law import Law
 
 Levels = tuple[jax.Array, ...]
 """The difference per unit, one array for each law."""
 
 
-def laws_of_units(problem: Problem, laws: Sequence[Conserved]) -> list[Conserved]:
+def laws_of_units(problem: Problem, laws: Sequence[Conserved | Law]) -> list[Conserved]:
     """Laws that hold unit by unit, in weight coordinates."""
-    return [law for law in laws if law.kind == "balance-diagonal" and problem.coordinates == "weights"]
+    if problem.coordinates != "weights":
+        return []
+    return [law for law in laws if isinstance(law, Conserved) and law.kind == "balance-diagonal"]
 
 
-def levels(problem: Problem, laws: Sequence[Conserved], W: Blocks) -> Levels:
+def levels(problem: Problem, laws: Sequence[Conserved | Law], W: Blocks) -> Levels:
     """The differences at a state's weights."""
     return tuple(
-        into / float(law.degree) - out for law in laws_of_units(problem, laws) for into, out in [_squares(law, W)]
+        into / float(law.shares[0]) - out / float(law.shares[1])
+        for law in laws_of_units(problem, laws)
+        for into, out in [_squares(law, W)]
     )
 
 
-def balanced(problem: Problem, laws: Sequence[Conserved], W: Blocks, kept: Levels) -> dict[str, Array]:
+def balanced(problem: Problem, laws: Sequence[Conserved | Law], W: Blocks, kept: Levels) -> dict[str, Array]:
     """Weights nearby whose differences are `kept`; units that nothing leads into and out of stay as they are."""
     units = laws_of_units(problem, laws)
     cuts = np.cumsum([len(level) for level in kept])[:-1]

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.arguments import guarded
-from flowlab.core.precision import require_x64
-from flowlab.core.typing import Array, Blocks, Coordinates, Scalar
+from flowlab.core.display import displayed
+from flowlab.core.typing import Array, Blocks, Coordinates, Given, Scalar
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled, split
 from flowlab.language.problem import Problem
@@ -18,9 +17,11 @@ from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.unit_balance import Levels, balanced, levels
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.equations import FlowEquations
+from flowlab.symbolic.laws.law import Law
 from flowlab.symbolic.program import Program
 
 
+@displayed
 class VectorField(eqx.Module):
     """The flow of a problem as a function of time, state and data.
 
@@ -36,21 +37,30 @@ class VectorField(eqx.Module):
         mode: on which side of its kink every pre-activation is; without one that is read off its sign.
         kept: differences that hidden units are to keep (see `flowlab.lowering.unit_balance`); None where a run leaves
             them to its accuracy.
+        rates: learning rates η by block, scalars; empty where all are 1.
     """
 
     decay: dict[str, jax.Array]
     program: Program = eqx.field(static=True)
     problem: Problem = eqx.field(static=True)
     signature: str = eqx.field(static=True)
-    laws: tuple[Conserved, ...] = eqx.field(static=True, default=())
+    laws: tuple[Conserved | Law, ...] = eqx.field(static=True, default=())
     mode: Mode | None = None
     kept: Levels | None = None
+    rates: dict[str, jax.Array] = eqx.field(default_factory=dict)
+
+    def within(self, mode: Mode) -> "VectorField":
+        """The field in a mode."""
+        return VectorField(
+            self.decay, self.program, self.problem, self.signature, self.laws, mode, self.kept, self.rates
+        )
 
     def keeping(self, y: Coordinates) -> "VectorField":
         """The field that keeps what hidden units have at a state, in weight coordinates; elsewhere itself."""
-        found = levels(self.problem, self.laws, y) if self.problem.coordinates == "weights" else ()
+        free = self.problem.coordinates == "weights" and not self.problem.geometry
+        found = levels(self.problem, self.laws, y) if free else ()
         return (
-            VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found)
+            VectorField(self.decay, self.program, self.problem, self.signature, self.laws, self.mode, found, self.rates)
             if found
             else self
         )
@@ -74,6 +84,8 @@ class VectorField(eqx.Module):
         if self.problem.coordinates == "polar":
             rho, V = rate
         else:
+            if self.problem.geometry:
+                _, rate = jax.jvp(lambda z: self.problem.lift(z), (self.pack(state),), (rate,))
             # ρ = ‖W‖ and V = W/ρ: ρ' = ⟨V, W'⟩, V' = (W' - ρ' V)/ρ.
             rho = inner(state.V, rate, self.problem.per)
             tangent = {w: rate[w] - radial for w, radial in scaled(rho, state.V, self.problem.per).items()}
@@ -84,21 +96,21 @@ class VectorField(eqx.Module):
         """The state in the coordinates that are integrated."""
         if self.problem.coordinates == "polar":
             return dict(state.rho), dict(state.V)
-        return self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per)
+        return self.problem.dual(self.problem.scheme.weights(jnp, state.rho, state.V, self.problem.per))
 
     def unpack(self, y: Coordinates) -> State:
         """The state of integrated coordinates."""
         if self.problem.coordinates == "polar":
             rho, V = y
             return State(rho=dict(rho), V=dict(V), per=self.problem.per)
-        rho, V = split(jnp, y, self.problem.per)
+        rho, V = split(jnp, self.weights(y), self.problem.per)
         return State(rho=rho, V=V, per=self.problem.per)
 
-    def weights(self, y: Coordinates) -> dict[str, jax.Array]:
+    def weights(self, y: Coordinates) -> Blocks:
         """The weight blocks that the network sees."""
         if self.problem.coordinates == "polar":
             return self.problem.scheme.weights(jnp, y[0], y[1], self.problem.per)
-        return y
+        return self.problem.lift(y)
 
     def rate(self, t: Scalar, y: Coordinates, data: Data) -> Coordinates:
         """The time derivative of integrated coordinates; the program, line by line."""
@@ -134,6 +146,10 @@ class VectorField(eqx.Module):
         """`scaling` where all of the rate has the scale of the loss, or None."""
         return None if any(self.problem.decay.values()) or not self.problem.loss.classifies else self.scaling(data, [])
 
+    def own_rate(self, y: Coordinates, data: Data) -> Coordinates:
+        """The rate in units of the loss where the problem has that scale, else of time."""
+        return self._evaluate(y, data, self.own_scale(data))
+
     def _evaluate(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None = None) -> Coordinates:
         """The program, in the mode if there is one; its last pass is the one whose scale counts."""
         if self.mode is None:
@@ -144,7 +160,12 @@ class VectorField(eqx.Module):
             # so what slides is what is left without normal parts: no slope is solved for.
             slopes = mode.with_deep(jnp.zeros_like(mode.deep_start))
             raw = mode.tangent(self.raw_rate(y, data, slopes, scaled))
-            return mode.without_normals(raw, y, lambda v: self.preactivations(v, data, slopes)[mode.deep])
+            return jax.lax.cond(
+                mode.deep_live.any(),
+                lambda raw: mode.without_normals(raw, y, lambda v: self.preactivations(v, data, slopes)[mode.deep]),
+                lambda raw: raw,
+                raw,
+            )
         deep = mode.deep_multipliers(self._drift(y, data, scaled)) if mode.deep.size else mode.deep_start
         return mode.tangent(self.raw_rate(y, data, mode.with_deep(deep), scaled))
 
@@ -171,7 +192,7 @@ class VectorField(eqx.Module):
         """Arguments of the tracked kinks, (P,), at slopes (P,)."""
         assert self.mode is not None
         network = self.problem.network
-        values = network.node_values(self.weights(y), data.x, jnp, self.mode.pieces(slopes))
+        values = network.node_values(self.weights(y), data.inputs, jnp, self.mode.pieces(slopes))
         return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
 
     def multipliers(self, y: Coordinates, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -197,17 +218,18 @@ class VectorField(eqx.Module):
             return ravel_pytree(self.raw_rate(y, data, slopes, scaled))[0]
 
         left, gain = jax.jvp(rate, (mode.with_deep(deep),), (mode.jump / (size[mode.kink] if size.size else 1.0),))
-        push = size * (mode.dual @ gain)
+        push = size * mode.by_normals(gain)[0]
         per = jnp.where(push == 0, 1.0, push)
-        found, answers = jnp.concatenate([-(mode.dual @ left) / per, deep]), jnp.concatenate([push, held])
-        terms = jnp.concatenate([jnp.abs(mode.dual) @ jnp.abs(left) / jnp.abs(per), jnp.ones_like(deep)])
+        rest, terms = mode.by_normals(left)
+        found, answers = jnp.concatenate([-rest / per, deep]), jnp.concatenate([push, held])
+        terms = jnp.concatenate([terms / jnp.abs(per), jnp.ones_like(deep)])
         live = jnp.concatenate([mode.normal, mode.deep_live])
         return jnp.where(live, found, 0.5), jnp.where(live, answers, -1.0), terms
 
     def _pulls(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None) -> jax.Array:
         """How hard the sample of every pair pulls, (P,); for kinks of weights the hardest of all."""
         assert self.mode is not None
-        outputs = self.outputs(self.weights(y), data.x)
+        outputs = self.outputs(self.weights(y), data.inputs)
         pulls = jnp.max(
             jnp.abs(self.problem.loss.pull(jnp, outputs, data.y) if scaled is None else scaled(outputs)), axis=1
         )
@@ -218,20 +240,22 @@ class VectorField(eqx.Module):
                 parts.append(jnp.broadcast_to(each, shape).ravel())
         return jnp.concatenate(parts)
 
-    def outputs(self, weights: Blocks, x: Array) -> Array:
+    def outputs(self, weights: Blocks, x: Given) -> Array:
         """Outputs (N, C) of the piece that the mode is on."""
         return self.problem.network.outputs(
             weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes)
         )
 
     def _given(self, y: Coordinates, data: Data) -> dict[tuple[str, str], Array]:
-        given: dict[tuple[str, str], Array] = {("x", ""): data.x, ("y", ""): data.y}
+        given: dict[tuple[str, str], Array] = {("x", name): value for name, value in data.given.items()}
+        given["y", ""] = data.y
         if self.problem.coordinates == "polar":
             rho, V = y
             given |= {("norm", k): v for k, v in rho.items()} | {("direction", w): v for w, v in V.items()}
         else:
-            given |= {("weight", w): v for w, v in y.items()}
-        return given | {("decay", w): v for w, v in self.decay.items()}
+            given |= {("chart" if w in self.problem.charts else "weight", w): v for w, v in y.items()}
+        given |= {("decay", w): v for w, v in self.decay.items()}
+        return given | {("rate", w): v for w, v in self.rates.items()}
 
     def _sorted(self, y: Coordinates, rates: dict[tuple[str, str], Array]) -> Coordinates:
         if self.problem.coordinates == "polar":
@@ -255,14 +279,16 @@ class VectorField(eqx.Module):
 
         Returns:
             Scalars: `log_loss` (of the data loss), `min_margin` (of normalised directions), `log_R` (log of the factor
-                that margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves).
+                that margins are normalised by) and `raw_margin` (smallest margin of the outputs themselves). Of an
+                objective without samples `objective` too; its margins are NaN, and its logarithm below zero.
         """
         weights = self.weights(y)
-        outputs = self.outputs(weights, data.x)
+        outputs = self.outputs(weights, data.inputs)
         margins = self.problem.loss.margins(jnp, outputs, data.y)
         log_R = self.problem.log_product(weights, jnp)
         lowest = jnp.min(margins)
-        return {
+        value = {"objective": self.problem.objective(weights, data, jnp)} if self.problem.loss.is_value else {}
+        return value | {
             "log_loss": self.problem.loss.log_loss(jnp, outputs, data.y, self.problem.reduction),
             "min_margin": lowest * jnp.exp(-log_R),
             "raw_margin": lowest,
@@ -285,9 +311,9 @@ class VectorField(eqx.Module):
         (cf. Ji and Telgarsky 2021, Lyu and Li 2020, app. C).
         """
         weights, problem, symmetry = self.weights(y), self.problem, self.problem.network.symmetry
-        outputs = self.outputs(weights, data.x)
+        outputs = self.outputs(weights, data.inputs)
         log_loss, slope = jax.value_and_grad(
-            lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.x), data.y, problem.reduction)
+            lambda w: problem.loss.log_loss(jnp, self.outputs(w, data.inputs), data.y, problem.reduction)
         )(weights)
         if self.mode is not None and problem.coordinates == "weights":
             slope = self.scaled_rate(y, data)[0]
@@ -312,19 +338,16 @@ class VectorField(eqx.Module):
         return 1.0 - lowest * share / jnp.max(jnp.stack(bounds)) + noise
 
 
-@guarded
-def lower(flow: FlowEquations) -> VectorField:
-    """The vector field of flow equations.
-
-    Raises:
-        PrecisionTooLow: without float64.
-    """
-    require_x64("lower")
+def lower_flow(flow: FlowEquations) -> VectorField:
+    """The vector field of flow equations."""
     decay = (
         {w: jnp.asarray(c, dtype=jnp.float64) for w, c in flow.problem.decay.items()}
         if any(flow.problem.decay.values())
         else {}
     )
-    return VectorField(
-        decay=decay, program=flow.program, problem=flow.problem, signature=flow.signature, laws=tuple(flow.conserved)
+    rates = (
+        {w: jnp.asarray(eta, dtype=jnp.float64) for w, eta in flow.problem.rates.items()}
+        if flow.problem.is_rated
+        else {}
     )
+    return VectorField(decay, flow.program, flow.problem, flow.signature, tuple(flow.laws), rates=rates)

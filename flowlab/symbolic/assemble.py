@@ -6,14 +6,18 @@ from fractions import Fraction
 
 import sympy as sp
 
+from flowlab.core.display import displayed
+from flowlab.language.norm_groups import has_rows
 from flowlab.language.problem import Problem
 from flowlab.language.types import Type
 from flowlab.symbolic import scalars
 from flowlab.symbolic.backprop import backward, forward
+from flowlab.symbolic.names import called_x
 from flowlab.symbolic.program import Program, Tape, Value
 
 
 @dataclass(frozen=True)
+@displayed
 class Equation:
     """The rates of one norm and of the directions that share it.
 
@@ -37,7 +41,7 @@ class Equation:
 def norm_type(problem: Problem, block: str) -> Type:
     """One norm, or one per row of a matrix."""
     shape = problem.network.shapes.get(block, ())
-    return Type(shape[:1]) if problem.per == "neuron" and len(shape) == 2 else Type(())
+    return Type(shape[:1]) if has_rows(shape, problem.per) else Type(())
 
 
 def assemble(problem: Problem, equations: Sequence[Equation], omit: int | None = None) -> Program:
@@ -56,18 +60,18 @@ class _Assembler:
         self.problem, self.omit, self.tape = problem, omit, Tape()
         self.rows = "rows" if problem.per == "neuron" else "block"
         network = problem.network
-        self.types = {w: Type(network.shapes[w]) for w in network.weights}
+        self.types = {w: Type(network.shapes[w], symmetric=w in network.symmetric) for w in network.weights}
         self.rho: dict[str, Value] = {}
         self.nu: dict[str, Value] = {}
         self.direction: dict[str, Value] = {}
+        self.chart: dict[str, Value] = {}
 
     def build(self, equations: Sequence[Equation]) -> Program:
         problem, tape = self.problem, self.tape
-        x = tape.given("x", "", Type((problem.network.input_dim,), True), "X")
-        y = tape.given("y", "", Type((), True), "y")
+        given = self.given()
         polar = problem.coordinates == "polar"
-        blocks = self.polar_blocks() if polar else {w: tape.given("weight", w, t, w) for w, t in self.types.items()}
-        values = forward(tape, problem.network, blocks, x)
+        blocks = self.polar_blocks() if polar else {w: self.weight(w) for w in self.types}
+        values = forward(tape, problem.network, blocks, given)
         outputs = values[id(problem.network.expression)]
         known: dict[str, Value] = {}
         marks = {"outputs": outputs}
@@ -76,7 +80,8 @@ class _Assembler:
             known["R"] = marks["R"] = tape.call_it(self.product(), "R")
             seen = tape.call_it(tape("row_scale", known["R"], outputs), "Q")
         marks["raw"] = seen
-        pull = tape("loss_pull", seen, y, params=(problem.loss.name,))
+        labels = () if problem.loss.is_value else (tape.given("y", "", Type((), True), "y"),)
+        pull = tape("loss_pull", seen, *labels, params=(problem.loss.name,))
         if problem.reduction == "mean":
             pull = tape("over_count", pull)
         if self.omit is not None:
@@ -85,11 +90,36 @@ class _Assembler:
         if polar and problem.is_homogeneous:
             known["s"] = marks["s"] = tape.call_it(tape("inner", pull, outputs, params=("block",)), "s")
         pulls = backward(tape, problem.network, values, pull)
+        # What stands behind held values alone is not pulled on.
+        still = (w for w in problem.network.weights if w not in pulls)
+        pulls |= {w: tape("scale", blocks[w], params=(Fraction(0),)) for w in still}
         pulls = {w: tape.call_it(tape.values[g.index], f"G_{w}") for w, g in pulls.items()}
         rates: dict[tuple[str, str], Value] = {}
         for equation in equations:
             rates |= self.rates(equation, pulls, blocks, dict(known))
         return tape.finish(rates, marks)
+
+    def weight(self, w: str) -> Value:
+        """A whole block; from its place in the chart, where its geometry has one."""
+        space = self.problem.charts.get(w)
+        if space is None:
+            return self.tape.given("weight", w, self.types[w], w)
+        self.chart[w] = self.tape.given("chart", w, Type(self.types[w].shape), f"z_{w}")
+        return self.tape.call_it(space.lifted(self.tape, self.chart[w]), w)
+
+    def given(self) -> dict[str, Value]:
+        """Inputs and constants, by name."""
+        network, tape = self.problem.network, self.tape
+        made = {}
+        for name in network.roles:
+            if name in network.inputs:
+                made[name] = tape.given(
+                    "x", name, Type(network.inputs[name], True), called_x(network) if name == "x" else name
+                )
+            elif name in network.constants:
+                kind = Type(network.constants[name], symmetric=name in network.symmetric)
+                made[name] = tape.given("x", name, kind, name)
+        return made
 
     def polar_blocks(self) -> dict[str, Value]:
         """What the network sees: V, or v/‖v‖, times ρ unless R is taken out in front."""
@@ -128,6 +158,8 @@ class _Assembler:
         members = problem.groups[group]
         if any(problem.decay.values()):
             known["omega_k"] = tape.given("decay", members[0], Type(()), f"omega_{group}")
+        if problem.is_rated:
+            known["eta_k"] = tape.given("rate", members[0], Type(()), f"eta_{group}")
         out: dict[tuple[str, str], Value] = {}
         kind = "W"
         source = blocks
@@ -140,18 +172,16 @@ class _Assembler:
                 if e is not None
             ):
                 known["p_k"] = self.radial(members, pulls)
-            rho_rate = tape.coefficient(
-                scalars.bind(equation.rho if equation.rho is not None else sp.Integer(0), equation.kappa), known
-            )
-            if equation.rho == 0:
-                rho_rate = tape("scale", self.rho[group], params=(Fraction(0),))
+            rate = scalars.bind(equation.rho if equation.rho is not None else sp.Integer(0), equation.kappa)
+            still = rate == 0
+            rho_rate = tape("scale", self.rho[group], params=(rate,)) if still else tape.coefficient(rate, known)
             out["rho", group] = tape.call_it(rho_rate, f"rho_{group}'")
         for w in members:
             parts = ((equation.G, pulls[w]), (equation.V, source[w]))
             terms = [
                 self.term(coefficient, vector, equation.kappa, known)
                 for coefficient, vector in parts
-                if coefficient != 0
+                if scalars.bind(coefficient, equation.kappa) != 0
             ]
             total = (
                 tape("add", *terms)
@@ -160,13 +190,17 @@ class _Assembler:
                 if terms
                 else tape("scale", source[w], params=(Fraction(0),))
             )
-            small = "v" if problem.scheme.normalises and kind == "V" else kind
-            out[kind, w] = tape.call_it(total, f"{w}'" if kind == "W" else f"{small}_{w}'")
+            if w in problem.geometry:
+                total = problem.geometry[w].paced(tape, self.chart.get(w, blocks[w]), blocks[w], total)
+            small = "v" if problem.scheme.normalises and kind == "V" else "z" if w in self.chart else kind
+            out[kind, w] = tape.call_it(total, f"{w}'" if small == "W" else f"{small}_{w}'")
         return out
 
     def term(self, coefficient: sp.Expr, vector: Value, kappa: Fraction | None, known: dict[str, Value]) -> Value:
         if coefficient == 1:
             return vector
+        if coefficient == -1:
+            return self.tape("scale", vector, params=(Fraction(-1),))
         return self.tape("row_scale", self.tape.coefficient(scalars.bind(coefficient, kappa), known), vector)
 
     def radial(self, members: Sequence[str], pulls: dict[str, Value]) -> Value:

@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from flowlab.language.expr import Expr
+from flowlab.language.expr import Expr, numbered
 from flowlab.language.network import Network
 from flowlab.language.operations import Operation, operations
 from flowlab.language.traversal import fold
 from flowlab.symbolic.program import Tape, Value
 
 
-def forward(tape: Tape, network: Network, blocks: Mapping[str, Value], inputs: Value) -> dict[int, Value]:
+def forward(tape: Tape, network: Network, blocks: Mapping[str, Value], given: Mapping[str, Value]) -> dict[int, Value]:
     """The value of every node; pre-activations are named Z_i, activations A_i, the output F."""
     layer = count(1)
 
     def apply(word: Operation, parts: Sequence[Value], node: Expr) -> Value:
         args = tuple(parts)
+        if word.own_slope:
+            # What is evaluated is a value, and its own slope is that of the value: the declared one is for pull-backs.
+            return args[0]
         unit = word.function(node.params) is not None and args[0].type.sampled
         if unit and args[0].name is None:
             args = (tape.call_it(args[0], f"Z_{next(layer)}"),)
@@ -26,7 +29,7 @@ def forward(tape: Tape, network: Network, blocks: Mapping[str, Value], inputs: V
         below = args[0].name or ""
         return tape.call_it(made, f"A_{below[2:]}" if below.startswith("Z_") else f"A_{made.index}")
 
-    values = fold(network.nodes, lambda: inputs, blocks.__getitem__, apply)
+    values = fold(network.nodes, lambda node: given[node.params[0]], blocks.__getitem__, apply)
     values[id(network.expression)] = tape.call_it(values[id(network.expression)], "F")
     return values
 
@@ -36,16 +39,21 @@ def backward(tape: Tape, network: Network, values: Mapping[int, Value], seed: Va
 
     Cotangents at pre-activations are named D_i, in print Δ_i. A block that the output does not depend on is missing.
     """
-    cotangents: dict[int, Value] = {id(network.expression): seed}
+    # What is written twice is one node: its cotangents are added up before they go further down. Values do not tell:
+    # `stop(w)` and `w` have one value and two pull-backs.
+    place = numbered(network.nodes)
+    first: dict[int, Expr] = {}
+    for node in network.nodes:
+        first.setdefault(place[id(node)], node)
+    cotangents: dict[int, Value] = {place[id(network.expression)]: seed}
     weights: dict[str, Value] = {}
-    needed = fold(network.nodes, lambda: False, lambda _: True, lambda _, parts, __: any(parts))
-    for node in reversed(network.nodes):
-        cot = cotangents.get(id(node))
+    needed = fold(network.nodes, lambda _: False, lambda _: True, lambda _, parts, __: any(parts))
+    for number, node in reversed(first.items()):
+        cot = cotangents.get(number)
         if cot is None or not needed[id(node)]:
             continue
-        name = node.block
-        if name is not None:
-            weights[name] = tape("add", weights[name], cot) if name in weights else cot
+        if node.block is not None:
+            weights[node.block] = cot
             continue
         here = tape.values[values[id(node)].index]
         if (here.name or "").startswith("Z_") and cot.name is None:
@@ -56,6 +64,6 @@ def backward(tape: Tape, network: Network, values: Mapping[int, Value], seed: Va
             if back is None or not needed[id(child)]:
                 continue
             fitted = tape.fit(back, arg.type)
-            before = cotangents.get(id(child))
-            cotangents[id(child)] = tape("add", before, fitted) if before is not None else fitted
+            before = cotangents.get(place[id(child)])
+            cotangents[place[id(child)]] = tape("add", before, fitted) if before is not None else fitted
     return weights

@@ -5,15 +5,18 @@ and the direction V_k itself. Inner products of the two are all that polar split
 they come from the unit norm and from Euler's identity, which is derived here where a scaling degree exists.
 """
 
+import re
 from dataclasses import asdict, dataclass, field
 
 import sympy as sp
 
+from flowlab.core.display import displayed
 from flowlab.symbolic.prose import plain, prose
 from flowlab.symbolic.scalars import SYMBOLS
 
 
 @dataclass(frozen=True)
+@displayed
 class Step:
     """One recorded step: the rule used, why it applies, and the statement, each in text and LaTeX."""
 
@@ -52,13 +55,17 @@ class Book:
         homogeneous: whether f(W; x) = R f(V; x) holds, so that G_k is taken at V and ⟨V_k, G_k⟩ = κ_k s.
         unit: whether ⟨V_k, V_k⟩ = 1 (else ν_k²).
         binary: whether the label is folded into the output of a sample, q_n = y_n f(W; x_n).
+        value: whether the output is the objective itself, without samples.
         decayed: whether there is weight decay.
+        rated: whether blocks have learning rates: from then on, -dL/dW_k stands in every step with its factor eta_k.
     """
 
     homogeneous: bool
     unit: bool
     binary: bool
     decayed: bool
+    value: bool = False
+    rated: bool = False
     steps: list[Step] = field(default_factory=list)
 
     rho: sp.Symbol = SYMBOLS["rho_k"]
@@ -69,6 +76,9 @@ class Book:
 
     def record(self, rule: str, reason: str, text: str, latex: str, told: str | None = None) -> None:
         """Write a step down; formulas in the reason stand between dollar signs, `told` replaces its LaTeX form."""
+        if self.rated:
+            reason, text = (re.sub(r"-d(?=L/d)", "-eta_k d", part) for part in (reason, text))
+            latex = re.sub(r"-(?=\\frac\{\\partial L\}|\\partial L/)", lambda _: r"-\eta_k", latex)
         self.steps.append(Step(rule, plain(reason), text, latex, told if told is not None else prose(reason)))
 
     def inner(self, a: Vec, b: Vec) -> sp.Expr:
@@ -81,6 +91,8 @@ class Book:
     @property
     def sample(self) -> tuple[str, str]:
         """The output of sample n, text and LaTeX: with a bar where it is taken at V, without one at W."""
+        if self.value:
+            return ("fb", r"\bar f") if self.homogeneous else ("f", "f")
         if self.homogeneous:
             return "fb_n", r"\bar f_n"
         return ("q_n", "q_n") if self.binary else ("f_n", "f_n")
@@ -91,6 +103,9 @@ class Book:
 
 
 def _sum(book: Book, tex: bool, inside: str) -> str:
+    if book.value:
+        # The sign of the pull, -1, is in the factor in front.
+        return inside
     if book.binary:
         return rf"\sum_n \psi_n {inside}" if tex else f"sum_n psi_n {inside}"
     return rf"\sum_n {inside}" if tex else f"sum_n {inside}"
@@ -99,6 +114,8 @@ def _sum(book: Book, tex: bool, inside: str) -> str:
 def s_text(book: Book, tex: bool) -> str:
     """S = Σ_n ψ_n f̄_n as it is printed."""
     f = book.sample[tex]
+    if book.value:
+        return f"-{f}"
     if book.binary:
         return rf"\sum_n \psi_n {f}" if tex else f"sum_n psi_n {f}"
     return rf"\sum_n \langle\psi_n, {f}\rangle" if tex else f"sum_n <psi_n, {f}>"
@@ -119,11 +136,11 @@ def show_vec(book: Book, value: Vec, tex: bool) -> str:
     g, v = value.G, sp.expand(value.V)
     with_s = sp.expand(v.coeff(s, 1) * s)
     rest = sp.expand(v - with_s)
-    front = scalar_text(g, tex)
-    front = "" if g == 1 else front + (r"\," if tex else " ")
+    own = -g if book.value else g
+    front = "" if own == 1 else "-" if own == -1 else scalar_text(own, tex) + (r"\," if tex else " ")
     share = sp.simplify(-with_s / (g * s)) if g != 0 else sp.Integer(0)
     tail = "" if rest == 0 else f" + ({scalar_text(rest, tex)}) V_k"
-    if not book.binary:
+    if not (book.binary or book.value):
         turned = rf"\bigl(\partial {f}/\partial {at}_k\bigr)^{{\top}}\psi_n" if tex else f"(d{f}/d{at}_k)^T psi_n"
         if share == 0:
             return (f"{front}{_sum(book, tex, turned)}" if g != 0 else "0") + tail

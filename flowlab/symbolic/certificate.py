@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flowlab.core.arguments import guarded
+from flowlab.core.display import displayed
 from flowlab.core.errors import DerivationMismatch, DerivationUnchecked
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Array
-from flowlab.language.norm_groups import NETWORK
+from flowlab.language.norm_groups import NETWORK, has_rows
 from flowlab.language.problem import Problem
 from flowlab.language.traversal import function_of
 from flowlab.symbolic.conserved import Conserved
+from flowlab.symbolic.difference_check import check_by_differences
 from flowlab.symbolic.equations import FlowEquations
-from flowlab.symbolic.states import Samples, TestState, random_state
+from flowlab.symbolic.states import Samples, TestState, drawn_width, in_space, random_state
 
 BOUND = 1e-11
 """Relative residual above which equations are refused: about 1e3 roundings;
@@ -35,6 +37,8 @@ _NODES = 8_000
 """Nodes worked out at most over all states, so that a long network answers in seconds."""
 _VANISHED = 1e-13
 """Size of a rate, relative to the largest, below which it is zero but for roundings."""
+_NOTHING = 4
+"""Times the number of states at which a rate must be nothing, and never anything, before it counts as zero."""
 _UNDERFLOW = float(np.sqrt(np.finfo(float).tiny))
 """Size up to which a number may be what is left of a product that underflows."""
 _NUDGE = 1e-8
@@ -53,6 +57,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
+@displayed
 class Certificate:
     """The outcome of a check.
 
@@ -62,7 +67,7 @@ class Certificate:
         states: at how many states each equation was tested, at least; 0 where every rate vanishes for all weights.
         seed: of the first state.
         units_seen_both: whether every unit with a kink was seen on both sides of it.
-        laws: the conservation laws of the equations whose rate is zero at all states that test it, and at as many of
+        laws: the matched laws of the equations whose rate is zero at all states that test it, and at as many of
             them.
     """
 
@@ -75,19 +80,25 @@ class Certificate:
 
 
 class Compared(NamedTuple):
-    """One rate at one state: the relative residual, and whether it tests the equation."""
+    """One rate at one state: the relative residual, whether it tests the equation, and whether it is no part of the
+    velocity of its own blocks, as the norm's rate is behind a normalisation.
+    """
 
     residual: float
     tested: bool
+    vanishes: bool = False
 
 
 def inputs_of(problem: Problem, state: TestState) -> dict[tuple[str, str], Any]:
     """What the program is given at a state."""
-    given: dict[tuple[str, str], Any] = {("x", ""): state.samples.x, ("y", ""): state.samples.y}
+    given: dict[tuple[str, str], Any] = {("y", ""): state.samples.y}
+    given |= {("x", name): value for name, value in state.samples.by_name.items()}
     given |= {("norm", k): v for k, v in state.rho.items()}
     given |= {("direction", w): v for w, v in state.V.items()}
     given |= {("weight", w): v for w, v in state.weights.items()}
+    given |= {("chart", w): v for w, v in problem.dual(state.weights, np).items() if w in problem.geometry}
     given |= {("decay", w): np.float64(c) for w, c in problem.decay.items()}
+    given |= {("rate", w): np.float64(eta) for w, eta in problem.rates.items()}
     return given
 
 
@@ -104,7 +115,8 @@ def _velocity(problem: Problem, state: TestState) -> dict[str, np.ndarray]:
 
 def _rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict[tuple[str, str], Array]:
     if problem.coordinates == "weights":
-        return {("W", w): v for w, v in g.items()}
+        spaces, W = problem.geometry, state.weights
+        return {("W", w): spaces[w].inverse_metric(np, W[w], v) if w in spaces else v for w, v in g.items()}
     rho_rate, V_rate = problem.scheme.numeric(np, state.rho, state.V, g, problem.per)
     return {("rho", k): v for k, v in rho_rate.items()} | {("V", w): v for w, v in V_rate.items()}
 
@@ -120,7 +132,7 @@ def residuals(flow: FlowEquations, state: TestState) -> dict[Key, float] | None:
 def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) -> dict[Key, Compared] | None:
     with np.errstate(all="ignore"):
         truth = _rates(flow.problem, state, g)
-        derived = flow.program.evaluate(np, inputs_of(flow.problem, state))
+        derived = in_space(flow.problem, state, flow.program.evaluate(np, inputs_of(flow.problem, state)))
     sizes = {key: _length(want) for key, want in truth.items()}
     if not all(np.isfinite(size) for size in sizes.values()):
         return None
@@ -132,7 +144,7 @@ def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) ->
     largest = max(*sizes.values(), *(_length(v) for v in g.values()))
     nudged = _nudged(state)
     with np.errstate(all="ignore"):
-        moved = flow.program.evaluate(np, inputs_of(flow.problem, nudged))
+        moved = in_space(flow.problem, nudged, flow.program.evaluate(np, inputs_of(flow.problem, nudged)))
         out, doubtful = {}, []
         for key, want in truth.items():
             gap = _length(np.asarray(derived[key]) - want)
@@ -140,9 +152,12 @@ def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) ->
             # no measure of its own.
             residual = gap / (sizes[key] if sizes[key] > _VANISHED * largest else largest)
             agrees = gap <= BOUND * sizes[key]
+            own = max(_length(g[w]) for w in flow.problem.groups.get(key[1], (key[1],)))
+            nothing = max(sizes[key], _length(derived[key])) <= _VANISHED * own / _longest(state, key[1])
             out[key] = Compared(
                 residual if np.isfinite(residual) else float("inf"),
                 agrees and _conditioned(sizes[key], _length(moved[key] - derived[key])),
+                nothing,
             )
             if not agrees and sizes[key]:
                 doubtful.append(key)
@@ -155,8 +170,14 @@ def _compare(flow: FlowEquations, state: TestState, g: dict[str, np.ndarray]) ->
                     out[key] = Compared(gap / sizes[key] if np.isfinite(gap) else float("inf"), True)
                 elif gap <= _NOISE * change:
                     # Two roundings of one number: neither right nor wrong.
-                    out[key] = Compared(0.0, False)
+                    out[key] = Compared(0.0, False, out[key].vanishes)
     return out
+
+
+def _longest(state: TestState, group: str) -> float:
+    """What a velocity is divided by, at most, to turn a direction."""
+    norms = [state.rho[group]] if group in state.rho else list(state.rho.values())
+    return max(1.0, *(float(np.max(rho)) for rho in norms))
 
 
 def _length(array: Any) -> float:
@@ -174,7 +195,7 @@ def _nudged(state: TestState) -> TestState:
         return np.asarray(np.asarray(value) * (1.0 + _NUDGE * rng.choice((-1.0, 1.0), size=np.shape(value))))
 
     V, W = {k: near(v) for k, v in state.V.items()}, {k: near(v) for k, v in state.weights.items()}
-    return TestState(state.rho, V, W, Samples(near(state.samples.x), state.samples.y))
+    return TestState(state.rho, V, W, state.samples.changed(near))
 
 
 def _conditioned(size: float, change: float) -> bool:
@@ -185,7 +206,7 @@ def _hidden(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> set
     """Blocks and groups whose rate is weight decay alone, as far as can be seen."""
     hidden = set()
     for w, c in problem.decay.items():
-        shrink = 2.0 * c * state.weights[w]
+        shrink = 2.0 * c * problem.rates[w] * state.weights[w]
         if c and _length(g[w] + shrink) <= _VISIBLE * _length(shrink):
             hidden.add(w)
     return hidden | {group for group, members in problem.groups.items() if hidden.issuperset(members)}
@@ -205,9 +226,9 @@ def _still(problem: Problem, state: TestState) -> set[Key]:
         if not (problem.scheme.moves_norms and live.intersection(members)):
             still.add(("rho", group))
         shapes = [state.V[w].shape for w in members]
-        if all(
-            (shape[-1] if problem.per == "neuron" and len(shape) == 2 else int(np.prod(shape))) == 1 for shape in shapes
-        ) and (problem.per != NETWORK or len(members) == 1):
+        if all(int(np.prod(shape[1:] if has_rows(shape, problem.per) else shape)) == 1 for shape in shapes) and (
+            problem.per != NETWORK or len(members) == 1
+        ):
             still |= {("V", w) for w in members}
     return still
 
@@ -234,11 +255,13 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
     require_x64("derive")
     seed = checked_seed(seed)
     problem = flow.problem
+    if problem.network.is_opaque:
+        check_by_differences(problem, states, seed)
     worst, where, used = 0.0, "", 0
     coverage = _Coverage(problem)
-    # Narrow deep nets with kinks die; every doubling of the depth asks for one more unit per layer.
-    width = 4 + len(coverage.kinked).bit_length() + (2 if len(coverage.kinked) > 8 else 0)
+    width = drawn_width(problem.network)
     count: Counter[Key] = Counter()
+    nothing: Counter[Key] = Counter()
     needed: list[Key] = [key for key, _ in flow.program.rates]
     kept = _Kept(flow)
     room = _NODES // len(problem.network.nodes)
@@ -246,7 +269,7 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
     levelled, attempt = False, 0
     for attempt in range(tries):
         state = random_state(problem, seed + attempt, width=width, lengths=attempt % 2 == 1, levelled=levelled)
-        needed = sorted(set(needed) - _still(problem, state))
+        needed = sorted({*needed, *(key for key in nothing if count[key])} - _still(problem, state))
         fresh = coverage.note(state)
         if all(count[key] >= states for key in needed) and attempt >= states and (used >= states + extra or not fresh):
             if coverage.complete or used >= states + extra:
@@ -264,6 +287,9 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
             continue
         used += 1
         count.update(found)
+        nothing.update(key for key, one in compared.items() if one.vanishes and key[1] not in hidden)
+        # What is no part of a velocity that is there, at state after state, is none for all weights.
+        needed = [key for key in needed if count[key] or nothing[key] < _NOTHING * states]
         kept.note(state, g, found, bound)
         for (kind, block), one in compared.items():
             if one.residual > worst:
@@ -310,13 +336,13 @@ class _Kept:
     def note(self, state: TestState, g: dict[str, np.ndarray], tested: set[Key], bound: float) -> None:
         """Take a state into account, at the unit directions of its weights."""
         problem, W = self.flow.problem, state.weights
-        if not self.flow.conserved or problem.per != "layer":
+        if not self.flow.matched or problem.per != "layer":
             return
         rho = {w: np.asarray(_length(v)) for w, v in W.items()}
         V = {w: v / rho[w] for w, v in W.items()}
         rate = problem.scheme.numeric(np, rho, V, g, problem.per)
         known = {block for _, block in tested}
-        for law in self.flow.conserved:
+        for law in self.flow.matched:
             if known.issuperset(law.blocks):
                 size, terms = law.drift((rho, V, W), (*rate, g))
                 self.seen[law] += 1
@@ -328,7 +354,7 @@ class _Kept:
         live = self.flow.problem.network.moved
         return tuple(
             law
-            for law in self.flow.conserved
+            for law in self.flow.matched
             if law not in self.broken and (self.seen[law] >= states or not live.intersection(law.blocks))
         )
 
@@ -347,10 +373,10 @@ class _Coverage:
         """Take a state into account; True if it showed a side not seen before."""
         if not self.kinked:
             return False
-        values = self.problem.network.node_values(state.weights, state.samples.x, np)
+        values = self.problem.network.node_values(state.weights, state.samples.inputs, np)
         fresh = False
         for i, node in enumerate(self.kinked):
-            z = values[id(node.args[0])].reshape(len(state.samples.x), -1)
+            z = values[id(node.args[0])].reshape(len(state.samples.y), -1)
             sides = np.stack([(z > 0).any(axis=0), (z < 0).any(axis=0)])
             before = self.seen.get(i)
             both = sides if before is None else before | sides if before.shape == sides.shape else before

@@ -6,26 +6,31 @@ component by component. No matrix symbol is ever differentiated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from flowlab.core import html
 from flowlab.core.arguments import short
-from flowlab.core.errors import LanguageError, MissingRule
-from flowlab.core.typing import Namespace
-from flowlab.language.operations import operations
+from flowlab.core.display import displayed
+from flowlab.core.errors import LanguageError
+from flowlab.core.html import Markup
+from flowlab.language.norm_groups import has_rows
 from flowlab.symbolic.derivation_record import DerivationRecord
+from flowlab.symbolic.exact_arrays import SYMBOLIC, evaluate
 from flowlab.symbolic.names import index, labels
 
 MOST_WEIGHTS, MOST_TERMS = 24, 500
 """Weights, and weights times samples, that are written out: 600 terms fill a megabyte and take ten seconds."""
+FIRST, LAST = 6, 60
+"""Equations that a notebook shows at once, and those that it shows at all."""
 MOVED = {"rho": "norm", "V": "direction", "W": "weight"}
 """The input that each kind of rate moves."""
 
 
 @dataclass(frozen=True)
+@displayed
 class Component:
     """Rates as arrays of scalar expressions, by (kind, block); `symbols` are the inputs, in the same way.
 
@@ -40,7 +45,7 @@ class Component:
         """(derivative, expression) of every scalar rate; both sides call a scalar by one name."""
         out = []
         for (kind, block), values in self.rates.items():
-            moved = self.symbols[MOVED[kind], block]
+            moved = self.symbols.get(("chart", block), self.symbols[MOVED[kind], block])
             for place in np.ndindex(values.shape):
                 name: Any = moved[place]
                 shown = rf"\frac{{d}}{{dt}} {self.names[name]}" if tex else f"d {name}/dt"
@@ -51,35 +56,22 @@ class Component:
         """The scalar equations as text."""
         return "\n".join(f"{a} = {b}" for a, b in self.lines(False))
 
+    def __str__(self) -> str:
+        return self.text()
+
+    def _html_parts(self) -> list[str]:
+        lines = [rf"{a} = {b}" for a, b in self.lines(True)]
+        head, rest = ([html.math(line, display=True) for line in part] for part in (lines[:FIRST], lines[FIRST:LAST]))
+        more = [html.unfolding(f"{len(lines) - FIRST} more equations", Markup().join(rest))] if rest else []
+        left = [f"{len(lines) - LAST} more in `text()` and `latex()`"] if len(lines) > LAST else []
+        return [*head, *more, *left]
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
     def latex(self) -> str:
         """The scalar equations as LaTeX."""
         return "\\begin{align}\n" + " \\\\\n".join(f"  {a} &= {b}" for a, b in self.lines(True)) + "\n\\end{align}"
-
-
-class _SymbolArrays:
-    """The part of an array namespace that operations need, on object arrays of SymPy expressions."""
-
-    __name__ = "sympy"
-    sqrt = staticmethod(np.vectorize(sp.sqrt, otypes=[object]))
-    exp = staticmethod(np.vectorize(sp.exp, otypes=[object]))
-
-    @staticmethod
-    def ones(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:  # noqa: ARG004 (the signature of numpy.ones)
-        """Exact ones."""
-        return np.full(shape, sp.Integer(1), dtype=object)
-
-    @staticmethod
-    def exact(number: Fraction) -> sp.Expr:
-        """A fraction without roundings."""
-        return sp.Rational(number.numerator, number.denominator)
-
-    def __getattr__(self, name: str) -> Any:
-        told = f"the function `{name}` has no symbolic meaning at component depth"
-        raise MissingRule(f"{told}; define `symbolic` on the class of the operation.")
-
-
-SYMBOLIC = _SymbolArrays()
-"""What operations get in place of numpy to be written out in symbols."""
 
 
 def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
@@ -95,16 +87,7 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
         told = f"component depth would write out {short(samples)} samples for each of {count} weights"
         raise LanguageError(f"{told}; at most {MOST_TERMS // count}, use matrix depth or fewer samples.")
     symbols, named = _symbols(flow, shapes, d, samples, outputs)
-    env: list[Any] = []
-    for value in flow.program.values:
-        args = [np.asarray(env[i], dtype=object) for i in value.args]
-        if value.given is not None:
-            env.append(symbols[value.given, value.params[0]])
-        else:
-            types = [flow.program.values[i].type for i in value.args]
-            env.append(
-                operations[value.op]().symbolic(cast(Namespace, SYMBOLIC), args, types, value.type, value.params)
-            )
+    env = evaluate(flow.program, symbols, SYMBOLIC)
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
     return Component(rates, symbols, named)
 
@@ -130,20 +113,26 @@ def _symbols(
     problem = flow.problem
     known = labels(problem)
     letter = "v" if problem.scheme.normalises else "V"
-    given = {("x", ""): array("x", "x", (n, d)), ("y", ""): array("y", "y", (n,))}
+    given = {("y", ""): array("y", "y", (n,))}
+    for name, shape in problem.network.sample_shapes(d, outputs, 2).items():
+        fixed = name in problem.network.constants
+        given["x", name] = array(known.text.get(name, name), known.tex.get(name, name), shape if fixed else (n, *shape))
     if problem.loss.compares_outputs:
         given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
     for w, shape in shapes.items():
         given["direction", w] = array(f"{letter}_{w}", f"{letter}_{{{index(w)}}}", shape)
         given["decay", w] = array(f"omega_{w}", rf"\omega_{{{index(w)}}}", ())
+        given["rate", w] = array(f"eta_{w}", rf"\eta_{{{index(w)}}}", (), positive=True)
         if problem.coordinates == "weights":
             given["weight", w] = array(known.text[w], known.tex[w], shape)
+        if w in problem.charts:
+            given["chart", w] = array(f"z_{known.text[w]}", f"z_{{{known.tex[w]}}}", shape)
     for group in problem.groups:
         shape = shapes.get(group, ())
         given["norm", group] = array(
             f"rho_{group}",
             rf"\rho_{{{index(group)}}}",
-            shape[:1] if problem.per == "neuron" and len(shape) == 2 else (),
+            shape[:1] if has_rows(shape, problem.per) else (),
             positive=True,
         )
     return given, named

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from flowlab.core.arguments import fitting, named_blocks
+from flowlab.core.display import displayed
 from flowlab.core.typing import Array, Blocks, Record
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
@@ -31,6 +33,7 @@ _STEP = 1e-100
 
 
 @dataclass(frozen=True)
+@displayed
 class Conserved:
     """A quantity that the flow keeps: a difference of two terms, times a factor μ(ρ) of the first block's norm for a
     balance of directions.
@@ -55,6 +58,12 @@ class Conserved:
     shares: tuple[Fraction, Fraction] = _ONE
     growth: tuple[Fraction, Fraction] = _NONE
     of_weights: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.text} = const{self.where[0]}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex}$"
 
     def to_json(self) -> Record:
         """Fields as JSON has them, fractions as text."""
@@ -101,6 +110,19 @@ class Conserved:
                 parts = [np.diagonal(part) for part in parts]
         return parts[0] / float(self.shares[0]), parts[1] / float(self.shares[1])
 
+    def value(self, W: Blocks) -> np.ndarray:
+        """The quantity at weights by block: a scalar, a matrix (h, h) or its diagonal (h,).
+
+        Raises:
+            LanguageError: if a block is missing or no array of numbers; ShapeMismatch: if blocks do not fit each other.
+        """
+        W = named_blocks("W", W, self.blocks)
+        rho = {w: np.asarray(np.linalg.norm(np.ravel(W[w]))) for w in self.blocks}
+        V = {w: np.asarray(W[w]) / (float(rho[w]) or 1.0) for w in self.blocks}
+        with fitting(W):
+            first, second = self.terms(rho, V, W)
+            return np.asarray(first - second)
+
     def drift(self, point: tuple[Mapping[str, Any], ...], rate: tuple[Mapping[str, Any], ...]) -> tuple[float, float]:
         """Size of the rate of the quantity, divided by μ, and of the terms that make it up; both zero where nothing
         moves.
@@ -128,13 +150,16 @@ def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) ->
     kind, rho, kappa = problem.scheme.conserved_norm, SYMBOLS["rho_k"], SYMBOLS["kappa_k"]
     if kind is None or not book.homogeneous or problem.coordinates != "polar" or equations[0].rho is None:
         return False
-    quantity = rho**2 / kappa if kind == "square" else sp.log(rho) / kappa
+    # A norm that moves eta_k times as fast counts for as much less.
+    share = kappa * SYMBOLS["eta_k"] if book.rated else kappa
+    quantity = rho**2 / share if kind == "square" else sp.log(rho) / share
     growth = sp.simplify(sp.diff(quantity, rho) * equations[0].rho)
-    tied = not growth.free_symbols & {rho, kappa, SYMBOLS["omega_k"], SYMBOLS["nu_k"]}
+    tied = not growth.free_symbols & {rho, kappa, *(SYMBOLS[name] for name in ("omega_k", "nu_k", "eta_k"))}
+    below = ("(eta_k kappa_k)", r"\eta_k\kappa_k") if book.rated else ("kappa_k", r"\kappa_k")
     name = (
-        ("rho_k^2/kappa_k", r"\frac{\rho_k^2}{\kappa_k}")
+        (f"rho_k^2/{below[0]}", rf"\frac{{\rho_k^2}}{{{below[1]}}}")
         if kind == "square"
-        else ("log(rho_k)/kappa_k", r"\frac{\log\rho_k}{\kappa_k}")
+        else (f"log(rho_k)/{below[0]}", rf"\frac{{\log\rho_k}}{{{below[1]}}}")
     )
     reason = "weight decay makes the growth depend on the block"
     if tied:
@@ -151,12 +176,14 @@ def equal_growth(problem: Problem, book: Book, equations: Sequence[Equation]) ->
 def conservation_laws(problem: Problem, book: Book, equations: Sequence[Equation]) -> tuple[Conserved, ...]:
     """All laws found; that norms grow alike is recorded on the book."""
     laws: list[Conserved] = []
+    if not problem.network.is_gradient:
+        return ()
     tied = equal_growth(problem, book, equations)
     scheme = problem.scheme
     if tied:
         named = [e for e in equations if e.kappa]
         for first, second in pairwise(named):
-            laws.append(_norm_law(scheme.conserved_norm or "", first, second))
+            laws.append(_norm_law(problem, scheme.conserved_norm or "", first, second))
     if any(problem.decay.values()) or problem.per != "layer":
         return tuple(laws)
     growth = _balance_growth(problem, book, equations)
@@ -182,15 +209,29 @@ def record_balance(book: Book, laws: Sequence[Conserved]) -> None:
         )
 
 
-def _over(text: str, divisor: Fraction, tex: bool) -> str:
-    """A quantity divided by a fraction p/q: q times it, over p."""
+def _over(text: str, divisor: Fraction, tex: bool, rate: str = "") -> str:
+    """A quantity divided by a fraction p/q, and by a learning rate: q times it, over p."""
     sign, p, q = "-" if divisor < 0 else "", abs(divisor.numerator), divisor.denominator
     times = "" if q == 1 else f"{q}\\, " if tex else f"{q} "
-    return f"{sign}{times}{text}" + ("" if p == 1 else f"/{p}")
+    below = rate if p == 1 else f"({p} {rate})" if rate else str(p)
+    return f"{sign}{times}{text}" + (f"/{below}" if below else "")
 
 
-def _norm_law(kind: str, a: Equation, b: Equation) -> Conserved:
-    shares = (a.kappa or Fraction(1), b.kappa or Fraction(1))
+def rate_name(problem: Problem, block: str, tex: bool) -> str:
+    """What the learning rate of a block is called; nothing where all are 1."""
+    if not problem.is_rated:
+        return ""
+    return rf"\eta_{{{index(block)}}}" if tex else f"eta_{block}"
+
+
+def rate_share(problem: Problem, block: str) -> Fraction:
+    """The learning rate of a block or of a norm, as the decimal it was written as."""
+    return Fraction(repr(problem.rates[problem.groups.get(block, (block,))[0]]))
+
+
+def _norm_law(problem: Problem, kind: str, a: Equation, b: Equation) -> Conserved:
+    degrees = (a.kappa or Fraction(1), b.kappa or Fraction(1))
+    shares = (degrees[0] * rate_share(problem, a.block), degrees[1] * rate_share(problem, b.block))
 
     def difference(tex: bool) -> str:
         def part(e: Equation, share: Fraction) -> str:
@@ -198,9 +239,9 @@ def _norm_law(kind: str, a: Equation, b: Equation) -> Conserved:
                 head = rf"\rho_{{{index(e.block)}}}^2" if tex else f"rho_{e.block}^2"
             else:
                 head = rf"\log\rho_{{{index(e.block)}}}" if tex else f"log rho_{e.block}"
-            return _over(head, share, tex)
+            return _over(head, share, tex, rate_name(problem, e.block, tex))
 
-        return f"{part(a, shares[0])} - {part(b, shares[1])}".replace("- -", "+ ")
+        return f"{part(a, degrees[0])} - {part(b, degrees[1])}".replace("- -", "+ ")
 
     return Conserved(f"norm-{kind}", (a.block, b.block), difference(False), difference(True), shares=shares)
 
@@ -212,6 +253,8 @@ def _balance_growth(problem: Problem, book: Book, equations: Sequence[Equation])
     if problem.scheme.is_gradient_flow:
         return _NONE
     if not book.homogeneous or problem.scheme.conserved_norm is None or equations[0].rho is None:
+        return None
+    if len(set(problem.rates.values())) > 1:
         return None
     # M' = 2 v M with v the coefficient of V in V'; μ'ρ'/μ = -2 v, at κ = 1 and |v| = 1.
     ratio: Any = -2 * equations[0].V / equations[0].rho
@@ -268,10 +311,10 @@ def adjacent(problem: Problem) -> list[Neighbours]:
         if not _is_product(node) or id(node) in chained:
             continue
         chain = factors(node)
-        for place, (outer, below) in enumerate(pairwise(chain), 1):
+        for outer, below in pairwise(chain):
             for inner, diagonal, degree in _behind(network, below, parents):
-                if (inner is below and place == len(chain) - 1) or (inner is not below and not _is_product(inner)):
-                    # A weight at the end of a product, or alone behind a function, acts on nothing.
+                if inner is not below and not _is_product(inner):
+                    # A weight alone behind a function acts on nothing.
                     continue
                 a, b = factors(inner)[0].block, outer.block
                 if a is not None and b is not None and uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
@@ -321,9 +364,13 @@ def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fra
     called = labels(problem)
     first, second = (f"V_{a}", f"V_{b}") if letter else (called.text[a], called.text[b])
     right = f"{second} {second}^T" if vector else f"{second}^T {second}"
-    text = f"{_over(f'{first} {first}^T', pair.degree, False)} - {right}"
+    names = {
+        tex: ("", "") if letter else (rate_name(problem, a, tex), rate_name(problem, b, tex)) for tex in (False, True)
+    }
+    text = f"{_over(f'{first} {first}^T', pair.degree, False, names[False][0])}"
+    text += f" - {_over(right, Fraction(1), False, names[False][1])}"
     first, second = (f"V_{{{index(a)}}}", f"V_{{{index(b)}}}") if letter else (called.tex[a], called.tex[b])
-    tex = _outer_tex(first, second, vector, pair.degree)
+    tex = _outer_tex(first, second, vector, pair.degree, names[True])
     if pair.diagonal:
         text, tex = f"diag({text})", rf"\operatorname{{diag}}\bigl({tex}\bigr)"
     if factor != 1:
@@ -338,10 +385,11 @@ def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fra
         else (" where every |v_k| = 1", r" \quad\text{where every } \lVert v_k\rVert = 1")
     )
     kind = "balance-diagonal" if pair.diagonal else "balance"
-    return Conserved(kind, (a, b), text, tex, pair.degree, where, (pair.degree, Fraction(1)), growth, not letter)
+    shares = (pair.degree, Fraction(1)) if letter else (pair.degree * rate_share(problem, a), rate_share(problem, b))
+    return Conserved(kind, (a, b), text, tex, pair.degree, where, shares, growth, not letter)
 
 
-def _outer_tex(first: str, second: str, vector: bool, share: Fraction) -> str:
+def _outer_tex(first: str, second: str, vector: bool, share: Fraction, rates: tuple[str, str]) -> str:
     left = rf"{first} {first}^{{\top}}"
     right = rf"{second} {second}^{{\top}}" if vector else rf"{second}^{{\top}} {second}"
-    return f"{_over(left, share, True)} - {right}"
+    return f"{_over(left, share, True, rates[0])} - {_over(right, Fraction(1), True, rates[1])}"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from flowlab.core.arguments import guarded
+from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
 from flowlab.language.problem import Problem
 from flowlab.symbolic.certificate import certify
@@ -32,6 +33,11 @@ def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int 
         LanguageError: for a seed that is not an integer from 0 on.
     """
     seed = checked_seed(seed)
+    for w, space in problem.geometry.items():
+        if space.jumps:
+            raise LanguageError(
+                f'a flow must have charts without jumps, got "{space.name}" for the block `{w}`; use `fl.descend`.'
+            )
     book, equations = derive_equations(problem)
     laws = conservation_laws(problem, book, equations)
     flow = FlowEquations(problem, equations, tuple(book.steps), laws)
@@ -40,4 +46,4 @@ def derive(problem: Problem, *, verify: bool = True, states: int = 3, seed: int 
     certificate = certify(flow, states=states, seed=seed)
     # A law that its own rate does not confirm is not kept; the words it was matched by are wrong about themselves.
     record_balance(book, certificate.laws)
-    return replace(flow, steps=tuple(book.steps), conserved=certificate.laws, residual=certificate.residual)
+    return replace(flow, steps=tuple(book.steps), matched=certificate.laws, residual=certificate.residual)

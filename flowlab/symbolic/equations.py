@@ -7,21 +7,35 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from flowlab.core import html
+from flowlab.core.arguments import guarded, shown
+from flowlab.core.display import clipped, displayed
 from flowlab.core.errors import LanguageError
 from flowlab.core.hashing import sha256_json
+from flowlab.core.html import Markup
+from flowlab.core.typing import ArrayLike
+from flowlab.language.expr import Expr
 from flowlab.language.problem import Problem
+from flowlab.language.state import State
 from flowlab.symbolic import printing, scalars
-from flowlab.symbolic.assemble import Equation
+from flowlab.symbolic.assemble import Equation, assemble
 from flowlab.symbolic.book import Step
 from flowlab.symbolic.component import Component, expand
 from flowlab.symbolic.conserved import Conserved
+from flowlab.symbolic.curl import Curl
+from flowlab.symbolic.derivation import derive_equations
 from flowlab.symbolic.derivation_record import DerivationRecord
+from flowlab.symbolic.induced.flow import InducedFlow
+from flowlab.symbolic.induced.push_forward import induced
+from flowlab.symbolic.laws.law import Law
+from flowlab.symbolic.modified import ModifiedFlow, modified
 
 DEPTHS = ("structural", "matrix", "component")
 FORMAT = 1
 
 
 @dataclass(frozen=True)
+@displayed
 class FlowEquations(DerivationRecord):
     """The flow of a problem, which can be printed at three depths and stored;
     see `DerivationRecord` for its attributes.
@@ -37,9 +51,36 @@ class FlowEquations(DerivationRecord):
             outputs: number of outputs.
 
         Raises:
-            LanguageError: above 24 weights, or 500 weights times samples.
+            LanguageError: above 24 weights, or 500 weights times samples; for an opaque network.
         """
+        _depth("component", self.problem)
         return expand(self, d, samples, widths, outputs)
+
+    def curl(self) -> Curl:
+        """The curl of the flow in weight coordinates: the pairs of blocks in which it is no gradient flow.
+
+        Raises:
+            LanguageError: for a scheme other than gradient flow, an opaque network, and blocks in another metric.
+
+        Example:
+            >>> flow.curl().pairs
+            (('v', 'w'),)
+        """
+        problem = self.problem
+        if not problem.scheme.is_gradient_flow or problem.network.is_opaque:
+            what = f'scheme "{problem.scheme.name}"' if not problem.network.is_opaque else "an opaque network"
+            raise LanguageError(f'`curl` must be of a gradient flow in the language, got {what}; use "gradient_flow".')
+        # In another metric a velocity is a gradient where its forces are one, whatever its own Jacobian is.
+        for w, space in problem.geometry.items():
+            raise LanguageError(
+                f'`curl` must be of blocks in plain arrays, got the geometry "{space.name}" for `{w}`; derive the'
+                " problem without `geometry`, for the curl of its forces."
+            )
+        if problem.coordinates == "weights":
+            return Curl(problem, self.program)
+        told: Any = problem.describe()
+        plain = Problem.from_description(told | {"coordinates": "weights", "per": "layer"})
+        return Curl(plain, assemble(plain, derive_equations(plain)[1]))
 
     @cached_property
     def signature(self) -> str:
@@ -65,16 +106,70 @@ class FlowEquations(DerivationRecord):
         ]
 
     def text(self, depth: str = "structural", *, steps: bool = True) -> str:
-        """The equations as plain text."""
-        return printing.document(self, _depth(depth), tex=False, steps=steps)
+        """The equations as plain text.
+
+        Raises:
+            LanguageError: for an unknown depth, and below structural depth for an opaque network.
+        """
+        return printing.document(self, _depth(depth, self.problem), tex=False, steps=steps)
 
     def latex(self, depth: str = "structural", *, steps: bool = True, standalone: bool = False) -> str:
         """The equations as LaTeX that needs amsmath alone; `standalone` adds a document around them."""
-        body = printing.document(self, _depth(depth), tex=True, steps=steps)
+        body = printing.document(self, _depth(depth, self.problem), tex=True, steps=steps)
         return printing.standalone(body) if standalone else body
 
     def __str__(self) -> str:
         return self.text("structural")
+
+    def __repr__(self) -> str:
+        return clipped(self.text(steps=False))
+
+    def _html_parts(self) -> list[str]:
+        """The equations as formulas, with the steps behind them and the laws that are known in parts that unfold."""
+        kept = [html.math(law.latex, display=True) for law in self.matched]
+        laws = [html.unfolding(f"{len(kept)} conservation laws found by matching", Markup().join(kept))] if kept else []
+        return [
+            html.tex(self.latex(steps=False)),
+            html.unfolding(f"derivation, {len(self.steps)} steps", html.tex(self.latex())),
+            *laws,
+            html.soft("not checked" if self.residual is None else f"held against autodiff: {self.residual:.1e}"),
+        ]
+
+    def _repr_latex_(self) -> str:
+        return self.latex(steps=False)
+
+    def modified(
+        self, rule: str = "gradient", *, step: float, momentum: float = 0.0, nesterov: bool = False
+    ) -> ModifiedFlow:
+        """The modified equation of a descent rule on this field; see `flowlab.symbolic.modified.modified`."""
+        return modified(self, rule, step=step, momentum=momentum, nesterov=nesterov)
+
+    @guarded
+    def induced(
+        self,
+        node: str | Expr,
+        start: State | Mapping[str, ArrayLike] | None = None,
+        *,
+        constants: Mapping[str, ArrayLike] | None = None,
+    ) -> InducedFlow:
+        """The flow that a node of weights inherits from this flow, β' = -K ∂L/∂β; `print` it for its derivation.
+
+        Args:
+            node: a part of the network, made of weights and constants, through which all weights act.
+            start: a state of the problem; without it there are no numbers.
+            constants: numbers of the node's constants, by name; with a start they are needed.
+
+        Raises:
+            LanguageError: for another scheme or coordinates than gradient flow of weights, weight decay, several
+                learning rates, or a node that is none.
+            ShapeMismatch: for a start that does not fit, or from which some entry cannot move.
+            UnknownName: for unknown names.
+
+        Example:
+            >>> flow.induced("w*w - u*u + 0.5*v", start).conjugate
+            alpha**2*cosh(4*z)/2 - alpha**2/2 + z**2/8
+        """
+        return induced(self.problem, node, start, constants)
 
     def to_json(self) -> str:
         """The equations as JSON that `from_json` reads back."""
@@ -83,7 +178,7 @@ class FlowEquations(DerivationRecord):
             "problem": self.problem.describe(),
             "equations": self._stored_equations(),
             "steps": [s.to_json() for s in self.steps],
-            "conserved": [c.to_json() for c in self.conserved],
+            "conserved": [c.to_json() for c in self.laws],
             "omit": self.omit,
             "residual": self.residual,
             "signature": self.signature,
@@ -96,6 +191,7 @@ class FlowEquations(DerivationRecord):
 
         Raises:
             LanguageError: if the text is not of this format or its signature does not fit its content.
+            OutputError: if it needs an opaque network that this process has not made.
         """
         try:
             stored = json.loads(text)
@@ -105,10 +201,10 @@ class FlowEquations(DerivationRecord):
                 )
             equations = tuple(_read_equation(e) for e in stored["equations"])
             steps = tuple(Step(**s) for s in stored["steps"])
-            laws = tuple(Conserved.from_json(c) for c in stored["conserved"])
-            flow = cls(
-                Problem.from_description(stored["problem"]), equations, steps, laws, stored["omit"], stored["residual"]
-            )
+            matched = tuple(Conserved.from_json(c) for c in stored["conserved"] if c["kind"] != Law.kind)
+            laws = tuple(Law.from_json(c) for c in stored["conserved"] if c["kind"] == Law.kind)
+            problem = Problem.from_description(stored["problem"])
+            flow = cls(problem, equations, steps, matched, stored["omit"], stored["residual"], laws)
             claimed = stored["signature"]
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise LanguageError(
@@ -123,12 +219,17 @@ class FlowEquations(DerivationRecord):
 
     def with_equations(self, equations: Sequence[Equation], omit: int | None = None) -> "FlowEquations":
         """The same problem with other equations (a mutant); nothing about it is checked."""
-        return replace(self, equations=tuple(equations), omit=omit, residual=None, steps=(), conserved=())
+        return replace(self, equations=tuple(equations), omit=omit, residual=None, steps=(), matched=(), stored=None)
 
 
-def _depth(depth: str) -> str:
+def _depth(depth: str, problem: Problem) -> str:
     if depth not in DEPTHS:
         raise LanguageError(f"`depth={depth!r}` is not known; use one of {', '.join(DEPTHS)}.")
+    if problem.network.is_opaque and depth != DEPTHS[0]:
+        raise LanguageError(
+            f"`depth` must be {DEPTHS[0]!r} for the opaque network `{shown(problem.network.text, 80)}`, got {depth!r}: "
+            "its gradient is one call of jax.vjp, which has no lines to print; use the language for more."
+        )
     return depth
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import sympy as sp
 
 from flowlab.core.arguments import guarded
+from flowlab.core.display import displayed
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.equations import FlowEquations
 from flowlab.symbolic.scalars import SYMBOLS
@@ -24,6 +25,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
+@displayed
 class Mutant:
     """A wrong variant of flow equations: what was done, to which block, and the result."""
 

@@ -12,13 +12,17 @@ from flowlab.core.errors import UnloweredNode
 from flowlab.core.typing import Array, Namespace
 from flowlab.language.activations import Activation
 from flowlab.language.operations import Operation, operations
+from flowlab.language.operations.index_sums import SAMPLES, letters
+from flowlab.language.operations.matrix_rules import Products
 from flowlab.language.types import Shapes, Type
 from flowlab.symbolic import coefficient as _coefficient
 from flowlab.symbolic import scalars
 
 _REGISTERS = (_coefficient,)
-INPUTS = ("x", "y", "direction", "norm", "weight", "decay")
-"""What a program is given: inputs, labels, and by block directions, norms, whole weights and decay coefficients."""
+INPUTS = ("x", "y", "direction", "norm", "weight", "chart", "decay", "rate")
+"""What a program is given: inputs, labels, and by block directions, norms, whole weights, places in their charts,
+coefficients of decay, and learning rates.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Program:
 
         Args:
             xp: array namespace.
-            inputs: arrays by (kind, block); `("x", "")` is (N, d) and `("y", "")` the labels.
+            inputs: arrays by (kind, block); `("x", name)` is an input or a constant and `("y", "")` the labels.
             scaled: takes the outputs (N, C) and answers with the pull Ψ in another scale, to be used in its place;
                 rates are linear in Ψ and the coefficients of decay.
             pieces: a slope per unit and sample for every slot of the network, or None for a slot that follows its sign
@@ -138,12 +142,17 @@ class Tape:
     shapes: Shapes = field(default_factory=Shapes)
     values: list[Value] = field(default_factory=list)
     _made: dict[tuple, int] = field(default_factory=dict)
+    _products: Products = field(default_factory=Products)
 
     def put(self, op: str, args: tuple[Value, ...], params: tuple, kind: Type) -> Value:
         """The value of an operation, made once."""
         key = (op, tuple(a.index for a in args), params)
         if key not in self._made:
             self._made[key] = len(self.values)
+            if args and kind.rank == 2 and not kind.sampled:
+                named = [(a.index, a.type) for a in args]
+                symmetric = self._products.symmetric(len(self.values), operations[op](), named)
+                kind = Type(kind.shape, symmetric=symmetric)
             self.values.append(Value(len(self.values), op, key[1], params, kind))
         return self.values[self._made[key]]
 
@@ -153,10 +162,31 @@ class Tape:
         return self.call_it(value, name) if name else value
 
     def __call__(self, op: str, *args: Value, params: tuple[Any, ...] = ()) -> Value:
-        word = operations[op]()
+        word, args = operations[op](), tuple(self.values[a.index] for a in args)
+        shorter = word.simpler(self, args, params)
+        if shorter is not None:
+            return shorter
         kinds = [a.type for a in args]
         told = [a.name or f"v{a.index}" for a in args]
         return self.put(op, args, params, word.shape(self.shapes, kinds, op, [*told, ""], params))
+
+    def made_of(self, value: Value) -> tuple[Operation | None, tuple[Value, ...], tuple[Any, ...]]:
+        """The word that a value is made by, with its operands and parameters; an input has no word."""
+        return value.word, tuple(self.values[i] for i in value.args), value.params
+
+    def turned(self, value: Value) -> Value | None:
+        """The transpose of a matrix where it costs nothing: of what is symmetric, a transpose, or made of such."""
+        word, args, params = self.made_of(value)
+        if value.type.symmetric or word is None or value.type.sampled:
+            return value if value.type.symmetric else None
+        if word.turns:
+            return self("transpose", value)
+        if not (word.composes or word.passes_transpose) or any(a.type.rank == 1 for a in args):
+            return None
+        parts = [turned for a in args if (turned := self.turned(a) if a.type.rank else a) is not None]
+        if len(parts) < len(args):
+            return None
+        return self(value.op, *parts[:: -1 if word.composes else 1], params=params)
 
     def coefficient(self, tree: scalars.Tree, known: Mapping[str, Value]) -> Value:
         """A scalar (one per row where a norm is) computed from named scalars."""
@@ -170,6 +200,12 @@ class Tape:
 
     def fit(self, value: Value, kind: Type) -> Value:
         """A cotangent reduced to the type of the operand it belongs to."""
+        if value.type.rank > kind.rank > 0:
+            # A vector that met every position, along the last axes, gets the sum over them.
+            axes = letters(value.type.rank)
+            several = SAMPLES * value.type.sampled
+            left = SAMPLES * (value.type.sampled and kind.sampled) + axes[value.type.rank - kind.rank :]
+            return self("einsum", value, params=(f"{several}{axes}->{left}",))
         if value.type.rank > kind.rank == 0:
             value = self("total", value)
         return self("contract", value) if value.type.sampled and not kind.sampled else value

@@ -40,8 +40,11 @@ _WORDS = {
     "nu": r"\nu",
     "lambda": r"\lambda",
     "omega": r"\omega",
+    "eta": r"\eta",
     "psi": r"\psi",
+    "theta": r"\theta",
     "exp": r"\exp",
+    "softmax": r"\operatorname{softmax}",
 }
 
 LONGEST = 20_000
@@ -102,7 +105,12 @@ def network_text(problem: "Problem") -> str:
     return _network(problem, False) if labels(problem).changed else problem.network.text
 
 
-def _network(problem: "Problem", tex: bool) -> str:
+def node_tex(problem: "Problem", node: Expr) -> str:
+    """A part of the problem's network as a LaTeX formula."""
+    return _network(problem, True, node)
+
+
+def _network(problem: "Problem", tex: bool, part: Expr | None = None) -> str:
     network, known = problem.network, labels(problem).tex if tex else labels(problem).text
 
     def apply(word: Operation, parts: Sequence[Piece], node: Expr) -> Piece:
@@ -110,4 +118,7 @@ def _network(problem: "Problem", tex: bool) -> str:
         # Shared parts can make the text exponentially longer than the network.
         return made if len(made.text) <= LONGEST else Piece(r"\dots" if tex else "...")
 
-    return fold(network.nodes, lambda: Piece("x"), lambda name: Piece(known[name]), apply)[id(network.nodes[-1])].text
+    def given(node: Expr) -> Piece:
+        return Piece(known.get(node.params[0], node.params[0]))
+
+    return fold(network.nodes, given, lambda name: Piece(known[name]), apply)[id(part or network.nodes[-1])].text

@@ -17,8 +17,8 @@ from flowlab.core.typing import Namespace
 Tree = str | Fraction | tuple
 
 SYMBOLS: dict[str, sp.Symbol] = {
-    name: sp.Symbol(name, positive=name in ("rho_k", "nu_k", "kappa_k", "R"), real=True)
-    for name in ("rho_k", "nu_k", "kappa_k", "omega_k", "R", "s", "p_k", "lambda_k", "t")
+    name: sp.Symbol(name, positive=name in ("rho_k", "nu_k", "kappa_k", "eta_k", "R"), real=True)
+    for name in ("rho_k", "nu_k", "kappa_k", "omega_k", "eta_k", "R", "s", "p_k", "lambda_k", "t")
 }
 """The scalars of one generic block k, made once so that a name has one set of assumptions."""
 

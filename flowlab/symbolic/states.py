@@ -5,13 +5,14 @@ nothing to be tested, because a long product underflows or a saturated unit has 
 until every pre-activation is a number of ordinary size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from flowlab.core.typing import Array, Blocks
+from flowlab.core.errors import ShapeMismatch
+from flowlab.core.typing import Array, Blocks, Given
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
 from flowlab.language.norm_groups import inner, scaled
@@ -19,15 +20,33 @@ from flowlab.language.problem import Problem
 from flowlab.language.traversal import fold, function_of, word_of
 
 _LARGEST_OUTPUT = 20.0
+_DOUBLINGS = 5
+"""Of the input of a network with windows, at most: room for a few filters one after another."""
 _STRETCH = 2.0
 """Factor by which blocks are stretched on trial, to see how the value that they make grows with them."""
 
 
 class Samples(NamedTuple):
-    """Inputs (N, d) and labels, as the witness needs them."""
+    """Inputs (N, d), or inputs and constants by name, and labels, as the witness needs them."""
 
-    x: np.ndarray
+    x: Given
     y: np.ndarray
+
+    @property
+    def inputs(self) -> Given:
+        """What the network takes."""
+        return self.x
+
+    @property
+    def by_name(self) -> Mapping[str, Array]:
+        """Inputs and constants by name."""
+        return self.x if isinstance(self.x, Mapping) else {"x": self.x}
+
+    def changed(self, change: Callable[[Array], np.ndarray]) -> "Samples":
+        """The same with every input and constant changed."""
+        if isinstance(self.x, Mapping):
+            return Samples({name: change(value) for name, value in self.x.items()}, self.y)
+        return Samples(change(self.x), self.y)
 
 
 @dataclass(frozen=True)
@@ -40,12 +59,21 @@ class TestState:
     samples: Samples
 
 
+def drawn_width(network: Network) -> int:
+    """The hidden width at which a network is tested."""
+    # Narrow deep nets with kinks die; every doubling of the depth asks for one more unit per layer.
+    functions = (function_of(node) for node in network.nodes if network.type_of(node).sampled)
+    kinked = sum(function is not None and bool(function.kinks) for function in functions)
+    return 4 + kinked.bit_length() + (2 if kinked > 8 else 0)
+
+
 def random_state(
     problem: Problem,
     seed: int,
     *,
     d: int = 3,
     width: int = 4,
+    widths: Mapping[str, int] | None = None,
     n: int = 9,
     lengths: bool = False,
     levelled: bool = False,
@@ -57,29 +85,35 @@ def random_state(
         seed: of the draw.
         d: input dimension to try for; declared integers win.
         width: hidden width to try for.
+        widths: of some blocks or dimensions, by name.
         n: number of samples.
         lengths: draw directions of length other than 1 too (only where the scheme allows them).
         levelled: scale block by block, so that no pre-activation is large, small or dead.
     """
     rng = np.random.default_rng(seed)
     network = problem.network
-    if isinstance(network.input_dim, int):
-        d = network.input_dim
-    elif problem.loss.has_one_output and network.output_shape == (network.input_dim,):
+    if problem.loss.has_one_output and network.output_shape == (network.input_dim,):
         # One output per input feature: a binary loss has one output, so the input is one number.
         d = 1
     outputs = _output_count(problem, d)
-    shapes = network.resolve(d, outputs, None, default_width=width)
+    given, shapes = _fitting(network, d, outputs, width, widths)
     weights = {}
     for w, shape in shapes.items():
         weights[w] = rng.normal(size=shape) * np.sqrt(2.0 / (shape[-1] if shape else 1))
         # Factors that differ between blocks: at equal norms many wrong equations are right.
         weights[w] = weights[w] * np.exp(rng.uniform(-0.5, 0.5))
-    x = rng.normal(size=(n, d)) / np.sqrt(d) * np.exp(rng.uniform(-0.3, 0.3, size=(n, 1)))
+    arrays = {
+        name: admissible(network, name, _drawn(rng, n, shape, name in network.constants))
+        for name, shape in given.items()
+    }
+    x: Given = arrays["x"] if set(arrays) == {"x"} else arrays
     if levelled:
         weights = _Levels(network, weights, x, np.random.default_rng([seed, 1])).weights
-    weights = _tamed(network, weights, x)
-    if problem.loss.compares_outputs:
+    weights = {w: admissible(network, w, np.asarray(v)) for w, v in _tamed(network, weights, x).items()}
+    weights |= {w: space.drawn(np, weights[w]) for w, space in problem.geometry.items()}
+    if problem.loss.is_value:
+        y = np.zeros(n)
+    elif problem.loss.compares_outputs:
         y = np.concatenate([np.arange(outputs), rng.integers(0, outputs, size=n - min(n, outputs))])[:n]
     elif problem.loss.has_one_output:
         y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
@@ -96,7 +130,52 @@ def random_state(
     return TestState(lengths_of, V, seen, Samples(x, y))
 
 
-def _tamed(network: Network, weights: Mapping[str, Array], x: np.ndarray) -> Mapping[str, Array]:
+def in_space(problem: Problem, state: TestState, rates: dict[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
+    """Rates of places in charts as rates of the weights themselves, by the derivative of the lift."""
+    import jax
+
+    out = dict(rates)
+    for w, space in problem.charts.items():
+        place, rate = space.dual(np, state.weights[w]), np.asarray(rates["W", w])
+        _, moved = jax.jvp(lambda z, space=space: space.lift(jax.numpy, z), (place,), (rate,))
+        out["W", w] = np.asarray(moved)
+    return out
+
+
+def _fitting(
+    network: Network, d: int, outputs: int, width: int, widths: Mapping[str, int] | None
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Shapes of inputs, and of weights; inputs grow until the filters of convolutions fit into them."""
+    for grown in range(_DOUBLINGS):
+        try:
+            given = network.sample_shapes(d << grown, outputs, width << grown, widths)
+            return given, network.resolve(given, outputs, widths, default_width=width)
+        except ShapeMismatch:
+            if not network.has_derived_dims or grown == _DOUBLINGS - 1:
+                raise
+    raise AssertionError
+
+
+def _drawn(rng: np.random.Generator, n: int, shape: tuple[int, ...], fixed: bool) -> np.ndarray:
+    """An input or a constant: entries of size about 1 in the last axis together, samples of different sizes."""
+    size = np.sqrt(shape[-1] if shape else 1)
+    if fixed:
+        return rng.normal(size=shape) / size
+    return rng.normal(size=(n, *shape)) / size * np.exp(rng.uniform(-0.3, 0.3, size=(n, *[1] * len(shape))))
+
+
+def admissible(network: Network, name: str, drawn: np.ndarray) -> np.ndarray:
+    """Random numbers as a value that an input or a constant may have: what must be a symmetric matrix becomes a
+    positive definite one with a condition of some tens.
+    """
+    if name not in network.symmetric:
+        return drawn
+    made = drawn @ drawn.swapaxes(-1, -2)
+    size = np.trace(made, axis1=-2, axis2=-1)[..., None, None] / made.shape[-1]
+    return made + 0.25 * size * np.eye(made.shape[-1])
+
+
+def _tamed(network: Network, weights: Mapping[str, Array], x: Given) -> Mapping[str, Array]:
     """Weights shrunk together until no output is large: a high degree makes numbers whose exponential is none.
 
     Unchanged where that does not help.
@@ -128,9 +207,9 @@ class _Levels:
     that is off for all samples is turned round.
     """
 
-    def __init__(self, network: Network, weights: Blocks, x: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(self, network: Network, weights: Blocks, x: Given, rng: np.random.Generator) -> None:
         self.network, self.weights, self.x = network, {w: np.asarray(v) for w, v in weights.items()}, x
-        self.values: dict[int, np.ndarray] = {}
+        self.values: dict[int, Array] = {}
         self.met: dict[str, int] = {}
         self.places: dict[str, list[int]] = {}
         for node in network.nodes:
@@ -156,7 +235,7 @@ class _Levels:
 
     def evaluate(self, nodes: Sequence[Expr]) -> None:
         """Work out the values of some nodes from those below them."""
-        fold(nodes, lambda: self.x, self.weights.__getitem__, self.network.meaning(np), self.values)
+        fold(nodes, self.network.given(self.x), self.weights.__getitem__, self.network.meaning(np), self.values)
 
     def size(self, node: Expr) -> np.float64:
         """Of the largest entry; a numpy number, whose quotients may be infinite."""

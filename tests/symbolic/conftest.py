@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-for name in ("corpus", "networks", "notation", "reader"):
+for name in (
+    *("corpus", "networks", "notation", "tensors", "reader", "print_check"),
+    *("golden", "tensor_networks", "setups", "covariances"),
+):
     _spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert _spec is not None
     assert _spec.loader is not None

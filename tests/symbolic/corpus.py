@@ -58,6 +58,13 @@ HAND: tuple[tuple[str, dict[str, Any]], ...] = (
     ("W2 @ relu(W1 @ x + b1) + b2", {"loss": "cross_entropy", "coordinates": "weights", "decay": 0.01}),
 )
 
+COARSE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("a @ coarse(step, relu)(W @ x)", {"coordinates": "weights", "loss": "square"}),
+    ("W2 @ coarse(quantised_relu(W1 @ x, 2, 0.5), clipped_relu(W1 @ x, 1.5))", {"loss": "logistic"}),
+    ("a @ coarse(step, identity)(stop(V) @ coarse(sign(W), W) @ x)", {"scheme": "lagrange", "decay": 0.1}),
+)
+"""Slopes that are declared."""
+
 
 def problem(expression: str, settings: dict[str, Any]) -> Problem:
     """The problem of a corpus entry."""

@@ -15,6 +15,7 @@ SCHEMES = (
     "tangent",
     "fixed_norm",
 )
+SMOOTH = ("gelu", "softplus", "sigmoid", "sin", "erf", "silu", "mish")
 ODD = (
     "R",
     "s",
@@ -88,7 +89,7 @@ class Draw:
         makers = (
             lambda: f"relu({z})",
             lambda: f"tanh({z})",
-            lambda: f"{self.pick('gelu', 'softplus', 'sigmoid', 'abs', 'identity')}({z})",
+            lambda: f"{self.pick(*SMOOTH, 'abs', 'identity', 'elu', 'selu')}({z})",
             lambda: f"leaky_relu({z}, 0.3)",
             lambda: f"leaky_relu({z})",
             lambda: f"relu({z})**{self.pick('2', '1.5', '3')}",

@@ -3,13 +3,26 @@
 import re
 
 import numpy as np
-from notation import Parser, Unreadable, entrywise, inner, lengths, loss_gradient, multiply, number
+from notation import Identity, Parser, Unreadable, entrywise, inner, lengths, loss_gradient, multiply, number
+from tensors import LATEX, TEXT, Places, Whole
+
+
+def turned(value):
+    """The transpose of a matrix."""
+    if value.ndim != 2:
+        raise Unreadable(f"the transpose of {value.shape}")
+    return value.T
+
+
+def rows(made):
+    """The sum of every row, to a column; a row of a tensor is what has one first index."""
+    return made.reshape(len(made), -1).sum(axis=1, keepdims=True)
 
 
 class Text(Parser):
     """The plain notation: @, *, / from left to right; ^ and ** are powers."""
 
-    pattern = r"\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]\w*|\*\*|\.T|_row|[-+*/@^().,<>|']"
+    pattern = r"\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]\w*|\*\*|\.T|_row|'[a-z]+'|\[[-\d:, ]+\]|[-+*/@^().,<>|']"
 
     def term(self):
         value = self.power()
@@ -24,9 +37,11 @@ class Text(Parser):
 
     def power(self):
         value = self.atom()
-        while self.peek() in ("^", "**", ".T"):
-            if self.take() == ".T":
-                value = value.T
+        while self.peek() in ("^", "**", ".T") or self.peek().startswith("["):
+            if self.peek().startswith("["):
+                value = Whole(self.samples).do_take(value, Places.read(self.take()[1:-1]))
+            elif self.take() == ".T":
+                value = turned(value)
             elif self.skip("("):
                 value = value ** self.list(")")[0]
             else:
@@ -38,14 +53,20 @@ class Text(Parser):
         token = self.take()
         if token == "(":
             return self.list(")")[0]
+        if token.startswith("["):
+            return Places.read(token[1:-1])
+        if token.startswith("'"):
+            return token[1:-1]
         if token == "<":
             made = inner(*self.list(">"))
-            return made.sum(axis=1, keepdims=True) if self.skip("_row") else number(made.sum())
+            return rows(made) if self.skip("_row") else number(made.sum())
         if token == "|":
             parts = self.list("|")
             return lengths(parts, self.skip("_row"))
         if token[0].isdigit():
             return number(token)
+        if token == "eye":
+            return Identity()
         if token == "grad_f":
             name = self.take()
             self.take("(")
@@ -74,14 +95,16 @@ class Repeated:
         return Repeated(-self.column)
 
 
-_SPELLINGS = {"lrelu": "leaky_relu", "id": "identity"}
+_SPELLINGS = {"lrelu": "leaky_relu", "qrelu": "quantised_relu", "crelu": "clipped_relu", "id": "identity"}
 """What LaTeX calls otherwise than text does."""
+_NAMED = ("\\tanh", "\\exp", "\\sin", "\\cos")
+"""Functions that LaTeX has a command for."""
 
 
 class Latex(Parser):
     """LaTeX: juxtaposition is the matrix product, which binds tighter than ⊙, and ⊙ tighter than +."""
 
-    pattern = r"\\[A-Za-z]+|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]|\\_|[-+^_{}().,'/]"
+    pattern = r"\\[A-Za-z]+|\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z]|\\_|[-+^_{}().,'/\[\]:]"
     closing = ("+", "-", ")", "}", ",", "\\odot", "\\right", "\\rVert", "")
 
     def __init__(self, text, known):
@@ -91,12 +114,14 @@ class Latex(Parser):
         self.closing = (*self.closing, r"\rangle")
 
     def add(self, a, b, sign):
+        if isinstance(a, Identity) or isinstance(b, Identity):
+            return entrywise(a, b, lambda p, q: p + sign * q)
         if isinstance(a, Ones) or isinstance(b, Ones):
             raise Unreadable("ones of unknown length")
         if isinstance(a, Repeated) == isinstance(b, Repeated):
             if isinstance(a, Repeated):
                 raise Unreadable("ones of unknown length")
-            if a.shape != b.shape:
+            if a.shape != b.shape and not self.plain:
                 raise Unreadable(f"{a.shape} + {b.shape}")
         a, b = (v.column if isinstance(v, Repeated) else v for v in (a, b))
         return entrywise(a, b, lambda p, q: p + sign * q)
@@ -114,6 +139,8 @@ class Latex(Parser):
         return value
 
     def times(self, a, b):
+        if isinstance(b, Identity):
+            return entrywise(a, b, np.multiply)
         if isinstance(b, Ones):
             if isinstance(a, Repeated | Ones) or (b.turned and a.shape[1] != 1):
                 raise Unreadable("ones of unknown length")
@@ -124,7 +151,7 @@ class Latex(Parser):
             return b.sum(axis=0, keepdims=True)
         if isinstance(a, Repeated):
             return multiply(a.column, b.sum(axis=0, keepdims=True))
-        if (1, 1) in (a.shape, b.shape) and a.shape[1] != b.shape[0]:
+        if (1, 1) in (a.shape, b.shape) and (max(a.ndim, b.ndim) > 2 or a.shape[1] != b.shape[0]):
             return a * b
         return multiply(a, b)
 
@@ -133,7 +160,7 @@ class Latex(Parser):
         while self.skip("^"):
             self.take("{")
             if self.skip("\\top"):
-                value = Ones(not value.turned) if isinstance(value, Ones) else value.T
+                value = Ones(not value.turned) if isinstance(value, Ones) else turned(value)
                 self.take("}")
                 continue
             entries = self.skip("\\odot")
@@ -169,6 +196,16 @@ class Latex(Parser):
             text += token
         return text[:-1]
 
+    def closed(self):
+        """Where the group that begins here has ended."""
+        depth, at = 0, self.at
+        while at < len(self.tokens):
+            depth += (self.tokens[at] == "{") - (self.tokens[at] == "}")
+            at += 1
+            if not depth:
+                return at
+        return 0
+
     def row(self):
         if not self.skip("_"):
             return False
@@ -176,8 +213,28 @@ class Latex(Parser):
             raise Unreadable("an index of brackets")
         return True
 
+    def places(self):
+        """Positions between brackets."""
+        self.take("[")
+        text = ""
+        while not self.skip("]"):
+            text += self.take()
+        return Places.read(text)
+
     def atom(self):
         token = self.peek()
+        if token == "[":
+            return self.places()
+        if token == "\\text":
+            self.at += 1
+            return self.raw()
+        if token == "{" and (end := self.closed()) and self.tokens[end : end + 3] == ["_", "{", "["]:
+            value = self.group()
+            self.take("_")
+            self.take("{")
+            value = Whole(self.samples).do_take(value, self.places())
+            self.take("}")
+            return value
         if token == "\\left":
             self.at += 1
             self.take("(")
@@ -193,23 +250,23 @@ class Latex(Parser):
             return number(self.take())
         if token == "\\mathbf":
             self.at += 1
-            self.take("1")
-            return Ones()
+            return Identity() if self.take("1", "I") == "I" else Ones()
         if token == "\\langle":
             self.at += 1
             made = inner(*self.list("\\rangle"))
-            return made.sum(axis=1, keepdims=True) if self.row() else number(made.sum())
+            return rows(made) if self.row() else number(made.sum())
         if token == "\\lVert":
             self.at += 1
             parts = self.list("\\rVert")
             return lengths(parts, self.row())
         if token == "\\nabla":
             return self.gradient()
-        if token in ("\\operatorname", "\\tanh"):
+        if token in ("\\operatorname", *_NAMED):
             self.at += 1
-            name = "tanh" if token == "\\tanh" else self.raw()
+            name = token[1:] if token in _NAMED else self.raw()
             slope = self.skip("'")
             self.take("(")
+            name = name.replace("\\_", "_")
             return self.call(_SPELLINGS.get(name, name), slope, self.list(")"))
         return self.lookup(self.name())
 
@@ -258,10 +315,12 @@ def read_text(text, given):
     ):
         known.define(f"omega_{group}", number(value))
     for line in rest[0].splitlines():
-        found = re.fullmatch(r"\s*(\w+'?) = (.*)", line)
-        if not found:
+        left, sign, right = line.strip().partition(" = ")
+        name, axes = TEXT.left(left) or (left, [])
+        if not sign or not re.fullmatch(r"\w+'?", name):
             raise Unreadable(line)
-        known.define(found[1], Text(found[2], known).whole())
+        entries = TEXT.left(left) or TEXT.are_meant(right)
+        known.define(name, TEXT.value(axes, right, known) if entries else Text(right, known).whole())
     return known
 
 
@@ -276,10 +335,13 @@ def read_latex(text, given):
         left, sign, right = line.strip().partition(" &= ")
         if not sign:
             raise Unreadable(line)
+        entries = LATEX.left(left) or LATEX.are_meant(right)
+        left, axes = LATEX.left(left) or (left, [])
         dotted = left.startswith(r"\dot ")
         # \dot {W}_{1} is the rate of W_{1}.
         symbol = re.sub(r"^\\dot \{(.*?)\}(?=_\{|$)", r"\1", left) if dotted else left
-        known.define((r"\dot " if dotted else "") + symbol, Latex(right, known).whole())
+        made = LATEX.value(axes, right, known) if entries else Latex(right, known).whole()
+        known.define((r"\dot " if dotted else "") + symbol, made)
     return known
 
 

@@ -24,7 +24,7 @@ def worst(problem: fl.Problem, states: int, seed: int = 0) -> tuple[float, int]:
     return max(alive), len(alive)
 
 
-@pytest.mark.parametrize(("expression", "settings"), corpus.HAND, ids=lambda v: str(v))
+@pytest.mark.parametrize(("expression", "settings"), corpus.HAND + corpus.COARSE, ids=lambda v: str(v))
 def test_hand_written_architectures(expression, settings):
     size, alive = worst(corpus.problem(expression, settings), 20)
     assert alive >= 15

@@ -8,6 +8,7 @@ import sympy as sp
 
 import flowlab as fl
 from flowlab.core.errors import LanguageError
+from flowlab.language.autodiff import velocity
 
 CASES = (
     ("W2 @ W1 @ x", {}),
@@ -53,7 +54,7 @@ def test_scalars_agree_with_scalar_differentiation(text, settings):
     small = flow.component(2, 2)
     polar = problem.coordinates == "polar"
     rng = np.random.default_rng(0)
-    x, y = small.symbols["x", ""], small.symbols["y", ""]
+    x, y = small.symbols["x", "x"], small.symbols["y", ""]
     names = list(problem.network.weights)
     rho = {w: sp.Symbol(f"rho_{w}", positive=True, real=True) for w in names}
     unit = {w: small.symbols["direction" if polar else "weight", w] for w in names}
@@ -96,6 +97,37 @@ def test_scalars_agree_with_scalar_differentiation(text, settings):
         found = np.array([sp.N(e.xreplace(values), 25) for e in small.rates["V", w].ravel()])
         assert max(abs(found - want)) < 1e-18 * max(1, max(abs(want)))
         assert abs(sp.N(small.rates["rho", w].item().xreplace(values), 25) - radial) < 1e-18 * max(1, abs(radial))
+
+
+TENSORS = (
+    ("einsum('ir,jr,ij->', U, V, A)", {"inputs": {"A": (2, 2)}, "shapes": {"U": (2, 1)}}),
+    ("a @ softmax(W @ x)", {}),
+    ("a @ (softmax((X @ Q) @ (X @ Q).T) @ X)[1]", {"inputs": {"X": (2, 2)}, "shapes": {"Q": (2, 1)}}),
+    ("a @ (softmax(causal((X @ Q) @ (X @ Q).T)) @ X)[1]", {"inputs": {"X": (2, 2)}, "shapes": {"Q": (2, 1)}}),
+    ("a @ conv(w, x, padding=1)", {"shapes": {"w": (2,)}}),
+    ("a @ concat(W @ x, x)", {}),
+    ("a @ rms_norm(W @ x)", {}),
+)
+
+
+@pytest.mark.parametrize(("text", "settings"), TENSORS)
+def test_scalars_of_tensors_agree_with_autodiff(text, settings):
+    problem = fl.Problem(fl.Network(text, **settings), coordinates="weights")
+    small = fl.derive(problem, verify=False).component(2, 2)
+    rng = np.random.default_rng(1)
+    values = {
+        key: np.vectorize(lambda _: rng.normal(), otypes=[float])(s) for key, s in small.symbols.items() if s.size
+    }
+    values["y", ""] = np.array([1.0, -1.0])
+    at = {s: sp.Float(v) for key in values for s, v in zip(small.symbols[key].flat, values[key].flat, strict=True)}
+    inputs = {name: values["x", name] for name in problem.network.inputs}
+    auto = velocity(
+        problem, {w: values["weight", w] for w in problem.network.weights}, fl.Data(**inputs, y=values["y", ""])
+    )
+    for w in problem.network.weights:
+        found = np.vectorize(lambda e: float(e.xreplace(at)), otypes=[float])(small.rates["W", w])
+        assert np.allclose(found, auto[w], rtol=1e-10, atol=1e-12), w
+        assert np.abs(found).max() > 1e-3
 
 
 def test_large_networks_are_refused():

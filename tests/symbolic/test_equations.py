@@ -214,7 +214,7 @@ def test_seeds_that_are_none_are_refused(relu):
         lambda: fl.derive(relu.problem, verify=False, seed=-1),
         lambda: fl.certify(relu, seed=-1),
     ):
-        with pytest.raises(LanguageError, match="seed=-1"):
+        with pytest.raises(LanguageError, match="`seed` must be an integer from 0 on, got -1"):
             refused()
 
 
@@ -236,6 +236,22 @@ def test_length_is_linear_in_depth_and_free_of_width():
     assert chain(4, 10).text("matrix", steps=False).count("\n") == chain(4, 10_000).text("matrix", steps=False).count(
         "\n"
     )
+
+
+def test_what_is_written_twice_is_pulled_back_once():
+    """A residual block that text repeats has the program of one that Python shares, however often it is repeated."""
+
+    def residual(depth: int, shared: bool) -> int:
+        text, node = "x", fl.x
+        for i in range(1, depth + 1):
+            text = f"({text}) + relu(W{i} @ ({text}))"
+            node = node + fl.relu(fl.weight(f"W{i}") @ node)
+        network = fl.weight("a") @ node if shared else f"a @ ({text})"
+        return len(fl.derive(fl.Problem(network), verify=False).program.values)
+
+    assert residual(3, shared=True) == residual(3, shared=False)
+    lengths = [residual(depth, shared=False) for depth in (2, 3, 4, 5)]
+    assert len(set(np.diff(lengths))) == 1
 
 
 def test_conserved_quantities_are_kept_by_autodiff():
@@ -290,7 +306,7 @@ def test_balance_laws(text, count):
     from flowlab.symbolic.certificate import random_state
 
     problem = fl.Problem(text, loss="square")
-    laws = [law for law in fl.derive(problem, verify=False).conserved if law.kind.startswith("balance")]
+    laws = [law for law in fl.derive(problem, verify=False).matched if law.kind.startswith("balance")]
     assert len(laws) == count
     state = random_state(problem, 5, width=3)
     g = {w: np.atleast_2d(v) for w, v in velocity(problem, state.weights, state.samples).items()}
@@ -309,13 +325,13 @@ def test_balance_laws(text, count):
 
 def test_balance_of_normalised_flows_says_where_it_holds():
     laws = {
-        s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).conserved[-1]
+        s: fl.derive(fl.Problem("W2 @ relu(W1 @ x)", scheme=s), verify=False).matched[-1]
         for s in SCHEMES
         if s != "fixed_norm"
     }
     assert {s: bool(law.where[0]) for s, law in laws.items()} == {s: "weight_normalization" in s for s in laws}
     assert not [
         law
-        for law in fl.derive(fl.Problem("A @ relu(W @ x)**2", scheme="lagrange"), verify=False).conserved
+        for law in fl.derive(fl.Problem("A @ relu(W @ x)**2", scheme="lagrange"), verify=False).matched
         if law.kind.startswith("balance")
     ]

@@ -92,9 +92,9 @@ def sweep(seeds: range) -> tuple[int, int]:
     networks = laws = 0
     for seed in seeds:
         problem = problem_of(seed)
-        found = fl.derive(problem, verify=False).conserved
+        found = fl.derive(problem, verify=False).matched
         try:
-            kept = fl.derive(problem).conserved
+            kept = fl.derive(problem).matched
         except FlowlabError as error:
             pytest.fail(f"{problem!r}: {error}")
         # Shipped words are right about themselves: nothing that matching finds is lost.
@@ -116,7 +116,7 @@ def test_the_reader_sees_a_false_law():
     from dataclasses import replace
 
     problem = fl.Problem("W2 @ abs(W1 @ x)**1.5", "square")
-    law = fl.derive(problem, verify=False).conserved[0]
+    law = fl.derive(problem, verify=False).matched[0]
     assert rate_of(law, problem, 3) < 1e-6
     assert rate_of(replace(law, text="rho_W1^2/3 - rho_W2^2"), problem, 3) > 1e-2
 

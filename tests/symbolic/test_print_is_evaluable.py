@@ -2,14 +2,15 @@
 
 import re
 
+import corpus
 import networks
 import numpy as np
 import pytest
 import reader
+from print_check import column, coordinates, labels_of, largest_gap
 
 import flowlab as fl
 from flowlab.language.losses import losses
-from flowlab.language.operations import operations
 from flowlab.language.schemes import schemes
 from flowlab.symbolic.certificate import random_state, reference
 
@@ -17,46 +18,11 @@ BOUND = 1e-12
 """Largest relative difference, about 5,000 roundings."""
 
 
-def column(value):
-    """A weight block as the print has it: numbers 1 × 1, vectors as columns."""
-    value = np.asarray(value, dtype=float)
-    return value if value.ndim == 2 else value.reshape(-1, 1)
-
-
-def inputs(problem, state, called, tex):
-    """Inputs, labels, norms and directions, or weights, by what they are called; `called` has the names of blocks."""
-    y = np.asarray(state.samples.y)
-    given = {"X": state.samples.x.T, "y": y.T if y.ndim == 2 else y[None, :], "N": column(len(state.samples.x))}
-    below = reader.latex_index if tex else str
-    if problem.coordinates == "weights":
-        return given | {called[w]: column(v) for w, v in state.weights.items()}
-    letter, index = ("v" if problem.scheme.normalises else "V"), ("_{{{}}}" if tex else "_{}")
-    given |= {letter + index.format(below(w)): column(v) for w, v in state.V.items()}
-    return given | {("\\" if tex else "") + "rho" + index.format(below(g)): column(r) for g, r in state.rho.items()}
-
-
-def rate_name(problem, kind, block, called, tex):
-    """What the rate of a block is called."""
-    letter = ("\\rho" if tex else "rho") if kind == "rho" else "v" if problem.scheme.normalises else "V"
-    own = called[block] if kind == "W" else f"{letter}_{{{reader.latex_index(block)}}}" if tex else f"{letter}_{block}"
-    return rf"\dot {own}" if tex else f"{own}'"
-
-
 def gap(problem, state, truth, print_, tex):
     """The largest relative difference of a rate between the printed lines and autodiff."""
     called = reader.labels(print_, problem.network.weights, tex)
-    known = (reader.read_latex if tex else reader.read_text)(print_, inputs(problem, state, called, tex))
-    worst = 0.0
-    scale = max(float(np.abs(v).max()) for v in truth.values())
-    for (kind, block), want in truth.items():
-        name = rate_name(problem, kind, block, called, tex)
-        if name not in known:
-            raise reader.Unreadable(f"no line for {name}")
-        made = known[name]
-        if made.shape != column(want).shape:
-            raise reader.Unreadable(f"{name} has the shape {made.shape} for {column(want).shape}")
-        worst = max(worst, float(np.abs(made - column(want)).max() / max(np.abs(want).max(), 1e-3 * scale)))
-    return worst
+    given = {"X": state.samples.x.T, "y": labels_of(state.samples.y), "N": column(len(state.samples.x))}
+    return largest_gap(problem, truth, print_, given | coordinates(problem, state, called, tex), called, tex)
 
 
 def alive(problem, seed=0):
@@ -109,7 +75,7 @@ CASES = (
 """
 
 
-@pytest.mark.parametrize(("text", "settings"), CASES, ids=[text for text, _ in CASES])
+@pytest.mark.parametrize(("text", "settings"), CASES + corpus.COARSE)
 def test_printed_lines_are_the_gradient(text, settings):
     for size in differs(fl.Problem(text, **settings)).values():
         assert size <= BOUND
@@ -138,9 +104,7 @@ def test_the_header_says_where_sums_repeat_a_column(text, repeats, monkeypatch):
 @pytest.mark.parametrize("odd", [False, True])
 def test_sixty_random_networks(odd):
     problems = distinct(60, 1000 * odd, odd)
-    words = {node.op for p in problems for node in p.network.nodes}
-    words |= {word for p in problems for word in (p.loss.name, p.scheme.name, p.per, p.coordinates, p.reduction)}
-    assert {name for name in operations.names() if operations[name].in_language} <= words
+    words = {word for p in problems for word in (p.loss.name, p.scheme.name, p.per, p.coordinates, p.reduction)}
     assert {*losses.names(), *schemes.names(), "neuron", "network", "weights", "mean"} <= words
     sizes = [differs(p) for p in problems]
     wrong = [(p.network.text, size) for p, size in zip(problems, sizes, strict=True) if max(size.values()) > BOUND]

@@ -1,0 +1,37 @@
+"""Architectures with their number of independent laws: text, settings of the network, count."""
+
+SEQUENCE = {"inputs": {"X": ("t", "d")}}
+NETS = [
+    ("a @ mean(softmax((X @ Q) @ (X @ K).T) @ (X @ V), axis=0)", SEQUENCE, 9),
+    ("a @ mean(softmax(causal((X @ Q) @ (X @ K).T)) @ (X @ V), axis=0)", SEQUENCE, 9),
+    ("a @ mean((X @ Q) @ (X @ K).T @ (X @ V), axis=0)", SEQUENCE, 10),
+    ("sum((X @ A @ X.T) @ (X @ V))", SEQUENCE, 4),
+    ("a @ (softmax(X @ A @ X.T) @ X)[0]", SEQUENCE, 0),
+    ("a @ conv(w, x, padding='circular')", {"shapes": {"w": (3,)}}, 2),
+    ("sum(conv(K, conv(w, x, padding='circular'), padding='circular') * x)", {"shapes": {"K": (3,), "w": (3,)}}, 4),
+    ("a @ relu(conv(w, x))", {"shapes": {"w": (2,)}}, 1),
+    ("a @ flatten(conv(K, X))", {"inputs": {"X": (3, 3)}, "shapes": {"K": (2, 2)}}, 1),
+    ("a @ flatten(relu(conv(K, X)))", {"inputs": {"X": (1, 3, 3)}, "shapes": {"K": (2, 1, 2, 2)}}, 2),
+    ("a @ flatten(relu(conv(K, X) + b))", {"inputs": {"X": (1, 3, 3)}, "shapes": {"K": (2, 1, 2, 2)}}, 2),
+    ("a @ flatten(relu(depthwise_conv(K, X)))", {"inputs": {"X": (2, 3)}, "shapes": {"K": (2, 2)}}, 2),
+    ("a @ max_pool(relu(conv(w, x)), 2)", {"inputs": {"x": (5,)}, "shapes": {"w": (2,)}}, 1),
+    ("a @ (W1 @ x + W3 @ relu(W2 @ W1 @ x))", {}, 6),
+    (
+        "a @ ((x + U @ relu(V @ x)) + W2 @ relu(W1 @ (x + U @ relu(V @ x))))",
+        {"shapes": {"V": (2, 2), "W1": (2, 2)}},
+        4,
+    ),
+    ("(x + W1 @ x) + W2 @ (x + W1 @ x) + W3 @ (x + W1 @ x + W2 @ (x + W1 @ x))", {"shapes": {"W1": (2, 2)}}, 6),
+    ("a @ layer_norm(W @ x)", {}, 5),
+    ("a @ relu(layer_norm(W @ x + b))", {}, 5),
+    ("a @ relu(rms_norm(W @ x))", {}, 1),
+    ("a @ batch_norm(W @ x)", {}, 2),
+    ("W2 @ relu(W1 @ x + b) + c", {}, 2),
+    ("a @ relu(W2 @ (W1 @ x + b1) + b2)", {}, 6),
+    ("a @ (relu(G @ x) * (W @ x))", {}, 4),
+    ("a @ (tanh(G @ x) * relu(W @ x))", {}, 2),
+    ("a @ ((G @ x + b) * (W @ x + c))", {}, 4),
+    ("einsum('ir,jr,kr,ijk->', U, V, W, T)", {"inputs": {"T": (2, 2, 2)}, "shapes": {"U": (2, 2)}}, 4),
+    ("einsum('ij,ij->', U @ V.T, A)", {"inputs": {"A": (3, 3)}, "shapes": {"U": (3, 2)}}, 3),
+    ("p @ (C @ tanh(A @ x))", {}, 6),
+]

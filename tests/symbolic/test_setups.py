@@ -1,0 +1,113 @@
+"""Every set-up of the table is derived, sized by its data and integrated, or named as missing with a reason."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from setups import ELSEWHERE, MISSING, ROWS, SETUPS
+
+import flowlab as fl
+
+CASES = {f"{name} [{i}]": setup for name, row in SETUPS.items() for i, setup in enumerate(row)}
+ROOT = Path(__file__).parents[2]
+BOUND = 1e-12
+SLOW = ("transformer block, multi-head", "2-D conv", "RNN, linear RNN, SSM over a sequence")
+"""Rows whose derivation takes seconds."""
+
+
+def cases():
+    """The first set-up of every row; the others are slow, as are some rows."""
+    quick = [case for case in CASES if case.endswith("[0]") and case[:-4] not in SLOW]
+    return [pytest.param(case, marks=() if case in quick else pytest.mark.slow) for case in CASES]
+
+
+def problem_of(setup):
+    settings = {"loss": "square", **setup.problem}
+    return fl.Problem(fl.Network(setup.text, **setup.network), **settings)
+
+
+def data_of(problem, setup, seed=0):
+    """Samples and constants of the shapes that are given, with labels that the loss takes."""
+    rng = np.random.default_rng(seed)
+    fixed = problem.network.constants
+    constants = {k: rng.normal(size=shape) for k, shape in setup.given.items() if k in fixed}
+    inputs = {k: rng.normal(size=(setup.samples, *shape)) for k, shape in setup.given.items() if k not in fixed}
+    if problem.loss.is_value:
+        return fl.Data(kind="none", constants=constants, **inputs)
+    if problem.loss.compares_outputs:
+        y = np.arange(setup.samples) % setup.outputs
+    elif problem.loss.has_one_output:
+        y = np.where(np.arange(setup.samples) % 2, 1.0, -1.0)
+    else:
+        y = rng.normal(size=(setup.samples, setup.outputs) if setup.outputs > 1 else (setup.samples,))
+    return fl.Data(y=y, constants=constants, **inputs)
+
+
+def start_of(problem, setup, data):
+    return fl.initial_state(problem.network, data, widths=setup.widths, seed=0, per=problem.per, default_width=3)
+
+
+def test_the_rows_are_all_there():
+    tables = (SETUPS, ELSEWHERE, MISSING)
+    names = [name for table in tables for name in table]
+    assert len(names) == len(set(names)) == ROWS
+    assert (len(SETUPS) + len(ELSEWHERE), len(MISSING)) == (79, 5)
+    assert all((ROOT / file).is_file() for file in ELSEWHERE.values())
+    assert all(reason and not reason.endswith(".") for reason in MISSING.values())
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("case", cases())
+def test_a_setup_is_derived_and_sized(case):
+    setup = CASES[case]
+    problem = problem_of(setup)
+    flow = fl.derive(problem)
+    assert flow.residual <= BOUND
+    data = data_of(problem, setup)
+    state = start_of(problem, setup, data)
+    shapes = problem.network.resolve(data.shapes, data.outputs, setup.widths, default_width=3)
+    assert {w: v.shape for w, v in state.weights().items()} == shapes
+    made = problem.network.outputs(state.weights(), data.inputs, np)
+    assert made.shape == ((1, 1) if problem.loss.is_value else (setup.samples, setup.outputs))
+    assert np.isfinite(made).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_setup_is_integrated(case):
+    setup = CASES[case]
+    problem = problem_of(setup)
+    data = data_of(problem, setup)
+    field, start = fl.lower(fl.derive(problem, verify=False)), start_of(problem, setup, data)
+    # How kinks are followed is tried elsewhere, here the words are; but a weight at its kink would rest there.
+    kinks = "auto" if case.startswith("positive weights abs") else "ignore"
+    path = fl.integrate(field, start, data, until=fl.log_time(0.0), rtol=1e-5, atol=1e-7, kinks=kinks)
+    assert path.outcome.kind in ("done", "event", "budget", "stalled", "nonunique")
+    if path.outcome.kind == "done":
+        assert np.isfinite(path.dataset["objective" if problem.loss.is_value else "log_loss"]).all()
+
+
+@pytest.mark.parametrize("loss", ["square", "exponential"])
+def test_sample_weights_are_an_input(loss):
+    """The rate is that of the weighted objective by `jax.grad`; weights that are left out show."""
+    first, last = SETUPS["sample weights"]
+    problem = problem_of(first if loss == "square" else last)
+    rng = np.random.default_rng(0)
+    x, y, c = rng.normal(size=(6, 3)), np.where(np.arange(6) % 2, 1.0, -1.0), rng.uniform(0.5, 2.0, size=6)
+    if loss == "square":
+        data, each = fl.Data(x=x, c=np.sqrt(c), y=np.sqrt(c) * y, kind="targets"), lambda f: 0.5 * (f - y) ** 2
+    else:
+        data, each = fl.Data(x=x, s=-y * np.log(c), y=y), lambda f: jnp.exp(-y * f)
+    weights = {"W": rng.normal(size=(4, 3)), "a": rng.normal(size=4)}
+    state = fl.State.from_weights(weights)
+    field = fl.lower(fl.derive(fl.Problem(problem.network, loss, coordinates="weights")))
+    ours = field.rate(0.0, field.pack(state), data)
+
+    def objective(w, share):
+        return jnp.sum(share * each(jax.nn.relu(x @ w["W"].T) @ w["a"]))
+
+    for share, same in ((c, True), (np.ones(6), False)):
+        wanted = jax.grad(objective)(weights, share)
+        assert all(np.allclose(ours[w], -wanted[w], rtol=1e-12, atol=1e-13) for w in weights) == same
