@@ -9,5 +9,6 @@ from flowlab.dynamics.conditions import margin_gap as margin_gap
 from flowlab.dynamics.conditions import norm_above as norm_above
 from flowlab.dynamics.conditions import separated as separated
 from flowlab.dynamics.conditions import time as time
+from flowlab.dynamics.conditions import value_below as value_below
 from flowlab.dynamics.conditions import wall as wall
 from flowlab.dynamics.integrate import integrate as integrate

@@ -23,11 +23,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import Array, Blocks, PyTree, Scalar
+from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics import residuals
+from flowlab.dynamics.error_sizes import in_margins, length, rms, split, tangent, weighed
 from flowlab.dynamics.steppers.gnomonic_chart import Chart
+from flowlab.dynamics.steppers.through_samples import Coupling
 from flowlab.language.data import Data
-from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
 
@@ -37,14 +38,15 @@ _STILL = -100.0
 """The logarithm of a time in units of 1/L in which log L changes by e^-100 |∇log L|², far below round-off at norms up
 to 1e10.
 """
-_ROUND_OFF = 32.0 * 2.0**-52
+ENDLESS = 1e300
+"""Where a clock ends that has no horizon."""
 
 
 class Clock(eqx.Module):
     """Base of all clocks. The stepping loop knows of time only what is said here; z is what is integrated.
 
     Attributes:
-        scales_loss: whether rates are those over the loss, so that s goes on where t overflows.
+        scales_loss: whether rates are those over the loss, so that s goes on where t overflows; ordinary time does not.
         logs_norms: whether logarithms of norms are integrated, so that no norm reaches zero.
     """
 
@@ -74,6 +76,27 @@ class Clock(eqx.Module):
     def log_t(self, s: Scalar, z: PyTree, log_loss: Array) -> Array:
         """Log t at a value of the clock."""
         return z[1] - log_loss
+
+    def log_times(self, kept: Array) -> Array:
+        """Log t of what chunks keep of the time: s in ordinary time, log t itself in the others."""
+        return kept
+
+    def log_time_of(self, s: Array) -> float | None:
+        """Log t where s alone tells it; None where it takes the state too."""
+        return None
+
+    @property
+    def log_scale(self) -> float:
+        """Log of the unit of t; 0 unless the clock has one."""
+        return 0.0
+
+    def end(self, log_end: float, t_end: float) -> float:
+        """The value of the clock at a horizon, from log t and t there; `ENDLESS` where the clock does not know it."""
+        return ENDLESS
+
+    def lands_at(self, s_end: float) -> bool:
+        """Whether the end of steps is the horizon itself, because t is counted in a unit and the horizon is finite."""
+        return False
 
     def constrain(self, field: VectorField, z: PyTree) -> PyTree:
         """`z` with unit directions where the scheme has them so."""
@@ -138,10 +161,25 @@ class OrdinaryTime(Clock):
         shifted = log_t if self.log_unit is None else log_t - float(self.log_unit)
         return math.exp(min(shifted, _LONGEST)) if shifted > _STILL else 0.0
 
-    def log_times(self, s: Array) -> Array:
-        """Log t at values of s; -inf at s = 0."""
+    def log_times(self, kept: Array) -> Array:
+        # -inf at s = 0.
         with np.errstate(divide="ignore"):
-            return np.log(s) if self.log_unit is None else np.log(s) + float(self.log_unit)
+            return np.log(kept) if self.log_unit is None else np.log(kept) + float(self.log_unit)
+
+    def log_time_of(self, s: Array) -> float | None:
+        return float(self.log_times(s))
+
+    @property
+    def log_scale(self) -> float:
+        return 0.0 if self.log_unit is None else float(self.log_unit)
+
+    def end(self, log_end: float, t_end: float) -> float:
+        if self.log_unit is None:
+            return t_end
+        return self.value(log_end) if math.isfinite(log_end) else ENDLESS
+
+    def lands_at(self, s_end: float) -> bool:
+        return self.log_unit is not None and s_end < ENDLESS
 
     def constrain(self, field: VectorField, z: PyTree) -> PyTree:
         return field.constrain(z)
@@ -162,8 +200,8 @@ class OrdinaryTime(Clock):
         rtol: Scalar,
         atol: Scalar,
     ) -> jax.Array:
-        error = _tangent(field, z1, error)
-        amount = _rms(
+        error = tangent(field, z1, error)
+        amount = rms(
             jax.tree.map(lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))), error, z0, z1)
         )
         return (
@@ -176,7 +214,7 @@ class OrdinaryTime(Clock):
         self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data
     ) -> jax.Array:
         # An error along the flow is a shift of time for good; one across it is taken to be no better.
-        error, moved = _length(_tangent(field, z1, error)), _length(jax.tree.map(jnp.subtract, z1, z0))
+        error, moved = length(tangent(field, z1, error)), length(jax.tree.map(jnp.subtract, z1, z0))
         return jnp.where(moved > 0, error * (s1 - s0) / jnp.where(moved > 0, moved, 1.0), 0.0)
 
 
@@ -195,15 +233,15 @@ class _Scaled(Clock):
         atol: Scalar,
     ) -> jax.Array:
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
-        return _weighed(field, weights, moved, error[1], data, rtol + atol)
+        return weighed(field, weights, moved, error[1], data, rtol + atol)
 
     def slip(
         self, field: VectorField, s0: Scalar, s1: Scalar, z0: PyTree, z1: PyTree, error: PyTree, data: Data
     ) -> jax.Array:
         # Log t is q - log L. What moves a state along the flow moves both, and leaves log t what it is there.
         weights, moved = jax.jvp(lambda z: field.weights(self.coordinates(field, z)), (z1,), (error,))
-        _, across = _split(field, weights, moved)
-        _, of_margins, p = _in_margins(field, weights, across, data)
+        _, across = split(field, weights, moved)
+        _, of_margins, p = in_margins(field, weights, across, data)
         return jnp.abs(error[1]) + jnp.abs(jnp.sum(p * of_margins))
 
     def _start(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[dict[str, Array], Array]:
@@ -270,6 +308,12 @@ ORDINARY = OrdinaryTime()
 CLOCKS: dict[str, Clock] = {clock.name: clock for clock in (ORDINARY, LossTime(), NormTime())}
 
 
+def late_clock_called(name: str) -> Clock | None:
+    """The late clock of a name; None for ordinary time, in which runs with `"auto"` begin too."""
+    clock = CLOCKS.get(name)
+    return clock if clock is not None and clock.scales_loss else None
+
+
 class Setting(eqx.Module):
     """Arguments of a step besides s and z."""
 
@@ -287,80 +331,27 @@ class Setting(eqx.Module):
         """The plane in which an implicit step from z takes directions, if any."""
         return self.clock.chart(self.field, z)
 
-    def by_samples(self, s: Scalar, z: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The stiff part U B of the Jacobian, through the samples' outputs, and its diagonal entry of q.
-
-        Returns:
-            U (n, NC), how the rate answers to the outputs the loss sees; B (NC, n), how outputs answer to z; and the
-            entry of q.
-        """
+    def by_samples(self, s: Scalar, z: PyTree) -> Coupling:
+        """The stiff part of the Jacobian, through the samples' outputs."""
         flat, restore = ravel_pytree(z)
 
         def outputs(v: jax.Array) -> Array:
             y = self.clock.coordinates(self.field, restore(v))
-            return self.field.outputs(self.field.weights(y), self.data.x)
+            return self.field.outputs(self.field.weights(y), self.data.inputs)
 
         shape = jax.eval_shape(outputs, flat)
-        back = jax.jacrev(lambda v: outputs(v).ravel())(flat)
 
         def rate(shift: jax.Array) -> jax.Array:
             return ravel_pytree(self.clock.rate(self.field, s, z, self.data, shift.reshape(shape.shape)))[0]
 
-        ahead = jax.jacfwd(rate)(jnp.zeros(back.shape[0]))
-        entry = jax.grad(lambda q: self.clock.rate(self.field, s, (z[0], q), self.data)[1])(z[1])
-        return ahead, back, entry
+        def each(v: jax.Array) -> jax.Array:
+            return jnp.ravel(outputs(v))
 
-
-def _weighed(field: VectorField, W: PyTree, error: PyTree, of_q: PyTree, data: Data, tolerance: Scalar) -> jax.Array:
-    """An error by what it does: to norms (relative), to directions (in units of the weights), to the softmax, to q."""
-    radial, across = _split(field, W, error)
-    margins, moved, p = _in_margins(field, W, across, data)
-    shifted = p * (moved - jnp.sum(p * moved))
-    # Weights and exponents of size R cannot be held closer than their own round-off.
-    of_weights, of_exponents = (
-        jnp.maximum(tolerance, _ROUND_OFF * jnp.max(jnp.abs(ravel_pytree(v)[0]))) for v in (W, margins)
-    )
-    parts = (
-        _rms(across) / of_weights,
-        jnp.max(jnp.stack([jnp.max(jnp.abs(r)) for r in radial.values()])) / tolerance,
-        jnp.sqrt(jnp.sum(shifted * shifted)) / of_exponents,
-        jnp.abs(of_q) / of_exponents,
-    )
-    return jnp.max(jnp.stack(parts))
-
-
-def _split(field: VectorField, W: PyTree, error: PyTree) -> tuple[Blocks, Blocks]:
-    """An error of weights as relative errors of norms, and what is across."""
-    per = field.problem.per
-    squares, along = inner(W, W, per), inner(W, error, per)
-    # A zero block has no norm to be off by a part of.
-    radial = {k: jnp.where(squares[k] > 0, along[k] / jnp.where(squares[k] > 0, squares[k], 1.0), 0.0) for k in along}
-    return radial, {w: error[w] - part for w, part in scaled(radial, W, per).items()}
-
-
-def _in_margins(field: VectorField, W: PyTree, change: PyTree, data: Data) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Margins (N,), what a change of the weights does to them, and the parts of the samples."""
-    margins, moved = jax.jvp(
-        lambda w: field.problem.loss.margins(jnp, field.outputs(w, data.x), data.y), (W,), (change,)
-    )
-    return margins, moved, jax.nn.softmax(-margins)
-
-
-def _length(tree: PyTree) -> jax.Array:
-    return jnp.linalg.norm(ravel_pytree(tree)[0])
-
-
-def _rms(tree: PyTree) -> jax.Array:
-    flat = ravel_pytree(tree)[0]
-    return jnp.sqrt(jnp.mean(flat * flat))
-
-
-def _tangent(field: VectorField, y: PyTree, error: PyTree) -> PyTree:
-    """The error without what bringing directions back to unit length removes."""
-    if field.problem.coordinates != "polar" or not field.problem.scheme.unit:
-        return error
-    per, V = field.problem.per, y[1]
-    lengths, along = inner(V, V, per), inner(V, error[1], per)
-    return error[0], {
-        w: error[1][w] - part for w, part in scaled({k: along[k] / lengths[k] for k in along}, V, per).items()
-    }
+        return Coupling(
+            rows=jax.linearize(each, flat)[1],
+            columns=jax.linearize(rate, jnp.zeros(shape.size))[1],
+            matrix=lambda: jax.jacrev(each)(flat),
+            outputs=shape.size,
+            unknowns=flat.size,
+            entry=jax.grad(lambda q: self.clock.rate(self.field, s, (z[0], q), self.data)[1])(z[1]),
+        )

@@ -4,8 +4,9 @@ An event has a value that is positive once it has happened; the run is stopped w
 """
 
 import math
+from collections.abc import Callable
 from numbers import Real
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 
 from flowlab.core.arguments import finite, guarded, must_be
 from flowlab.core.registry import Registry
-from flowlab.core.typing import Array, Blocks
+from flowlab.core.typing import Array, Blocks, Record
 
 conditions: Registry[type["Condition"]] = Registry("condition")
 
@@ -25,9 +26,21 @@ SMALLEST_GAP = 1e-7
 
 
 class Condition(eqx.Module):
-    """Base of all conditions."""
+    """Base of all conditions.
+
+    Attributes:
+        takes: the JSON schema of the number that a specification gives it; `"boolean"` where it takes none, and empty
+            where specifications have a key of their own for it.
+    """
 
     name: ClassVar[str]
+    takes: ClassVar[Record] = {"type": "number"}
+
+    @classmethod
+    def told(cls, value: float | bool) -> "Condition":
+        """The condition of a specification, by the value of its key."""
+        make = cast(Callable[..., Condition], cls)
+        return make() if cls.takes["type"] == "boolean" else make(value)
 
 
 class Event(Condition):
@@ -52,6 +65,7 @@ class Event(Condition):
 class Time(Condition):
     """Ordinary time t reaches a value."""
 
+    takes: ClassVar[Record] = {"type": "number", "exclusiveMinimum": 0}
     t: float = eqx.field(static=True)
 
     def __init__(self, t: float) -> None:
@@ -98,9 +112,19 @@ class LogLossBelow(Event):
         return self.level - seen["log_loss"]
 
 
+@conditions.register("value_below")
+class ValueBelow(Event):
+    """The objective of a problem without samples falls below a level."""
+
+    def value(self, seen: Blocks) -> Array:
+        return self.level - seen["objective"]
+
+
 @conditions.register("norm_above")
 class NormAbove(Event):
     """The product of norms R rises above a level."""
+
+    takes: ClassVar[Record] = {"type": "number", "exclusiveMinimum": 0}
 
     def __init__(self, level: float) -> None:
         if _finite(self.name, level) <= 0:
@@ -128,6 +152,8 @@ class LogNorm(Event):
 class Separated(Event):
     """Every sample is on its right side."""
 
+    takes: ClassVar[Record] = {"type": "boolean"}
+
     def __init__(self) -> None:
         self.level = jnp.asarray(0.0)
 
@@ -142,6 +168,7 @@ class MarginGap(Event):
     """
 
     needs = ("margin_gap",)
+    takes: ClassVar[Record] = {"type": "number", "minimum": SMALLEST_GAP, "exclusiveMaximum": 1}
 
     def __init__(self, level: float) -> None:
         if not SMALLEST_GAP <= _finite(self.name, level) < 1.0:
@@ -161,6 +188,7 @@ class MarginGap(Event):
 class Wall(Condition):
     """A limit on wall-clock seconds."""
 
+    takes: ClassVar[Record] = {}
     seconds: float = eqx.field(static=True)
 
     def __init__(self, seconds: float) -> None:
@@ -192,6 +220,12 @@ def log_time(log_t: float) -> LogTime:
 def log_loss_below(level: float) -> LogLossBelow:
     """Run until the logarithm of the data loss is below a level."""
     return LogLossBelow(level)
+
+
+@guarded
+def value_below(level: float) -> ValueBelow:
+    """Run until the objective is below a level (dimensionless), for the loss `"value"`."""
+    return ValueBelow(level)
 
 
 @guarded

@@ -8,20 +8,28 @@ brought back to unit length after every accepted step, and the first stage of th
 keeps the order of the solver. The result does not depend on how fast the machine is: it is the same to the last bit.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext
 from os import PathLike
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, Unpack, cast, overload
 
 import equinox as eqx
 
 from flowlab.core.arguments import expects, guarded, must_be
-from flowlab.core.errors import OutputError, UnknownName
+from flowlab.core.errors import LanguageError, UnknownName
+from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
-from flowlab.dynamics.clocks import CLOCKS
+from flowlab.core.typing import Record
+from flowlab.dynamics.batch.run import run_batch
+from flowlab.dynamics.batch.starts import Lanes, checked_starts, lanes_of
+from flowlab.dynamics.clocks import CLOCKS, late_clock_called
 from flowlab.dynamics.conditions import Condition, Event, Wall
+from flowlab.dynamics.kinks.cost import needed
+from flowlab.dynamics.kinks.crossing_guard import degree
 from flowlab.dynamics.kinks.event_log import Kinks
+from flowlab.dynamics.kinks.pairs import Pairs
 from flowlab.dynamics.kinks.tracker import Tracker
 from flowlab.dynamics.run.loop import run
 from flowlab.dynamics.run.setup import Setup
@@ -29,10 +37,15 @@ from flowlab.dynamics.run.stopping_plan import Plan
 from flowlab.dynamics.run.validation import check, fits, unit
 from flowlab.dynamics.steppers.solvers import SOLVERS
 from flowlab.dynamics.storage.checkpoint import Ledger, header
+from flowlab.language.batches import asks_for_batch, of_run
 from flowlab.language.data import Data
+from flowlab.language.given_data import required
+from flowlab.language.observables import Observables, Observers
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
+from flowlab.language.trajectories import Trajectories
 from flowlab.language.trajectory import Trajectory
+from flowlab.language.trajectory_table import weights_of
 from flowlab.lowering.vector_field import VectorField
 
 
@@ -50,6 +63,7 @@ class Settings(TypedDict, total=False):
     progress: bool
     seed: int | None
     store: str | PathLike[str] | None
+    observe: Observables | None
 
 
 KINKS = ("events", "ignore")
@@ -58,14 +72,34 @@ MOST_PAIRS = 20_000
 meets one at every step.
 """
 
-_FIELD = "a vector field such as `fl.lower(fl.derive(problem))`"
+
+@overload
+def integrate(
+    field: VectorField | eqx.Module,
+    start: State,
+    data: Data | None = None,
+    *,
+    until: Condition | Sequence[Condition],
+    **settings: Unpack[Settings],
+) -> Trajectory: ...
+
+
+@overload
+def integrate(
+    field: VectorField | eqx.Module | Sequence[VectorField],
+    start: State | Sequence[State],
+    data: Data | Sequence[Data] | None = None,
+    *,
+    until: Condition | Sequence[Condition],
+    **settings: Unpack[Settings],
+) -> Trajectories: ...
 
 
 @guarded
 def integrate(
-    field: VectorField | eqx.Module,
-    start: State,
-    data: Data,
+    field: VectorField | eqx.Module | Sequence[VectorField],
+    start: State | Sequence[State],
+    data: Data | Sequence[Data] | None = None,
     *,
     until: Condition | Sequence[Condition],
     events: Event | Sequence[Event] = (),
@@ -79,13 +113,18 @@ def integrate(
     progress: bool = False,
     seed: int | None = None,
     store: str | PathLike[str] | None = None,
-) -> Trajectory:
+    observe: Observables | None = None,
+) -> Trajectory | Trajectories:
     """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in late clocks.
 
     Args:
-        field: what `lower` returns, or a module with its methods.
-        start: the state at t = 0.
-        data: samples; their labels must suit the loss.
+        field: what `lower` returns, or a module with its methods; of a batch also one for each run, of problems that
+            differ in `rates` and `decay` alone.
+        start: the state at t = 0; several of them, or one with a leading axis over runs, such as
+            `initial_state(…, seed=range(100))`, are run as a batch: one compiled program, in which every run has its
+            own clock, step size, events and outcome.
+        data: samples, whose labels must suit the loss, or constants; nothing, where the objective takes neither. Of a
+            batch also one for each run.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
         solver: `"tsit5"`, `"dopri8"` (explicit), `"kvaerno5"`, `"rodas5p"` (implicit, for stiff flows), or `"auto"`:
@@ -94,8 +133,8 @@ def integrate(
         clock: `"time"`, `"loss"` or `"norm"` keep to one clock from the start (the last two begin at t = 1e-6, or at
             1e-6/L where L is small already), `"auto"` switches.
         kinks: `"events"` follows every pre-activation across or along its kink, exactly; `"ignore"` steps over kinks
-            and reads slopes off signs; `"auto"` is the former for up to 20,000 pairs of a unit and a sample. See
-            `flowlab.dynamics.kinks`.
+            and reads slopes off signs; `"auto"` is the former for up to 20,000 pairs of a unit and a sample, and the
+            latter for blocks with different learning rates. See `flowlab.dynamics.kinks`.
         rtol: relative tolerance of the local error, in the integrated coordinates; in the late clocks, of norms,
             weights and softmax; and of small residuals where the loss is one of targets.
         atol: absolute tolerance of the local error.
@@ -106,41 +145,98 @@ def integrate(
         store: a folder that the run is written to on the way, chunk by chunk (see `flowlab.dynamics.storage.archive`).
             If it holds a run that was started with the same arguments, that one is taken up, and ends bit for bit as if
             it had never been stopped; one that has ended is read back.
+        observe: functions of the weights, such as `fl.held_out(problem, test)`; `path.observed` has their values.
 
     Returns:
-        The trajectory up to where the run ended; `outcome` says how. Numerical failure is an outcome, never an
-        exception, and keeps what was computed. The outcome of an event has the error of its log t, and one whose
-        monitors fail says so. Every accepted step is stored, thinned to at most 2,000 rows. `monitors` says whether
-        loss, smoothed margin and conserved quantities went as the theory says.
+        The trajectory up to where the run ended, of a batch the `Trajectories`; `outcome` says how. Numerical failure
+        is an outcome, never an exception, and keeps what was computed. The outcome of an event has the error of its
+        log t, and one whose monitors fail says so. Every accepted step is stored, thinned evenly to at most 2,000 rows
+        and 256 MB (80 rows of 4·10^5 weights), and 2 GB for all runs of a batch. `monitors` says whether loss, smoothed
+        margin and conserved quantities go as in theory.
 
     Raises:
-        PrecisionTooLow, ShapeMismatch, DataError, UnknownName, LanguageError: for bad input, before anything is
-            computed.
-        TooLarge: if the run does not fit into memory.
-        OutputError: if `store` cannot be written, is damaged, or holds another run; what is written there stays intact.
+        PrecisionTooLow, ShapeMismatch, DataError, UnknownName, LanguageError: for bad input, before any step.
+        TooLarge: if the run, or following its kinks, does not fit into memory; with the bytes that it needs.
+        OutputError: if `store` cannot be written, is damaged, or holds another run; what is there stays intact.
     """
     require_x64("integrate")
-    expects("field", field, eqx.Module, _FIELD)
-    expects("field.problem", getattr(field, "problem", None), Problem, _FIELD)
-    flow = cast(VectorField, field)
+    for each in field if isinstance(field, list | tuple) else [field]:
+        expects("field.problem", getattr(each, "problem", None), Problem, "a problem", "`fl.lower(fl.derive(problem))`")
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)
     ends, others = _conditions(until, events)
-    if store is not None and not isinstance(store, str | PathLike):
-        raise must_be("store", store, "a path", "that of a folder", OutputError)
-    check(flow, start, data, rtol, atol, max_steps)
-    # In ordinary time a named implicit method factorises whole Jacobians; "auto" does so for few unknowns only.
-    fits(start, data, dense=clock in ("auto", "time") and getattr(SOLVERS.get(name), "dense", False))
-    plan = Plan.of(flow, data, ends, others, wall_seconds, clock)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
-    stored = [c for c in [*ends, *others] if not isinstance(c, Wall)]
+    asked = _Asked(ends, others, wall_seconds, max_steps, progress, observe, store)
+    if asks_for_batch(start, field, data):
+        return _batch(lanes_of(cast(VectorField, field), start, cast("Data", data)), asked, name, settings)
+    return _single(cast(VectorField, field), cast(State, start), cast("Data | None", data), asked, name, settings)
+
+
+class _Asked(NamedTuple):
+    """What a run is asked for besides field, start, data and settings, as `integrate` has it."""
+
+    ends: list[Condition]
+    others: list[Event]
+    wall_seconds: float | None
+    max_steps: int
+    progress: bool
+    observe: Observables | None
+    store: str | PathLike[str] | None
+
+
+def _single(
+    flow: VectorField, start: State, data: Data | None, asked: _Asked, solver: str, settings: Record
+) -> Trajectory:
+    """One run."""
+    clock, rtol, atol = settings["clock"], settings["rtol"], settings["atol"]
+    data = required(flow.problem, data)
+    check(flow, start, data, rtol, atol, asked.max_steps)
+    fits(start, data, dense=_dense(solver, clock))
+    observers = Observers.of(asked.observe, weights_of(flow.problem, start))
+    plan = Plan.of(flow, data, asked.ends, asked.others, asked.wall_seconds, clock)
+    stored = [c for c in [*asked.ends, *asked.others] if not isinstance(c, Wall)]
     with (
-        nullcontext() if store is None else closing(Ledger(store, header(flow, data, start, stored, settings)))
+        nullcontext()
+        if asked.store is None
+        else closing(Ledger(asked.store, header(flow, data, start, stored, settings)))
     ) as ledger:
-        tracked = followed(flow, data, start, kinks)
-        setup = Setup.of(flow, data, start, plan, name, clock, rtol, atol, max_steps, tracked)
-        return run(setup, ledger, progress, settings | {"max_steps": max_steps, "equations_signature": flow.signature})
+        tracked = followed(flow, data, start, settings["kinks"])
+        setup = Setup.of(flow, data, start, plan, solver, clock, rtol, atol, asked.max_steps, tracked)
+        settings |= {"max_steps": asked.max_steps, "equations_signature": flow.signature}
+        return run(setup, ledger, asked.progress, settings, observers)
+
+
+def _dense(solver: str, clock: str) -> bool:
+    """Whether steps factorise whole Jacobians whatever the size: in ordinary time those of a named implicit method do;
+    "auto" does so for few unknowns only.
+    """
+    return late_clock_called(clock) is None and getattr(SOLVERS.get(solver), "dense", False)
+
+
+def _batch(lanes: Lanes, asked: _Asked, solver: str, settings: Record) -> Trajectories:
+    """All lanes, as `integrate` runs one."""
+    clock, rtol, atol, began = settings["clock"], settings["rtol"], settings["atol"], time.monotonic()
+    if asked.store is not None:
+        raise LanguageError("`store` must be None for a batch, got a folder; store its runs one by one.")
+    starts = checked_starts(lanes, rtol, atol, asked.max_steps)
+    fits(starts[0], lanes.data[0], dense=_dense(solver, clock))
+    plans: list[Plan] = []
+    for i, (field, data) in enumerate(zip(lanes.fields, lanes.data, strict=True)):
+        if i and lanes.shared == (True, True):
+            plans.append(plans[0])
+        else:
+            with of_run(i):
+                plans.append(Plan.of(field, data, asked.ends, asked.others, asked.wall_seconds, clock))
+    setups: list[Setup] = []
+    for field, data, start, plan in zip(lanes.fields, lanes.data, starts, plans, strict=True):
+        # Lanes of one field follow kinks all, or none of them.
+        none = bool(setups) and lanes.shared[0] and setups[0].kinks is None
+        tracked = None if none else followed(field, data, start, settings["kinks"])
+        told = solver, clock, rtol, atol, asked.max_steps
+        setups.append(Setup(field, data, start, plan, *told, tracked, began, len(starts)))
+    observers = Observers.of(asked.observe, weights_of(lanes.fields[0].problem, starts[0]))
+    return run_batch(setups, lanes.shared, settings | {"max_steps": asked.max_steps}, observers, asked.progress)
 
 
 def _conditions(
@@ -158,16 +254,28 @@ def _conditions(
 
 def followed(field: VectorField, data: Data, start: State, kinks: str) -> Kinks | None:
     """The kinks of a run that is to follow them; None where there are none, or it is not."""
-    # A subclass has a rate of its own, of which the modes know nothing.
+    if kinks == "events" and field.problem.moved_by_force:
+        field.problem.require_plain('`kinks="events"`')
+    if kinks == "events" and len(set(field.problem.rates.values())) > 1:
+        raise LanguageError(
+            '`kinks="events"` must be used with one learning rate, got several; use `kinks="ignore"`, or drop `rates`.'
+        )
+    # A subclass has a rate of its own, of which the modes know nothing; nor do they of blocks with different rates.
     if (
         kinks == "ignore"
+        or len(set(field.problem.rates.values())) > 1
+        or field.problem.moved_by_force
         or type(field) is not VectorField
         or not any(slot.tracked for slot in field.problem.network.slots)
     ):
         return None
     y = field.pack(unit(field, start))
-    found = Kinks(Tracker(field.keeping(y), data, y))
-    return found if kinks == "events" or found.tracker.pairs.count <= MOST_PAIRS else None
+    count = Pairs.of(field, data, y).count
+    if kinks == "auto" and count > MOST_PAIRS:
+        return None
+    what = f"following {count} pairs of a unit and a sample across their kinks"
+    require_memory(needed(count, degree(field.problem)), what, 'use fewer samples or units, or `kinks="ignore"`')
+    return Kinks(Tracker(field.keeping(y), data, y))
 
 
 def named_solver(name: str) -> str:

@@ -59,4 +59,4 @@ def unresolved(field: VectorField, y: PyTree, data: Data) -> jax.Array:
 
 
 def _residual(field: VectorField, y: PyTree, data: Data) -> Array:
-    return field.problem.loss.residual(jnp, field.outputs(field.weights(y), data.x), data.y).ravel()
+    return field.problem.loss.residual(jnp, field.outputs(field.weights(y), data.inputs), data.y).ravel()

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import ShapeMismatch, UnknownName
 from flowlab.core.registry import nearest
 from flowlab.language.trajectory import Trajectory
@@ -49,6 +50,7 @@ _SAFE = ("exponent rho", "log(1/L)")
 
 
 @dataclass(frozen=True)
+@displayed
 class Asymptotics:
     """The limits of a trajectory.
 
@@ -181,7 +183,7 @@ class _Reader:
         self.pace_of_norms(tiny, grows)
         if tiny:
             self.add("log(1/L) / log_t", "log_t", self.log_t, self.loss / self.log_t, self.rtol)
-            if K is not None and self.problem.scheme.norms_descend and grows:
+            if K is not None and self.problem.scheme.norms_descend and not self.problem.is_rated and grows:
                 self.pace(K, log_gradient)
             else:
                 self.skipped["q"] = "its law needs a homogeneous network whose norms follow the gradient."

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from flowlab.core.display import displayed
 from flowlab.late.richardson import Estimate
 
 _FAR, _FARTHER = 3.0, 10.0
@@ -10,6 +11,7 @@ _FAR, _FARTHER = 3.0, 10.0
 
 
 @dataclass(frozen=True)
+@displayed
 class Limit:
     """One limit at two horizons (dimensionless).
 
@@ -101,6 +103,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
+@displayed
 class Comparison:
     """A proposed limit held against an extrapolated one.
 

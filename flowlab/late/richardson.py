@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowlab.core.display import displayed
 from flowlab.core.errors import TooEarly as TooEarly
 from flowlab.late.power_fits import SOFT, Fits, ladder, soft_ladder
 
@@ -39,6 +40,7 @@ limit.
 
 
 @dataclass(frozen=True)
+@displayed
 class Estimate:
     """A limit with its error bar (dimensionless).
 

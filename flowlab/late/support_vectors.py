@@ -59,6 +59,6 @@ def _gaps(path: Trajectory, data: Data, row: int) -> np.ndarray:
     problem, state = path.problem, path.state(row)
     rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
     weights = problem.scheme.weights(np, rho, V, problem.per)
-    outputs = problem.network.outputs(weights, np.asarray(data.x), np)
+    outputs = problem.network.outputs(weights, data.in_numpy[0], np)
     margins = problem.loss.margins(np, outputs, np.asarray(data.y)) * np.exp(-float(problem.log_product(weights, np)))
     return margins - margins.min()

@@ -119,6 +119,7 @@ def log_slope(weights, z):
     return float(sum((v**2).sum() for v in pull.values())), float(jnp.log(p.sum()) - q.min())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("K", [1, 2, THIRD, FOURTH])
 def test_sharp_constant_of_the_gradient(K):
     """P11: |∇L|²/(L² Λ^{2-2/K}), Λ = log 1/L, tends to r = K² g^{2/K} with g = γ K^{-K/2}; so that L t (log t)^{2-2/K}

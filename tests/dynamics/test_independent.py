@@ -101,6 +101,7 @@ def test_flows_are_those_of_scipy_on_a_rate_written_here(text, act, loss, settin
     assert apart(path, by_scipy(other, start, 3.0, "DOP853")) > 1e-6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "solver", ["dopri8", "kvaerno5", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tsit5", "rodas5p"))]
 )

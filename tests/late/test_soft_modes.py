@@ -92,6 +92,7 @@ def test_no_limit_of_forty_flows_is_wrong():
     assert converged >= 0.7 * known
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("until", "state"), [(1e3, "not yet converged"), (1e5, "converged")])
 def test_a_sample_that_is_yet_to_join_the_support_is_a_doubt(until, state):
     """The third sample starts far on its right side and is the closest one from log t of about 4,000 on."""

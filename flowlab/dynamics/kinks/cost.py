@@ -1,12 +1,21 @@
-"""What following kinks costs a run, so that one that is slow says why."""
+"""What following kinks costs a run: in memory, before it begins, and in time, so that one that is slow says why."""
 
 import dataclasses
-from functools import cache
 
-import jax
-
+_PER_NODE, _PER_PAIR = 3, 16
+"""Numbers that a pair takes at every place of a step where it is looked at, and those of modes and of the host."""
 _SHARE = 0.1
 """Parts of the time below this one are not named."""
+
+
+def needed(pairs: int, degree: int) -> int:
+    """Bytes that following pairs takes beside the run itself, before any of them slides.
+
+    Args:
+        pairs: how many.
+        degree: of the polynomials that they are looked at as.
+    """
+    return 8 * pairs * (_PER_NODE * (degree + 1) + _PER_PAIR)
 
 
 class OutOfTime(Exception):
@@ -35,8 +44,9 @@ class Effort:
     sliding: float = 0.0
     free: float = 0.0
 
-    def stepped(self, seconds: float, pairs: int) -> None:
-        """Count a chunk of steps during which some number of pairs slid."""
+    def stepped(self, seconds: float, pairs: int, crossed: int = 0) -> None:
+        """Count a chunk of steps during which some number of pairs slid, and others crossed their kinks."""
+        self.looked, self.met = self.looked + crossed, self.met + crossed
         self.most = max(self.most, pairs)
         if pairs:
             self.sliding += seconds
@@ -75,21 +85,3 @@ class Effort:
             '; use fewer samples or units, or `kinks="ignore"`' if self.at_kinks + self.sliding > 0.5 * total else ""
         )
         return f" ({', '.join(named)}{remedy})" if named else ""
-
-
-@cache
-def _compiled() -> list[float]:
-    """Seconds of compilation in this process since the first call; jax tells whoever listens."""
-    total = [0.0]
-
-    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001  (jax passes it)
-        if event.endswith(("backend_compile_duration", "jaxpr_to_mlir_module_duration")):
-            total[0] += duration_secs
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return total
-
-
-def compiled() -> float:
-    """Seconds of compilation in this process, from some moment on."""
-    return _compiled()[0]

@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 from flowlab.core.typing import PyTree, Record, Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
+from flowlab.dynamics.kinks.first_root import Root, first_root
 from flowlab.dynamics.steppers.explicit_rk import Explicit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -94,9 +95,17 @@ def looked_at(
     slopes = mode.with_deep(mode.deep_start)
     z = jax.vmap(lambda z: field.preactivations(clock.coordinates(field, z), data, slopes))(states)
     some = jax.tree.map(lambda leaf: leaf[jnp.asarray(thirds(len(z)))], states)
-    # Not all at once: this is compiled once instead of once per node, and there is little to gain from more at a time.
-    multipliers, answers, terms = jax.lax.map(lambda z: field.multipliers(clock.coordinates(field, z), data), some)
-    return z, multipliers, answers, SLACK * jnp.minimum(terms, 1.0)
+    shape = 3, len(mode.normal) + len(mode.deep)
+    still = jnp.full(shape, 0.5), jnp.full(shape, -1.0), jnp.ones(shape)
+    if not shape[1]:
+        return z, *still
+
+    def told(some: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
+        # Not all at once: this is compiled once instead of once per node, and there is little to gain from more.
+        multipliers, answers, terms = jax.lax.map(lambda z: field.multipliers(clock.coordinates(field, z), data), some)
+        return multipliers, answers, SLACK * jnp.minimum(terms, 1.0)
+
+    return z, *jax.lax.cond(mode.slides, told, lambda _: still, some)
 
 
 def terms(field: VectorField, data: Data, y: PyTree) -> jax.Array:
@@ -109,7 +118,7 @@ def terms(field: VectorField, data: Data, y: PyTree) -> jax.Array:
     for slot in field.problem.network.slots:
         if slot.tracked and slot.degree == 1:
             largest = jnp.max(jnp.stack([jnp.max(jnp.abs(weights[name])) for name in sorted(slot.blocks)]))
-            found.append(largest * jnp.max(jnp.abs(data.x)) if slot.sampled else largest)
+            found.append(largest * jnp.max(jnp.abs(data.flat)) if slot.sampled else largest)
     return jnp.max(jnp.stack(found))
 
 
@@ -118,13 +127,23 @@ def thirds(count: int) -> list[int]:
     return [0, count // 2, count - 1]
 
 
-def suspicious(clock: Clock, field: VectorField, data: Data, states: PyTree) -> jax.Array:
-    """Whether a step may have met a kink, or the end of a slide."""
+def met(clock: Clock, field: VectorField, data: Data, states: PyTree, *, aims: bool) -> tuple[jax.Array, Root | None]:
+    """Whether a step may have met a kink, or the end of a slide; and, if one aims at it, the first pair that left its
+    side, where it is plain which.
+    """
     mode = field.mode
     assert mode is not None
     z, multipliers, answers, slack = looked_at(clock, field, data, states)
-    coefficients = jnp.asarray(from_values(z.shape[0] - 1)) @ z
+    coefficients = mode.side * (jnp.asarray(from_values(z.shape[0] - 1)) @ z)
     start = clock.coordinates(field, jax.tree.map(lambda leaf: leaf[0], states))
-    met = jnp.any(mode.side * coefficients < -NOISE * jnp.maximum(jnp.max(jnp.abs(z)), terms(field, data, start)))
-    beyond = (multipliers < -slack) | (multipliers > 1 + SLACK)
-    return met | jnp.any(beyond | (answers > 0))
+    zero = noise(field, data, start, z)
+    left = jnp.any(coefficients < -zero)
+    ended = jnp.any((multipliers < -slack) | (multipliers > 1 + SLACK) | (answers > 0))
+    if not aims:
+        return left | ended, None
+    return left | ended, jax.lax.cond(left & ~ended, lambda: first_root(coefficients, zero), Root.none)
+
+
+def noise(field: VectorField, data: Data, y: PyTree, z: jax.Array) -> jax.Array:
+    """Pre-activations of this size about a state are zero; scalar."""
+    return NOISE * jnp.maximum(jnp.max(jnp.abs(z)), terms(field, data, y))

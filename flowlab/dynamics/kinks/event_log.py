@@ -9,6 +9,7 @@ import numpy as np
 from flowlab.core.typing import PyTree, Record
 from flowlab.dynamics.kinks.first_meeting import Meeting
 from flowlab.dynamics.kinks.tracker import SIGNS, Event, Tracker
+from flowlab.lowering.kink_mode import Mode
 
 CHATTER = 50
 """Changes of mode within a millionth of the clock from which on a run does not go on."""
@@ -56,6 +57,15 @@ class Kinks:
         lately = (*self.lately, *[(clock, s)] * len(events))[-CHATTER - 1 :]
         return Kinks(tracker, self.start, (*self.events, *((log_t, event) for event in events)), lately), y
 
+    def crossed(self, mode: Mode, events: Sequence[tuple[float, float, Event]], clock: str) -> "Kinks":
+        """Kinks once pairs have gone straight across theirs: in the mode that followed, with (s, log t, event) of each
+        in order.
+        """
+        tracker = self.tracker.copy(self.tracker.tick)
+        tracker.cross(mode)
+        lately = (*self.lately, *((clock, s) for s, _, _ in events))[-CHATTER - 1 :]
+        return Kinks(tracker, self.start, (*self.events, *((log_t, event) for _, log_t, event in events)), lately)
+
     def chatters(self, clock: str, s: float) -> bool:
         """Whether modes change without end."""
         if len(self.lately) <= CHATTER:
@@ -80,7 +90,7 @@ class Kinks:
     def restored(self, y: PyTree, records: Sequence[Record]) -> "Kinks":
         """Kinks as the last of all records of a run tells; y has the form of the integrated coordinates."""
         last, tracker = records[-1], self.tracker.copy(self.tracker.tick)
-        tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], tuple(last["places"]), last["at"])
+        tracker.restore(y, [_SIDES[sign] for sign in last["side"]], last["sliding"], last["places"], last["at"])
         events = tuple(
             (-np.inf if log_t is None else log_t, Event(*columns))
             for each in records

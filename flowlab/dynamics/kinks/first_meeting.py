@@ -9,11 +9,10 @@ import numpy as np
 from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks import crossing_guard
 from flowlab.dynamics.kinks.bernstein import from_values, nodes, root_in, roots
-from flowlab.dynamics.kinks.pairs import Sliders
+from flowlab.dynamics.kinks.first_root import NEAR
 from flowlab.dynamics.kinks.root_location import Guess, refined
+from flowlab.dynamics.kinks.sliders import Sliders
 
-_NEAR = 1e-3
-"""Part of a step by which the dense output may err about a crossing, amply."""
 _TOGETHER = 1e-12
 """Kinks met within this part of a step are met at once."""
 LEFT, SLIDING, RIGHT, REPELS = -1, 0, 1, 2
@@ -71,7 +70,7 @@ def first_meeting(side: np.ndarray, terms: float, sliders: Sliders, look: Any) -
     best, hits, leaves = 2.0, [], {}
     for guess in sorted(guesses):
         # Of crossings the dense output knows the place to its own accuracy; of multipliers only three values are known.
-        if (guess.part if guess.kind == SLIDING else guess.low) > best + _NEAR:
+        if (guess.part if guess.kind == SLIDING else guess.low) > best + NEAR:
             continue
         part = _part(side, sliders, look, guess, noise)
         if part is None or part > best + _TOGETHER:
@@ -95,19 +94,14 @@ def _part(side: np.ndarray, sliders: Sliders, look: Any, guess: Guess, noise: fl
     """The part of the step at which a pair meets its kink, or its multiplier a bound; on the solution stepped to that
     time.
     """
-    column = sliders.columns[guess.pair] if guess.kind else 0
-    small = {
-        SLIDING: 0.01 * noise,
-        LEFT: 1e-3 * float(look(1.0)[2][3][column]),
-        RIGHT: 1e-3 * crossing_guard.SLACK,
-        REPELS: 0.0,
-    }[guess.kind]
+    if guess.kind == SLIDING:
+        return refined(cache(lambda part: float(look(part)[2][0][guess.pair]) * side[guess.pair]), guess, 0.01 * noise)
+    column = sliders.columns[guess.pair]
+    small = {LEFT: 1e-3 * float(look(1.0)[2][3][column]), RIGHT: 1e-3 * crossing_guard.SLACK, REPELS: 0.0}[guess.kind]
 
     @cache
     def value(part: float) -> float:
-        z, multipliers, answers, _ = look(part)[2]
-        if guess.kind == SLIDING:
-            return float(z[guess.pair]) * side[guess.pair]
+        _, multipliers, answers, _ = look(part)[2]
         told = float(multipliers[column])
         return told if guess.kind == LEFT else 1.0 - told if guess.kind == RIGHT else -float(answers[column])
 

@@ -63,11 +63,11 @@ class Span:
     dual: np.ndarray
 
     @classmethod
-    def of(cls, normals: np.ndarray) -> "Span":
-        """Of normals by row, (kinks, n)."""
+    def of(cls, normals: np.ndarray, at: np.ndarray | None = None) -> "Span":
+        """Of normals by row, (kinks, n), in the coordinates `at` (n,), or in all of them."""
         live, held = independent(normals)
-        coordinates = np.flatnonzero(normals.any(axis=0))
-        rows = normals[live][:, coordinates]
+        some = np.flatnonzero(normals.any(axis=0))
+        rows, coordinates = normals[live][:, some], some if at is None else at[some]
         basis = np.linalg.qr(rows.T)[0] if live else np.zeros((len(coordinates), 0))
         dual = np.linalg.pinv(rows.T) if live else np.zeros((0, len(coordinates)))
         return cls(tuple(live), tuple(held), coordinates, basis, dual)
@@ -91,12 +91,13 @@ class Block:
     onto: np.ndarray
 
     @classmethod
-    def of(cls, names: Sequence[int], normals: np.ndarray) -> "Block":
-        """Of pairs and their normals by row."""
+    def of(cls, names: Sequence[int], normals: np.ndarray, at: np.ndarray | None = None) -> "Block":
+        """Of pairs and their normals by row, as for `Span`."""
         rows = dict(zip(names, normals, strict=True))
         kinks = tuple(Kink(tuple(names[i] for i in same), turned) for same, turned in parallel(normals))
-        span = Span.of(np.array([rows[kink.first] for kink in kinks]))
-        return cls(kinks, span, tuple(names), np.linalg.pinv(normals[:, span.coordinates], rcond=LANDING))
+        span = Span.of(np.array([rows[kink.first] for kink in kinks]), at)
+        some = normals[:, normals.any(axis=0)]
+        return cls(kinks, span, tuple(names), np.linalg.pinv(some, rcond=LANDING))
 
 
 def coupled(supports: Sequence[np.ndarray], size: int) -> list[list[int]]:

@@ -1,16 +1,16 @@
 """How fast pre-activations on their kinks move, and what multipliers do to that; compiled once per shape."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.compiling import Program
 from flowlab.core.typing import PyTree
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
 
-@eqx.filter_jit
+@Program
 def drifts(
     field: VectorField,
     data: Data,

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.compiling import Program
 from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks.crossing_guard import terms
 from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, parallel
+from flowlab.dynamics.kinks.sliders import NO_ROOM, WIDTH, Places, Sliders, room, solved_for, spanned
 from flowlab.language.data import Data
 from flowlab.language.expr import Expr
 from flowlab.language.kink_slots import Slot
@@ -20,12 +21,12 @@ from flowlab.language.traversal import word_of
 from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.vector_field import VectorField
 
-_ROOM, _DEEP_ROOM, _GROWTH = 32, 16, 4
-"""Least number of places for pairs that slide, and what it is multiplied by when there are more; every size is a
-compilation.
-"""
 _SHARE = 100
-"""One of so many pairs has a place from the start."""
+"""One of so many pairs has a place once any slides."""
+_SMALL = 10_000
+"""Coordinates up to which there is room before any pair slides: steps of small nets cost less than a compilation."""
+_NORMALS = 64e6
+"""Bytes of normals that are worked out at one time; each is as long as all weights before its zeros are left out."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Pairs:
         found = jax.eval_shape(
             lambda y, x: [network.node_values(field.weights(y), x)[id(slot.argument)] for slot in network.slots],
             y,
-            data.x,
+            data.inputs,
         )
         return cls(
             field, data, tuple(z.shape if slot.tracked else None for slot, z in zip(network.slots, found, strict=True))
@@ -125,6 +126,15 @@ class Pairs:
         kinked = {name for other, _ in self.tracked for name in other.nodes}
         return bool(kinked.intersection(_below(slot.argument)))
 
+    def reserved(self, y: PyTree) -> Places:
+        """Room to begin with at integrated coordinates, none for large nets."""
+        size = size_of(y)
+        if size > _SMALL or not self.straight.any():
+            return NO_ROOM
+        blocks = y[1] if self.field.problem.coordinates == "polar" else y
+        rows = [sum(prod(jnp.shape(blocks[name])[1:]) for name in slot.blocks) for slot, _ in self.tracked]
+        return Places(min(room(self.count // _SHARE), size), 0, min(room(max(rows), WIDTH), size))
+
     def where(self, pair: int) -> Where:
         """What a number stands for."""
         at = pair
@@ -133,37 +143,37 @@ class Pairs:
                 place = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
                 return Where(i, int(at), -1, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
             if at < prod(shape):
-                sample, unit = divmod(at, shape[1]) if len(shape) > 1 else (at, 0)
-                return Where(i, int(unit), int(sample), f"unit {unit} is on the kink of sample {sample}")
+                sample, unit = divmod(at, prod(shape[1:]))
+                place = ", ".join(str(int(k)) for k in np.unravel_index(unit, shape[1:]))
+                named = f"({place})" if len(shape) > 2 else unit
+                return Where(i, int(unit), int(sample), f"unit {named} is on the kink of sample {sample}")
             at -= prod(shape)
         raise IndexError(pair)
 
     def mode(
-        self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: tuple[int, int] = (0, 0)
-    ) -> tuple[Mode, "Sliders"]:
+        self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: Places = NO_ROOM
+    ) -> tuple[Mode, Sliders]:
         """The mode in which pairs are on their sides, and those of `sliding` slide.
 
         Args:
             side: (P,) -1 or 1; what it says of sliding pairs is not looked at.
             sliding: multipliers by pair, where to start from.
             y: the state, on all their kinks.
-            least: places to keep for pairs that slide in the first layer and deeper, at least.
+            least: room to keep for pairs that slide.
         """
         slopes = np.where(side > 0, self.right, self.left)
         signs = np.where(side > 0, 1.0, -1.0)
         jump, number, growth = np.zeros(self.count), np.zeros(self.count, dtype=np.int64), self.right - self.left
         names = sorted(sliding)
         signs[names] = 0.0
-        size = int(ravel_pytree(y)[0].size)
         if self.fixed:
             parts, deep = [(block.kinks, block.span) for block in self.blocks(y, names)], []
         else:
-            flat, deep, span = self.whole(y, names, self.slopes(side, sliding))
-            parts = [(flat, span)]
-        flat = [kink for kinks, _ in parts for kink in kinks]
-        for kink in (*flat, *deep):
+            parts, deep = self.apart(y, names, self.slopes(side, sliding))
+        for kink in (kink for kinks, _ in parts for kink in kinks):
             for pair, sign in zip(kink.pairs, kink.turned, strict=True):
-                slopes[pair] = 0.0 if kink in deep else (self.left if sign > 0 else self.right)[pair]
+                slopes[pair] = (self.left if sign > 0 else self.right)[pair]
+        slopes[[pair for kink in deep for pair in kink.pairs]] = 0.0
         live = [kinks[i] for kinks, span in parts for i in span.live]
         held = [kinks[i] for kinks, span in parts for i in span.held]
         for i, kink in enumerate(live):
@@ -172,59 +182,21 @@ class Pairs:
         for kink in held:
             for pair in kink.pairs:
                 slopes[pair] = self.left[pair] + sliding[pair] * growth[pair]
-        # There are never more independent normals than coordinates.
-        places = max(least[0], min(room(max(len(live), self.count // _SHARE)), size)) if self.straight.any() else 0
-        basis, dual, at = np.zeros((size, places)), np.zeros((places, size)), 0
-        for _, span in parts:
-            to = at + len(span.live)
-            basis[span.coordinates, at:to], dual[at:to, span.coordinates] = span.basis, span.dual
-            at = to
-        deeper = 0 if self.straight.all() else max(least[1], room(len(deep), _DEEP_ROOM))
-        starts, ahead = np.zeros(deeper), np.zeros(deeper, dtype=np.int64)
-        ahead[: len(deep)] = [kink.first for kink in deep]
-        starts[: len(deep)] = [sliding[kink.first] for kink in deep]
-        told = [
-            (pair, i, sign) for i, kink in enumerate(deep) for pair, sign in zip(kink.pairs, kink.turned, strict=True)
-        ]
-        echoes = 0 if not deeper else max(deeper, room(len(told), _DEEP_ROOM))
-        echo, of, bottom, growing = (
-            np.zeros(echoes, dtype=np.int64),
-            np.zeros(echoes, dtype=np.int64),
-            np.zeros(echoes),
-            np.zeros(echoes),
-        )
-        for at, (pair, i, sign) in enumerate(told):
-            echo[at], of[at] = pair, i
-            bottom[at], growing[at] = (self.left if sign > 0 else self.right)[pair], sign * growth[pair]
-        first = (slopes, signs, jump, number, basis, dual, np.arange(places) < len(live))
-        deep_ones = (ahead, np.arange(deeper) < len(deep), starts, echo, of, bottom, growing)
-        mode = Mode(*(jnp.asarray(each) for each in (*first, *deep_ones)), shapes=self.shapes)
-        return mode, Sliders(tuple(live), tuple(deep), tuple(held), places)
+        flat = spanned([span for _, span in parts], least, self.count // _SHARE, size_of(y))
+        normal = np.arange(len(flat[0])) < len(live)
+        further = solved_for(deep, sliding, self.left, self.right, least.deep)
+        arrays = (slopes, signs, jump, number, *flat, normal, *further)
+        mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
+        return mode, Sliders(tuple(live), tuple(deep), tuple(held), len(normal))
 
     @cached_property
     def bare(self) -> VectorField:
         """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
-        none, index = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64)
-        zero, empty = jnp.zeros(self.count), jnp.zeros((0, 0))
-        number = jnp.zeros(self.count, dtype=jnp.int64)
+        none, index, empty = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64), jnp.zeros((0, 0))
+        zero, number = jnp.zeros(self.count), jnp.zeros(self.count, dtype=jnp.int64)
+        flat = (empty.astype(index.dtype), empty, empty, index > 0)
         return self.within(
-            Mode(
-                zero,
-                zero,
-                zero,
-                number,
-                empty,
-                empty,
-                index > 0,
-                index,
-                index > 0,
-                none,
-                index,
-                index,
-                none,
-                none,
-                self.shapes,
-            )
+            Mode(zero, zero, zero, number, *flat, index, index > 0, none, index, index, none, none, self.shapes)
         )
 
     def slopes(self, side: np.ndarray, sliding: dict[int, float]) -> np.ndarray:
@@ -242,52 +214,69 @@ class Pairs:
         for together in self.together(y, names):
             key = tuple(together)
             if key not in self._blocks:
-                self._blocks[key] = Block.of(together, self.normals(y, together, self.left))
+                at, rows = self.compact(y, together, self.left)
+                self._blocks[key] = Block.of(together, rows, at)
             found.append(self._blocks[key])
         return found
 
-    def whole(self, y: PyTree, names: list[int], slopes: np.ndarray) -> tuple[tuple[Kink, ...], list[Kink], Span]:
-        """Kinks of pairs in the first layer and deeper, and the span of those in the first layer, where normals depend
-        on the state.
+    def apart(
+        self, y: PyTree, names: list[int], slopes: np.ndarray
+    ) -> tuple[list[tuple[tuple[Kink, ...], Span]], list[Kink]]:
+        """Kinks of pairs in the first layer, by what they know of one another, with their spans, and deeper ones;
+        where normals depend on the state.
         """
-        normals = self.normals(y, names, slopes)
-        kinks = [Kink(tuple(names[i] for i in rows), turned) for rows, turned in parallel(normals)]
-        row = dict(zip(names, normals, strict=True))
-        flat = tuple(kink for kink in kinks if self.straight[kink.first])
-        span = Span.of(np.array([row[kink.first] for kink in flat]).reshape(len(flat), normals.shape[1]))
-        return flat, [kink for kink in kinks if not self.straight[kink.first]], span
+        at, rows = self.compact(y, names, slopes)
+        kinks = [Kink(tuple(names[i] for i in same), turned) for same, turned in parallel(rows)]
+        row = dict(zip(names, rows, strict=True))
+        flat = [kink for kink in kinks if self.straight[kink.first]]
+        parts = []
+        for group in coupled([np.flatnonzero(row[kink.first]) for kink in flat], len(at)):
+            some = tuple(flat[i] for i in group)
+            parts.append((some, Span.of(np.array([row[kink.first] for kink in some]), at)))
+        return parts, [kink for kink in kinks if not self.straight[kink.first]]
 
     def together(self, y: PyTree, names: list[int]) -> list[list[int]]:
         """Pairs by groups that share coordinates, where normals are fixed; in a group what happens to one concerns the
         others, and nobody else.
         """
         self._learn(y, names)
-        groups = coupled([self._rows[name][0] for name in names], int(ravel_pytree(y)[0].size))
+        groups = coupled([self._rows[name][0] for name in names], size_of(y))
         return [[names[i] for i in group] for group in groups]
 
     def normals(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
         """Normals of kinks by row, (len(pairs), n), at a state; without what they have along norms."""
-        rows = np.zeros((len(pairs), ravel_pytree(y)[0].size))
-        if not pairs:
-            return rows
+        rows = np.zeros((len(pairs), size_of(y)))
+        at, some = self.compact(y, pairs, slopes)
+        rows[:, at] = some
+        return rows
+
+    def compact(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates (m,) in which any of the normals of pairs is not zero, and the normals there, (len(pairs), m)."""
         if self.fixed:
             self._learn(y, pairs)
-            for i, pair in enumerate(pairs):
-                where, told = self._rows[pair]
-                rows[i, where] = told
-            return rows
-        return self._computed(y, pairs, slopes)
+            told = [self._rows[pair] for pair in pairs]
+        else:
+            told = self._sparse(y, pairs, slopes)
+        at = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(where for where, _ in told)]))
+        rows = np.zeros((len(pairs), len(at)))
+        for row, (where, values) in zip(rows, told, strict=True):
+            row[np.searchsorted(at, where)] = values
+        return at, rows
 
     def _learn(self, y: PyTree, pairs: list[int]) -> None:
         """Keep the fixed normals of pairs."""
         fresh = [pair for pair in pairs if pair not in self._rows]
-        if fresh:
-            for pair, row in zip(fresh, self._computed(y, fresh, self.left), strict=True):
-                where = np.flatnonzero(row)
-                self._rows[pair] = where, row[where]
+        self._rows.update(zip(fresh, self._sparse(y, fresh, self.left), strict=True))
 
-    def _computed(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> np.ndarray:
-        padded = np.zeros(room(len(pairs)), dtype=np.int64)
+    def _sparse(self, y: PyTree, pairs: list[int], slopes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Where the normal of each pair is not zero, and what it is there."""
+        most = max(1, int(_NORMALS / (8 * size_of(y))))
+        parts = [pairs[first : first + most] for first in range(0, len(pairs), most)]
+        return [(np.flatnonzero(row), row[row != 0]) for part in parts for row in self._computed(y, part, slopes, most)]
+
+    def _computed(self, y: PyTree, pairs: list[int], slopes: np.ndarray, most: int = 1 << 30) -> np.ndarray:
+        """Normals of pairs by row; compiled for as many as there is room for, and for `most` of them."""
+        padded = np.zeros(min(room(len(pairs)), most), dtype=np.int64)
         padded[: len(pairs)] = pairs
         return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
 
@@ -309,44 +298,12 @@ class Pairs:
 
     def within(self, mode: Mode) -> VectorField:
         """The field in a mode."""
-        return VectorField(
-            self.field.decay,
-            self.field.program,
-            self.field.problem,
-            self.field.signature,
-            self.field.laws,
-            mode,
-            self.field.kept,
-        )
+        return self.field.within(mode)
 
 
-@dataclass(frozen=True)
-class Sliders:
-    """Kinks that are slid on: in the first layer and deeper, in the order of their multipliers, and those that hang on
-    others and keep theirs.
-    """
-
-    flat: tuple[Kink, ...]
-    deep: tuple[Kink, ...]
-    held: tuple[Kink, ...]
-    room: int
-
-    @cached_property
-    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """First pairs of the kinks that have a multiplier, and where it stands among all places."""
-        return np.fromiter(self.columns, dtype=int), np.fromiter(self.columns.values(), dtype=int)
-
-    @cached_property
-    def columns(self) -> dict[int, int]:
-        """Where the multiplier of each kink stands among all places, by its first pair."""
-        return {kink.first: i for i, kink in enumerate(self.flat)} | {
-            kink.first: self.room + i for i, kink in enumerate(self.deep)
-        }
-
-    @cached_property
-    def kinks(self) -> dict[int, Kink]:
-        """The kinks by their first pair."""
-        return {kink.first: kink for kink in (*self.flat, *self.deep, *self.held)}
+def size_of(y: PyTree) -> int:
+    """How many integrated coordinates there are."""
+    return sum(leaf.size for leaf in jax.tree.leaves(y))
 
 
 def _below(node: Expr) -> set[int]:
@@ -366,25 +323,17 @@ def _named(slot: Slot) -> str:
     return names if slot.argument.block is not None else f"what {names} make"
 
 
-def room(count: int, least: int = _ROOM) -> int:
-    """Places kept for some number of pairs."""
-    size = least
-    while size < count:
-        size *= _GROWTH
-    return size
-
-
-@eqx.filter_jit
+@Program
 def _present(field: VectorField, data: Data, y: PyTree) -> jax.Array:
     network = field.problem.network
-    values = network.node_values(field.weights(y), data.x)
+    values = network.node_values(field.weights(y), data.inputs)
     return jnp.concatenate([values[id(slot.argument)].ravel() for slot in network.slots if slot.tracked])
 
 
-_terms = eqx.filter_jit(terms)
+_terms = Program(terms)
 
 
-@eqx.filter_jit
+@Program
 def _normals(field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array) -> jax.Array:
     flat, restore = ravel_pytree(y)
     rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, slopes)[pairs])(flat)

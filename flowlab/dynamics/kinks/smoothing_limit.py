@@ -7,6 +7,7 @@ from typing import Unpack
 import numpy as np
 
 from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import RunFailed
 from flowlab.dynamics.conditions import Condition
 from flowlab.dynamics.integrate import Settings, integrate
@@ -20,6 +21,7 @@ WIDTHS = (4e-5, 2e-5, 1e-5)
 
 
 @dataclasses.dataclass(frozen=True)
+@displayed
 class Rounded:
     """The end of runs with rounded kinks, as their width goes to zero.
 

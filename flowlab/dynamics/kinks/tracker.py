@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,8 +14,10 @@ from flowlab.dynamics.kinks import filippov
 from flowlab.dynamics.kinks.first_meeting import LEFT, REPELS, RIGHT, SLIDING, Meeting, first_meeting
 from flowlab.dynamics.kinks.hyperplanes import LANDING, Kink, parallel
 from flowlab.dynamics.kinks.normal_rates import drifts
-from flowlab.dynamics.kinks.pairs import Pairs, room
+from flowlab.dynamics.kinks.pairs import Pairs, size_of
+from flowlab.dynamics.kinks.sliders import Places, room
 from flowlab.language.data import Data
+from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.vector_field import VectorField
 
 _LANDED = 1e-12
@@ -64,6 +66,7 @@ class Tracker:
         sliding: multipliers by pair, of the latest change of mode.
         places: room in the mode for pairs that slide.
         field: the field in the present mode.
+        terms: what round-off of pre-activations is measured by, where the latest step that was looked at began.
         tick: called before whatever takes a while; may raise to stop there.
     """
 
@@ -72,7 +75,8 @@ class Tracker:
         self.data = data
         self.side = np.ones(self.pairs.count, dtype=int)
         self.sliding: dict[int, float] = {}
-        self.places = 0, 0
+        self.terms = 0.0
+        self.places = self.pairs.reserved(y)
         self.tick: Callable[[], None] = lambda: None
 
     def copy(self, tick: Callable[[], None]) -> "Tracker":
@@ -91,19 +95,19 @@ class Tracker:
         Raises:
             NotUnique: if more than one flow leaves the start.
         """
-        z, self.terms = self.pairs.current(y), self.pairs.terms(y)
+        z, terms = self.pairs.current(y), self.pairs.terms(y)
         self.side = np.where(z > 0, RIGHT, LEFT)
-        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), self.terms, 1e-300))
+        close = np.flatnonzero(np.abs(z) <= _LANDED * max(float(np.abs(z).max()), terms, 1e-300))
         # A pair without a normal (a sample of zeros, or one that nothing below passes on) has no side to choose.
-        lengths = np.linalg.norm(self.pairs.normals(y, close.tolist(), self.pairs.slopes(self.side, {})), axis=1)
+        lengths = np.linalg.norm(self.pairs.compact(y, close.tolist(), self.pairs.slopes(self.side, {}))[1], axis=1)
         events = self.decide(y, [int(p) for p in close[lengths > 0]], [])
         return self.settle(self.landed(y, sorted(self.sliding))), events
 
     def restore(
-        self, y: PyTree, side: list[int], sliding: list[tuple[int, float]], places: tuple[int, int], at: list[float]
+        self, y: PyTree, side: list[int], sliding: list[tuple[int, float]], places: Sequence[int], at: list[float]
     ) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
-        self.places = places
+        self.places = Places(*places)
         y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
         self.side, self.sliding = np.asarray(side, dtype=int), {int(p): float(m) for p, m in sliding}
         self.settle(y)
@@ -113,27 +117,32 @@ class Tracker:
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the
         # last digits of the mode.
         self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
-        self.terms = self.pairs.terms(y)
         mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         self.field = self.pairs.within(mode)
         # Room once made stays: a mode of another size is another compilation.
-        self.places = len(mode.normal), len(mode.deep)
+        self.places = Places(len(mode.normal), len(mode.deep), mode.basis.shape[1])
         return y
+
+    def cross(self, mode: Mode) -> None:
+        """Go on in a mode in which pairs that do not slide have changed sides."""
+        self.side, self.field = np.rint(np.asarray(mode.side)).astype(int), self.pairs.within(mode)
 
     def landed(self, y: PyTree, pairs: list[int]) -> PyTree:
         """The nearest state at which pre-activations of `pairs` are zero."""
         if not pairs:
             return y
         if self.pairs.fixed:
-            z, by = self.pairs.current(y), np.zeros(ravel_pytree(y)[0].size)
+            z, by = self.pairs.current(y), np.zeros(size_of(y))
             for block in self.pairs.blocks(y, pairs):
                 by[block.span.coordinates] -= block.onto @ z[list(block.names)]
             return moved(y, by)
         slopes = self.pairs.slopes(self.side, self.sliding)
         for _ in range(1 if self.pairs.straight[pairs].all() else 3):
             z = self.pairs.current(y)[pairs]
-            normals = self.pairs.normals(y, pairs, slopes)
-            y = moved(y, -np.linalg.lstsq(normals, z, rcond=LANDING)[0])
+            at, normals = self.pairs.compact(y, pairs, slopes)
+            by = np.zeros(size_of(y))
+            by[at] = -np.linalg.lstsq(normals, z, rcond=LANDING)[0]
+            y = moved(y, by)
         return y
 
     def measured(
@@ -153,8 +162,12 @@ class Tracker:
         z, rates, answer, moved = (np.asarray(each) for each in found)
         return z, rates, answer[:count, :count], moved
 
+    def stand(self, y: PyTree) -> None:
+        """A step begins at a state."""
+        self.terms = self.pairs.terms(y)
+
     def meeting(self, look: Any) -> Meeting | None:
-        """The first kink in a step, or None if there is none after all; as `first_meeting`."""
+        """The first kink in the step, or None if there is none after all; as `first_meeting`."""
         return first_meeting(self.side, self.terms, self.sliders, look)
 
     def decide(self, y: PyTree, candidates: list[int], gone: list[int]) -> list[Event]:
@@ -186,7 +199,7 @@ class Tracker:
             if before.get(pair) == LEFT and not self.pairs.straight.all():
                 self.waken(y, pair, asked)
         slopes = self.pairs.slopes(self.side, self.sliding)
-        normals = self.pairs.normals(y, asked, slopes)
+        at, normals = self.pairs.compact(y, asked, slopes)
         kinks = [Kink(tuple(asked[i] for i in rows), turned) for rows, turned in parallel(normals)]
         slopes[asked] = self.pairs.left[asked]
         turn, base, heads = _by_kink(asked, kinks)
@@ -197,7 +210,7 @@ class Tracker:
             return rates[asked][heads] - A @ lam, A
 
         still = self.measured(y, slopes, asked, base)
-        gross = np.abs(normals[heads]) @ np.abs(still[3])
+        gross = np.abs(normals[heads]) @ np.abs(still[3][at])
         try:
             if self.pairs.straight[asked].all():
                 # Linear, so it is known best where no large term has to be taken off again.
@@ -238,11 +251,11 @@ class Tracker:
         if not deep or len(deep) == len(asked):
             return asked
         slopes = self.pairs.slopes(self.side, self.sliding)
-        most = np.linalg.norm(self.pairs.normals(y, deep, slopes), axis=1).max()
+        most = np.linalg.norm(self.pairs.compact(y, deep, slopes)[1], axis=1).max()
         slopes[asked] = self.pairs.left[asked]
         cut = {
             p
-            for p, row in zip(deep, self.pairs.normals(y, deep, slopes), strict=True)
+            for p, row in zip(deep, self.pairs.compact(y, deep, slopes)[1], strict=True)
             if np.linalg.norm(row) <= _LANDED * most
         }
         for pair in cut & self.sliding.keys():

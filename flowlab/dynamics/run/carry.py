@@ -33,8 +33,56 @@ class Carry(NamedTuple):
     stiffness: Stiffness
 
 
+class Target(NamedTuple):
+    """A kink that is looked for.
+
+    Attributes:
+        active: whether there is one.
+        pair: that is on it.
+        guess, part: of the step that met it, at which the dense output has it, and where to look next.
+        tries: steps that looking took.
+    """
+
+    active: jax.Array
+    pair: jax.Array
+    guess: jax.Array
+    part: jax.Array
+    tries: jax.Array
+
+
+class Crossings(NamedTuple):
+    """Kinks that were crossed, as columns: the pair, its side before, its rates with the slopes on the left and on the
+    right, and when that was, on the clock and as log t.
+    """
+
+    pair: jax.Array
+    before: jax.Array
+    left: jax.Array
+    right: jax.Array
+    s: Scalar
+    log_t: Array
+
+
+class Passage(NamedTuple):
+    """What a chunk knows of kinks.
+
+    Attributes:
+        side, slopes: (P,) of the mode that it has come to.
+        target: the kink that is looked for.
+        looks: steps that looking took.
+        count: kinks that were crossed, so many of the first of `crossings`.
+    """
+
+    side: jax.Array
+    slopes: jax.Array
+    target: Target
+    looks: jax.Array
+    count: jax.Array
+    crossings: Crossings
+
+
 class Chunk(NamedTuple):
-    """What a chunk leaves: the carry, accepted rows, and the bracket of an event."""
+    """What a chunk leaves: the carry, accepted rows, the bracket of an event, and kinks, if the run follows them."""
 
     carry: Carry
     times: jax.Array
@@ -45,3 +93,4 @@ class Chunk(NamedTuple):
     before_y: PyTree
     before_state: PyTree
     fired: Array
+    passage: Passage | None = None

@@ -97,7 +97,8 @@ def own_time(field: VectorField, seen: Blocks) -> OrdinaryTime:
     """Ordinary time; in units of 1/L where the samples of a start are separated, because its rates are of the size of
     L.
     """
-    if tailed(field) and float(Separation().value(seen)) > 0:
+    # On the host: this is looked at once, and each operation on arrays is a program.
+    if float(seen["raw_margin"]) > 0 > float(seen["log_loss"]) and tailed(field):
         return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
     return ORDINARY
 

@@ -13,12 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.compiling import Program
 from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.kinks import crossing_guard
+from flowlab.dynamics.kinks.first_root import Root
 from flowlab.dynamics.run.carry import BENT, FIRED, NONFINITE, RUNNING, STALLED, STIFF, Carry, Chunk, Stiffness
-from flowlab.dynamics.run.observations import RECORDED, Watch, event_values, observed, watched
+from flowlab.dynamics.run.observations import Watch, event_values, observed, recorded, watched
+from flowlab.dynamics.run.plain_crossing import After, Plan, aimed, begun, goes_on, looked, mode_in, mode_of, tries
+from flowlab.dynamics.run.terms import TERM, along, controller, projects
 from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.dynamics.steppers.solvers import is_explicit
 from flowlab.language.data import Data
@@ -48,23 +52,6 @@ class Entry(NamedTuple):
     values: Array
 
 
-def _rate(t: Scalar, y: PyTree, args: Setting) -> PyTree:
-    return args.clock.rate(args.field, t, y, args.data)
-
-
-TERM = diffrax.ODETerm(_rate)
-
-
-def controller(rtol: Scalar, atol: Scalar) -> diffrax.PIDController:
-    """Proportional-integral control of the local error."""
-    return diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.3, icoeff=0.4, error_order=None)
-
-
-def projects(field: VectorField) -> bool:
-    """Whether `field.constrain` moves states after a step."""
-    return field.problem.coordinates == "polar" and field.problem.scheme.unit
-
-
 def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
     """Evaluations of the rate in one attempted step; of implicit solvers the stages, not what their iterations and
     Jacobians cost.
@@ -75,7 +62,7 @@ def evaluations(solver: diffrax.AbstractSolver, field: VectorField) -> int:
     return int(tableau.num_stages) - (1 if tableau.fsal and not projects(field) else 0)
 
 
-def _share(a: Scalar, b: Scalar) -> jax.Array:
+def _share(a: PyTree, b: PyTree) -> jax.Array:
     """The largest change of an entry, as a part of the largest entry."""
     (a, _), (b, _) = ravel_pytree(a), ravel_pytree(b)
     return jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))
@@ -85,7 +72,7 @@ def _finite(tree: PyTree) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-@eqx.filter_jit
+@Program
 def begin(
     solver: diffrax.AbstractSolver,
     clock: Clock,
@@ -107,6 +94,8 @@ def begin(
     if first is None and clock.scales_loss:
         first = jnp.asarray(1e-3)
     t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
+    # A Python number among arrays would be another program than the arrays that steps make of it.
+    control_state = jax.tree.map(jnp.asarray, control_state)
     state = solver.init(TERM, t, t_next, y, args)
     zero, none = jnp.zeros((), dtype=jnp.int64), jnp.zeros(())
     watch = watched(
@@ -122,7 +111,7 @@ def begin(
     )
 
 
-@eqx.filter_jit
+@Program
 def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Array, events: tuple[Event, ...]) -> Entry:
     """Begin in a clock, at a state and a time."""
     s, z = clock.enter(field, state, log_t, data)
@@ -130,7 +119,7 @@ def enter(clock: Clock, field: VectorField, data: Data, state: State, log_t: Arr
     return Entry(s, z, field.unpack(clock.coordinates(field, z)), seen, event_values(events, seen))
 
 
-@eqx.filter_jit
+@Program
 def observe(
     clock: Clock, field: VectorField, data: Data, s: Scalar, z: PyTree, events: tuple[Event, ...]
 ) -> tuple[dict[str, Array], Array]:
@@ -139,28 +128,7 @@ def observe(
     return seen, event_values(events, seen)
 
 
-def _along(
-    solver: diffrax.AbstractSolver,
-    args: Setting,
-    t0: Scalar,
-    t1: Scalar,
-    z0: PyTree,
-    z1: PyTree,
-    before: PyTree,
-    after: PyTree,
-    dense: PyTree,
-) -> PyTree:
-    """What is integrated at the nodes of a step."""
-
-    def rate(state: PyTree, t: Scalar, z: PyTree) -> PyTree:
-        return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
-
-    return crossing_guard.along(
-        solver, args.field.problem, t1 - t0, z0, z1, (rate(before, t0, z0), rate(after, t1, z1)), dense
-    )
-
-
-@eqx.filter_jit
+@Program
 def look(
     solver: diffrax.AbstractSolver,
     clock: Clock,
@@ -184,12 +152,12 @@ def look(
     moved = projects(field)
     out, _, dense, after, _ = solver.step(TERM, t, t + h, y, args, state, moved)
     out = clock.constrain(field, out)
-    states = _along(solver, args, t, t + h, y, out, state, after, dense)
+    states = along(solver, args, t, t + h, y, out, state, after, dense)
     seen = crossing_guard.looked_at(clock, field, data, states)
     return out, seen, jax.tree.map(lambda each: each[-1], seen)
 
 
-@eqx.filter_jit
+@Program
 def restep(
     solver: diffrax.AbstractSolver,
     clock: Clock,
@@ -213,20 +181,6 @@ def restep(
     return out, event_values(events, observed(clock, field, data, t + h, out, events))
 
 
-class _Plan(NamedTuple):
-    """What every attempt of a chunk shares; `one` and `control` take errors in units of what is allowed."""
-
-    solver: diffrax.AbstractSolver
-    args: Setting
-    order: PyTree
-    control: diffrax.PIDController
-    one: jax.Array
-    moved: PyTree
-    t_end: Scalar
-    events: tuple[Event, ...]
-    patience: Scalar
-
-
 class _Attempt(NamedTuple):
     """One attempted step from a carry, and whether it is to be kept."""
 
@@ -243,6 +197,7 @@ class _Attempt(NamedTuple):
     observations: dict[str, Array]
     fired: Array
     bent: Any
+    root: Root | None
 
 
 @eqx.filter_jit
@@ -265,45 +220,69 @@ def advance(
 
     `patience` is how many votes for stiffness end an explicit chunk.
     """
-    args, order = Setting(clock, field, data, rtol, atol), solver.error_order(TERM)
-    # The error arrives in units of what is allowed, so the control itself has tolerance one.
-    control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
-    shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
-    rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
-    seen = {name: jnp.zeros((size,)) for name in RECORDED}
-    start = Chunk(
-        carry,
-        jnp.zeros((size,)),
-        rows,
-        seen,
-        jnp.zeros((), jnp.int64),
-        carry.t,
-        carry.y,
-        carry.solver_state,
-        jnp.zeros((len(events),), bool),
-    )
-    # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
-    plan = _Plan(solver, args, order, control, one, projects(field), t_end, events, patience)
+    plan, mode = planned(solver, Setting(clock, field, data, rtol, atol), t_end, events, patience), mode_in(field)
+    chunk = unwritten(plan, carry, size)
 
     def unfinished(loop: tuple[Chunk, jax.Array]) -> jax.Array:
         chunk, tried = loop
-        c = chunk.carry
-        return (c.status == RUNNING) & (c.t < t_end) & (chunk.accepted < size) & (tried < attempts)
+        return goes_on(chunk, (chunk.carry.t < t_end) & (chunk.accepted < size) & (tried < attempts))
 
     def attempt(loop: tuple[Chunk, jax.Array]) -> tuple[Chunk, jax.Array]:
         chunk, tried = loop
-        return _added(plan, chunk, _attempted(plan, chunk.carry)), tried + 1
+        return attempted(plan, chunk), tried + tries(chunk)
 
-    chunk, _ = jax.lax.while_loop(unfinished, attempt, (start, jnp.zeros((), jnp.int64)))
-    return chunk
+    start = chunk if mode is None else chunk._replace(passage=begun(mode)), jnp.zeros((), jnp.int64)
+    return jax.lax.while_loop(unfinished, attempt, start)[0]
 
 
-def _attempted(plan: _Plan, c: Carry) -> _Attempt:
-    """A step from a carry: its error against what is allowed, and what is observed after it."""
+def planned(
+    solver: diffrax.AbstractSolver, args: Setting, t_end: Scalar, events: tuple[Event, ...], patience: Scalar
+) -> Plan:
+    """What every attempt of a chunk shares."""
+    # The error arrives in units of what is allowed, so the control itself has tolerance one.
+    control, one = controller(jnp.zeros(()), jnp.ones(())), jnp.zeros(())
+    # Projection moves the state after the step, so the stage that the solver kept from it belongs to another point.
+    moved = projects(args.field)
+    return Plan(solver, args, solver.error_order(TERM), control, one, moved, t_end, events, patience)
+
+
+def unwritten(plan: Plan, carry: Carry, size: int) -> Chunk:
+    """A chunk before its first attempt, with room for so many rows; every kink that it meets is the host's."""
+    clock, field = plan.args.clock, plan.args.field
+    shapes = jax.eval_shape(lambda z: field.unpack(clock.coordinates(field, z)), carry.y)
+    rows = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
+    seen = {name: jnp.zeros((size,)) for name in recorded(field.problem)}
+    none, fired = jnp.zeros((), jnp.int64), jnp.zeros((len(plan.events),), bool)
+    return Chunk(carry, jnp.zeros((size,)), rows, seen, none, carry.t, carry.y, carry.solver_state, fired)
+
+
+def attempted(plan: Plan, chunk: Chunk) -> Chunk:
+    """A chunk after one more attempted step, or after another look at a kink that one has met."""
+    c, passage = chunk.carry, chunk.passage
+    t_to = jnp.minimum(c.t_next, plan.t_end)
+    if passage is None:
+        out = plan.solver.step(TERM, c.t, t_to, c.y, plan.args, c.solver_state, plan.moved)
+        return _written(chunk, _added(plan, chunk, _attempted(plan, c, t_to, out, aims=False)))
+    plan, looking, part = mode_of(plan, passage), passage.target.active, passage.target.part
+    there = chunk.before_t, chunk.before_y, chunk.before_state, chunk.before_t + part * (c.t - chunk.before_t)
+    t, y, state, to = jax.tree.map(lambda a, b: jnp.where(looking, a, b), there, (c.t, c.y, c.solver_state, t_to))
+    # One step in the program, whichever it is for.
+    out = plan.solver.step(TERM, t, to, y, plan.args, state, plan.moved)
+    after = jax.lax.cond(
+        looking,
+        lambda: looked(plan, chunk, out[0], out[3]),
+        lambda: _added(plan, chunk, _attempted(plan, c, t_to, out, aims=True)),
+    )
+    return _written(chunk, after)
+
+
+def _attempted(plan: Plan, c: Carry, t_to: Scalar, out: tuple[PyTree, ...], *, aims: bool) -> _Attempt:
+    """A step from a carry: its error against what is allowed, and what is observed after it; `aims` says whether a kink
+    that it has met is looked for.
+    """
     solver, args = plan.solver, plan.args
     clock, field, data = args.clock, args.field, args.data
-    t_to = jnp.minimum(c.t_next, plan.t_end)
-    y1, error, dense, solver_state, _ = solver.step(TERM, c.t, t_to, c.y, args, c.solver_state, plan.moved)
+    y1, error, dense, solver_state, _ = out
     h_lambda = solver_state.h_lambda if isinstance(solver_state, Kept) else jnp.zeros(())
     sound = _finite((y1, error))
     # A non-finite error estimate is a rejected step, whatever the controller would make of it.
@@ -320,17 +299,31 @@ def _attempted(plan: _Plan, c: Carry) -> _Attempt:
     righted = _share(free, y1) if getattr(field, "kept", None) is not None else jnp.zeros(())
     seen = observed(clock, field, data, t_to, y1, plan.events)
     fired = (event_values(plan.events, seen) > 0) & keep
-    bent = jnp.asarray(False)
-    if getattr(field, "mode", None) is not None:
-        states = _along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
-        bent = keep & crossing_guard.suspicious(clock, field, data, states)
+    bent, root = jnp.asarray(False), None
+    if mode_in(field) is not None:
+        states = along(solver, args, c.t, t_to, c.y, y1, c.solver_state, solver_state, dense)
+        bent, root = crossing_guard.met(clock, field, data, states, aims=aims)
+        bent = keep & bent
     return _Attempt(
-        t_to, y1, error, solver_state, control_state, h_lambda, sound, keep, t_after, righted, seen, fired, bent
+        jnp.asarray(t_to),
+        y1,
+        error,
+        solver_state,
+        control_state,
+        h_lambda,
+        sound,
+        keep,
+        t_after,
+        righted,
+        seen,
+        fired,
+        bent,
+        root,
     )
 
 
-def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
-    """The chunk after an attempt: the carry moved where the step is kept, its row where nothing ended there."""
+def _added(plan: Plan, chunk: Chunk, step: _Attempt) -> After:
+    """What an attempt leads to: the carry moved where the step is kept, its row where nothing ended there."""
     c, keep, clock, field = chunk.carry, step.keep, plan.args.clock, plan.args.field
 
     def pick(new: PyTree, old: PyTree) -> PyTree:
@@ -354,13 +347,6 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
     )
     # The row of a fired event, or of a kink, is left out: the host locates it between `before_t` and t.
     go = keep & ~step.fired.any() & ~step.bent
-    row = chunk.accepted
-    # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
-    # A row that is not counted is overwritten by the next one, so nothing has to be selected here.
-    times = chunk.times.at[row].set(step.observations["log_t"] if clock.scales_loss else step.t)
-    state = field.unpack(clock.coordinates(field, step.y))
-    rows = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, state)
-    seen = {name: chunk.observations[name].at[row].set(step.observations[name]) for name in RECORDED}
     watch = watched(
         field,
         plan.args.data,
@@ -383,4 +369,21 @@ def _added(plan: _Plan, chunk: Chunk, step: _Attempt) -> Chunk:
         pick(watch, c.watch),
         stiffness,
     )
-    return Chunk(after, times, rows, seen, chunk.accepted + go, c.t, c.y, c.solver_state, step.fired)
+    passage, root = chunk.passage, step.root
+    if passage is not None and root is not None:
+        passage = aimed(passage, root._replace(plain=root.plain & step.bent))
+    # Chunks keep log t, which every clock has; ordinary time keeps t itself, to the last bit.
+    time = step.observations["log_t"] if clock.scales_loss else step.t
+    row = field.unpack(clock.coordinates(field, step.y))
+    seen = {name: step.observations[name] for name in chunk.observations}
+    return After(after, (c.t, c.y, c.solver_state), step.fired, passage, time, row, seen, go)
+
+
+def _written(chunk: Chunk, after: After) -> Chunk:
+    """The chunk with a row more, if it counts."""
+    row = chunk.accepted
+    # A row that is not counted is overwritten by the next one, so nothing has to be selected here.
+    times = chunk.times.at[row].set(after.time)
+    rows = jax.tree.map(lambda buffer, leaf: buffer.at[row].set(leaf), chunk.rows, after.row)
+    seen = {name: chunk.observations[name].at[row].set(after.observations[name]) for name in chunk.observations}
+    return Chunk(after.carry, times, rows, seen, row + after.go, *after.before, after.fired, after.passage)

@@ -81,6 +81,11 @@ class Cursor:
         carried = 0 if self.carry is None else int(self.carry.steps) + int(self.carry.rejected)
         return self.tally.steps + self.tally.rejected + carried
 
+    @property
+    def sliding(self) -> int:
+        """Pairs that slide."""
+        return 0 if self.kinks is None else len(self.kinks.tracker.sliding)
+
     def counted(self, evaluations: int) -> "Cursor":
         """With so many more evaluations of the rate."""
         return replace(self, tally=replace(self.tally, evaluations=self.tally.evaluations + evaluations))

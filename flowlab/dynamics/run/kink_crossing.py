@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.dynamics.kinks.event_log import CHATTER
-from flowlab.dynamics.kinks.tracker import NotUnique, Unsettled
+from flowlab.dynamics.kinks.first_meeting import LEFT, RIGHT
+from flowlab.dynamics.kinks.tracker import Event, NotUnique, Unsettled
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.cursor import Cursor
@@ -41,6 +42,30 @@ def sided(setup: Setup, cursor: Cursor) -> Cursor | Outcome:
     return replace(cursor, kinks=kinks, z=y)
 
 
+def crossed(segment: Segment, cursor: Cursor, chunk: Chunk) -> tuple[Segment, Cursor]:
+    """The segment and the cursor in the mode that a chunk has come to, with the kinks that it crossed."""
+    passage = chunk.passage
+    if passage is None or not int(passage.looks):
+        return segment, cursor
+    cursor, count = cursor.counted(int(passage.looks) * segment.evaluations), int(passage.count)
+    if not count:
+        return segment, cursor
+    assert cursor.kinks is not None
+    assert segment.field.mode is not None
+    rows = zip(*(np.asarray(column)[:count].tolist() for column in passage.crossings), strict=True)
+    events = []
+    for pair, before, on_left, on_right, s, log_t in rows:
+        after = RIGHT if before < 0 else LEFT
+        told = segment.clock.log_time_of(np.asarray(s))
+        event = Event(pair, int(before), after, on_left, on_right, 1.0 if after == RIGHT else 0.0)
+        events.append((s, log_t if told is None else told, event))
+    mode = segment.field.mode.sided(passage.side, passage.slopes)
+    kinks = cursor.kinks.crossed(mode, events, segment.clock.name)
+    # Both sides were asked, and the rate was made anew.
+    cursor = replace(cursor.counted(3 * count), kinks=kinks)
+    return replace(segment, field=kinks.tracker.field), cursor
+
+
 def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Look closer at a step that may have met a kink, and go on beyond it in another mode.
 
@@ -66,6 +91,7 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         )
         return found[0], *(jax.tree.map(np.asarray, each) for each in found[1:])
 
+    tracker.stand(segment.clock.coordinates(segment.field, chunk.before_y))
     meeting = tracker.meeting(look)
     cursor = cursor.counted(len(looks) * segment.evaluations)
     if meeting is None:

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from flowlab.core import compiling
 from flowlab.core.errors import LanguageError
 from flowlab.core.typing import Record
-from flowlab.dynamics.clocks import CLOCKS, OrdinaryTime
-from flowlab.dynamics.kinks.cost import OutOfTime, compiled
+from flowlab.dynamics.clocks import ORDINARY, Clock
+from flowlab.dynamics.kinks.cost import OutOfTime
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import own_time
 from flowlab.dynamics.run.cursor import Cursor
-from flowlab.dynamics.run.kink_crossing import cross_kink, sided
-from flowlab.dynamics.run.observations import RECORDED
+from flowlab.dynamics.run.kink_crossing import cross_kink, crossed, sided
 from flowlab.dynamics.run.progress import Progress
 from flowlab.dynamics.run.recorder import Recorder
 from flowlab.dynamics.run.segment import Segment, faster_or_slower, now, row
@@ -22,6 +22,7 @@ from flowlab.dynamics.run.setup import Setup
 from flowlab.dynamics.run.transitions import Turn, at_event, go_on, not_finite, stalled, turn_implicit
 from flowlab.dynamics.run.wording import moment
 from flowlab.dynamics.storage.checkpoint import Ledger
+from flowlab.language.observables import Observers
 from flowlab.language.trajectory import Outcome, Trajectory
 
 TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk], Turn]] = {
@@ -34,23 +35,37 @@ TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk], Turn]] 
 }
 
 
-def run(setup: Setup, ledger: Ledger | None, progress: bool, settings: Record) -> Trajectory:
+def run(
+    setup: Setup, ledger: Ledger | None, progress: bool, settings: Record, observe: Observers | None = None
+) -> Trajectory:
     """The trajectory of a run, whatever its outcome."""
     recorder = Recorder(setup, ledger)
     cursor, outcome = start(setup, recorder)
     if outcome is None:
         with Progress(progress, setup.plan.log_end, setup.plan.horizon) as bar:
             cursor, outcome = follow(setup, cursor, recorder, bar)
-    if cursor.carry is not None:
-        evaluations = compiled_steps.evaluations(setup.solver(cursor.clock, cursor.stiff)[1], setup.field)
-        cursor = replace(cursor, tally=cursor.tally.plus(cursor.carry, cursor.clock, evaluations), carry=None)
-    return recorder.trajectory(cursor, outcome, settings)
+    return recorder.trajectory(totalled(setup, cursor), outcome, settings, observe)
+
+
+def totalled(setup: Setup, cursor: Cursor) -> Cursor:
+    """The cursor of a run that has ended, with all its steps counted."""
+    if cursor.carry is None:
+        return cursor
+    evaluations = compiled_steps.evaluations(setup.solver(cursor.clock, cursor.stiff)[1], setup.field)
+    return replace(cursor, tally=cursor.tally.plus(cursor.carry, cursor.clock, evaluations), carry=None)
 
 
 def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     """The cursor a run begins or goes on with; an outcome where nothing is left to do."""
-    field, data, clock = setup.field, setup.data, CLOCKS["time"]
-    found = compiled_steps.enter(clock, field, data, setup.start, np.asarray(-math.inf), setup.plan.events)
+    found = compiled_steps.enter(
+        ORDINARY, setup.field, setup.data, setup.start, np.asarray(-math.inf), setup.plan.events
+    )
+    return started(setup, recorder, found)
+
+
+def started(setup: Setup, recorder: Recorder, found: compiled_steps.Entry) -> tuple[Cursor, Outcome | None]:
+    """The same, from the start as ordinary time sees it."""
+    field, clock = setup.field, ORDINARY
     ordinary = own_time(field, found.observations)
     if recorder.resumed is not None:
         return resumed(setup, recorder, ordinary)
@@ -62,7 +77,7 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
             f'the smallest margin must be above 0 for `clock="{setup.clock_name}"`, got {margin:.3g}; use'
             ' `clock="auto"`.'
         )
-    recorder.store.offer(row(-math.inf, clock, found.state, found.observations))
+    recorder.keep(row(field.problem, -math.inf, clock, found.state, found.observations))
     if not math.isfinite(log_loss) and field.problem.loss.classifies:
         why = (
             f"log loss is {log_loss} at t = 0: outputs leave float64; start from smaller weights, or rescale the"
@@ -83,7 +98,7 @@ def start(setup: Setup, recorder: Recorder) -> tuple[Cursor, Outcome | None]:
     return entered(setup, cursor) if setup.named_clock is not None else cursor, None
 
 
-def resumed(setup: Setup, recorder: Recorder, ordinary: OrdinaryTime) -> tuple[Cursor, Outcome | None]:
+def resumed(setup: Setup, recorder: Recorder, ordinary: Clock) -> tuple[Cursor, Outcome | None]:
     """The cursor of the last checkpoint; its outcome, if the run has ended."""
     assert recorder.resumed is not None
     assert recorder.ledger is not None
@@ -116,26 +131,23 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
     try:
         while True:
             if segment is None:
-                compiling, segment = now(), Segment.of(setup, cursor)
+                segment = Segment.of(setup, cursor)
                 after = segment.begin(cursor, leaves)
                 if isinstance(after, Outcome):
                     return cursor, after
                 cursor, leaves, pace = after, None, segment.pace()
-                recorder.compile_seconds += now() - compiling
             tried = cursor.attempts
-            if tried >= setup.max_steps:
-                where = (
-                    f"{setup.max_steps} steps were attempted by {segment.words(cursor.log_t)}{cause(setup, recorder)}"
-                )
-                return cursor, Outcome("budget", f"{where}; raise `max_steps` or stop earlier.")
-            if setup.is_over_time():
-                return cursor, out_of_time(setup, cursor, recorder)
+            limit = out_of_budget(setup, cursor, recorder)
+            if limit is not None:
+                return cursor, limit
             asked, due = now(), recorder.due(tried)
             limit = setup.max_steps if due is None else min(setup.max_steps, due)
             cursor, chunk = segment.advance(cursor, min(limit - tried, pace))
             recorder.offer(segment, chunk)
             if cursor.kinks is not None:
-                recorder.effort.stepped(now() - asked, len(cursor.kinks.tracker.sliding))
+                segment, cursor = crossed(segment, cursor, chunk)
+                count = 0 if chunk.passage is None else int(chunk.passage.count)
+                recorder.effort.stepped(now() - asked, cursor.sliding, count)
             turn = turned(segment, cursor, chunk, recorder)
             if turn is None:
                 return cursor, out_of_time(setup, cursor, recorder)
@@ -150,14 +162,12 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
                 recorder.checkpoint(cursor)
             bar.show(cursor.log_t, segment.observed(cursor.carry.t, cursor.carry.y)[0] if bar.on else None)
     except KeyboardInterrupt:
-        return cursor, Outcome(
-            "budget", f"interrupted at {moment(cursor.clock, cursor.log_t, 6)}; everything before is kept."
-        )
+        return cursor, interrupted(cursor)
 
 
 def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, recorder: Recorder) -> Turn | None:
     """What follows a chunk, with its rows kept; None where the limit on time is reached before that is known."""
-    asked, compiling = now(), compiled()
+    asked, before = now(), compiling.seconds()
     status = int(chunk.carry.status)
     try:
         turn = TRANSITIONS[status](segment, cursor, chunk)
@@ -165,25 +175,48 @@ def turned(segment: Segment, cursor: Cursor, chunk: compiled_steps.Chunk, record
         return None
     finally:
         if status == compiled_steps.BENT:
-            recorder.effort.looked_at(now() - asked, compiled() - compiling)
+            recorder.effort.looked_at(now() - asked, compiling.seconds() - before)
+    return settled(segment, cursor, turn, recorder)
+
+
+def settled(segment: Segment, cursor: Cursor, turn: Turn, recorder: Recorder) -> Turn | None:
+    """A turn from a cursor with its row kept, and without another chunk to look at; None as above."""
     if turn.cursor.kinks is not cursor.kinks:
         recorder.effort.met += 1
     if turn.row is not None:
-        (recorder.store.land if turn.lands else recorder.store.offer)(turn.row)
+        recorder.keep(turn.row, turn.lands)
     if turn.ran_out:
         rows = recorder.rows()
-        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(RECORDED) :]))
+        return replace(turn, outcome=segment.setup.plan.ran_out(rows[0], rows[2 + len(recorder.recorded) :]))
     if turn.chunk is not None:
         return turned(segment, turn.cursor, turn.chunk, recorder)
     return turn
 
 
+def out_of_budget(setup: Setup, cursor: Cursor, recorder: Recorder) -> Outcome | None:
+    """The outcome where a limit on steps or time is reached."""
+    if cursor.attempts >= setup.max_steps:
+        where = moment(cursor.clock, cursor.log_t, 6)
+        told = f"{setup.max_steps} steps were attempted by {where}{cause(setup, recorder)}"
+        return Outcome("budget", f"{told}; raise `max_steps` or stop earlier.")
+    return out_of_time(setup, cursor, recorder) if setup.is_over_time() else None
+
+
+def interrupted(cursor: Cursor) -> Outcome:
+    """The outcome of Ctrl-C."""
+    where = moment(cursor.clock, cursor.log_t, 6)
+    return Outcome("budget", f"interrupted at {where}; everything before is kept.")
+
+
 def out_of_time(setup: Setup, cursor: Cursor, recorder: Recorder) -> Outcome:
     """The outcome where the limit on wall-clock time is reached."""
-    where = moment(cursor.clock, cursor.log_t, 6)
-    return Outcome("budget", f"the wall limit of {setup.plan.wall:g} s was reached at {where}{cause(setup, recorder)}.")
+    where, spent = moment(cursor.clock, cursor.log_t, 6), recorder.compile_seconds
+    # Compilation cannot be stopped half-way.
+    over = f", after {spent:.1f} s of compilation" if now() - setup.began - spent < setup.plan.wall else ""
+    told = f"the wall limit of {setup.plan.wall:g} s was reached at {where}{over}{cause(setup, recorder)}"
+    return Outcome("budget", f"{told}.")
 
 
 def cause(setup: Setup, recorder: Recorder) -> str:
     """What took the time of a run that follows kinks, in words; nothing for others."""
-    return "" if setup.kinks is None else recorder.effort.cause(recorder.compile_seconds)
+    return "" if setup.kinks is None else recorder.effort.cause(recorder.compile_seconds - recorder.effort.compiling)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowlab.core.typing import Array, Namespace, Record
+from flowlab.language.norm_groups import inner
 from flowlab.language.problem import Problem
 
 _ROWS = 200
@@ -38,9 +39,17 @@ def log_smoothed_margin(xp: Namespace, problem: Problem, log_loss: Array, log_R:
 def monotone(problem: Problem, rise: float, fall: float, rtol: float) -> Record:
     """Verdicts on the loss and the smoothed margin, from the largest steps in the wrong direction."""
     found = {}
-    if not any(problem.decay.values()):
-        found["loss"] = _verdict(max(rise, 0.0), rtol, "largest rise of log L in a step")
-        if problem.is_homogeneous or problem.network.symmetry.joint_degree is not None:
+    # Along a coarse gradient, and where somebody ascends, the loss may rise.
+    if problem.is_gradient and not any(problem.decay.values()):
+        told = (
+            "largest rise of the objective in a step, as a part of it"
+            if problem.loss.is_value
+            else "largest rise of log L in a step"
+        )
+        found["loss"] = _verdict(max(rise, 0.0), rtol, told)
+        symmetry = problem.network.symmetry
+        # Learning rates are a metric of the weights, in which a common norm is another one; norms of blocks stay.
+        if symmetry.is_multihomogeneous or (symmetry.joint_degree is not None and not problem.is_rated):
             found["smoothed_margin"] = _verdict(
                 max(fall, 0.0), rtol, "largest fall of the log of the smoothed margin in a step, after separation"
             )
@@ -74,7 +83,12 @@ def put_right(kept: float, rtol: float) -> Record:
 
 
 def conserved(
-    problem: Problem, laws: Sequence[Any], rho: Mapping[str, np.ndarray], V: Mapping[str, np.ndarray], rtol: float
+    problem: Problem,
+    laws: Sequence[Any],
+    rho: Mapping[str, np.ndarray],
+    V: Mapping[str, np.ndarray],
+    rtol: float,
+    log_t: np.ndarray | None = None,
 ) -> Record:
     """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
 
@@ -84,6 +98,7 @@ def conserved(
         rho: norms of each group, (S,).
         V: directions, with a leading axis over rows.
         rtol: relative tolerance of the run.
+        log_t: log of time, (S,), which laws that weight decay shrinks are held against.
     """
     count = len(next(iter(V.values())))
     if count < 2:
@@ -91,10 +106,19 @@ def conserved(
         return {}
     at = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
     found = {}
+    quadratic = [law for law in laws if law.kind == "quadratic"]
+    if quadratic:
+        t = None if log_t is None else np.exp(np.asarray(log_t)[at])
+        found |= _quadratic(problem, quadratic, _rows(rho, at), _rows(V, at), t, rtol)
     for law in laws:
+        if law.kind == "quadratic":
+            continue
         a, b = law.blocks
         if law.kind.startswith("norm"):
-            pair = [_norm(problem, law.kind, k, np.asarray(rho[k])[at]) for k in (a, b)]
+            pair = [
+                _norm(law.kind, float(share), np.asarray(rho[k])[at])
+                for k, share in zip((a, b), law.shares, strict=True)
+            ]
             drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0])) / np.maximum(
                 np.maximum(np.abs(pair[0]), np.abs(pair[1])), 1e-300
             )
@@ -113,9 +137,47 @@ def conserved(
     return found
 
 
-def _norm(problem: Problem, kind: str, block: str, rho: np.ndarray) -> np.ndarray:
-    kappa = float(problem.degrees[block] or 1)
-    return rho**2 / kappa if kind == "norm-square" else np.log(rho) / kappa
+def _rows(blocks: Mapping[str, np.ndarray], at: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Some rows of arrays, one dictionary each."""
+    some = {k: np.asarray(v)[at] for k, v in blocks.items()}
+    return [{k: v[i] for k, v in some.items()} for i in range(len(at))]
+
+
+def _quadratic(
+    problem: Problem,
+    laws: Sequence[Any],
+    rho: list[dict[str, np.ndarray]],
+    V: list[dict[str, np.ndarray]],
+    t: np.ndarray | None,
+    rtol: float,
+) -> Record:
+    """Drift of laws that are sums of terms, at rows (S,) of norms, directions and times, relative to the size of the
+    blocks that make the largest term.
+    """
+    if not problem.scheme.is_gradient_flow and not _has_unit_length(problem, V):
+        return {}
+    weights = [problem.scheme.weights(np, r, v, problem.per) for r, v in zip(rho, V, strict=True)]
+    shapes = {w: np.shape(v) for w, v in weights[0].items()}
+    found = {}
+    for law in laws:
+        if not law.fits(shapes) or (law.shrinks and t is None):
+            continue
+        first, worst = law.seen(weights[0], _probes), 0.0
+        for i, W in enumerate(weights):
+            expected = first if t is None else first * np.exp(-law.shrinks * (t[i] - t[0])) if law.shrinks else first
+            gap = float(np.max(np.abs(law.seen(W, _probes) - expected), initial=0.0))
+            worst = max(worst, gap / max(law.scale(W), 1e-300))
+        found[f"law {law.text}"] = _verdict(worst, rtol, f"drift of {law.text}")
+    return found
+
+
+def _has_unit_length(problem: Problem, V: list[dict[str, np.ndarray]]) -> bool:
+    lengths = (v for row in V for v in inner(row, row, problem.per).values())
+    return all(float(np.max(np.abs(np.asarray(length) - 1.0))) <= 2e-9 for length in lengths)
+
+
+def _norm(kind: str, share: float, rho: np.ndarray) -> np.ndarray:
+    return rho**2 / share if kind == "norm-square" else np.log(rho) / share
 
 
 def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np.ndarray]) -> np.ndarray | None:
@@ -130,10 +192,13 @@ def _balance_drift(problem: Problem, law: Any, rho: list[np.ndarray], V: list[np
     if log_factor is None:
         return None
     scales = [r**2 if weights else np.ones_like(r) for r in rho]
-    seen = _imbalance(law, scales[0] / float(law.degree), V[0], scales[1], V[1] if V[1].ndim == 3 else V[1][:, None, :])
+    parts = [scale / float(share) for scale, share in zip(scales, law.shares, strict=True)]
+    # The degree is no part of the size that a drift is relative to.
+    sizes = [float(law.degree) * parts[0], parts[1]]
+    seen = _imbalance(law, parts[0], V[0], parts[1], V[1] if V[1].ndim == 3 else V[1][:, None, :])
     # Of directions the imbalance itself is compared: the factor leaves float64 once ρ is some tens.
     shrinks = np.exp(log_factor[0] - log_factor)
-    return np.abs(seen - seen[0] * shrinks[:, None]).max(axis=1) / np.maximum(np.maximum(*scales), 1e-300)
+    return np.abs(seen - seen[0] * shrinks[:, None]).max(axis=1) / np.maximum(np.maximum(*sizes), 1e-300)
 
 
 def _imbalance(law: Any, a: np.ndarray, inner: np.ndarray, b: np.ndarray, outer: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run.monitors import log_smoothed_margin
 from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 from flowlab.lowering.vector_field import VectorField
 
 _BLURS = 4.0
@@ -18,10 +19,15 @@ RECORDED: tuple[str, ...] = ("log_loss", "min_margin", "log_R")
 """What is kept of an observation beside the row."""
 
 
+def recorded(problem: Problem) -> tuple[str, ...]:
+    """What is kept of an observation of a problem: of an objective without samples, its value too."""
+    return (*RECORDED, "objective") if problem.loss.is_value else RECORDED
+
+
 class Watch(NamedTuple):
     """Monitors over every accepted step, whether or not its row is kept."""
 
-    log_loss: Array
+    falling: Array
     log_margin: Array
     rise: Array
     fall: Array
@@ -44,15 +50,17 @@ def observed(
 def watched(
     field: VectorField, data: Data, before: Watch, seen: dict[str, Array], kept: Scalar = 0.0, slip: Scalar = 0.0
 ) -> Watch:
-    """Largest rise of the loss so far, largest fall of the logarithm of the smoothed margin after separation, what was
-    put right of units so far, and by how much errors so far move the place of an event.
+    """Largest rise so far of what falls along a flow (log L, or the objective where it has no samples), largest fall of
+    the logarithm of the smoothed margin after separation, what was put right of units so far, and by how much errors so
+    far move the place of an event.
     """
     log_margin = log_smoothed_margin(jnp, field.problem, seen["log_loss"], seen["log_R"], data.n)
     log_margin = jnp.where(seen["raw_margin"] > 0, log_margin, -jnp.inf)
-    rise = jnp.maximum(before.rise, seen["log_loss"] - before.log_loss - _BLURS * seen.get("blur", 0.0))
+    falling = seen["objective"] if field.problem.loss.is_value else seen["log_loss"]
+    rise = jnp.maximum(before.rise, falling - before.falling - _BLURS * seen.get("blur", 0.0))
     fall = jnp.where(jnp.isfinite(before.log_margin) & jnp.isfinite(log_margin), before.log_margin - log_margin, 0.0)
     rise, fall = jnp.where(jnp.isnan(rise), before.rise, rise), jnp.maximum(before.fall, fall)
-    return Watch(seen["log_loss"], log_margin, rise, fall, before.kept + kept, before.slip + slip)
+    return Watch(falling, log_margin, rise, fall, before.kept + kept, before.slip + slip)
 
 
 def event_values(events: tuple[Event, ...], seen: dict[str, Array]) -> Array:

@@ -12,19 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.typing import Array, PyTree, Record, Scalar
-from flowlab.dynamics.clocks import CLOCKS, Clock, OrdinaryTime
+from flowlab.core.typing import PyTree, Record, Scalar
+from flowlab.dynamics.clocks import ENDLESS, Clock
 from flowlab.dynamics.conditions import Event
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.clock_switch import watched
 from flowlab.dynamics.run.cursor import Cursor
-from flowlab.dynamics.run.observations import RECORDED
+from flowlab.dynamics.run.observations import recorded
 from flowlab.dynamics.run.setup import Setup
-from flowlab.dynamics.run.stopping_plan import Plan
 from flowlab.dynamics.run.wording import beyond, moment, still
 from flowlab.dynamics.steppers.solver_self_test import self_test
 from flowlab.dynamics.steppers.solvers import SOLVERS, is_explicit
 from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome
 from flowlab.lowering.vector_field import VectorField
@@ -33,8 +33,8 @@ PATIENCE = 0.5
 """Seconds a chunk should take, so that limits, progress and Ctrl-C are heard."""
 _VOTES, _NEVER = 25, 1 << 60
 """Accepted steps, net of others, that must look stiff before an implicit method takes over."""
-ENDLESS = 1e300
-"""Where a clock ends that has no horizon."""
+FIRST_EVALUATIONS = 3
+"""Evaluations of the rate that choose the first step."""
 _COMPILED: set[tuple[object, ...]] = set()
 """Programs that this process has compiled; without it every run would have to ask."""
 
@@ -62,15 +62,17 @@ class Segment:
     votes: int
 
     @classmethod
-    def of(cls, setup: Setup, cursor: Cursor) -> "Segment":
-        """The segment that begins at a cursor."""
-        clock, plan, ordinary = cursor.clock, setup.plan, isinstance(cursor.clock, OrdinaryTime)
+    def of(cls, setup: Setup, cursor: Cursor, events: tuple[Event, ...] | None = None) -> "Segment":
+        """The segment that begins at a cursor; `events` are those that it watches, where they are known."""
+        clock, plan, ordinary = cursor.clock, setup.plan, not cursor.clock.scales_loss
         name, solver = setup.solver(clock, cursor.stiff)
         field = setup.field if cursor.kinks is None else cursor.kinks.tracker.field
         leaving = ordinary and plan.late is not None and not cursor.handed_over
         votes = _VOTES if ordinary and setup.may_turn_stiff(cursor.stiff) else _NEVER
-        events = watched(field, plan.events, clock, plan.log_end, leaving)
-        return cls(setup, clock, solver, name, field, end_of(clock, plan, leaving), events, votes)
+        if events is None:
+            events = watched(field, plan.events, clock, plan.log_end, leaving)
+        end = clock.end(plan.log_end, ENDLESS if leaving else plan.t_end)
+        return cls(setup, clock, solver, name, field, end, events, votes)
 
     @property
     def args(self) -> tuple[diffrax.AbstractSolver, Clock, VectorField, Data]:
@@ -99,20 +101,26 @@ class Segment:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in leaves])
             cursor = replace(cursor, log_t=self.log_t(carry.t, carry.y))
         else:
-            cursor = cursor.counted(3)
-        if not math.isfinite(float(carry.t_next)):
-            where = self.words(self.log_t(cursor.s, cursor.z))
-            return Outcome("nonfinite", f"the rate at {where} is not finite; {beyond(self.state(cursor.z))}.")
-        if bool(still_everywhere) and isinstance(self.clock, OrdinaryTime):
-            why = still(self.field.problem, self.state(cursor.z), self.observed(cursor.s, cursor.z)[0])
-            return Outcome("stalled", f"every rate is exactly zero at {self.words(cursor.log_t)}: {why}.")
-        cursor = replace(cursor, carry=carry)
-        key = self.program(carry)
+            cursor = cursor.counted(FIRST_EVALUATIONS)
+        after = self.begun(cursor, carry, bool(still_everywhere))
+        if isinstance(after, Outcome):
+            return after
+        cursor, key = after, self.program(carry)
         if key not in _COMPILED:
             # A chunk of no attempts compiles and does nothing else.
             jax.block_until_ready(self.advance(cursor, 0)[1].accepted)
             _COMPILED.add(key)
         return cursor
+
+    def begun(self, cursor: Cursor, carry: compiled_steps.Carry, still_everywhere: bool) -> Cursor | Outcome:
+        """The cursor with a carry; an outcome where no step can be taken from it."""
+        if not math.isfinite(float(carry.t_next)):
+            where = self.words(self.log_t(cursor.s, cursor.z))
+            return Outcome("nonfinite", f"the rate at {where} is not finite; {beyond(self.state(cursor.z))}.")
+        if still_everywhere and not self.clock.scales_loss:
+            why = still(self.field.problem, self.state(cursor.z), self.observed(cursor.s, cursor.z)[0])
+            return Outcome("stalled", f"every rate is exactly zero at {self.words(cursor.log_t)}: {why}.")
+        return replace(cursor, carry=carry)
 
     def advance(self, cursor: Cursor, attempts: int) -> tuple[Cursor, compiled_steps.Chunk]:
         """Attempt up to so many steps; the cursor after them, and the rows they leave."""
@@ -127,12 +135,8 @@ class Segment:
         assert cursor.carry is not None
         chunk = compiled_steps.advance(*self.args, cursor.carry, *rest)
         count = int(chunk.accepted)
-        log_t = float(self.log_times(np.asarray(chunk.times)[count - 1])) if count else cursor.log_t
+        log_t = float(self.clock.log_times(np.asarray(chunk.times)[count - 1])) if count else cursor.log_t
         return replace(cursor, carry=chunk.carry, log_t=log_t), chunk
-
-    def log_times(self, times: Array) -> Array:
-        """Log t of the times that a chunk keeps."""
-        return self.clock.log_times(times) if isinstance(self.clock, OrdinaryTime) else times
 
     def observed(self, s: Scalar, z: PyTree, events: tuple[Event, ...] = ()) -> tuple[Record, np.ndarray]:
         """Observations and values of events at a place."""
@@ -141,9 +145,8 @@ class Segment:
 
     def log_t(self, s: Scalar, z: PyTree) -> float:
         """Log t at a value of the clock."""
-        if isinstance(self.clock, OrdinaryTime):
-            return float(self.clock.log_times(np.asarray(s)))
-        return float(self.observed(s, z)[0]["log_t"])
+        told = self.clock.log_time_of(np.asarray(s))
+        return float(self.observed(s, z)[0]["log_t"]) if told is None else told
 
     def state(self, z: PyTree) -> State:
         """Norms and directions of what is integrated."""
@@ -151,7 +154,7 @@ class Segment:
 
     def row(self, log_t: float, s: Scalar, z: PyTree) -> list[np.ndarray]:
         """A row as the recorder takes it."""
-        return row(log_t, self.clock, self.state(z), self.observed(s, z)[0])
+        return row(self.field.problem, log_t, self.clock, self.state(z), self.observed(s, z)[0])
 
     def words(self, log_t: float, digits: int = 6) -> str:
         """A time in the words of the clock."""
@@ -177,18 +180,9 @@ class Segment:
         return int(max(4, min(4096, PATIENCE / (2 * work))))
 
 
-def end_of(clock: Clock, plan: Plan, leaving: bool) -> float:
-    """The value of a clock at which steps end: that of the horizon where the clock knows it."""
-    if not isinstance(clock, OrdinaryTime):
-        return ENDLESS
-    if clock.log_unit is not None:
-        return clock.value(plan.log_end) if math.isfinite(plan.log_end) else ENDLESS
-    return ENDLESS if leaving else plan.t_end
-
-
-def row(log_t: float, clock: Clock, state: State, seen: Record) -> list[np.ndarray]:
-    """One row: log t, the number of the clock, what is kept of an observation, norms and directions."""
-    head = [np.float64(log_t), np.int8(list(CLOCKS).index(clock.name)), *(seen[name] for name in RECORDED)]
+def row(problem: Problem, log_t: float, clock: Clock, state: State, seen: Record) -> list[np.ndarray]:
+    """One row: log t, the name of the clock, what is kept of an observation, norms and directions."""
+    head = [np.float64(log_t), clock.name, *(seen[name] for name in recorded(problem))]
     return [np.asarray(value)[None] for value in [*head, *jax.tree.leaves(state)]]
 
 

@@ -9,7 +9,8 @@ import diffrax
 import jax
 import numpy as np
 
-from flowlab.dynamics.clocks import CLOCKS, Clock
+from flowlab.core.memory import ALL_ROW_BYTES, CHUNK_BYTES, ROW_BYTES, ROWS, rows_within
+from flowlab.dynamics.clocks import Clock, late_clock_called
 from flowlab.dynamics.kinks.cost import OutOfTime
 from flowlab.dynamics.kinks.event_log import Kinks
 from flowlab.dynamics.run.stopping_plan import Plan
@@ -19,8 +20,7 @@ from flowlab.language.data import Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
 
-_ROWS, _ROW_BYTES = 2_000, 256e6
-_CHUNK_ROWS, _CHUNK_BYTES = 512, 32e6
+_CHUNK_ROWS = 512
 _FIRST = math.log(1e-6)
 """Log t at which a late clock begins that a user names: log t = -inf has no place on it."""
 
@@ -39,6 +39,7 @@ class Setup:
         max_steps: limit on attempted steps.
         kinks: what the run follows them with, without sides; None where it does not.
         began: `time.monotonic()` at the start of the run.
+        lanes: runs that share the memory.
     """
 
     field: VectorField
@@ -52,6 +53,7 @@ class Setup:
     max_steps: int
     kinks: Kinks | None
     began: float
+    lanes: int = 1
 
     @classmethod
     def of(
@@ -85,24 +87,23 @@ class Setup:
     @property
     def kept_rows(self) -> int:
         """Rows that a run keeps in memory, at most."""
-        return int(max(50, min(_ROWS, _ROW_BYTES // max(1, 8 * self.unknowns))))
+        return rows_within(min(ROW_BYTES, ALL_ROW_BYTES / self.lanes), self.unknowns, ROWS, 4)
 
     @property
     def chunk_rows(self) -> int:
         """Rows that a chunk keeps, at most."""
-        return int(max(4, min(_CHUNK_ROWS, _CHUNK_BYTES // max(1, 8 * self.unknowns))))
+        return rows_within(CHUNK_BYTES, self.unknowns, _CHUNK_ROWS, 4)
 
     @property
     def named_clock(self) -> Clock | None:
         """The late clock that the user names, if any."""
-        return None if self.clock_name in ("auto", "time") else CLOCKS[self.clock_name]
+        return late_clock_called(self.clock_name)
 
     def first_log(self, ordinary: Clock) -> float:
         """Log t at which a late clock begins that the user names; `ordinary` is the clock of the start, whose unit
         counts.
         """
-        unit = getattr(ordinary, "log_unit", None)
-        return _FIRST + (0.0 if unit is None else float(unit))
+        return _FIRST + ordinary.log_scale
 
     def solver(self, clock: Clock, stiff: bool) -> tuple[str, diffrax.AbstractSolver]:
         """The solver in a clock, and its name."""
@@ -112,7 +113,8 @@ class Setup:
         """Whether an implicit method may take over: the slope must not jump, and the Jacobian must be small enough to
         be factorised.
         """
-        smooth = self.kinks is not None or not self.field.problem.network.slots
+        network = self.field.problem.network
+        smooth = self.kinks is not None or not (network.slots or network.jumps)
         return self.solver_name == "auto" and not stiff and self.unknowns <= DENSE and smooth
 
     def is_over_time(self) -> bool:

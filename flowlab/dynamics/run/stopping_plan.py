@@ -9,7 +9,7 @@ import numpy as np
 
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
-from flowlab.dynamics.clocks import CLOCKS, Clock
+from flowlab.dynamics.clocks import Clock, late_clock_called
 from flowlab.dynamics.conditions import (
     LONGEST_LOG_TIME,
     Condition,
@@ -20,6 +20,7 @@ from flowlab.dynamics.conditions import (
     NormAbove,
     Separated,
     Time,
+    ValueBelow,
     Wall,
     conditions,
 )
@@ -114,17 +115,12 @@ class Plan:
         )
 
     def _refuse(self, field: VectorField, data: Data, clock: str) -> None:
-        late, problem = late_clock(field), field.problem
-        if clock not in ("auto", "time") and (late is None or (CLOCKS[clock].logs_norms and not late.logs_norms)):
-            norms = " and growing norms of a homogeneous network" if CLOCKS[clock].logs_norms else ""
+        late, named, problem = late_clock(field), late_clock_called(clock), field.problem
+        if named is not None and (late is None or (named.logs_norms and not late.logs_norms)):
+            norms = " and growing norms of a homogeneous network" if named.logs_norms else ""
             needs = f"`clock={clock!r}` needs a loss with an exponential tail, no weight decay{norms}"
             raise LanguageError(f'{needs}; use `clock="time"`.')
-        if (
-            math.isfinite(self.log_end)
-            and self.log_end > LONGEST_LOG_TIME
-            and self.late is None
-            and clock in ("auto", "time")
-        ):
+        if math.isfinite(self.log_end) and self.log_end > LONGEST_LOG_TIME and self.late is None and named is None:
             raise LanguageError(
                 f"`{self.horizon}` is beyond float64 in ordinary time, the only clock for this problem; use at most"
                 " log_time(690)."
@@ -135,6 +131,9 @@ class Plan:
     def _meetable(self, event: Event, problem: Problem, data: Data) -> None:
         """Refuse an event that this problem, or these data, can never meet."""
         loss = problem.loss
+        if isinstance(event, ValueBelow) != loss.is_value and not isinstance(event, NormAbove | LogNorm):
+            remedy = "`log_loss_below`" if isinstance(event, ValueBelow) else "`value_below` or `time`"
+            raise LanguageError(f'`{event.name}` must be asked of a loss that has it, got "{loss.name}"; use {remedy}.')
         if isinstance(event, Separated) and not loss.classifies:
             raise LanguageError(
                 f'`separated()` needs classes, but the loss "{loss.name}" fits targets; use `log_loss_below`.'
@@ -158,4 +157,5 @@ class Plan:
                 f'`{event.name}` can never be met, because the scheme "fixed_norm" keeps the norms; use `log_time` or'
                 " `log_loss_below`."
             )
-        unreachable_events.refuse(event, problem, data)
+        if not loss.is_value:
+            unreachable_events.refuse(event, problem, data)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowlab.core.typing import PyTree, Scalar
-from flowlab.dynamics.clocks import OrdinaryTime
+from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.run import compiled_steps
 from flowlab.dynamics.run.carry import Chunk
 from flowlab.dynamics.run.clock_switch import Reached, Separation, Vanished, vanished
 from flowlab.dynamics.run.cursor import Cursor
-from flowlab.dynamics.run.event_location import landing, located, placed
-from flowlab.dynamics.run.segment import ENDLESS, Segment
+from flowlab.dynamics.run.event_location import Location, landing, located, placed
+from flowlab.dynamics.run.segment import Segment
 from flowlab.language.trajectory import Outcome
 
 _SAME = 1e-12
@@ -53,10 +53,10 @@ def left(segment: Segment, cursor: Cursor, s: Scalar, z: PyTree) -> Cursor:
 
 def go_on(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Go on, unless the clock has come to its end."""
-    plan, clock = segment.setup.plan, segment.clock
+    plan = segment.setup.plan
     if float(chunk.carry.t) < segment.s_end:
         return Turn(cursor)
-    if isinstance(clock, OrdinaryTime) and clock.log_unit is not None and segment.s_end < ENDLESS:
+    if segment.clock.lands_at(segment.s_end):
         row = None
         if cursor.log_t < plan.log_end - _SAME * abs(plan.log_end):
             # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state
@@ -71,7 +71,11 @@ def at_event(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     fired = [e for e, over in zip(segment.watched, np.asarray(chunk.fired), strict=True) if over]
     if all(isinstance(e, Separation) for e in fired):
         return change_clock(segment, cursor, chunk)
-    found = located(segment, chunk)
+    return end_at(segment, cursor, located(segment, chunk))
+
+
+def end_at(segment: Segment, cursor: Cursor, found: Location) -> Turn:
+    """End at the place of an event."""
     cursor, row = landing(segment, cursor.counted(found.evaluations), found.log_t, found.s, found.z)
     if isinstance(found.event, Reached):
         outcome = Outcome("done", f"reached {segment.setup.plan.horizon}.")
@@ -89,11 +93,18 @@ def change_clock(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     """Go on in the late clock. No crossing is looked for: any step past separation serves, and this one is the same on
     every machine.
     """
-    setup, carry, late = segment.setup, chunk.carry, segment.setup.plan.late
+    carry, late = chunk.carry, segment.setup.plan.late
     assert late is not None
     log_t, state = segment.log_t(carry.t, carry.y), segment.state(carry.y)
+    entry = compiled_steps.enter(late, segment.field, segment.setup.data, state, np.asarray(log_t), ())
+    return hand_over(segment, cursor, late, log_t, entry)
+
+
+def hand_over(segment: Segment, cursor: Cursor, late: Clock, log_t: float, entry: compiled_steps.Entry) -> Turn:
+    """Go on in the late clock, from the end of a chunk as that clock sees it."""
+    setup, carry = segment.setup, cursor.carry
+    assert carry is not None
     row = segment.row(log_t, carry.t, carry.y)
-    entry = compiled_steps.enter(late, segment.field, setup.data, state, np.asarray(log_t), ())
     cursor = left(segment, cursor, entry.s, entry.z)
     # A shift of time is a smaller part of all later times.
     tally = replace(cursor.tally, slip_log=cursor.tally.slip_log + cursor.tally.slip / float(carry.t), slip=0.0)

@@ -68,10 +68,9 @@ def refuse(event: Event, problem: Problem, data: Data) -> None:
     ):
         return
     facts = as_function(problem.network.nodes)
-    groups = ties(facts, np.asarray(data.x, dtype=float))
-    features = monomials(
-        facts, np.asarray(data.x, dtype=float), _MOST if data.n * (data.n_classes or 1) <= _MOST else 0
-    )
+    inputs = np.asarray(data.flat, dtype=float)
+    groups = ties(facts, inputs)
+    features = monomials(facts, inputs, _MOST if data.n * (data.n_classes or 1) <= _MOST else 0)
     if isinstance(event, LogLossBelow):
         _bounded(event, problem, data, groups, features, facts)
         return

@@ -10,8 +10,10 @@ from flowlab.core.arguments import must_be
 from flowlab.core.errors import ShapeMismatch
 from flowlab.core.memory import require_memory
 from flowlab.language.data import Data
+from flowlab.language.geometries import require_in_space
 from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.state import LARGEST_NORM, SMALLEST_NORM, State, names_match, out_of_range, shapes_match
+from flowlab.language.trajectory_table import weights_of
 from flowlab.lowering.vector_field import VectorField
 
 FINEST = 1e-14
@@ -61,6 +63,7 @@ def check(field: VectorField, start: State, data: Data, rtol: float, atol: float
         for each in (float(size[size > 0].min(initial=1.0)), float(size.max(initial=1.0))):
             if not SMALLEST_NORM <= each <= LARGEST_NORM:
                 raise ShapeMismatch(out_of_range(name, "the norm", each))
+    require_in_space(problem.geometry, weights_of(problem, start))
     problem.loss.check_labels(data)
     shapes_match(start, problem.network, data)
 

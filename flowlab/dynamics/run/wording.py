@@ -11,6 +11,7 @@ from flowlab.core.typing import Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.conditions import LONGEST_LOG_TIME
 from flowlab.dynamics.run.validation import FINEST
+from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Outcome
@@ -42,7 +43,10 @@ def beyond(state: State) -> str:
             f"the norm of {name} is {math.exp(far[name]):.3g}, and rates of directions are divided by it; start from"
             " larger weights"
         )
-    return "start from smaller weights, or rescale the features"
+    smaller = "start from smaller weights, or rescale the features"
+    if name is not None and far[name] > _ORDINARY:
+        return smaller
+    return f"{smaller}; where the network divides, keep it from zero (normalisations take `eps`)"
 
 
 def still(problem: Problem, state: State, seen: Mapping[str, Scalar]) -> str:
@@ -85,3 +89,13 @@ def qualified(outcome: Outcome, watched: Mapping[str, Mapping[str, Any]], rtol: 
             f" `{tighter(rtol, atol, factor)}`."
         ),
     )
+
+
+def stepped_over(outcome: Outcome, network: Network) -> Outcome:
+    """An outcome whose sentence says that kinks were not followed, where the network has some that cannot be."""
+    if not network.jumps:
+        return outcome
+    told = "jumps of the network were stepped over"
+    if network.is_opaque:
+        told = "kinks of the opaque network were stepped over; kinks of a network in the language are followed"
+    return replace(outcome, message=f"{outcome.message.rstrip('.')}; {told}.")

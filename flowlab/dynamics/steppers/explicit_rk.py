@@ -1,8 +1,7 @@
-"""Explicit Runge-Kutta steps written out stage by stage, as a diffrax solver.
+"""Explicit Runge-Kutta steps on one vector, as a diffrax solver.
 
-Networks of some tens of weights cost less than what surrounds them: a loop over stages that fills a buffer spends more
-on the loop and the buffer than on the rates. Here the state is one vector, the tableau is part of the program, and a
-step is one straight line of it.
+Networks of some tens of weights cost less than what surrounds them, and less to run than to compile. So the state is
+one vector, a stage is one sum and one rate, and the loop over stages holds the one copy of the rate that is compiled.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree, Scalar
+from flowlab.core.typing import Array, PyTree, Scalar
 
 
 class Kept(NamedTuple):
@@ -79,26 +78,31 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
         h: jax.Array = cast(jax.Array, t1) - t0
         tableau = self.tableau
 
-        def rate(c: float, y: jax.Array) -> jax.Array:
+        def rate(c: Scalar, y: jax.Array) -> jax.Array:
             return ravel_pytree(terms.vf(t0 + c * h, restore(y), args))[0]
 
         if isinstance(made_jump, bool):
             first = rate(0.0, flat) if made_jump else solver_state.rate
         else:
             first = jax.lax.cond(made_jump, lambda: rate(0.0, flat), lambda: solver_state.rate)
-        k, before, y = [first], flat, flat
-        for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            before, y = y, flat + h * _sum(row, k)
-            k.append(rate(float(c), y))
+        rows, places = _full(type(self.method))
+
+        def stage(i: jax.Array, found: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+            k, _, before = found
+            y = flat + h * _sum(jnp.asarray(rows)[i], k)
+            return jax.lax.dynamic_update_index_in_dim(k, rate(jnp.asarray(places)[i], y), i, 0), before, y
+
+        k = jnp.zeros((len(rows), flat.size), flat.dtype).at[0].set(first)
+        k, before, y = jax.lax.fori_loop(1, len(rows), stage, (k, flat, flat))
         # With the last row equal to the weights of the solution the last place looked at is the end of the step.
-        error = h * _sum(tableau.b_error, k)
+        error = h * _sum(np.asarray(tableau.b_error), k)
         far, near = jnp.linalg.norm(k[-1] - k[-2]), jnp.linalg.norm(y - before)
         same_time = float(tableau.c[-1]) == float(tableau.c[-2]) == 1.0
         h_lambda = h * far / jnp.where(near > 0, near, jnp.inf) if same_time else jnp.zeros(())
         return (
             restore(y),
             restore(error),
-            {"y0": y0, "y1": restore(y), "k": jnp.stack(k)},
+            {"y0": y0, "y1": restore(y), "k": k},
             Kept(k[-1], h_lambda),
             diffrax.RESULTS.successful,
         )
@@ -107,7 +111,7 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
 @cache
 def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> np.ndarray:
     """The dense output is linear in the stages, so one stage at a time tells its weights."""
-    stages = int(method.tableau.num_stages)  # type: ignore[attr-defined]
+    stages = len(method.tableau.b_error)  # type: ignore[attr-defined]
     with jax.ensure_compile_time_eval():
         zero = jnp.zeros(stages)
         # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
@@ -117,9 +121,20 @@ def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> n
     return np.stack(rows)
 
 
-def _sum(row: np.ndarray, k: list[jax.Array]) -> jax.Array:
-    total = jnp.zeros_like(k[0])
-    for weight, each in zip(row, k, strict=True):
-        if float(weight) != 0.0:
-            total = total + float(weight) * each
+@cache
+def _full(method: type[diffrax.AbstractERK]) -> tuple[np.ndarray, np.ndarray]:
+    """The tableau with its explicit first stage: rows (S, S) and places (S,) of the stages."""
+    tableau: Any = method.tableau
+    stages = len(tableau.b_error)
+    rows, places = np.zeros((stages, stages)), np.zeros(stages)
+    for i, (row, c) in enumerate(zip(tableau.a_lower, tableau.c, strict=True), 1):
+        rows[i, :i], places[i] = row, c
+    return rows, places
+
+
+def _sum(row: Array, k: jax.Array) -> jax.Array:
+    """The stages k (S, n) by their weights (S,), added up one after the other."""
+    total = row[0] * k[0]
+    for i in range(1, len(row)):
+        total = total + row[i] * k[i]
     return total

@@ -17,6 +17,7 @@ from jax.scipy.linalg import lu_factor, lu_solve
 from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.steppers.gnomonic_chart import Flat
 from flowlab.dynamics.steppers.simplified_newton import jacobian, newton
+from flowlab.dynamics.steppers.through_samples import inverse
 
 _TABLEAU: Any = diffrax.Kvaerno5.tableau
 STAGES = int(_TABLEAU.num_stages)
@@ -104,7 +105,7 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
             return args.size(t0, y0, restore(d))
 
         def stages(matrix: jax.Array, earlier: jax.Array) -> _Pass:
-            factorised = _factorised(matrix, h) if self.dense else _by_samples(args, t0, y0, h)
+            factorised = _factorised(matrix, h) if self.dense else inverse(args.by_samples(t0, y0), h * GAMMA)
 
             def solve(b: jax.Array) -> jax.Array:
                 return plane.within(factorised(plane.within(b)))
@@ -163,17 +164,3 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 def _factorised(jacobian: jax.Array, h: Scalar) -> Callable[[jax.Array], jax.Array]:
     factors = lu_factor(jnp.eye(len(jacobian)) - h * GAMMA * jacobian)
     return lambda b: lu_solve(factors, b)
-
-
-def _by_samples(args: PyTree, s: Scalar, y: PyTree, h: Scalar) -> Callable[[jax.Array], jax.Array]:
-    """(I - hγ(U B + diagonal of q))^{-1}, by a system of the size of the samples."""
-    ahead, back, entry = args.by_samples(s, y)
-    size = ravel_pytree(y)[0].size
-    ahead = ahead.at[-1].set(0.0)
-    factors = lu_factor(jnp.eye(ahead.shape[1]) - h * GAMMA * back @ ahead)
-    diagonal = jnp.ones(size).at[-1].set(1.0 / (1.0 - h * GAMMA * entry))
-
-    def solve(b: jax.Array) -> jax.Array:
-        return diagonal * (b + h * GAMMA * ahead @ lu_solve(factors, back @ b))
-
-    return solve

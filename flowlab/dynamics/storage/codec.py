@@ -48,6 +48,10 @@ class Unsound(ValueError):
     """Bytes that are not what was written, told by their reason; the archive says in which file."""
 
 
+class BeingWritten(OutputError):
+    """An archive that another process holds."""
+
+
 def plain(what: str, value: object) -> Any:
     """A dict as JSON gives it back; an OutputError if JSON has no form for it."""
     try:
@@ -269,7 +273,7 @@ def take_lock(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise OutputError(
+        raise BeingWritten(
             f"`{path.parent}` is being written by another process; wait until that ends, or choose another folder."
         ) from None
     except BaseException:

@@ -155,6 +155,7 @@ ALL = [(k, i) for k in (1, 2) for i in range(10)]
 MADE = {k: cases(10, k) for k in (1, 2)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("k", "i"), ALL)
 def test_crossings_slides_and_exits(k, i):
     """Crossing times to 1e-12 of the time that has passed, exits to 1e-10, the modes in order, and the end."""
@@ -209,6 +210,7 @@ def test_velocities_and_multipliers_while_sliding(k, i):
     assert seen
 
 
+@pytest.mark.long
 def test_without_kinks_the_same_neuron_goes_wrong():
     """Control: slopes read off signs give another answer, or none, on five of the cases; the worst of them is off in
     the second digit.

@@ -9,7 +9,10 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 import flowlab as fl
-from flowlab.dynamics.kinks.cost import Effort, OutOfTime
+from flowlab.core import memory
+from flowlab.dynamics.integrate import followed
+from flowlab.dynamics.kinks.cost import Effort, OutOfTime, needed
+from flowlab.dynamics.kinks.crossing_guard import degree
 from flowlab.dynamics.run.setup import Setup
 
 
@@ -91,3 +94,19 @@ def test_steps_are_counted_by_whether_pairs_slide():
     effort.stepped(3.0, 4)
     effort.stepped(1.0, 2)
     assert (effort.free, effort.sliding, effort.most) == (2.0, 4.0, 4)
+
+
+def test_what_does_not_fit_is_refused_with_its_bytes(monkeypatch):
+    net, rng = fl.Network("W2 @ relu(W1 @ x)"), np.random.default_rng(0)
+    data = fl.Data(rng.normal(size=(6, 3)), np.array([1.0, -1, 1, -1, 1, -1]))
+    start = fl.initial_state(net, data, widths={"W1": 5}, seed=0)
+    field = fl.lower(fl.derive(fl.Problem(net, coordinates="weights")))
+    bytes_needed = needed(30, degree(field.problem))
+    # Control: what fits exactly is followed.
+    monkeypatch.setattr(memory, "machine_memory", lambda: bytes_needed)
+    kinks = followed(field, data, start, "events")
+    assert kinks is not None
+    assert kinks.tracker.pairs.count == 30
+    monkeypatch.setattr(memory, "machine_memory", lambda: bytes_needed - 1)
+    with pytest.raises(fl.TooLarge, match=rf"30 pairs .* needs {memory.shown_bytes(bytes_needed)} .*kinks=\"ignore\""):
+        followed(field, data, start, "events")

@@ -28,6 +28,7 @@ def off(path, problem, state, data, step, until):
     return max(float(np.abs(np.asarray(w) - np.asarray(theirs[k])).max()) for k, w in path.last.weights().items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("coordinates", ["weights", pytest.param("polar", marks=pytest.mark.slow)])
 def test_the_kinks_of_opposite_samples_are_one_and_cancel(coordinates):
     """The slopes of x and -x jump by opposite amounts on one hyperplane, so the unit just crosses it."""
@@ -38,6 +39,7 @@ def test_the_kinks_of_opposite_samples_are_one_and_cancel(coordinates):
     assert off(path, *made, 1e-4, 1.0) < 1e-3
 
 
+@pytest.mark.long
 def test_equal_samples_of_both_labels_have_one_kink():
     """Their pulls add up on it: one attracts less than the other two repel, so that the unit slides, with one
     multiplier for all.
@@ -49,11 +51,13 @@ def test_equal_samples_of_both_labels_have_one_kink():
     assert off(path, *made, 1e-4, 2.0) < 1e-3
 
 
+@pytest.mark.long
 def test_equal_samples_take_one_side():
     path, *_ = run({"W1": [[-0.1, 0.9]], "W2": [[0.7]]}, [[1, 0], [1, 0], [0.5, 1]], [-1, -1, 1], 2.0)
     assert path.dataset["pair_last"].values.tolist() == [0, 0, 1]
 
 
+@pytest.mark.long
 def test_a_unit_that_rests_on_a_kink_is_watched():
     """Of orthogonal samples none moves a unit that another one has switched off; when its outgoing weight turns, the
     kink it rests on repels.
@@ -64,6 +68,7 @@ def test_a_unit_that_rests_on_a_kink_is_watched():
     assert abs(float(path.last.weights()["W2"][0, 0])) < 1e-9
 
 
+@pytest.mark.long
 def test_samples_of_zeros_have_no_side():
     path, *made = run(
         {"W1": [[-0.3, 0.4], [0.2, 0.5]], "W2": [[0.7, -0.4]]},

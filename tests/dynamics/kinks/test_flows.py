@@ -68,6 +68,7 @@ def slides(path):
     return int(((path.dataset["kink_after"].values == 0) & (path.dataset["kink_before"].values != 0)).sum())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_descent_comes_to_the_flow_at_first_order(seed):
     field, start, data = made(TWO, seed, scale=0.5)
@@ -86,6 +87,7 @@ def test_descent_comes_to_the_flow_at_first_order(seed):
     assert apart(other.last.weights(), descended(start.weights(), data, 1e-3, 1000)) > 100 * off[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [3, *(pytest.param(s, marks=pytest.mark.slow) for s in range(4, 13))])
 def test_two_layers_through_separation_to_late_times(seed):
     field, start, data = made(TWO, seed)
@@ -182,6 +184,7 @@ def test_other_kinks_share_the_machinery(text, coordinates, end):
     assert found.order > 0.5
 
 
+@pytest.mark.long
 def test_the_second_route_refutes_a_wrong_flow():
     """Control: with one label flipped the flow is far from the rounded one, far beyond the bar of the extrapolation."""
     field, start, data = made(TWO, 1)

@@ -125,6 +125,7 @@ def compared(text, seed, coordinates="weights"):
     return log
 
 
+@pytest.mark.long
 def test_the_kink_of_a_weight_is_met_and_slid_along():
     """Four starts of |w| @ x, one program; among their kinks are slides."""
     logs = [compared("abs(w) @ x", seed) for seed in range(4)]

@@ -54,6 +54,7 @@ def gone(monkeypatch, most, seeds):
     return seen
 
 
+@pytest.mark.long
 def test_the_first_of_several_kinks_in_a_step_is_found(monkeypatch):
     seen = gone(monkeypatch, 8, [21])
     assert (seen.missed, seen.several >= 8) == (0, True)
@@ -65,6 +66,7 @@ def test_two_hundred_real_steps_with_several_kinks(monkeypatch):
     assert (seen.missed, seen.several >= 200) == (0, True), (seen.steps, seen.several, seen.missed)
 
 
+@pytest.mark.long
 def test_a_tracker_that_overlooks_a_pair_is_seen_to_miss_it(monkeypatch):
     """Control: the pair that is met first is withheld from the tracker."""
     meeting = Tracker.meeting

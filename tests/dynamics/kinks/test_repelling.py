@@ -25,6 +25,7 @@ def standing(text, outgoing, loss="exponential", coordinates="weights"):
     return fl.lower(fl.derive(fl.Problem(net, loss, coordinates=coordinates))), fl.State.from_weights(weights), data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "given"),
     [
@@ -55,6 +56,7 @@ def test_starts_on_repelling_kinks_are_not_resolved(text, given):
     assert ends[0] < -0.01 < 0.01 < ends[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "coordinates"),
     [("W2 @ relu(W1 @ x)", "weights"), ("W2 @ relu(W1 @ x)", "polar"), ("W2 @ abs(W1 @ x)", "weights")],
@@ -69,6 +71,7 @@ def test_a_start_on_an_attracting_kink_slides(text, coordinates):
     assert abs(float(path.last.weights()["W1"][0, 1]) - 0.5) > 0.01
 
 
+@pytest.mark.long
 def test_a_slide_whose_kink_begins_to_repel_ends():
     """An outgoing weight that goes through zero, as it may where it was the smaller one, turns the kink its unit slides
     on around.
@@ -111,6 +114,7 @@ def test_fifty_changes_in_a_millionth_of_the_clock_are_chatter():
     assert not kinks.chatters("norm", 1.0)
 
 
+@pytest.mark.long
 def test_the_wall_limit_is_heard_between_kinks():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 5))

@@ -32,6 +32,7 @@ def same(a, b):
     return a.dataset.drop_attrs().equals(b.dataset.drop_attrs())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("coordinates", "end"),
     [
@@ -58,6 +59,7 @@ def test_a_run_taken_up_is_the_run_that_was_not_stopped(tmp_path, coordinates, e
     assert not same(other, plain)
 
 
+@pytest.mark.long
 def test_an_event_before_a_kink_of_the_same_step_ends_the_run(met):
     whole, field, start, data = met
     times = np.exp(whole.dataset["kink_log_t"].values)
@@ -69,6 +71,7 @@ def test_an_event_before_a_kink_of_the_same_step_ends_the_run(met):
         assert len(path.dataset["kink_log_t"]) == int((times <= float(np.exp(path.dataset["log_t"][-1]))).sum())
 
 
+@pytest.mark.long
 def test_what_was_met_is_saved_and_drawn(met, tmp_path):
     path, field, start, data = met
     back = fl.Trajectory.load(path.save(tmp_path / "path.nc"))
@@ -148,6 +151,7 @@ class TestTwoSamples:
         weights = {k: np.asarray(v) for k, v in path.last.weights().items()}
         return float(NET.outputs(weights, self.DATA[0], np).min() / sum((w**2).sum() for w in weights.values()))
 
+    @pytest.mark.long
     @pytest.mark.parametrize(
         "W1",
         [
@@ -158,6 +162,7 @@ class TestTwoSamples:
     def test_starts_with_a_dead_unit_end_at_an_eighth(self, W1):
         assert self.margin(W1) == pytest.approx(0.125, abs=1e-4)
 
+    @pytest.mark.long
     def test_the_optimum_is_twice_that(self):
         assert self.margin([[0.3, 1], [-0.3, 1]]) == pytest.approx(0.25769, abs=2e-5)
 

@@ -10,7 +10,7 @@ import pytest
 import flowlab as fl
 from flowlab.dynamics import integrate, log_loss_below, log_time, norm_above, time
 from flowlab.dynamics.clocks import CLOCKS, OrdinaryTime, Setting
-from flowlab.dynamics.run import compiled_steps
+from flowlab.dynamics.run import compiled_steps, terms
 from flowlab.dynamics.run.validation import unit
 from flowlab.dynamics.steppers.solvers import SOLVERS
 from flowlab.language.state import State
@@ -82,7 +82,7 @@ def test_one_compilation_serves_all_tolerances_horizons_levels_starts_and_data(f
 
 def test_no_array_is_captured(field_of, data, start_at):
     field = field_of("polar")
-    rate = jax.make_jaxpr(lambda y, d: compiled_steps._rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(
+    rate = jax.make_jaxpr(lambda y, d: terms.rate(0.0, y, Setting(OrdinaryTime(), field, d, *TOLERANCES)))(
         field.pack(start_at(1.0)), data
     )
     assert not rate.consts
@@ -114,7 +114,7 @@ def test_directions_given_too_long_are_brought_to_unit_length(field_of, data):
 
 
 def test_agrees_with_the_derived_field(field_of, data, start_at):
-    from flowlab.lowering.vector_field import lower
+    from flowlab.lowering.lower import lower
     from flowlab.symbolic.derive import derive
 
     for coordinates in ("polar", "weights"):

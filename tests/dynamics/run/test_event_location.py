@@ -33,6 +33,7 @@ def residual_time(level):
     return 0.5 * (np.log(0.5) - level)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", [-20.0, -40.0, -55.0])
 def test_a_level_far_below_the_tolerances_squared_is_met_where_it_is(line, level):
     path = fl.integrate(*line, until=[fl.log_loss_below(level), fl.time(1e3)], solver="tsit5")

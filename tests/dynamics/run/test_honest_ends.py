@@ -42,6 +42,7 @@ def test_a_flow_that_still_moves_is_neither_done_nor_at_rest(separable, end):
     assert "still moves" in path.outcome.message
 
 
+@pytest.mark.long
 def test_a_flow_at_rest_is_told_so():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(30, 3)), np.sign(rng.normal(size=30))
@@ -49,6 +50,7 @@ def test_a_flow_at_rest_is_told_so():
     assert linear(x, y, until=fl.log_norm(8.0)).outcome.kind == "stalled"
 
 
+@pytest.mark.long
 def test_limits_far_out_have_the_bars_that_the_run_has_earned(late):
     """The late clock carries q, so that its bar does not grow with log t."""
     found = fl.asymptotics(late)
@@ -89,6 +91,7 @@ def test_limits_are_of_the_path_and_of_its_own_data(late, separable):
     assert fl.limit(late, fl.Data(x, y)).decided
 
 
+@pytest.mark.long
 def test_odd_arguments_are_told_in_a_sentence(late, separable, tmp_path):
     for call in (
         lambda: fl.limit(None),

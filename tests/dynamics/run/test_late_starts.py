@@ -27,6 +27,7 @@ def one():
     return field()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("z", [30.0, 800.0, 1e6])
 def test_one_sample_follows_its_closed_form(one, z):
     path = fl.integrate(one, fl.State.from_weights({"w": [z / 2]}), ONE, until=fl.log_time(2 * z))

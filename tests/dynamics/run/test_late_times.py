@@ -48,6 +48,7 @@ def q_of(path):
     return float(path.dataset.log_t[-1] + path.dataset.log_loss[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("coordinates", ["polar", pytest.param("weights", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("n", "d", "seed"), [(8, 3, 4), pytest.param(20, 5, 1, marks=pytest.mark.slow)])
 def test_a_linear_net_to_log_t_of_a_billion(n, d, seed, coordinates):
@@ -112,6 +113,7 @@ def test_sharp_constant_of_the_gradient(expression, widths, K):
     assert square / (-float(log_loss)) ** (2 - 2 / K) == pytest.approx(K**2 * joint ** (2 / K), rel=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("expression", "widths", "told"),
     [
@@ -137,6 +139,7 @@ def test_deep_and_smooth_nets_to_a_million(expression, widths, told):
     assert defect < (1e-14 if path.problem.scheme.unit else 1e-6)
 
 
+@pytest.mark.long
 def test_rows_know_their_clock_and_the_seam_does_not_show():
     data = separable(9, 3, 6)
     field, start = ready("W2 @ W1 @ x", data, {"W1": 3}, seed=1)
@@ -154,6 +157,7 @@ def test_rows_know_their_clock_and_the_seam_does_not_show():
         assert np.allclose(both[0].last.V[name], both[1].last.V[name], atol=1e-8)
 
 
+@pytest.mark.long
 def test_a_network_without_scaling_runs_in_the_loss_clock():
     data = separable(9, 3, 6)
     field, start = ready("W2 @ tanh(W1 @ x)", data, {"W1": 3}, coordinates="weights")
@@ -206,6 +210,7 @@ def test_what_no_clock_can_do_is_refused_at_the_start():
         fl.integrate(field, start, data, until=3.0)
 
 
+@pytest.mark.long
 def test_the_first_stage_of_an_implicit_step_is_never_evaluated_anew():
     """Control: with it evaluated again, its round-off stops a run at log t of some 1e8 that otherwise takes a few
     hundred steps.

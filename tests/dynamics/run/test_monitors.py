@@ -64,11 +64,23 @@ CASES = [
         {"loss": "logistic", "reduction": "mean", "coordinates": "weights"},
         {"loss", "smoothed_margin", "balance W1 W2"},
     ),
-    ("W2 @ W1 @ x", {"decay": 0.1}, set()),
+    ("W2 @ W1 @ x", {"decay": 0.1}, {"law (W1 W1^T - W2^T W2) exp(0.4 t)"}),
+    ("W2 @ W1 @ x", {"decay": {"W1": 0.1}}, set()),
+    (
+        "W2 @ relu(W1 @ x + b)",
+        {"coordinates": "weights"},
+        {"loss", "smoothed_margin", "law diag(W1 W1^T + b b^T - W2^T W2)"},
+    ),
+    (
+        "W2 @ W1 @ x",
+        {"rates": {"W1": 0.1}},
+        {"loss", "smoothed_margin", "balance W1 W2", "equal_growth W1 W2"},
+    ),
     ("W2 @ tanh(W1 @ x + b)", {"coordinates": "weights"}, {"loss"}),
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "settings", "names"), CASES, ids=[f"{text} {told}" for text, told, _ in CASES])
 def test_all_hold_along_a_right_flow(text, settings, names):
     field, start, data = made(text, **settings)
@@ -79,6 +91,7 @@ def test_all_hold_along_a_right_flow(text, settings, names):
         assert seen["bound"] == pytest.approx(100 * 1e-8)
 
 
+@pytest.mark.long
 def test_a_wrong_rate_of_one_block_breaks_the_balance_and_nothing_else():
     field, start, data = made(coordinates="weights")
     worst = []
@@ -139,6 +152,15 @@ def test_balance_factors_are_those_the_derivation_prints():
         assert float(factor) == pytest.approx(matching[0]), (name, text)
 
 
+@pytest.mark.long
+def test_a_wrong_rate_breaks_a_law_that_has_a_name():
+    field, start, data = made("W2 @ relu(W1 @ x + b)", coordinates="weights")
+    name = "law diag(W1 W1^T + b b^T - W2^T W2)"
+    for factor in (1.0, 1.0 + 1e-4):
+        path = fl.integrate(Wrong(field, factor, "b"), start, data, until=fl.time(2.0))
+        assert path.monitors[name]["holds"] is (factor == 1.0)
+
+
 def test_what_was_watched_travels_with_the_result(tmp_path):
     field, start, data = made()
     path = fl.integrate(field, start, data, until=fl.time(1.0))
@@ -159,7 +181,10 @@ def stack(width, rows, rng, move=0.0):
 @pytest.mark.parametrize("kind", ["balance", "balance-diagonal"])
 @pytest.mark.parametrize("width", [5, 90])
 def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
-    rng, law = np.random.default_rng(2), SimpleNamespace(kind=kind, blocks=("W1", "W2"), degree=1, text="")
+    rng, law = (
+        np.random.default_rng(2),
+        SimpleNamespace(kind=kind, blocks=("W1", "W2"), degree=1, shares=(1, 1), text=""),
+    )
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     rho, V = stack(width, 4, rng, move=1e-3)
     found = monitors.conserved(problem, [law], rho, V, 1e-8)["balance W1 W2"]
@@ -177,7 +202,7 @@ def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
 def test_monitors_need_no_more_than_rows_times_weights():
     rng, law = (
         np.random.default_rng(2),
-        SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, text=""),
+        SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, shares=(1, 1), text=""),
     )
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     rho, V = stack(1000, 200, rng)

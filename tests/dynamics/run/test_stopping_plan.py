@@ -91,13 +91,14 @@ def test_separability_of_classes_is_that_of_a_linear_program(seed):
 
 
 def test_conditions_a_specification_knows_are_those_there_are():
-    from flowlab.app.spec import schema
+    from flowlab.app.schema import schema
 
     told = schema()["properties"]["integrate"]["properties"]
     assert set(told["until"]["properties"]) == set(conditions) - {"wall"}
     assert "wall_seconds" in told
 
 
+@pytest.mark.long
 def test_the_clock_of_norms_begins_where_norms_grow():
     start = fl.State.from_weights({"W1": np.array([[-1.0, 0.3]])})
     with pytest.raises(LanguageError, match=r"smallest margin must be above 0.* got -"):
@@ -127,6 +128,7 @@ def test_an_end_that_never_comes_is_told_where_the_flow_rests():
 class TestMarginGap:
     """The gap agrees with the support vector machine of scikit-learn and against a KKT point."""
 
+    @pytest.mark.long
     def test_it_bounds_the_distance_from_the_largest_margin(self):
         svm = pytest.importorskip("sklearn.svm")
         rng = np.random.default_rng(21)

@@ -48,6 +48,7 @@ def by_hand(scheme, data, w):
     return float(solve_ivp(rate, (0, 5), start, method="DOP853", rtol=1e-12, atol=1e-13, events=zero).t[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["lagrange", pytest.param("weight_normalization", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", [0, 4])
 def test_a_norm_that_reaches_zero_ends_the_run_there(scheme, seed):
@@ -61,6 +62,7 @@ def test_a_norm_that_reaches_zero_ends_the_run_there(scheme, seed):
     assert np.exp(float(path.dataset.log_t[-1])) == pytest.approx(by_hand(scheme, data, w), rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_weight_that_goes_through_zero_does_so_in_weights_alone():
     """One feature and w' = e^{-w} + e^{-w/2}/2: the weight rises through zero, which a norm cannot."""
     data = fl.Data(np.array([[1.0], [-0.5]]), np.array([1.0, -1.0]))

@@ -97,6 +97,9 @@ def test_why_nothing_moves_is_told(problem):
     assert "start from smaller weights" in wording.beyond(
         fl.State(rho={"w": 1e30, "a": 0.0}, V={"w": [1.0], "a": [1.0]})
     )
+    # Ordinary norms are not the reason alone: a normalised sample may be zero.
+    assert "`eps`" in wording.beyond(fl.State(rho={"w": 1.0}, V={"w": [1.0]}))
+    assert "`eps`" not in wording.beyond(fl.State(rho={"w": 1e100}, V={"w": [1.0]}))
 
 
 @pytest.mark.slow

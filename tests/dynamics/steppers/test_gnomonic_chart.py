@@ -18,6 +18,7 @@ def wrong_side(n):
     return problem, data, points, next(k for k, p in enumerate(points) if p.attracting and p.log_loss > 5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("solver", ["kvaerno5", pytest.param("rodas5p", marks=pytest.mark.slow)])
 def test_a_flow_rests_at_a_minimum_where_the_loss_is_large(solver):
     problem, data, points, k = wrong_side(8)
@@ -37,6 +38,7 @@ def test_a_flow_rests_at_a_minimum_where_the_loss_is_large(solver):
     assert points.distance(path.last, points[k]) < 1e-12
 
 
+@pytest.mark.long
 def test_steps_that_leave_the_sphere_are_held_by_its_multiplier(monkeypatch):
     """Control: in the coordinates as they stand the same run takes steps of 1/λ for ever. One sample fewer, so that
     nothing compiled above serves it.

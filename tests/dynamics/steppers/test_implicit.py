@@ -110,6 +110,7 @@ def test_a_root_finder_that_takes_round_off_for_divergence_is_refused():
         solver_self_test.self_test("explicit", SOLVERS["tsit5"])
 
 
+@pytest.mark.long
 def test_a_run_asks_for_the_start_up_test_once(monkeypatch):
     asked = []
     monkeypatch.setattr(solver_self_test, "attempts", lambda solver: asked.append(solver) or (1, 0.0))

@@ -116,6 +116,7 @@ def test_a_projection_that_moves_the_state_loses_the_order(kind):
     assert error(stepped(solver, moved, data), moved, start, want, 32) > 1e-7
 
 
+@pytest.mark.long
 def test_a_wrong_coefficient_loses_the_order(flow, monkeypatch):
     tableau = diffrax.Tsit5.tableau
     rows = tuple(np.array(row) for row in tableau.a_lower)
@@ -145,6 +146,7 @@ def test_a_rate_kept_over_a_projection_costs_the_order_nothing_it_can_afford():
     assert compiled_steps.projects(field)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scheme", "per", "log_t"),
     [

@@ -20,6 +20,7 @@ def linear(rates, **settings):
     return fl.lower(fl.derive(problem)), fl.State.from_weights({"W1": np.linspace(2.0, 3.0, d)[None]}), data
 
 
+@pytest.mark.long
 def test_the_estimate_is_step_times_stiffness():
     """On w' = -J (w - 1) with its fast parts at rest the estimate must be h times an eigenvalue of J; the largest once
     steps are limited by it.
@@ -43,6 +44,7 @@ def test_the_estimate_is_step_times_stiffness():
     assert 0.5 * h * stiffest < float(carry.stiffness.h_lambda) < 2.0 * h * stiffest
 
 
+@pytest.mark.long
 def test_a_stiff_flow_is_handed_to_an_implicit_method_once():
     field, start, data = linear([1e-3, 1.0, 1e3])
     auto = fl.integrate(field, start, data, until=fl.time(2e3))
@@ -61,6 +63,7 @@ def test_a_stiff_flow_is_handed_to_an_implicit_method_once():
     assert log_t[1] < switches[0]["log_t"] < log_t[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["W2 @ tanh(W1 @ x)", pytest.param("W2 @ relu(W1 @ x)", marks=pytest.mark.slow)])
 def test_a_flow_that_is_not_stiff_keeps_its_method(text):
     rng = np.random.default_rng(3)

@@ -25,6 +25,7 @@ from flowlab.dynamics.storage.checkpoint import Ledger, ended
 HERE = Path(__file__).parent
 archive = import_module("flowlab.dynamics.storage.archive")
 host = import_module("flowlab.dynamics.run.loop")
+recorder = import_module("flowlab.dynamics.run.recorder")
 
 
 def samples(n=12, d=3, seed=11):
@@ -68,6 +69,7 @@ def same_run(a, b):
     assert a.provenance["switches"] == b.provenance["switches"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [name if name in ("late", "ordinary") else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
 )
@@ -92,6 +94,7 @@ def test_stopped_again_and_again_is_not_stopped(tmp_path, name):
     assert files(tmp_path / "whole") == files(tmp_path / "parts")
 
 
+@pytest.mark.long
 def test_an_interrupt_keeps_everything_and_is_taken_up(tmp_path, monkeypatch):
     field, start, data = made(coordinates="weights")
     plain = fl.integrate(field, start, data, until=fl.log_time(1e4))
@@ -257,6 +260,7 @@ def check_kills(tmp_path, count):
     return killed, rounds
 
 
+@pytest.mark.long
 def test_killed_runs_end_in_the_same_bytes(tmp_path):
     check_kills(tmp_path, 2)
 
@@ -296,3 +300,28 @@ def test_the_manifest_is_plain_text_that_tells_of_the_run(tmp_path):
     assert header["settings"]["rtol"] == 1e-8
     lines = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
     assert lines[-2]["chunk"]["meta"]["outcome"]["kind"] == "done"
+
+
+def test_clocks_of_a_stored_run_are_named_by_its_own_table(tmp_path, monkeypatch):
+    """Clocks registered since do not rename rows; a store without a table is read by the order of clocks."""
+    field, start, data = made(coordinates="weights")
+    told = {"until": fl.log_time(1e3), "rtol": 1e-6, "atol": 1e-8}
+    known = dict(recorder.CLOCKS)
+    path = fl.integrate(field, start, data, store=tmp_path / "run", **told)
+    names = path.dataset.clock.values.tolist()
+    assert set(names) == {"time", "norm"}
+
+    def again(clocks):
+        monkeypatch.setattr(recorder, "CLOCKS", clocks)
+        return fl.integrate(field, start, data, store=tmp_path / "run", **told).dataset.clock.values.tolist()
+
+    assert again({"new": None, **known}) == names
+    replay = Ledger.replay
+
+    def without(self, store):
+        replay(self, store)
+        self.resumed[0].pop("clocks")
+
+    monkeypatch.setattr(Ledger, "replay", without)
+    assert again(known) == names
+    assert again({"new": None, **known}) != names
