@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
 from flowlab.core.typing import Record
 from flowlab.discrete.continuation.arclength import Spot
@@ -21,6 +22,7 @@ from flowlab.language.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
+@displayed
 class Event:
     """A point where a curve turns or others pass through it.
 
@@ -46,6 +48,7 @@ class Event:
 
 
 @dataclass(frozen=True)
+@displayed
 class Branch:
     """A curve of critical points: its points in order, the event it left (none for the first), and why it ended.
 
@@ -64,6 +67,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
+@displayed
 class Continuation:
     """Curves of critical points; prints as a table and is drawn by `draw("continuation", …)`.
 

@@ -70,15 +70,12 @@ def norm_path(
             do not fit into memory.
     """
     low, high = _range("norms", norms, positive=True)
+    _require_smooth(problem)
     if start is not None:
         start = start.state if isinstance(start, CriticalPoint) else start
         widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
     require_curvature(problem, data, widths)
     con = Constrained(problem, data, norm=low, widths=widths)
-    if con.bends:
-        raise LanguageError(
-            f"`{problem.network.text[:120]}` must have smooth activations, got kinks; use for example `relu(…)**2`."
-        )
     family = Norms(con)
     if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
         raise must_be("starts", starts, "an integer from 1 on", "for example 8")
@@ -128,14 +125,11 @@ def penalty_path(
         LanguageError, DataError: for bad input; RunFailed: if there is no critical point near the start.
     """
     low, high = _range("penalties", penalties, positive=logarithmic)
+    _require_smooth(problem)
     if start is not None:
         start = start.state if isinstance(start, CriticalPoint) else start
         widths = _widths(problem, start.V if isinstance(start, State) else start) | dict(widths or {})
     family = Penalties(problem, data, widths, logarithmic)
-    if any(slot.tracked for slot in problem.network.slots):
-        raise LanguageError(
-            f"`{problem.network.text[:120]}` must have smooth activations, got kinks; use for example `relu(…)**2`."
-        )
     p, q = (np.log(low), np.log(high)) if logarithmic else (low, high)
     starts = count("starts", starts, 1, 16)
     rng = np.random.default_rng(checked_seed(seed))
@@ -150,7 +144,7 @@ def penalty_path(
 
 def _widths(problem: Problem, start: Mapping[str, ArrayLike]) -> dict[str, int]:
     """Rows of the hidden blocks of a start."""
-    expects("start", start, Mapping, "a state, a critical point, or weights by block")
+    expects("start", start, Mapping, "a state, a critical point or weights by block", "`path.last`")
     network = problem.network
     outer = {network.input_dim, *network.output_shape}
     start = {name: array(f"start[{name!r}]", v) for name, v in start.items()}
@@ -158,6 +152,15 @@ def _widths(problem: Problem, start: Mapping[str, ArrayLike]) -> dict[str, int]:
         w for w, shape in network.shapes.items() if shape and not isinstance(shape[0], int) and shape[0] not in outer
     ]
     return {w: int(np.shape(start[w])[0]) for w in hidden if w in start and np.ndim(start[w])}
+
+
+def _require_smooth(problem: Problem) -> None:
+    problem.require_gradient("continuation")
+    problem.network.require_slots("continuation")
+    if any(slot.bends for slot in problem.network.slots):
+        raise LanguageError(
+            f"`{problem.network.text[:120]}` must have smooth activations, got kinks; use for example `relu(…)**2`."
+        )
 
 
 def _range(name: str, ends: Sequence[float] | np.ndarray, positive: bool) -> tuple[float, float]:

@@ -9,28 +9,26 @@ underflowed.
 import math
 from collections.abc import Callable, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import array, expects, must_be
+from flowlab.core.arguments import array, guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, NotHomogeneous, ShapeMismatch
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import Array, ArrayLike, Blocks, Number, Pieces
+from flowlab.core.typing import Array, ArrayLike, Blocks, Given, Number, Pieces
 from flowlab.discrete.critical.sphere_product import Layout, Spheres, blocks
 from flowlab.discrete.critical.symmetries import Symmetries
 from flowlab.language.data import Data
 from flowlab.language.kink_slots import Slot
 from flowlab.language.problem import Problem
+from flowlab.language.single_input import require_plain
 from flowlab.language.state import State, initial_state, names_match
-
-Args = tuple[Any, Any, Any, Any, Any, Any]
-"""What compiled functions take before a row: problem, layout, radii, x, y, rounding."""
-
 
 RESIDUAL = 1e-10
 """Ends of a search with a larger residual are not called critical points."""
@@ -40,9 +38,10 @@ _SHARP, _RUNGS = 100.0, 60
 def weight_count(problem: Problem, data: Data, widths: Mapping[str, int] | None) -> int:
     """How many weights a problem has, P, before any is drawn."""
     problem.loss.check_labels(data)
-    return sum(map(math.prod, problem.network.resolve(data.d, data.outputs, widths).values()))
+    return sum(map(math.prod, problem.network.resolve(data.shapes, data.outputs, widths).values()))
 
 
+@displayed
 class Constrained:
     """min log L(ρ V) over directions V, at fixed norms ρ.
 
@@ -61,6 +60,7 @@ class Constrained:
             input.
     """
 
+    @guarded
     def __init__(
         self,
         problem: Problem,
@@ -70,9 +70,10 @@ class Constrained:
         widths: Mapping[str, int] | None = None,
     ) -> None:
         require_x64("Constrained")
-        expects("problem", problem, Problem, 'a problem such as `fl.Problem("W2 @ relu(W1 @ x)")`')
-        expects("data", data, Data, "samples such as `fl.Data(x, y)`")
+        require_plain(problem.network, "a problem of critical points")
         problem.loss.check_labels(data)
+        problem.require_gradient("a critical point")
+        problem.network.require_slots("a critical point")
         if problem.per == "network" and len(set(problem.decay.values())) > 1:
             raise LanguageError(
                 'blocks under one norm must have one `decay`, got different ones; use per="layer", or one decay.'
@@ -117,9 +118,10 @@ class Constrained:
         )
 
     @cached_property
-    def args(self) -> Args:
-        """What the compiled functions take before a row."""
-        return self.plain, self.spheres.layout, jnp.asarray(self.spheres.radii), self.data.x, self.data.y, self.rounding
+    def objective(self) -> "Objective":
+        """What is minimised, as the compiled functions take it."""
+        radii = jnp.asarray(self.spheres.radii)
+        return Objective(self.plain, self.spheres.layout, radii, self.data.inputs, self.data.y, self.rounding)
 
     @cached_property
     def rounding(self) -> tuple[jax.Array, ...] | None:
@@ -134,7 +136,7 @@ class Constrained:
         """
         other = copy(self)
         other.softness, other._kept = softness, None
-        for name in ("args", "rounding"):
+        for name in ("objective", "rounding"):
             other.__dict__.pop(name, None)
         return other
 
@@ -142,7 +144,7 @@ class Constrained:
         """The same problem with all norms multiplied."""
         other = copy(self)
         other.spheres, other._kept = self.spheres.scaled(factor), None
-        for name in ("args", "rounding", "sizes", "unit", "typical", "spread"):
+        for name in ("objective", "rounding", "sizes", "unit", "typical", "spread"):
             other.__dict__.pop(name, None)
         return other
 
@@ -171,9 +173,9 @@ class Constrained:
         """A direction drawn uniformly from the spheres, (P,)."""
         return self.spheres.project(rng.normal(size=len(self.spheres.owner)))
 
+    @guarded
     def row(self, start: State | Mapping[str, ArrayLike]) -> np.ndarray:
         """The directions of a state, or of weights by block, as a row, (P,)."""
-        expects("start", start, (State, Mapping), "a state, or directions by block")
         if isinstance(start, State):
             names_match(start, self.problem.network)
         V = start.V if isinstance(start, State) else {name: array(f"start[{name!r}]", v) for name, v in start.items()}
@@ -194,27 +196,27 @@ class Constrained:
 
     def value(self, theta: np.ndarray) -> float:
         """The objective: log L, or L itself for losses of targets."""
-        return float(_value(*self.args, theta))
+        return float(_value(self.objective, theta))
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Its gradient in all coordinates, (P,); not yet tangent. That of the last row is kept, since a step asks for
         it several times.
         """
         if self._kept is None or not np.array_equal(self._kept[0], theta):
-            self._kept = np.array(theta), np.asarray(_gradient(*self.args, theta))
+            self._kept = np.array(theta), np.asarray(_gradient(self.objective, theta))
         return self._kept[1]
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """Its second derivatives in all coordinates, (P, P)."""
-        return np.asarray(_hessian(*self.args, theta))
+        return np.asarray(_hessian(self.objective, theta))
 
     def growth(self, theta: np.ndarray) -> np.ndarray:
         """Derivative of the gradient where all norms are multiplied by e^c, in c at 0, (P,)."""
-        return np.asarray(_growth(*self.args, theta))
+        return np.asarray(_growth(self.objective, theta))
 
     def times(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The second derivatives times a vector, (P,), without forming them."""
-        return np.asarray(_times(*self.args, theta, v))
+        return np.asarray(_times(self.objective, theta, v))
 
     def riemannian(self, theta: np.ndarray, basis: np.ndarray) -> np.ndarray:
         """The Riemannian Hessian (eq. 1.11) in a tangent basis: Qᵀ(∂² - diag λ) Q with λ_k = ⟨∂_k, V_k⟩."""
@@ -245,7 +247,7 @@ class Constrained:
         found = []
         for k in range(4):
             W = blocks(self.spheres.layout, self.random(np.random.default_rng(k)) * self.spheres.radii)
-            found.append(np.mean(np.asarray(self.problem.network.outputs(W, np.asarray(self.data.x), np)) ** 2))
+            found.append(np.mean(np.asarray(self.problem.network.outputs(W, self.data.in_numpy[0], np)) ** 2))
         return float(np.sqrt(np.mean(found)))
 
     @property
@@ -279,7 +281,7 @@ class Constrained:
         """
         theta = self.spheres.row(self.like.V) if theta is None else theta
         values = self.problem.network.node_values(
-            blocks(self.spheres.layout, theta * self.spheres.radii), np.asarray(self.data.x), np
+            blocks(self.spheres.layout, theta * self.spheres.radii), self.data.in_numpy[0], np
         )
         return [np.asarray(values[id(slot.argument)]) for slot in self.slots]
 
@@ -303,24 +305,38 @@ def _logarithmic(problem: Problem) -> bool:
     return problem.loss.classifies
 
 
-def objective(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    theta: Array,
-) -> Number:
-    """What is minimised, after `Constrained.args`; traced."""
-    pieces = None
-    if rounding is not None:
-        left = iter(rounding)
-        pieces = [_rounded(slot, next(left)) if slot.tracked else None for slot in problem.network.slots]
-    return objective_of(problem, blocks(layout, radii * theta), x, y, pieces)
+class Objective(eqx.Module):
+    """What is minimised, as a function of a row of directions (P,): log L, or L itself for losses of targets.
+
+    A frozen value that compiled functions take as their first argument.
+
+    Attributes:
+        problem, layout: network, loss and shapes of the blocks (static).
+        radii: ρ of the sphere of each coordinate, (P,).
+        x, y: inputs and labels.
+        rounding: ε of every slot with kinks where they are rounded, else None.
+    """
+
+    problem: Problem = eqx.field(static=True)
+    layout: Layout = eqx.field(static=True)
+    radii: jax.Array
+    x: Given
+    y: Array
+    rounding: tuple[jax.Array, ...] | None
+
+    def __call__(self, theta: Array) -> Number:
+        pieces, network = None, self.problem.network
+        if self.rounding is not None:
+            left = iter(self.rounding)
+            pieces = [_rounded(slot, next(left)) if slot.tracked else None for slot in network.slots]
+        return objective_of(self.problem, blocks(self.layout, self.radii * theta), self.x, self.y, pieces)
+
+    def grown(self, c: Array) -> "Objective":
+        """The same with all norms multiplied by e^c."""
+        return replace(self, radii=self.radii * jnp.exp(c))
 
 
-def objective_of(problem: Problem, weights: Blocks, x: Array, y: Array, pieces: Pieces | None) -> Number:
+def objective_of(problem: Problem, weights: Blocks, x: Given, y: Array, pieces: Pieces | None) -> Number:
     """The objective with other pieces in the place of activations with a kink; traced."""
     outputs = problem.network.outputs(weights, x, jnp, pieces)
     return (problem.loss.log_loss if _logarithmic(problem) else problem.loss.total)(jnp, outputs, y, problem.reduction)
@@ -330,60 +346,26 @@ def _rounded(slot: Slot, epsilon: Array) -> Callable[[Array], Array]:
     return lambda h: slot.left * h + 0.5 * (slot.right - slot.left) * (h + jnp.sqrt(h * h + epsilon**2))
 
 
-_value = eqx.filter_jit(objective)
+@eqx.filter_jit
+def _value(objective: Objective, theta: Array) -> Number:
+    return objective(theta)
 
 
 @eqx.filter_jit
-def _gradient(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    theta: Array,
-) -> jax.Array:
-    return jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
+def _gradient(objective: Objective, theta: Array) -> jax.Array:
+    return jax.grad(objective)(theta)
 
 
 @eqx.filter_jit
-def _hessian(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    theta: Array,
-) -> jax.Array:
-    return jax.hessian(lambda t: objective(problem, layout, radii, x, y, rounding, t))(theta)
+def _hessian(objective: Objective, theta: Array) -> jax.Array:
+    return jax.hessian(objective)(theta)
 
 
 @eqx.filter_jit
-def _times(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    theta: Array,
-    v: Array,
-) -> jax.Array:
-    return jax.jvp(jax.grad(lambda t: objective(problem, layout, radii, x, y, rounding, t)), (theta,), (v,))[1]
+def _times(objective: Objective, theta: Array, v: Array) -> jax.Array:
+    return jax.jvp(jax.grad(objective), (theta,), (v,))[1]
 
 
 @eqx.filter_jit
-def _growth(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    theta: Array,
-) -> jax.Array:
-    def gradient(c: Array) -> jax.Array:
-        return jax.grad(lambda t: objective(problem, layout, radii * jnp.exp(c), x, y, rounding, t))(theta)
-
-    return jax.jvp(gradient, (jnp.zeros(()),), (jnp.ones(()),))[1]
+def _growth(objective: Objective, theta: Array) -> jax.Array:
+    return jax.jvp(lambda c: jax.grad(objective.grown(c))(theta), (jnp.zeros(()),), (jnp.ones(()),))[1]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowlab.core.display import displayed
 from flowlab.core.typing import Record
 from flowlab.discrete.critical.constrained_problem import Constrained
 from flowlab.discrete.critical.lagrange_newton import Critical, kink_sides
@@ -19,6 +20,7 @@ _EXPLAINED = 1e-6
 
 
 @dataclass(frozen=True)
+@displayed
 class CriticalPoint:
     """A critical point of the constrained problem; dimensionless but for the norms of its state.
 
@@ -169,4 +171,4 @@ def pointed(con: Constrained, end: Critical, values: np.ndarray, told: Told, fou
 
 def data_size(con: Constrained) -> int:
     """Number of samples."""
-    return int(np.asarray(con.data.x).shape[0])
+    return con.data.n

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects, guarded, must_be
+from flowlab.core import html
+from flowlab.core.arguments import count, guarded, must_be
+from flowlab.core.display import displayed, heading
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import ArrayLike
@@ -41,6 +43,7 @@ _UNDECIDED = 8
 """Rounds where the count cannot be asked."""
 
 
+@displayed
 class CriticalPoints(list[CriticalPoint]):
     """Distinct critical points by growing loss; prints as a table.
 
@@ -91,6 +94,25 @@ class CriticalPoints(list[CriticalPoint]):
             told = f"{k:3d}  {p.log_loss:<14.8g}  {p.margin:<11.6g}  {p.index:5d}  {p.nullity:4d} ({p.explained})"
             lines.append(f"{told:58s}  {p.kinks:5d}  {p.residual:8.1e}  {p.found:5d}  {kind}")
         return "\n".join([*lines, self._count()])
+
+    def _html_parts(self) -> list[str]:
+        head = ("", "log loss", "margin", "index", "null (explained)", "kinks", "residual", "found", "kind")
+        rows = [
+            (
+                str(k),
+                html.number(p.log_loss, 8),
+                html.number(p.margin),
+                str(p.index),
+                f"{p.nullity} ({p.explained})",
+                str(p.kinks),
+                html.number(p.residual, 2),
+                str(p.found),
+                f"{p.kind}{', attracting' if p.attracting else ''}",
+            )
+            for k, p in enumerate(self)
+        ]
+        told = f"{len(self)} critical points from {self.starts} starts ({self.lost} ended at none)"
+        return [heading(told), html.soft(self._norms()), html.table(head, rows, told), html.soft(self._count())]
 
     def _count(self) -> str:
         if self.euler_sum is None:
@@ -154,7 +176,6 @@ def critical_points(
         LanguageError: if `starts` is not a whole number from 0 on; what `Constrained` raises; RunFailed: if no search
             ended at a critical point.
     """
-    expects("near", near, Iterable, "a list of states")
     listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)
     starts, seed = count("starts", starts, 0 if listed else 1, 64), checked_seed(seed)
     if progress is not None and not callable(progress):

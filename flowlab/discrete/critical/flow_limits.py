@@ -14,7 +14,8 @@ import jax
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects, guarded, must_be
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
 from flowlab.core.typing import Json, Record
 from flowlab.discrete.critical.critical_points import CriticalPoints, settle
@@ -28,6 +29,7 @@ TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
+@displayed
 class FlowLimits:
     """Which flow came to which critical point; prints as two tables.
 
@@ -112,13 +114,9 @@ def flow_limits(
     Raises:
         LanguageError: without ends or points; ShapeMismatch: for states of other shapes.
     """
-    expects("points", points, CriticalPoints, "what `critical_points` answered")
-    expects("ends", ends, (Trajectory, State, Sequence), "trajectories or states")
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
         raise must_be("tolerance", tolerance, "a number above 0", f"for example {TOLERANCE}")
     listed = [ends] if isinstance(ends, Trajectory | State) else list(ends)
-    for end in listed:
-        expects("ends", end, (Trajectory, State), "trajectories or states")
     if not listed or not len(points):
         raise LanguageError(
             f"flows and points must be at least one each, got {len(listed)} and {len(points)}; pass more."
@@ -157,6 +155,7 @@ def flow_limits(
 
 
 @dataclass(frozen=True)
+@displayed
 class Approach:
     """How far a trajectory is from critical points at every row.
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import lstsq
 from scipy.optimize import lsq_linear
 
-from flowlab.core.typing import Array, Pieces
+from flowlab.core.typing import Array, Given, Pieces
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
 from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.language.problem import Problem
@@ -221,7 +221,7 @@ def _held(con: Constrained, theta: np.ndarray, slopes: np.ndarray, rows: np.ndar
         con.spheres.layout,
         shapes,
         jnp.asarray(con.spheres.radii),
-        con.data.x,
+        con.data.inputs,
         con.data.y,
         jnp.asarray(con.unit),
     )
@@ -235,7 +235,7 @@ def _derivatives(
     layout: Layout,
     shapes: tuple[tuple[int, ...], ...],
     radii: Array,
-    x: Array,
+    x: Given,
     y: Array,
     unit: Array,
     theta: Array,

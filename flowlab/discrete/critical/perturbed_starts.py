@@ -5,8 +5,6 @@ held there by the multiplier alone, and any of them that is larger than its squa
 start "beside" such a point has to be chosen by the curvature.
 """
 
-from numbers import Integral
-
 import numpy as np
 
 from flowlab.core import arguments
@@ -42,8 +40,6 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
     Raises:
         LanguageError: for a point that is not there, or a reach outside (0, 1).
     """
-    arguments.expects("points", points, CriticalPoints, "what `critical_points` answered")
-    arguments.expects("k", k, Integral, "the number of a critical point")
     if not 0 <= k < len(points):
         raise must_be("k", k, f"an integer from 0 to {len(points) - 1}", "the number of a critical point")
     if not 0 < reach < 1:
@@ -98,7 +94,6 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
     Raises:
         LanguageError: for arguments that are none.
     """
-    arguments.expects("con", con, Constrained, "a constrained problem, such as `points.constrained`")
     count, seed = arguments.count("count", count, 1, 8), checked_seed(seed)
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:
         raise must_be("reach", reach, "a number between 0 and 1", "for example 1e-7")

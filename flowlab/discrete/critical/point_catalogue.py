@@ -127,7 +127,7 @@ class Catalogue:
         weights = self.con.spheres.state(theta).weights()
         f = np.asarray(
             self.con.problem.network.outputs(
-                {k: np.asarray(w) for k, w in weights.items()}, np.asarray(self.con.data.x), np
+                {k: np.asarray(w) for k, w in weights.items()}, self.con.data.in_numpy[0], np
             )
         )
         # What all logits share is nothing to the loss.

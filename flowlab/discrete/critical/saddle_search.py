@@ -13,11 +13,9 @@ import jax
 import numpy as np
 
 from flowlab.core.typing import Array
-from flowlab.discrete.critical.constrained_problem import Constrained, objective
+from flowlab.discrete.critical.constrained_problem import Constrained, Objective
 from flowlab.discrete.critical.critical_point import CriticalPoint
 from flowlab.discrete.critical.signed_permutations import Images
-from flowlab.discrete.critical.sphere_product import Layout
-from flowlab.language.problem import Problem
 
 BATCH = 64
 """Searches that are compiled for together."""
@@ -151,23 +149,14 @@ def _second(con: Constrained, rows: np.ndarray) -> Any:
     for first in range(0, len(rows), BATCH):
         part = rows[first : first + BATCH]
         padded = np.vstack([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-        found.append([np.asarray(a)[: len(part)] for a in _batch(*con.args, padded)])
+        found.append([np.asarray(a)[: len(part)] for a in _batch(con.objective, padded)])
     return [np.concatenate(a) for a in zip(*found, strict=True)]
 
 
 @eqx.filter_jit
-def _batch(
-    problem: Problem,
-    layout: Layout,
-    radii: Array,
-    x: Array,
-    y: Array,
-    rounding: tuple[jax.Array, ...] | None,
-    rows: Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _batch(objective: Objective, rows: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     def one(theta: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        whole = lambda t: objective(problem, layout, radii, x, y, rounding, t)  # noqa: E731
-        value, g = jax.value_and_grad(whole)(theta)
-        return value, g, jax.hessian(whole)(theta)
+        value, g = jax.value_and_grad(objective)(theta)
+        return value, g, jax.hessian(objective)(theta)
 
     return jax.vmap(one)(rows)

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from flowlab.core.arguments import must_be
 from flowlab.core.typing import Array
-from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
+from flowlab.discrete.critical.constrained_problem import Constrained, Objective
 from flowlab.discrete.critical.sphere_product import Layout, along, tangent
 
 _GUARD = 4
@@ -43,7 +43,7 @@ was made from.
 
 def hessian_times(con: Constrained, theta: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """P(∂²F - diag λ)P v for every row v, (B, P), with P the projection on the tangent space at θ (eq. 1.11)."""
-    return np.array(_times(con.args, con.spheres.per, theta, vectors))
+    return np.array(_times(con.objective, con.spheres.per, theta, vectors))
 
 
 def lowest(
@@ -112,7 +112,7 @@ class _Operator:
 
     def __init__(self, con: Constrained, theta: np.ndarray, seed: int) -> None:
         self.con, self.theta = con, theta
-        self.linear = _linear(con.args, con.spheres.per, theta)
+        self.linear = _linear(con.objective, con.spheres.per, theta)
         v = con.spheres.tangent(theta, np.random.default_rng(seed).normal(size=len(theta)))
         self.size = 0.0
         for _ in range(12):
@@ -249,9 +249,9 @@ def _orthonormal(
 
 
 @eqx.filter_jit
-def _times(args: Args, per: str, theta: Array, vectors: Array) -> Array:
-    layout = args[1]
-    full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
+def _times(objective: Objective, per: str, theta: Array, vectors: Array) -> Array:
+    layout = objective.layout
+    full, times = jax.linearize(jax.grad(objective), theta)
     lam = along(layout, per, theta, full)
 
     def one(v: Array) -> Array:
@@ -263,10 +263,10 @@ def _times(args: Args, per: str, theta: Array, vectors: Array) -> Array:
 
 
 @eqx.filter_jit
-def _linear(args: Args, per: str, theta: Array) -> tuple[Callable[[Array], Array], Array]:
+def _linear(objective: Objective, per: str, theta: Array) -> tuple[Callable[[Array], Array], Array]:
     """The second derivatives at θ as a map of its own, without what only depends on θ, and λ of every coordinate."""
-    full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
-    return times, along(args[1], per, theta, full)
+    full, times = jax.linearize(jax.grad(objective), theta)
+    return times, along(objective.layout, per, theta, full)
 
 
 @eqx.filter_jit

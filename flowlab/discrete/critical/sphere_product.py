@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.typing import Array, ArrayLike, Record
-from flowlab.language.norm_groups import NETWORK, scaled
+from flowlab.language.norm_groups import NETWORK, has_rows, scaled
 from flowlab.language.state import State
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
@@ -29,7 +29,7 @@ class Spheres:
         owner, first = [], 0
         for _, shape in self.layout:
             size = int(np.prod(shape))
-            rows = shape[0] if self.per == "neuron" and len(shape) == 2 else 1
+            rows = shape[0] if has_rows(shape, self.per) else 1
             owner.append(first + np.repeat(np.arange(rows), size // rows))
             first += 0 if self.per == NETWORK else rows
         self.owner = np.concatenate(owner)
@@ -108,7 +108,7 @@ def along(layout: Layout, per: str, a: Array, b: Array) -> Array:
     """⟨a, b⟩ of the sphere of every coordinate, (P,); traced."""
     parts, total = [], jnp.zeros(())
     for (_, shape), product in zip(layout, blocks(layout, a * b).values(), strict=True):
-        rows = product.reshape(shape[0] if per == "neuron" and len(shape) == 2 else 1, -1)
+        rows = product.reshape(shape[0] if has_rows(shape, per) else 1, -1)
         sums = rows.sum(axis=1, keepdims=True)
         total = total + sums.sum()
         parts.append(jnp.broadcast_to(sums, rows.shape).ravel())

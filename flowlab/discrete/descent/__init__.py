@@ -1,4 +1,4 @@
 """Descent by autodiff alone, and what one step does."""
 
 from flowlab.discrete.descent.descend import descend as descend
-from flowlab.discrete.descent.rules import rules as rules
+from flowlab.language.rules import rules as rules

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.typing import Array, PyTree, Scalar
-from flowlab.discrete.critical.constrained_problem import Args, Constrained, objective
+from flowlab.discrete.critical.constrained_problem import Constrained, Objective
 from flowlab.discrete.critical.sphere_product import along, project, tangent
 
 MEMORY = 20
@@ -32,7 +32,7 @@ def lbfgs(con: Constrained, theta: np.ndarray, tolerance: float, steps: int) -> 
         The end, and how many steps were taken.
     """
     end, taken = _lbfgs(
-        con.args, con.spheres.per, theta, np.float64(tolerance), np.float64(1e-3 * con.typical), np.int64(steps)
+        con.objective, con.spheres.per, theta, np.float64(tolerance), np.float64(1e-3 * con.typical), np.int64(steps)
     )
     return np.asarray(end), int(taken)
 
@@ -41,7 +41,7 @@ def truncated(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.nd
     """Conjugate gradients on the quadratic model until they leave the ball or meet negative curvature (Steihaug 1983);
     the step and what the model gains.
     """
-    move, gain = _truncated(con.args, con.spheres.per, theta, np.float64(radius))
+    move, gain = _truncated(con.objective, con.spheres.per, theta, np.float64(radius))
     return np.asarray(move), float(gain)
 
 
@@ -97,10 +97,10 @@ _Trial: TypeAlias = tuple[Array, Array, Array, Array, Array]
 
 @eqx.filter_jit
 def _lbfgs(
-    args: Args, per: str, theta: Array, tolerance: Scalar, least: Scalar, steps: np.int64 | jax.Array
+    objective: Objective, per: str, theta: Array, tolerance: Scalar, least: Scalar, steps: np.int64 | jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    layout = args[1]
-    both = jax.value_and_grad(lambda t: objective(*args, t))
+    layout = objective.layout
+    both = jax.value_and_grad(objective)
 
     def line(theta: jax.Array, f: jax.Array, g: jax.Array, d: jax.Array, first: jax.Array) -> _Trial:
         """A shorter and shorter step along d until the objective falls; in its round-off, until the slope does (Hager
@@ -155,9 +155,9 @@ def _lbfgs(
 
 
 @eqx.filter_jit
-def _truncated(args: Args, per: str, theta: Array, radius: Scalar) -> tuple[Array, Array]:
-    layout = args[1]
-    full, times = jax.linearize(jax.grad(lambda t: objective(*args, t)), theta)
+def _truncated(objective: Objective, per: str, theta: Array, radius: Scalar) -> tuple[Array, Array]:
+    layout = objective.layout
+    full, times = jax.linearize(jax.grad(objective), theta)
     lam = along(layout, per, theta, full)
     g = tangent(layout, per, theta, full)
     first = jnp.linalg.norm(g)

@@ -18,72 +18,126 @@ degree one and there is no momentum, ρ_k² - ρ_j² changes by exactly the diff
 import math
 import sys
 import time as watch
+from collections.abc import Sequence
+from functools import partial
 from numbers import Integral
-from typing import NamedTuple
+from typing import Required, TypedDict, Unpack, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import guarded, must_be, short
+from flowlab.core.arguments import guarded, must_be, positive, short
 from flowlab.core.errors import LanguageError
-from flowlab.core.memory import require_memory, require_time
+from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Coordinates, PyTree, Record, Scalar
-from flowlab.discrete.descent.gradient_walk import Memory, squares, walk
-from flowlab.discrete.descent.rules import Momentum, Rule, rules
+from flowlab.core.typing import Coordinates, Record
+from flowlab.discrete.descent.gradient_walk import squares
+from flowlab.discrete.descent.walks import Lane, Method, Walked, checked, ended, lanes_of, size_of, walk_all, walk_one
+from flowlab.language.batches import asks_for_batch
 from flowlab.language.data import Data
+from flowlab.language.geometries import require_in_space
 from flowlab.language.norm_groups import split
+from flowlab.language.observables import Observables, Observers
 from flowlab.language.problem import Problem
+from flowlab.language.rules import Rule, checked_momentum, rules
 from flowlab.language.state import State, names_match, shapes_match
-from flowlab.language.trajectory import Outcome, Trajectory
+from flowlab.language.trajectories import Trajectories
+from flowlab.language.trajectory import Trajectory
+from flowlab.language.trajectory_table import weights_of
 
-_ROWS, _BATCH = 2_000, 64
 _LEAST = 1e-7
 """Seconds that no step of a compiled program stays below, however few the weights."""
+
+
+class Settings(TypedDict, total=False):
+    """Arguments of `descend` that one descent and a batch have in common."""
+
+    count: Required[int]
+    rule: str
+    loss_scaled: bool
+    record_every: int | None
+    freeze_norm: bool
+    batch: int | None
+    momentum: float
+    nesterov: bool
+    blend: float
+    observe: Observables | None
+
+
+@overload
+def descend(
+    problem: Problem,
+    start: State,
+    data: Data | None = None,
+    *,
+    step: float,
+    seed: int | None = None,
+    **settings: Unpack[Settings],
+) -> Trajectory: ...
+
+
+@overload
+def descend(
+    problem: Problem,
+    start: State | Sequence[State],
+    data: Data | Sequence[Data] | None = None,
+    *,
+    step: float | Sequence[float],
+    seed: int | Sequence[int] | None = None,
+    **settings: Unpack[Settings],
+) -> Trajectories: ...
 
 
 @guarded
 def descend(
     problem: Problem,
-    start: State,
-    data: Data,
+    start: State | Sequence[State],
+    data: Data | Sequence[Data] | None = None,
     *,
-    step: float,
+    step: float | Sequence[float],
     count: int,
     rule: str = "gradient",
     loss_scaled: bool = False,
     record_every: int | None = None,
     freeze_norm: bool = False,
-    seed: int | None = None,
+    seed: int | Sequence[int] | None = None,
     batch: int | None = None,
     momentum: float = 0.0,
     nesterov: bool = False,
-) -> Trajectory:
+    blend: float = 0.0,
+    observe: Observables | None = None,
+) -> Trajectory | Trajectories:
     """Descend a problem's objective, using nothing but autodiff of it.
 
     Args:
         problem: network and loss; of its scheme only the way a state stands for weights is used.
-        start: the first state.
-        data: samples.
+        start: the first state; several of them, or one with a leading axis over runs, are one compiled batch, with
+            one entry for all or one for each run in `data`, `step` and `seed`.
+        data: samples, or constants; nothing, where the objective takes neither.
         step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`.
         count: number of steps.
-        rule: `"gradient"` on the weights, or a unit-norm rule of eq. (1.14) applied to every direction while the
-            norm follows its own gradient.
+        rule: `"gradient"`, `"optimistic"` or `"extragradient"` on weights, in the charts of their geometries, or a
+            unit-norm rule of eq. (1.14) applied to every direction while the norm follows its own gradient.
         loss_scaled: divide each step by the loss, through the gradient of its logarithm, so that descent goes on when
             loss and gradient have underflowed; `log_t` then adds up η/L in log space.
-        record_every: steps between stored states; by default at most 2,000 rows are stored.
+        record_every: steps between stored states; by default so many that at most 2,000 rows and 256 MB are stored (80
+            rows of 4·10^5 weights). Rows in between never leave the compiled loop.
         freeze_norm: keep the norms (unit-norm rules only).
         seed: of the batches; without them it is only recorded with the result.
         batch: samples per step, from 1 to N; all of them by default.
         momentum: β, from 0 up to but not including 1; with the rule "gradient" only.
         nesterov: look ahead along the momentum (needs one above zero).
+        blend: pull of blocks on a grid towards their points, a part η·blend of the way per step (Yin et al. 2018).
+        observe: functions of the weights, such as `fl.held_out(problem, test)`; `walk.observed` has their values.
 
     Returns:
-        A trajectory whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or Σ η/(1 - β)); with `rule="gradient"`
-        also with `grad_sq` and `step_sq` over `(step, weight)`, as the module says.
+        A trajectory, of a batch the `Trajectories`, whose `log_t` is the log of the time passed, Σ η (or Σ η/L, or
+        Σ η/(1 - β)); with `rule="gradient"` also with `grad_sq` and `step_sq` over `(step, weight)`, as the module
+        says. Where a game does not settle, its outcome tells the largest step that converges to the equilibrium, if
+        that is smaller and can be known.
 
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
@@ -91,110 +145,79 @@ def descend(
     """
     require_x64("descend")
     how: Rule = rules[rule]()
-    names_match(start, problem.network)
-    problem.loss.check_labels(data)
-    shapes_match(start, problem.network, data)
-    _check(problem, start, step, count, how, loss_scaled, freeze_norm, record_every)
-    beta, drawn = _variant(data, how, loss_scaled, batch, momentum, nesterov, seed)
-    every = record_every or max(1, math.ceil(count / _ROWS))
-    _affordable(start, count, every)
+    lanes = lanes_of(problem, start, data, step, seed)
+
+    def method(lane: Lane) -> Method:
+        """What is descended and how, once the lane is known to fit."""
+        names_match(lane.start, problem.network)
+        problem.loss.check_labels(lane.data)
+        shapes_match(lane.start, problem.network, lane.data)
+        _check(problem, lane.start, lane.step, count, how, loss_scaled, freeze_norm, record_every)
+        require_in_space(problem.geometry, weights_of(problem, lane.start))
+        beta, drawn = _variant(lane.data, how, loss_scaled, batch, momentum, nesterov, lane.seed)
+        pull = _blended(problem, how, blend, lane.step)
+        return Method(problem, how, loss_scaled, freeze_norm, nesterov, drawn, beta, pull)
+
+    found = checked(lanes, method)
+    observers = Observers.of(observe, weights_of(problem, lanes[0].start))
+    every = _spacing(size_of(lanes[0].start), count, record_every, len(lanes))
+    settings: Record = {"rule": rule, "count": count, "loss_scaled": loss_scaled, "record_every": every}
+    settings |= {"freeze_norm": freeze_norm, "batch": batch, "nesterov": nesterov, "momentum": float(momentum)}
+    settings |= {"blend": float(blend)} if blend else {}
     began = watch.monotonic()
-    method = _Method(problem, how, loss_scaled, freeze_norm, None if beta is None else Momentum(nesterov), drawn, beta)
-    rows, taken, outcome = _rows(method, start, data, step, count, every, seed)
-    position, log_t, step_sq = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
-    states = _unpack(position, how, start.per)
-    stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(watch.monotonic() - began, 3)}
-    settings = {"rule": rule, "step": step, "count": count, "loss_scaled": loss_scaled, "record_every": every}
-    settings |= {
-        "freeze_norm": freeze_norm,
-        "seed": seed,
-        "batch": batch,
-        "momentum": float(momentum),
-        "nesterov": nesterov,
-    }
+    if not asks_for_batch(start, data, step, seed):
+        return _trajectory(
+            found, lanes[0], walk_one(found, lanes[0], count, every), watch.monotonic() - began, settings, observers
+        )
+    walks = walk_all(found, lanes, count, every)
+    told = watch.monotonic() - began, settings, observers
+    return Trajectories([partial(_trajectory, found, *pair, *told) for pair in zip(lanes, walks, strict=True)])
+
+
+def _trajectory(
+    method: Method, lane: Lane, walked: Walked, seconds: float, settings: Record, observers: Observers
+) -> Trajectory:
+    """The trajectory of a descent."""
+    problem, how, data = method.problem, method.how, lane.data
+    taken, outcome = walked.taken, ended(method, lane, walked)
+    # Rows are large: none is held longer than it is needed, nor by a copy that is under way.
+    position, log_t, step_sq = jax.block_until_ready(jax.tree.map(jnp.array, walked.rows))
+    del walked
+    states = _unpack(problem, position, how, lane.start.per)
+    del position
+    stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(seconds, 3)}
     variables = _gradient_columns(problem, states, data, step_sq) if how.on_weights else None
-    return Trajectory.from_states(
-        problem,
-        data,
-        np.asarray(log_t),
-        states,
-        outcome,
-        stats,
-        kind="descent",
-        extra={"settings": settings},
-        variables=variables,
-    )
+    told = settings | {"step": lane.step, "seed": lane.seed}
+    more: Record = {"kind": "descent", "extra": {"settings": told}, "variables": variables, "observe": observers}
+    return Trajectory.from_states(problem, data, np.asarray(log_t), states, outcome, stats, **more)
 
 
-def _affordable(start: State, count: int, every: int) -> None:
-    """Refuse a descent that takes more than a day, or whose rows do not fit into memory."""
+def _blended(problem: Problem, how: Rule, blend: float, step: float) -> jax.Array | None:
+    """The pull towards grids, or None without one."""
+    if isinstance(blend, bool) or not isinstance(blend, int | float) or not 0 <= blend <= sys.float_info.max:
+        raise must_be("blend", blend, "a finite number from 0 on", "for example 1.0")
+    if not blend:
+        return None
+    if not how.on_weights or not any(problem.on_grid(w) for w in problem.network.weights):
+        raise LanguageError(
+            '`blend` must be used with blocks on a grid, got none; pass `geometry={"w": "binary"}` to the problem.'
+        )
+    if blend * step > 1:
+        raise LanguageError(
+            f"`blend` times `step` must be at most 1, the whole way, got {blend * step:g}; use a smaller one."
+        )
+    return jnp.asarray(float(blend))
+
+
+def _spacing(size: int, count: int, record_every: int | None, lanes: int) -> int:
+    """Steps between stored rows; refuses a descent that takes more than a day, or whose rows do not fit into memory."""
+    every = record_every or max(1, math.ceil(count / rows_within(min(ROW_BYTES, ALL_ROW_BYTES / lanes), size, ROWS)))
     require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
-    rows, size = 1 - (-count // every), sum(int(np.size(leaf)) for leaf in jax.tree.leaves(start))
+    rows = lanes * (1 - (-count // every))
     # A row in the list, in the stack, as norms and directions, and in the data set.
     what = f"a descent that stores {rows} states of {size} numbers"
     require_memory(4 * 8 * size * rows, what, "use a larger `record_every`, or smaller widths")
-
-
-class _Method(NamedTuple):
-    """What is descended and how; `heavy` and β are None without momentum, `drawn` where all samples are taken."""
-
-    problem: Problem
-    how: Rule
-    loss_scaled: bool
-    freeze_norm: bool
-    heavy: Momentum | None
-    drawn: int | None
-    beta: Scalar | None
-
-
-def _rows(
-    method: _Method, start: State, data: Data, step: float, count: int, every: int, seed: int | None
-) -> tuple[list[PyTree], int, Outcome]:
-    """Rows of (position, log of time, squared step lengths), how many steps led to them, and how the descent ended."""
-    problem, how, loss_scaled, freeze_norm, heavy, drawn, beta = method
-    # The last stored row may be fewer than `every` steps after the one before.
-    lengths = np.full(-(-count // every), every)
-    lengths[-1] = count - (len(lengths) - 1) * every
-    carry = (_pack(start, how), jnp.asarray(-jnp.inf, dtype=jnp.float64), jnp.zeros(len(problem.network.weights)))
-    rows: list[PyTree] = [jax.tree.map(np.asarray, carry)]
-    memory, taken = Memory.fresh(carry[0], data, beta, drawn, seed), 0
-    try:
-        for first in range(0, len(lengths), _BATCH):
-            chunk = lengths[first : first + _BATCH]
-            # Padded with empty blocks: one compilation serves every number of steps.
-            padded = jnp.asarray(np.pad(chunk, (0, _BATCH - len(chunk))))
-            (carry, memory), stored = walk(
-                problem,
-                how,
-                loss_scaled,
-                freeze_norm,
-                data,
-                (carry, memory),
-                jnp.asarray(float(step)),
-                padded,
-                heavy,
-                drawn,
-                beta,
-            )
-            stored = jax.tree.map(np.asarray, stored)
-            for i, length in enumerate(chunk):
-                row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
-                # Weights beyond 1e150 have no norm in float64.
-                if not all((np.abs(leaf) < 1e150).all() for leaf in jax.tree.leaves(row[0])):
-                    return (
-                        rows,
-                        taken,
-                        Outcome(
-                            "nonfinite",
-                            f"the weights stopped being finite by step {taken + length}; use a smaller step than"
-                            f" {step:g}.",
-                        ),
-                    )
-                rows.append(row)
-                taken += int(length)
-    except KeyboardInterrupt:
-        return rows, taken, Outcome("budget", f"interrupted after {taken} steps; everything before is kept.")
-    return rows, taken, Outcome("done", f"{count} steps of size {step:g} were taken.")
+    return every
 
 
 def _check(
@@ -207,19 +230,29 @@ def _check(
     freeze_norm: bool,
     record_every: int | None,
 ) -> None:
-    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
-        raise must_be("step", step, "a finite number above 0", "for example 1e-3")
+    positive("step", step, "for example 1e-3")
     if type(count) is not int or count < 1:
         raise must_be("count", count, "an integer from 1 on", "for example 1000")
     if record_every is not None and (type(record_every) is not int or record_every < 1):
         raise must_be("record_every", record_every, "an integer from 1 on", "for example 10")
+    if loss_scaled and problem.loss.is_value:
+        raise LanguageError(
+            f'`loss_scaled=True` must be used with a loss over samples, got "{problem.loss.name}"; leave it out.'
+        )
     if loss_scaled and any(problem.decay.values()):
         raise LanguageError(
             "`loss_scaled=True` must be used without weight decay, which it does not define; drop one of them."
         )
+    if problem.moved_by_force and (loss_scaled or not how.on_weights):
+        what = "`loss_scaled=True`" if loss_scaled else f'the rule "{how.name}"'
+        problem.require_plain(what)
+    if loss_scaled and not how.is_plain:
+        raise LanguageError(
+            f'`loss_scaled=True` must be used with the rule "gradient", got "{how.name}"; leave it out.'
+        )
     if freeze_norm and how.on_weights:
         raise LanguageError(
-            '`freeze_norm=True` must be used with a rule on directions, got "gradient"; use for example "geodesic".'
+            f'`freeze_norm=True` must be used with a rule on directions, got "{how.name}"; use for example "geodesic".'
         )
     if not how.on_weights and start.per != "layer":
         raise LanguageError(
@@ -231,8 +264,7 @@ def _variant(
     data: Data, how: Rule, loss_scaled: bool, batch: int | None, momentum: float, nesterov: bool, seed: int | None
 ) -> tuple[jax.Array | None, int | None]:
     """β, or None without momentum; and samples per step, or None where all are taken."""
-    if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-        raise must_be("momentum", momentum, "from 0 up to, but not including, 1", "for example 0.9")
+    checked_momentum(how, momentum)
     if type(nesterov) is not bool or (nesterov and momentum == 0):
         raise must_be(
             "nesterov", nesterov, "True or False, and True only with a momentum above 0", "`momentum=0.9` with it"
@@ -249,31 +281,23 @@ def _variant(
         raise LanguageError(
             "`loss_scaled=True` must be used with all samples and no momentum; drop `batch` and `momentum`."
         )
-    if momentum and not how.on_weights:
-        raise LanguageError(
-            f'`momentum` must be 0 for the rule "{how.name}" on directions, got {momentum:g}; use rule="gradient".'
-        )
     # The plain program is used where nothing differs from it: equal to the last bit by construction.
     drawn = None if batch is None or batch == data.n else int(batch)
     return (jnp.asarray(float(momentum)) if momentum else None), drawn
 
 
-def _pack(start: State, how: Rule) -> Coordinates:
-    units = start.directions()
-    return start.weights() if how.on_weights else (dict(start.rho), dict(units.V))
-
-
-def _unpack(position: Coordinates, how: Rule, per: str) -> State:
+def _unpack(problem: Problem, position: Coordinates, how: Rule, per: str) -> State:
     if not how.on_weights:
         return State(rho=position[0], V=position[1], per=per)
 
-    return _split(position, per)
+    return _split(problem, position, per)
 
 
-@eqx.filter_jit
-def _split(position: dict[str, jax.Array], per: str) -> State:
-    def one(weights: dict[str, jax.Array]) -> State:
-        rho, V = split(jnp, weights, per)
+# Norms and directions are written where the weights were, which nobody needs then.
+@eqx.filter_jit(donate="all-except-first")
+def _split(problem: Problem, position: dict[str, jax.Array], per: str) -> State:
+    def one(place: dict[str, jax.Array]) -> State:
+        rho, V = split(jnp, problem.lift(place), per)
         return State(rho=rho, V=V, per=per)
 
     return jax.vmap(one)(position)

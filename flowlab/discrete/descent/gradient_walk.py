@@ -2,8 +2,6 @@
 along.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,22 +9,15 @@ import numpy as np
 
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Blocks, Coordinates, Number, PyTree, Scalar
-from flowlab.discrete.descent.rules import Momentum, Rule
-from flowlab.language.data import Data
+from flowlab.language.data import Batch, Data
 from flowlab.language.problem import Problem
+from flowlab.language.rules import Momentum, Rule
 from flowlab.language.state import State
 
 
-class Samples(NamedTuple):
-    """Part of the samples; all that an objective asks of its data."""
-
-    x: jax.Array
-    y: jax.Array
-
-
-def _weights(how: Rule, position: Coordinates) -> Blocks:
+def _weights(problem: Problem, how: Rule, position: Coordinates) -> Blocks:
     if how.on_weights:
-        return position
+        return problem.lift(position)
     rho, V = position
     # W = ρ V without normalising: the rules work with the gradient in V itself, on the sphere or beside it.
     return {w: rho[w] * V[w] for w in V}
@@ -34,7 +25,7 @@ def _weights(how: Rule, position: Coordinates) -> Blocks:
 
 def _objective(problem: Problem, how: Rule, loss_scaled: bool, position: Coordinates, data: Data) -> Number:
     """What is differentiated: the objective, or the logarithm of the loss."""
-    weights = _weights(how, position)
+    weights = _weights(problem, how, position)
     return problem.log_loss(weights, data, jnp) if loss_scaled else problem.objective(weights, data, jnp)
 
 
@@ -43,24 +34,32 @@ class Memory(eqx.Module):
 
     Attributes:
         u: momentum in the shapes of the weights, or None.
+        past: what the rule remembers.
         order: samples of the epoch, (N,), the number of steps taken, and the key of the seed; or None.
     """
 
     u: Blocks | None
     order: tuple[jax.Array, jax.Array, jax.Array] | None
+    past: PyTree = None
 
     @classmethod
     def fresh(
-        cls, position: Coordinates, data: Data, beta: Scalar | None, drawn: int | None, seed: int | None
+        cls,
+        position: Coordinates,
+        data: Data,
+        beta: Scalar | None,
+        drawn: int | None,
+        seed: int | None,
+        past: PyTree = None,
     ) -> "Memory":
         """At the first step, with the order of the samples drawn from the seed."""
         u = None if beta is None else jax.tree.map(lambda leaf: jnp.asarray(np.zeros(np.shape(leaf))), position)
         if drawn is None:
-            return cls(u, None)
+            return cls(u, None, past)
         key = jax.random.key_data(jax.random.key(checked_seed(seed)))
-        return cls(u, (jnp.asarray(np.arange(data.n)), jnp.asarray(0), key))
+        return cls(u, (jnp.asarray(np.arange(data.n)), jnp.asarray(0), key), past)
 
-    def next_samples(self, data: Data, drawn: int) -> tuple["Memory", Samples]:
+    def next_samples(self, data: Data, drawn: int) -> tuple["Memory", Batch]:
         """The samples of this step."""
         assert self.order is not None
         order, taken, key = self.order
@@ -73,16 +72,67 @@ class Memory(eqx.Module):
 
         order = jax.lax.cond(place == 0, draw, lambda: order)
         chosen = jax.lax.dynamic_slice(order, (place * drawn,), (drawn,))
-        return Memory(self.u, (order, taken + 1, key)), Samples(data.x[chosen], data.y[chosen])
+        return Memory(self.u, (order, taken + 1, key), self.past), data.batch(chosen)
 
 
-def _stochastic(problem: Problem, how: Rule, position: Coordinates, data: Data, samples: Samples) -> Number:
+def _stochastic(problem: Problem, how: Rule, position: Coordinates, data: Data, samples: Batch) -> Number:
     """The objective on a batch, of which the mean over batches is the objective."""
-    weights = _weights(how, position)
+    return _on_batch(problem, _weights(problem, how, position), data, samples)
+
+
+def _on_batch(problem: Problem, weights: Blocks, data: Data, samples: Batch) -> Number:
     value = problem.objective(weights, samples, jnp)
     if problem.reduction == "mean":
         return value
-    return value + (data.n / samples.x.shape[0] - 1.0) * jnp.exp(problem.log_loss(weights, samples, jnp))
+    return value + (data.n / samples.y.shape[0] - 1.0) * jnp.exp(problem.log_loss(weights, samples, jnp))
+
+
+def force_of(
+    problem: Problem, data: Data, place: Blocks, samples: Batch | None = None, blend: Scalar | None = None
+) -> Blocks:
+    """What moves the places of all blocks in their charts: z' of the flow; on a batch where one is given, and with a
+    pull of strength `blend` of places on grids towards their lifts.
+    """
+    weights = problem.lift(place)
+    if samples is None:
+        gradient = jax.grad(lambda W: problem.objective(W, data, jnp))(weights)
+    else:
+        gradient = jax.grad(lambda W: _on_batch(problem, W, data, samples))(weights)
+    force = problem.chart_rate(place, weights, {w: -g for w, g in gradient.items()})
+    if blend is None:
+        return force
+    return {w: f - blend * (place[w] - weights[w]) if problem.on_grid(w) else f for w, f in force.items()}
+
+
+@eqx.filter_jit
+def first_force(problem: Problem, data: Data, place: Blocks) -> Blocks:
+    """The force at the start, on all samples."""
+    return force_of(problem, data, place)
+
+
+def _forced(
+    problem: Problem,
+    how: Rule,
+    data: Data,
+    place: Blocks,
+    memory: Memory,
+    step: Scalar,
+    heavy: Momentum | None,
+    beta: Scalar | None,
+    samples: Batch | None,
+    blend: Scalar | None,
+) -> tuple[Blocks, Memory]:
+    """The next place and memory of a rule on forces."""
+
+    def field(z: Blocks) -> Blocks:
+        return force_of(problem, data, z, samples, blend)
+
+    force = field(place)
+    if heavy is not None and beta is not None and memory.u is not None:
+        u, moved = heavy.update(memory.u, {w: -f for w, f in force.items()}, step, beta)
+        return {w: place[w] + moved[w] for w in place}, Memory(u, memory.order, memory.past)
+    past, after = how.advance(memory.past, place, force, field, step)
+    return after, Memory(memory.u, memory.order, past)
 
 
 @eqx.filter_jit
@@ -98,17 +148,27 @@ def walk(
     heavy: Momentum | None,
     drawn: int | None,
     beta: Scalar | None,
+    blend: Scalar | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Blocks of steps, and what is carried after each block: position, log of time, squared step lengths."""
 
     def once(_: jax.Array, carry: PyTree) -> PyTree:
         (position, passed, lengths_sq), memory = carry
-        if drawn is None:
+        samples = None
+        if drawn is not None:
+            memory, samples = memory.next_samples(data, drawn)
+        pace = step if beta is None else step / (1.0 - beta)
+        if how.on_weights and (problem.moved_by_force or not how.is_plain):
+            passed = jnp.logaddexp(passed, jnp.log(pace))
+            after, memory = _forced(problem, how, data, position, memory, step, heavy, beta, samples, blend)
+            moved = {w: after[w] - position[w] for w in position}
+            return (after, passed, lengths_sq + _block_squares(problem, moved)), memory
+        if samples is None:
             value, gradient = jax.value_and_grad(lambda p: _objective(problem, how, loss_scaled, p, data))(position)
         else:
-            memory, samples = memory.next_samples(data, drawn)
             value, gradient = jax.value_and_grad(lambda p: _stochastic(problem, how, p, data, samples))(position)
-        pace = step if beta is None else step / (1.0 - beta)
+        if problem.is_rated:
+            gradient = jax.tree.map(problem.paced, gradient, is_leaf=lambda part: isinstance(part, dict))
         passed = jnp.logaddexp(passed, jnp.log(pace) - (value if loss_scaled else 0.0))
         if heavy is not None and beta is not None:
             u, moved = heavy.update(memory.u, gradient, step, beta)
@@ -116,7 +176,7 @@ def walk(
                 {w: position[w] + moved[w] for w in position},
                 passed,
                 lengths_sq + _block_squares(problem, moved),
-            ), Memory(u, memory.order)
+            ), Memory(u, memory.order, memory.past)
         if how.on_weights:
             lengths_sq = lengths_sq + step**2 * _block_squares(problem, gradient)
             return ({w: how.update(position[w], -gradient[w], step) for w in position}, passed, lengths_sq), memory

@@ -27,11 +27,13 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import guarded, must_be
+from flowlab.core.arguments import guarded, must_be, positive
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, RunFailed, UnknownName
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import Array, Blocks, PyTree, Record
 from flowlab.language.data import Data
+from flowlab.language.norm_groups import has_rows
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, names_match, shapes_match
 
@@ -40,6 +42,7 @@ ORTHOGONAL = 1e-12
 
 
 @dataclass(frozen=True)
+@displayed
 class OneStep:
     """Both sides of every identity; prints as a table.
 
@@ -101,8 +104,8 @@ def one_step(
     names_match(state, problem.network)
     problem.loss.check_labels(data)
     shapes_match(state, problem.network, data)
-    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
-        raise must_be("step", step, "a finite number above 0", "for example 1e-3")
+    problem.require_plain("`one_step`")
+    positive("step", step, "for example 1e-3")
     normalised = problem.scheme.normalises
     evaluate: Any = _slopes
     values, slopes, pull = jax.tree.map(np.asarray, evaluate(problem, state.per, normalised, data, state))
@@ -208,7 +211,7 @@ def _parts(problem: Problem, per: str, normalised: bool, values: PyTree, slopes:
             () if normalised else tuple(blocks),
         )
     for w in blocks if per != "network" else ():
-        rows = list(zip(W[w], gW[w], strict=True)) if per == "neuron" and W[w].ndim == 2 else [(W[w], gW[w])]
+        rows = list(zip(W[w], gW[w], strict=True)) if has_rows(W[w].shape, per) else [(W[w], gW[w])]
         for i, (theta, g) in enumerate(rows):
             label = f"{'V_' if normalised else ''}{w}{f'[{i}]' if len(rows) > 1 or rows[0][0].ndim < W[w].ndim else ''}"
             # One row of a matrix alone scales no output unless it is all of the matrix.
@@ -260,6 +263,6 @@ def _slopes(problem: Problem, per: str, normalised: bool, data: Data, state: Sta
         return jnp.exp(problem.loss.log_loss(jnp, outputs, data.y, problem.reduction))
 
     values = (state.rho, state.V) if normalised else state.weights()
-    slopes = jax.grad(lambda p: loss(problem.network.outputs(seen(p), data.x, jnp)))(values)
-    outputs = problem.network.outputs(seen(values), data.x, jnp)
+    slopes = jax.grad(lambda p: loss(problem.network.outputs(seen(p), data.inputs, jnp)))(values)
+    outputs = problem.network.outputs(seen(values), data.inputs, jnp)
     return values, slopes, jnp.sum(outputs * jax.grad(loss)(outputs))

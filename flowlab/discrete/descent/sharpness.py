@@ -17,13 +17,14 @@ import numpy as np
 import xarray as xr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from flowlab.core.arguments import guarded, must_be
+from flowlab.core.arguments import guarded, must_be, positive
+from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import Array, ArrayLike, Number, Record
+from flowlab.core.typing import Array, ArrayLike, Given, Number
 from flowlab.discrete.critical.sphere_product import Layout, blocks
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -36,6 +37,7 @@ _ROWS = 200
 _LOST = "the Hessian is not finite at these weights; look at the outcome of the path, or use a smaller step."
 
 
+@displayed
 class Curvature:
     """The objective of a problem as a function of one row of all weights, (P,), with its derivatives up to the third.
 
@@ -52,9 +54,9 @@ class Curvature:
         self.size = sum(int(np.prod(shape)) for _, shape in self.layout)
 
     @cached_property
-    def args(self) -> tuple[Problem, Layout, jax.Array, jax.Array]:
+    def args(self) -> tuple[Problem, Layout, Given, jax.Array]:
         """What the compiled functions take before a row."""
-        return self.problem, self.layout, self.data.x, self.data.y
+        return self.problem, self.layout, self.data.inputs, self.data.y
 
     def row(self, weights: Mapping[str, ArrayLike]) -> np.ndarray:
         """Weights by block as one row, (P,)."""
@@ -100,6 +102,7 @@ class Curvature:
         seed: int = 0,
         first: np.ndarray | None = None,
         tolerance: float = 1e-10,
+        lowest: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The algebraically largest eigenvalues of the Hessian, descending, (count,), and their eigenvectors as
         columns, (P, count).
@@ -111,6 +114,7 @@ class Curvature:
             seed: of the first vector of Lanczos' method.
             first: that vector, in place of a random one: an eigenvector of a state nearby saves products.
             tolerance: of Lanczos' eigenvalues, relative.
+            lowest: whether the smallest are meant, ascending.
 
         Raises:
             RunFailed: where the Hessian is not finite, or Lanczos' method does not converge.
@@ -120,7 +124,8 @@ class Curvature:
             if not np.isfinite(matrix).all():
                 raise RunFailed(_LOST)
             values, vectors = np.linalg.eigh(matrix)
-            return values[::-1][:count].copy(), vectors[:, ::-1][:, :count].copy()
+            order = np.arange(count) if lowest else np.arange(self.size - 1, self.size - 1 - count, -1)
+            return values[order], vectors[:, order]
         begin = np.random.default_rng(seed).normal(size=self.size)
         if first is not None:
             # A little of everything, so that no direction is out of reach.
@@ -132,12 +137,12 @@ class Curvature:
         lanczos: Any = eigsh
         operator = made((self.size, self.size), matvec=lambda v: self.times(row, np.ravel(v)), dtype=np.float64)
         try:
-            values, vectors = lanczos(operator, k=count, which="LA", v0=begin, tol=tolerance)
+            values, vectors = lanczos(operator, k=count, which="SA" if lowest else "LA", v0=begin, tol=tolerance)
         except ArpackNoConvergence as error:
             raise RunFailed(
                 f'Lanczos\' method did not converge ({error}); use method="dense", or a larger `tolerance`.'
             ) from None
-        order = np.argsort(values)[::-1]
+        order = np.argsort(values)[:: 1 if lowest else -1]
         return values[order], vectors[:, order]
 
 
@@ -175,6 +180,7 @@ def sharpness(
     require_x64("sharpness")
     if not isinstance(path, Trajectory):
         raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")
+    path.problem.require_plain("`sharpness`")
     samples = data if data is not None else path.data
     if samples is None:
         raise DataError("the trajectory must have its samples, got none; pass them as `data`.")
@@ -184,20 +190,16 @@ def sharpness(
             f"`method={method!r}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
             f" {', '.join(METHODS)}."
         )
-    if isinstance(rows, bool) or not isinstance(rows, Integral) or rows < 1:
-        raise must_be("rows", rows, "an integer from 1 on", "for example 50")
-    if step is not None and (
-        isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < float("inf")
-    ):
-        raise must_be("step", step, "a finite number above 0", "for example 0.1")
+    places = path.places(rows)
+    if step is not None:
+        positive("step", step)
     seed = checked_seed(seed)
-    curvature = Curvature(path.problem, samples, _weights(path, 0))
+    curvature = Curvature(path.problem, samples, path.weights(0))
     if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= curvature.size:
         raise must_be("count", count, f"an integer from 1 to {curvature.size}, the number of weights", "fewer")
-    places = np.unique(np.linspace(0, len(path) - 1, min(int(rows), len(path))).round().astype(int))
     values, residuals, first = np.empty((len(places), count)), np.empty((len(places), count)), None
     for i, place in enumerate(places):
-        row = curvature.row(_weights(path, int(place)))
+        row = curvature.row(path.weights(int(place)))
         values[i], vectors = curvature.top(row, int(count), method=method, seed=seed, first=first)
         residuals[i] = [
             np.linalg.norm(curvature.times(row, v) - a * v) for a, v in zip(values[i], vectors.T, strict=True)
@@ -243,18 +245,12 @@ def edge(path: Trajectory, step: float | None = None) -> float:
     return 2.0 * (1.0 + beta) / (float(eta) * (1.0 + 2.0 * beta if settings.get("nesterov") else 1.0))
 
 
-def _weights(path: Trajectory, place: int) -> Record:
-    state = path.state(place)
-    rho, V = ({k: np.asarray(v) for k, v in each.items()} for each in (state.rho, state.V))
-    return path.problem.scheme.weights(np, rho, V, path.problem.per)
-
-
 class _Samples(eqx.Module):
-    x: Array
+    inputs: Given
     y: Array
 
 
-def objective_of_row(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> Number:
+def objective_of_row(problem: Problem, layout: Layout, x: Given, y: Array, row: Array) -> Number:
     """The objective, weight decay included, at a row of all weights, (P,); for jax to differentiate up to
     three times.
     """
@@ -265,23 +261,23 @@ _value = eqx.filter_jit(objective_of_row)
 
 
 @eqx.filter_jit
-def _gradient(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> jax.Array:
+def _gradient(problem: Problem, layout: Layout, x: Given, y: Array, row: Array) -> jax.Array:
     return jax.grad(lambda w: objective_of_row(problem, layout, x, y, w))(row)
 
 
 @eqx.filter_jit
-def _hessian(problem: Problem, layout: Layout, x: Array, y: Array, row: Array) -> jax.Array:
+def _hessian(problem: Problem, layout: Layout, x: Given, y: Array, row: Array) -> jax.Array:
     found = jax.hessian(lambda w: objective_of_row(problem, layout, x, y, w))(row)
     return 0.5 * (found + found.T)
 
 
 @eqx.filter_jit
-def _times(problem: Problem, layout: Layout, x: Array, y: Array, row: Array, v: Array) -> jax.Array:
+def _times(problem: Problem, layout: Layout, x: Given, y: Array, row: Array, v: Array) -> jax.Array:
     return jax.jvp(jax.grad(lambda w: objective_of_row(problem, layout, x, y, w)), (row,), (v,))[1]
 
 
 @eqx.filter_jit
-def _bending(problem: Problem, layout: Layout, x: Array, y: Array, row: Array, u: Array, v: Array) -> jax.Array:
+def _bending(problem: Problem, layout: Layout, x: Given, y: Array, row: Array, u: Array, v: Array) -> jax.Array:
     def along(w: Array) -> jax.Array:
         return jax.jvp(
             lambda a: jax.jvp(lambda b: objective_of_row(problem, layout, x, y, b), (a,), (u,))[1], (w,), (v,)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, LanguageError, NotHomogeneous, RunFailed
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import ArrayLike, Record
@@ -31,6 +32,7 @@ Label = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
+@displayed
 class Limit:
     """The limit of a gradient flow in direction.
 

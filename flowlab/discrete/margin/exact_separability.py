@@ -3,25 +3,58 @@ without tolerance.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from math import gcd, lcm, ldexp, sqrt
-from typing import SupportsFloat
+from typing import Any, SupportsFloat, overload
 
 import numpy as np
+
+# A compiled module without type stubs; where it has no wheels, elimination is done in Python.
+flint: Any = import_module("flint") if find_spec("flint") else None
 
 Row = list[int]
 
 
+@dataclass(frozen=True)
+class Rationals:
+    """Rationals over one denominator: sums of products of them need no greatest common divisor.
+
+    Attributes:
+        numbers: whole numbers, (n,).
+        over: the positive number that they are over.
+    """
+
+    numbers: Row
+    over: int
+
+    @classmethod
+    def of(cls, values: Iterable[SupportsFloat]) -> "Rationals":
+        """Whole numbers, fractions or floats as they are."""
+        parts = [v.as_integer_ratio() if isinstance(v, int | Fraction) else float(v).as_integer_ratio() for v in values]
+        over = lcm(*(b for _, b in parts))
+        return cls([a * (over // b) for a, b in parts], over)
+
+    def fractions(self) -> list[Fraction]:
+        """Each in lowest terms."""
+        return [Fraction(v, self.over) for v in self.numbers]
+
+
+def table(z: np.ndarray) -> tuple[list[Row], Fraction]:
+    """Rows of whole numbers, and the factor that makes them the floats (N, d) that they stand for."""
+    flat = Rationals.of(np.asarray(z, dtype=np.float64).ravel().tolist())
+    common = gcd(*flat.numbers) or 1
+    width = np.shape(z)[1]
+    numbers = [v // common for v in flat.numbers]
+    return [numbers[i : i + width] for i in range(0, len(numbers), width)], Fraction(common, flat.over)
+
+
 def integers(z: np.ndarray) -> list[Row]:
     """Rows of whole numbers, each a positive multiple of the row of floats that it stands for, (N, d)."""
-    rows = []
-    for row in np.asarray(z, dtype=np.float64):
-        parts = [float(v).as_integer_ratio() for v in row]
-        bottom = lcm(*(b for _, b in parts))
-        whole = [a * (bottom // b) for a, b in parts]
-        common = gcd(*whole) or 1
-        rows.append([v // common for v in whole])
-    return rows
+    rows = [Rationals.of(row).numbers for row in np.asarray(z, dtype=np.float64).tolist()]
+    return [[v // common for v in row] if (common := gcd(*row)) > 1 else row for row in rows]
 
 
 def fractions(values: Iterable[SupportsFloat]) -> list[Fraction]:
@@ -29,9 +62,22 @@ def fractions(values: Iterable[SupportsFloat]) -> list[Fraction]:
     return [Fraction(float(v)) for v in values]
 
 
+@overload
+def dot(a: Sequence[int], b: Sequence[int]) -> int: ...
+
+
+@overload
+def dot(a: Sequence[Fraction | int], b: Sequence[Fraction | int]) -> Fraction | int: ...
+
+
 def dot(a: Sequence[Fraction | int], b: Sequence[Fraction | int]) -> Fraction | int:
     """Σ a_i b_i, exactly."""
-    return sum((x * y for x, y in zip(a, b, strict=True)), start=Fraction(0))
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def combined(weights: Sequence[int], rows: Sequence[Row]) -> Row:
+    """Σ a_i row_i, exactly."""
+    return [dot(weights, column) for column in zip(*rows, strict=True)]
 
 
 def root(value: Fraction | int) -> float:
@@ -45,34 +91,40 @@ def root(value: Fraction | int) -> float:
 
 
 def solve(A: Sequence[Sequence[Fraction | int]], b: Sequence[Fraction | int]) -> list[Fraction] | None:
-    """The only solution of A x = b, (m, n) with m ≥ n, or None where there is none or more than one. Elimination
-    without fractions (Bareiss 1968).
+    """The only solution of A x = b, (m, n) with m ≥ n, or None where there is none or more than one."""
+    found = solve_whole([Rationals.of((*left, right)).numbers for left, right in zip(A, b, strict=True)])
+    return None if found is None else found.fractions()
+
+
+def solve_whole(rows: list[Row]) -> Rationals | None:
+    """The only solution of equations with whole numbers, or None where there is none or more than one.
+
+    Args:
+        rows: (A | b), (m, n + 1) with m ≥ n.
     """
-    n = len(A[0]) if A else 0
-    rows = []
-    for left, right in zip(A, b, strict=True):
-        values = [Fraction(v) for v in (*left, right)]
-        bottom = lcm(*(v.denominator for v in values))
-        rows.append([v.numerator * (bottom // v.denominator) for v in values])
-    last = 1
-    for k in range(n):
-        pivot = next((i for i in range(k, len(rows)) if rows[i][k]), None)
-        if pivot is None:
-            return None
-        rows[k], rows[pivot] = rows[pivot], rows[k]
-        top = rows[k][k]
-        for row in rows[k + 1 :]:
-            factor = row[k]
-            for j in range(k + 1, n + 1):
-                row[j] = (top * row[j] - factor * rows[k][j]) // last
-            row[k] = 0
-        last = top
-    if any(row[n] for row in rows[n:]):
+    n = len(rows[0]) - 1 if rows else 0
+    echelon, last, rank = flint.fmpz_mat(rows).rref() if flint is not None and n else _echelon(rows)
+    # Of full rank, with no pivot in the last column: the identity times `last`, beside the solution times it.
+    if rank != n or any(echelon[k, k] == 0 for k in range(n)):
         return None
-    x = [Fraction(0)] * n
-    for k in reversed(range(n)):
-        x[k] = (rows[k][n] - sum((rows[k][j] * x[j] for j in range(k + 1, n)), start=Fraction(0))) / rows[k][k]
-    return x
+    sign = 1 if last > 0 else -1
+    return Rationals([sign * int(echelon[k, n]) for k in range(n)], sign * int(last))
+
+
+def _echelon(rows: list[Row]) -> tuple[np.ndarray, int, int]:
+    """Reduced echelon form times a whole number, that number, and the rank; elimination without fractions (Bareiss
+    1968).
+    """
+    table, last, rank = np.array(rows, dtype=object), 1, 0
+    for k in range(table.shape[-1]):
+        pivot = next((i for i in range(rank, len(table)) if table[i, k]), None)
+        if pivot is None:
+            continue
+        table[[rank, pivot]] = table[[pivot, rank]]
+        top, others = table[rank].copy(), np.arange(len(table)) != rank
+        table[others] = (top[k] * table[others] - np.outer(table[others, k], top)) // last
+        last, rank = top[k], rank + 1
+    return table, last, rank
 
 
 def vanishing_combination(z: Sequence[Row]) -> tuple[list[Fraction] | None, list[Fraction]]:

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog, nnls
 
-from flowlab.core.arguments import expects, guarded
+from flowlab.core.arguments import guarded
+from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, RunFailed, UnknownName
 from flowlab.core.seeds import checked_seed
 from flowlab.language.data import Data
@@ -31,6 +32,7 @@ _STARTS, _ASCENT = 64, 200
 
 
 @dataclass(frozen=True)
+@displayed
 class WideMargin:
     """The largest margin of a network of unbounded width, between two bounds.
 
@@ -98,9 +100,12 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
     """
     if norm not in NORMS:
         raise UnknownName(f"`norm={norm!r}` is not known; use one of {', '.join(NORMS)}.")
-    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
     if data.kind != "binary":
         raise DataError(f"labels must be -1 and +1, got the kind {data.kind!r}; use such labels.")
+    others = [name for name in data.given if name != "x"]
+    if others or data.x.ndim != 2:
+        told = ", ".join(f"`{name}`" for name in data.given)
+        raise DataError(f"`wide_margin` must have the inputs `x`, (N, d), alone, got {told}; leave the others out.")
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
     if not x.any():
         raise DataError("inputs must not all be zero; pass some that are not.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flowlab.core.display import displayed
 from flowlab.discrete.margin.kkt import Point, curvature
 from flowlab.discrete.margin.kkt_search import SADDLE
 from flowlab.discrete.margin.margin_constraints import System
@@ -25,6 +26,7 @@ _FAR, _CONCENTRATED, _SHARP = 0.3, 0.9, 1e-10
 
 
 @dataclass(frozen=True)
+@displayed
 class Rate:
     """A fit of log ‖V - V_limit‖ = intercept + slope · log R over the last tenfold growth of R.
 
@@ -41,6 +43,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
+@displayed
 class Rival:
     """What the path cannot tell from the limit: one sentence, and both margins.
 

@@ -21,6 +21,7 @@ from flowlab.language.expr import Expr
 from flowlab.language.network import Network
 from flowlab.language.operations import Operation
 from flowlab.language.problem import Problem
+from flowlab.language.single_input import require_plain
 from flowlab.language.traversal import fold, function_of
 
 KINK = 1e-8
@@ -53,9 +54,15 @@ class System:
         bends: number B of pairs.
         budget: Newton steps left.
         found: what was worked out once about the network.
+
+    Raises:
+        LanguageError: for an opaque network with kinks.
     """
 
     def __init__(self, problem: Problem, data: Data, shapes: dict[str, tuple[int, ...]]) -> None:
+        require_plain(problem.network, "a problem of margins")
+        problem.require_gradient("a KKT point")
+        problem.network.require_slots("a KKT point")
         self.problem, self.layout = problem.objective_only, tuple(shapes.items())
         self.data, self.log2 = self._scaled(data)
         y = np.asarray(data.y)
@@ -108,7 +115,7 @@ class System:
                 f"inputs of size 2^{power} make margins that float64 does not resolve; scale the inputs to sizes near"
                 " one."
             )
-        return eqx.tree_at(lambda d: d.x, data, jnp.asarray(x)), degree * power
+        return eqx.tree_at(lambda d: d.given["x"], data, jnp.asarray(x)), degree * power
 
     def true(self, margin: float) -> float:
         """A margin in units of the data.
@@ -269,7 +276,7 @@ def _outputs(
         found.append(h.ravel())
         return out if push is None else out + push[at : at + h.size].reshape(h.shape)
 
-    last = fold(network.nodes, lambda: x, weights.__getitem__, apply)[id(network.expression)]
+    last = fold(network.nodes, lambda _: x, weights.__getitem__, apply)[id(network.expression)]
     return last if network.output_shape else last[:, None], jnp.concatenate(found) if found else jnp.zeros(0)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowlab.core.arguments import count, expects, guarded
+from flowlab.core.arguments import count, guarded
+from flowlab.core.display import displayed
 from flowlab.core.errors import RunFailed
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
@@ -35,6 +36,7 @@ _SHARP = (1e1, 1e2, 1e3)
 
 
 @dataclass(frozen=True)
+@displayed
 class KKT:
     """What shows that a direction is a KKT point of the max-margin problem.
 
@@ -56,6 +58,7 @@ class KKT:
 
 
 @dataclass(frozen=True)
+@displayed
 class MaxMargin:
     """A direction of locally, or where the network is linear in its weights globally, largest margin.
 
@@ -126,8 +129,6 @@ def max_margin(
     """
     require_x64("max_margin")
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
-    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
-    expects("near", near, (State, type(None)), "a state, such as `path.last`")
     loss = "cross_entropy" if data.kind == "classes" else "exponential"
     problem = network if isinstance(network, Problem) else Problem(network, loss)
     data = admit(problem, data)
@@ -137,7 +138,7 @@ def max_margin(
         shapes_match(near, problem.network, data)
         shapes = {k: tuple(int(n) for n in np.shape(v)) for k, v in near.V.items()}
     else:
-        shapes = problem.network.resolve(data.d, (data.n_classes or 1) if data.kind == "classes" else 1, widths)
+        shapes = problem.network.resolve(data.shapes, (data.n_classes or 1) if data.kind == "classes" else 1, widths)
     tried = 1 if near is not None else starts
     if len(shapes) > 1:
         affordable(shapes, data, tried)
@@ -239,6 +240,7 @@ def _result(system: System, point: Point, count: int) -> MaxMargin:
 
 
 @dataclass(frozen=True)
+@displayed
 class LyuLi:
     """How far weights are from a KKT point of min ½‖θ‖² subject to q_n ≥ 1, after they were scaled to min q_n = 1 (Lyu
     and Li 2020, L6).
@@ -274,8 +276,6 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
         `fl.lyu_li("W2 @ relu(W1 @ x)", path.last, data).epsilon`
     """
     require_x64("lyu_li")
-    expects("data", data, Data, "samples such as `fl.Data(x, y)`")
-    expects("state", state, State, "a state, such as `path.last`")
     problem = (
         network
         if isinstance(network, Problem)

@@ -15,8 +15,20 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.sparse import csc_matrix, eye
 
+from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, NotSeparable
-from flowlab.discrete.margin.exact_separability import dot, fractions, integers, root, solve, vanishing_combination
+from flowlab.discrete.margin.exact_separability import (
+    Rationals,
+    Row,
+    combined,
+    dot,
+    fractions,
+    integers,
+    root,
+    solve_whole,
+    table,
+    vanishing_combination,
+)
 
 clarabel: Any = _clarabel  # a compiled module without type stubs
 
@@ -27,6 +39,7 @@ _SIMPLEX = 40_000
 
 
 @dataclass(frozen=True)
+@displayed
 class Certificate:
     """Whether points y_n x_n can be separated from 0, and the exact vector that shows it.
 
@@ -40,14 +53,12 @@ class Certificate:
 
     def holds(self, x: np.ndarray, y: np.ndarray) -> bool:
         """Check it on data, in exact arithmetic."""
-        z = [
-            [Fraction(float(v)) * int(label) for v in row]
-            for row, label in zip(np.asarray(x), np.asarray(y), strict=True)
-        ]
+        rows, _ = table(np.asarray(y, dtype=np.float64)[:, None] * np.asarray(x, dtype=np.float64))
+        vector = Rationals.of(self.vector)
         if self.separable:
-            return all(dot(row, self.vector) > 0 for row in z)
-        fine = min(self.vector) >= 0 and sum(self.vector) == 1
-        return fine and all(dot(column, self.vector) == 0 for column in zip(*z, strict=True))
+            return all(dot(row, vector.numbers) > 0 for row in rows)
+        fine = min(vector.numbers) >= 0 and sum(vector.numbers) == vector.over
+        return fine and not any(combined(vector.numbers, rows))
 
     def __str__(self) -> str:
         if self.separable:
@@ -105,15 +116,13 @@ def certify_separable(x: np.ndarray, y: np.ndarray) -> Certificate:
     unit = _unit(z)
     alpha, _ = nnls(np.vstack([unit.T, np.ones(len(z))]), np.r_[np.zeros(z.shape[1]), 1.0], maxiter=50 * len(z))
     for w in (unit.T @ alpha, _guess(unit)):
-        exact = fractions(w)
+        exact = Rationals.of(w.tolist()).numbers
         if any(exact) and all(dot(row, exact) > 0 for row in whole):
-            return Certificate(True, tuple(exact))
+            return Certificate(True, tuple(fractions(w)))
     some = np.flatnonzero(alpha > 1e-12 * alpha.max())
-    found = (
-        solve([*zip(*(whole[i] for i in some), strict=True), [1] * len(some)], [0] * z.shape[1] + [1])
-        if len(some) <= EXACT
-        else None
-    )
+    columns = [[*column, 0] for column in zip(*(whole[i] for i in some), strict=True)]
+    solved = solve_whole([*columns, [1] * (len(some) + 1)]) if len(some) <= EXACT else None
+    found = None if solved is None else solved.fractions()
     if found is None or min(found) < 0:
         if z.size > _SIMPLEX:
             raise DataError(
@@ -149,32 +158,40 @@ def hard_margin(x: np.ndarray, y: np.ndarray) -> Machine:
         )
         raise NotSeparable(told, certificate)
     z = y[:, None] * x
-    # Whole powers of two change no digit; the machine is solved where inputs are near one.
-    power = int(np.frexp(np.abs(z).max())[1])
-    unit, near_one = Fraction(2) ** power, np.ldexp(z, -power)
-    rows = [[v / unit for v in fractions(row)] for row in z]
-    support, a = _polished(rows, near_one, _duals(near_one))
-    w = [dot(a, column) for column in zip(*(rows[i] for i in support), strict=True)]
+    # The machine is solved for whole numbers; it is guessed near one, where whole powers of two change no digit.
+    rows, unit = table(z)
+    support, a = _polished(rows, np.ldexp(z, -int(np.frexp(np.abs(z).max())[1])))
+    w = Rationals(combined(a.numbers, [rows[i] for i in support]), a.over)
     # Samples that are equal to a support vector bind as well.
-    binds = tuple(n for n in range(len(z)) if abs(dot(rows[n], w) - 1) <= Fraction(1, 10**12))
+    slack = [dot(row, w.numbers) - w.over for row in rows]
+    binds = tuple(n for n, s in enumerate(slack) if abs(s) * 10**12 <= w.over)
     unique = np.linalg.matrix_rank(_unit(z[list(binds)])) == len(binds)
-    every = [Fraction(0)] * len(z)
-    for i, v in zip(support, a, strict=True):
-        every[i] = v / unit**2
-    w = [v / unit for v in w]
+    w, scattered = _scaled(w, unit), [0] * len(z)
+    for i, v in zip(support, a.numbers, strict=True):
+        scattered[i] = v
+    every = _scaled(Rationals(scattered, a.over), unit**2)
     stored, alpha = _floats(w, "normal vector"), _floats(every, "multipliers")
-    told = residuals(z, w, every), residuals(z, fractions(stored), fractions(alpha))
-    return Machine(
-        stored, 1.0 / root(dot(w, w)), alpha, bool(unique), binds, (tuple(w), tuple(every)), *told, certificate
+    told = (
+        _residuals(z, w, every),
+        _residuals(z, Rationals.of(stored.tolist()), Rationals.of(alpha.tolist())),
     )
+    margin = 1.0 / root(Fraction(dot(w.numbers, w.numbers), w.over**2))
+    exact = tuple(w.fractions()), tuple(every.fractions())
+    return Machine(stored, margin, alpha, bool(unique), binds, exact, *told, certificate)
 
 
-def _floats(values: Sequence[Fraction], what: str) -> np.ndarray:
+def _scaled(values: Rationals, unit: Fraction) -> Rationals:
+    """Rationals divided by a positive one."""
+    return Rationals([v * unit.denominator for v in values.numbers], values.over * unit.numerator)
+
+
+def _floats(values: Rationals, what: str) -> np.ndarray:
     """Rationals as floats, if the largest is one that float64 has in full."""
-    top = max(abs(v) for v in values)
+    top = Fraction(max(map(abs, values.numbers)), values.over)
     if not Fraction(np.finfo(float).tiny) <= top < Fraction(np.finfo(float).max):
         raise DataError(f"the {what} of the machine must fit in float64; scale the inputs to sizes near one.")
-    return np.array([float(v) for v in values])
+    # Division of whole numbers rounds once.
+    return np.array([v / values.over for v in values.numbers])
 
 
 def _unit(z: np.ndarray) -> np.ndarray:
@@ -185,16 +202,23 @@ def _unit(z: np.ndarray) -> np.ndarray:
 
 def residuals(z: np.ndarray, w: Sequence[Fraction], alpha: Sequence[Fraction]) -> dict[str, float]:
     """See `Machine`: of any rational w (d,) and α (N,), for samples z = y x, (N, d)."""
-    rows = [fractions(row) for row in z]
-    slack = [dot(row, w) - 1 for row in rows]
-    rest = [v - dot(column, alpha) for v, column in zip(w, zip(*rows, strict=True), strict=True)]
+    return _residuals(z, Rationals.of(w), Rationals.of(alpha))
+
+
+def _residuals(z: np.ndarray, w: Rationals, alpha: Rationals) -> dict[str, float]:
+    rows, unit = table(z)
+    over = w.over * unit.denominator
+    slack = [dot(row, w.numbers) * unit.numerator - over for row in rows]
+    bottom = alpha.over * unit.denominator
+    pull = combined(alpha.numbers, rows)
+    # Of w - Σ α_n z_n, over the denominators of both.
+    rest = [v * bottom - p * unit.numerator * w.over for v, p in zip(w.numbers, pull, strict=True)]
+    sizes = [abs(v) for v in alpha.numbers]
     return {
-        "primal": max(0.0, float(-min(slack))),
-        "dual": max(0.0, float(-min(alpha) / max(abs(v) for v in alpha))),
-        "stationarity": float(np.sqrt(float(dot(rest, rest) / dot(w, w)))),
-        "complementarity": float(
-            max(abs(v * s) for v, s in zip(alpha, slack, strict=True)) / sum(abs(v) for v in alpha)
-        ),
+        "primal": max(0.0, -min(slack) / over),
+        "dual": max(0.0, -min(alpha.numbers) / max(sizes)),
+        "stationarity": float(np.sqrt(float(Fraction(dot(rest, rest), dot(w.numbers, w.numbers) * bottom * bottom)))),
+        "complementarity": max(v * abs(s) for v, s in zip(sizes, slack, strict=True)) / (sum(sizes) * over),
     }
 
 
@@ -218,42 +242,47 @@ def _duals(z: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(found), found, 0.0) / size**2
 
 
-def _polished(rows: list[list[Fraction]], z: np.ndarray, guess: np.ndarray) -> tuple[list[int], list[Fraction]]:
-    """Support and exact multipliers: from the guess if it is right, else by the active-set method of Lawson and Hanson
+def _polished(rows: list[Row], z: np.ndarray) -> tuple[list[int], Rationals]:
+    """Support and exact multipliers: from a guess if it is right, else by the active-set method of Lawson and Hanson
     (1974) in rationals.
+
+    Args:
+        rows: samples as whole numbers, (N, d).
+        z: the same up to a factor, near one.
     """
+    guess = _duals(z)
     for share in (1e-6, 1e-4, 1e-8):
         some = [int(i) for i in np.flatnonzero(guess > share * guess.max(initial=0.0))]
-        found = _equalised(rows, _independent(z, some)) if some and len(some) <= EXACT else None
-        if found is not None and min(found[1]) >= 0:
-            w = [dot(found[1], column) for column in zip(*(rows[i] for i in found[0]), strict=True)]
-            if all(dot(row, w) >= 1 for row in rows):
-                return found
+        some = _independent(z, some)
+        found = _equalised(rows, some) if some and len(some) <= EXACT else None
+        if found is not None and min(found.numbers) >= 0:
+            w = combined(found.numbers, [rows[i] for i in some])
+            if all(dot(row, w) >= found.over for row in rows):
+                return some, found
     passive: list[int] = []
     a: dict[int, Fraction] = {}
     while True:
-        w = [sum((a[i] * rows[i][j] for i in passive), start=Fraction(0)) for j in range(z.shape[1])]
-        pull = [1 - dot(row, w) for row in rows]
+        held = Rationals.of(a[i] for i in passive)
+        w = combined(held.numbers, [rows[i] for i in passive]) if passive else [0] * z.shape[1]
+        pull = [held.over - dot(row, w) for row in rows]
         enters = max((n for n in range(len(z)) if n not in a and pull[n] > 0), key=lambda n: pull[n], default=None)
         if enters is None:
-            return passive, [a[i] for i in passive]
+            return passive, held
         trial = _equalised(rows, [*passive, enters])
         if trial is None:
             # The new sample is a combination of those in the set: it takes the place of one, with w as it was.
-            c = solve(
-                [[dot(rows[i], rows[j]) for j in passive] for i in passive],
-                [dot(rows[i], rows[enters]) for i in passive],
-            )
+            c = solve_whole([[dot(rows[i], rows[j]) for j in (*passive, enters)] for i in passive])
             assert c is not None, "samples in the set are independent"
-            step = min(a[i] / share for i, share in zip(passive, c, strict=True) if share > 0)
-            a = {i: a[i] - step * share for i, share in zip(passive, c, strict=True)} | {enters: step}
+            shares = dict(zip(passive, c.fractions(), strict=True))
+            step = min(a[i] / share for i, share in shares.items() if share > 0)
+            a = {i: a[i] - step * share for i, share in shares.items()} | {enters: step}
             passive = [i for i in a if a[i] > 0]
             a = {i: a[i] for i in passive}
             trial = _equalised(rows, passive)
             assert trial is not None, "an exchange keeps samples independent"
         else:
             passive, a[enters] = [*passive, enters], Fraction(0)
-        new = dict(zip(*trial, strict=True))
+        new = dict(zip(passive, trial.fractions(), strict=True))
         while min(new.values()) <= 0:
             step = min(a[i] / (a[i] - new[i]) for i in passive if new[i] <= 0 and a[i] != new[i])
             a = {i: a[i] + step * (new[i] - a[i]) for i in passive}
@@ -261,15 +290,13 @@ def _polished(rows: list[list[Fraction]], z: np.ndarray, guess: np.ndarray) -> t
             a = {i: a[i] for i in passive}
             again = _equalised(rows, passive)
             assert again is not None, "a subset of independent samples is independent"
-            new = dict(zip(*again, strict=True))
+            new = dict(zip(passive, again.fractions(), strict=True))
         a = new
 
 
-def _equalised(rows: list[list[Fraction]], some: list[int]) -> tuple[list[int], list[Fraction]] | None:
+def _equalised(rows: list[Row], some: list[int]) -> Rationals | None:
     """Multipliers with z_n·w = 1 on some samples, or None where these depend on each other."""
-    gram = [[dot(rows[i], rows[j]) for j in some] for i in some]
-    found = solve(gram, [1] * len(some))
-    return None if found is None else (some, found)
+    return solve_whole([[*(dot(rows[i], rows[j]) for j in some), 1] for i in some])
 
 
 def _independent(z: np.ndarray, some: list[int]) -> list[int]:

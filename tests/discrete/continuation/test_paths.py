@@ -165,6 +165,7 @@ def test_steps_grow_with_the_range():
     assert tree.dataset.sizes["point"] < 600
 
 
+@pytest.mark.long
 def test_curves_of_squared_relu_turn_at_corners():
     """Second derivatives jump where a unit leaves a sample: a minimum meets a saddle and both are gone, though no
     eigenvalue has vanished.
@@ -235,6 +236,7 @@ def test_penalties_and_norms_trace_one_path():
     assert compared >= 3
 
 
+@pytest.mark.long
 def test_distance_of_a_flow_from_the_path_is_bounded_by_one_over_the_norm():
     data, problem = separable(4), fl.Problem("w @ x", loss="exponential")
     path = fl.integrate(
@@ -257,6 +259,9 @@ def test_bad_input_is_refused_in_one_sentence(pitchfork):
     data = separable()
     with pytest.raises(LanguageError, match="kinks"):
         fl.norm_path(fl.Problem("W2 @ relu(W1 @ x)", loss="exponential"), data, norms=(1.0, 2.0), widths={"W1": 3})
+    for call in ("selu(W1 @ x)", "elu(W1 @ x, 0.5)"):
+        with pytest.raises(LanguageError, match="kinks"):
+            fl.penalty_path(fl.Problem(f"W2 @ {call}", loss="square"), data, penalties=(0.5, 0.1), widths={"W1": 3})
     for norms in ((1.0, 1.0), (0.0, 1.0), (1.0,), "ab", (1.0, np.inf)):
         with pytest.raises(LanguageError, match=r"must be (two different finite|a list of) numbers"):
             fl.norm_path(fl.Problem("w @ x"), data, norms=norms)
@@ -277,6 +282,7 @@ def test_the_diagram_is_drawn(pitchfork, tmp_path):
     assert {c.label.split(", ")[-1] for c in drawn.curves} >= {"minima", "saddles", "#0 supercritical pitchfork"}
 
 
+@pytest.mark.long
 def test_a_curve_turns_back_at_a_corner_onto_another_piece_and_never_leaps():
     """Beyond the corner steps are as short as the two pieces are apart, and long ones reach other curves that have
     about the same tangent.

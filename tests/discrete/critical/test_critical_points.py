@@ -68,6 +68,7 @@ def test_one_layer_has_no_zero_modes(seed):
     assert best.eigenvalues[0] >= -best.multipliers[0] * (1 - 1e-10) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("h", [1, 2, 5, *(pytest.param(h, marks=pytest.mark.slow) for h in (3, 4, 6))])
 def test_rotations_of_hidden_units_are_the_zero_modes(h):
     """P17: h - 1 of them at the minimum of a two-layer linear net, all of them told as symmetries."""
@@ -78,6 +79,7 @@ def test_rotations_of_hidden_units_are_the_zero_modes(h):
     assert best.residual <= 1e-12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_split_units_are_the_zero_modes_of_relus(seed):
     """P17: as many as active units minus directions; at a point without units of zero weight, and kinks or none."""
@@ -131,6 +133,7 @@ def test_ten_instances_each_have_the_zero_modes_that_are_known(seed):
     assert counted
 
 
+@pytest.mark.long
 def test_a_point_on_a_kink_is_a_zero_of_a_subgradient_alone():
     """A minimum with samples on kinks: beside it, on a kink's two sides, the gradient across points back to it; and it
     is not small.
@@ -216,6 +219,7 @@ def test_deflation_turns_away_from_what_is_known():
     assert again is None or np.linalg.norm(again - first) > 1e-3
 
 
+@pytest.mark.long
 def test_everything_found_is_the_same_on_every_seed_of_the_search_and_in_every_rotation():
     """Distinct points have distinct losses here; a rotation of the inputs rotates the points and changes
     nothing else.
@@ -284,6 +288,7 @@ def test_the_low_end_of_the_spectrum_without_the_matrix():
     assert off.max() < 1e-6 * np.abs(want).max()
 
 
+@pytest.mark.long
 def test_many_weights_go_down_too():
     con = Constrained(
         fl.Problem("W2 @ tanh(W1 @ x)", "logistic"), labelled(30, 40, 9), norm={"W1": 3.0, "W2": 3.0}, widths={"W1": 12}
@@ -293,6 +298,7 @@ def test_many_weights_go_down_too():
     assert lowest(con, theta, 3)[0][0] > 0
 
 
+@pytest.mark.long
 def test_a_multiple_eigenvalue_is_found_as_often_as_it_is_there():
     """Units of one and the same weights; a Krylov space of one vector meets one direction of them."""
     rng = np.random.default_rng(0)
@@ -350,6 +356,7 @@ def test_compiled_spheres_are_the_spheres(per):
     assert con.residual(end) <= 1e-12
 
 
+@pytest.mark.long
 def test_many_relus_come_to_rest_on_kinks_and_say_so():
     rng = np.random.default_rng(3)
     data = fl.Data(rng.normal(size=(12, 70)), np.sign(rng.normal(size=12)))

@@ -26,6 +26,7 @@ def test_scalings_explain_zero_modes_where_the_loss_does_not_answer_to_norms(h, 
     assert len(turned) < modes
 
 
+@pytest.mark.long
 def test_units_that_differ_by_a_sign_share_weight_behind_absolute_values():
     """(w, a) and (-w, a) are one unit of |·|: points that split it differently are one point, and the splitting is a
     zero mode that is explained.
@@ -74,6 +75,7 @@ def test_strict_minima_of_three_layers_attract():
         assert point.attracting == (not below) or point.nullity
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_minima_at_huge_norms_are_found_by_way_of_smaller_ones(seed):
     """Softmax and kinks are sharp there, and descents end anywhere; the least log loss is -R times the largest margin,
@@ -89,6 +91,7 @@ def test_minima_at_huge_norms_are_found_by_way_of_smaller_ones(seed):
     assert -point.log_loss / 1e6 == pytest.approx(largest, rel=1e-5)
 
 
+@pytest.mark.long
 def test_factors_that_change_places_are_one_point():
     """(W1 x) (W2 x) is the same with the factors of any unit exchanged, where their blocks have one norm."""
     rng = np.random.default_rng(908)
@@ -105,6 +108,7 @@ def test_factors_that_change_places_are_one_point():
     assert other.symmetries.distance(one, two) > 1e-3
 
 
+@pytest.mark.long
 def test_duplicate_samples_of_two_labels_hold_what_each_alone_repels():
     """Kinks at one place pull together: what they do together decides, not each of them."""
     x = np.array([[2.0, -3.0], [-1.0, 0.0], [-1.0, -2.0], [2.0, -1.0], [2.0, -1.0]])
@@ -126,6 +130,7 @@ def test_duplicate_samples_of_two_labels_hold_what_each_alone_repels():
     assert seen
 
 
+@pytest.mark.long
 def test_a_point_on_a_plateau_is_not_left():
     """Where no unit passes anything on the loss is constant: whatever the kinks there, nothing beside it is lower."""
     x = np.array([[-1.43, -0.73], [-0.64, 0.05], [0.02, 1.35], [-1.78, -0.16], [1.97, 1.86]])
@@ -143,6 +148,7 @@ def test_a_point_on_a_plateau_is_not_left():
     assert all(p.attracting for p in flat)
 
 
+@pytest.mark.long
 def test_logits_that_differ_by_what_they_share_are_one_point():
     x, y = np.array([[2.0, 1.0], [1.0, 2.0], [-3.0, 2.0], [-2.0, 0.0], [3.0, 1.0]]), np.array([0, 1, 2, 2, 2])
     points = critical_points(

@@ -31,6 +31,7 @@ def alone():
     return problem, data, critical_points(problem, data, norm=8.0, widths={"W1": 3}, starts=0, near=[near])
 
 
+@pytest.mark.long
 def test_a_flow_from_beside_a_minimum_comes_back(alone):
     problem, data, points = alone
     assert (len(points), points[0].kind, points[0].attracting) == (1, "minimum", True)
@@ -86,6 +87,7 @@ def test_two_states_off_a_kink_and_none_elsewhere():
     assert len({tuple(np.sign(np.asarray(data.x) @ np.asarray(s.V["W1"])[1])) for s in many}) > 1
 
 
+@pytest.mark.long
 def test_a_state_on_its_kinks_is_polished_where_it_stands(monkeypatch):
     """Slopes are unknown at the end of a flow; guessed, they send Newton's method along the orbit of split units."""
     points = critical_points(

@@ -51,6 +51,7 @@ def tried(points, count, eps=1e-4, seed=0):
     return best
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "d", "seed", "widths", "norm"),
     [
@@ -72,6 +73,7 @@ def test_growth_is_the_largest_of_all_directions(text, d, seed, widths, norm):
     assert seen >= told.largest * 0.97
 
 
+@pytest.mark.long
 def test_a_unit_that_grows_from_few_directions_is_seen(monkeypatch):
     """From one direction in seven hundred: descents from six points beside it all come back."""
     monkeypatch.setattr(described, "is_left", lambda *_: False)
@@ -83,6 +85,7 @@ def test_a_unit_that_grows_from_few_directions_is_seen(monkeypatch):
     assert alone("W2 @ relu(W1 @ x)", labelled(8, 3, 1007), {"W1": 2}, 5.0)[0].attracting
 
 
+@pytest.mark.long
 def test_where_it_does_not_grow_it_may_share_with_another():
     """Beside a unit with weights growth is exactly one: that is the splitting of units, and no way down."""
     points = alone("W2 @ relu(W1 @ x)", labelled(8, 2, 1), {"W1": 4}, 5.0)
@@ -90,6 +93,7 @@ def test_where_it_does_not_grow_it_may_share_with_another():
     assert points[0].attracting
 
 
+@pytest.mark.long
 def test_what_is_no_such_form_is_left_to_descents():
     """A unit that is linear besides has a form of its in-weights without kinks too."""
     points = alone("W2 @ (relu(W1 @ x) + A @ x)", labelled(8, 2, 4), {"W1": 1}, {"W1": 2.0, "A": 1.0, "W2": 2.0})
@@ -134,6 +138,7 @@ def test_several_outputs_are_looked_through():
     assert tried(points, 3000) <= told.largest * (1.0 + 1e-6)
 
 
+@pytest.mark.long
 def test_pairs_that_the_search_has_put_to_one_side_are_on_their_kink_too():
     """All samples are on the kink of a unit without weights, whichever slopes the search has taken for them."""
     rng = np.random.default_rng(77)

@@ -16,7 +16,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 
-module = import_module("flowlab.discrete.descent.descend")
+module = import_module("flowlab.discrete.descent.walks")
 
 
 @pytest.fixture

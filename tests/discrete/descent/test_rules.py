@@ -6,7 +6,7 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 
-from flowlab.discrete.descent.rules import rules
+from flowlab.language.rules import rules
 
 STEPS = (0.02, 0.01, 0.005, 0.0025)
 

@@ -67,6 +67,7 @@ def found(squared):
     return limit(squared)
 
 
+@pytest.mark.long
 def test_the_squared_relu_goes_to_the_point_of_the_interior_point_solver(found):
     assert found.decided
     assert found.residual <= 1e-12
@@ -79,6 +80,7 @@ def test_the_squared_relu_goes_to_the_point_of_the_interior_point_solver(found):
     assert "joint sphere" in str(found)
 
 
+@pytest.mark.long
 def test_idle_units_set_the_pace(found):
     # Five of eight units keep their size while the others grow: ‖V - V*‖ ~ 1/‖θ‖ = R^{-1/3}.
     assert (np.linalg.norm(found.V["W1"], axis=1) < 1e-12).sum() == 5
@@ -120,6 +122,7 @@ DEEP = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "slope"), [("W1 @ x", -1.0), *DEEP])
 def test_linear_networks_find_the_maximum_margin_machine(network, slope):
     data, _ = _samples()
@@ -135,6 +138,7 @@ def test_linear_networks_find_the_maximum_margin_machine(network, slope):
     assert abs(got.rate.slope - slope) < 0.1
 
 
+@pytest.mark.long
 def test_every_wrong_class_is_a_constraint_of_its_own():
     data = _three()
     got = limit(_flow("W1 @ x", data, loss="cross_entropy"))
@@ -169,6 +173,7 @@ def test_a_unit_may_rest_on_its_kink():
     assert (np.abs(h) < 1e-12).sum() == 2
 
 
+@pytest.mark.long
 def test_a_short_path_says_that_it_is_short():
     data, _ = _samples()
     start = fl.initial_state(fl.Network("W2 @ relu(W1 @ x)**2"), data, default_width=6, seed=0)
@@ -209,6 +214,7 @@ def opposed():
     return fl.lower(fl.derive(problem)), fl.State.from_weights({"W1": [[0.5, 0.3]], "W2": [[1.0]]}), data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("until", "told"), [(1e4, r"at rest since log t = .*; start from other weights"), (1.0, "run longer")]
 )

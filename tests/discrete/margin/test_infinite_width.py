@@ -81,6 +81,7 @@ def test_the_kernel_margin_is_certified_and_below_that_of_both_layers(seed, n, d
     assert np.sqrt(a @ arc_cosine(np.asarray(data.x)) @ a) == pytest.approx(outer.upper, rel=1e-9)
 
 
+@pytest.mark.long
 def test_finite_networks_stay_below_and_wide_ones_come_up_to_it():
     data = labelled(0, 7, 2)
     found = wide_margin(data)

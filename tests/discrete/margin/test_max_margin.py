@@ -87,6 +87,7 @@ def test_classes_have_one_constraint_for_each_wrong_class():
     assert all(isinstance(pair, tuple) for pair in best.support)
 
 
+@pytest.mark.long
 def test_the_residual_of_a_flow_falls_like_one_over_the_logarithm_of_time():
     """L6: ε decays at least like the distance to the limit, 1/log t; at the limit itself it is round-off, and beside it
     it is not.

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 
 import flowlab as fl
 from flowlab.core.errors import NotSeparable
+from flowlab.discrete.margin import exact_separability
 from flowlab.discrete.margin.exact_separability import solve, vanishing_combination
 from flowlab.discrete.margin.svm import Certificate, certify_separable, hard_margin, residuals
 
@@ -126,10 +127,27 @@ def test_one_of_two_alternatives_holds(seed):
         assert all(sum(int(a) * b for a, b in zip(column, alpha, strict=True)) == 0 for column in z.T)
 
 
-def test_linear_equations_in_rationals():
+@pytest.mark.parametrize("library", [True, False])
+def test_linear_equations_in_rationals(library, monkeypatch):
+    if not library:
+        monkeypatch.setattr(exact_separability, "flint", None)
     hilbert = [[Fraction(1, i + j + 1) for j in range(12)] for i in range(12)]
     found = solve(hilbert, [sum(row) for row in hilbert])
     assert found == [1] * 12
     assert solve([[1, 2], [2, 4]], [1, 2]) is None
     assert solve([[1, 0], [0, 1], [1, 1]], [1, 2, 4]) is None
     assert solve([[0, 2], [3, 1], [3, 3]], [2, 4, 6]) == [1, 1]
+    assert solve([[0, -2], [3, 1]], [2, 4]) == [Fraction(5, 3), -1]
+    assert solve([[0, 0], [0, 0]], [0, 0]) is None
+
+
+def test_elimination_with_and_without_the_library_gives_the_same_machine(monkeypatch):
+    x, y = with_margin(30, 6, 0.2, 60)
+    found = hard_margin(x, y)
+    monkeypatch.setattr(exact_separability, "flint", None)
+    again = hard_margin(x, y)
+    assert (again.exact, again.support, again.residuals) == (found.exact, found.support, found.residuals)
+    assert found.exact[0] == tuple(
+        sum(a * label * Fraction(v) for a, label, v in zip(found.exact[1], map(int, y), column, strict=True))
+        for column in x.T.tolist()
+    )
