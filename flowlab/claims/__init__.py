@@ -6,7 +6,6 @@ from flowlab.claims.claim import Claim as Claim
 from flowlab.claims.claim import check as check
 from flowlab.claims.claim import claim as claim
 from flowlab.claims.claim import claims as claims
-from flowlab.claims.claim import load_library as load_library
 from flowlab.claims.quantity import Quantity as Quantity
 from flowlab.claims.replay import replay as replay
 from flowlab.claims.variant import Variant as Variant

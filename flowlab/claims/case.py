@@ -2,16 +2,16 @@
 replayed.
 """
 
-import base64
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from flowlab.claims.inputs import Inputs, modern, references, referred
 from flowlab.core.arguments import short
+from flowlab.core.display import displayed
 from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Kind, Record
 
@@ -34,8 +34,10 @@ GIVEN = ("problem", "data", "flow", "descent", "equations", "max_margin")
 RUNS = ("flow", "descent")
 NAMES = {name: name for name in GIVEN} | {"max_margin": "largest margin"}
 """What they are called in sentences."""
-_STORED = {"flow": "path", "descent": "walk", "equations": "flow", "max_margin": "best"}
+_STORED = {"flow": "path", "descent": "walk", "equations": "flow", "data": "data", "max_margin": "best"}
 """Words of stored verdicts, which replays of earlier ones need."""
+_BY_HASH = (*RUNS, "equations", "data")
+"""What verdicts refer to by its hash; see `claims.inputs`."""
 
 
 def _noted(name: str) -> Any:
@@ -61,6 +63,7 @@ def _renamed(old: str, new: str) -> Any:
 Made = TypeVar("Made")
 
 
+@displayed
 class Case:
     """What a claim is checked on; what is missing is made by the claim from its own seeded instances.
 
@@ -88,6 +91,7 @@ class Case:
         self.memo: dict[str, Any] = {}
         self.read: set[str] = set()
         self._reads: dict[str, frozenset[str]] = {}
+        self._referred: tuple[Record, Inputs] | None = None
 
     problem, data, flow, descent, equations, max_margin = (_noted(name) for name in GIVEN)
     path, walk, best = (_renamed(*names) for names in (("path", "flow"), ("walk", "descent"), ("best", "max_margin")))
@@ -127,30 +131,27 @@ class Case:
         run = self._inputs[name]
         first = len(run) // 2
         rows = run.dataset.copy(deep=True)
-        for variable in rows.data_vars.values():
+        for variable in rows.variables.values():
             if variable.dims[:1] == ("step",) and variable.dtype.kind == "f":
                 variable.values[first:] = np.nan
         blank = replace(run, dataset=rows)
         return Case(seed=self.seed, passed=self.passed, **(self._inputs | {name: replace(blank, last=blank.state(-1))}))
 
-    def stored(self) -> Record:
-        """What was given from outside, JSON-able and whole: it rebuilds the case. Empty where the claim made its own
-        instances.
+    def stored(self) -> tuple[Record, Inputs]:
+        """What was given from outside, JSON-able, with large inputs by their hashes, and where these are found; it
+        rebuilds the case. Empty where the claim made its own instances.
         """
         inputs = self._inputs
-        record: Record = {_STORED[name]: _packed(inputs[name]) for name in RUNS if name in inputs}
+        if self._referred is None:
+            # Once for all claims of a call: an input that one of them changes is refused when it is looked for.
+            self._referred = referred({_STORED[name]: inputs[name] for name in _BY_HASH if name in inputs})
+        record = dict(self._referred[0])
         # A problem that came with a trajectory is in it; data are not.
-        if "problem" in inputs and not record:
+        if "problem" in inputs and not any(name in inputs for name in RUNS):
             record["problem"] = inputs["problem"].describe()
-        if "equations" in inputs:
-            record[_STORED["equations"]] = inputs["equations"].to_json()
-        if "data" in inputs:
-            data = inputs["data"]
-            record["data"] = {"x": data.x.tolist(), "y": data.y.tolist(), "name": data.name, "kind": data.kind}
-            record["data"]["sha256"] = data.sha256()
         if "max_margin" in inputs and ("max_margin" in self.read or self.passed == ("max_margin",)):
             record[_STORED["max_margin"]] = {"margin": float(inputs["max_margin"].margin)}
-        return record
+        return record, self._referred[1]
 
 
 def case_of(evidence: Sequence[object], seed: int) -> Case:
@@ -173,7 +174,8 @@ def case_of(evidence: Sequence[object], seed: int) -> Case:
         if item is None:
             continue
         if isinstance(item, Trajectory):
-            name = "flow" if item.kind == "flow" else "descent"
+            # Statements about flows are held against a training of the user's own.
+            name = "descent" if item.kind == "descent" else "flow"
         else:
             name = next((name for kind, name in kinds.items() if isinstance(item, kind)), "")
         if not name:
@@ -204,63 +206,27 @@ def case_of(evidence: Sequence[object], seed: int) -> Case:
     return Case(**inputs, passed=passed, seed=seed)
 
 
-def case_from(inputs: Record, seed: int) -> Case:
+def case_from(told: Record, inputs: Inputs, seed: int) -> Case:
     """The case that `Case.stored` wrote down.
 
-    Raises:
-        ClaimError: if it cannot be rebuilt.
-    """
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.symbolic.equations import FlowEquations
+    Args:
+        told: what a verdict tells of its inputs.
+        inputs: where they are found.
+        seed: of everything a claim draws.
 
-    if _STORED["max_margin"] in inputs:
+    Raises:
+        ClaimError: if it cannot be rebuilt; OutputError: if the file of an input is damaged.
+    """
+    from flowlab.language.problem import Problem
+
+    if _STORED["max_margin"] in told:
         raise ClaimError("this verdict read a largest margin, which it does not store; check again from the originals.")
-    data = None
     try:
-        if "data" in inputs:
-            samples = inputs["data"]
-            data = Data(samples["x"], samples["y"], name=samples["name"], kind=samples["kind"])
-        stored = [_STORED[name] for name in RUNS]
-        runs = [_unpacked(inputs[name], data) for name in stored if name in inputs]
-        others = [Problem.from_description(inputs["problem"])] if "problem" in inputs else []
-        equations = _STORED["equations"]
-        others += [FlowEquations.from_json(inputs[equations])] if equations in inputs else []
+        told, inputs = modern(told, inputs)
+        problem = Problem.from_description(told["problem"]) if "problem" in told else None
     except (KeyError, TypeError, ValueError) as error:
         raise ClaimError(
             f"the inputs of this verdict cannot be read ({type(error).__name__}: {error}); check again "
             "from the originals."
         ) from None
-    return case_of([*others, *runs, *([] if data is None else [data])], seed)
-
-
-def _packed(run: "Trajectory") -> Record:
-    """A trajectory as text; unlike a file of NetCDF it has the same bytes whenever it is written."""
-    packed = {}
-    for name, variable in sorted(run.dataset.variables.items()):
-        values = np.ascontiguousarray(variable.values)
-        plain = values.tolist() if values.dtype.kind not in "fiub" else None
-        code = None if plain is not None else base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
-        packed[str(name)] = {
-            "dims": list(variable.dims),
-            "shape": list(values.shape),
-            "dtype": values.dtype.str,
-            "plain": plain,
-            "code": code,
-        }
-    return {"variables": packed, "attrs": dict(run.dataset.attrs)}
-
-
-def _unpacked(packed: Record, data: "Data | None") -> "Trajectory":
-    import xarray as xr
-
-    from flowlab.language.trajectory import Trajectory
-
-    variables = {}
-    for name, v in packed["variables"].items():
-        raw = None if v["code"] is None else zlib.decompress(base64.b64decode(v["code"].encode("ascii"), validate=True))
-        values = (
-            np.array(v["plain"]) if raw is None else np.frombuffer(raw, dtype=np.dtype(v["dtype"])).reshape(v["shape"])
-        )
-        variables[name] = (tuple(v["dims"]), values.copy())
-    return Trajectory.restored(xr.Dataset(variables, attrs=packed["attrs"]), data)
+    return case_of([problem, *(inputs.find(role, sha) for role, sha in references(told).items())], seed)

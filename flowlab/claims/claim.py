@@ -1,22 +1,20 @@
 """The harness of a claim: hypotheses, measurement, wrong variants, counter-example; and `check`."""
 
 import math
-import pkgutil
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar, Unpack, overload, runtime_checkable
 
 import numpy as np
 
-from flowlab.claims import reasons
+from flowlab.claims import manifest, reasons
 from flowlab.claims.case import GIVEN, NAMES, RUNS, Case, Evidence, case_of
 from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
-from flowlab.claims.verdict import RUNGS, Measurement, Verdict
+from flowlab.claims.verdict import RUNGS, Measurement, Verdict, Verdicts
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
@@ -25,6 +23,7 @@ from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Record
 
 claims: Registry[type["Claim"]] = Registry("claim")
+claims.expect({name: entry.home for name, entry in manifest.entries().items()})
 
 USUAL = "as usually stated"
 """The wrong variant of a claim that corrects a statement of the literature."""
@@ -53,6 +52,8 @@ class Claim(ABC):
     latex: ClassVar[str]
     source: ClassVar[str]
     hypotheses: ClassVar[tuple[Hypothesis, ...]] = ()
+    takes_rates: ClassVar[bool] = False
+    """Whether the statement is made for blocks with different learning rates as well."""
     stated: ClassVar[Variant | None] = None
     mutants: ClassVar[tuple[Variant | str, ...]]
     counter_example: ClassVar[str]
@@ -92,6 +93,7 @@ class Claim(ABC):
             "evidence": evidence,
             "error": measured.error,
             "rung": self.rung,
+            "inputs": case.stored()[1],
         }
         because = "; ".join(
             [measured.because, *(str(q) for q in reasons.decisive(measured)), *reasons.ignored(case, inputs)]
@@ -107,6 +109,9 @@ class Claim(ABC):
 
     def unmet(self, case: Case) -> str | None:
         """Why a case does not meet a hypothesis, or None."""
+        problem = case.unread("problem")
+        if problem is not None and problem.is_rated and not self.takes_rates:
+            return "it is about flows with one learning rate"
         return next((reason for each in self.hypotheses if (reason := each(case)) is not None), None)
 
     def _weakness(
@@ -153,7 +158,7 @@ class Claim(ABC):
             "versions": versions(),
             "counter_example": self.counter_example,
             "mutants": {},
-            "inputs": case.stored(),
+            "inputs": case.stored()[0],
             **({"origin": own} if own else {}),
         }
 
@@ -164,7 +169,15 @@ class Claim(ABC):
 
     def _undecided(self, code: str, reason: str, case: Case) -> Verdict:
         return Verdict(
-            self.name, "undecided", float("nan"), float("nan"), reason, self._evidence(case), code, rung=self.rung
+            self.name,
+            "undecided",
+            math.nan,
+            math.nan,
+            reason,
+            self._evidence(case),
+            code,
+            rung=self.rung,
+            inputs=case.stored()[1],
         )
 
 
@@ -188,6 +201,7 @@ class Attributes(TypedDict, total=False):
     decisive: str
 
 
+@runtime_checkable
 class Enter(Protocol):
     """A decorator that enters a class as it is, and makes one of a function."""
 
@@ -219,9 +233,10 @@ def claim(name: str, **attributes: Unpack[Attributes]) -> Enter:
         word = (
             _from_function(name, word, attributes) if not isinstance(word, type) else _completed(name, word, attributes)
         )
-        if name in claims:
-            raise ClaimError(f"the claim id `{name}` is taken by {claims[name].__module__}; choose another.")
-        return claims.register(name)(word)
+        try:
+            return claims.register(name)(word)
+        except ValueError:
+            raise ClaimError(f"the claim id `{name}` is taken by {claims.home(name)}; choose another.") from None
 
     return enter
 
@@ -230,7 +245,7 @@ def _completed(name: str, word: type, attributes: Attributes) -> type[Claim]:
     """A class with all that a report asks of it."""
     if not issubclass(word, Claim):
         raise ClaimError(
-            f"`{word.__name__}` of the claim `{name}` is no subclass of `Claim`; derive it from "
+            f"`{word.__name__}` of the claim `{name}` must be a subclass of `Claim`, got another class; derive it from "
             "`flowlab.Claim`, or decorate a function."
         )
     for key, value in attributes.items():
@@ -270,13 +285,6 @@ def _from_function(name: str, function: Callable[..., Any], attributes: Attribut
         {"measure": measure, "__doc__": function.__doc__, "__module__": function.__module__},
     )
     return _completed(name, word, attributes)
-
-
-def load_library() -> None:
-    """Import every claim; importing registers it, and imports no jax."""
-    package = import_module("flowlab.claims.library")
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        import_module(module.name)
 
 
 def checked(name: str, case: Case) -> Verdict:
@@ -328,7 +336,7 @@ def checked(name: str, case: Case) -> Verdict:
 
 
 @guarded
-def check(ids: str | Sequence[str], *evidence: Evidence, seed: int = 0) -> list[Verdict]:
+def check(ids: str | Sequence[str], *evidence: Evidence, seed: int = 0) -> Verdicts:
     """Check claims on what is given.
 
     Args:
@@ -345,10 +353,9 @@ def check(ids: str | Sequence[str], *evidence: Evidence, seed: int = 0) -> list[
         LanguageError: for a seed that is not an integer from 0 on.
     """
     seed = checked_seed(seed)
-    load_library()
     if isinstance(ids, str):
         ids = [ids]
     for name in ids:
         claims[name]
     case = case_of(evidence, seed)
-    return [checked(name, case) for name in ids]
+    return Verdicts(checked(name, case) for name in ids)

@@ -109,6 +109,8 @@ def plain_flow(problem: "Problem") -> str | None:
     """Why a flow is not gradient flow without weight decay, or None."""
     if any(problem.decay.values()):
         return "it is about flows without weight decay"
+    if problem.is_rated:
+        return "it is about flows with one learning rate"
     if problem.scheme.is_gradient_flow:
         return None
     return f"it is about gradient flow, and the scheme is {problem.scheme.name}"

@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, replace
 
+from flowlab.core.display import displayed
 from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Record
 
@@ -16,6 +17,7 @@ RUNGS = {
 
 
 @dataclass(frozen=True)
+@displayed
 class Quantity:
     """One number and what a claim says of it (all dimensionless).
 

@@ -1,26 +1,32 @@
-"""Write the README of every paper of the library from the registry: `python -m flowlab.claims.readme`."""
+"""Write the manifest of the library and one README per paper, from the claims: `python -m flowlab.claims.readme`."""
 
+import json
 import re
 from importlib import import_module
-from pathlib import Path
+from pkgutil import walk_packages
 
-from flowlab.claims.claim import claims, load_library
+from flowlab.claims.claim import claims
+from flowlab.claims.manifest import FILE, LIBRARY, PACKAGE, Entry, entries, packs
 
-LIBRARY = Path(__file__).parent / "library"
-_PACKAGE = "flowlab.claims.library"
 COMMAND = "python -m flowlab.claims.readme"
 
 
-def packs() -> dict[str, tuple[str, ...]]:
-    """The packs of the library, one per paper and folder, with the ids of their claims."""
-    load_library()
-    ids: dict[str, tuple[str, ...]] = {}
+def manifest() -> str:
+    """What `manifest.json` must say: this imports every module of the library and lists what it registers."""
+    # A claim that has moved is registered from where it stands now.
+    claims.expect({})
+    package = import_module(PACKAGE)
+    for module in walk_packages(package.__path__, f"{PACKAGE}."):
+        import_module(module.name)
+    told = {}
     for name in claims:
-        module = claims[name].__module__
-        if module.startswith(f"{_PACKAGE}."):
-            folder = module.removeprefix(f"{_PACKAGE}.").split(".")[0]
-            ids[folder] = (*ids.get(folder, ()), name)
-    return dict(sorted(ids.items()))
+        word = claims[name]
+        if word.__module__.startswith(f"{PACKAGE}."):
+            pack, module = word.__module__.removeprefix(f"{PACKAGE}.").split(".")
+            told[name] = Entry(pack, module, word.title)._asdict()
+    claims.expect({name: entry.home for name, entry in entries().items()})
+    ordered = sorted(told.items(), key=lambda item: item[1]["pack"])
+    return json.dumps(dict(ordered), indent=1, ensure_ascii=False) + "\n"
 
 
 def readme(paper: str, ids: tuple[str, ...]) -> str:
@@ -28,7 +34,7 @@ def readme(paper: str, ids: tuple[str, ...]) -> str:
     lines = [
         f"# {paper}",
         "",
-        _plain(import_module(f"{_PACKAGE}.{paper}").__doc__),
+        _plain(import_module(f"{PACKAGE}.{paper}").__doc__),
         "",
         f"`{COMMAND}` writes this file.",
         "",
@@ -36,9 +42,11 @@ def readme(paper: str, ids: tuple[str, ...]) -> str:
         "|---|---|---|---|---|",
         *(_row(name) for name in ids),
     ]
-    if (LIBRARY / paper / "flows.py").is_file():
-        shared = _plain(import_module(f"{_PACKAGE}.{paper}.flows").__doc__)
-        lines += ["", f"[`flows.py`](flows.py), which several claims use: {_escaped(shared)}"]
+    own = {entries()[name].module for name in ids}
+    for file in sorted((LIBRARY / paper).glob("*.py")):
+        if file.stem not in {"__init__", *own}:
+            told = _escaped(_plain(import_module(f"{PACKAGE}.{paper}.{file.stem}").__doc__))
+            lines += ["", f"[`{file.name}`]({file.name}), which claims use: {told}"]
     return "\n".join(lines) + "\n"
 
 
@@ -63,5 +71,7 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
+    FILE.write_text(manifest(), encoding="utf-8")
+    entries.cache_clear()
     for paper, ids in packs().items():
         (LIBRARY / paper / "README.md").write_text(readme(paper, ids), encoding="utf-8")

@@ -19,10 +19,10 @@ def altered_run(case: Case) -> tuple[str, str] | None:
             continue
         change = case.once(f"genuine {name}", lambda run=run: tamper_check.altered(run, case.data))
         if change is not None:
-            return (
-                "could not be checked",
-                f"could not be checked: the given {NAMES[name]} was modified after it was computed ({change})",
-            )
+            # A training of the user's own is no flow where its steps are long, or are not those of the gradient.
+            why = "was modified after it was computed" if run.kind in RUNS else "follows no flow of its problem"
+            what = NAMES[name] if run.kind in RUNS else run.kind
+            return "could not be checked", f"could not be checked: the given {what} {why} ({change})"
     return None
 
 

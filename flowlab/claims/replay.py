@@ -8,7 +8,7 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 
 from flowlab.claims.case import case_from
-from flowlab.claims.claim import checked, claims, load_library
+from flowlab.claims.claim import checked, claims
 from flowlab.claims.verdict import Verdict
 from flowlab.core.arguments import guarded
 from flowlab.core.errors import ClaimError
@@ -91,17 +91,17 @@ def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
         files: Python files that define claims; one runs only if the verdict comes from exactly these bytes.
 
     Raises:
-        OutputError: if the file holds no verdict; ClaimError: if its claim or inputs are not to be had.
+        OutputError: if the file holds no verdict; ClaimError: if its claim or inputs are not to be
+            had, or an input is not the one that was checked.
 
     Example:
         `replay("out/verdicts/mine.growth.json", "my_claims.py")`
     """
-    load_library()
     old = verdict if isinstance(verdict, Verdict) else Verdict.load(verdict)
     evidence = old.evidence
     if (origin := evidence.get("origin")) is not None:
         _restore(old, origin, files)
-    new = checked(old.id, case_from(evidence.get("inputs", {}), int(evidence.get("seed", 0))))
+    new = checked(old.id, case_from(evidence.get("inputs", {}), old.inputs, int(evidence.get("seed", 0))))
     # The same bytes may lie elsewhere by now.
     hashed = origin.get("sha256") if isinstance(origin, dict) else None
     moved = hashed is not None and (new.evidence.get("origin") or {}).get("sha256") == hashed

@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from flowlab.claims.case import Case
 from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Array, Namespace, PyTree, Scalar
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from flowlab.dynamics.conditions import Condition
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import integrate
+from flowlab.dynamics.conditions import Condition
+from flowlab.language.autodiff import velocity
+from flowlab.language.data import Data
+from flowlab.language.datasets import load
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
+from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.lower import lower
+from flowlab.symbolic.derive import derive
 
 NETS = (
     "W2 @ relu(W1 @ x)",
@@ -38,19 +44,13 @@ _LARGE = 20.0
 SMALL = "gaussian?n=20&d=3&margin=0.3"
 
 
-def small_data(seed: int) -> "Data":
+def small_data(seed: int) -> Data:
     """Twenty separable samples in three dimensions."""
-    from flowlab.language.datasets import load
-
     return load(SMALL, seed=seed)
 
 
-def separable(n: int, d: int, seed: int) -> "Data":
+def separable(n: int, d: int, seed: int) -> Data:
     """N Gaussian samples in d dimensions, pushed 0.3 away from a random hyperplane that separates them."""
-    import numpy as np
-
-    from flowlab.language.data import Data
-
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(n, d)), rng.normal(size=d)
     y = np.where(x @ w >= 0, 1.0, -1.0)
@@ -59,7 +59,7 @@ def separable(n: int, d: int, seed: int) -> "Data":
     )
 
 
-def samples_of(path: "Trajectory") -> "Data":
+def samples_of(path: Trajectory) -> Data:
     """The samples of a run.
 
     Raises:
@@ -70,12 +70,8 @@ def samples_of(path: "Trajectory") -> "Data":
     return path.data
 
 
-def samples_for(case: Case, otherwise: "Data") -> "Data":
+def samples_for(case: Case, otherwise: Data) -> Data:
     """The case's samples, or some with labels that its problem's loss takes; without a problem, `otherwise`."""
-    import numpy as np
-
-    from flowlab.language.data import Data
-
     if case.data is not None:
         return case.data
     if case.problem is None or case.problem.loss.has_one_output:
@@ -89,22 +85,17 @@ def samples_for(case: Case, otherwise: "Data") -> "Data":
     return Data(x, rng.normal(size=9), name=f"targets seed={case.seed}", kind="targets")
 
 
-def worst(values: "Iterable[Scalar]") -> float:
+def worst(values: Iterable[Scalar]) -> float:
     """The largest of some numbers; NaN where one of them is, which `max` may drop."""
-    import numpy as np
-
     return float(np.max(np.array([0.0, *(float(v) for v in values)])))
 
 
-def facing(problem: "Problem", start: "State", data: "Data") -> "State":
+def facing(problem: Problem, start: State, data: Data) -> State:
     """The start, or with its first block turned round where the sum of all y f is negative: normalised flows that look
     away may lose their norm on the way.
     """
-    import numpy as np
-
-    from flowlab.language.state import State
-
-    x, y = np.asarray(data.x), np.asarray(data.y, dtype=float)
+    (x, labels) = data.in_numpy
+    y = np.asarray(labels, dtype=float)
     along = float(np.sum(y * problem.network.outputs({k: np.asarray(v) for k, v in start.V.items()}, x, np).ravel()))
     first = problem.network.weights[0]
     return start if along >= 0 else State(rho=start.rho, V={**start.V, first: -start.V[first]}, per=start.per)
@@ -113,29 +104,24 @@ def facing(problem: "Problem", start: "State", data: "Data") -> "State":
 def integrated(
     case: Case,
     name: str,
-    problem: "Problem",
-    start: "State",
-    data: "Data",
-    until: "Condition | Sequence[Condition]",
+    problem: Problem,
+    start: State,
+    data: Data,
+    until: Condition | Sequence[Condition],
     **settings: Any,
-) -> "Trajectory":
+) -> Trajectory:
     """A flow, integrated once under this name and kept as a record of the check.
 
     Raises:
         ClaimError: if it ended before where it was to end.
     """
 
-    def run() -> "Trajectory":
-        from flowlab.dynamics import integrate
-        from flowlab.language.data import Data
-        from flowlab.lowering.vector_field import lower
-        from flowlab.symbolic.derive import derive
-
+    def run() -> Trajectory:
         # One derivation serves every start and every data set.
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
         # The name of data is part of what is compiled; one name, and flows on other samples of the same shapes cost no
         # compilation.
-        plain = Data(data.x, data.y, name="samples", kind=data.kind)
+        plain = data.called("samples")
         path = replace(integrate(field, start, plain, until=until, seed=case.seed, **settings), data=data)
         if not path.outcome.ok:
             raise ClaimError(
@@ -146,23 +132,16 @@ def integrated(
     return case.once(name, run)
 
 
-def problem_like(case: Case, net: str, **settings: Any) -> "Problem":
+def problem_like(case: Case, net: str, **settings: Any) -> Problem:
     """The case's network, loss and weight decay, or default ones, under another scheme."""
-    from flowlab.language.problem import Problem
-
     if case.problem is None:
         return Problem(net, "exponential", **settings)
     p = case.problem
     return Problem(p.network, p.loss.name, reduction=p.reduction, **({"decay": p.decay} | settings))
 
 
-def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int = 5) -> "Iterator[State]":
+def states(problem: Problem, data: Data, seed: int, count: int, widths: int = 5) -> Iterator[State]:
     """Random states with norms that differ from one another, as Gaussian weights do not give."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    from flowlab.language.state import State, initial_state
-
     for i in range(count):
         start = initial_state(problem.network, data, seed=seed + i, default_width=widths, per=problem.per)
         rng = np.random.default_rng(1000 + seed + i)
@@ -170,17 +149,12 @@ def states(problem: "Problem", data: "Data", seed: int, count: int, widths: int 
         yield State(rho=rho, V=start.V, per=start.per)
 
 
-def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: int = 5) -> "Iterator[State]":
+def visited(case: Case, problem: Problem, data: Data, count: int, widths: int = 5) -> Iterator[State]:
     """States of the run given, from its end to its start, and `count` random ones besides.
 
     They are those of rows, or right beside them where the network has kinks. Where outputs are so large that a loss
     leaves float64 the norms are smaller than in the run; directions are its own.
     """
-    import jax.numpy as jnp
-    import numpy as np
-
-    from flowlab.language.state import State
-
     flow: Trajectory | None = case.flow
     descent: Trajectory | None = case.descent if flow is None else None
     runs: list[Trajectory] = [run for run in (flow, descent) if run is not None]
@@ -193,7 +167,7 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
             for k, w in run.problem.scheme.weights(np, *_plain(run.state(int(i))), run.problem.per).items()
         }
         outputs, degree = (
-            np.abs(problem.network.outputs(weights, np.asarray(data.x), np)).max(),
+            np.abs(problem.network.outputs(weights, data.in_numpy[0], np)).max(),
             problem.network.symmetry.joint_degree,
         )
         if outputs > _LARGE and degree:
@@ -205,22 +179,13 @@ def visited(case: Case, problem: "Problem", data: "Data", count: int, widths: in
     yield from states(problem, data, case.seed, count, widths)
 
 
-def _plain(state: "State") -> "tuple[dict[str, np.ndarray], dict[str, np.ndarray]]":
-    import numpy as np
-
+def _plain(state: State) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))
     return rho, V
 
 
-def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, Array], dict[str, Array]]:
+def rates(problem: Problem, state: State, data: Data) -> tuple[dict[str, Array], dict[str, Array]]:
     """(ρ̇, V̇) of the problem's scheme by autodiff."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from jax.core import Tracer
-
-    from flowlab.language.autodiff import velocity
-
     traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(state))
     xp: Namespace = jnp if traced else np
     rho, V = jax.tree.map(xp.asarray, (state.rho, state.V))
@@ -230,17 +195,12 @@ def rates(problem: "Problem", state: "State", data: "Data") -> tuple[dict[str, A
 
 def angle(a: Array, b: Array) -> float:
     """The angle between two vectors, in radians, without the loss of digits that arccos has near 0."""
-    import numpy as np
-
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
 
 
 def gap(a: PyTree, b: PyTree) -> float:
     """‖a - b‖/‖b‖ over all leaves."""
-    import jax
-    import numpy as np
-
     pairs = [(np.asarray(p), np.asarray(q)) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
     top = sum(float(((p - q) ** 2).sum()) for p, q in pairs)
     size = sum(float((q**2).sum()) for _, q in pairs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from flowlab.core.typing import Array, Blocks
+from flowlab.core.typing import Array, Blocks, Given
 
 if TYPE_CHECKING:
     from flowlab.language.data import Data
@@ -53,7 +53,7 @@ def altered(run: "Trajectory", data: "Data | None") -> str | None:
 
 
 def _by_record(run: "Trajectory", data: "Data | None") -> str | None:
-    from flowlab.language.trajectory import rows_digest
+    from flowlab.language.trajectory_table import rows_digest
 
     record = run.provenance
     if record.get("problem_signature", run.problem.signature) != run.problem.signature:
@@ -76,10 +76,10 @@ def _by_numbers(run: "Trajectory") -> str | None:
 
 def _stray_row(run: "Trajectory", data: "Data") -> int | None:
     """The first row whose log loss, margin or product of norms is not that of its state."""
-    rows, problem, x, y = run.dataset, run.problem, np.asarray(data.x), np.asarray(data.y)
+    rows, problem, x, y = run.dataset, run.problem, *data.in_numpy
     recorded = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
     for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
-        weights = _weights(run, int(i))
+        weights = run.weights(int(i))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outputs = problem.network.outputs(weights, x, np)
             log_R = float(problem.log_product(weights, np))
@@ -98,10 +98,6 @@ def _stray_row(run: "Trajectory", data: "Data") -> int | None:
 def _state(run: "Trajectory", i: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     state = run.state(i)
     return {k: np.asarray(v) for k, v in state.rho.items()}, {k: np.asarray(v) for k, v in state.V.items()}
-
-
-def _weights(run: "Trajectory", i: int) -> dict[str, np.ndarray]:
-    return {k: np.asarray(v) for k, v in run.problem.scheme.weights(np, *_state(run, i), run.problem.per).items()}
 
 
 def _by_rates(run: "Trajectory", data: "Data") -> str | None:
@@ -132,7 +128,9 @@ def defects(run: "Trajectory", data: "Data") -> tuple[np.ndarray, np.ndarray]:
     if len(run) < 3 or (descent and (altered_rule or settings.get("batch") or settings.get("freeze_norm"))):
         return np.empty(0), np.empty(0)
     # Stepping over kinks zigzags about them, so that directions move by the mean of the rates of both sides.
-    chatters = settings.get("kinks") == "ignore" and any(slot.tracked for slot in run.problem.network.slots)
+    # So do flows with several learning rates, whose kinks are stepped over as well.
+    over = settings.get("kinks") == "ignore" or run.problem.is_rated
+    chatters = over and any(slot.tracked for slot in run.problem.network.slots)
     log_t, log_loss = run.dataset["log_t"].values, run.dataset["log_loss"].values
     starts = np.unique(np.linspace(0, len(run) - 2, min(len(run) - 1, GAPS)).astype(int))
     states = [[_state(run, int(i) + k) for i in starts] for k in (0, 1)]
@@ -207,7 +205,7 @@ def _rates(
     scheme = schemes["gradient_flow"]() if descent else problem.scheme
 
     @eqx.filter_jit
-    def compiled(rho: Blocks, V: Blocks, noise: Blocks, x: Array, y: Array) -> list[Moving]:
+    def compiled(rho: Blocks, V: Blocks, noise: Blocks, x: Given, y: Array) -> list[Moving]:
         def log_loss(W: Blocks) -> Array:
             return problem.loss.log_loss(jnp, problem.network.outputs(W, x, jnp), y, problem.reduction)
 
@@ -222,7 +220,7 @@ def _rates(
                     k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0)
                     for k, w in W.items()
                 }
-                sides.append(scheme.numeric(jnp, rho, V, g, problem.per))
+                sides.append(scheme.numeric(jnp, rho, V, problem.paced(g), problem.per))
             return sides
 
         return jax.lax.map(one, (rho, V))
@@ -233,7 +231,7 @@ def _rates(
     padded = [*states, *[states[-1]] * (GAPS - len(states))]
     rho, V = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *padded)
     values = _COMPILED.setdefault(f"{problem.signature} {descent}", compiled)(
-        rho, V, noise, jnp.asarray(data.x), jnp.asarray(data.y)
+        rho, V, noise, data.inputs, jnp.asarray(data.y)
     )
     sides = [jax.tree.map(np.asarray, side) for side in values]
     before, after = ([jax.tree.map(lambda leaf, g=g: leaf[g], side) for g in range(len(states))] for side in sides)

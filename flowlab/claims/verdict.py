@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from flowlab.claims.evidence_parts import evidence_parts
+from flowlab.claims.inputs import Inputs, modern
 from flowlab.claims.quantity import RUNGS, Quantity
+from flowlab.core import html
 from flowlab.core.arguments import guarded
+from flowlab.core.display import clipped, displayed, framed
 from flowlab.core.errors import ClaimError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import canonical_json, sealed, unsealed
+from flowlab.core.html import Markup
 from flowlab.core.typing import Json, Record
 
 ANSWERS = ("holds", "refuted", "undecided")
@@ -27,6 +32,7 @@ CODES = {
 
 
 @dataclass(frozen=True)
+@displayed
 class Measurement:
     """A number against its bound (both dimensionless): the statement stands where value <= bound.
 
@@ -96,6 +102,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+@displayed
 class Verdict:
     """The answer to a claim.
 
@@ -104,10 +111,11 @@ class Verdict:
         answer: `"holds"`, `"refuted"` or `"undecided"`.
         measured, bound: the decisive number and its bound; NaN where nothing was measured.
         reason: one sentence.
-        evidence: instance, seeds, mutants with their numbers, versions, hashes, and the inputs that replay it.
+        evidence: instance, seeds, mutants with their numbers, versions, and the inputs that replay it, by their hashes.
         code: why it is undecided, one of `CODES`; empty where it is decided.
         error: error bar of the decisive number.
         rung: how it was shown, one of `RUNGS`.
+        inputs: where the inputs are found; no part of what the verdict says.
     """
 
     id: str
@@ -119,6 +127,7 @@ class Verdict:
     code: str = ""
     error: float = 0.0
     rung: str = "numerical"
+    inputs: Inputs = field(default_factory=Inputs, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.answer not in ANSWERS:
@@ -136,7 +145,12 @@ class Verdict:
 
     def to_dict(self) -> Record:
         """The verdict as JSON-able values; numbers that are not finite become null."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {part.name: _plain(getattr(self, part.name)) for part in fields(self) if part.compare}
+
+    def summary(self) -> Record:
+        """The numbers of the verdict without its evidence, JSON-able."""
+        told = replace(self, evidence={}).to_dict()
+        return {name: value for name, value in told.items() if name != "evidence"}
 
     def to_json(self) -> str:
         """The one JSON text of this verdict, with a checksum: equal verdicts have equal bytes."""
@@ -144,12 +158,14 @@ class Verdict:
 
     @guarded
     def save(self, path: str | Path) -> Path:
-        """Write the verdict as JSON; `flowlab verify FILE.json` replays it.
+        """Write the verdict as JSON, and its inputs beside it: each once, under its hash, in the folder `inputs`.
+        `flowlab verify FILE.json` replays it.
 
         Raises:
-            OutputError: if it cannot be written.
+            OutputError: if it cannot be written; ClaimError: if an input is not to be had, or has changed.
         """
         path = Path(path)
+        self.inputs.write(self.evidence.get("inputs", {}), path.parent)
         with writing(path):
             path.write_text(self.to_json(), encoding="utf-8")
         return path
@@ -168,11 +184,20 @@ class Verdict:
                 name: float("nan") if record[name] is None else float(record[name])
                 for name in ("measured", "bound", "error")
             }
-            return cls(**{**record, **numbers})
+            evidence, inputs = record["evidence"], Inputs(place=Path(path).parent)
+            if "inputs" in evidence:
+                told, inputs = modern(evidence["inputs"], inputs)
+                record["evidence"] = {**evidence, "inputs": told}
+            return cls(**{**record, **numbers}, inputs=inputs)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(
-                f"`{path}` is no stored verdict ({type(error).__name__}: {error}); write one with `save`."
+                f"`{path}` must be a stored verdict, got {type(error).__name__}: {error}; write one with `save`."
             ) from None
+
+    def _html_parts(self) -> list[str]:
+        """One line, behind which the evidence unfolds."""
+        head = Markup("{} <b>{}</b> {}").format(html.answer(self.answer, self.code), self.id, self.reason)
+        return [html.unfolding(head, Markup("\n").join(evidence_parts(self.evidence, self.id)))]
 
     def __str__(self) -> str:
         bar = f" ± {self.error:.1g}" if self.error else ""
@@ -180,6 +205,16 @@ class Verdict:
         return (
             f"{self.id}: {self.answer}{code} (measured {self.measured:.3g}{bar}, bound {self.bound:.3g}): {self.reason}"
         )
+
+
+class Verdicts(list[Verdict]):
+    """Verdicts in the order in which they were asked for; a list that notebooks show as one line each."""
+
+    def __repr__(self) -> str:
+        return clipped("\n".join(map(str, self)) or "no verdicts")
+
+    def _repr_html_(self) -> str:
+        return framed([part for verdict in self for part in verdict._html_parts()] or ["no verdicts"])
 
 
 def _plain(value: Any) -> Json:

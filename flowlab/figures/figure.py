@@ -16,7 +16,8 @@ from flowlab.core.registry import Registry
 from flowlab.core.typing import Record
 from flowlab.figures.record import Drawn, source
 from flowlab.figures.style import COLOURS, COLUMN, DASHES, GUIDE, MARKS, STYLE, shown
-from flowlab.language.problem import Problem, ResultLike
+from flowlab.language.drawable import RUNS, Drawable, ResultLike
+from flowlab.language.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -106,8 +107,14 @@ class Picture(ABC):
     """
     alone: ClassVar[bool] = False
     """Whether it shows one result and no more."""
+    takes_runs: ClassVar[bool] = False
+    """Whether its `taken` makes what it draws of a flow or a descent."""
     of: ClassVar[str] = "trajectory"
     """What it draws: trajectories, or a result of another kind, by the `kind` that such a result has."""
+
+    def taken(self, given: Any) -> Any:
+        """The result that is drawn of what was given; for pictures of things that are no results yet."""
+        return given
 
     @abstractmethod
     def curves(self, path: Any) -> list[Curve]:
@@ -253,44 +260,47 @@ def load_library() -> None:
 
 def sort(path: Any) -> str:
     """What a figure is `of` for a result: `"trajectory"`, or its own kind."""
-    return "trajectory" if path.kind in ("flow", "descent") else path.kind
+    return "trajectory" if path.kind in RUNS else path.kind
 
 
 @guarded
-def draw(name: str, *paths: ResultLike) -> Drawn:
+def draw(name: str, *paths: ResultLike | Drawable) -> Drawn:
     """Draw a registered figure of one or more trajectories, or of what else it is a figure of.
 
     Args:
         name: as `flowlab list figures` shows it.
         paths: trajectories, or results of the kind that the figure is of. Where there are descents, flows are solid and
-            descents dashed.
+            descents dashed. The figure "architecture" takes a network, a problem or its equations as well.
 
     Raises:
         UnknownName: for an unknown figure; LanguageError: without trajectories, or for results of another kind.
     """
     load_library()
     picture = figures[name]()
-    if strange := [path for path in paths if not _drawable(path)]:
+    results: tuple[Any, ...] = tuple(picture.taken(path) for path in paths)
+    if strange := [path for path in results if not _drawable(path)]:
         raise LanguageError(
             f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass a result of flowlab.'
         )
-    wrong = [path for path in paths if sort(path) != picture.of]
+    wrong = [path for path in results if sort(path) != picture.of]
     if wrong:
         raise LanguageError(
             f'the figure "{name}" must be drawn from a {picture.of}, got a {wrong[0].kind}; choose another by'
             " `flowlab list figures`."
         )
-    paths = tuple(path for path in paths if path.kind == "flow" or not picture.flows_only)
-    if not paths and picture.of != "trajectory":
+    results = tuple(path for path in results if path.kind == "flow" or not picture.flows_only)
+    if not results and picture.of != "trajectory":
         raise LanguageError(f'the figure "{name}" must have a result of the kind "{picture.of}", got none; pass one.')
-    if not paths:
+    if not results:
         raise LanguageError(
             f'the figure "{name}" must have a {"flow" if picture.flows_only else "trajectory"}, got none; pass one.'
         )
-    if picture.alone and len(paths) > 1:
-        raise LanguageError(f'the figure "{name}" must have one {picture.of}, got {len(paths)}; draw them one by one.')
+    if picture.alone and len(results) > 1:
+        raise LanguageError(
+            f'the figure "{name}" must have one {picture.of}, got {len(results)}; draw them one by one.'
+        )
     curves = []
-    for i, (suffix, path, found) in enumerate(zip(_suffixes(paths), paths, picture.compared(paths), strict=True)):
+    for i, (suffix, path, found) in enumerate(zip(_suffixes(results), results, picture.compared(results), strict=True)):
         rows = list(dict.fromkeys(curve.label for curve in found))
         for c in found:
             label = c.label if c.look == "limit" or not picture.told_apart else c.label + suffix
@@ -310,9 +320,10 @@ def draw(name: str, *paths: ResultLike) -> Drawn:
             spare.remove()
         picture.paint(canvas, axes[: len(frames)], curves)
         told = (
-            f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in paths
+            f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}"
+            for p in results
         )
-        drawn = Drawn(name, canvas, curves, "; ".join(told), picture.title, [source(p) for p in paths])
+        drawn = Drawn(name, canvas, curves, "; ".join(told), picture.title, [source(p) for p in results])
         # The layout is solved once and kept for every format that is saved.
         engine: Any = canvas.get_layout_engine()
         engine.execute(canvas)

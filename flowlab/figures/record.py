@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowlab.core.display import clipped
 from flowlab.core.errors import MissingExtra, OutputError
 from flowlab.core.files import writing
 from flowlab.core.hashing import sha256_arrays, sha256_json
@@ -25,6 +26,7 @@ from flowlab.figures.style import STYLE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NOTEBOOK_DPI = 150
 FORMATS = (".pdf", ".svg", ".png", ".pgf")
 _LATEX = ("pdflatex", "xelatex", "lualatex")
 _MACHINE = ("machine", "system", "cpu_count", "dtype", "hash_seed", "stats", "monitors", "switches")
@@ -50,6 +52,18 @@ class Drawn:
     subject: str = ""
     title: str = ""
     sources: list[Record] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return clipped(f"Drawn({self.name!r}, {len(self.curves)} curves, {self.subject!r})")
+
+    def _repr_png_(self) -> bytes:
+        """The picture, for notebooks."""
+        from matplotlib import style
+
+        file = io.BytesIO()
+        with style.context(STYLE, after_reset=True):
+            self.canvas.savefig(file, format="png", dpi=NOTEBOOK_DPI, metadata={"Software": None})
+        return file.getvalue()
 
     def save(self, path: str | Path) -> Path:
         """Write the picture (PDF, SVG, PNG or PGF), its numbers as `<name>.csv` and where they are from as

@@ -53,6 +53,10 @@ STYLE: Any = {
 }
 
 
+_SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$"})
+"""Computer Modern's text font has other glyphs in the place of these."""
+
+
 def shown(label: str) -> str:
-    """A label with its underscores set as formulas: Computer Modern's text font has another glyph in that place."""
-    return label.replace("_", r"$\_$")
+    """A label with the signs that the text font does not have set as formulas."""
+    return label.translate(_SIGNS)

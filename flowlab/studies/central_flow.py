@@ -29,8 +29,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csc_matrix
 
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, RunFailed
-from flowlab.core.typing import Array, Scalar
+from flowlab.core.runge_kutta import runge_kutta_step
+from flowlab.core.typing import Array, Given, Scalar
 from flowlab.discrete.critical.sphere_product import Layout
 from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 from flowlab.language.problem import Problem
@@ -43,6 +45,7 @@ _SETTLED, _ITERATIONS, _VIOLATED, _ROUNDING = 1e-10, 60, 1e-6, 1e-13
 
 
 @dataclass(frozen=True)
+@displayed
 class Central:
     """The central flow at common times.
 
@@ -143,19 +146,11 @@ class _Track:
 
 
 @eqx.filter_jit
-def _free(
-    problem: Problem, layout: Layout, x: jax.Array, y: jax.Array, row: Array, h: Scalar, count: Scalar
-) -> jax.Array:
+def _free(problem: Problem, layout: Layout, x: Given, y: jax.Array, row: Array, h: Scalar, count: Scalar) -> jax.Array:
     """Classical Runge-Kutta steps of the gradient flow; at h λ ≤ 2/parts they need no control of their error."""
     slope = jax.grad(lambda w: -objective_of_row(problem, layout, x, y, w))
 
-    def once(_: jax.Array, row: jax.Array) -> jax.Array:
-        a = slope(row)
-        b = slope(row + 0.5 * h * a)
-        c = slope(row + 0.5 * h * b)
-        return row + h / 6.0 * (a + 2.0 * b + 2.0 * c + slope(row + h * c))
-
-    return jax.lax.fori_loop(0, count, once, row)
+    return jax.lax.fori_loop(0, count, lambda _, at: runge_kutta_step(slope, at, h), row)
 
 
 def _projected(

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
-from flowlab.core.typing import Array, Blocks, Record, Scalar
+from flowlab.core.typing import Array, Blocks, Given, Record, Scalar
 from flowlab.discrete.margin.directional_limit import Limit, limit
 from flowlab.language.data import Data
 from flowlab.language.problem import Problem
@@ -140,6 +140,8 @@ def _predictors(path: Trajectory, data: Data) -> np.ndarray | None:
 
 
 def _predictor(problem: Problem, weights: Blocks, data: Data) -> np.ndarray | None:
+    if set(problem.network.roles) - set(problem.network.weights) != {"x"} or len(problem.network.inputs["x"]) != 1:
+        return None
     x = np.asarray(data.x)
     plain = {k: np.asarray(w) for k, w in weights.items()}
     unit = np.ravel(problem.network.outputs(plain, np.eye(x.shape[1]), np))
@@ -166,7 +168,7 @@ def _slopes(path: Trajectory, data: Data) -> np.ndarray:
             }
         )
     stacked = {k: jnp.asarray(np.stack([row[k] for row in rows])) for k in rows[0]}
-    return np.asarray(_squared(problem, stacked, data.x, data.y))
+    return np.asarray(_squared(problem, stacked, data.inputs, data.y))
 
 
 def _plain(blocks: Blocks) -> dict[str, np.ndarray]:
@@ -174,7 +176,7 @@ def _plain(blocks: Blocks) -> dict[str, np.ndarray]:
 
 
 @eqx.filter_jit
-def _squared(problem: Problem, weights: Blocks, x: Array, y: Array) -> Scalar:
+def _squared(problem: Problem, weights: Blocks, x: Given, y: Array) -> Scalar:
     def one(w: Blocks) -> Scalar:
         g = jax.grad(lambda u: problem.loss.log_loss(jnp, problem.network.outputs(u, x, jnp), y, problem.reduction))(w)
         return sum((leaf**2).sum() for leaf in jax.tree_util.tree_leaves(g))

@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.descent.sharpness import Curvature
@@ -41,6 +42,7 @@ _ENTRIES = 30_000_000
 
 
 @dataclass(frozen=True)
+@displayed
 class Unfit:
     """The outcome of a model that was computed, or could not be, and stands for nothing.
 
@@ -59,6 +61,7 @@ class Unfit:
 
 
 @dataclass(frozen=True)
+@displayed
 class Models:
     """Models of one descent at common times; prints as a table, and is drawn by `draw("models", …)`,
     `"models_sharpness"`, `"models_distance"`.
@@ -152,6 +155,7 @@ def models(
     Raises:
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
     """
+    problem.require_plain("`models`")
     curvature, w = begin("models", problem, start, data, step, time)
     for name, value, least in (("rows", rows, 2), ("window", window, 1), ("parts", parts, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:

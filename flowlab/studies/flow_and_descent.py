@@ -3,7 +3,6 @@ a descent.
 """
 
 import math
-import sys
 
 import diffrax
 import equinox as eqx
@@ -11,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowlab.core.arguments import must_be
+from flowlab.core.arguments import must_be, positive
 from flowlab.core.precision import require_x64
-from flowlab.core.typing import Array, Blocks, PyTree, Scalar
+from flowlab.core.typing import Array, Blocks, Given, PyTree, Scalar
 from flowlab.discrete.critical.sphere_product import Layout
 from flowlab.discrete.descent.sharpness import Curvature, objective_of_row
 from flowlab.language.data import Data
@@ -34,8 +33,7 @@ def begin(
     problem.loss.check_labels(data)
     shapes_match(start, problem.network, data)
     for name, value in (("step", step), ("time", time)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
-            raise must_be(name, value, "a finite number above 0", "for example 0.1")
+        positive(name, value)
     if time < step * (1 - 1e-12):
         raise must_be("time", time, f"at least one step of {step:g}", "a longer one")
     weights = _of_state(start)
@@ -94,7 +92,7 @@ def flow_rows(curvature: Curvature, w: np.ndarray, times: np.ndarray, correction
 
 @eqx.filter_jit
 def _integrated(
-    args: tuple[Problem, Layout, jax.Array, jax.Array], w: Array, times: jax.Array, correction: Scalar, scale: Scalar
+    args: tuple[Problem, Layout, Given, jax.Array], w: Array, times: jax.Array, correction: Scalar, scale: Scalar
 ) -> tuple[PyTree | None, diffrax.RESULTS, jax.Array]:
     problem, layout, x, y = args
     slope = jax.grad(lambda v: objective_of_row(problem, layout, x, y, v))

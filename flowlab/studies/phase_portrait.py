@@ -19,7 +19,7 @@ import xarray as xr
 from flowlab.core.arguments import guarded, must_be
 from flowlab.core.errors import LanguageError
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import ArrayLike, Number, Record
+from flowlab.core.typing import ArrayLike, Given, Number, Record
 from flowlab.discrete.critical.constrained_problem import Constrained, objective_of
 from flowlab.discrete.critical.critical_points import CriticalPoint, critical_points, described, listable
 from flowlab.discrete.critical.lagrange_newton import Critical, polish
@@ -88,7 +88,7 @@ class Chart:
         return chart, scale * (theta @ self.frame[:, 0]), scale * (theta @ self.frame[:, 1])
 
 
-Args: TypeAlias = tuple[Problem, Layout, jax.Array, jax.Array, jax.Array]
+Args: TypeAlias = tuple[Problem, Layout, jax.Array, Given, jax.Array]
 """Problem, blocks of a row, norms, inputs and labels."""
 
 
@@ -139,7 +139,7 @@ def portrait(
     chart = Chart(con, con.row(points[0].state))
     u, rows, inside = chart.grid(grid)
     flat = rows.reshape(-1, rows.shape[-1])
-    args = (con.plain, con.spheres.layout, jnp.asarray(con.spheres.radii), data.x, data.y)
+    args = (con.plain, con.spheres.layout, jnp.asarray(con.spheres.radii), data.inputs, data.y)
     owner = tuple(con.spheres.owner.tolist())
     values, rates = (np.asarray(a) for a in _field(args, owner, jnp.asarray(flat)))
     # From beside the middle of every cell, which may lie on a line of symmetry that no basin contains.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from flowlab.core.arguments import expects, guarded, must_be
+from flowlab.core.arguments import guarded, must_be
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, RunFailed
 from flowlab.discrete.descent.descend import descend
 from flowlab.language.data import Data
@@ -19,6 +20,7 @@ _ROUND_OFF = 1e3
 
 
 @dataclass(frozen=True)
+@displayed
 class StepOrder:
     """Distances of descent from its two flows for several steps, and the orders fitted to them; prints as a table.
 
@@ -70,7 +72,7 @@ def step_order(
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input; RunFailed: where a descent or a flow
             does not reach the time.
     """
-    expects("steps", steps, Sequence, "at least three step sizes")
+    problem.require_plain("`step_order`")
     for step in steps:
         begin("step_order", problem, start, data, step, time)
     numbers = sorted({math.ceil(time / step * (1 - 1e-12)) for step in steps})

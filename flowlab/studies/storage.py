@@ -13,21 +13,25 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.arguments import guarded
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, OutputError
-from flowlab.core.files import writing
+from flowlab.core.files import is_folder, writing
 from flowlab.core.hashing import sealed, unsealed
 from flowlab.core.provenance import versions
 from flowlab.core.typing import Json, Record
 from flowlab.discrete.critical.critical_points import CriticalPoints
+from flowlab.language.drawable import RUNS, ResultLike
 from flowlab.language.netcdf import kind_of
-from flowlab.language.problem import Problem, ResultLike
+from flowlab.language.problem import Problem
 from flowlab.language.result import Result
 from flowlab.language.trajectory import Trajectory
 
 _FIRST = ("trajectory.nc", "witness.nc")
+_STORED = (".nc", ".zarr")
 POINTS = "critical.json"
 
 
+@displayed
 class StoredPoints(list[SimpleNamespace]):
     """Critical points read from `critical.json`: the numbers of every point, without what was needed to find them."""
 
@@ -145,7 +149,7 @@ def load(path: str | Path) -> Any:
                 " critical`."
             ) from None
     kind = kind_of(path, "trajectory or other result")
-    return Trajectory.load(path) if kind in ("flow", "descent") else Result.load(path)
+    return Trajectory.load(path) if kind in RUNS else Result.load(path)
 
 
 @guarded
@@ -162,8 +166,8 @@ def results(places: str | Path | Sequence[str | Path], of: str | None = None) ->
     listed = [places] if isinstance(places, str | Path) else list(places)
     found: list[Any] = []
     for place in map(Path, listed):
-        if place.is_dir() and place.suffix != ".zarr":
-            names = [p.name for p in place.glob("*.nc") if not p.name.startswith(".")] + (
+        if is_folder(place) and place.suffix != ".zarr":
+            names = [p.name for p in place.iterdir() if p.suffix in _STORED and not p.name.startswith(".")] + (
                 [POINTS] if (place / POINTS).is_file() else []
             )
             files = [
@@ -175,7 +179,7 @@ def results(places: str | Path | Sequence[str | Path], of: str | None = None) ->
         else:
             files = [place]
         found += [load(file) for file in files]
-    chosen = [r for r in found if of is None or ("trajectory" if r.kind in ("flow", "descent") else r.kind) == of]
+    chosen = [r for r in found if of is None or ("trajectory" if r.kind in RUNS else r.kind) == of]
     if not chosen:
         held = ", ".join(sorted({r.kind for r in found})) or "nothing"
         told = ", ".join(f"`{place}`" for place in map(str, listed))

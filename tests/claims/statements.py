@@ -189,7 +189,7 @@ def log_t_alone(case):
 
 @own("tangent-keeps", "The raw tangent rule keeps unit norms exactly.")
 def tangent(case):
-    from flowlab.discrete.descent.rules import rules
+    from flowlab.language.rules import rules
 
     u, g = jnp.array([0.6, 0.8]), jnp.array([1.0, 0.0])
     return fl.Quantity("norm after a step", float(jnp.linalg.norm(rules["tangent"]().update(u, g, 0.1))), 1.0, 1e-9)

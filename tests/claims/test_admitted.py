@@ -8,10 +8,8 @@ answers is up to the numbers.
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library
+from flowlab.claims import claims
 from flowlab.claims.case import case_of
-
-load_library()
 
 PROBLEMS = {
     "leaky": fl.Problem("v @ leaky_relu(U @ x, 0.2)", "exponential"),

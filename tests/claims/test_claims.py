@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library, tamper_check
+from flowlab.claims import claims, tamper_check
 from flowlab.claims.claim import Case, Claim
 from flowlab.claims.verdict import Measurement, Verdict
 
-load_library()
 ALL = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P20", "E1.8", "E1.12")
 SLOW = ("E1.12",)
 
@@ -53,6 +52,7 @@ def run():
     return path, walk
 
 
+@pytest.mark.long
 def test_verdicts_on_a_users_own_run(run):
     path, walk = run
     for verdict in fl.check(["P1", "P2", "P4", "P20", "E1.8"], path, walk):
@@ -75,7 +75,7 @@ def test_a_broken_path_decides_nothing(run, monkeypatch):
 
 def test_a_broken_descent_is_refuted(monkeypatch):
     """Steps 1 % longer than they are said to be must not pass P20."""
-    from flowlab.discrete.descent.rules import rules
+    from flowlab.language.rules import rules
 
     monkeypatch.setattr(rules["gradient"], "update", lambda self, u, g, step: u + 1.01 * step * g)
     # A network of its own: what other tests compiled would be used again.
@@ -149,7 +149,7 @@ def test_data_on_which_nothing_moves_decide_nothing(name):
 
 
 def test_seeds_that_are_none_are_refused():
-    with pytest.raises(fl.LanguageError, match="seed=-1"):
+    with pytest.raises(fl.LanguageError, match="`seed` must be an integer from 0 on, got -1"):
         fl.check(["P1"], seed=-1)
 
 

@@ -2,14 +2,10 @@
 
 import numpy as np
 
-from flowlab.claims import load_library
-
-load_library()
-
 
 def test_the_constrained_minimiser_has_no_gradient_along_the_sphere():
     """N3's witness: at its answer the softmax of margins pulls along it alone; from a direction beside it, not."""
-    from flowlab.claims.library.complexity2020.n3_hidden import minimiser
+    from flowlab.claims.library.complexity2020.fixed_norm_minimiser import minimiser
 
     rng = np.random.default_rng(0)
     z = rng.normal(size=(4, 6))
@@ -27,7 +23,7 @@ def test_the_constrained_minimiser_has_no_gradient_along_the_sphere():
 
 
 def test_the_enclosure_of_the_largest_difference():
-    from flowlab.claims.library.complexity2020.n1_filters import enclosed
+    from flowlab.claims.library.complexity2020.spectral_filters import enclosed
 
     a, b, low, high = enclosed()
     assert a <= 2.51286238 <= b

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library, tamper_check
+from flowlab.claims import claims, tamper_check
 from flowlab.claims.case import case_of
 from flowlab.cli import main
 from flowlab.language.trajectory import Trajectory
 from tests.claims.corruptions import KINDS, corrupted, made_to_fit, rows
-
-load_library()
 
 
 def samples(seed):
@@ -33,6 +31,7 @@ def changed(run, name, by):
     return dataclasses.replace(run, dataset=ds)
 
 
+@pytest.mark.long
 def test_evidence_of_two_things_is_refused(run):
     path, walk = run
     other = fl.descend(path.problem, walk.state(0), samples(5), step=1e-3, count=3)
@@ -174,6 +173,7 @@ def test_weight_decay_is_not_dropped():
     assert verdict.answer == "holds"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("net", "seed"), [pytest.param("W3 @ relu(W2 @ relu(W1 @ x))", 2, marks=pytest.mark.slow), ("v @ (W @ x)**2", 0)]
 )
@@ -236,7 +236,7 @@ def test_claims_that_break_are_told_by_line_and_replayed(tmp_path, capsys):
             ),
             "no `statement`",
         ),
-        ("import flowlab as fl\n@fl.claim('no.class')\nclass C: pass", "no subclass"),
+        ("import flowlab as fl\n@fl.claim('no.class')\nclass C: pass", "must be a subclass"),
     ],
 )
 def test_files_that_are_wrong_are_one_sentence(tmp_path, capsys, text, why):
@@ -250,6 +250,7 @@ def test_files_that_are_wrong_are_one_sentence(tmp_path, capsys, text, why):
     assert told.count("\n") == 1
 
 
+@pytest.mark.long
 def test_tiny_multipliers_and_near_ties():
     """Transients as slow as exp(-5e-4 log t) are waited for; what log t = 1e6 does not see out is told."""
     digits = fl.load("digits:3v8", standardize=True)

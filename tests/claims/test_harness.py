@@ -15,13 +15,12 @@ import pytest
 
 import flowlab as fl
 from flowlab.app.verify import packs, select, summary, verify
-from flowlab.claims import claims, load_library, tamper_check
+from flowlab.claims import claims, tamper_check
 from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
 from flowlab.cli import main
 from flowlab.language.trajectory import Outcome, Trajectory
 
-load_library()
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -169,7 +168,7 @@ def test_verdicts_are_stored_and_replayed(tmp_path):
     with pytest.raises(fl.OutputError):
         fl.Verdict.load(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("[" * 100_000)
-    with pytest.raises(fl.OutputError, match="no stored verdict"):
+    with pytest.raises(fl.OutputError, match="must be a stored verdict"):
         fl.replay(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(fl.OutputError):
@@ -205,6 +204,7 @@ _MORE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "name"), [*_TOLD, *(pytest.param(*more, marks=pytest.mark.slow) for more in _MORE)])
 def test_what_was_given_is_in_the_verdict(given, kind, name):
     (verdict,) = fl.check([name], *given[kind], seed=1)

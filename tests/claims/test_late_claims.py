@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library
-from flowlab.claims.library.poggio2020 import flows, p09_directions, p10_growth, p12_adaptive, p13_vanishing
+from flowlab.claims import claims
+from flowlab.claims.library.poggio2020 import (
+    adaptive_chain,
+    chain_times,
+    direction_constant,
+    fixed_norm_directions,
+    flows,
+)
 from flowlab.claims.library.poggio2020.flows import machine
 from flowlab.claims.sample_problems import separable
-
-load_library()
 
 
 def holds(verdict):
@@ -32,30 +36,33 @@ def test_the_reduced_equation_has_the_constant_of_the_multipliers(seed):
     v, z = w / np.linalg.norm(w), np.asarray(data.x) * np.asarray(data.y)[:, None]
     onto = np.linalg.pinv(z[support]) @ z[support]
     star = flows.across(bounded, v)
-    assert p09_directions._far(data, v, onto, seed + 1) == pytest.approx(star, rel=1e-3)
-    assert p09_directions._far(data, v, onto, seed + 1) != pytest.approx(1.01 * star, rel=1e-3)
+    again = direction_constant.constant_by_reduced_equation(data, v, onto, seed + 1)
+    assert again == pytest.approx(star, rel=1e-3)
+    assert again != pytest.approx(1.01 * star, rel=1e-3)
 
 
 @pytest.mark.parametrize("K", [2, 3, 4])
 def test_time_of_the_chain_by_two_ways(K):
     for R in (300.0, 500.0, 1e6):
-        assert p10_growth.log_time_of_chain(R, K) == pytest.approx(
-            p10_growth.log_time_by_quadrature(R, K), abs=1e-9 + 4e-16 * R
+        assert chain_times.log_time_of_chain(R, K) == pytest.approx(
+            chain_times.log_time_by_quadrature(R, K), abs=1e-9 + 4e-16 * R
         )
-    assert p10_growth.log_time_of_chain(500.0, K) != pytest.approx(
-        p10_growth.log_time_by_quadrature(500.0, K + 1), abs=1e-2
+    assert chain_times.log_time_of_chain(500.0, K) != pytest.approx(
+        chain_times.log_time_by_quadrature(500.0, K + 1), abs=1e-2
     )
 
 
 def test_time_of_the_adaptive_chain_by_two_ways():
     for R in (20, 100, 400):
-        assert p12_adaptive.log_time_of_chain(R, 1) == pytest.approx(p12_adaptive._quadrature(R), abs=1e-11)
+        assert adaptive_chain.log_time_of_chain(R, 1) == pytest.approx(
+            adaptive_chain.log_time_by_quadrature(R), abs=1e-11
+        )
 
 
 def test_newton_on_the_sphere_ends_at_a_minimum():
     z = np.asarray(separable(8, 3, 7).x) * np.asarray(separable(8, 3, 7).y)[:, None]
     w = machine(separable(8, 3, 7))[0]
-    V = p13_vanishing.at_fixed_norm(z, 40.0, w / np.linalg.norm(w))
+    V = fixed_norm_directions.at_fixed_norm(z, 40.0, w / np.linalg.norm(w))
     rng = np.random.default_rng(0)
     for _ in range(20):
         near = V + 1e-3 * rng.normal(size=3)

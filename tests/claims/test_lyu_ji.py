@@ -6,7 +6,7 @@ import pytest
 import flowlab as fl
 from flowlab.app.verify import packs
 from flowlab.claims.library.lyu2020.flows import largest_fall
-from flowlab.claims.library.lyu2020.l05_rates import remainder
+from flowlab.claims.library.lyu2020.gains import remainder
 
 LYU, JI = packs()["lyu2020"], packs()["ji2020"]
 

@@ -10,7 +10,7 @@ import sympy as sp
 
 import flowlab as fl
 from derivations.notebook import Derivation
-from flowlab.claims import claims, load_library
+from flowlab.claims import claims
 from flowlab.claims.case import Case, case_of
 from flowlab.claims.claim import Claim
 from flowlab.discrete.critical.symmetries import Symmetries
@@ -18,7 +18,6 @@ from flowlab.dynamics.kinks import bernstein
 from flowlab.dynamics.steppers.solver_self_test import SelfTestFailed, self_test
 from flowlab.language.trajectory import Outcome, Trajectory
 
-load_library()
 LIBRARY = tuple(name for name in claims if claims[name].__module__.startswith("flowlab.claims.library"))
 CHEAP = (
     "P1",

@@ -1,5 +1,6 @@
 """Controls of single packs: what a claim leans on is tampered with, and the claim must see it."""
 
+import jax
 import pytest
 
 import flowlab as fl
@@ -67,14 +68,37 @@ def test_a_gradient_that_is_not_orthogonal_is_refuted(monkeypatch):
         assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
 
 
-def test_a_wrong_gradient_is_refuted(monkeypatch):
-    """A Bures-Wasserstein gradient 2 % too long must not pass B8:
-    its minimum is approached at another rate than the flow's own.
-    """
+@pytest.mark.long
+def test_a_faster_flow_is_refuted(monkeypatch):
+    """A Bures-Wasserstein flow that is 2 % faster than its equations must not pass B8."""
     from flowlab.claims.library.brechet2023 import b8_rate
 
-    honest, calls = b8_rate.slowest, []
-    monkeypatch.setattr(b8_rate, "slowest", lambda W, root: calls.append(1) or 1.02 * honest(W, root))
+    honest, calls = b8_rate.flow, []
+
+    def faster(case):
+        calls.append(1)
+        run = honest(case)
+        return run | {"t": run["t"] / 1.02}
+
+    monkeypatch.setattr(b8_rate, "flow", faster)
     (verdict,) = fl.check(["B8"])
     assert calls
     assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason
+
+
+@pytest.mark.slow
+def test_a_rule_that_forgets_half_of_the_past_is_refuted(monkeypatch):
+    """Steps η(1.5 F - .5 F⁻) must not pass as optimistic multiplicative weights."""
+    from flowlab.language.rules import rules
+
+    def half(self, memory, place, force, field, step):
+        return force, {w: place[w] + step * (1.5 * force[w] - 0.5 * memory[w]) for w in place}
+
+    monkeypatch.setattr(rules["optimistic"], "advance", half)
+    # Compiled steps are kept by the class of the rule, which stays the same here.
+    jax.clear_caches()
+    try:
+        for verdict in fl.check(["O4", "O13"]):
+            assert verdict.answer == "refuted", verdict.reason
+    finally:
+        jax.clear_caches()

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import load_library
-
-load_library()
 
 
 def holds(name, seed):
@@ -33,7 +30,8 @@ def test_claims_about_one_instance_say_nothing_of_others(name):
 
 def test_the_enclosure_of_the_optimum_is_one():
     """Control: the optimum lies in it, and it is narrow."""
-    from flowlab.claims.library.poggio2020.p18_not_minimum_norm import OPTIMUM, enclosed
+    from flowlab.claims.library.poggio2020.flows import OPTIMUM
+    from flowlab.claims.library.poggio2020.joint_margins import enclosed
 
     low, high = enclosed()
     assert low <= OPTIMUM <= high < low * (1 + 1e-6)
@@ -41,7 +39,7 @@ def test_the_enclosure_of_the_optimum_is_one():
 
 def test_a_normalisation_with_an_epsilon_is_no_scale_invariance(monkeypatch):
     """P24 must not pass where the variance gets an ε, as libraries add one."""
-    from flowlab.claims.library.poggio2020 import p24_batch_norm as module
+    from flowlab.claims.library.poggio2020 import batch_norm_net as module
 
     def softened(weights, x, y, whole=True):
         import jax.numpy as jnp

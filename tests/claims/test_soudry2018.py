@@ -5,9 +5,6 @@ data outside the hypotheses decide nothing.
 import numpy as np
 
 import flowlab as fl
-from flowlab.claims import load_library
-
-load_library()
 
 
 def test_data_that_nothing_separates_decide_nothing():

@@ -6,9 +6,7 @@ import re
 
 import pytest
 
-from flowlab.claims import claims, load_library
-
-load_library()
+from flowlab.claims import claims
 
 SEEN = {
     "Lyu and Li 2020": {"theorem 4.1", "lemma 5.1", "section 4", "section 5", "appendix g"},

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims, load_library
+from flowlab.claims import claims
 from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.variant import Variant
 
-load_library()
 LIBRARY = Path(fl.__file__).parent / "claims" / "library"
 NAMES = sorted(name for name in claims if claims[name].__module__.startswith("flowlab.claims.library"))
 

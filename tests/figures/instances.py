@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 import flowlab as fl
+from flowlab.language.observables import Observers
 from flowlab.language.trajectory import Outcome
 
 PROBLEM = "W2 @ W1 @ x"
@@ -39,7 +40,15 @@ def trajectory(rows=12):
     log_t = np.r_[-np.inf, np.linspace(-1.0, 4.0, rows - 1)]
     problem = fl.Problem("W2 @ relu(W1 @ x)")
     return fl.Trajectory.from_states(
-        problem, data, log_t, states, Outcome("done", "made."), {"steps": rows}, kind="flow", variables=more
+        problem,
+        data,
+        log_t,
+        states,
+        Outcome("done", "made."),
+        {"steps": rows},
+        kind="flow",
+        variables=more,
+        observe=Observers.of(fl.held_out(problem, data), {"W1": W[0], "W2": a[0]}),
     )
 
 
@@ -142,6 +151,13 @@ def neurons():
     )
 
 
+def field_angle():
+    t = np.r_[-np.inf, np.linspace(-2.0, 3.0, 9)]
+    angles = {"angle": 1.0 - 0.1 * np.arange(10), "angle_v": np.zeros(10)}
+    angles |= {"angle_w": np.linspace(1.2, 0.1, 10), "share": np.full(10, 0.4)}
+    return made("field angle", log_t=("row", t), **{k: ("row", v) for k, v in angles.items()})
+
+
 def path_and_flow():
     r = np.linspace(0.0, 4.0, 12)
     rows = {"log_norm": r, "log_t": 2 * r, "distance": np.exp(-r), "scaled": np.ones(12)}
@@ -192,12 +208,98 @@ def approach():
     return made("approach", log_t=("step", log_t), distance=(("step", "point"), np.stack([far, far + 1.0], axis=1)))
 
 
+def kernel():
+    log_t = np.r_[-np.inf, np.linspace(-1.0, 5.0, 9)]
+    far = np.r_[0.0, np.exp(np.linspace(-3.0, 0.0, 9))]
+    columns = {"change": far, "turn": far**2, "alignment": 0.2 + 0.3 * far, "trace": 1.0 + far}
+    values = (("row", "rank"), np.stack([1.0 + far, 0.1 + far], axis=1))
+    return made("kernel", log_t=("row", log_t), eigenvalue=values, **{k: ("row", v) for k, v in columns.items()})
+
+
+def linearised():
+    log_t = np.r_[-np.inf, np.linspace(-1.0, 5.0, 9)]
+    far = np.r_[0.0, np.exp(np.linspace(-3.0, 0.0, 9))]
+    loss = (("row", "model"), np.stack([-far, -1.2 * far], axis=1))
+    names = ("model", np.array(["network", "linearised"]))
+    return made(
+        "linearised", log_t=("row", log_t), distance=("row", far**2), moved=("row", far), log_loss=loss, model=names
+    )
+
+
+def hessian():
+    log_t = np.r_[-np.inf, np.linspace(-1.0, 5.0, 9)]
+    values = np.stack([10.0 + np.arange(10), np.linspace(1.0, 0.0, 10), np.linspace(0.1, -2.0, 10)], axis=1)
+    return made("hessian", log_t=("row", log_t), eigenvalue=(("row", "rank"), values))
+
+
+def risk():
+    value = np.array([0.01, 0.1, 1.0])
+    norms = {"risk_min_l1": ((), np.asarray(0.3)), "risk_min_l2": ((), np.asarray(2.0))}
+    return made("risk", attrs={"vary": "lam"}, value=("value", value), risk=("value", value + 0.1), **norms)
+
+
+def architecture():
+    """A net of two strips, with a path beside it and laws."""
+    deep = "W6 @ relu(W5 @ relu(W4 @ relu(W3 @ relu(W2 @ relu(W1 @ x))))) + W0 @ x"
+    found = fl.architecture(fl.Network(f"W9 @ relu(W8 @ relu(W7 @ ({deep})))"))
+    texts = found.dataset["blocks"].values.tolist()
+    laws = {
+        "law_latex": ("law", np.array([r"\rho_1^2 - \rho_2^2", r"\unknown{a}"], dtype=object)),
+        "law_text": ("law", np.array(["rho_W1^2 - rho_W2^2", "rho_W1 - rho_W9 where |v| = 1"], dtype=object)),
+        "tie_law": ("tie", np.array([0, 0, 1, 1])),
+        "tie_box": ("tie", np.array([texts.index(name) for name in ("W1", "W2", "W1", "W9")])),
+    }
+    return made("architecture", "W2 @ W1 @ x", None, **{**found.dataset.data_vars, **laws})
+
+
+def orbit(rule=None):
+    """Three strategies of each of two players that turn round the middle."""
+    turn = np.linspace(0.0, 12.0, 40)
+    around = np.stack([np.cos(turn + 2 * np.pi * k / 3) for k in range(3)], axis=1) * np.exp(-0.1 * turn)[:, None]
+    game = fl.Problem(
+        fl.Network("p @ (A @ q)", constants=("A",)), "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"}
+    )
+    variables = {"time": ("step", turn), "divergence": ("step", np.exp(-0.2 * turn))}
+    for w, sign in (("p", 1.0), ("q", -1.0)):
+        variables |= {f"strategy_{w}": (("step", f"{w}_i"), (1 + 0.5 * sign * around) / 3)}
+        variables |= {f"rest_{w}": ((f"{w}_i",), np.full(3, 1 / 3))}
+    settings = {"rule": rule, "step": 0.1} if rule else {}
+    return fl.Result.of("orbit", xr.Dataset(variables), game, None, run="descent" if rule else "flow", **settings)
+
+
+def sweep(seeds=5):
+    """Two widths and several seeds, one of which broke, and one of which ended early."""
+    log_t = np.linspace(-2.0, 6.0, 16)
+    far = np.exp(-0.2 * (log_t + 2.0)) * (1.0 + 0.1 * np.arange(2 * seeds).reshape(2, seeds, 1))
+    far[0, 1], far[1, 2, 9:] = np.nan, np.nan
+    ends = np.full((2, seeds), "done", dtype="<U9")
+    ends[0, 1], ends[1, 2] = "failed", "event"
+    dims = ("W1", "seed")
+    columns = {"log_loss": far, "min_margin": 0.4 - 0.1 * far, "objective": far}
+    return made(
+        "sweep",
+        **{name: ((*dims, "log_t"), values) for name, values in columns.items()},
+        outcome=(dims, ends),
+        W1=("W1", np.array([8, 16])),
+        seed=("seed", np.arange(seeds)),
+        log_t=("log_t", log_t),
+    )
+
+
 MADE = {
+    "sweep": [sweep()],
+    "orbit": [orbit(), orbit("optimistic")],
+    "architecture": [architecture()],
+    "kernel": [kernel()],
+    "linearised": [linearised()],
+    "hessian": [hessian()],
     "convergence": [convergence(), convergence(2.0, spans=False)],
     "portrait": [portrait()],
     "neurons": [neurons()],
     "path and flow": [path_and_flow()],
+    "field angle": [field_angle()],
     "continuation": [continuation()],
     "models": [models()],
     "approach": [approach()],
+    "risk": [risk()],
 }

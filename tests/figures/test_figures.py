@@ -16,8 +16,9 @@ def runs():
     data = fl.load("gaussian?n=12&d=3&margin=0.2", seed=1)
     problem = fl.Problem("W2 @ relu(W1 @ x)")
     start = fl.initial_state(problem.network, data, widths={"W1": 4}, seed=0)
-    path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1.0), rtol=1e-6, atol=1e-8)
-    return path, fl.descend(problem, start, data, step=1e-3, count=100)
+    field, observe = fl.lower(fl.derive(problem)), fl.held_out(problem, data)
+    path = fl.integrate(field, start, data, until=fl.log_time(1.0), rtol=1e-6, atol=1e-8, observe=observe)
+    return path, fl.descend(problem, start, data, step=1e-3, count=100, observe=observe)
 
 
 OF_RUNS = [name for name in figures.names() if figures[name].of == "trajectory"]

@@ -182,6 +182,7 @@ def saved(stored, names, folder):
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [SOME, pytest.param(figures.names(), marks=pytest.mark.slow)], ids=["some", "all"])
 def test_equal_results_give_equal_bytes_under_another_hash_seed(names, stored, tmp_path):
     for folder in ("here", "there"):
@@ -223,3 +224,9 @@ def test_no_other_file_is_overwritten(tmp_path):
         (tmp_path / beside).unlink()
     assert not list(tmp_path.iterdir())
     assert drawn.save(tmp_path / "data.pdf") == drawn.save(tmp_path / "data.pdf")
+
+
+def test_the_figure_of_risks_names_norms_in_plain_letters():
+    (result,) = MADE["risk"]
+    labels = [curve.label for curve in figures["risk"]().curves(result)]
+    assert labels == ["limit over lam", "least l1 norm", "least l2 norm"]

@@ -154,6 +154,7 @@ def line():
     return problem, fl.State.from_weights({"w": start}), data, values, vectors, np.linalg.solve(H, x.T @ y / 20), start
 
 
+@pytest.mark.long
 def test_all_four_models_of_a_quadratic_are_known(line):
     problem, state, data, values, vectors, least, start = line
     step, begin = 0.3, vectors.T @ (start - least)

@@ -47,6 +47,7 @@ def torus():
     )
 
 
+@pytest.mark.long
 def test_portraits_are_complete_on_torus_and_sphere(torus, tmp_path):
     """Minima and maxima less saddles are the Euler characteristic of the surface, which no missing point would leave so
     (M. Morse 1925).
@@ -135,7 +136,7 @@ def test_results_of_folders_and_files(tmp_path):
     with pytest.raises(OutputError, match="holds no portrait but flow, neurons"):
         fl.results(tmp_path, of="portrait")
     (tmp_path / "bad.nc").write_text("no NetCDF")
-    with pytest.raises(OutputError, match="is no stored trajectory"):
+    with pytest.raises(OutputError, match="must be a stored trajectory"):
         fl.results(tmp_path / "bad.nc")
     with pytest.raises(LanguageError, match="must be a result of flowlab"):
         fl.save(DATA, tmp_path / "data.nc")

@@ -16,6 +16,7 @@ from flowlab.claims.library.arora2018.flows import (
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.language.autodiff import velocity
 
 
 @claim("A2")
@@ -39,8 +40,6 @@ class SingularValueFlow(Claim):
     counter_example = "exponent of two layers: right for N = 2, where the plateau has another shape"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.language.autodiff import velocity
-
         problem, path, data = balanced_flow(case)
         quantities = []
         for i in rows(path, 3):

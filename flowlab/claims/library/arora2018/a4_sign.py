@@ -1,8 +1,7 @@
 """A4: balanced layers keep the sign of every singular value."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -12,15 +11,16 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import time
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 TARGET = np.array([2.0, 1.0, -1.0])
 """Strengths of three modes in common bases: the third is wanted with the sign that the start does not have."""
 
 
-def _of_layers(path: "Trajectory", _: np.ndarray, __: np.ndarray) -> list[float]:
+def _of_layers(path: Trajectory, _: np.ndarray, __: np.ndarray) -> list[float]:
     """Signs of the determinant along the flow of the layers."""
     rows = np.unique(np.linspace(0, len(path) - 1, 60).round().astype(int))
     return [float(np.sign(np.linalg.det(product(path.state(int(i)).weights())))) for i in rows]
@@ -52,10 +52,6 @@ class SignIsKept(Claim):
     counter_example = "one layer: W moves straight to its target, and its determinant changes sign"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.dynamics import time
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
         u, v = bases(case.seed)
         start, target = u @ np.diag([0.5, 0.4, 0.3]) @ v.T, u @ np.diag(TARGET) @ v.T
         data = whitened(target, f"opposite sign seed={case.seed}")
@@ -88,8 +84,6 @@ class SignIsKept(Claim):
 
     @staticmethod
     def _again() -> float:
-        from scipy.integrate import solve_ivp
-
         solution = solve_ivp(
             lambda _, z: -LAYERS * z ** (2 - 2 / LAYERS) * (1.0 + z),
             (0.0, 60.0),

@@ -1,7 +1,5 @@
 """A5: gradient descent of balanced layers converges linearly from a start with a margin."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -11,9 +9,10 @@ from flowlab.claims.library.arora2018.flows import DEEP, LAYERS, bases, layers, 
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.descent.descend import descend
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 
 def _with_margin(seed: int, u: np.ndarray, v: np.ndarray, phi: np.ndarray, c: float) -> np.ndarray:
@@ -97,11 +96,7 @@ class LinearRate(Claim):
 
     @staticmethod
     def _descent(case: Case, name: str, start: np.ndarray, phi: np.ndarray, step: float, count: int) -> np.ndarray:
-        from flowlab.discrete.descent.descend import descend
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
-        def run() -> "Trajectory":
+        def run() -> Trajectory:
             data = whitened(phi, f"margin seed={case.seed}")
             begin = State.from_weights(layers(start, seed=case.seed))
             return descend(

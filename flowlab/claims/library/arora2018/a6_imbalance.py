@@ -19,6 +19,9 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.dynamics import time
+from flowlab.language.autodiff import velocity
+from flowlab.language.state import State
 
 
 @claim("A6")
@@ -65,10 +68,6 @@ class Imbalance(Claim):
         )
 
     def _orders(self, case: Case) -> tuple[float, float, tuple[float, float]]:
-        from flowlab.dynamics import time
-        from flowlab.language.autodiff import velocity
-        from flowlab.language.state import State
-
         problem, data = regression(case)
         even = layers(began(case, data), seed=case.seed)
         turn = np.random.default_rng(2000 + case.seed).normal(size=even["W1"].shape)

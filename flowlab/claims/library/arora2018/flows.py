@@ -3,19 +3,19 @@ of their products.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import about, hypothesis
 from flowlab.claims.sample_problems import integrated
 from flowlab.core.typing import Blocks
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 DEEP = "W3 @ W2 @ W1 @ x"
 LAYERS = 3
@@ -39,7 +39,7 @@ def product(weights: Blocks) -> np.ndarray:
     return W
 
 
-def gradient(W: np.ndarray, data: "Data") -> np.ndarray:
+def gradient(W: np.ndarray, data: Data) -> np.ndarray:
     """dL/dW of the square loss, summed over samples, in the product W, (o, d)."""
     x, y = np.asarray(data.x), np.asarray(data.y)
     return (W @ x.T - (y.T if y.ndim == 2 else y[None, :])) @ x
@@ -62,10 +62,9 @@ def end_to_end(W: np.ndarray, G: np.ndarray, count: int = LAYERS, root: float | 
 
 
 def solved(
-    W: np.ndarray, data: "Data", times: np.ndarray, rate: Callable[[np.ndarray, np.ndarray], np.ndarray] = end_to_end
+    W: np.ndarray, data: Data, times: np.ndarray, rate: Callable[[np.ndarray, np.ndarray], np.ndarray] = end_to_end
 ) -> np.ndarray:
     """The end-to-end flow by an explicit method of order 8, (T, o, d)."""
-    from scipy.integrate import solve_ivp
 
     def slope(_: float, w: np.ndarray) -> np.ndarray:
         now = w.reshape(W.shape)
@@ -77,13 +76,10 @@ def solved(
     return solution.y.T.reshape(-1, *W.shape)
 
 
-def regression(case: Case) -> "tuple[Problem, Data]":
+def regression(case: Case) -> tuple[Problem, Data]:
     """A problem of three linear layers and its samples: those given, or three in three dimensions with Gaussian
     targets.
     """
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-
     problem = Problem(
         DEEP, "square", coordinates="weights", reduction="sum" if case.problem is None else case.problem.reduction
     )
@@ -95,7 +91,7 @@ def regression(case: Case) -> "tuple[Problem, Data]":
     )
 
 
-def began(case: Case, data: "Data") -> np.ndarray:
+def began(case: Case, data: Data) -> np.ndarray:
     """The product that balanced flows start at: Gaussian, with singular values from 0.3 to 0.9 so that no mode is
     asleep.
     """
@@ -104,17 +100,14 @@ def began(case: Case, data: "Data") -> np.ndarray:
     return u @ np.diag(np.linspace(0.9, 0.3, u.shape[1])) @ vt
 
 
-def horizon(data: "Data") -> float:
+def horizon(data: Data) -> float:
     """A time in which the fast modes are learned and the slow ones are not."""
     x, y = np.asarray(data.x), np.asarray(data.y)
     return 1.0 / float(np.linalg.norm(x.T @ x, 2) + np.linalg.norm(y.T @ x, 2))
 
 
-def balanced_flow(case: Case) -> "tuple[Problem, Trajectory, Data]":
+def balanced_flow(case: Case) -> tuple[Problem, Trajectory, Data]:
     """Problem, path and data of one balanced flow, shared by the claims of this pack."""
-    from flowlab.dynamics import time
-    from flowlab.language.state import State
-
     problem, data = regression(case)
     start = State.from_weights(layers(began(case, data), seed=case.seed))
     path = integrated(
@@ -123,7 +116,7 @@ def balanced_flow(case: Case) -> "tuple[Problem, Trajectory, Data]":
     return problem, path, data
 
 
-def rows(path: "Trajectory", count: int) -> list[int]:
+def rows(path: Trajectory, count: int) -> list[int]:
     """Some rows of a path, spread over its steps; the last one among them."""
     return np.unique(np.linspace(1, len(path) - 1, count).round().astype(int)).tolist()
 
@@ -146,8 +139,6 @@ def bases(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(q * np.array([1.0, 1.0, np.linalg.det(q)]) for q in turns)  # type: ignore[return-value]
 
 
-def whitened(target: np.ndarray, name: str) -> "Data":
+def whitened(target: np.ndarray, name: str) -> Data:
     """Samples whose square loss is |W - target|^2/2."""
-    from flowlab.language.data import Data
-
     return Data(np.eye(3), target.T, name=name)

@@ -1,14 +1,75 @@
-"""The flow of three balanced layers under the smooth Bures-Wasserstein loss, from a start with given constants."""
+"""Deep linear nets under the Bures-Wasserstein loss: instances and flows by derivation; what is written by hand bears
+witness alone.
+"""
 
 from typing import Any
 
 import numpy as np
+from scipy.linalg import expm
+from scipy.optimize import brentq
 
 from flowlab.claims.case import Case
+from flowlab.claims.sample_problems import integrated
+from flowlab.dynamics import time
+from flowlab.language.composed import bures
+from flowlab.language.data import Data
+from flowlab.language.expr import Expr, constant, eye, weight
+from flowlab.language.problem import Problem
+from flowlab.language.trajectory import Trajectory
+from flowlab.studies.covariance_points import CovariancePoints, covariance_points
+from flowlab.symbolic.balanced_start import balanced_state
 
 SPECTRUM, TAU, LAYERS = np.array([5.0, 3.0, 1.5, 0.7]), 0.3, 3
+SIX, RANK = np.array([5.0, 3.0, 2.2, 1.5, 1.1, 0.7]), 3
+"""Eigenvalues of a larger target, and the bottleneck that it is met with."""
 SMALLEST, MARGIN = 0.463, 0.559
 """σ_min of the start, and c = sqrt(λ_min) - sqrt(L_τ(0)): a start with both is built."""
+
+
+def product(depth: int) -> Expr:
+    """W_N … W_1, shared by all that use it."""
+    P = weight("W1")
+    for i in range(2, depth + 1):
+        P = weight(f"W{i}") @ P
+    return P
+
+
+def problem(depth: int, tau: float = TAU) -> Problem:
+    """The squared Bures-Wasserstein distance of W W^T + τ I from a target, as an objective."""
+    P = product(depth)
+    return Problem(bures(P @ P.T + tau * eye if tau else P @ P.T, constant("S0")), "value")
+
+
+def basis(case: Case, size: int = 4) -> np.ndarray:
+    """Eigenvectors of the target, drawn by the seed."""
+    return np.linalg.qr(np.random.default_rng(case.seed).normal(size=(size, size)))[0]
+
+
+def target(case: Case, spectrum: np.ndarray = SPECTRUM) -> np.ndarray:
+    """The target covariance."""
+    omega = basis(case, len(spectrum))
+    made = (omega * spectrum) @ omega.T
+    return 0.5 * (made + made.T)
+
+
+def data(case: Case, spectrum: np.ndarray = SPECTRUM) -> Data:
+    """The target as data."""
+    return Data(S0=target(case, spectrum))
+
+
+def whole(weights: Any) -> np.ndarray:
+    """The product of weights by block."""
+    made = np.asarray(weights["W1"])
+    for i in range(2, len(weights) + 1):
+        made = np.asarray(weights[f"W{i}"]) @ made
+    return made
+
+
+def points(case: Case, tau: float) -> CovariancePoints:
+    """All critical points at the larger target, one layer of `RANK` columns."""
+    return case.once(
+        f"critical points tau={tau}", lambda: covariance_points(problem(1, tau), data(case, SIX), rank=RANK)
+    )
 
 
 def power(a: np.ndarray, p: float) -> np.ndarray:
@@ -17,55 +78,74 @@ def power(a: np.ndarray, p: float) -> np.ndarray:
     return (vectors * values**p) @ vectors.T
 
 
-def loss(W: np.ndarray, root: np.ndarray) -> float:
+def loss(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> float:
     """Squared Bures distance of W W^T + τ from the target with this root."""
-    now = W @ W.T + TAU * np.eye(len(W))
+    now = W @ W.T + tau * np.eye(len(W))
     values = np.linalg.eigvalsh(root @ now @ root)
     return float(np.trace(now) + np.trace(root @ root) - 2 * np.sqrt(np.maximum(values, 0)).sum())
 
 
-def gradient(W: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """dL_τ/dW = 2 (W - R [R (W W^T + τ) R]^(-1/2) R W)."""
-    inner = root @ (W @ W.T + TAU * np.eye(len(W))) @ root
+def gradient(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> np.ndarray:
+    """dL_τ/dW = 2 (W - R [R (W W^T + τ) R]^(-1/2) R W); without τ, with the polar factor of R W."""
+    if not tau:
+        u, s, vt = np.linalg.svd(root @ W, full_matrices=False)
+        kept = s > 1e-10 * s[0]
+        return 2 * (W - root @ u[:, kept] @ vt[kept])
+    inner = root @ (W @ W.T + tau * np.eye(len(W))) @ root
     return 2 * (W - root @ power(inner, -0.5) @ root @ W)
 
 
+def constants(L0: float) -> tuple[float, float, float]:
+    """K, c and C_0 of the bound, from the loss at the start."""
+    size = 2 * (L0 + SPECTRUM.sum())
+    return float(np.sqrt(TAU * SPECTRUM[-1]) / (2 * size**2)), float(np.sqrt(SPECTRUM[-1]) - np.sqrt(L0)), float(size)
+
+
+def late_rate(depth: int, tau: float = TAU, smallest: float = SPECTRUM[-1]) -> float:
+    """4 N (λ_min - τ)^{2 - 1/N}/λ_min: the rate of the loss along the slowest mode of a full-rank minimum."""
+    return float(4 * depth * (smallest - tau) ** (2 - 1 / depth) / smallest)
+
+
+def fitted_rate(t: np.ndarray, L: np.ndarray, above: float, below: float) -> float:
+    """-d log L/dt over the rows with a loss between two numbers."""
+    some = (below < L) & (above > L)
+    return float(-np.polyfit(t[some], np.log(L[some]), 1)[0])
+
+
+def built_start(case: Case) -> np.ndarray:
+    """A product with the two constants that stand behind printed numbers."""
+    rng = np.random.default_rng(case.seed)
+    omega = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    root = (omega * np.sqrt(SPECTRUM)) @ omega.T
+    skew = rng.normal(size=(4, 4))
+    turned = omega @ expm(0.03 * (skew - skew.T))
+    right = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+
+    def start(scale: float) -> np.ndarray:
+        sizes = np.append(scale * np.sqrt(SPECTRUM[:3] - TAU), SMALLEST)
+        return turned @ np.diag(sizes) @ right.T
+
+    goal = (np.sqrt(SPECTRUM[-1]) - MARGIN) ** 2
+    scale: Any = brentq(lambda s: loss(start(s), root) - goal, 0.5, 1.0, xtol=1e-15)
+    return start(scale)
+
+
+def built_path(case: Case) -> Trajectory:
+    """The flow of three balanced layers from that start."""
+    prob = problem(LAYERS)
+    start = balanced_state(prob, product=built_start(case), seed=case.seed)
+    settings = {"rtol": 1e-12, "atol": 1e-14, "solver": "tsit5"}
+    return integrated(case, "bures flow", prob, start, data(case), time(7.0), **settings)
+
+
 def flow(case: Case) -> dict[str, np.ndarray]:
-    """Three balanced layers from a start with the two constants: times, products and losses."""
+    """Times, products and losses of that flow, with the root of the target."""
 
-    def run() -> dict[str, np.ndarray]:
-        from scipy.integrate import solve_ivp
-        from scipy.linalg import expm
-        from scipy.optimize import brentq
+    def read() -> dict[str, np.ndarray]:
+        path = built_path(case)
+        W = np.stack([whole(path.state(i).weights()) for i in range(len(path))])
+        root = power(target(case), 0.5)
+        t = np.exp(path.dataset["log_t"].values)
+        return {"t": t, "W": W, "loss": path.dataset["objective"].values, "root": root}
 
-        rng = np.random.default_rng(case.seed)
-        basis = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-        root = basis @ np.diag(np.sqrt(SPECTRUM)) @ basis.T
-        skew = rng.normal(size=(4, 4))
-        turned = basis @ expm(0.03 * (skew - skew.T))
-        right = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-
-        def start(scale: float) -> np.ndarray:
-            sizes = np.append(scale * np.sqrt(SPECTRUM[:3] - TAU), SMALLEST)
-            return turned @ np.diag(sizes) @ right.T
-
-        goal = (np.sqrt(SPECTRUM[-1]) - MARGIN) ** 2
-        scale: Any = brentq(lambda s: loss(start(s), root) - goal, 0.5, 1.0, xtol=1e-15)
-        W0 = start(scale)
-        u, s, vt = np.linalg.svd(W0)
-        third = np.diag(s ** (1 / LAYERS))
-        layers = np.stack([third @ vt, third, u @ third])
-
-        def rate(_: float, flat: np.ndarray) -> np.ndarray:
-            A, B, C = flat.reshape(3, 4, 4)
-            G = gradient(C @ B @ A, root)
-            return -np.stack([(C @ B).T @ G, C.T @ G @ A.T, G @ (B @ A).T]).ravel()
-
-        times = np.linspace(0.0, 7.0, 281)
-        solution = solve_ivp(
-            rate, (0.0, 7.0), layers.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
-        ).y.T.reshape(-1, 3, 4, 4)
-        W = solution[:, 2] @ solution[:, 1] @ solution[:, 0]
-        return {"t": times, "W": W, "loss": np.array([loss(w, root) for w in W]), "root": root}
-
-    return case.once("bures flow", run)
+    return case.once("bures rows", read)

@@ -1,48 +1,19 @@
 """N2: least squares from zero comes to the minimum norm for one layer, and not for two unless they are balanced."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.complexity2020.norms_at_rest import TWO, closed, ended, proof
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.typing import ArrayLike
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 
 TARGET = 1.5
 STARTS = ((1.2, 0.3), (0.8, 0.8), (0.2, 1.7))
-
-
-def _ended(
-    case: Case, name: str, problem: "Problem", weights: Mapping[str, ArrayLike], data: "Data"
-) -> dict[str, np.ndarray]:
-    """Weights after a time in which the residual falls below roundings."""
-    from flowlab.dynamics import time
-    from flowlab.language.state import State
-
-    least = 1.0 if name.startswith("two") else float(np.linalg.svd(np.asarray(data.x), compute_uv=False)[-1] ** 2)
-    path = integrated(
-        case, f"N2 {name}", problem, State.from_weights(weights), data, time(30.0 / least), rtol=1e-11, atol=1e-13
-    )
-    return {k: np.asarray(v) for k, v in path.last.weights().items()}
-
-
-def _proof() -> bool:
-    """(a² + b²)² = (a² - b²)² + 4 (ab)², and a² - b² is constant along a' = -b ℓ'(ab), b' = -a ℓ'(ab), for any ℓ."""
-    import sympy as sp
-
-    a, b, pull = sp.symbols("a b p")
-    rate = sp.expand(2 * a * (-b * pull) - 2 * b * (-a * pull))
-    return rate == 0 and sp.expand((a**2 + b**2) ** 2 - (a**2 - b**2) ** 2 - 4 * (a * b) ** 2) == 0
 
 
 @claim("N2")
@@ -74,19 +45,16 @@ class MinimumNorm(Claim):
     decisive = "a^2 + b^2 in the limit: sqrt(lambda^2 + 4 u^2), above the minimum 2u for every unbalanced start"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-
         rng = np.random.default_rng(case.seed)
         x, y = rng.normal(size=(4, 9)), rng.normal(size=4)
         w0, data = rng.normal(size=9), Data(x, y, kind="targets")
         best, problem = np.linalg.pinv(x) @ y, Problem("W1 @ x", "square", coordinates="weights")
         off = w0 - np.linalg.pinv(x) @ x @ w0
         # A start of exactly zero has no direction; this one is inside the span of the samples, which is the same here.
-        inside = _ended(
-            case, "one layer from the span", problem, {"W1": (x.T @ rng.normal(size=4) * 1e-3)[None]}, data
-        )["W1"].ravel()
-        other = _ended(case, "one layer from elsewhere", problem, {"W1": w0[None]}, data)["W1"].ravel()
+        inside = ended(case, "one layer from the span", problem, {"W1": (x.T @ rng.normal(size=4) * 1e-3)[None]}, data)[
+            "W1"
+        ].ravel()
+        other = ended(case, "one layer from elsewhere", problem, {"W1": w0[None]}, data)["W1"].ravel()
         wanted = best + variant.start * off
         quantities = [
             Quantity(
@@ -101,7 +69,7 @@ class MinimumNorm(Claim):
             ),
             Quantity(
                 "identities of a b x that sympy proves",
-                float(case.once("N2 proof", _proof)),
+                float(case.once("N2 proof", proof)),
                 1.0,
                 0.5,
                 altered=0.0,
@@ -111,8 +79,8 @@ class MinimumNorm(Claim):
         u = TARGET + 0.1 * rng.uniform()
         one = Data([[1.0]], [u], kind="targets")
         for k, (a, b) in enumerate(STARTS):
-            end = _ended(
-                case, f"two layers {k}", Problem(_TWO, "square", coordinates="weights"), {"W1": [[a]], "W2": [[b]]}, one
+            end = ended(
+                case, f"two layers {k}", Problem(TWO, "square", coordinates="weights"), {"W1": [[a]], "W2": [[b]]}, one
             )
             expected = variant.squares(a * a - b * b, u)
             squares = float(end["W1"][0, 0] ** 2 + end["W2"][0, 0] ** 2)
@@ -123,18 +91,8 @@ class MinimumNorm(Claim):
                     expected,
                     1e-9,
                     route="flow",
-                    second=_closed(a, b, u),
+                    second=closed(a, b, u),
                     second_route="root of the law and ab = u",
                 )
             )
         return Measurement.of(quantities, "flows are run until residuals are below 1e-10, at rtol 1e-11", target=u)
-
-
-_TWO = "W2 @ W1 @ x"
-
-
-def _closed(a: float, b: float, u: float) -> float:
-    """a² + b² where a² - b² = λ and ab = u, from the positive root of A² - λ A - u² for A = a²."""
-    roots = np.roots([1.0, -(a * a - b * b), -u * u])
-    square = float(roots.max())
-    return square + u * u / square

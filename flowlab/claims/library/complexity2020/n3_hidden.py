@@ -1,54 +1,25 @@
 """N3: the flow beside the constrained minimisers."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.complexity2020.fixed_norm_minimiser import minimiser
 from flowlab.claims.library.complexity2020.flows import instance, late
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import norm_above
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.trajectory import Trajectory
 
 NORMS = (8.0, 16.0, 32.0)
 
 
-def minimiser(z: np.ndarray, R: float, near: np.ndarray) -> np.ndarray:
-    """Argmin Σ exp(-R z_n v) over unit v, by Newton's method on the sphere; z = y x, (N, d), separable."""
-    v = near / np.linalg.norm(near)
-
-    def value(u: np.ndarray) -> float:
-        q = -R * z @ u
-        return float(q.max() + np.log(np.exp(q - q.max()).sum()))
-
-    for _ in range(100):
-        q = R * z @ v
-        share = np.exp(q.min() - q)
-        share /= share.sum()
-        basis = np.linalg.svd(v[None])[2][1:].T
-        slope = -R * basis.T @ (z.T @ share)
-        mean = z.T @ share
-        hessian = R * R * basis.T @ ((z.T * share) @ z - np.outer(mean, mean)) @ basis + float(share @ q) * np.eye(
-            len(v) - 1
-        )
-        step = basis @ np.linalg.solve(hessian, -slope)
-        size = 1.0
-        while size > 1e-6 and value((u := v + size * step) / np.linalg.norm(u)) > value(v) + 1e-14:
-            size /= 2
-        v = (v + size * step) / np.linalg.norm(v + size * step)
-        if np.linalg.norm(step) < 1e-13:
-            break
-    return v
-
-
-def _apart(path: "Trajectory", data: "Data", share: float = 1.0) -> tuple[float, float]:
+def _apart(path: Trajectory, data: Data, share: float = 1.0) -> tuple[float, float]:
     """R ‖v - V_R‖ at the last row, V_R taken at `share` of R, and R."""
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     W = np.asarray(path.last.weights()["W1"]).ravel()
@@ -81,9 +52,6 @@ class HiddenRegularisation(Claim):
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.dynamics import norm_above
-        from flowlab.language.problem import Problem
-
         data, start = instance(case)
         x = np.asarray(data.x)
         w0 = np.asarray(start.weights()["W1"]).ravel()

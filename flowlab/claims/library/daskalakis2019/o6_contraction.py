@@ -5,10 +5,14 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.daskalakis2019.flows import GAME, X, Y, frequencies, inside, jacobian, radius, step
+from flowlab.claims.library.daskalakis2019.by_hand import inside, jacobian, step
+from flowlab.claims.library.daskalakis2019.flows import GAME, games, rest_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.studies.stability import stability
+
+ETA = 0.1
 
 
 @claim("O6")
@@ -18,60 +22,60 @@ class NoContraction(Claim):
     title = "stable, but no contraction"
     statement = (
         "At eta = 0.1 the derivative of optimistic multiplicative weights at the equilibrium has a spectral radius "
-        "below one. Its Euclidean norm is above one: distances can grow in a step."
+        "below one. Its Euclidean norm is above one, in strategies and in their logarithms: distances can grow in a "
+        "step."
     )
     latex = r"\rho(J) = .99717 < 1 < \lVert J\rVert_2 = 1.443"
     source = (
         'Daskalakis, Panageas 2019, abstract of version 1 ("becomes a contracting map"); version 5 says locally stable'
     )
     hypotheses = (own_instances,)
-    stated = Variant(norm=">=", radius=(1.0, "<="), power=1)
+    stated = Variant(rule="optimistic", norm=">=", radius=(1.0, "<="), power=1)
     mutants = (
         stated.but(USUAL, norm="<="),
         stated.but("unstable", radius=(1.01, ">=")),
         stated.but("formula without the square", power=2),
+        stated.but("plain multiplicative weights", rule="gradient"),
     )
     counter_example = "unstable: a spectral radius above one"
     usual = "Near the equilibrium the map is a contraction."
     decisive = "the Euclidean norm of the derivative, 1.443, with a spectral radius of .99717"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        eta = 0.1
-        B, J = inside(3, 3), jacobian(GAME, X, Y, eta)
-        norm, rho = float(np.linalg.norm(B.T @ J @ B, 2)), radius(GAME, X, Y, eta)
-        sigma = eta * frequencies(GAME, X, Y)
-        factors = np.sqrt((1 + np.sqrt(1 - 4 * sigma**2)) / 2) ** variant.power
-        grown = self._growth(J, B, eta)
+        rest = rest_of(case)
+        p, q = rest.weights["p"], rest.weights["q"]
+        found = stability(rest, variant.rule, step=ETA)
+        factors = np.sqrt((1 + np.sqrt(1 - 4 * (ETA * rest.frequencies) ** 2)) / 2) ** variant.power
+        B, J = inside(len(p), len(q)), jacobian(GAME, p, q, ETA)
+        norm = float(np.linalg.norm(B.T @ J @ B, 2))
+        grown = self._growth(np.concatenate([p, q, p, q]), J, B)
         bound, relation = variant.radius
+        quantities = [
+            Quantity(
+                "spectral radius",
+                found.radius,
+                float(factors.max()),
+                1e-9,
+                route="derivative of the step",
+                altered=1e-3,
+                printed=".99717" if variant.rule == "optimistic" else "",
+            ),
+            Quantity("norm of the derivative, of logarithms", found.norm, 1.0, 0.0, relation=variant.norm),
+            Quantity("norm of the derivative, of strategies", norm, 1.0, 0.0, relation=variant.norm, printed="1.443"),
+            Quantity("largest growth of a distance of 1e-6 in one step", grown, norm, 1e-4 * norm, route="by hand"),
+            Quantity("bound on the spectral radius", found.radius, bound, 0.0, relation=relation),
+        ]
+        for i, (_, other) in enumerate(games(case, 10)[:3], 1):
+            norm = stability(other, variant.rule, step=ETA).norm
+            name = f"norm of the derivative, of logarithms, random game {i}"
+            quantities.append(Quantity(name, norm, 1.0, 0.0, relation=variant.norm))
         return Measurement.of(
-            [
-                Quantity(
-                    "spectral radius",
-                    rho,
-                    float(factors.max()),
-                    1e-9,
-                    route="derivative of the map",
-                    altered=1e-3,
-                    printed=".99717",
-                ),
-                Quantity("Euclidean norm of the derivative", norm, 1.0, 0.0, relation=variant.norm, printed="1.443"),
-                Quantity(
-                    "largest growth of a distance of 1e-6 in one step of the map itself",
-                    grown,
-                    norm,
-                    1e-4 * norm,
-                    route="the map",
-                ),
-                Quantity("bound on the spectral radius", rho, bound, 0.0, relation=relation),
-            ],
-            "derivatives are exact to roundings; the map starts 1e-6 away, along the direction that grows most",
+            quantities, "derivatives are exact to roundings; the step starts along the direction that grows most"
         )
 
     @staticmethod
-    def _growth(J: np.ndarray, B: np.ndarray, eta: float) -> float:
+    def _growth(rest: np.ndarray, J: np.ndarray, B: np.ndarray) -> float:
         direction = B @ np.linalg.svd(B.T @ J @ B)[2][0]
-        z = np.concatenate([X, Y, X, Y]) + 1e-6 * direction
-        x, y, x0, y0 = np.split(z, 4)
-        p, q = step(GAME, x, y, x0, y0, eta)
-        after = np.concatenate([p, q, x, y]) - np.concatenate([X, Y, X, Y])
+        x, y, x0, y0 = np.split(rest + 1e-6 * direction, 4)
+        after = np.concatenate([*step(GAME, x, y, x0, y0, ETA), x, y]) - rest
         return float(np.linalg.norm(after)) / 1e-6

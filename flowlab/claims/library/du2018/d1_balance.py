@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,24 +14,22 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated, samples_for, small_data, visited
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-    from flowlab.language.trajectory import Trajectory
-    from flowlab.symbolic.conserved import Neighbours
+from flowlab.dynamics import time
+from flowlab.language.autodiff import velocity
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
+from flowlab.language.trajectory import Trajectory
+from flowlab.symbolic.conserved import Neighbours, adjacent
 
 NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
 """Between W2 and W3 the net is linear, between W1 and W2 homogeneous unit by unit."""
 
 
-def laws(problem: "Problem", variant: Variant) -> dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
+def laws(problem: Problem, variant: Variant) -> dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     """Name and law of what gradient flow keeps of the weights, each a function of second degree; or a wrong one in its
     place.
     """
-    from flowlab.symbolic.conserved import adjacent
-
     conserved: dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {}
     degrees, blocks = {w: problem.network.symmetry.degree(w) for w in problem.network.weights}, problem.network.weights
     homogeneous = [w for w in blocks if degrees[w]] if problem.network.symmetry.is_multihomogeneous else []
@@ -46,20 +44,20 @@ def laws(problem: "Problem", variant: Variant) -> dict[str, Callable[[Mapping[st
     return conserved
 
 
-def _gram(pair: "Neighbours", w: Mapping[str, np.ndarray]) -> np.ndarray:
+def _gram(pair: Neighbours, w: Mapping[str, np.ndarray]) -> np.ndarray:
     inner, outer = w[pair.inner], np.atleast_2d(w[pair.outer])
     return inner @ inner.T / float(pair.degree) - outer.T @ outer
 
 
-def _units(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
+def _units(pair: Neighbours) -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "units between", lambda w: np.diag(_gram(pair, w))
 
 
-def _whole(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
+def _whole(pair: Neighbours) -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "the matrix across", partial(_gram, pair)
 
 
-def _entries(pair: "Neighbours") -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
+def _entries(pair: Neighbours) -> tuple[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
     return "entries of", lambda w: w[pair.inner][:, 0] ** 2 - np.atleast_2d(w[pair.outer])[0] ** 2
 
 
@@ -122,10 +120,6 @@ class Balance(Claim):
 
     def _of_problem(self, case: Case, variant: Variant) -> Measurement:
         """Rates of the laws at states, by autodiff, and their changes along the flow given."""
-        from flowlab.language.autodiff import velocity
-        from flowlab.language.problem import Problem
-        from flowlab.symbolic.conserved import adjacent
-
         p: Any = subject(case)
         if variant.across is not _units and not any(pair.diagonal for pair in adjacent(p)):
             # A linear net keeps these too: the check is tried on a net that does not.
@@ -151,7 +145,7 @@ class Balance(Claim):
                 {k: np.asarray(w) for k, w in case.flow.state(i).weights().items()}
                 for i in (0, len(case.flow) // 2, -1)
             ]
-            bound = 100.0 * float(case.flow.provenance["settings"]["rtol"])
+            bound = 100.0 * case.flow.rtol
             for name, law in conserved.items():
                 drift = max(float(np.abs(law(end) - law(ends[0])).max()) for end in ends[1:])
                 size = max(sum(float((w**2).sum()) for w in end.values()) for end in ends)
@@ -170,18 +164,12 @@ class Balance(Claim):
         )
 
     @staticmethod
-    def _samples(case: Case) -> "Data":
-        from flowlab.language.data import Data
-
+    def _samples(case: Case) -> Data:
         rng = np.random.default_rng(case.seed)
         return Data(rng.normal(size=(5, 3)), rng.normal(size=5), name=f"regression seed={case.seed}", kind="targets")
 
     @staticmethod
-    def _flow(case: Case) -> "tuple[State, Trajectory]":
-        from flowlab.dynamics import time
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
+    def _flow(case: Case) -> tuple[State, Trajectory]:
         data = Balance._samples(case)
         problem = Problem(NET, "square", coordinates="weights", reduction="mean")
         start = initial_state(problem.network, data, widths={"W1": 4, "W2": 3}, seed=case.seed)

@@ -1,16 +1,13 @@
 """Layers along the late flow of a deep linear net."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.language.trajectory import Trajectory
 
 NAMES = ("W1", "W2", "W3")
 
 
-def weights(path: "Trajectory", i: int) -> list[np.ndarray]:
+def weights(path: Trajectory, i: int) -> list[np.ndarray]:
     """The three matrices at a row."""
     blocks = path.state(i).weights()
     return [np.asarray(blocks[name]) for name in NAMES]

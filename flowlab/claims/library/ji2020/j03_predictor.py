@@ -10,6 +10,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import angle
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.discrete.margin.svm import hard_margin
 
 
 @claim("J3")
@@ -33,8 +34,6 @@ class PredictorIsTheMachine(Claim):
     counter_example = "least squares: the direction of another rule, which the square loss would take"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.discrete.margin.svm import hard_margin
-
         data, path = flow(case, "three layers")
         z = np.asarray(data.x) * np.asarray(data.y)[:, None]
         svm = case.once("ji machine", lambda: hard_margin(z, np.ones(len(z)))).w

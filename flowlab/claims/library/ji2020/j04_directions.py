@@ -1,7 +1,6 @@
 """J4: the curve of directions has finite length, and the gradient aligns with the weights."""
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +11,8 @@ from flowlab.claims.library.lyu2020.flows import flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.language.data import Data
+from flowlab.language.trajectory import Trajectory
 
 
 @claim("J4")
@@ -68,12 +65,12 @@ class DirectionsConverge(Claim):
         )
 
 
-def _theta(path: "Trajectory", i: int) -> np.ndarray:
+def _theta(path: Trajectory, i: int) -> np.ndarray:
     theta = np.concatenate([w.ravel() for w in weights(path, i)])
     return theta / np.linalg.norm(theta)
 
 
-def _lengths(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
+def _lengths(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """Lengths of the curve of directions over decades of log t that end at growing horizons."""
     logs = np.log(np.maximum(path.dataset["log_t"].values, 1e-300))
     rows = np.flatnonzero(logs > np.log(50.0))
@@ -83,7 +80,7 @@ def _lengths(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     return np.interp(ends, at, total) - np.interp(ends - np.log(10.0), at, total), np.exp(ends)
 
 
-def _alignment(path: "Trajectory", data: "Data", i: int) -> float:
+def _alignment(path: Trajectory, data: Data, i: int) -> float:
     """⟨-∇L, θ⟩/(‖∇L‖ ‖θ‖) with samples weighed by the softmax of their margins: no underflow, however late."""
     first, second, third = weights(path, i)
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]

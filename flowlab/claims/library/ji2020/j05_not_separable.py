@@ -1,37 +1,17 @@
 """J5: data of which a part can be separated and a part cannot."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.optimize import minimize
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.ji2020.mixed_samples import LOG_T, flow, mixed
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError
 from flowlab.core.errors import NotSeparable as CannotBeSeparated
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
-
-LOG_T = 200.0
-
-
-def mixed(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows y_n x_n in four dimensions: six that span the first two without a direction that separates them, and six
-    whose last two parts it separates.
-    """
-    rng = np.random.default_rng(seed)
-    stuck = np.zeros((6, 4))
-    angles = 2.0 * np.pi * (np.arange(6) + rng.uniform(-0.3, 0.3, 6)) / 6.0
-    # Around the whole circle: 0 is inside their hull.
-    stuck[:, :2] = (rng.uniform(0.7, 1.3, 6) * np.array([np.cos(angles), np.sin(angles)])).T
-    free = rng.normal(size=(6, 4))
-    turn = rng.uniform(-0.5, 0.5, 6)
-    free[:, 2:] = (rng.uniform(0.8, 1.5, 6) * np.array([np.cos(turn), np.sin(turn)])).T
-    return stuck, free
+from flowlab.discrete.margin.svm import hard_margin
 
 
 @claim("J5")
@@ -60,12 +40,8 @@ class NotSeparable(Claim):
     counter_example = "no growth off the span: a finite optimum of the whole risk does not exist"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from scipy.optimize import minimize
-
-        from flowlab.discrete.margin.svm import hard_margin
-
         stuck, free = mixed(case.seed)
-        path = case.once("ji mixed", lambda: _flow(stuck, free, case.seed))
+        path = case.once("ji mixed", lambda: flow(stuck, free, case.seed))
         w = np.asarray(path.last.weights()["W1"]).ravel()
         flat = variant.risk(stuck, free)[:, :2]
 
@@ -109,29 +85,3 @@ class NotSeparable(Claim):
             "what is missing falls like 1/t on the span, and off it like a power of t that samples beside the support "
             "set",
         )
-
-
-def _flow(stuck: np.ndarray, free: np.ndarray, seed: int) -> "Trajectory":
-    from flowlab.dynamics import integrate, log_time
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-    from flowlab.lowering.vector_field import lower
-    from flowlab.symbolic.derive import derive
-
-    data = Data(np.vstack([stuck, free]), np.ones(len(stuck) + len(free)), kind="binary")
-    problem = Problem("W1 @ x", coordinates="weights")
-    start = initial_state(problem.network, data, seed=seed)
-    path = integrate(
-        lower(derive(problem)),
-        start,
-        data,
-        until=log_time(LOG_T),
-        solver="kvaerno5",
-        clock="time",
-        rtol=1e-8,
-        atol=1e-10,
-    )
-    if not path.outcome.ok:
-        raise ClaimError(f"the flow ended early ({path.outcome}); try another seed.")
-    return path

@@ -7,8 +7,9 @@ the general form of the theory.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -21,14 +22,19 @@ from flowlab.claims.hypotheses import (
     plain_flow,
     subject,
 )
-from flowlab.claims.sample_problems import samples_of
+from flowlab.claims.sample_problems import integrated, samples_for, samples_of, separable
 from flowlab.core.errors import ClaimError
 from flowlab.core.typing import Array, Blocks
-
-if TYPE_CHECKING:
-    from flowlab.discrete.margin.max_margin import MaxMargin
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.margin.max_margin import MaxMargin, max_margin
+from flowlab.discrete.margin.svm import certify_separable
+from flowlab.dynamics import integrate, log_time
+from flowlab.language.data import Data
+from flowlab.language.network import Network
+from flowlab.language.problem import Problem
+from flowlab.language.state import initial_state
+from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.lower import lower
+from flowlab.symbolic.derive import derive
 
 HORIZON = 1e6
 SHORT = 30.0
@@ -42,14 +48,8 @@ NETS = {
 }
 
 
-def flow(case: Case, which: str) -> "tuple[Data, Trajectory]":
+def flow(case: Case, which: str) -> tuple[Data, Trajectory]:
     """Data and late flow of one of `NETS`; the case's own data are used where they have two classes."""
-    from flowlab.claims.sample_problems import integrated, separable
-    from flowlab.dynamics import log_time
-    from flowlab.language.network import Network
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
     text, widths = NETS[which]
     data = case.data if case.data is not None else separable(8, 3, case.seed)
     problem = Problem(Network(text), coordinates="weights")
@@ -93,8 +93,6 @@ def homogeneous_flow(case: Case) -> str | None:
 
 
 def _inseparable(case: Case) -> str | None:
-    from flowlab.discrete.margin.svm import certify_separable
-
     if case.data is None or certify_separable(np.asarray(case.data.x), np.asarray(case.data.y)).separable:
         return None
     return "no hyperplane through 0 separates the data"
@@ -102,7 +100,7 @@ def _inseparable(case: Case) -> str | None:
 
 def flows(
     case: Case, own: tuple[str, ...] = ("smooth", "deep"), horizon: float = SHORT
-) -> "list[tuple[str, Data, Trajectory]]":
+) -> list[tuple[str, Data, Trajectory]]:
     """Name, data and flow of what a statement is checked on: the flow given, or one of the problem given up to log t =
     `horizon`, or those of `own` nets.
 
@@ -126,19 +124,11 @@ def flows(
     return runs
 
 
-def _of_problem(case: Case, horizon: float) -> "tuple[str, Data, Trajectory]":
+def _of_problem(case: Case, horizon: float) -> tuple[str, Data, Trajectory]:
     """A flow of the given network and loss; its rows are flow wherever it ends."""
-    from flowlab.claims.sample_problems import samples_for, separable
-    from flowlab.dynamics import integrate, log_time
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-    from flowlab.lowering.vector_field import lower
-    from flowlab.symbolic.derive import derive
-
     p, data = case.problem, samples_for(case, separable(8, 3, case.seed))
 
-    def make() -> "Trajectory":
+    def make() -> Trajectory:
         problem = Problem(p.network, p.loss.name, coordinates="weights", reduction=p.reduction)
         start = initial_state(problem.network, data, default_width=4, seed=case.seed)
         field = case.once(f"field {problem.signature}", lambda: lower(derive(problem)))
@@ -155,7 +145,7 @@ def own(case: Case) -> bool:
     return case.flow is None and case.problem is None
 
 
-def levels(path: "Trajectory") -> dict[str, np.ndarray]:
+def levels(path: Trajectory) -> dict[str, np.ndarray]:
     """Of every row: ℓ^{-1}(L) of the summed loss, ‖θ‖, the degree K of all weights, and the smallest margin q."""
     ds, problem = path.dataset, path.problem
     theta = np.sqrt((ds["rho"].values ** 2).sum(axis=1))
@@ -171,13 +161,10 @@ def levels(path: "Trajectory") -> dict[str, np.ndarray]:
     }
 
 
-def tied(path: "Trajectory", data: "Data", rows: list[int]) -> list[dict[str, float]]:
+def tied(path: Trajectory, data: Data, rows: list[int]) -> list[dict[str, float]]:
     """Of some rows, by autodiff of log L: log L, ‖∇L‖²/L², ν/L = ⟨θ, -∇L⟩/L, ‖θ‖, Σ ⟨-∂ℓ_n/∂f_n, f_n⟩/L, and ℓ^{-1}(L)
     with its slope in log(1/L).
     """
-    import jax
-    import jax.numpy as jnp
-
     problem, x, y = path.problem, jnp.asarray(data.x), jnp.asarray(data.y)
     key = f"{problem.objective_only.signature} {data.n}"
     if key not in _COMPILED:
@@ -215,7 +202,7 @@ def tied(path: "Trajectory", data: "Data", rows: list[int]) -> list[dict[str, fl
 _COMPILED: dict[str, tuple[Callable[..., tuple[Array, Blocks]], Callable[..., tuple[Array, Array]]]] = {}
 
 
-def after(path: "Trajectory", count: int = 40) -> list[int]:
+def after(path: Trajectory, count: int = 40) -> list[int]:
     """Rows spread over those with L < ℓ(0), the last among them."""
     rows = np.flatnonzero(~(levels(path)["level"] <= 0))
     return sorted({int(i) for i in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]})
@@ -252,9 +239,7 @@ def roundings(row: dict[str, float]) -> float:
     return 64.0 * np.finfo(float).eps * max(1.0, abs(row["log_loss"]))
 
 
-def best(case: Case, which: str) -> "MaxMargin":
+def best(case: Case, which: str) -> MaxMargin:
     """The KKT point beside the end of a flow."""
-    from flowlab.discrete.margin.max_margin import max_margin
-
     data, path = flow(case, which)
     return case.once(f"lyu best {which}", lambda: max_margin(path.problem, data, near=path.last))

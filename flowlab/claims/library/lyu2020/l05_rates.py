@@ -1,20 +1,20 @@
 """L5: how fast the loss falls and the norm grows, with the sharp constant."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.lyu2020.flows import HORIZON, flows, homogeneous_flow, levels
+from flowlab.claims.library.lyu2020.flows import HORIZON, flows, homogeneous_flow
+from flowlab.claims.library.lyu2020.gains import normalised_margins, unsettled
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import ClaimError, FlowlabError
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.margin.directional_limit import limit
+from flowlab.discrete.margin.svm import hard_margin
+from flowlab.language.data import Data
+from flowlab.language.trajectory import Trajectory
+from flowlab.late.asymptotics import asymptotics
 
 
 @claim("L5")
@@ -38,8 +38,6 @@ class Rates(Claim):
     counter_example = "exponent 2/K: the growth of a net of half the degree"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.late.asymptotics import asymptotics
-
         quantities = []
         for which, data, path in flows(case, ("deep", "smooth"), HORIZON):
             K = float(path.problem.network.symmetry.joint_degree or 0) + variant.more
@@ -49,7 +47,7 @@ class Rates(Claim):
                 raise ClaimError(f"{which} does not go far enough for limits; integrate further.")
             late = laws[f"exponent rho_{first}"].late
             known = _limit(case, which, data, path)
-            g, moving, lacks = (_margins(path)[-1], *_unsettled(path)) if known is None else (known, 0.0, 0.0)
+            g, moving, lacks = (normalised_margins(path)[-1], *unsettled(path)) if known is None else (known, 0.0, 0.0)
             value, bar = (late.value, late.error) if late else (np.nan, np.nan)
             power = variant.power / K
             quantities.append(
@@ -78,13 +76,10 @@ class Rates(Claim):
         return Measurement.of(quantities, "less than half a per cent; limits are extrapolated and carry their bars")
 
 
-def _limit(case: Case, which: str, data: "Data", path: "Trajectory") -> float | None:
+def _limit(case: Case, which: str, data: Data, path: Trajectory) -> float | None:
     """The limit of min q/‖θ‖^K: in closed form for the deep net, else at the KKT point that the flow settles on; None
     where it does not.
     """
-    from flowlab.discrete.margin.directional_limit import limit
-    from flowlab.discrete.margin.svm import hard_margin
-
     if which == "deep":
         return 0.5 / float(np.linalg.norm(hard_margin(np.asarray(data.x), np.asarray(data.y)).w))
     try:
@@ -92,36 +87,3 @@ def _limit(case: Case, which: str, data: "Data", path: "Trajectory") -> float | 
     except FlowlabError:
         return None
     return direction.joint_margin if direction.decided else None
-
-
-def _margins(path: "Trajectory") -> np.ndarray:
-    """The least q over ‖θ‖^K at every row; negative before the samples are separated."""
-    columns = levels(path)
-    return columns["q"] / columns["theta"] ** columns["K"]
-
-
-def _unsettled(path: "Trajectory") -> tuple[float, float]:
-    """Of the logarithm of the margin γ: its rate by log log t at the end, and how much its limit may be above the last
-    row.
-
-    The rate goes into the exponent of the norm, since ‖θ‖^K is log(1/L) over γ.
-    """
-    log_t, margins = path.dataset["log_t"].values, _margins(path)
-    last, half, quarter = (np.log(margins[np.argmax(log_t >= part * log_t[-1])]) for part in (1.0, 0.5, 0.25))
-    return abs(last - half) / np.log(2.0), remainder(abs(half - quarter), abs(last - half))
-
-
-def remainder(before: float, gain: float) -> float:
-    """What two gains leave to gain if they go on as a geometric series; NaN where the second is not the smaller one: no
-    limit is in sight.
-
-    >>> remainder(0.5, 0.25)
-    0.25
-    """
-    if gain <= _STILL:
-        return gain
-    return gain / (before / gain - 1.0) if gain < before else np.nan
-
-
-_STILL = 1e-8
-"""Gains of the logarithm of the margin that may be errors of the steps, by the tolerance of `integrate`."""

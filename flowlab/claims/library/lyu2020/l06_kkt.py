@@ -1,7 +1,5 @@
 """L6: limits are KKT points of the least-norm problem."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -10,13 +8,13 @@ from flowlab.claims.library.lyu2020.flows import best, flow, late_flow
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.discrete.margin.max_margin import lyu_li
+from flowlab.language.data import Data
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
 
-
-def _at_the_start(_: Case, path: "Trajectory", __: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _at_the_start(_: Case, path: Trajectory, __: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights of the first row that separates the samples."""
     first = int(np.argmax(path.dataset["min_margin"].values > 0))
     return {k: np.asarray(v) for k, v in path.state(first).weights().items()}
@@ -60,9 +58,6 @@ class LimitsAreKKT(Claim):
     decisive = "the exponents of epsilon, -1/2 for two layers and -1/3 for three"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.discrete.margin.max_margin import lyu_li
-        from flowlab.language.state import State
-
         quantities = []
         for which in ("deep", "three layers"):
             data, path = flow(case, which)
@@ -100,10 +95,8 @@ class LimitsAreKKT(Claim):
         )
 
 
-def _residuals(path: "Trajectory", data: "Data") -> dict[str, tuple[float, float]]:
+def _residuals(path: Trajectory, data: Data) -> dict[str, tuple[float, float]]:
     """Exponents in log t of ε by NNLS and of δ of multipliers as the softmax gives them, each with a bar."""
-    from flowlab.discrete.margin.max_margin import lyu_li
-
     log_t, K = path.dataset["log_t"].values, float(path.problem.network.symmetry.joint_degree or 0)
     rows = [int(np.argmin(np.abs(np.log(np.maximum(log_t, 1.0)) - np.log(h)))) for h in (1e4, 1e5, 1e6)]
     values: dict[str, list[float]] = {"epsilon": [], "delta": []}

@@ -1,9 +1,12 @@
 """L7: the optimum of the least-norm problem."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.optimize import minimize
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -12,10 +15,8 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.typing import Blocks
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
 
 
 def _first_support(support: Sequence[int] | Sequence[tuple[int, int]]) -> int:
@@ -65,13 +66,8 @@ class OptimumOfLeastNorm(Claim):
         return Measurement.of(quantities, "relative to the optimum: what SLSQP resolves")
 
 
-def _least(problem: "Problem", data: "Data", weights: Blocks, out: int | None) -> float:
+def _least(problem: Problem, data: Data, weights: Blocks, out: int | None) -> float:
     """½‖θ‖² at the local optimum beside a point, by SLSQP on autodiff."""
-    import jax
-    import jax.numpy as jnp
-    from jax.flatten_util import ravel_pytree
-    from scipy.optimize import minimize
-
     flat, unravel = ravel_pytree({k: jnp.asarray(v) for k, v in weights.items()})
     keep = np.array([n for n in range(data.n) if n != out])
     margins = jax.jit(lambda t: problem.margins(unravel(t), data)[keep])

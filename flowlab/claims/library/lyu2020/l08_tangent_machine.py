@@ -1,8 +1,9 @@
 """L8: the limit is a machine on its own tangent features."""
 
-from typing import TYPE_CHECKING
-
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -12,19 +13,15 @@ from flowlab.claims.sample_problems import angle
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.errors import NotSeparable
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.margin.svm import hard_margin
+from flowlab.language.trajectory import Trajectory
 
 
 def _of_the_limit(_: object, theta: np.ndarray) -> np.ndarray:
     return theta
 
 
-def _of_the_start(path: "Trajectory", _: np.ndarray) -> np.ndarray:
-    import jax.numpy as jnp
-    from jax.flatten_util import ravel_pytree
-
+def _of_the_start(path: Trajectory, _: np.ndarray) -> np.ndarray:
     return np.asarray(ravel_pytree({k: jnp.asarray(v) for k, v in path.state(0).weights().items()})[0])
 
 
@@ -61,12 +58,6 @@ class TangentMachine(Claim):
         return Measurement.of(quantities, "features are rounded, and machines move with them")
 
     def _angle(self, case: Case, which: str, variant: Variant) -> float:
-        import jax
-        import jax.numpy as jnp
-        from jax.flatten_util import ravel_pytree
-
-        from flowlab.discrete.margin.svm import hard_margin
-
         data, path = flow(case, which)
         flat, unravel = ravel_pytree({k: jnp.asarray(v) for k, v in best(case, which).weights.items()})
         theta = np.asarray(flat)

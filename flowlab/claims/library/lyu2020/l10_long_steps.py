@@ -8,6 +8,7 @@ from flowlab.claims.library.lyu2020.flows import flow, largest_fall, late_flow, 
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.discrete import descend
 
 
 @claim("L10")
@@ -50,8 +51,6 @@ class StepsThatAreTooLong(Claim):
 
 
 def _walks(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    from flowlab.discrete import descend
-
     data, path = flow(case, "smooth")
     level = -path.dataset["log_loss"].values
     start = path.state(int(np.argmax(level > 1.0)))

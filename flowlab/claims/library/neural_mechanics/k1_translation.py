@@ -1,7 +1,5 @@
 """K1: translation symmetry under decay."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -12,10 +10,12 @@ from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.typing import Blocks
-
-if TYPE_CHECKING:
-    from flowlab.language.state import State
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.descent.descend import descend
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
+from flowlab.language.trajectory import Trajectory
 
 
 @claim("K1")
@@ -77,13 +77,7 @@ class TranslationUnderDecay(Claim):
         )
 
     @staticmethod
-    def _runs(case: Case, decay: float, until: float) -> "tuple[State, Trajectory, Trajectory]":
-        from flowlab.discrete.descent.descend import descend
-        from flowlab.dynamics import time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
+    def _runs(case: Case, decay: float, until: float) -> tuple[State, Trajectory, Trajectory]:
         rng = np.random.default_rng(case.seed)
         data = Data(rng.normal(size=(12, 4)), np.arange(12) % 3, name=f"three classes seed={case.seed}")
         problem = Problem("W1 @ x", "cross_entropy", decay=decay / 2, coordinates="weights")

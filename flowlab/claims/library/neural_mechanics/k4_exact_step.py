@@ -1,7 +1,5 @@
 """K4: the exact step of a scale-invariant layer."""
 
-from typing import TYPE_CHECKING
-
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
@@ -9,19 +7,14 @@ from flowlab.claims.library.neural_mechanics.flows import instance
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.discrete.descent.one_step import one_step
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
 
-
-def normalised(seed: int) -> "tuple[Problem, Data, State]":
+def normalised(seed: int) -> tuple[Problem, Data, State]:
     """A linear layer under weight normalisation, its samples, and a start of unit direction."""
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
     x, y, theta = instance(seed)
     problem = Problem("W1 @ x", "square", "weight_normalization", reduction="mean")
     return (
@@ -75,8 +68,6 @@ class ExactStep(Claim):
 
     @staticmethod
     def _step(seed: int, step: float, decay: float) -> dict[str, dict[str, float]]:
-        from flowlab.discrete.descent.one_step import one_step
-
         problem, data, start = normalised(seed)
         parts = one_step(problem, start, data, step, decay={"V_W1": decay}).dataset
         columns = ("square", "gradient_square", "left", "right", "cosine")

@@ -1,6 +1,9 @@
 """K5: the modified loss of descent."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -68,10 +71,6 @@ class ModifiedLoss(Claim):
         """Orders of the distances of descent from both flows at t = 1, by autodiff of the loss and an explicit method
         of order 8.
         """
-        import jax
-        import jax.numpy as jnp
-        from scipy.integrate import solve_ivp
-
         rng = np.random.default_rng(seed)
         x, y, start = rng.normal(size=(6, 2)), rng.normal(size=6), rng.normal(size=6) / np.sqrt(2.0)
 

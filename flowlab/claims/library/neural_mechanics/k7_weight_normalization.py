@@ -1,5 +1,7 @@
 """K7: finite steps lengthen V under weight normalisation."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -72,9 +74,6 @@ class WeightNormalisationGrows(Claim):
 
     @staticmethod
     def _again(case: Case, count: int) -> float:
-        import jax
-        import jax.numpy as jnp
-
         x, y, theta = instance(case.seed)
         rate = jax.jit(jax.grad(lambda v: 0.5 * jnp.mean((x @ v / jnp.sqrt(v @ v) - y) ** 2)))
         v = theta / np.linalg.norm(theta)

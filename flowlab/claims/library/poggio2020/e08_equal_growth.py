@@ -54,16 +54,13 @@ class EqualGrowthIdentity(Claim):
         for net in nets:
             for scheme in ("gradient_flow", "lagrange", "exponential_weight_normalization"):
                 problem = problem_like(case, net, scheme=scheme, decay=variant.decay)
+                law = problem.scheme.conserved_norm
+                assert law is not None
                 for state in visited(case, problem, data, 4):
                     rho_rate, _ = rates(problem, state, data)
                     growth = []
                     for k, kappa in problem.degrees.items():
-                        weight = (
-                            float(state.rho[k])
-                            if problem.scheme.conserved_norm == "square"
-                            else 1.0 / float(state.rho[k])
-                        )
-                        weight = weight if variant.weights else 1.0
+                        weight = float(law.slope(np.asarray(state.rho[k]))) if variant.weights else 1.0
                         growth.append(float(rho_rate[k]) * weight / (float(kappa or 1) if variant.degrees else 1.0))
                     growth[0] *= variant.first
                     largest = max(abs(g) for g in growth)

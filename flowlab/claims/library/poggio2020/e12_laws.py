@@ -1,7 +1,5 @@
 """(1.12): the conservation laws that tell the normalised flows apart."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
@@ -9,9 +7,11 @@ from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.sample_problems import facing, integrated, samples_of, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import norm_above, time
+from flowlab.language.datasets import load
+from flowlab.language.problem import Problem
+from flowlab.language.schemes import schemes
+from flowlab.language.trajectory import Trajectory
 
 _SCHEMES = ("gradient_flow", "lagrange", "exponential_weight_normalization")
 
@@ -58,11 +58,7 @@ class ConservationLaws(Claim):
         )
 
 
-def _path(case: Case, net: str, scheme: str, rtol: float) -> "Trajectory":
-    from flowlab.dynamics import norm_above, time
-    from flowlab.language.datasets import load
-    from flowlab.language.problem import Problem
-
+def _path(case: Case, net: str, scheme: str, rtol: float) -> Trajectory:
     # Fewer samples than features: the first layer has a part off their span.
     data = load("gaussian?n=4&d=6&margin=0.3", seed=case.seed)
     problem = Problem(net, "logistic", scheme)
@@ -73,21 +69,23 @@ def _path(case: Case, net: str, scheme: str, rtol: float) -> "Trajectory":
     )
 
 
-def _drift(path: "Trajectory", diagonal: bool, variant: Variant) -> float:
-    law, power = variant.law or path.problem.scheme.name, variant.power
+def _drift(path: Trajectory, diagonal: bool, variant: Variant) -> float:
+    scheme, power = schemes[variant.law]() if variant.law else path.problem.scheme, variant.power
     rho1, rho2 = (path.dataset["rho"].sel(block=b).values for b in ("W1", "W2"))
     V1, V2 = path.dataset["V_W1"].values, path.dataset["V_W2"].values
     x = np.asarray(samples_of(path).x)
     off = np.eye(x.shape[1]) - np.linalg.pinv(x) @ x
     first, second = np.einsum("tij,tkj->tik", V1, V1), np.einsum("tji,tjk->tik", V2, V2)
-    if law == "gradient_flow":
+    if scheme.is_gradient_flow:
         balance = rho1[:, None, None] ** (2 * power) * first - rho2[:, None, None] ** (2 * power) * second
         span = rho1[:, None, None] ** power * (V1 @ off)
-    elif law == "lagrange":
-        balance = (first - second) * np.exp(power * (rho1**2 - rho1[0] ** 2))[:, None, None]
-        span = (V1 @ off) * np.exp(power * (rho1**2 - rho1[0] ** 2) / 2)[:, None, None]
     else:
-        balance, span = (first - second) * rho1[:, None, None] ** (2 * power), (V1 @ off) * rho1[:, None, None] ** power
+        log_factor = scheme.balance_log_factor(np, rho1)
+        assert log_factor is not None
+        log_factor = power * log_factor[:, None, None]
+        # Over that of the first row: exp(rho^2) leaves float64.
+        factor = np.exp(log_factor - log_factor[0])
+        balance, span = (first - second) * factor, (V1 @ off) * np.sqrt(factor)
     if diagonal:
         balance = np.einsum("tii->ti", balance)
     balance[-1] *= variant.last

@@ -1,8 +1,7 @@
 """(1.13): closed forms of the flow of norms, and of the angle to a single sample, by exact algebra."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import sympy as sp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -11,16 +10,11 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
-if TYPE_CHECKING:
-    import sympy as sp
 
-
-def residuals(variant: Variant) -> "dict[str, sp.Expr]":
+def residuals(variant: Variant) -> dict[str, sp.Expr]:
     """What vanishes identically in t, or along the flow, where the closed forms hold; SymPy expressions in positive
     symbols.
     """
-    import sympy as sp
-
     t, f, start, R, K, x, psi, rho, angle = sp.symbols("t f rho_0 R K x psi rho theta", positive=True)
     # One layer, one margin f: rho' = f e^{-f rho}.
     inside = sp.exp(f * start) + f**variant.power * t
@@ -86,8 +80,6 @@ class ClosedForms(Claim):
     rung = "symbolic"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        import sympy as sp
-
         rng = np.random.default_rng(case.seed)
         quantities = []
         for name, residual in residuals(variant).items():

@@ -6,7 +6,6 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +14,13 @@ from flowlab.claims.hypotheses import Hypothesis, hypothesis, subject
 from flowlab.claims.sample_problems import integrated, separable
 from flowlab.core.errors import ClaimError
 from flowlab.core.typing import ArrayLike
-
-if TYPE_CHECKING:
-    from flowlab.discrete.critical.critical_points import CriticalPoints
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.critical.critical_points import CriticalPoints, critical_points
+from flowlab.discrete.margin.svm import certify_separable, hard_margin
+from flowlab.dynamics import log_time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
+from flowlab.language.trajectory import Trajectory
 
 HORIZON = 1e6
 """log t to which linear nets are run: what is of order 1/log t has fallen to 1e-6 there."""
@@ -32,18 +32,16 @@ _SETTLED = 40.0
 """Transients have died out where their exponent has grown to this."""
 
 
-def only_block(path: "Trajectory") -> str:
+def only_block(path: Trajectory) -> str:
     """The name of the single layer."""
     return path.problem.network.weights[0]
 
 
-def machine(data: "Data") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def machine(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """w_svm, the support, its multipliers and the bounded part w~ of Soudry et al.
 
     (2018): x_n w~ = -log α_n on the support, in its span.
     """
-    from flowlab.discrete.margin.svm import hard_margin
-
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     solution = hard_margin(z, np.ones(len(z)))
     support = np.flatnonzero(solution.alpha > 0)
@@ -55,7 +53,7 @@ def machine(data: "Data") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     )
 
 
-def slowest(data: "Data") -> float:
+def slowest(data: Data) -> float:
     """The rate λ of the slowest transient, which falls like exp(-λ log t).
 
     On the support it is the least eigenvalue of Σ α_n x_n x_n^T in its span, off it the least x_n·w_svm - 1.
@@ -68,17 +66,12 @@ def slowest(data: "Data") -> float:
     return float(min(on.min(), off.min(initial=np.inf)))
 
 
-def linear(case: Case) -> "tuple[Data, Trajectory]":
+def linear(case: Case) -> tuple[Data, Trajectory]:
     """The data and the late flow of one linear layer, the given one where there is one; shared by the claims about it.
 
     Raises:
         ClaimError: if the given flow ends before its transients have died out.
     """
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
     if case.flow is not None:
         end, needed = float(case.flow.dataset["log_t"].values[-1]), max(EARLIEST, _SETTLED / slowest(case.data))
         if end < needed:
@@ -97,8 +90,6 @@ def one_layer(*nets: str) -> Hypothesis:
     """Gradient flow of one linear layer, or any flow of these linear nets, under exponential loss on separable data."""
 
     def unmet(case: Case) -> str | None:
-        from flowlab.discrete.margin.svm import certify_separable
-
         p = subject(case)
         if p is not None and (p.network.text not in nets if nets else re.fullmatch(r"\w+ @ x", p.network.text) is None):
             return f"it is about {' or '.join(nets) or 'one linear layer'}, and the network is {p.network.text}"
@@ -130,19 +121,14 @@ def across(w: np.ndarray, v: np.ndarray) -> float:
     return float(np.linalg.norm(w - v * (v @ w)))
 
 
-def constant(data: "Data") -> float:
+def constant(data: Data) -> float:
     """C* = |P_perp w~| inside the span of the support vectors."""
     w, _, _, bounded = machine(data)
     return across(bounded, w / np.linalg.norm(w))
 
 
-def unequal(case: Case) -> "tuple[Data, Trajectory]":
+def unequal(case: Case) -> tuple[Data, Trajectory]:
     """Data with a C* that can be seen, and its late gradient flow: the case's, or the first of the seeded draws."""
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
     if case.data is not None or constant(separable(8, 3, case.seed)) > SMALLEST:
         return linear(case)
     seed = next(
@@ -179,12 +165,9 @@ LINEAR, RELU = "W2 @ W1 @ x", "W2 @ relu(W1 @ x)"
 
 
 def critical_set(
-    case: Case, net: str, data: "Data", name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM
-) -> "CriticalPoints":
+    case: Case, net: str, data: Data, name: str, widths: dict[str, int] | None, starts: int, norm: float = NORM
+) -> CriticalPoints:
     """Critical points at a fixed norm, computed once."""
-    from flowlab.discrete.critical.critical_points import critical_points
-    from flowlab.language.problem import Problem
-
     key = f"critical points of {net} {widths} on {name}"
     return case.once(
         key, lambda: critical_points(Problem(net), data, norm=norm, widths=widths, starts=starts, seed=case.seed)
@@ -197,11 +180,8 @@ COPIES = 8
 """Samples of the chain's data: equal ones, so that deep nets on other data have the same shapes."""
 
 
-def chain_of(K: int) -> "tuple[Data, State]":
+def chain_of(K: int) -> tuple[Data, State]:
     """Copies of one sample on which f = 1 at unit norms, and balanced layers of rank one with norms 0.9."""
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-
     y = np.where(np.arange(COPIES) % 2 == 0, 1.0, -1.0)
     unit = lambda rows, columns: np.eye(rows)[:, :1] @ np.eye(columns)[:1]  # noqa: E731
     shapes = [(1 if k == K else WIDTH, 3 if k == 1 else WIDTH) for k in range(1, K + 1)]
@@ -209,11 +189,8 @@ def chain_of(K: int) -> "tuple[Data, State]":
     return Data(np.outer(y, [1.0, 0.0, 0.0]), y, name="chain", kind="binary"), State.from_weights(weights)
 
 
-def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> "Trajectory":
+def chain(case: Case, K: int, log_t: float, scheme: str = "gradient_flow") -> Trajectory:
     """The flow of the chain up to log t of a single sample: of `COPIES` samples time runs as many times faster."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-
     problem = Problem(DEEP[K], scheme=scheme, coordinates="weights" if scheme == "gradient_flow" else "polar")
     data, start = chain_of(K)
     return integrated(case, f"chain {scheme} K={K} {log_t:g}", problem, start, data, log_time(log_t - math.log(COPIES)))
@@ -230,19 +207,13 @@ FAR = 1e6
 """Log t of the flows of two units."""
 
 
-def two_samples() -> "Data":
+def two_samples() -> Data:
     """X = (±1, 1/4), both of class +1."""
-    from flowlab.language.data import Data
-
     return Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], name="two samples", kind="binary")
 
 
-def from_start(case: Case, name: str, first: ArrayLike, log_t: float) -> "Trajectory":
+def from_start(case: Case, name: str, first: ArrayLike, log_t: float) -> Trajectory:
     """The flow from a first layer to log t, integrated once."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
     start = State.from_weights({"W1": np.asarray(first, dtype=float), "W2": np.ones((1, 2))})
     return integrated(
         case,
@@ -254,7 +225,7 @@ def from_start(case: Case, name: str, first: ArrayLike, log_t: float) -> "Trajec
     )
 
 
-def joint_margin(path: "Trajectory") -> tuple[float, float]:
+def joint_margin(path: Trajectory) -> tuple[float, float]:
     """min_n q_n/‖θ‖² at the last row, and ‖θ‖² there."""
     squares = float(sum(np.asarray(r) ** 2 for r in path.last.rho.values()))
     return float(np.exp(path.dataset["log_R"][-1])) * float(path.dataset["min_margin"][-1]) / squares, squares

@@ -1,8 +1,10 @@
 """P1: the structural lemma."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
@@ -11,17 +13,13 @@ from flowlab.claims.sample_problems import NETS, samples_for, small_data, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.typing import Array, Blocks
-
-if TYPE_CHECKING:
-    import jax
-
-    from flowlab.language.network import Network
-    from flowlab.language.problem import Problem
+from flowlab.language.network import Network
+from flowlab.language.problem import Problem
 
 _BIASED = "W2 @ relu(W1 @ x + b1) + b2"
 
 
-def _nets(case: Case) -> "list[Network | str]":
+def _nets(case: Case) -> list[Network | str]:
     """The given network, or `NETS` and one with biases, for which the identity holds of all blocks together."""
     return [case.problem.network] if case.problem is not None else [*NETS, _BIASED]
 
@@ -49,8 +47,6 @@ class Euler(Claim):
     counter_example = "ordinary biases: with f = W2 relu(W1 x + b1) + b2 no block scales alone"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.language.problem import Problem
-
         data = samples_for(case, small_data(case.seed))
         nets = variant.nets(case)
         apart = []
@@ -85,11 +81,8 @@ class Euler(Claim):
         return Measurement(worst(apart), 1e-12, because, {"networks": [str(n) for n in nets]})
 
 
-def _derivatives(problem: "Problem", V: Blocks, x: Array, mix: Array) -> "dict[str, jax.Array]":
+def _derivatives(problem: Problem, V: Blocks, x: Array, mix: Array) -> dict[str, jax.Array]:
     """⟨V_k, ∂f_n/∂V_k⟩ of every block by reverse autodiff of every sample, (N,) each."""
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
 
     @eqx.filter_jit
     def compiled(V: Blocks, x: Array, mix: Array) -> dict[str, jax.Array]:
@@ -103,4 +96,4 @@ def _derivatives(problem: "Problem", V: Blocks, x: Array, mix: Array) -> "dict[s
     return _COMPILED.setdefault(problem.signature, compiled)(V, x, mix)
 
 
-_COMPILED: "dict[str, Callable[[Blocks, Array, Array], dict[str, jax.Array]]]" = {}
+_COMPILED: dict[str, Callable[[Blocks, Array, Array], dict[str, jax.Array]]] = {}

@@ -1,7 +1,6 @@
 """P2: the polar equations."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,24 +9,21 @@ from flowlab.claims.hypotheses import layered
 from flowlab.claims.sample_problems import NETS, problem_like, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.language.problem import Problem
+from flowlab.symbolic.certificate import Samples, TestState, random_state, residuals
+from flowlab.symbolic.derive import derive
+from flowlab.symbolic.equations import FlowEquations
+from flowlab.symbolic.mutants import mutants
 
-if TYPE_CHECKING:
-    from flowlab.language.problem import Problem
-    from flowlab.symbolic.certificate import TestState
-    from flowlab.symbolic.equations import FlowEquations
 
-
-def _as_derived(_: Case, flow: "FlowEquations") -> "list[FlowEquations]":
+def _as_derived(_: Case, flow: FlowEquations) -> list[FlowEquations]:
     return [flow]
 
 
-def _made_wrong(kind: str) -> "Callable[[Case, FlowEquations], list[FlowEquations]]":
+def _made_wrong(kind: str) -> Callable[[Case, FlowEquations], list[FlowEquations]]:
     """The equations made wrong in one way, or others where these cannot be wrong in this way."""
 
-    def equations(case: Case, flow: "FlowEquations") -> "list[FlowEquations]":
-        from flowlab.symbolic.derive import derive
-        from flowlab.symbolic.mutants import mutants
-
+    def equations(case: Case, flow: FlowEquations) -> list[FlowEquations]:
         wrong = [m.flow for m in mutants(flow) if m.kind == kind]
         if wrong:
             return wrong
@@ -67,9 +63,6 @@ class PolarFlow(Claim):
     counter_example = "dropped-projection: the same equation without its tangent projection"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.symbolic.certificate import random_state, residuals
-        from flowlab.symbolic.derive import derive
-
         if case.equations is not None:
             # What was given is checked, not what a new derivation says.
             given = [case.equations]
@@ -112,10 +105,8 @@ class PolarFlow(Claim):
         )
 
 
-def _on_data(problem: "Problem", case: Case, count: int) -> "Iterator[TestState]":
+def _on_data(problem: Problem, case: Case, count: int) -> Iterator[TestState]:
     """States of the given run, and random ones, on the given samples."""
-    from flowlab.symbolic.certificate import Samples, TestState
-
     samples = Samples(np.asarray(case.data.x), np.asarray(case.data.y))
     for state in visited(case, problem, case.data, count):
         rho, V = ({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V))

@@ -5,6 +5,7 @@ from flowlab.claims.hypotheses import layered
 from flowlab.claims.sample_problems import NETS, gap, problem_like, rates, samples_for, small_data, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.language.state import State
 
 
 @claim("P3")
@@ -35,8 +36,6 @@ class SchemesAtOneState(Claim):
     decisive = "the directions' rates at one state: apart by the factor rho_k^2, where equivalence asks for 1"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.language.state import State
-
         data = samples_for(case, small_data(case.seed))
         nets = NETS[:3] if case.problem is None else (case.problem.network.text,)
         c, apart = 1.7, []

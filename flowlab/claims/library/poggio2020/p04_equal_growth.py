@@ -1,7 +1,5 @@
 """P4: the squares of the norms grow equally along a path."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
@@ -9,9 +7,9 @@ from flowlab.claims.hypotheses import hypothesis, layered
 from flowlab.claims.sample_problems import integrated, samples_for, small_data, states
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import norm_above, time
+from flowlab.language.problem import Problem
+from flowlab.language.trajectory import Trajectory
 
 
 @hypothesis("two or more blocks whose norms move, without weight decay")
@@ -56,16 +54,17 @@ class EqualGrowthOnPath(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         path = case.flow if case.flow is not None else _own_path(case)
         problem = path.problem
-        rtol = float(path.provenance["settings"]["rtol"])
+        rtol = path.rtol
         degrees = np.array([float(problem.degrees[b] or 1) for b in path.dataset["block"].values.tolist()])
         rho = np.array(path.dataset["rho"].values)
         rho[-1, 0] *= variant.last
         degrees[0] *= variant.first_degree
-        log = problem.scheme.conserved_norm == "log"
-        quantity = (np.log(rho) if log and variant.power == 2 else rho**variant.power) / degrees
+        law = problem.scheme.conserved_norm
+        assert law is not None
+        quantity = (law.of(np, rho) if variant.power == 2 else rho**variant.power) / degrees
         spread = quantity - quantity[:, :1]
         # Row by row: what is off early would be nothing beside late norms.
-        scale = np.abs(quantity).max(axis=1) if not log else 1.0
+        scale = np.abs(quantity).max(axis=1) if law.has_size else 1.0
         drift = float((np.abs(spread - spread[0]).max(axis=1) / scale).max())
         bound = 100.0 * rtol
         return Measurement(
@@ -76,11 +75,8 @@ class EqualGrowthOnPath(Claim):
         )
 
 
-def _own_path(case: Case) -> "Trajectory":
+def _own_path(case: Case) -> Trajectory:
     """A flow of the given problem on the given data, or to R = 50 at rtol 1e-10 of a net of our own; one per seed."""
-    from flowlab.dynamics import norm_above, time
-    from flowlab.language.problem import Problem
-
     data = samples_for(case, small_data(case.seed))
     own = Problem("W3 @ W2 @ W1 @ x") if case.seed % 2 else Problem("a @ relu(W @ x)**2")
     problem = case.problem if case.problem is not None else own

@@ -1,31 +1,25 @@
 """P5: critical points of the directions at fixed norms."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import layered
 from flowlab.claims.sample_problems import problem_like, rates, samples_for, small_data, visited, worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    import jax
-
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State, initial_state
 
 
 def _flat(
-    problem: "Problem", data: "Data", R: float, widths: int
-) -> "tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], dict[str, jax.Array]]]":
+    problem: Problem, data: Data, R: float, widths: int
+) -> tuple[Callable[[jax.Array], jax.Array], Callable[[jax.Array], dict[str, jax.Array]]]:
     """The direction field at frozen norms as a function of one vector, and how to unpack the vector."""
-    import jax
-    import jax.numpy as jnp
-    from jax.flatten_util import ravel_pytree
-
-    from flowlab.language.state import State, initial_state
-
     start = initial_state(problem.network, data, seed=0, default_width=widths)
     _, unravel = ravel_pytree(start.V)
     total = sum(float(k or 0) for k in problem.degrees.values())
@@ -38,14 +32,8 @@ def _flat(
     return field, unravel
 
 
-def _zero(problem: "Problem", data: "Data", R: float, seed: int, steps: int = 3000) -> "tuple[jax.Array, float]":
+def _zero(problem: Problem, data: Data, R: float, seed: int, steps: int = 3000) -> tuple[jax.Array, float]:
     """A zero of the direction field: explicit steps towards it, then Newton with the spheres as equations."""
-    import jax
-    import jax.numpy as jnp
-    from jax.flatten_util import ravel_pytree
-
-    from flowlab.language.state import initial_state
-
     field, unravel = _flat(problem, data, R, 3)
     flat = ravel_pytree(initial_state(problem.network, data, seed=seed, default_width=3).V)[0]
 
@@ -94,10 +82,6 @@ class SameCriticalPoints(Claim):
     counter_example = "another loss: at the same norms it has other critical points"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        import jax.numpy as jnp
-
-        from flowlab.language.problem import Problem
-
         data = samples_for(case, small_data(case.seed))
         net = case.problem.network.text if case.problem is not None else "W2 @ relu(W1 @ x)"
         gf, lm = problem_like(case, net, scheme="gradient_flow"), problem_like(case, net, scheme="lagrange")

@@ -1,5 +1,7 @@
 """P6: orders of the discrete rules."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
@@ -9,6 +11,7 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.core.typing import Array
+from flowlab.language.rules import rules
 
 _STEPS = (0.008, 0.004, 0.002, 0.001)
 _ORDERS = {
@@ -45,11 +48,6 @@ class RuleOrders(Claim):
     counter_example = "renormalised tangent expected of order 2: the rule is one order better than the raw one"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        import jax
-        import jax.numpy as jnp
-
-        from flowlab.discrete.descent.rules import rules
-
         rng = np.random.default_rng(case.seed)
         matrix = rng.normal(size=(8, 8))
         matrix = jnp.asarray((matrix + matrix.T) / np.linalg.norm(matrix + matrix.T, 2))

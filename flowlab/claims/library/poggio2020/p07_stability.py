@@ -1,20 +1,17 @@
 """P7: where the constraint of the Lagrange flow repels, and where it attracts."""
 
-from typing import TYPE_CHECKING
+import jax.numpy as jnp
 
 from flowlab.claims.claim import USUAL, Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
+from flowlab.claims.library.poggio2020.sphere_defect import growth_of_defect
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import rates, samples_for, small_data, visited
+from flowlab.claims.sample_problems import samples_for, small_data, visited
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    import jax
-
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 
 
 @hypothesis("exponential or logistic loss without weight decay, labels ±1")
@@ -55,12 +52,6 @@ class ConstraintStability(Claim):
     )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        import jax.numpy as jnp
-
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
         base = samples_for(case, small_data(case.seed))
         net, loss = (
             ("W2 @ relu(W1 @ x)", "exponential")
@@ -77,7 +68,7 @@ class ConstraintStability(Claim):
             data = Data(base.x, flip * sides, kind="binary")
             state = State(rho={k: 0.5 * r for k, r in start.rho.items()}, V={w: 1.001 * v for w, v in start.V.items()})
 
-            growth, integral = _growth(problem, state, data)
+            growth, integral = growth_of_defect(problem, state, data)
             wanted = variant.sign * integral
             phase = "separated" if flip > 0 else "misclassified"
             quantities.append(
@@ -103,54 +94,3 @@ class ConstraintStability(Claim):
         return Measurement.of(
             quantities, "the law is exact off the sphere too, and its integral is taken by the stages of the steps"
         )
-
-
-def _growth(problem: "Problem", state: "State", data: "Data") -> tuple[float, float]:
-    """The logarithm of the growth of the first layer's defect over 50 Runge-Kutta steps, and the integral of -2κRs."""
-    import jax
-    import jax.numpy as jnp
-
-    from flowlab.language.state import State
-
-    first_layer = problem.network.weights[0]
-    kappa = float(problem.degrees[first_layer] or 1)
-
-    def expected(s: "State") -> jax.Array:
-        f = problem.network.outputs({w: s.rho[w] * s.V[w] for w in s.V}, data.x)
-        return -2.0 * kappa * jnp.sum(problem.loss.pull(jnp, f, data.y) * f)
-
-    def slope(s: "State") -> "State":
-        rho, V = rates(problem, s, data)
-        return State(rho=rho, V=V)
-
-    def step(s: "State", h: jax.Array) -> "tuple[State, jax.Array]":
-        # The integral of the expected rate takes the same stages: a kink within a step then costs both the same.
-        k1 = slope(s)
-        k2 = slope(second := _moved(s, k1, h / 2))
-        k3 = slope(third := _moved(s, k2, h / 2))
-        k4 = slope(fourth := _moved(s, k3, h))
-        rate = (expected(s) + 2 * expected(second) + 2 * expected(third) + expected(fourth)) / 6
-        for stage, share in ((k1, 1), (k2, 2), (k3, 2), (k4, 1)):
-            s = _moved(s, stage, share * h / 6)
-        return s, h * rate
-
-    def defect(s: "State") -> jax.Array:
-        return jnp.sum(s.V[first_layer] ** 2) - 1.0
-
-    # Directions may turn faster than the defect grows; what a kink within a step costs falls like the square of the
-    # step.
-    fastest = max(float(jnp.linalg.norm(v)) for v in rates(problem, state, data)[1].values())
-    h = 1e-5 / max(abs(float(expected(state))), fastest, 1e-12)
-    once, integral = jax.jit(step), 0.0
-    first = float(defect(state))
-    for _ in range(50):
-        state, gained = once(state, jnp.asarray(h))
-        integral += float(gained)
-    return float(jnp.log(jnp.abs(defect(state) / first))), integral
-
-
-def _moved(state: "State", rate: "State", by: "float | jax.Array") -> "State":
-    """State + by * rate."""
-    import jax
-
-    return jax.tree.map(lambda a, b: a + by * b, state, rate)

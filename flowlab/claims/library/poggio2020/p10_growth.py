@@ -7,6 +7,12 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.chain_times import (
+    excess,
+    log_time_by_quadrature,
+    log_time_of_chain,
+    power_of_log,
+)
 from flowlab.claims.library.poggio2020.flows import COPIES, HORIZON, chain
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
@@ -14,36 +20,6 @@ from flowlab.claims.verdict import Measurement
 
 _PRINTED = {2: "0.70505", 3: "1.1212", 4: "1.4157"}
 _AT = 500.0
-
-
-def log_time_of_chain(R: float, K: int) -> float:
-    """Log t at which u^K = R in u' = u^{K-1} exp(-u^K), from t = ∫ e^R R^{2/K-2} dR / K, started long before; R above
-    50.
-
-    For K = 2 the integral is Ei(R), else e^R R^{1-a} M(1, 2-a, -R)/(1-a) with a = 2 - 2/K and Kummer's M.
-    """
-    import mpmath as mp
-
-    with mp.workdps(40):
-        a, R = 2 - mp.mpf(2) / K, mp.mpf(R)
-        integral = mp.log(mp.ei(R)) if K == 2 else R + mp.log(R ** (1 - a) * mp.hyp1f1(1, 2 - a, -R) / (1 - a))
-        return float(integral - mp.log(K))
-
-
-def log_time_by_quadrature(R: float, K: int) -> float:
-    """The same by Gauss-Laguerre: t = e^R ∫ e^{-s} (R - s)^{2/K-2} ds / K; R above 200, where its nodes end."""
-    s, weight = np.polynomial.laguerre.laggauss(40)
-    return R + math.log(float(weight @ (R - s) ** (2 / K - 2)) / K)
-
-
-def excess(R: float, log_t: float, power: float) -> float:
-    """R - log t - power log log t."""
-    return R - log_t - power * math.log(log_t)
-
-
-def _power(K: int) -> float:
-    """Of log t in the late law of K layers."""
-    return 2 - 2 / K
 
 
 @claim("P10")
@@ -66,9 +42,9 @@ class ChainGrowth(Claim):
         "from u' = u^(K-1) exp(-u^K)"
     )
     hypotheses = (own_instances,)
-    stated = Variant(power=_power, constant=lambda K: K, root=lambda K: K)
+    stated = Variant(power=power_of_log, constant=lambda K: K, root=lambda K: K)
     mutants = (
-        stated.but("exponent of one layer more", power=lambda K: _power(K + 1)),
+        stated.but("exponent of one layer more", power=lambda K: power_of_log(K + 1)),
         stated.but("without log log t", power=lambda _: 0.0),
         stated.but("limit of one layer more", constant=lambda K: K + 1),
         stated.but("norms like (log t)^(1/(K+1))", root=lambda K: K + 1),

@@ -1,59 +1,16 @@
 """P11: the sharp constant of the late gradient of deep linear nets, in terms of the largest margin."""
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.library.poggio2020.flows import DEEP, HORIZON, WIDTH, machine, one_layer, unequal
+from flowlab.claims.library.poggio2020.flows import DEEP, machine, one_layer, unequal
+from flowlab.claims.library.poggio2020.log_gradients import deep, late_limits
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.typing import Blocks
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
-
-
-def deep(case: Case, K: int) -> "tuple[Data, Trajectory]":
-    """Data and the late gradient flow of a linear net of K layers on them; shared by claims about it."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
-    data, one = unequal(case)
-    if K == 1:
-        return data, one
-    problem = Problem(DEEP[K], coordinates="weights")
-    start = initial_state(problem.network, data, widths={f"W{k}": WIDTH for k in range(1, K)}, seed=case.seed)
-    return data, integrated(case, f"deep K={K}", problem, start, data, log_time(HORIZON))
-
-
-def log_gradients(path: "Trajectory", z: np.ndarray) -> np.ndarray:
-    """Log |∇L| in all weights at every row, of a linear net under the exponential loss; by the product rule, scaled so
-    that nothing overflows.
-    """
-    names = list(path.problem.network.weights)
-    logs = []
-    layers = [path.dataset["rho"].sel(block=n).values[:, None, None] * path.dataset[f"V_{n}"].values for n in names]
-    for i in range(len(path)):
-        W = [layer[i] for layer in layers]
-        after = [np.eye(1)]
-        for w in reversed(W):
-            after.append(after[-1] @ w)
-        before, after = z.T, after[:-1][::-1]
-        q = (np.linalg.multi_dot([*reversed(W), z.T]) if len(W) > 1 else W[0] @ z.T)[0]
-        p = np.exp(q.min() - q)
-        square = 0.0
-        for w, left in zip(W, after, strict=True):
-            square += float(((left.T @ p[None, :] @ before.T) ** 2).sum())
-            before = w @ before
-        logs.append(0.5 * math.log(square) - q.min())
-    return np.array(logs)
 
 
 @claim("P11")
@@ -94,7 +51,7 @@ class SharpConstant(Claim):
             data, path = deep(case, K)
             w = machine(data)[0]
             z = np.asarray(data.x) * np.asarray(data.y)[:, None]
-            limits = case.once(f"P11 limits K={K}", lambda path=path, z=z: _limits(path, z))
+            limits = case.once(f"P11 limits K={K}", lambda path=path, z=z: late_limits(path, z))
             gamma = (1.0 / float(np.linalg.norm(w))) ** variant.root
             r = K**2 * variant.joint(gamma, K) ** (2 / K)
             log_r, q, log_L = limits["log r"], limits["q"], float(path.dataset["log_loss"][-1])
@@ -122,27 +79,3 @@ class SharpConstant(Claim):
         return Measurement.of(
             quantities, "a part in 500; what the last row lacks is of order 1/R", name=unequal(case)[0].name
         )
-
-
-def _limits(path: "Trajectory", z: np.ndarray) -> dict[str, Any]:
-    import jax
-    import jax.numpy as jnp
-
-    from flowlab.late.asymptotics import asymptotics
-
-    laws = asymptotics(path, log_gradient=log_gradients(path, z))
-    K = len(path.problem.network.weights)
-
-    def log_loss(W: Blocks) -> jax.Array:
-        out = jnp.asarray(z).T
-        for name in path.problem.network.weights:
-            out = W[name] @ out
-        return jax.nn.logsumexp(-out[0])
-
-    W = {name: jnp.asarray(w) for name, w in path.last.weights().items()}
-    value, slope = jax.value_and_grad(log_loss)(W)
-    square = sum(float((g**2).sum()) for g in slope.values())
-    limits: dict[str, Any] = {"autodiff": math.log(square) - (2 - 2 / K) * math.log(-float(value))}
-    for name in ("log r", "q"):
-        limits[name] = laws[name].late
-    return limits

@@ -1,37 +1,24 @@
 """P12: the loss under exponential weight normalisation, whose law has no depth in its exponents."""
 
 import math
-from typing import TYPE_CHECKING
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
+from flowlab.claims.library.poggio2020.adaptive_chain import law, log_time_by_quadrature, log_time_of_chain
 from flowlab.claims.library.poggio2020.flows import COPIES, DEEP, HORIZON, WIDTH, chain, one_layer, unequal
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import log_time
+from flowlab.language.problem import Problem
+from flowlab.language.state import initial_state
+from flowlab.language.trajectory import Trajectory
 
 SCHEME = "exponential_weight_normalization"
 _PRINTED = {20: ".557", 100: ".842", 400: ".946"}
 _FEW = 2000.0
 """R of the chain at which the flow is compared with the closed form, where the law is still off."""
-
-
-def log_time_of_chain(R: float, K: int) -> float:
-    """Log t at the product R of K norms under R' = K R² e^{-R} from R = 1: K t = Ei(R) - e^R/R - Ei(1) + e."""
-    import mpmath as mp
-
-    with mp.workdps(60):
-        R = mp.mpf(R)
-        return float(mp.log(mp.ei(R) - mp.exp(R) / R - mp.ei(1) + mp.e) - mp.log(K))
-
-
-def law(log_loss: float, log_t: float, K: int, power: float = 2.0) -> float:
-    """K L t (log t)^power."""
-    return K * math.exp(log_loss + log_t + power * math.log(log_t))
 
 
 @claim("P12")
@@ -63,7 +50,7 @@ class AdaptiveLoss(Claim):
 
         for R, printed in _PRINTED.items():
             T = case.once(f"P12 time R={R}", lambda R=R: log_time_of_chain(R, 1))
-            T2 = case.once(f"P12 sum R={R}", lambda R=R: _quadrature(R))
+            T2 = case.once(f"P12 sum R={R}", lambda R=R: log_time_by_quadrature(R))
             name = f"K L t log^2 t of the chain at R = {R}, K = 1"
             quantities.append(
                 Quantity(
@@ -108,21 +95,9 @@ class AdaptiveLoss(Claim):
         )
 
 
-def adaptive(case: Case, K: int) -> "Trajectory":
+def adaptive(case: Case, K: int) -> Trajectory:
     """The late flow of a linear net of K layers under exponential weight normalisation; shared by claims about it."""
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
     data, _ = unequal(case)
     problem = Problem(DEEP[K], scheme=SCHEME)
     start = initial_state(problem.network, data, widths={f"W{k}": WIDTH for k in range(1, K)} or None, seed=case.seed)
     return integrated(case, f"deep {SCHEME} K={K}", problem, start, data, log_time(HORIZON))
-
-
-def _quadrature(R: float) -> float:
-    """The same for K = 1 by quadrature of ∫ e^r r^{-2} dr, in r = R - s."""
-    from scipy.integrate import quad
-
-    head, _ = quad(lambda s: math.exp(-s) * (R - s) ** -2, 0.0, R - 1.0, epsabs=0.0, epsrel=1e-12, limit=500)
-    return R + math.log(head)

@@ -1,84 +1,14 @@
 """P15: at equal norms the Lagrange flow has the larger margin for a while, mostly not in the limit."""
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.margin_lead import COUNT, NORMS, RULES, TRIES, runs_of_both
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-
-NET = "W2 @ relu(W1 @ x)"
-RULES = {"gradient_flow": "gradient", "lagrange": "coefficient"}
-"""Descent on the weights, and on norms and unit directions: the constrained problem's flow as the step falls."""
-NORMS = (10.0, 20.0, 40.0)
-STEP, CLOCK = 2e-4, 20.0
-COUNT, TRIES = 5, 24
-
-
-def _instance(seed: int, k: int) -> "tuple[Data, State]":
-    """Six samples in two dimensions labelled by a ReLU teacher of three units, and a start of six units."""
-    from flowlab.language.data import Data
-    from flowlab.language.state import initial_state
-
-    rng = np.random.default_rng((seed, k))
-    x = rng.normal(size=(6, 2))
-    f = np.maximum(x @ rng.normal(size=(2, 3)), 0.0) @ rng.normal(size=3)
-    data = Data(x, np.where(f > 0, 1.0, -1.0), name=f"teacher {seed}/{k}", kind="binary")
-    return data, initial_state(NET, data, widths={"W1": 6}, seed=1000 * seed + k)
-
-
-def _margins(rule: str, data: "Data", start: "State", step: float) -> np.ndarray | None:
-    """Normalised margins where R first reaches the norms, or None where it does not, or samples are not separated
-    there.
-    """
-    from flowlab.discrete import descend
-    from flowlab.language.problem import Problem
-
-    walk = descend(Problem(NET), start, data, step=step, count=round(CLOCK / step), rule=rule, loss_scaled=True)
-    log_R, margins = walk.dataset["log_R"].values, walk.dataset["min_margin"].values
-    if not walk.outcome.ok or not log_R.max() > np.log(NORMS[-1]):
-        return None
-    first = [int(np.argmax(log_R >= np.log(R))) for R in NORMS]
-    if min(first) == 0 or margins[first[0] :].min() <= 0:
-        return None
-    return np.array(
-        [np.interp(np.log(R), log_R[i - 1 : i + 1], margins[i - 1 : i + 1]) for i, R in zip(first, NORMS, strict=True)]
-    )
-
-
-def _runs(case: Case) -> dict[str, Any]:
-    """Margins (instances, norms) by flow and step, on the first instances on which both flows separate the samples and
-    get there.
-    """
-    margins: dict[str, Any] = (
-        {name: [] for name in RULES} | {f"{name} at half the step": [] for name in RULES} | {"instances": []}
-    )
-    for k in range(TRIES):
-        data, start = _instance(case.seed, k)
-        rows: dict[str, list[float]] = {}
-        for step, suffix, name in (
-            (step, suffix, name) for step, suffix in ((STEP, ""), (STEP / 2, " at half the step")) for name in RULES
-        ):
-            row = _margins(RULES[name], data, start, step)
-            if row is None:
-                break
-            rows[name + suffix] = row.tolist()
-        if len(rows) < 2 * len(RULES):
-            continue
-        for name, row in rows.items():
-            margins[name].append(row)
-        margins["instances"].append(k)
-        if len(margins["instances"]) == COUNT:
-            break
-    return margins
 
 
 @claim("P15")
@@ -108,7 +38,7 @@ class Lead(Claim):
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        runs = case.once("P15 runs", lambda: _runs(case))
+        runs = case.once("P15 runs", lambda: runs_of_both(case))
         margins = {name: np.array(rows).reshape(-1, len(NORMS)) for name, rows in runs.items() if name != "instances"}
         # What a step of descent is off falls in proportion to it.
         gf, lm = (2 * margins[f"{name} at half the step"] - margins[name] for name in RULES)

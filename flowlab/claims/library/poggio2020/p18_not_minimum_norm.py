@@ -1,53 +1,17 @@
 """P18: on two samples a ReLU network comes to a KKT point that is not of minimum norm."""
 
-from typing import Any
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.poggio2020.flows import FAR, OPTIMUM, RELU, STARTS, from_start, joint_margin, two_samples
+from flowlab.claims.library.poggio2020.flows import FAR, OPTIMUM, STARTS, from_start, joint_margin
+from flowlab.claims.library.poggio2020.joint_margins import enclosed, largest_margin, margin_of_kkt_point
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 
 NEAR, DRAWN = 0.03, 3
-
-
-def enclosed() -> tuple[float, float]:
-    """An enclosure of max q_min/‖θ‖², by interval bisection of the circle of one unit's directions.
-
-    The smaller margin is at most the mean of both, f(x_1) + f(x_2) = Σ a_j Σ_n relu(w_j x_n), and Σ |a_j||w_j| ≤
-    ‖θ‖²/2; so the optimum is at most a quarter of the largest Σ_n relu(u x_n) over unit u. Two units along the samples
-    reach |x|/4.
-    """
-    import mpmath
-
-    # Its intervals have no type hints.
-    iv: Any = mpmath.iv
-    mpf = mpmath.mpf
-
-    iv.dps = 20
-    quarter = iv.mpf(1) / 4
-
-    def bound(a: Any, b: Any) -> Any:
-        u, v = iv.cos(iv.mpf([a, b])), iv.sin(iv.mpf([a, b]))
-        parts = [u + v * quarter, -u + v * quarter]
-        return sum(max(mpf(0), mpf(p.b)) for p in parts)
-
-    reached = iv.sqrt(iv.mpf(17)) / 16
-    edge = (iv.mpf(4 * iv.mpf(reached.b).b) * (1 + iv.mpf(10) ** -7)).b
-    todo, worst = [(mpf(k) / 8, mpf(k + 1) / 8) for k in range(-26, 26)], mpf(0)
-    while todo:
-        a, b = todo.pop()
-        top = bound(a, b)
-        if top > edge and b - a > mpf(2) ** -40:
-            todo += [(a, (a + b) / 2), ((a + b) / 2, b)]
-        else:
-            worst = max(worst, top)
-    # Outward by more than the roundings of sums and conversions.
-    return float(mpf(reached.a)) * (1 - 1e-12), float(worst / 4) * (1 + 1e-12)
 
 
 @claim("P18")
@@ -95,8 +59,8 @@ class NotMinimumNorm(Claim):
         near = [np.asarray(dead) + NEAR * rng.uniform(-1.0, 1.0, size=(2, 2)) for _ in range(DRAWN)]
         drawn = [joint_margin(from_start(case, f"beside it, {k}", w, FAR))[0] for k, w in enumerate(near)]
         low, high = case.once("P18 enclosure", enclosed)
-        best = case.once("P18 max margin", _best)
-        kkt = case.once("P18 KKT", _kkt)
+        best = case.once("P18 max margin", largest_margin)
+        kkt = case.once("P18 KKT", margin_of_kkt_point)
         return Measurement.of(
             [
                 Quantity(
@@ -157,18 +121,3 @@ class NotMinimumNorm(Claim):
             starts=[w.tolist() for w in near],
             horizons="the printed .12498 and .25768 are values before the limit, and are met at log t = 1600 and 1e4",
         )
-
-
-def _best() -> float:
-    from flowlab.discrete.margin.max_margin import max_margin
-
-    return max_margin(RELU, two_samples(), widths={"W1": 2}, starts=8, seed=0).joint_margin
-
-
-def _kkt() -> float:
-    """The joint margin of the KKT point (0, 1), 1: nearest to a start on it, with the second unit all but gone."""
-    from flowlab.discrete.margin.max_margin import max_margin
-    from flowlab.language.state import State
-
-    near = State.from_weights({"W1": 30 * np.array([[0.0, 1.0], [0.0, -1e-9]]), "W2": 30 * np.array([[1.0, 1e-9]])})
-    return max_margin(RELU, two_samples(), near=near).joint_margin

@@ -1,21 +1,16 @@
 """P20: the exact one-step identity of gradient descent."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.claim import Case, Claim, claim
 from flowlab.claims.hypotheses import hypothesis, layered
+from flowlab.claims.library.poggio2020.descent_walks import usable, walks_at_steps
 from flowlab.claims.library.poggio2020.flows import order_of
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import samples_for, small_data, visited
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
 
 
 @hypothesis("two or more blocks without weight decay")
@@ -49,8 +44,8 @@ class DescentBalance(Claim):
     counter_example = "eta instead of eta^2: the change is second order in one step"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        walks = case.once("P20 walks", lambda: _walks(case))
-        own = [] if not _usable(case) else [(float(case.descent.provenance["settings"]["step"]), case.descent)]
+        walks = case.once("P20 walks", lambda: walks_at_steps(case))
+        own = [] if not usable(case) else [(float(case.descent.provenance["settings"]["step"]), case.descent)]
         apart, drifts = [], []
         for step, walk in [*walks, *own]:
             degrees = np.array(
@@ -94,41 +89,3 @@ class DescentBalance(Claim):
         return Measurement.of(
             quantities, because, network=walks[0][1].problem.network.text, steps=[s for s, _ in walks]
         )
-
-
-def _usable(case: Case) -> bool:
-    """Whether a descent with steps of one size was given, with what the identity needs."""
-    return (
-        case.descent is not None
-        and "step_sq" in case.descent.dataset
-        and not case.descent.provenance["settings"]["loss_scaled"]
-    )
-
-
-def _walks(case: Case) -> "list[tuple[float, Trajectory]]":
-    """Gradient descent over one time at a step size and at a quarter of it, halved three times more, in as many rows
-    each.
-
-    The identity is exact at every step size and, summed, between rows; the small ones show the order.
-    """
-    from flowlab.discrete import descend
-    from flowlab.language.problem import Problem
-
-    if _usable(case):
-        problem, data = case.descent.problem, case.data
-        settings, start = case.descent.provenance["settings"], case.descent.state(0)
-        step, count = float(settings["step"]), 50
-    else:
-        problem, data = case.problem or Problem("W2 @ relu(W1 @ x)"), samples_for(case, small_data(case.seed))
-        start, step, count = next(iter(visited(case, problem, data, 1))), 1e-3, 100
-    walks = [
-        (step / k, descend(problem, start, data, step=step / k, count=count * k, record_every=k))
-        for k in (1, 4, 8, 16, 32)
-    ]
-    for size, walk in walks:
-        if not walk.outcome.ok:
-            raise ClaimError(
-                f"a descent with steps of {size:g} ended early ({walk.outcome}); give a descent with shorter ones, or "
-                "take another seed."
-            )
-    return walks

@@ -1,53 +1,18 @@
 """P21: equilibrium of the norm under the square loss with decay, and margins that become equal as the decay goes."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.poggio2020.flows import order_of
+from flowlab.claims.library.poggio2020.resting_flows import D, N, ended, spread
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import facing, integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.language.data import Data
 
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-
-N, D = 6, 9
 DECAYS = (1e-2, 5e-3, 2.5e-3, 1.25e-3)
-
-
-def _ended(case: Case, data: "Data", net: str, decay: float) -> tuple[float, np.ndarray]:
-    """R and the normalised margins y f(V; x), (N,), where the Lagrange flow rests."""
-    from flowlab.dynamics import time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
-    problem = Problem(net, "square", "lagrange", decay=decay)
-    start = facing(problem, initial_state(net, data, seed=case.seed, default_width=3, scale=0.5), data)
-    path = integrated(
-        case,
-        f"P21 {net} decay {decay:g}",
-        problem,
-        start,
-        data,
-        time(40.0 / decay),
-        rtol=1e-10,
-        atol=1e-12,
-        max_steps=400_000,
-    )
-    R = float(np.exp(path.dataset["log_R"][-1]))
-    f = problem.network.outputs(
-        {k: np.asarray(v) for k, v in path.last.weights().items()}, np.asarray(data.x), np
-    ).ravel()
-    return R, np.asarray(data.y) * f / R
-
-
-def _spread(margins: np.ndarray) -> float:
-    return float(margins.std() / margins.mean())
 
 
 def _of_one_layer(f: np.ndarray, decay: float) -> float:
@@ -84,16 +49,14 @@ class SquareLoss(Claim):
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.language.data import Data
-
         rng = np.random.default_rng(case.seed)
         x, y = rng.normal(size=(N, D)), np.where(rng.permutation(N) % 2 == 0, 1.0, -1.0)
         data, part = Data(x, y), variant.part
         quantities, spreads = [], []
         for decay in DECAYS:
-            R, f = _ended(case, data, "W1 @ x", decay)
+            R, f = ended(case, data, "W1 @ x", decay)
             ridge = np.linalg.solve(x.T @ x + 2.0 * decay * np.eye(D), x.T @ y)
-            spreads.append(_spread(f))
+            spreads.append(spread(f))
             quantities.append(
                 Quantity(
                     f"rho at lambda = {decay:g}",
@@ -129,7 +92,7 @@ class SquareLoss(Claim):
             )
         )
         decay = 0.05
-        R, f = _ended(case, data, "W2 @ W1 @ x", decay)
+        R, f = ended(case, data, "W2 @ W1 @ x", decay)
         expected = variant.of_two(f, part * decay)
         quantities.append(
             Quantity("R of two layers at lambda = 0.05", R, float(expected), 1e-8 * R, route="flow at rest")

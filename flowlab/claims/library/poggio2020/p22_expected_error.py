@@ -1,84 +1,27 @@
 """P22: with noisy labels the late direction is not the one of least expected error."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.poggio2020.flipped_labels import (
+    APART,
+    SAMPLES,
+    D,
+    clean,
+    expected_error,
+    instance_of,
+    sampled,
+)
 from flowlab.claims.library.poggio2020.flows import machine
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import FlowlabError
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-
-N, D, FLIPPED = 40, 60, 4
-STRONG, WEAK = 3, 0.3
-"""The teacher sees three inputs; the others are noise of this deviation, in which wrong labels can be fitted."""
-APART = 0.05
-SAMPLES = 200_000
-
-
-def _instance(seed: int) -> "tuple[Data, np.ndarray]":
-    """Gaussian inputs labelled by a linear teacher, a tenth of the labels turned round; redrawn until a linear net
-    interpolates them.
-    """
-    from flowlab.language.data import Data
-
-    for k in range(100):
-        rng = np.random.default_rng((seed, k))
-        x, teacher = rng.normal(size=(N, D)) * _deviations(), np.r_[rng.normal(size=STRONG), np.zeros(D - STRONG)]
-        y = np.sign(x @ teacher)
-        y[rng.choice(N, FLIPPED, replace=False)] *= -1.0
-        data = Data(x, y, name=f"noisy labels seed={seed}", kind="binary")
-        try:
-            machine(data)
-        except FlowlabError:
-            continue
-        return data, teacher / np.linalg.norm(teacher)
-    raise AssertionError("forty Gaussian samples in sixty dimensions can be separated")
-
-
-def _deviations() -> np.ndarray:
-    return np.r_[np.ones(STRONG), WEAK * np.ones(D - STRONG)]
-
-
-def _error(w: np.ndarray, teacher: np.ndarray) -> float:
-    """Expected 0-1 error for Gaussian inputs and clean labels: the angle to the teacher over π, where inputs have unit
-    variance.
-    """
-    u = w * _deviations()
-    u = u / np.linalg.norm(u)
-    return float(np.arctan2(np.linalg.norm(u - teacher * (teacher @ u)), teacher @ u) / np.pi)
-
-
-def _sampled(w: np.ndarray, teacher: np.ndarray, seed: int) -> float:
-    x = np.random.default_rng((seed, 1)).normal(size=(SAMPLES, 2))
-    # Only the plane of both directions matters.
-    u = w * _deviations()
-    u = u / np.linalg.norm(u)
-    across = np.linalg.norm(u - teacher * (teacher @ u))
-    return float(np.mean(np.sign(x @ np.array([teacher @ u, across])) != np.sign(x[:, 0])))
-
-
-def _clean(data: "Data", teacher: np.ndarray) -> float:
-    """Error of the maximum margin, less the least one of small steps of descent, for clean labels and the teacher's
-    inputs alone.
-    """
-    from flowlab.language.data import Data
-
-    x = np.asarray(data.x) * (np.arange(D) < STRONG)
-    z = x * np.sign(x @ teacher)[:, None]
-    late, W, errors = _error(machine(Data(x, np.sign(x @ teacher), kind="binary"))[0], teacher), np.zeros(D), []
-    for _ in range(2000):
-        W = W + 0.01 * z.T @ np.exp(-z @ W)
-        errors.append(_error(W, teacher))
-    return late - min(errors)
+from flowlab.dynamics import log_time
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 
 
 def _along_the_path(_: Case, errors: np.ndarray) -> float:
@@ -87,8 +30,8 @@ def _along_the_path(_: Case, errors: np.ndarray) -> float:
 
 def _without_noise(case: Case, _: np.ndarray) -> float:
     """Where every label is the teacher's, the largest margin does about as well as anything before it."""
-    data, teacher = case.once("P22 instance", lambda: _instance(case.seed))
-    return case.once("P22 clean", lambda: _clean(data, teacher))
+    data, teacher = case.once("P22 instance", lambda: instance_of(case.seed))
+    return case.once("P22 clean", lambda: clean(data, teacher))
 
 
 @claim("P22")
@@ -124,15 +67,11 @@ class ExpectedError(Claim):
     quick = False
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.dynamics import log_time
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
-        data, teacher = case.once("P22 instance", lambda: _instance(case.seed))
+        data, teacher = case.once("P22 instance", lambda: instance_of(case.seed))
         start = State.from_weights({"W1": 1e-3 * np.random.default_rng(case.seed).normal(size=(1, D)) / np.sqrt(D)})
         path = integrated(case, "P22", Problem("W1 @ x", coordinates="weights"), start, data, log_time(1e6))
         V = path.dataset["V_W1"].values.reshape(len(path), -1)
-        errors = np.array([_error(v, teacher) for v in V])
+        errors = np.array([expected_error(v, teacher) for v in V])
         w = machine(data)[0]
         best, late = int(errors.argmin()), errors[-1]
         apart = variant.sign * variant.gap(case, errors)
@@ -140,14 +79,14 @@ class ExpectedError(Claim):
             Quantity(
                 "expected error of the late direction",
                 float(late),
-                _error(w, teacher),
+                expected_error(w, teacher),
                 1e-4,
                 route="flow at log t = 1e6, angle to the teacher",
             ),
             Quantity(
                 "the same by sampling",
-                _sampled(w, teacher, case.seed),
-                _error(w, teacher),
+                sampled(w, teacher, case.seed),
+                expected_error(w, teacher),
                 4.0 * float(np.sqrt(late / SAMPLES)),
                 altered=0.0,
                 route=f"{SAMPLES} samples",

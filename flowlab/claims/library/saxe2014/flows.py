@@ -2,15 +2,17 @@
 alone.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline
 
 from flowlab.claims.case import Case
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.claims.sample_problems import integrated
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 TWO, THREE = "W2 @ W1 @ x", "W3 @ W2 @ W1 @ x"
 STRENGTHS = np.array([3.0, 2.0, 1.0])
@@ -24,10 +26,8 @@ def rotations(seed: int, count: int) -> list[np.ndarray]:
 
 def aligned(
     seed: int, sizes: np.ndarray, strengths: np.ndarray
-) -> "tuple[dict[str, np.ndarray], Data, np.ndarray, np.ndarray]":
+) -> tuple[dict[str, np.ndarray], Data, np.ndarray, np.ndarray]:
     """Layers with these sizes of modes (layers, 3), whitened samples with these strengths, and the outer bases."""
-    from flowlab.language.data import Data
-
     bases = rotations(seed, len(sizes) + 1)
     weights = {f"W{j + 1}": bases[j + 1] @ np.diag(size) @ bases[j].T for j, size in enumerate(sizes)}
     u, v = bases[-1], bases[0]
@@ -41,13 +41,8 @@ def aligned(
 
 def learned(
     case: Case, name: str, net: str, sizes: np.ndarray, strengths: np.ndarray, until: float
-) -> "tuple[np.ndarray, np.ndarray, Trajectory]":
+) -> tuple[np.ndarray, np.ndarray, Trajectory]:
     """Times (T,), strengths of the modes of the product (T, 3), and the flow that starts with these sizes."""
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
     weights, data, u, v = aligned(case.seed, sizes, strengths)
     problem = Problem(net, "square", coordinates="weights")
     path = integrated(
@@ -62,16 +57,12 @@ def learned(
 
 def half_time(times: np.ndarray, u: np.ndarray, s: float) -> float:
     """When a mode has reached half of its strength: a cubic spline of log u/(s - u), which is zero there."""
-    from scipy.interpolate import CubicSpline
-
     near = (u > 0.02 * s) & (u < 0.98 * s)
     return float(CubicSpline(np.log(u[near] / (s - u[near])), times[near])(0.0))
 
 
 def solved(start: np.ndarray, strengths: np.ndarray, times: np.ndarray, depth: int) -> np.ndarray:
     """Modes du/dt = N u^(2-2/N) (s - u) by an explicit method of order 8, (T, modes)."""
-    from scipy.integrate import solve_ivp
-
     solution = solve_ivp(
         lambda _, u: depth * u ** (2 - 2 / depth) * (strengths - u),
         (0.0, float(times[-1])),

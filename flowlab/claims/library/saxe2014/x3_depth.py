@@ -1,6 +1,7 @@
 """X3: how depth stretches the plateau."""
 
 import numpy as np
+from scipy.integrate import quad
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -67,8 +68,6 @@ class DepthAndPlateau(Claim):
 
     @staticmethod
     def _again(s: float) -> float:
-        from scipy.integrate import quad
-
         # In z = u^(1/3), dt = dz/(z^2 (s - z^3)).
         z0, z1 = 1e-6, (s / 2) ** (1 / 3)
         smooth = quad(lambda z: z / (s * (s - z**3)), z0, z1, epsabs=1e-13)[0]

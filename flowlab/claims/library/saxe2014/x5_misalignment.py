@@ -1,6 +1,7 @@
 """X5: what a start in other bases does."""
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -62,8 +63,6 @@ class Misalignment(Claim):
     @staticmethod
     def _turned(seed: int, angle: float) -> tuple[float, float]:
         """Largest deviation of the strengths of two modes, and largest mixing, over the flow of the layers."""
-        from scipy.integrate import solve_ivp
-
         rng = np.random.default_rng(seed)
         s, start = np.array([2.0, 1.0]) + 0.3 * rng.uniform(-1, 1, size=2), 0.01 + 0.02 * rng.random(2)
         cos, sin = np.cos(angle), np.sin(angle)

@@ -1,23 +1,22 @@
 """The remainder of late weights beside the hard-margin machine, by the flow and by a second route."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.library.poggio2020.flows import machine, only_block, slowest
 from flowlab.claims.sample_problems import samples_of
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.language.data import Data
+from flowlab.language.trajectory import Trajectory
 
 FAR = 2000.0
 """Log t of the second route."""
 SOURCE = "Soudry, Hoffer, Nacson, Gunasekar, Srebro 2018"
 
 
-def weights(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
+def weights(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """(log t, w) over the rows with log t > 100, (S,) and (S, d); of a mean over N samples in units in which it is
     their sum.
     """
@@ -27,17 +26,15 @@ def weights(path: "Trajectory") -> tuple[np.ndarray, np.ndarray]:
     return late["log_t"].values - unit, late["rho"].values[:, :1] * V.reshape(len(V), -1)
 
 
-def settled(path: "Trajectory") -> float:
+def settled(path: Trajectory) -> float:
     """What is left of rates at the run's tolerance, relative to those of a run at rtol 1e-8 and from log t = 1e6."""
-    return max(1.0, float(path.provenance["settings"]["rtol"]) / 1e-8)
+    return max(1.0, path.rtol / 1e-8)
 
 
-def by_radau(path: "Trajectory", data: "Data") -> np.ndarray:
+def by_radau(path: Trajectory, data: Data) -> np.ndarray:
     """The remainder w - w_svm log t, (d,), at log t = 2000 by SciPy in the clock τ = ∫ L dt, from the same start as the
     flow.
     """
-    from scipy.integrate import solve_ivp
-
     z = np.asarray(data.x) * np.asarray(data.y)[:, None]
     start = np.asarray(path.state(0).weights()[only_block(path)]).ravel()
 

@@ -1,7 +1,6 @@
 """S3: the rates of direction, margin and loss."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +11,10 @@ from flowlab.claims.library.soudry2018.flows import SOURCE, weights
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.late.richardson import power
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
-    from flowlab.late.richardson import Estimate
+from flowlab.language.data import Data
+from flowlab.language.trajectory import Trajectory
+from flowlab.late.asymptotics import asymptotics
+from flowlab.late.richardson import Estimate, power
 
 
 @claim("S3")
@@ -45,8 +42,6 @@ class Rates(Claim):
     counter_example = "rate 1/log^2 t: what symmetric data, whose multipliers are equal, surpass"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from flowlab.late.asymptotics import asymptotics
-
         data, path = unequal(case)
         w = machine(data)[0]
         limits = case.once("S3 limits", lambda: asymptotics(path))
@@ -95,13 +90,13 @@ class Rates(Claim):
         )
 
 
-def _order(path: "Trajectory", gamma: float) -> "Estimate":
+def _order(path: Trajectory, gamma: float) -> Estimate:
     """The exponent of γ - margin in |w|, from the margin of the machine."""
     late = path.dataset.isel(step=np.flatnonzero(path.dataset["log_t"].values > 100.0))
     return power(late["rho"].values[:, 0], gamma - late["min_margin"].values, drift=1e-9)
 
 
-def _exponent(path: "Trajectory", data: "Data", what: str) -> float:
+def _exponent(path: Trajectory, data: Data, what: str) -> float:
     """The exponent between the last row and one at a tenth of its log t, against the machine's direction."""
     log_t, all_weights = weights(path)
     at = [int(np.argmin(np.abs(log_t - log_t[-1] / 10))), len(log_t) - 1]

@@ -1,48 +1,20 @@
 """S4: data on which a multiplier of the support vanishes, where the remainder grows like log log t."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.soudry2018.degenerate_samples import HORIZON, degenerate, flow, plane
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.late.richardson import power, richardson
 
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-    from flowlab.language.trajectory import Trajectory
-
-_HORIZON = 1e6
 _FROM = 1e4
 """Log t from which growth is read."""
-
-
-def degenerate(seed: int, alpha: float = 0.0) -> "tuple[Data, np.ndarray, int, float]":
-    """Data, their w_svm, the sample on the margin that the machine does not need, and |x_⊥|, its part off the span of
-    the others on the margin.
-
-    Samples 0 and 1 carry w_svm = (1, 0, 0); sample 2 is on the margin too, at the height b off their plane. With
-    `alpha` above zero a sample below the plane balances it, so that its multiplier does not vanish.
-    """
-    from flowlab.language.data import Data
-
-    rng = np.random.default_rng([2018, seed])
-    p, q, b = rng.uniform(0.8, 1.6, size=3)
-    z = np.ones((8, 3))
-    z[0, 1:], z[1, 1:], z[2, 1:] = (p, 0.0), (-q, 0.0), (rng.uniform(-0.5, 0.5), b)
-    z[3:, 0] = rng.uniform(2.0, 3.0, size=5)
-    z[3:, 1:] = rng.uniform(-1.0, 1.0, size=(5, 2))
-    if alpha > 0:
-        z[3] = (1.0, 0.0, -b)
-    y = rng.permutation(np.repeat([1.0, -1.0], 4))
-    return Data(z * y[:, None], y, name="a multiplier vanishes", kind="binary"), np.array([1.0, 0.0, 0.0]), 2, float(b)
 
 
 @claim("S4")
@@ -77,7 +49,7 @@ class DegenerateData(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         data, w, at, height = degenerate(case.seed, variant.multiplier)
-        path = _flow(case, data, variant.run)
+        path = flow(case, data, variant.run)
         log_t, all_weights = (
             path.dataset["log_t"].values,
             path.dataset["rho"].values[:, :1] * path.dataset["V_W1"].values[:, 0, :],
@@ -121,7 +93,7 @@ class DegenerateData(Claim):
                 ),
                 Quantity(
                     "(exp(b w_2)/b + w_2)/(b w_1 + const) of the samples (1, 0), (1, b)",
-                    case.once("S4 plane", lambda: _plane(case)),
+                    case.once("S4 plane", lambda: plane(case)),
                     1.0,
                     1e-7,
                     route="flow at log t = 1e6",
@@ -129,7 +101,7 @@ class DegenerateData(Claim):
                 Quantity(
                     "|w/|w| - v*| at log t = 1e6",
                     float(np.linalg.norm(all_weights[-1] / np.linalg.norm(all_weights[-1]) - w)),
-                    100.0 / _HORIZON,
+                    100.0 / HORIZON,
                     0.0,
                     relation="<=",
                     route="flow",
@@ -138,7 +110,7 @@ class DegenerateData(Claim):
                     "L t",
                     math.exp(float(path.dataset["log_loss"][-1]) + log_t[-1]),
                     1.0,
-                    100.0 / _HORIZON,
+                    100.0 / HORIZON,
                     route="flow at log t = 1e6",
                 ),
             ],
@@ -146,33 +118,3 @@ class DegenerateData(Claim):
             "the implicit solution is exact",
             height=height,
         )
-
-
-def _flow(case: Case, data: "Data", name: str, start: "State | None" = None) -> "Trajectory":
-    from flowlab.dynamics import log_time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import initial_state
-
-    problem = Problem("W1 @ x", coordinates="weights")
-    return integrated(
-        case, name, problem, start or initial_state(problem.network, data, seed=case.seed), data, log_time(_HORIZON)
-    )
-
-
-def _plane(case: Case) -> float:
-    """Samples (1, 0) and (1, b): dw_2/dw_1 = b e^{-b w_2}/(1 + e^{-b w_2}), so that e^{b w_2}/b + w_2 - b w_1 is
-    constant.
-    """
-    from flowlab.language.data import Data
-    from flowlab.language.state import State
-
-    rng = np.random.default_rng([2019, case.seed])
-    b = float(rng.uniform(0.7, 1.8))
-    y = np.repeat([1.0, -1.0], 4)
-    data = Data(np.tile([[1.0, 0.0, 0.0], [1.0, b, 0.0]], (4, 1)) * y[:, None], y, name="plane", kind="binary")
-    first = rng.uniform(0.2, 1.0, size=3)
-    end = np.asarray(
-        _flow(case, data, "S4 plane flow", State.from_weights({"W1": first[None]})).last.weights()["W1"]
-    ).ravel()
-    constant = math.exp(b * first[1]) / b + first[1] - b * first[0]
-    return (math.exp(b * end[1]) / b + end[1]) / (b * end[0] + constant)

@@ -1,14 +1,14 @@
 """The flow of one norm and one direction under the square loss, to rest."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.sample_problems import integrated
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 NET = "W1 @ x"
 SAMPLES, FEATURES = 4, 6
@@ -27,13 +27,8 @@ def ridge(z: np.ndarray, decay: float) -> np.ndarray:
     return z.T @ np.linalg.solve(z @ z.T / n + decay * np.eye(n), np.ones(n)) / n
 
 
-def rested(case: Case, rho: float, decay: float, until: float) -> "Trajectory":
+def rested(case: Case, rho: float, decay: float, until: float) -> Trajectory:
     """The flow of one norm and one direction from norm `rho`; directions start the same."""
-    from flowlab.dynamics import time
-    from flowlab.language.data import Data
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
     z = folded(case.seed)
     data = Data(z, np.ones(len(z)), name=f"folded seed={case.seed}", kind="binary")
     problem = Problem(NET, "square", "lagrange", reduction="mean", decay=decay / 2)

@@ -1,6 +1,7 @@
 """R2: margins become equal as decay vanishes."""
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -72,8 +73,6 @@ class MarginsBecomeEqual(Claim):
     @staticmethod
     def _two_layers(seed: int, decays: np.ndarray) -> list[tuple[float, float]]:
         """Spread and mean of the outputs at a minimum, followed from large to small decay."""
-        from scipy.optimize import least_squares
-
         z, width = folded(seed), 8
         n, d = z.shape
         rng = np.random.default_rng(seed + 7)

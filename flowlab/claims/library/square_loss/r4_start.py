@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
@@ -52,8 +53,6 @@ class StartDecides(Claim):
     decisive = "rho at rest for rho_0 = 0.05, 1 and 3 against the least norm that fits"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from scipy.optimize import brentq
-
         z = folded(case.seed)
         least = float(np.linalg.norm(ridge(z, 0.0)))
         quantities = []

@@ -1,8 +1,7 @@
 """R5: decay on every layer."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.optimize import minimize
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -11,14 +10,15 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import initial_state
+from flowlab.language.trajectory import Trajectory
 
 
 def _least_loss(z: np.ndarray, weight: float, near: np.ndarray) -> np.ndarray:
     """The minimiser of sum (1 - z w)^2/2 + weight |w|, (d,)."""
-    from scipy.optimize import minimize
 
     def loss(w: np.ndarray) -> float:
         return 0.5 * ((1 - z @ w) ** 2).sum() + weight * np.linalg.norm(w)
@@ -75,12 +75,7 @@ class DecayPerLayer(Claim):
         )
 
     @staticmethod
-    def _flow(case: Case, omega: dict[str, float]) -> "tuple[np.ndarray, Trajectory]":
-        from flowlab.dynamics import time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
+    def _flow(case: Case, omega: dict[str, float]) -> tuple[np.ndarray, Trajectory]:
         rng = np.random.default_rng(case.seed + 5)
         center = rng.normal(size=3)
         z = center / np.linalg.norm(center) + 0.5 * rng.normal(size=(8, 3))

@@ -1,7 +1,5 @@
 """R6: neural collapse of unconstrained features."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -11,9 +9,11 @@ from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.trajectory import Trajectory
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import initial_state
+from flowlab.language.trajectory import Trajectory
 
 
 @claim("R6")
@@ -85,12 +85,7 @@ class NeuralCollapse(Claim):
         )
 
     @staticmethod
-    def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> "Trajectory":
-        from flowlab.dynamics import time
-        from flowlab.language.data import Data
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import initial_state
-
+    def _flow(case: Case, classes: int, each: int, lam_w: float, lam_h: float) -> Trajectory:
         data = Data(
             np.eye(classes * each), np.repeat(np.eye(classes), each, axis=0), name=f"{classes} classes of {each}"
         )

@@ -8,15 +8,16 @@ a convex H; so the limit solves X h(X^T ν) = y, found here by Newton's method o
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.claims.case import Case
+from flowlab.claims.sample_problems import integrated
 from flowlab.core.errors import ClaimError
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
+from flowlab.dynamics import log_loss_below, time
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
 
 NET = "(w * w - u * u) @ x"
 CUBIC = "(w * w * w - u * u * u) @ x"
@@ -84,21 +85,14 @@ def instance(seed: int) -> Instance:
 
 def samples(case: Case) -> "tuple[Data, Instance | None]":
     """The data given, or those of an instance of the seed, as samples of a problem."""
-    from flowlab.language.data import Data
-
     if case.data is not None:
         return case.data, None
     own = case.once("sparse instance", lambda: instance(case.seed))
     return Data(own.x, own.y, name=f"sparse regression seed={case.seed}", kind="targets"), own
 
 
-def limit(case: Case, data: "Data", alpha: float, net: str = NET) -> np.ndarray:
+def limit(case: Case, data: Data, alpha: float, net: str = NET) -> np.ndarray:
     """Where the flow from w = u = α goes, (d,); integrated until the loss is 1e-19."""
-    from flowlab.claims.sample_problems import integrated
-    from flowlab.dynamics import log_loss_below, time
-    from flowlab.language.problem import Problem
-    from flowlab.language.state import State
-
     start = State.from_weights({"w": np.full(data.d, alpha), "u": np.full(data.d, alpha)})
     problem = Problem(net, "square", coordinates="weights")
     path = integrated(

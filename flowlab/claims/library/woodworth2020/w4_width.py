@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
@@ -78,8 +79,6 @@ class ScaleAndWidth(Claim):
 
     @staticmethod
     def _kernel_gap(own: Instance, alpha: float) -> float:
-        from scipy.integrate import solve_ivp
-
         values, vectors = np.linalg.eigh(own.x @ own.x.T)
         times = np.linspace(0.0, 8.0 / values[0], 400)
 
@@ -95,8 +94,6 @@ class ScaleAndWidth(Claim):
 
     @staticmethod
     def _units(own: Instance, scale: float, width: int) -> np.ndarray:
-        from scipy.integrate import solve_ivp
-
         d = own.x.shape[1]
 
         def rate(_: float, v: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """W5: the noise of single samples shrinks the start that a diagonal net remembers."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from flowlab.claims.case import Case
@@ -11,10 +9,11 @@ from flowlab.claims.library.woodworth2020.flows import NET, off_rows, samples
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-
-if TYPE_CHECKING:
-    from flowlab.language.data import Data
-    from flowlab.language.trajectory import Trajectory
+from flowlab.discrete.descent.descend import descend
+from flowlab.language.data import Data
+from flowlab.language.problem import Problem
+from flowlab.language.state import State
+from flowlab.language.trajectory import Trajectory
 
 ALPHA, STEP, COUNT = 0.5, 0.004, 6000
 
@@ -82,11 +81,7 @@ class NoiseShrinksTheStart(Claim):
         )
 
     @staticmethod
-    def _walk(case: Case, data: "Data", batch: int) -> "Trajectory":
-        from flowlab.discrete.descent.descend import descend
-        from flowlab.language.problem import Problem
-        from flowlab.language.state import State
-
+    def _walk(case: Case, data: Data, batch: int) -> Trajectory:
         start = State.from_weights({"w": np.full(data.d, ALPHA), "u": np.full(data.d, ALPHA)})
         problem = Problem(NET, "square", coordinates="weights")
         return case.once(
@@ -94,7 +89,7 @@ class NoiseShrinksTheStart(Claim):
         )
 
     @staticmethod
-    def _end(walk: "Trajectory", data: "Data") -> tuple[np.ndarray, np.ndarray, float]:
+    def _end(walk: Trajectory, data: Data) -> tuple[np.ndarray, np.ndarray, float]:
         w, u = (np.asarray(walk.last.weights()[name]) for name in "wu")
         b = w * w - u * u
         return b, np.sqrt(np.maximum(w * u, 1e-300)), float(np.abs(np.asarray(data.x) @ b - np.asarray(data.y)).max())

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
@@ -45,7 +46,7 @@ class IdentityIsNotWorse(Claim):
         "minimum from every start. With the ReLU's it ends at the spurious minimum from some. Below 1.1496 the "
         "identity's descent rests about w = 0 from some starts, at a known mean v v*."
     )
-    latex = r"c\,\lVert v\rVert^2 = v^\top v^*, \quad v = J^{-1}(cI + \mathbb 1\mathbb 1^\top)v^*"
+    latex = r"c\,\lVert v\rVert^2 = v^\top v^*, \quad v = J^{-1}(cI + \mathbf 1\mathbf 1^\top)v^*"
     source = "Yin et al. 2019 (coarse gradients, spurious minimum); outcomes and the rest at w = 0 found here"
     hypotheses = (own_instances,)
     stated = Variant(pair=lambda relu, identity: (relu, identity), sign=1, gradient=1)
@@ -62,8 +63,6 @@ class IdentityIsNotWorse(Claim):
     )
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        from scipy.optimize import brentq
-
         runs = case.once(
             "coarse descents",
             lambda: [

@@ -1,0 +1,113 @@
+"""O1: the replicator flow keeps the divergence from the equilibrium, and multiplicative weights raise it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from flowlab.claims.case import Case
+from flowlab.claims.claim import Claim, claim
+from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.library.daskalakis2019.by_hand import replicator
+from flowlab.claims.library.daskalakis2019.flows import (
+    GAME,
+    SOURCE,
+    UNIFORM,
+    at,
+    divergences,
+    matrix_game,
+    rest_of,
+    strategies,
+    walk,
+)
+from flowlab.claims.quantity import Quantity
+from flowlab.claims.sample_problems import integrated
+from flowlab.claims.variant import Variant
+from flowlab.claims.verdict import Measurement
+from flowlab.dynamics import time
+from flowlab.language.data import Data
+from flowlab.language.trajectory import Trajectory
+
+TIME = 200.0
+COUNT = 6000
+
+
+def _to_start(rest: np.ndarray, run: np.ndarray) -> np.ndarray:
+    """KL(p|p*): the divergence the other way round."""
+    return (run * np.log(run / rest)).sum(axis=1)
+
+
+@claim("O1")
+class ReplicatorKeepsDivergence(Claim):
+    """The replicator flow keeps KL(p*|p) + KL(q*|q); multiplicative weights raise it at every step."""
+
+    title = "the replicator flow keeps the divergence from the equilibrium"
+    statement = (
+        "Let (p*, q*) be an equilibrium of a matrix game that mixes all strategies. The replicator flow keeps "
+        "KL(p*|p) + KL(q*|q). Multiplicative weights, its Euler steps in the dual chart, raise it at every step."
+    )
+    latex = r"\tfrac{d}{dt}\bigl[\mathrm{KL}(p^*\|p) + \mathrm{KL}(q^*\|q)\bigr] = 0"
+    source = (
+        f"{SOURCE}, section 1 (for the flow; number not checked); Bailey, Piliouras 2018 (for multiplicative weights)"
+    )
+    hypotheses = (own_instances,)
+    quick = False
+    stated = Variant(problem=matrix_game, reversed=False, rule="gradient")
+    mutants = (
+        stated.but("both players ascend", problem=lambda: matrix_game(ascend=("p", "q"))),
+        stated.but("nobody ascends", problem=lambda: matrix_game(ascend=())),
+        stated.but("the metric of positive arrays for q", problem=lambda: matrix_game(q="orthant")),
+        stated.but("the divergence the other way round", reversed=True),
+        stated.but("optimistic multiplicative weights", rule="optimistic"),
+    )
+    counter_example = "both players ascend: they settle on their best joint payoff, away from the equilibrium"
+
+    def measure(self, case: Case, variant: Variant) -> Measurement:
+        rest = rest_of(case)
+        problem = variant.problem()
+        path = integrated(
+            case,
+            f"replicator {problem.signature}",
+            problem,
+            at(UNIFORM, UNIFORM),
+            Data(A=GAME),
+            time(TIME),
+            rtol=1e-13,
+            atol=1e-14,
+            solver="dopri8",
+        )
+        seen = self._divergence(rest.weights, path) if variant.reversed else divergences(rest, path)
+        other = case.once("replicator by hand", lambda: replicator(GAME, UNIFORM, UNIFORM, TIME))
+        quantities = [
+            Quantity("drift of the divergence over t = 200", float(np.ptp(seen)), 0.0, 1e-10),
+            Quantity(
+                "distance from DOP853 at t = 200",
+                float(max(np.abs(a[-1] - b).max() for a, b in zip(strategies(path), other, strict=True))),
+                0.0,
+                1e-9,
+            ),
+        ]
+        for step, printed in ((0.05, "4.9"), (0.1, "15.9")):
+            rise = divergences(rest, walk(case, COUNT, step=step, rule=variant.rule))
+            quantities += [
+                Quantity(
+                    f"least rise of the divergence in {COUNT} steps of {step:g}",
+                    float(np.diff(rise).min()),
+                    0.0,
+                    0.0,
+                    relation=">=",
+                ),
+                Quantity(
+                    f"divergence after {COUNT} steps of {step:g}",
+                    float(rise[-1]),
+                    float(rise[0]),
+                    0.0,
+                    relation=">=",
+                    printed=printed if variant.rule == "gradient" else "",
+                ),
+            ]
+        return Measurement.of(quantities, "the flow is integrated to 1e-13 in the dual chart, where no sum drifts")
+
+    @staticmethod
+    def _divergence(rest: Mapping[str, np.ndarray], path: Trajectory) -> np.ndarray:
+        p, q = strategies(path)
+        return _to_start(rest["p"], p) + _to_start(rest["q"], q)

@@ -1,0 +1,3 @@
+"""S. Gunasekar, J. Lee, D. Soudry and N. Srebro, "Implicit bias of gradient descent on linear convolutional networks",
+NeurIPS 2018.
+"""
