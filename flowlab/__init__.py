@@ -3,6 +3,7 @@
 Names are loaded when first used, so that `import flowlab` costs nothing and does not import jax.
 """
 
+import logging
 import os
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from flowlab.core.public import HOME, listed, words
 
 __version__ = "0.1.0"
+
+# What runs say of themselves is heard by those who ask for it: `logging.getLogger("flowlab")`.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _CHECKED = ("language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies")
 

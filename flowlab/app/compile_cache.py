@@ -1,36 +1,50 @@
-"""Compiled programs kept between processes: a second run of a specification compiles almost nothing."""
+"""Compiled programs kept between processes: a second run compiles almost nothing."""
 
 import hashlib
 import os
 import platform
 import sys
+from os import PathLike
 from pathlib import Path
 
 
-def keep_compiled() -> Path | None:
-    """Let jax keep what it compiles in the user's cache folder; returns the folder, or None where it cannot or must
-    not.
+def keep_compiled(folder: str | PathLike[str] | None = None) -> Path | None:
+    """Let jax keep what it compiles in a folder, and take it from there in later processes.
 
-    `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is; `FLOWLAB_CACHE=off` turns the cache off, any other value
-    of it is the folder to use.
+    The command line does so by itself. A library does not write to a home folder unasked, so a program of your own
+    calls this once, before its first run. Programs of another version of jax or another processor are not taken, and
+    several processes may share a folder. Whatever is in it may be deleted at any time.
+
+    Args:
+        folder: where; without one `FLOWLAB_CACHE`, where set, else `~/.cache/flowlab`. `FLOWLAB_CACHE=off` keeps
+            nothing unless a folder is given; `JAX_COMPILATION_CACHE_DIR`, where set, is left as it is.
+
+    Returns:
+        The folder within it that is used, or None where nothing is kept: it is turned off or cannot be written.
+
+    Example:
+        >>> fl.keep_compiled("out/programs")
     """
     asked = os.environ.get("FLOWLAB_CACHE", "")
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ or asked == "off":
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ or (folder is None and asked == "off"):
         return None
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
-    base = Path(asked) if asked else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowlab"
-    folder = base / f"{jax.__version__}-{_machine()}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowlab"
+    used = Path(folder or asked or home) / f"{jax.__version__}-{_machine()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        used.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    if not os.access(folder, os.W_OK):
+    if not os.access(used, os.W_OK):
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(used))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return folder
+    # Where something was compiled before, jax has made up its mind to keep nothing.
+    compilation_cache.reset_cache()
+    return used
 
 
 def _machine() -> str:

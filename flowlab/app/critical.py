@@ -4,11 +4,11 @@ held against them.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.app.run import beside_its_specification, read_as, ready
+from flowlab.app.asked import beside_its_specification, read_as, ready
 from flowlab.app.spec import read_spec
 from flowlab.core.errors import DataError, OutputError
 from flowlab.core.files import open_folder, writing
@@ -19,7 +19,7 @@ from flowlab.discrete.critical.critical_points import CriticalPoints, critical_p
 from flowlab.discrete.critical.flow_limits import approach, flow_limits
 from flowlab.figures import draw
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.vector_field import lower
+from flowlab.lowering.lower import lower
 from flowlab.studies.storage import points_record, save
 from flowlab.symbolic.derive import derive
 
@@ -27,7 +27,14 @@ Progress = Callable[[int, int], None]
 
 
 def critical(
-    spec_path: Path, out: Path, *, norm: float, starts: int, seed: int, progress: Progress | None = None
+    spec_path: Path,
+    out: Path,
+    *,
+    norm: float,
+    starts: int,
+    seed: int,
+    progress: Progress | None = None,
+    changes: Sequence[str] = (),
 ) -> CriticalPoints:
     """Critical points of what a specification describes; writes `critical.json` and the figures `critical` and
     `spectrum` into a folder.
@@ -39,11 +46,12 @@ def critical(
         starts: number of random starts.
         seed: of the starts.
         progress: called with the number of searches done and to do.
+        changes: of keys of the specification, such as `"start.seed=3"`.
 
     Raises:
         FlowlabError: for bad input, with nothing written.
     """
-    spec = read_spec(spec_path)
+    spec = read_spec(spec_path, changes)
     open_folder(out, "--out ")
     problem, data, _, _ = ready(spec, spec_path)
     points = critical_points(

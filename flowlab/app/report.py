@@ -1,17 +1,14 @@
 """One self-contained page per pack or run: verdicts with their evidence, equations, figures."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from flowlab.app import html as html
 from flowlab.app.html import Markup
 from flowlab.claims.claim import claims
+from flowlab.claims.evidence_parts import as_json, evidence_parts
 from flowlab.claims.verdict import RUNGS, Verdict
 from flowlab.core.typing import Record
-
-_DETAILS = ("statement", "source", "seed", "versions", "counter_example", "mutants", "inputs", "quantities", "origin")
-"""Evidence that has a place of its own on the page."""
 
 
 def pack_report(verdicts: Sequence[Verdict], summary: Record) -> str:
@@ -45,7 +42,7 @@ def run_report(summary: Record, equations: str, figures: Sequence[Path], verdict
     spec, ended = summary["spec"], summary["outcome"]
     facts = [
         ("network", Markup("<code>{}</code>").format(spec["network"]["expression"])),
-        ("data", spec["data"]["source"]),
+        ("data", spec["data"].get("source") or f"constants {', '.join(spec['data']['constants'])}"),
         ("flow", f"{ended['kind']}: {ended['message']}"),
     ]
     if summary["witness"] is not None:
@@ -77,7 +74,7 @@ def run_report(summary: Record, equations: str, figures: Sequence[Path], verdict
             html.table(("monitor", "what", "worst", "bound", ""), monitors, "monitors"),
         ]
     origin = {name: summary[name] for name in ("spec", "stats", "switches", "versions", "seed")}
-    body += [_heading("Equations"), html.tex(equations), _heading("Provenance"), _json(origin)]
+    body += [_heading("Equations"), html.tex(equations), _heading("Provenance"), as_json(origin)]
     return html.page(f"Flow of {spec['network']['expression']}", Markup("\n").join(body))
 
 
@@ -114,61 +111,10 @@ def _evidence(v: Verdict) -> Markup:
     if word.latex:
         body.append(html.math(word.latex, display=True))
     body += [_paragraph(v.reason), _paragraph(f"Source: {word.source}", "soft")]
-    if seen.get("quantities"):
-        rows = [_quantity(q) for q in seen["quantities"]]
-        body.append(
-            html.table(
-                ("quantity", "measured", "expected", "within", "route", "second route", "as printed"),
-                rows,
-                f"quantities of {v.id}",
-            )
-        )
-    if seen.get("mutants"):
-        rows = [
-            (
-                name,
-                html.number(m["measured"], 3),
-                html.number(m["bound"], 3),
-                "refuted" if m["refuted"] else Markup("<b>passes</b>"),
-            )
-            for name, m in seen["mutants"].items()
-        ]
-        tried = html.table(("wrong variant", "off by", "bound", "answer"), rows, f"wrong variants of {v.id}")
-        body.append(html.unfolding(f"{len(rows)} wrong variants", tried))
-    if word.counter_example:
-        body.append(_paragraph(f"Counter-example: {word.counter_example}.", "soft"))
-    rest = {k: value for k, value in seen.items() if k not in _DETAILS}
-    if rest:
-        body.append(html.unfolding("details", _json(rest)))
+    # What the claim says now, where the verdict is of an earlier version.
+    body += evidence_parts(seen | {"counter_example": word.counter_example}, v.id)
     head = Markup("{} <b>{}</b> {}").format(html.answer(v.answer, v.code), v.id, word.title)
     return html.unfolding(head, Markup("\n").join(body), v.id)
-
-
-def _quantity(q: Record) -> tuple[str, ...]:
-    """A row of the table of quantities."""
-    relation = "" if q["relation"] == "=" else f"{q['relation']} "
-    bar = f" ± {q['error']:.1g}" if q["error"] else ""
-    second = "" if q["second"] is None else Markup("{} {}").format(f"{q['second']:.8g}", html.soft(q["second_route"]))
-    printed = q["printed"] if q["as_printed"] in (None, True) else Markup("{} <b>differs</b>").format(q["printed"])
-    route = Markup("{} {}").format(q["route"], html.soft(f"({RUNGS[q['rung']]})")) if q["rung"] else q["route"]
-    return (
-        q["name"],
-        _value(q["measured"]) + bar,
-        relation + _value(q["expected"]),
-        f"{q['tolerance']:.2g}",
-        route,
-        second,
-        printed,
-    )
-
-
-def _value(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{value:.8g}"
-
-
-def _json(value: object) -> Markup:
-    text = json.dumps(value, indent=1, sort_keys=True, default=str)
-    return Markup('<div class="wide" tabindex="0" role="region" aria-label="data"><pre>{}</pre></div>').format(text)
 
 
 def _versions(verdicts: Sequence[Verdict]) -> Markup:

@@ -1,50 +1,46 @@
 """`flowlab run`: from a specification to equations, a trajectory, a witness, verdicts and figures in one folder."""
 
 import json
+import logging
 import os
 import shutil
 import time as clock
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowlab.app.asked import accuracy, horizons, observables, ready, wanted_words
 from flowlab.app.report import run_report
 from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
-from flowlab.claims import load_library as load_claims
-from flowlab.core.errors import OutputError, SpecError
-from flowlab.core.files import open_folder, writing
+from flowlab.claims.inputs import FOLDER as INPUTS
+from flowlab.claims.inputs import is_stored
+from flowlab.core.errors import OutputError
+from flowlab.core.files import file_name, open_folder, writing
 from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
 from flowlab.core.typing import Record
 from flowlab.discrete import descend
-from flowlab.discrete.descent.rules import rules
-from flowlab.dynamics import conditions, integrate
-from flowlab.dynamics.conditions import Condition
-from flowlab.dynamics.integrate import named_clock, named_kinks, named_solver
+from flowlab.dynamics import integrate
 from flowlab.dynamics.storage.archive import Archive
 from flowlab.dynamics.storage.checkpoint import ended
 from flowlab.figures import draw, figures
-from flowlab.figures import load_library as load_figures
-from flowlab.language.data import Data
-from flowlab.language.datasets import load
-from flowlab.language.network import Network
-from flowlab.language.problem import Problem
-from flowlab.language.state import State, initial_state
-from flowlab.language.tables import SUFFIXES
+from flowlab.language.diagram import architecture
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.vector_field import lower
+from flowlab.lowering.lower import lower
 from flowlab.symbolic.derive import derive
 from flowlab.symbolic.equations import FlowEquations
 
 if TYPE_CHECKING:
     from flowlab.claims.verdict import Verdict
 
-CLAIMS, KINKED = ("P2", "P4", "E1.8"), "T3"
-SETTINGS = ("solver", "clock", "kinks", "rtol", "atol", "max_steps", "wall_seconds")
-FIGURES = ("margin", "loss", "norms", "balance")
+_LOG = logging.getLogger(__name__)
+DIAGRAM = "architecture"
+"""The figure that every run has: its network, with shapes, degrees and conservation laws."""
+VERDICTS = "verdicts"
+"""Where the evidence behind the verdicts lies, inside the folder of a run."""
 STORE = "store"
 """Where a run is written down on the way, inside its folder."""
 OUTPUTS = (
@@ -81,10 +77,10 @@ def run(
     spec_path: Path,
     out: Path,
     *,
-    progress: bool,
-    say: Callable[[str], None],
+    progress: bool = False,
     resume: bool = False,
     restart: bool = False,
+    changes: Sequence[str] = (),
 ) -> Record:
     """Do everything a specification asks for; returns the summary that is also written.
 
@@ -94,107 +90,54 @@ def run(
     Args:
         spec_path: a TOML specification.
         out: folder for the results.
-        progress: whether to show a progress bar.
-        say: what to do with a line of progress.
+        progress: whether to show a progress bar; what is done is logged besides, under `flowlab`.
         resume: go on with the run that is stored in the folder; with none there, begin.
         restart: discard the run that is stored in the folder.
+        changes: of keys of the specification, such as `"start.seed=3"`.
 
     Raises:
         FlowlabError: for bad input, with nothing written.
     """
     began = clock.monotonic()
-    spec = read_spec(spec_path)
+    spec = read_spec(spec_path, changes)
     open_folder(out, "--out ")
     discard = open_store(out, resume=resume, restart=restart)
     problem, data, start, seed = ready(spec, spec_path)
-    ends, wanted = horizons(spec), spec.get("integrate", {})
+    ends = horizons(spec)
     names, pictures = wanted_words(spec, problem)
-    say(f"deriving the flow of {problem.network.text}")
+    seen = observables(spec, spec_path, problem)
+    _LOG.info("deriving the flow of %s", problem.network.text)
     flow = derive(problem)
-    say(f"integrating on {data.name} ({data.n} samples, {data.d} features)")
-    settings: Record = {"rtol": 1e-6, "atol": 1e-8} | {k: wanted[k] for k in SETTINGS if k in wanted}
+    held = (
+        f"{data.n} samples, {data.d} features" if data.kind != "none" else f"constants {', '.join(data.constant_names)}"
+    )
+    _LOG.info("integrating on %s (%s)", data.name, held)
     if discard:
         Archive.remove(out / STORE)
-    path = integrate(lower(flow), start, data, until=ends, progress=progress, seed=seed, store=out / STORE, **settings)
-    say(f"flow: {path.outcome}")
+    field, store = lower(flow), out / STORE
+    path = integrate(
+        field,
+        start,
+        data,
+        until=ends,
+        progress=progress,
+        seed=seed,
+        store=store,
+        observe=seen or None,
+        **accuracy(spec),
+    )
+    _LOG.info("flow: %s", path.outcome)
     walk = None
     if "witness" in spec:
         walk = descend(problem, start, data, seed=seed, **spec["witness"])
-        say(f"witness: {walk.outcome}")
+        _LOG.info("witness: %s", walk.outcome)
     if names:
-        say(f"checking {', '.join(names)}")
+        _LOG.info("checking %s", ", ".join(names))
     verdicts = check(names, problem, data, path, *([walk] if walk is not None else []), seed=seed)
     summary = _summary(spec, flow, path, walk, verdicts, seed)
-    say("drawing")
+    _LOG.info("drawing")
     _write(out, flow, path, walk, summary, pictures, verdicts, began)
     return summary
-
-
-def ready(spec: Record, spec_path: Path) -> tuple[Problem, Data, State, int]:
-    """Problem, data, start and seed of a specification."""
-    net, told = spec["network"], spec.get("problem", {})
-    network = Network(net["expression"], shapes={k: tuple(v) for k, v in net.get("shapes", {}).items()})
-    problem = Problem(network, **told)
-    source = spec["data"]["source"]
-    if beside_its_specification(source):
-        source = str(spec_path.parent / source)
-    data = read_as(spec["data"], source)
-    problem.loss.check_labels(data)
-    begin = spec.get("start", {})
-    seed = begin.get("seed", 0)
-    return (
-        problem,
-        data,
-        initial_state(
-            network, data, widths=net.get("widths"), scale=begin.get("scale", 1.0), seed=seed, per=problem.per
-        ),
-        seed,
-    )
-
-
-def beside_its_specification(source: str) -> bool:
-    """Whether the data are a file whose path begins at the folder of the specification."""
-    return source.lower().endswith(SUFFIXES) and not Path(source).is_absolute()
-
-
-def read_as(told: Record, source: str) -> Data:
-    """Data of a source, read as the table `[data]` of a specification says."""
-    return load(source, **{key: told[key] for key in ("standardize", "seed", "label") if key in told})
-
-
-def horizons(spec: Record) -> list[Condition]:
-    """What ends the run of a specification."""
-    told = spec.get("integrate", {}).get("until", {"log_time": 5.0})
-    return [
-        conditions[name](*([] if name == "separated" else [value]))
-        for name, value in told.items()
-        if value is not False
-    ]
-
-
-def wanted_words(spec: Record, problem: Problem) -> tuple[list[str], list[str]]:
-    """Claims and figures of a specification, looked up before the long part begins, as are its rule, solver, clock and
-    kinks.
-    """
-    follows = spec.get("integrate", {}).get("kinks") != "ignore" and any(slot.tracked for slot in problem.network.slots)
-    load_claims()
-    load_figures()
-    names = spec.get("verify", {}).get("claims", [*CLAIMS, *([KINKED] if follows else [])])
-    pictures = spec.get("figures", {}).get("names", list(FIGURES))
-    for name in names:
-        claims[name]
-    for name in pictures:
-        if figures[name].of != "trajectory":
-            raise SpecError(
-                f'the figure "{name}" is of a {figures[name].of}, not of a run; leave it out of `figures.names`.'
-            )
-    if "witness" in spec:
-        rules[spec["witness"].get("rule", "gradient")]
-    wanted = spec.get("integrate", {})
-    named_solver(wanted.get("solver", "auto"))
-    named_clock(wanted.get("clock", "auto"))
-    named_kinks(wanted.get("kinks", "auto"))
-    return names, pictures
 
 
 def witness_distance(path: Trajectory, walk: Trajectory) -> dict[str, float] | None:
@@ -239,6 +182,7 @@ def _summary(
         },
         "min_margin": _number(float(end["min_margin"])),
         "separated_at_log_t": separated,
+        "observed": {name: _number(float(values[-1])) for name, values in path.observed.items()},
         "witness": (
             None
             if walk is None
@@ -248,7 +192,7 @@ def _summary(
                 "distance": witness_distance(path, walk),
             }
         ),
-        "verdicts": [v.to_dict() for v in verdicts],
+        "verdicts": [v.summary() for v in verdicts],
         "monitors": path.monitors,
         "switches": path.provenance["switches"],
         "stats": path.stats,
@@ -264,7 +208,9 @@ def known_outputs(out: Path) -> list[Path]:
     Everything else in the folder is the user's.
     """
     drawn = [out / "figures" / f"{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv", "json")]
-    return [out / name for name in OUTPUTS] + drawn
+    told = [out / VERDICTS / f"{file_name(name)}.json" for name in claims]
+    read = [file for file in (out / VERDICTS / INPUTS).glob("*") if is_stored(file.name)]
+    return [out / name for name in OUTPUTS] + drawn + told + read
 
 
 def _write(
@@ -299,7 +245,14 @@ def _write(
                 drawn = draw(name, path, *([walk] if walk is not None else []))
                 for kind in ("pdf", "png"):
                     drawn.save(made / "figures" / f"{name}.{kind}")
-            drawn_files = [made / "figures" / f"{name}.png" for name in pictures]
+            if verdicts:
+                (made / VERDICTS).mkdir()
+            for verdict in verdicts:
+                verdict.save(made / VERDICTS / f"{file_name(verdict.id)}.json")
+            diagram = draw(DIAGRAM, architecture(flow, state=path.state(0)))
+            for kind in ("pdf", "png"):
+                diagram.save(made / "figures" / f"{DIAGRAM}.{kind}")
+            drawn_files = [made / "figures" / f"{name}.png" for name in (DIAGRAM, *pictures)]
             (made / "report.html").write_text(
                 run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8"
             )
@@ -307,10 +260,11 @@ def _write(
             (made / "summary.json").write_text(
                 json.dumps(sealed(summary), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8"
             )
-            (out / "figures").mkdir(parents=True, exist_ok=True)
             for old in known_outputs(out):
                 old.unlink(missing_ok=True)
             for file in sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == "summary.json"):
-                os.replace(file, out / file.relative_to(made))
+                placed = out / file.relative_to(made)
+                placed.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, placed)
     finally:
         shutil.rmtree(made, ignore_errors=True)

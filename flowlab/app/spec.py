@@ -1,21 +1,25 @@
 """Run specifications: TOML checked against a published JSON schema, with errors that name the key and its line."""
 
-import json
 import re
 import tomllib
 from collections.abc import Sequence
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
+from flowlab.app.overrides import Change
+from flowlab.app.schema import schema
 from flowlab.core.errors import SpecError
 from flowlab.core.registry import nearest
 from flowlab.core.typing import Record
 
 _LONGEST = 1_000_000
 """Bytes of a specification; beyond that it is another file, or a device that never ends."""
+
+_FEW = 12
+"""Words that one sentence can list."""
 
 _TYPES = {
     "string": "text",
@@ -27,37 +31,71 @@ _TYPES = {
 }
 
 
-def schema() -> Record:
-    """The JSON schema of run specifications."""
-    return json.loads(files("flowlab.app").joinpath("spec.schema.json").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class _Source:
+    """Where keys come from: the text of a file, and the changes of the command line, which name theirs."""
+
+    path: Path
+    text: str
+    changes: tuple[Change, ...] = ()
+
+    def error(self, what: str, keys: Sequence[str], *, quoted: bool = False) -> SpecError:
+        """The error about a key, with its line or its option; `quoted` where the sentence names the key itself."""
+        name, told = ".".join(keys), next((c for c in reversed(self.changes) if c.concerns(keys)), None)
+        line = line_of(self.text, list(keys)) if told is None or len(keys) < len(told.keys) else None
+        where = f"{self.path}{f', line {line}' if line else ''}" if told is None or line else f"--set {told.written}"
+        return SpecError(f"{where}: {'' if quoted else f'`{name}` '}{what}.", name, line)
 
 
-def read_spec(path: Path) -> Record:
+def read_spec(path: Path, changes: Sequence[str] = ()) -> Record:
     """Read and check a specification.
 
+    Args:
+        path: of a TOML file.
+        changes: of its keys, such as `"start.seed=3"`, each typed as the schema has the key.
+
     Raises:
-        SpecError: naming the key, its line and what to do.
+        SpecError: naming the key, its line or the change, and what to do.
+
+    Example:
+        `read_spec(Path("spec.toml"), ["start.seed=3", "verify.claims=P1,P2"])`
     """
-    text = _text(path)
+    source = _Source(path, _text(path))
     try:
-        spec = tomllib.loads(text)
-        _check_numbers(spec, text, path)
-        found = sorted(
-            jsonschema.Draft202012Validator(schema()).iter_errors(spec),
-            key=lambda e: (list(map(str, e.absolute_path)), e.validator or ""),
-        )
-        if found:
-            raise _schema_error(found[0], text, path)
+        spec, known = tomllib.loads(source.text), schema()
+        for written in changes:
+            change = Change.of(written, known)
+            change.enter(spec)
+            source = replace(source, changes=(*source.changes, change))
+        _check_numbers(spec, source)
+        found = complaint(spec, known)
+        if found is not None:
+            raise source.error(found[1], found[0], quoted=True)
     except RecursionError:
         raise SpecError(
             f"`{path}` nests tables or lists too deeply to be read; a specification needs three levels."
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"`{path}` is not TOML: {error}{_hint(str(error), text)}.") from None
+        raise SpecError(f"`{path}` is not TOML: {error}{_hint(str(error), source.text)}.") from None
     except ValueError as error:
         # Python refuses to read integers of more than 4,300 digits.
         raise SpecError(f"`{path}` is not TOML: {str(error).split(';')[0]}; write a shorter number.") from None
     return spec
+
+
+def complaint(spec: Record, known: Record) -> tuple[list[str], str] | None:
+    """The first thing that the schema has against a specification: the keys that lead there and what is wrong, in words
+    that name them; None where there is nothing.
+
+    Args:
+        spec: the specification.
+        known: the schema.
+    """
+    found = sorted(
+        jsonschema.Draft202012Validator(known).iter_errors(spec),
+        key=lambda e: (list(map(str, e.absolute_path)), e.validator != "type", e.validator or ""),
+    )
+    return _told(found[0]) if found else None
 
 
 def _text(path: Path) -> str:
@@ -78,15 +116,15 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _check_numbers(value: object, text: str, path: Path, keys: tuple[str, ...] = ()) -> None:
+def _check_numbers(value: object, source: _Source, keys: tuple[str, ...] = ()) -> None:
     """Refuse what TOML allows and no computer number holds: integers beyond 64 bits, and NaN."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_numbers(inner, text, path, (*keys, str(key)))
+            _check_numbers(inner, source, (*keys, str(key)))
     elif isinstance(value, float) and value != value:
-        raise _error("must be a number, got nan; write a finite value", keys, text, path)
+        raise source.error("must be a number, got nan; write a finite value", keys)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise _error("must lie between -2^63 and 2^63 - 1; write a smaller number", keys, text, path)
+        raise source.error("must lie between -2^63 and 2^63 - 1; write a smaller number", keys)
 
 
 def _hint(message: str, text: str) -> str:
@@ -121,8 +159,14 @@ def line_of(text: str, keys: list[str]) -> int | None:
     return best[1] if best else None
 
 
-def _schema_error(error: Any, text: str, path: Path) -> SpecError:
+def _told(error: Any) -> tuple[list[str], str]:
+    if error.validator == "anyOf":
+        # Of the alternatives, the one whose kind of value it is tells what is wrong.
+        meant = next((each for each in error.context if each.validator != "type"), None)
+        if meant is not None:
+            return _told(meant)
     keys = [str(part) for part in error.absolute_path]
+    shown = f"`{'.'.join(keys)} = {error.instance!r}`"
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         odd = sorted(set(error.instance) - set(known))[0]
@@ -136,22 +180,22 @@ def _schema_error(error: Any, text: str, path: Path) -> SpecError:
         missing = next(name for name in error.validator_value if name not in error.instance)
         keys.append(missing)
         what = f"`{'.'.join(keys)}` is missing; add it"
-    elif error.validator == "type":
-        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        what = (
-            f"`{'.'.join(keys)} = {error.instance!r}` must be {' or '.join(_TYPES[w] for w in wanted)}, not"
-            f" {_kind(error.instance)}"
-        )
+    elif error.validator in ("type", "anyOf"):
+        given = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        wanted = [kind if isinstance(kind, str) else kind["type"] for kind in given]
+        what = f"{shown} must be {' or '.join(_TYPES[w] for w in wanted)}, not {_kind(error.instance)}"
+    elif error.validator == "enum":
+        what = f"{shown} is not known; {_instead(error.instance, error.validator_value)}"
     else:
-        what = f"`{'.'.join(keys)} = {error.instance!r}` is not allowed: {error.message}"
-    return _error(what, keys, text, path, quoted=True)
+        what = f"{shown} is not allowed: {error.message}"
+    return keys, what
 
 
-def _error(what: str, keys: Sequence[str], text: str, path: Path, *, quoted: bool = False) -> SpecError:
-    """The error about a key, with its line; `quoted` where the sentence names the key itself."""
-    line, name = line_of(text, list(keys)), ".".join(keys)
-    subject = "" if quoted else f"`{name}` "
-    return SpecError(f"{path}{f', line {line}' if line else ''}: {subject}{what}.", name, line)
+def _instead(name: object, known: list[str]) -> str:
+    """What to write for an unknown word: the nearest of those there are, and all of them where they are few."""
+    guess = nearest(str(name), known)
+    told = f"use one of {', '.join(known)}" if len(known) <= _FEW else "see `flowlab list`"
+    return f"did you mean `{guess}`? Else {told}" if guess else told
 
 
 def _kind(value: object) -> str:

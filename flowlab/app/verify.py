@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ from pathlib import Path
 
 from flowlab.app.words import load_words, loaded
 from flowlab.claims.case import Case
-from flowlab.claims.claim import Claim, checked, claims, load_library
-from flowlab.claims.readme import packs
+from flowlab.claims.claim import Claim, checked, claims
+from flowlab.claims.manifest import PACKAGE, packs
 from flowlab.claims.replay import load_file
 from flowlab.claims.verdict import Verdict
 from flowlab.core.arguments import must_be
 from flowlab.core.errors import LanguageError
-from flowlab.core.files import open_folder, writing
+from flowlab.core.files import file_name, open_folder, writing
 from flowlab.core.registry import nearest
 from flowlab.core.typing import Record
 
-LIBRARY = "flowlab.claims.library."
 ALL = "all"
 
 
@@ -44,16 +42,14 @@ class Selection:
 def pack_of(word: type[Claim]) -> str:
     """The pack of a claim: the paper of the library, or the user's file."""
     name = word.__module__
-    return (
-        name.removeprefix(LIBRARY).split(".")[0]
-        if name.startswith(LIBRARY)
-        else Path((word.origin() or {"file": name})["file"]).stem
-    )
+    if name.startswith(f"{PACKAGE}."):
+        return name.removeprefix(f"{PACKAGE}.").split(".")[0]
+    return Path((word.origin() or {"file": name})["file"]).stem
 
 
 def paper(pack: str) -> str:
     """What a pack of the library says of itself: the paper it follows."""
-    return " ".join((import_module(LIBRARY + pack).__doc__ or "").split()).rstrip(".")
+    return " ".join((import_module(f"{PACKAGE}.{pack}").__doc__ or "").split()).rstrip(".")
 
 
 def select(words: Sequence[str], pack: str | None, quick: bool) -> Selection:
@@ -157,14 +153,13 @@ _CASE: list[Case] = []
 
 
 def _begin(words: tuple[Path, ...], files: tuple[str, ...], seed: int) -> None:
-    """What a process does first: float64, the library, the user's words and files."""
+    """What a process does first: float64, the user's words and files."""
     import jax
 
     from flowlab.app.compile_cache import keep_compiled
 
     jax.config.update("jax_enable_x64", True)
     keep_compiled()
-    load_library()
     for file in words:
         load_words(file)
     for file in files:
@@ -181,18 +176,13 @@ def _one(name: str, case: Case, out: Path | None) -> Verdict:
     before = set(case.memo)
     verdict = checked(name, case)
     if out is not None:
-        verdict.save(out / "verdicts" / f"{_file(name)}.json")
+        verdict.save(out / "verdicts" / f"{file_name(name)}.json")
         for key, path in case.records.items():
             if key not in before:
-                folder = out / "records" / _file(name)
+                folder = out / "records" / file_name(name)
                 folder.mkdir(parents=True, exist_ok=True)
-                path.save(folder / f"{_file(key)}.nc")
+                path.save(folder / f"{file_name(key)}.nc")
     return verdict
-
-
-def _file(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.+=-]+", "_", name).strip("._") or "unnamed"
 
 
 def summary(verdicts: Sequence[Verdict], selection: Selection, seed: int) -> Record:

@@ -19,7 +19,7 @@ def load_words(path: Path) -> None:
         LanguageError: if it is no Python file, is missing, or breaks.
 
     Example:
-        `load_words(Path("my_words.py"))` after which `"silu(W @ x)"` is read, if the file registers `silu`.
+        `load_words(Path("my_words.py"))` after which `"bump(W @ x)"` is read, if the file registers `bump`.
     """
     found = path.resolve()
     if found in _LOADED:

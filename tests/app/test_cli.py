@@ -39,6 +39,10 @@ def test_run_writes_everything(ran):
     assert abs(summary["log_t"]) < 1e-12
     assert [v["id"] for v in summary["verdicts"]] == ["P1", "P2", "P4"]
     assert {v["answer"] for v in summary["verdicts"]} == {"holds"}
+    # Numbers and names: the evidence lies in files of its own, with inputs that are stored once.
+    assert (out / "summary.json").stat().st_size < 10_000
+    assert {p.name for p in (out / "verdicts").iterdir()} == {"P1.json", "P2.json", "P4.json", "inputs"}
+    assert [p.suffix for p in (out / "verdicts" / "inputs").iterdir()] == [".json"]
     assert summary["witness"]["distance"]["directions"] < 1e-2
     assert (out / "equations.tex").read_text().startswith(r"\documentclass")
     for name in ("margin", "loss", "norms", "balance"):
@@ -47,6 +51,7 @@ def test_run_writes_everything(ran):
     assert not [p for p in out.parent.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.long
 def test_run_repeats_to_the_bit(ran, tmp_path):
     _, out = ran
     again = tmp_path / "out"
@@ -67,6 +72,9 @@ def test_results_load_in_python(ran):
     assert path.problem.network.text == "W2 @ relu(W1 @ x)"
     flow = fl.FlowEquations.from_json((ran[1] / "equations.json").read_text())
     assert flow.signature == summary["equations_signature"]
+    verdict = fl.Verdict.load(ran[1] / "verdicts" / "P4.json")
+    assert verdict.summary() == summary["verdicts"][2]
+    assert fl.replay(verdict).to_json() == verdict.to_json()
 
 
 def test_figure_from_a_run(ran, tmp_path):
@@ -79,6 +87,7 @@ def test_figure_from_a_run(ran, tmp_path):
     refused(inside("figure", "norms", "--from", ran[1], "--out", tmp_path / "n.bmp"), "bmp")
 
 
+@pytest.mark.long
 def test_a_run_that_gives_up_says_so(tmp_path):
     """Exit code 3, with everything up to there written."""
     text = spec(tmp_path, log_time=5.0).read_text().replace("rtol = 1e-6", "rtol = 1e-6\nmax_steps = 5")
@@ -90,6 +99,7 @@ def test_a_run_that_gives_up_says_so(tmp_path):
     assert summary["log_loss"] is not None
 
 
+@pytest.mark.long
 def test_a_witness_that_diverges_is_told(tmp_path):
     """Exit code 3 with the sentence; 1 where a claim is refuted as well."""
     path = spec(
@@ -121,17 +131,19 @@ def test_nothing_of_an_earlier_run_stays_but_what_is_the_users(tmp_path):
     path = spec(
         tmp_path,
         log_time=-2.0,
-        more='[witness]\nstep = 1e-3\ncount = 5\n[verify]\nclaims = []\n[figures]\nnames = ["margin"]\n',
+        more='[witness]\nstep = 1e-3\ncount = 5\n[verify]\nclaims = ["P1"]\n[figures]\nnames = ["margin"]\n',
     )
     assert inside("run", path, "--out", out, "--quiet").returncode == 0
     (out / "notes.txt").write_text("kept")
     (out / "figures" / "own.pdf").write_text("kept")
     first = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
-    assert {"witness.nc", "figures/margin.pdf", "figures/margin.csv"} <= first
+    assert {"witness.nc", "figures/margin.pdf", "figures/margin.csv", "verdicts/P1.json"} <= first
+    assert any(name.startswith("verdicts/inputs/") for name in first)
     plain = spec(tmp_path, log_time=-2.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n")
     assert inside("run", plain, "--out", out, "--quiet").returncode == 0
     left = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and "store" not in p.relative_to(out).parts}
     fresh = {"summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc"}
+    fresh |= {f"figures/architecture.{kind}" for kind in ("pdf", "png", "csv", "json")}
     assert left == fresh | {"notes.txt", "figures/own.pdf"}
     assert json.loads((out / "summary.json").read_text())["witness"] is None
 
@@ -210,7 +222,7 @@ def test_without_words_the_help_is_shown():
 
 
 def test_tables_lie_beside_the_specification_and_name_their_label(tmp_path):
-    from flowlab.app.run import ready
+    from flowlab.app.asked import ready
     from flowlab.app.spec import read_spec
 
     path = spec(tmp_path, source="points.TSV")
@@ -220,6 +232,31 @@ def test_tables_lie_beside_the_specification_and_name_their_label(tmp_path):
     _, data, _, _ = ready(read_spec(path), path)
     assert data.class_names == ("no", "yes")
     assert data.x.tolist() == [[5, 2], [6, 3]]
+
+
+@pytest.mark.long
+def test_samples_held_out_are_observed(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("own", "test"):
+        x = rng.normal(size=(10, 3))
+        np.savez(tmp_path / f"{name}.npz", x=x, y=np.sign(x[:, 0]))
+    path = spec(tmp_path, source="own.npz", log_time=-2.0)
+    path.write_text(path.read_text() + '[observe.late]\nsource = "test.npz"\n')
+    done = inside("run", path, "--out", tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((tmp_path / "out" / "summary.json").read_text())["observed"]
+    assert set(seen) == {"late_loss", "late_error"}
+    assert seen["late_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [("[observe.late]\n", ["observe.late.source", "missing"]), ("observe = 3\n", ["observe", "table"])],
+)
+def test_odd_samples_held_out(tmp_path, bad, words):
+    path = spec(tmp_path)
+    path.write_text(bad + path.read_text())
+    refused(inside("run", path, "--out", tmp_path / "out", "--quiet"), *words)
 
 
 def test_bad_output_folders(tmp_path):
@@ -273,7 +310,7 @@ def test_verify_exit_codes():
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["answer"] == "holds"
     refused(inside("verify", "P99"), "P99")
-    refused(inside("verify", "P1", "--seed", "-1"), "seed=-1")
+    refused(inside("verify", "P1", "--seed", "-1"), "`seed` must be an integer from 0 on, got -1")
     refused(inside("verify", "--pack", "nobody"), "poggio2020")
 
 
@@ -303,7 +340,35 @@ def test_help_and_list_do_not_import_jax():
     refused(flowlab("list", "scheme"), "schemes")
 
 
+@pytest.mark.long
 def test_traceback_only_with_debug():
     assert "Traceback" not in flowlab("derive", "W2 @").stderr
     assert "Traceback" in flowlab("--debug", "derive", "W2 @").stderr
     assert "Traceback" in flowlab("derive", "W2 @", "--debug").stderr
+
+
+@pytest.mark.long
+def test_images_are_arranged_as_the_network_asks(tmp_path):
+    """Rows of features become an input of another shape; a wrong one is refused, and learning rates reach the flow."""
+    path = tmp_path / "conv.toml"
+    text = """
+[network]
+expression = "a @ flatten(tanh(conv(K, X, stride=2)))"
+inputs = { X = [1, 2, 2] }
+shapes = { K = [1, 1, 2, 2] }
+[problem]
+loss = "logistic"
+coordinates = "weights"
+rates = { a = 0.5 }
+[data]
+source = "iris:setosa"
+standardize = true
+[integrate]
+until = { log_time = -4.0 }
+"""
+    path.write_text(text)
+    done = flowlab("run", path, "--out", tmp_path / "out", "--quiet")
+    assert done.returncode in (0, 1), done.stderr
+    assert (tmp_path / "out" / "summary.json").exists()
+    path.write_text(text.replace("[1, 2, 2]", "[1, 2, 3]"))
+    refused(inside("run", path, "--out", tmp_path / "other", "--quiet"), "must have 4 entries per sample")

@@ -9,6 +9,7 @@ import pytest
 from tests.app.commands import inside, refused, spec
 
 
+@pytest.mark.long
 def test_critical_writes_what_it_prints(tmp_path):
     done = inside(
         "critical",
@@ -46,6 +47,7 @@ def test_critical_writes_what_it_prints(tmp_path):
     assert json.loads((tmp_path / "again" / "critical.json").read_text()) == record
 
 
+@pytest.mark.long
 def test_a_run_is_held_against_its_critical_points(tmp_path):
     out = tmp_path / "out"
     inside(

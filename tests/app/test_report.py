@@ -10,9 +10,7 @@ import flowlab as fl
 from flowlab.app import html
 from flowlab.app.report import pack_report
 from flowlab.app.verify import Selection, packs, refutations, summary
-from flowlab.claims import claims, load_library
-
-load_library()
+from flowlab.claims import claims
 
 
 def told(answer="holds", **more):

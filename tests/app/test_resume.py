@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import xarray as xr
 
 from flowlab.cli import main
@@ -44,6 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.long
 def test_a_run_that_met_its_limit_is_taken_up_and_nothing_is_lost_on_the_way(tmp_path):
     cut = run(tmp_path, 40)
     assert cut.returncode == 3

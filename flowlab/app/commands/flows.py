@@ -1,31 +1,77 @@
-"""`flowlab derive` and `flowlab run`: a flow from its network, and a whole run from its specification."""
+"""`flowlab derive`, `flowlab init` and `flowlab run`: a flow from its network, and a whole run from a specification."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowlab.app.terminal import GAVE_UP, REFUTED, float64, output_path, to_stderr, to_stdout, write_verdicts
-from flowlab.core.errors import LanguageError
+from flowlab.app.commands import completion
+from flowlab.app.terminal import (
+    GAVE_UP,
+    REFUTED,
+    AsJson,
+    Progress,
+    Quiet,
+    Shown,
+    float64,
+    output_path,
+    progress,
+    to_stdout,
+    to_stdout_json,
+    write_verdicts,
+)
+from flowlab.core.errors import LanguageError, OutputError
+from flowlab.core.files import writing
 from flowlab.core.typing import Record
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="A specification; `flowlab init` writes one.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the specification, such as start.seed=3; may be given again.",
+        autocompletion=completion.keys,
+    ),
+]
 
 
 def derive(
-    expression: Annotated[str, typer.Argument(help="A network, such as 'W2 @ relu(W1 @ x)'.")],
-    loss: Annotated[str, typer.Option()] = "exponential",
-    scheme: Annotated[str, typer.Option()] = "gradient_flow",
-    per: Annotated[str, typer.Option(help="layer, neuron or network")] = "layer",
-    coordinates: Annotated[str, typer.Option(help="polar or weights")] = "polar",
-    reduction: Annotated[str, typer.Option(help="sum or mean")] = "sum",
-    decay: Annotated[float, typer.Option(help="coefficient of |W|^2 for every block")] = 0.0,
+    expression: Annotated[str, typer.Argument(metavar="NETWORK", help="Such as 'W2 @ relu(W1 @ x)'.")],
+    loss: Annotated[
+        str, typer.Option(help="See `flowlab list losses`.", autocompletion=completion.losses)
+    ] = "exponential",
+    scheme: Annotated[
+        str, typer.Option(help="See `flowlab list schemes`.", autocompletion=completion.schemes)
+    ] = "gradient_flow",
+    per: Annotated[
+        str, typer.Option(help="What has a norm: layer, neuron or network.", autocompletion=completion.groups)
+    ] = "layer",
+    coordinates: Annotated[str | None, typer.Option(help="polar or weights.")] = None,
+    reduction: Annotated[str, typer.Option(help="sum or mean.")] = "sum",
+    decay: Annotated[float, typer.Option(help="Coefficient of |W|^2 for every block.")] = 0.0,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="An input beside x, with its axes: X:t,d or X:3,8,8.")
+    ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--constant", help="A block that no flow moves, by name or with axes.")
+    ] = None,
+    ascend: Annotated[list[str] | None, typer.Option("--ascend", help="A block that ascends the objective.")] = None,
+    geometry: Annotated[
+        list[str] | None, typer.Option("--geometry", help="The geometry of a block, such as p:simplex.")
+    ] = None,
+    parametrisation: Annotated[
+        str | None, typer.Option(help="ntk, mean_field or mup.", autocompletion=completion.parametrisations)
+    ] = None,
     depth: Annotated[
         str | None,
-        typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all"),
+        typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all."),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, latex or json")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Derive the flow equations of a network and print them."""
+    form = "json" if as_json else form
     if form not in ("text", "latex", "json"):
         raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
     if form == "json" and depth is not None:
@@ -35,12 +81,30 @@ def derive(
         )
     depth = depth or "structural"
     float64()
+    from flowlab.language.network import Network
     from flowlab.language.problem import Problem
     from flowlab.symbolic.derive import derive as derive_flow
 
-    flow = derive_flow(
-        Problem(expression, loss, scheme, per=per, coordinates=coordinates, reduction=reduction, decay=decay)
+    declared = {name: shape for name, shape in map(_leaf, [*(inputs or []), *(constants or [])]) if shape}
+    network = Network(
+        expression,
+        shapes=declared,
+        inputs=[_leaf(text)[0] for text in inputs or []],
+        constants=[_leaf(text)[0] for text in constants or []],
+        parametrisation=parametrisation,
     )
+    problem = Problem(
+        network,
+        loss,
+        scheme,
+        per=per,
+        coordinates=coordinates,
+        reduction=reduction,
+        decay=decay,
+        ascend=ascend or [],
+        geometry=dict(map(_space, geometry or [])),
+    )
+    flow = derive_flow(problem)
     to_stdout(
         flow.to_json()
         if form == "json"
@@ -50,33 +114,71 @@ def derive(
     )
 
 
+def _space(text: str) -> tuple[str, str]:
+    """The block and the geometry of `p:simplex`."""
+    block, colon, word = text.partition(":")
+    if not colon or not block or not word:
+        raise LanguageError(
+            f"`--geometry` must be a block and its geometry, got {text!r}; write for example p:simplex."
+        )
+    return block, word
+
+
+def _leaf(text: str) -> tuple[str, tuple[int | str, ...]]:
+    """The name and the axes of `X:t,8`; no axes where none are given."""
+    name, _, axes = text.partition(":")
+    return name, tuple(
+        int(axis) if axis.strip().isdecimal() else axis.strip() for axis in axes.split(",") if axis.strip()
+    )
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="[SPEC.toml]", help="Where to write it.")] = Path("spec.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented specification, with every key that there is."""
+    from flowlab.app.template import specification
+
+    if path.exists() and not force:
+        raise OutputError(f"`{path}` exists; choose another name, or pass --force to replace it.")
+    with writing(path):
+        path.write_text(specification(path.name), encoding="utf-8")
+    if as_json:
+        to_stdout_json({"written": str(path)})
+    else:
+        to_stdout(f"written to {path}")
+
+
 def run(
-    spec: Annotated[Path, typer.Argument(help="A TOML specification.")],
+    spec: Spec,
     out: Annotated[Path, typer.Option("--out", parser=output_path, metavar="PATH", help="Folder for the results.")],
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    changes: Changes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")
     ] = False,
+    shown: Shown = Progress.auto,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Derive, integrate, witness, check and draw what a specification asks for."""
     from flowlab.app.spec import read_spec
 
-    read_spec(spec)
+    read_spec(spec, changes or [])
     float64()
     from flowlab.app.run import run as run_spec
 
-    summary = run_spec(
-        spec,
-        out,
-        progress=not quiet and sys.stderr.isatty(),
-        say=(lambda _: None) if quiet else to_stderr,
-        resume=resume,
-        restart=restart,
-    )
-    _print_summary(summary, out)
+    with progress(shown, quiet) as how:
+        summary = run_spec(
+            spec, out, progress=how is Progress.bar, resume=resume, restart=restart, changes=changes or []
+        )
+    if as_json:
+        to_stdout((out / "summary.json").read_text(encoding="utf-8"))
+    else:
+        _print_summary(summary, out)
     if any(v["answer"] == "refuted" for v in summary["verdicts"]):
         raise typer.Exit(REFUTED)
     # A refutation is a result; it stands before what the numerics could not reach.

@@ -5,11 +5,10 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from flowlab.app.terminal import to_stdout
+from flowlab.app.terminal import AsJson, to_stdout, to_stdout_json, write_table
 from flowlab.core.errors import LanguageError
+from flowlab.core.registry import described
 
 
 def _networks() -> dict[str, str]:
@@ -36,19 +35,41 @@ def _words(kind: str) -> dict[str, str]:
         return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
     home = import_module(f"flowlab.{'' if kind in ('claims', 'figures') else 'language.'}{kind}")
     getattr(home, "load_library", lambda: None)()
-    registry = getattr(home, kind)
-    words = {name: registry[name] for name in registry}
-    titles = {name: getattr(word, "title", None) or (word.__doc__ or "").strip() for name, word in words.items()}
-    return {name: text.split("\n")[0] for name, text in titles.items()}
+    registry, told = getattr(home, kind), {}
+    if kind == "claims":
+        from flowlab.claims.manifest import entries
+
+        told = {name: entry.title for name, entry in entries().items()}
+    return {name: told.get(name) or described(registry[name]) for name in registry}
 
 
-KINDS = ("networks", "activations", "losses", "schemes", "packs", "claims", "figures")
+KINDS = (
+    "networks",
+    "activations",
+    "losses",
+    "schemes",
+    "geometries",
+    "parametrisations",
+    "packs",
+    "claims",
+    "figures",
+)
 
 
-def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, or schema.")] = "") -> None:
+def list_words(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KIND]",
+            help=f"One of {', '.join(KINDS)}, or schema.",
+            autocompletion=lambda incomplete: [k for k in (*KINDS, "schema") if k.startswith(incomplete)],
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """List the words that can be used; `schema` prints the JSON schema of specifications."""
     if kind == "schema":
-        from flowlab.app.spec import schema
+        from flowlab.app.schema import schema
 
         to_stdout(json.dumps(schema(), indent=1))
         return
@@ -60,8 +81,9 @@ def list_words(kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KIND
             f"`flowlab list {kind}` is not known;{f' did you mean `{guess}`?' if guess else ''} Known:"
             f" {', '.join(KINDS)}, schema."
         )
-    for each in [kind] if kind else KINDS:
-        table = Table(each, "what it is", title_justify="left")
-        for name, told in _words(each).items():
-            table.add_row(name, told)
-        Console().print(table)
+    told = {each: _words(each) for each in ([kind] if kind else KINDS)}
+    if as_json:
+        to_stdout_json(told)
+        return
+    for each, words in told.items():
+        write_table([each, "what it is"], [[name, about] for name, about in words.items()])

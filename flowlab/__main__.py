@@ -1,0 +1,5 @@
+"""`python -m flowlab`: the command line."""
+
+from flowlab.cli import main
+
+main()

@@ -1,0 +1,209 @@
+"""`sweep`: from a specification and values of its keys to one result."""
+
+import importlib.util
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowlab.app.asked import ready, wanted_words
+from flowlab.app.spec import read_spec
+from flowlab.app.sweep.collect import FAILED, MISSING, ROWS, collected
+from flowlab.app.sweep.executors import EXTRA, Executor, by_dask, by_map, require_dask
+from flowlab.app.sweep.grid import Grid, Point, batches, grid
+from flowlab.app.sweep.records import RESULT, Folder
+from flowlab.app.words import loaded
+from flowlab.core.arguments import count, guarded, must_be
+from flowlab.core.errors import MissingExtra
+from flowlab.core.files import open_folder
+from flowlab.core.precision import require_x64
+from flowlab.core.typing import Json, Record
+from flowlab.language.problem import Problem
+from flowlab.language.result import Result
+
+BATCH = 16
+"""Points of a batch."""
+_LOG = logging.getLogger(__name__)
+
+
+@guarded
+def sweep(
+    spec: str | os.PathLike[str] | Mapping[str, Json],
+    over: Mapping[str, Sequence[Json]],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    executor: Executor | None = None,
+    retry: bool = False,
+    batch: int = BATCH,
+    rows: int = ROWS,
+) -> Result:
+    """Run a specification at all combinations of values of its keys.
+
+    A point is one merged specification: its flow is integrated; its witness and claims follow where the specification
+    names them. What `out` holds already is not run again, whichever sweep made it, so that the same call goes on after
+    a kill and one with more values runs the new ones alone. A run that was cut is taken up where it stopped, and every
+    point has the bytes that it has undisturbed.
+
+    Args:
+        spec: a specification, as a TOML file or a dict.
+        over: values by dotted key; the last key is the fastest.
+        out: folder for the points and `sweep.zarr`; without it, a temporary one. Workers on other machines must see it
+            under the same path.
+        jobs: processes, by default one per core and batch; 1 runs all here. Scripts that ask for more keep the call
+            under `if __name__ == "__main__":`.
+        scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.
+        executor: what has `map` as executors of `concurrent.futures` have it, in place of Dask: a pool of Ray or
+            mpi4py.
+        retry: whether points that failed before are tried again.
+        batch: the most points of one problem that a worker is given at once.
+        rows: values of log t in the result.
+
+    Returns:
+        A result of the kind `"sweep"`: dimensions are the last parts of the swept keys, and `log_t`. Variables are
+        `log_loss`, `min_margin`, `log_R`, `rho` and what is observed, NaN beyond the end of a point; without `log_t`,
+        `outcome` (`"failed"` for a point that broke), `ended`, `steps` and `point`; over `claim`, `answer` and
+        `measured`.
+
+    Raises:
+        SpecError: for a key or a value that a specification cannot have, before anything runs.
+        MissingExtra: without Dask where it is needed; OutputError: if `out` cannot be written.
+        RunFailed: if the scheduler is lost; all that is recorded stays.
+
+    Example:
+        >>> found = fl.sweep("iris.toml", {"start.seed": range(100), "network.widths.W1": [8, 16]}, out="seeds")
+        >>> found.dataset.log_loss.sel(W1=8).median("seed")
+        >>> fl.draw("sweep", found).save("seeds.pdf")
+    """
+    require_x64("sweep")
+    plan = Asked.of(spec, over)
+    problem = plan.ready()
+    if scheduler is not None and executor is not None:
+        raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
+    size = count("batch", batch, 1, BATCH)
+    with ExitStack() as stack:
+        if out is None:
+            folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowlab-sweep-"))))
+        else:
+            folder = Folder(Path(out).resolve())
+            open_folder(folder.root, "--out ")
+            _require_zarr()
+        folder.open(plan.record)
+        keys = [p.key for p in plan.grid.points]
+        if retry:
+            folder.forget_failures(keys)
+        tasks = _tasks(plan, folder, size)
+        _run(tasks, folder, keys, jobs, scheduler, executor)
+        folder.clear()
+        result = collected(plan.grid, folder, problem, plan.base, count("rows", rows, 1, ROWS))
+        if out is not None:
+            result.save(folder.root / RESULT)
+    return result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be run.
+
+    Attributes:
+        base: the specification.
+        origin: where paths in it begin.
+        grid: its points.
+    """
+
+    base: Record
+    origin: Path
+    grid: Grid
+
+    @classmethod
+    def of(cls, spec: str | os.PathLike[str] | Mapping[str, Json], over: Mapping[str, Sequence[Json]]) -> "Asked":
+        """The points of a sweep, held against the schema.
+
+        Raises:
+            SpecError: for a key or a value that a specification cannot have.
+        """
+        if isinstance(spec, Mapping):
+            base, origin = dict(spec), Path.cwd()
+        else:
+            base, origin = read_spec(Path(spec)), Path(spec).resolve().parent
+        return cls(base, origin, grid(base, over, origin))
+
+    @property
+    def record(self) -> Record:
+        """The same as JSON, for who goes on."""
+        return {"spec": self.base, "over": {axis.key: list(axis.values) for axis in self.grid.axes}}
+
+    def ready(self) -> Problem:
+        """Make one point of every shape ready as for its run; the problem of the first.
+
+        Raises:
+            FlowlabError: for anything that a run would refuse: names, shapes, data.
+        """
+        first: dict[str, Point] = {}
+        for point in self.grid.points:
+            first.setdefault(point.shape, point)
+        problems = []
+        for point in first.values():
+            problem, *_ = ready(point.spec, self.origin / "spec.toml")
+            wanted_words(point.spec, problem)
+            problems.append(problem)
+        return problems[0]
+
+
+def status(points: Grid, folder: Folder) -> tuple[dict[str, int], dict[str, str]]:
+    """How many points there are by outcome, with `"failed"`, `"begun"` and `"missing"`; and why those failed, by
+    key.
+    """
+    done, failures = folder.done(), folder.failures()
+    told: Counter[str] = Counter()
+    why: dict[str, str] = {}
+    for point in points.points:
+        if point.key in done:
+            told[folder.read(point.key)[0]["outcome"]["kind"]] += 1
+        elif point.key in failures:
+            told[FAILED] += 1
+            why[point.key] = folder.failure(point.key)["message"]
+        else:
+            told["begun" if folder.unfinished(point.key).is_dir() else MISSING] += 1
+    return dict(told), why
+
+
+def _tasks(plan: Asked, folder: Folder, size: int) -> list[Record]:
+    """What is left, in batches; those are composed before what is done is left out."""
+    over = folder.done() | folder.failures()
+    shared = {"out": str(folder.root), "folder": str(plan.origin), "words": [str(path) for path in loaded()]}
+    left = ([p for p in part if p.key not in over] for part in batches(plan.grid.points, size))
+    return [shared | {"points": [{"key": p.key, "spec": p.spec} for p in part]} for part in left if part]
+
+
+def _run(
+    tasks: list[Record],
+    folder: Folder,
+    keys: list[str],
+    jobs: int | None,
+    scheduler: str | None,
+    executor: Executor | None,
+) -> None:
+    """Run tasks, and tell of every one."""
+    jobs = min(os.cpu_count() or 1, len(tasks)) if jobs is None else count("jobs", jobs, 1, 2)
+    alone = executor is None and scheduler is None and jobs <= 1
+    if not alone and executor is None:
+        require_dask()
+    if not tasks:
+        return
+    work: Iterator[None] = by_map(executor, tasks) if alone or executor else by_dask(tasks, jobs, scheduler)
+    wanted = set(keys)
+    for _ in work:
+        done, failed = len(folder.done() & wanted), len(folder.failures() & wanted)
+        told = {"done": done, "failed": failed, "total": len(wanted)}
+        _LOG.info("%d of %d points done, %d failed", done, len(wanted), failed, extra={"flowlab": told})
+
+
+def _require_zarr() -> None:
+    if importlib.util.find_spec("zarr") is None:
+        raise MissingExtra(f"a sweep that is written to a folder must have the package zarr, got none; {EXTRA}.")
