@@ -1,6 +1,6 @@
-"""Seconds of whole commands in fresh processes: a first run with nothing kept, a second one, and the light verbs.
+"""Seconds in fresh processes: whole commands, first with nothing kept and then again, and what integration compiles.
 
-python benchmarks/startup.py
+python benchmarks/startup.py [--small] [--packs]
 """
 
 import argparse
@@ -31,8 +31,48 @@ def seconds(cache: str, *args: str) -> float:
     return time.perf_counter() - began
 
 
-def main(small: bool = False) -> dict[str, Any]:
-    """Measure; `small` leaves out the runs."""
+NETS = {"smooth": "W2 @ tanh(W1 @ x)", "relu": "W2 @ relu(W1 @ x)", "three": "W3 @ relu(W2 @ relu(W1 @ x))"}
+
+
+def compiled(name: str) -> None:
+    """Print processor seconds of a first short run less those of a second one, and what the run itself says of it."""
+    import jax
+    import numpy as np
+
+    jax.config.update("jax_enable_x64", True)
+    import flowlab as fl
+
+    if os.environ.get("FLOWLAB_CACHE") != "off":
+        fl.keep_compiled()
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 5))
+    data, net = fl.Data(x, np.where(x[:, 0] + 0.3 * x[:, 1] > 0, 1.0, -1.0)), fl.Network(NETS[name])
+    began = time.process_time()
+    field = fl.lower(fl.derive(fl.Problem(net, "logistic")))
+    derived = time.process_time() - began
+    start = fl.initial_state(net, data, seed=0, default_width=8)
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        path = fl.integrate(field, start, data, until=fl.log_time(1.0))
+        took.append((time.process_time() - began, path.stats["compile_seconds"]))
+    print(json.dumps({"derive": derived, "compile": took[0][0] - took[1][0], "told": took[0][1], "run": took[1][0]}))
+
+
+def fresh(name: str, cache: str) -> dict[str, float]:
+    """What `compiled` prints in a process of its own."""
+    told = subprocess.run(
+        [sys.executable, __file__, "--net", name],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"FLOWLAB_CACHE": cache},
+    )
+    return json.loads(told.stdout)
+
+
+def main(small: bool = False, packs: bool = False) -> dict[str, Any]:
+    """Measure; `small` leaves out all runs, `packs` adds a pack of claims with two jobs."""
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = {"--help": seconds(folder, "--help"), "list": seconds(folder, "list")}
         for name in () if small else ("iris", "digits"):
@@ -41,13 +81,28 @@ def main(small: bool = False) -> dict[str, Any]:
                 found[f"run {name}, {turn}"] = seconds(
                     folder, "run", spec, "--out", str(Path(folder) / f"{name}-{turn}")
                 )
+        if packs:
+            for turn in ("first", "second"):
+                found[f"verify poggio2020, {turn}"] = seconds(
+                    folder, "verify", "--pack", "poggio2020", "--jobs", "2", "--out", str(Path(folder) / f"pack-{turn}")
+                )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in () if small else NETS:
+            for turn in ("cold", "second process"):
+                found |= {f"{name}, {what}, {turn}": took for what, took in fresh(name, folder).items()}
     return {"seconds": found, "versions": versions()}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--small", action="store_true")
-    result = main(parser.parse_args().small)
-    for name, took in result["seconds"].items():
-        print(f"{name:>20} {took:7.2f} s")
-    print(json.dumps(result))
+    parser.add_argument("--packs", action="store_true")
+    parser.add_argument("--net", choices=NETS)
+    given = parser.parse_args()
+    if given.net:
+        compiled(given.net)
+    else:
+        result = main(given.small, given.packs)
+        for name, took in result["seconds"].items():
+            print(f"{name:>32} {took:7.2f} s")
+        print(json.dumps(result))

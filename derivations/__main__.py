@@ -24,6 +24,10 @@ ORDER = (
     "sharp_growth",
     "discrete_balance",
     "unit_norm_rules",
+    "covariances",
+    "induced_flow",
+    "coarse_gradients",
+    "games",
 )
 """Of reading; a file that is not named here comes after them, by name."""
 

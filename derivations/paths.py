@@ -10,7 +10,8 @@ import numpy as np
 
 from derivations.points import Arrays, Point, below, flow_of, points
 from flowlab.language.data import Data
-from flowlab.lowering.vector_field import VectorField, lower
+from flowlab.lowering.lower import lower
+from flowlab.lowering.vector_field import VectorField
 
 _STAGES = (np.array([0.0, 0.5, 0.5, 1.0]), np.array([1.0, 2.0, 2.0, 1.0]))
 """How far along the last slope each slope of the method is taken, and its weight in sixths."""

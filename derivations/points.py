@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from flowlab.core.precision import require_x64
+from flowlab.core.typing import Blocks
 from flowlab.language.problem import Problem
 from flowlab.symbolic.certificate import Samples, TestState, inputs_of, random_state
 from flowlab.symbolic.derive import derive
@@ -171,7 +172,12 @@ def points(net: str, loss: str, count: int = 3, n: int = 9, d: int = 3) -> tuple
     require_x64("derivations")
     problem = Problem(net, loss)
     drawn = [random_state(problem, seed, d=d, n=n) for seed in range(count)]
-    return tuple(Point(problem, s.rho, s.V, s.samples.x, np.where(np.arange(n) % 2 == 0, 1.0, -1.0)) for s in drawn)
+    y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
+    return tuple(Point(problem, _arrays(s.rho), _arrays(s.V), np.asarray(s.samples.x), y) for s in drawn)
+
+
+def _arrays(blocks: Blocks) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in blocks.items()}
 
 
 def below(p: Point, loss: float = 0.5) -> Point:

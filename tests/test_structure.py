@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "discrete": {"core", "language"},
     "studies": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete"},
     "claims": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies"},
-    "figures": {"core", "language", "claims"},
+    "figures": {"core", "language", "studies", "claims"},
     "app": {"core", "language", "symbolic", "lowering", "dynamics", "late", "discrete", "studies", "claims", "figures"},
 }
 NEVER = {

@@ -25,15 +25,37 @@ def test_derive():
     assert all(row["disagreement"] < 1e-10 for row in rows)
 
 
+@pytest.mark.slow
+def test_bures():
+    found = script("bures").main(small=True)
+    assert all(row["loss"] < 1.001e-4 and row["residual"] < 1e-12 for row in found["rows"])
+    assert all(0.5 < walk["ratio"] < 1.5 for walk in found["descents"])
+
+
+@pytest.mark.long
+def test_laws():
+    rows = script("laws").main(small=True)
+    assert [(row["status"], row["total"]) for row in rows] == [("complete", 2), ("complete", 9), ("complete", 20)]
+
+
 def test_lengths():
     rows = script("derive").lengths(small=True)
     assert [row["parts"] for row in rows] == [2, 4] * 3
 
 
+@pytest.mark.long
 def test_field():
     found = script("field").main(small=True)
     assert all(row["agreement"] < 1e-12 for row in found["rows"])
     assert len(set(found["program_lines"].values())) == 1
+
+
+@pytest.mark.slow
+def test_architectures():
+    found = script("architectures").compare(budget=0.0)
+    pairs = [pair for case in found.values() for pair in case.values()]
+    assert len(pairs) == 6
+    assert all(pair["disagreement"] < 1e-12 for pair in pairs)
 
 
 def test_depth():
@@ -85,3 +107,30 @@ def test_continuation():
         (6, 6, 0, 0, 0),
     ]
     assert all(row["error"] < 1e-10 and row["away"] < 1e-9 for row in rows)
+
+
+def test_games():
+    found = script("games").main(small=True)
+    assert found["unique"]
+    assert all(row["apart"] < 1e-9 for row in found["rows"])
+
+
+@pytest.mark.slow
+def test_batch():
+    rows = script("batch").main(small=True)["rows"]
+    assert [row["seeds"] for row in rows] == [3, 2]
+    assert rows[0]["apart"] < 1e-4
+
+
+@pytest.mark.slow
+def test_large():
+    rows = script("large").main(small=True)["rows"]
+    assert [row["kind"] for row in rows] == ["early", "late"]
+    assert rows[1]["outcome"] == "done"
+
+
+@pytest.mark.slow
+def test_kink_costs():
+    found = script("kink_costs").main(small=True)
+    assert all(row["disagreement"] < 1e-12 for row in found["rates"])
+    assert found["flow"]["kinks"] > 0

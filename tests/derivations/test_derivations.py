@@ -25,6 +25,7 @@ def test_every_file_is_found():
     assert list(MODULES) == list(ORDER)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODULES)
 def test_steps_hold(name):
     derivation = derived(name)
@@ -34,6 +35,7 @@ def test_steps_hold(name):
     assert derivation.markdown().count(r"\tag{") <= 1.5 * len(derivation.sizes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "wrong"), CONTROLS)
 def test_wrong_steps_are_refused(name, wrong):
     with pytest.raises(DerivationMismatch) as caught:

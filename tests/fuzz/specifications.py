@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flowlab import claims, figures
+from flowlab import figures
 from tests.fuzz.architectures import first_step
 from tests.fuzz.cases import Case
 
@@ -159,7 +159,6 @@ def specs(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
     """Specifications, as far as a run of them looks before it derives; where `deep` to a first step, and some are whole
     runs.
     """
-    claims.load_library()
     figures.load_library()
     root = Path(__file__).resolve().parents[2]
     texts = [SPEC, *(path.read_text(encoding="utf-8") for path in sorted((root / "examples").glob("*.toml")))]
@@ -184,7 +183,7 @@ def specs(rng: random.Random, count: int, deep: bool, folder: Path) -> Iterator[
 
 
 def _ready(path: Path, meant: dict | None, stepped: bool) -> Callable[[], str]:
-    from flowlab.app.run import horizons, ready, wanted_words
+    from flowlab.app.asked import horizons, ready, wanted_words
     from flowlab.app.spec import read_spec
 
     def answer() -> str:
@@ -205,7 +204,7 @@ def _run(path: Path, out: Path) -> Callable[[], str]:
     from flowlab.app.run import run
 
     def answer() -> str:
-        run(path, out, progress=False, say=lambda _: None)
+        run(path, out)
         return "" if (out / "summary.json").is_file() else "no summary was written"
 
     return answer

@@ -16,6 +16,11 @@ X, Y = np.array([[1.0, 0.5], [-1.0, 0.2], [0.3, -1.0], [-0.5, -0.4]]), np.array(
 Call = tuple[Callable[..., Any], dict[str, Any], set[str]]
 
 
+def _norm(weights: Any) -> float:
+    """An observable."""
+    return float(sum((w**2).sum() for w in weights.values()))
+
+
 @cache
 def table(deep: bool) -> tuple[dict[str, Any], dict[str, Call]]:
     """What the house makes, by name; and calls. Where `deep`, also those that derive, integrate or search."""
@@ -96,7 +101,24 @@ def _results(problem: fl.Problem, data: fl.Data, path: fl.Trajectory) -> dict[st
     """What is stored, drawn and checked."""
     return {
         "results": (fl.results, {"places": "trajectory.nc", "of": "trajectory"}, set()),
+        "open": (fl.open, {"path": "trajectory.nc"}, set()),
+        "cite": (fl.cite, {"result": ["P1", "S1"]}, set()),
+        "Trajectory.at": (path.at, {"log_t": 1.0}, set()),
+        "Trajectory.resampled": (path.resampled, {"grid": [0.0, 1.0]}, set()),
         "save": (fl.save, {"result": path, "path": "b.nc"}, set()),
+        "held_out": (fl.held_out, {"problem": problem, "data": data, "name": "test"}, set()),
+        "Trajectory.from_weights": (
+            fl.Trajectory.from_weights,
+            {
+                "times": [0.0, 1.0],
+                "weights": [{"W1": np.ones((3, 2)), "W2": np.ones((1, 3))}] * 2,
+                "problem": problem,
+                "data": data,
+                "rtol": 1e-3,
+                "observe": {"norm": _norm},
+            },
+            set(),
+        ),
         "Trajectory.load": (fl.Trajectory.load, {"path": "trajectory.nc", "data": None}, set()),
         "Verdict.load": (fl.Verdict.load, {"path": "verdict.json"}, set()),
         "Outcome": (fl.Outcome, {"kind": "done", "message": "a", "event": None}, set()),
@@ -126,6 +148,20 @@ def _limits(data: fl.Data, begin: fl.State, path: fl.Trajectory) -> dict[str, Ca
         "neurons": (fl.neurons, {"path": path, "data": path.data, "best": None}, set()),
         "convergence": (fl.convergence, {"path": path, "data": path.data}, set()),
         "relu": (fl.relu, {"z": fl.x}, set()),
+        "tangent_kernel": (
+            fl.tangent_kernel,
+            {"network": "W1 @ x", "at": begin, "data": data, "others": None},
+            set(),
+        ),
+        "kernel_along": (fl.kernel_along, {"path": path, "data": path.data, "rows": 2, "count": 2}, {"rows"}),
+        "hessian_spectrum": (
+            fl.hessian_spectrum,
+            {"path": path, "data": path.data, "count": 1, "rows": 2, "seed": 0},
+            {"rows"},
+        ),
+        "linearise": (fl.linearise, {"problem": fl.Problem("W1 @ x"), "at": begin, "data": data}, set()),
+        "monitors": (fl.monitors, {"path": path, "rtol": 1e-6}, set()),
+        "architecture": (fl.architecture, {"of": path, "state": None}, set()),
         "weight": (fl.weight, {"name": "W1", "shape": (3, 2)}, set()),
     }
 
@@ -155,6 +191,7 @@ def _flows(
                 "progress": False,
                 "seed": None,
                 "store": None,
+                "observe": {"norm": _norm},
             },
             {"max_steps", "until", "atol", "rtol"},
         ),
@@ -174,6 +211,7 @@ def _flows(
                 "batch": None,
                 "momentum": 0.0,
                 "nesterov": False,
+                "observe": {"norm": _norm},
             },
             {"count"},
         ),
