@@ -323,3 +323,23 @@ def test_a_test_of_a_name_is_noticed():
     assert refusals('if problem.loss.name != "square":\n    return "it is about the square loss"') == {1}
     assert not refusals('if problem.loss.name != "square":\n    bound = 1')
     assert not refusals('return 1 if problem.loss.name != "square" else "no"')
+
+
+def unchecked_protocols(source: str) -> list[str]:
+    """Protocols that annotations cannot be checked against when calls are."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+        and any("Protocol" in ast.unparse(base) for base in node.bases)
+        and not any("runtime_checkable" in ast.unparse(each) for each in node.decorator_list)
+    ]
+
+
+def test_calls_can_be_checked_against_every_protocol():
+    assert not {p.name: some for p in SOURCES if (some := unchecked_protocols(p.read_text(encoding="utf-8")))}
+
+
+def test_a_protocol_that_cannot_be_checked_is_noticed():
+    source = "class Field(Protocol): ...\n@runtime_checkable\nclass Other(Protocol[T]): ..."
+    assert unchecked_protocols(source) == ["Field"]

@@ -49,11 +49,11 @@ else:
             return _is_array(value) or type(value).__module__.startswith("sympy.")
 
     class Scalar(metaclass=Kind):
-        """A number, or an array of one."""
+        """A number, or an array of one; where equations are derived, a number of sympy."""
 
         @staticmethod
         def holds(value: object) -> bool:
-            return _is_array(value) or isinstance(value, int | float)
+            return _is_array(value) or isinstance(value, int | float) or type(value).__module__.startswith("sympy.")
 
     class ArrayLike(metaclass=Kind):
         """What numpy makes an array of."""

@@ -1,7 +1,7 @@
 """Rest points of games in the charts of their spaces: Newton's method for them, and the slope of the forces there."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -24,6 +24,7 @@ _NEAR = 1e-6
 """Relative length of the next Newton step at a zero."""
 
 
+@runtime_checkable
 class Field(Protocol):
     """What gives the rates of all blocks at places in the charts: a derived `VectorField`, or `Forces`."""
 

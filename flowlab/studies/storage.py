@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -92,6 +92,7 @@ def save(result: ResultLike, path: str | Path) -> Path:
     ).save(path)
 
 
+@runtime_checkable
 class _Table(ResultLike, Protocol):
     """A result whose numbers are one labelled data set."""
 

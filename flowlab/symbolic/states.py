@@ -160,7 +160,7 @@ def _drawn(rng: np.random.Generator, n: int, shape: tuple[int, ...], fixed: bool
     """An input or a constant: entries of size about 1 in the last axis together, samples of different sizes."""
     size = np.sqrt(shape[-1] if shape else 1)
     if fixed:
-        return rng.normal(size=shape) / size
+        return np.asarray(rng.normal(size=shape) / size)
     return rng.normal(size=(n, *shape)) / size * np.exp(rng.uniform(-0.3, 0.3, size=(n, *[1] * len(shape))))
 
 

@@ -140,7 +140,7 @@ def conserved(
 def _rows(blocks: Mapping[str, np.ndarray], at: np.ndarray) -> list[dict[str, np.ndarray]]:
     """Some rows of arrays, one dictionary each."""
     some = {k: np.asarray(v)[at] for k, v in blocks.items()}
-    return [{k: v[i] for k, v in some.items()} for i in range(len(at))]
+    return [{k: np.asarray(v[i]) for k, v in some.items()} for i in range(len(at))]
 
 
 def _quadratic(

@@ -65,13 +65,13 @@ def option_text(value: Option) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def function_piece(name: str, tex: bool, parts: Sequence[Piece], options: Sequence[Option]) -> Piece:
+def function_piece(name: str, tex: bool, parts: Sequence[Piece], options: Sequence[Option | float]) -> Piece:
     """A function word with its operands and options in print."""
     inner = ", ".join([part.text for part in parts] + [_printed(option, tex) for option in options])
     return Piece(rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}({inner})" if tex else f"{name}({inner})")
 
 
-def _printed(option: Option, tex: bool) -> str:
+def _printed(option: Option | float, tex: bool) -> str:
     if isinstance(option, str):
         return rf"\text{{{option}}}" if tex else option_text(option)
     return repr(float(option)) if isinstance(option, Fraction) and option.denominator != 1 else str(option)

@@ -17,7 +17,7 @@ reveal_type(path)  # Trajectory
 reveal_type(path.last)  # State
 reveal_type(path.outcome)  # Outcome
 reveal_type(fl.descend(problem, start, data, step=0.1, count=10))  # Trajectory
-reveal_type(fl.check(["P4"], path))  # list[Verdict]
+reveal_type(fl.check(["P4"], path))  # Verdicts
 reveal_type(fl.draw("norms", path))  # Drawn
 reveal_type(fl.limit(path))  # Limit
 reveal_type(fl.asymptotics(path))  # Asymptotics
