@@ -22,8 +22,8 @@ def keep_compiled(folder: str | PathLike[str] | None = None) -> Path | None:
     Returns:
         The folder within it that is used, or None where nothing is kept: it is turned off or cannot be written.
 
-    Example:
-        >>> fl.keep_compiled("out/programs")
+    Examples:
+        >>> kept = fl.keep_compiled()
     """
     asked = os.environ.get("FLOWLAB_CACHE", "")
     if "JAX_COMPILATION_CACHE_DIR" in os.environ or (folder is None and asked == "off"):

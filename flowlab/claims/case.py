@@ -80,6 +80,19 @@ class Case:
     Attributes:
         memo: what has been computed once for all wrong variants, and for other claims of the same call.
         read: which of `GIVEN` have been read since this was last emptied.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> @fl.claim("doc.case", statement="The loss falls.", source="an example")
+        ... def falls(case):
+        ...     last, first = case.flow.dataset.log_loss.values[[-1, 0]]
+        ...     return fl.Quantity("log loss", last, first, 1e-6, relation="<=")
+        >>> (verdict,) = fl.check("doc.case", path)
+        >>> verdict.answer, verdict.code
+        ('undecided', 'no power')
     """
 
     def __init__(self, *, seed: int = 0, passed: tuple[str, ...] = (), **inputs: Evidence | None) -> None:

@@ -44,6 +44,13 @@ class Claim(ABC):
         usual: the statement as it is usually made where that is wrong; then one mutant is `USUAL`, and its numbers
             decide against it.
         decisive: of `usual`: which quantities tell the difference, in words.
+
+    Examples:
+        >>> from flowlab.claims import claims
+        >>> claims["P4"].title
+        'equal growth of squared norms along a path'
+        >>> issubclass(claims["P4"], fl.Claim)
+        True
     """
 
     name: ClassVar[str]
@@ -222,6 +229,14 @@ def claim(name: str, **attributes: Unpack[Attributes]) -> Enter:
 
     Raises:
         ClaimError: for a function without statement or source, a word that is not known, or an id that is taken.
+
+    Examples:
+        >>> @fl.claim("doc.grows", statement="The norm grows.", source="an example")
+        ... def grows(case):
+        ...     rho = case.flow.dataset.rho.values
+        ...     return fl.Quantity("growth of the norm", rho[-1, 0] / rho[0, 0], 1.0, 1e-6, relation=">=")
+        >>> grows.statement
+        'The norm grows.'
     """
     if not isinstance(name, str) or not name.strip():
         raise ClaimError(
@@ -351,6 +366,14 @@ def check(ids: str | Sequence[str], *evidence: Evidence, seed: int = 0) -> Verdi
     Raises:
         UnknownName: for an unknown id; ClaimError: for evidence of no known kind;
         LanguageError: for a seed that is not an integer from 0 on.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> [(verdict.id, verdict.answer) for verdict in fl.check(["P1", "P2"], path)]
+        [('P1', 'holds'), ('P2', 'holds')]
     """
     seed = checked_seed(seed)
     if isinstance(ids, str):

@@ -48,9 +48,14 @@ def open(path: str | Path) -> Any:
     Raises:
         OutputError: if there is nothing, or it is damaged, or was stored by something else.
 
-    Example:
-        >>> fl.open("out/trajectory.nc")
-        Trajectory(flow, 208 rows, log_t=5, log_loss=-3.21, min_margin=0.236, done)
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> saved = path.save("trajectory.nc")
+        >>> fl.open("trajectory.nc").outcome.kind
+        'done'
     """
     place = Path(path)
     if is_folder(place) and place.suffix != ".zarr":

@@ -36,6 +36,11 @@ class Quantity:
         printed: the number as it stands in the literature, or in an earlier measurement, digits and all; it is compared
             to the digits printed.
         rung: how it was shown, one of `RUNGS`; empty for that of its claim.
+
+    Examples:
+        >>> margin = fl.Quantity("margin", 0.2501, 0.25, tolerance=0.001)
+        >>> margin.measured, margin.expected, margin.relation
+        (0.2501, 0.25, '=')
     """
 
     name: str

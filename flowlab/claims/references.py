@@ -173,9 +173,9 @@ def cite(result: ResultLike | Verdict | str | Sequence[Verdict | str] | None = N
     Raises:
         UnknownName: for an unknown id.
 
-    Example:
-        >>> print(fl.cite("S1"))
-        @software{flowlab, ...
+    Examples:
+        >>> print(fl.cite("S1").splitlines()[0])
+        @software{flowlab,
     """
     listed = [result] if isinstance(result, str | Verdict) else result
     ids = [each.id if isinstance(each, Verdict) else each for each in listed] if isinstance(listed, Sequence) else []

@@ -94,8 +94,14 @@ def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
         OutputError: if the file holds no verdict; ClaimError: if its claim or inputs are not to be
             had, or an input is not the one that was checked.
 
-    Example:
-        `replay("out/verdicts/mine.growth.json", "my_claims.py")`
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> (verdict,) = fl.check("P1", path)
+        >>> fl.replay(verdict).answer == verdict.answer
+        True
     """
     old = verdict if isinstance(verdict, Verdict) else Verdict.load(verdict)
     evidence = old.evidence

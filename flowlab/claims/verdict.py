@@ -43,6 +43,11 @@ class Measurement:
         error: error bar of the value.
         quantities: the numbers behind it, where the statement is about values, limits, rates or inequalities; see
             `Measurement.of`.
+
+    Examples:
+        >>> told = fl.Measurement(value=1e-9, bound=1e-6, because="roundings")
+        >>> told.value <= told.bound
+        True
     """
 
     value: float
@@ -116,6 +121,15 @@ class Verdict:
         error: error bar of the decisive number.
         rung: how it was shown, one of `RUNGS`.
         inputs: where the inputs are found; no part of what the verdict says.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> (verdict,) = fl.check("P1", path)
+        >>> verdict.answer, verdict.measured <= verdict.bound
+        ('holds', True)
     """
 
     id: str

@@ -206,49 +206,132 @@ def _finite(name: str, value: float) -> float:
 
 @guarded
 def time(t: float) -> Time:
-    """Run until ordinary time t (dimensionless; steps times step size of gradient descent)."""
+    """Run until ordinary time t (dimensionless; steps times step size of gradient descent).
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.time(10.0))
+        >>> path.outcome.kind
+        'done'
+        >>> round(float(np.exp(path.dataset.log_t[-1])), 6)
+        10.0
+    """
     return Time(t)
 
 
 @guarded
 def log_time(log_t: float) -> LogTime:
-    """Run until log t reaches a value; beyond 690, where t leaves float64, only late clocks can."""
+    """Run until log t reaches a value; beyond 690, where t leaves float64, only late clocks can.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e3))
+        >>> path.outcome.kind
+        'done'
+        >>> round(path.dataset.log_t[-1].item(), 6)
+        1000.0
+    """
     return LogTime(log_t)
 
 
 @guarded
 def log_loss_below(level: float) -> LogLossBelow:
-    """Run until the logarithm of the data loss is below a level."""
+    """Run until the logarithm of the data loss is below a level.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_loss_below(-2.0))
+        >>> path.outcome.kind
+        'event'
+        >>> bool(path.dataset.log_loss[-1] <= -2.0)
+        True
+    """
     return LogLossBelow(level)
 
 
 @guarded
 def value_below(level: float) -> ValueBelow:
-    """Run until the objective is below a level (dimensionless), for the loss `"value"`."""
+    """Run until the objective is below a level (dimensionless), for the loss `"value"`.
+
+    Examples:
+        >>> problem = fl.Problem(fl.Network("(u - 1)**2 + u*v + v**2", shapes={"u": (), "v": ()}), "value")
+        >>> start = fl.State.from_weights({"u": 0.0, "v": 1.0})
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, until=fl.value_below(0.1))
+        >>> path.outcome.kind
+        'event'
+    """
     return ValueBelow(level)
 
 
 @guarded
 def log_loss(level: float) -> LogLoss:
-    """Run until the logarithm of the data loss reaches a level."""
+    """Run until the logarithm of the data loss reaches a level.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_loss(-2.0))
+        >>> path.outcome.kind
+        'event'
+        >>> round(path.dataset.log_loss[-1].item(), 6)
+        -2.0
+    """
     return LogLoss(level)
 
 
 @guarded
 def log_norm(level: float) -> LogNorm:
-    """Run until log R, R the product of norms, reaches a level."""
+    """Run until log R, R the product of norms, reaches a level.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_norm(1.5))
+        >>> path.outcome.kind
+        'event'
+        >>> round(path.dataset.log_R[-1].item(), 6)
+        1.5
+    """
     return LogNorm(level)
 
 
 @guarded
 def norm_above(level: float) -> NormAbove:
-    """Run until the product of norms R is above a level."""
+    """Run until the product of norms R is above a level.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.norm_above(4.0))
+        >>> path.outcome.kind
+        'event'
+    """
     return NormAbove(level)
 
 
 @guarded
 def separated() -> Separated:
-    """Run until every sample is classified correctly."""
+    """Run until every sample is classified correctly.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=[fl.separated(), fl.log_time(5.0)])
+        >>> path.outcome.kind
+        'event'
+        >>> bool(path.dataset.min_margin[-1] > 0)
+        True
+    """
     return Separated()
 
 
@@ -256,11 +339,28 @@ def separated() -> Separated:
 def margin_gap(level: float) -> MarginGap:
     """Run until the normalised margin is within a relative gap of its bound from duality; for networks linear in their
     weights that certifies the distance.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.margin_gap(1e-3))
+        >>> path.outcome.kind
+        'event'
     """
     return MarginGap(level)
 
 
 @guarded
 def wall(seconds: float) -> Wall:
-    """Stop after some seconds of wall-clock time."""
+    """Stop after some seconds of wall-clock time.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=[fl.log_time(3.0), fl.wall(60.0)])
+        >>> path.outcome.kind
+        'done'
+    """
     return Wall(seconds)

@@ -158,6 +158,17 @@ def integrate(
         PrecisionTooLow, ShapeMismatch, DataError, UnknownName, LanguageError: for bad input, before any step.
         TooLarge: if the run, or following its kinks, does not fit into memory; with the bytes that it needs.
         OutputError: if `store` cannot be written, is damaged, or holds another run; what is there stays intact.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+        >>> field = fl.lower(fl.derive(problem))
+        >>> path = fl.integrate(field, start, data, until=fl.log_time(2.0), rtol=1e-6, atol=1e-8)
+        >>> path.outcome.kind
+        'done'
+        >>> bool(path.dataset.log_loss[-1] < path.dataset.log_loss[0])
+        True
     """
     require_x64("integrate")
     for each in field if isinstance(field, list | tuple) else [field]:

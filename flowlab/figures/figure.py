@@ -274,6 +274,15 @@ def draw(name: str, *paths: ResultLike | Drawable) -> Drawn:
 
     Raises:
         UnknownName: for an unknown figure; LanguageError: without trajectories, or for results of another kind.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> drawn = fl.draw("norms", path)
+        >>> drawn.save("norms.png").name
+        'norms.png'
     """
     load_library()
     picture = figures[name]()

@@ -49,7 +49,7 @@ class Data(eqx.Module):
         TooLarge: if the samples do not fit into memory.
         PrecisionTooLow: without float64.
 
-    Example:
+    Examples:
         >>> fl.Data([[1.0, 0.5], [-1.0, 0.2]], ["yes", "no"])
         Data('data', n=2, d=2, kind='binary')
         >>> fl.Data(A=[[0.0, 1.0], [-1.0, 0.0]])

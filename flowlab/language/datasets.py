@@ -51,6 +51,10 @@ def load(
         TooLarge: for what does not fit into memory.
         LanguageError: for a seed that is not an integer from 0 on.
         MissingExtra: if scikit-learn is not installed.
+
+    Examples:
+        >>> fl.load("gaussian?n=20&d=5&margin=0.1", seed=1)
+        Data('gaussian?n=20&d=5&margin=0.1', n=20, d=5, kind='binary')
     """
     seed = checked_seed(seed)
     expects("standardize", standardize, (bool, np.bool_), "True or False", "one of them")

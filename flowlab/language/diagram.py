@@ -36,8 +36,11 @@ def architecture(of: Drawable, *, state: State | None = None) -> Result:
     Raises:
         LanguageError: for anything else; TooLarge: for networks of more than 200 operations.
 
-    Example:
-        >>> fl.draw("architecture", fl.derive(fl.Problem("W2 @ relu(W1 @ x)"))).save("net.pdf")
+    Examples:
+        >>> found = fl.architecture(fl.derive(fl.Problem("W2 @ relu(W1 @ x)")))
+        >>> found.kind, dict(found.dataset.sizes)
+        ('architecture', {'box': 3, 'edge': 2, 'law': 2, 'tie': 4})
+        >>> drawn = fl.draw("architecture", found)
     """
     network = of if isinstance(of, Network) else of.network if isinstance(of, Problem) else of.problem.network
     problem = Problem(network) if isinstance(of, Network) else of if isinstance(of, Problem) else of.problem

@@ -38,6 +38,11 @@ class Expr:
 
     `op` is the role of a leaf, `"input"`, `"constant"` or `"weight"` (params: name, declared shape or None), or the
     name of a registered operation.
+
+    Examples:
+        >>> z = fl.weight("W") @ fl.x
+        >>> z.op, [part.op for part in z.args]
+        ('matmul', ['weight', 'input'])
     """
 
     op: str
@@ -304,6 +309,11 @@ def weight(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
 
     Raises:
         LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x` or a function's.
+
+    Examples:
+        >>> W1, W2 = fl.weight("W1", (16, "d")), fl.weight("W2")
+        >>> fl.Network(W2 @ fl.relu(W1 @ fl.x))
+        Network('W2 @ relu(W1 @ x)')
     """
     if name == "x":
         remedy = f"use letters, digits and `_`, at most {MOST_LETTERS}, and not `x`, `True`, `False` or `None`"
@@ -323,9 +333,10 @@ def input(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:  # noq
     Raises:
         LanguageError: if the name is not a plain identifier of at most 32 characters, or is a function's.
 
-    Example:
+    Examples:
         >>> X, W = fl.input("X", ("t", "d")), fl.weight("W")
         >>> fl.Network(fl.sum(fl.mean(X @ W, axis=0)))
+        Network('sum(mean(X @ W, axis=0))')
     """
     return _leaf("input", name, shape)
 
@@ -338,6 +349,12 @@ def constant(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
 
     Raises:
         LanguageError: if the name is not a plain identifier of at most 32 characters, or is `x` or a function's.
+
+    Examples:
+        >>> p, q, A = fl.weight("p"), fl.weight("q"), fl.constant("A")
+        >>> net = fl.Network(p @ (A @ q))
+        >>> net.constants
+        {'A': ('h_A', 'n_q')}
     """
     if name == "x":
         raise LanguageError("`x` cannot name a constant; it is the input.")
@@ -345,6 +362,17 @@ def constant(name: str, shape: tuple[int | str, ...] | None = None) -> Expr:
 
 
 x = Expr("input", (), ("x", None))
-"""The input of one sample, a vector of length `d`."""
+"""The input of one sample, a vector of length `d`.
+
+Examples:
+    >>> fl.Network(fl.weight("a") @ fl.relu(fl.weight("W") @ fl.x))
+    Network('a @ relu(W @ x)')
+"""
 eye = _eye_of(1)
-"""The identity matrix, of the size that the sum or the product around it has: `W @ W.T + 0.3 * eye`."""
+"""The identity matrix, of the size that the sum or the product around it has: `W @ W.T + 0.3 * eye`.
+
+Examples:
+    >>> P = fl.weight("P")
+    >>> fl.Network(fl.trace(P @ P.T + 0.3 * fl.eye))
+    Network('trace(P @ P.T + 3/10 * eye)')
+"""

@@ -43,9 +43,11 @@ def general_sum(
     Raises:
         LanguageError, UnknownName: for a block without an objective, or an objective of no block.
 
-    Example:
+    Examples:
         >>> net = fl.general_sum({"p": "p @ (A @ q)", "q": "p @ (B @ q)"}, constants=("A", "B"))
-        >>> fl.Problem(net, "value", ascend=["p", "q"], geometry={"p": "simplex", "q": "simplex"})
+        >>> game = fl.Problem(net, "value", ascend=["p", "q"], geometry={"p": "simplex", "q": "simplex"})
+        >>> game.network.is_gradient
+        False
     """
     if not objectives:
         raise LanguageError("`objectives` must name a block, got none; pass for example `{'p': 'p @ (A @ q)'}`.")

@@ -47,9 +47,9 @@ class Network:
         ShapeMismatch: if operands do not fit; both are named with their shapes.
         UnknownName: if an unknown function or a shape for an unknown block is given.
 
-    Example:
-        >>> fl.Network("O @ V @ X @ softmax(X.T @ K.T @ Q @ x)", inputs={"X": ("d", "t"), "x": ("d",)})
-        Network('O @ V @ X @ softmax(X.T @ K.T @ Q @ x)')
+    Examples:
+        >>> fl.Network("O @ V @ X @ softmax(X.T @ K.T @ Q @ x)", inputs={"X": ("d", "t"), "x": ("d",)}).weights
+        ('Q', 'K', 'V', 'O')
     """
 
     _html_parts = network_parts

@@ -158,8 +158,15 @@ def held_out(problem: Problem, data: Data, *, name: str = "test") -> dict[str, C
     Raises:
         DataError: for labels that the loss does not take, or features that the network does not.
 
-    Example:
-        >>> fl.integrate(field, start, train, until=fl.log_time(3.0), observe=fl.held_out(problem, test))
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> test = fl.Data([[0.9, 0.1], [-0.7, 0.3]], [1, -1])
+        >>> field = fl.lower(fl.derive(problem))
+        >>> path = fl.integrate(field, start, data, until=fl.log_time(3.0), observe=fl.held_out(problem, test))
+        >>> float(path.observed["test_error"][-1])
+        0.0
     """
     problem.loss.check_labels(data)
     problem.network.require_given(data.shapes)

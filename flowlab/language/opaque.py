@@ -137,9 +137,14 @@ def opaque(
         ShapeMismatch: if f does not return one number or one vector for every sample.
         PrecisionTooLow: without float64.
 
-    Example:
-        >>> net = fl.opaque(lambda p, x: jnp.tanh(x @ p["W"].T) @ p["a"], {"W": jnp.ones((8, 2)), "a": jnp.ones(8)})
-        >>> print(fl.derive(fl.Problem(net, "logistic")))
+    Examples:
+        >>> def net(params, x):
+        ...     return jnp.tanh(x @ params["W"].T) @ params["a"]
+        >>> opaque = fl.opaque(net, {"W": jnp.ones((8, 2)), "a": jnp.ones(8)})
+        >>> opaque.weights
+        ('W', 'a')
+        >>> fl.derive(fl.Problem(opaque, "logistic")).residual < 1e-12
+        True
     """
     require_x64("opaque")
     called = _legal((name or getattr(f, "__name__", type(f).__name__)).replace("<lambda>", "f"), "f", ())

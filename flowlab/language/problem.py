@@ -48,6 +48,11 @@ class Problem:
 
     Raises:
         UnknownName: for unknown words; LanguageError: for combinations that are not defined.
+
+    Examples:
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)", loss="logistic", scheme="lagrange", decay=0.1)
+        >>> problem.coordinates, problem.network.degrees["W1"]
+        ('polar', Fraction(1, 1))
     """
 
     @guarded

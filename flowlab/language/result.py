@@ -25,6 +25,17 @@ class Result:
         dataset: the numbers.
         problem: what they belong to.
         provenance: versions, seeds, settings, hash of the data.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> found = fl.kernel_along(path, rows=3)
+        >>> type(found).__name__, found.kind
+        ('Result', 'kernel')
+        >>> found.dataset.change.dims
+        ('row',)
     """
 
     kind: str

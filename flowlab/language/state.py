@@ -71,6 +71,11 @@ class State(eqx.Module):
             `"network"`.
         V: arrays in the shapes of the weight blocks, of unit norm per group (any length under weight normalisation).
         per: the grouping (static).
+
+    Examples:
+        >>> start = fl.State.from_weights({"W": [[3.0, 4.0]]})
+        >>> float(start.rho["W"]), start.V["W"].tolist()
+        (5.0, [[0.6000000000000001, 0.8]])
     """
 
     rho: dict[str, jax.Array] = eqx.field(converter=_arrays)
@@ -175,6 +180,15 @@ def initial_state(
         ShapeMismatch: if widths are missing or contradict each other, or `scale` makes a norm that is not finite.
         TooLarge: if the weights do not fit into memory.
         LanguageError: for a seed that is not an integer from 0 on.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> start = fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 3}, seed=0)
+        >>> start.V["W1"].shape
+        (3, 2)
+        >>> seeds = fl.initial_state("W2 @ relu(W1 @ x)", data, widths={"W1": 3}, seed=range(5))
+        >>> seeds.V["W1"].shape
+        (5, 3, 2)
     """
     require_x64("initial_state")
     if isinstance(seed, Sequence):

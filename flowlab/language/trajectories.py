@@ -30,11 +30,15 @@ class Trajectories(Sequence[Trajectory]):
     Args:
         made: every run, or what makes it.
 
-    Example:
-        >>> paths = fl.integrate(field, fl.initial_state(net, data, widths={"W1": 16}, seed=range(100)), data,
-        ...     until=fl.log_time(6.0))
-        >>> paths[3].outcome
-        >>> paths.resampled(50).log_loss.mean("run")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> starts = fl.initial_state("W @ x", data, seed=range(3))
+        >>> paths = fl.integrate(fl.lower(fl.derive(problem)), starts, data, until=fl.log_time(3.0))
+        >>> len(paths), paths[2].outcome.kind
+        (3, 'done')
+        >>> paths.resampled(5).log_loss.sizes["log_t"]
+        5
     """
 
     def __init__(self, made: Sequence[Trajectory | Callable[[], Trajectory]]) -> None:

@@ -51,6 +51,16 @@ class Outcome:
         event: name of the event, for `"event"`.
         error: of log t at the event (dimensionless), estimated from the local errors of all steps; None without an
             event.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> path.outcome.kind
+        'done'
+        >>> fl.Outcome("event", "the loss fell below its level.", event="low").event
+        'low'
     """
 
     kind: str
@@ -103,6 +113,16 @@ class Trajectory:
         last: the last state.
         stats: `steps`, `rejected`, `evaluations`, `wall_seconds`.
         problem, data: what was run.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> path.outcome.kind, path.dataset.log_loss.dims
+        ('done', ('step',))
+        >>> round(path.at(log_t=2.5).rho["W"].item(), 3)
+        4.272
     """
 
     dataset: xr.Dataset

@@ -59,6 +59,15 @@ class Asymptotics:
         directions: V_∞ by block with the bars of its components, both in the shape of the block.
         degree: K, or None where the network has none.
         skipped: what was left out, and why.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e4))
+        >>> found = fl.asymptotics(path)
+        >>> found.degree, "R / log_t" in found.limits
+        (1.0, True)
     """
 
     limits: dict[str, Limit]
@@ -128,6 +137,15 @@ def asymptotics(
     Raises:
         TooEarly: without `log_t`, or with fewer than eight late rows.
         LanguageError, ShapeMismatch: for arguments of another kind.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e4))
+        >>> found, best = fl.asymptotics(path), fl.max_margin("W @ x", data)
+        >>> abs(found.limits["R / log_t"].late.value * best.margin - 1) < 1e-3
+        True
     """
     if not isinstance(path, Trajectory):
         raise must_be("path", path, "a trajectory", "what `integrate` or `descend` returns")

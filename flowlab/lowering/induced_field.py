@@ -24,6 +24,15 @@ class InducedField(eqx.Module):
         coordinate: β(z) and its inverse.
         block: what β is called in states (static).
         signature: of the induced flow (static).
+
+    Examples:
+        >>> net = fl.Network("(w*w - u*u + lam*v) @ x", constants=["lam"])
+        >>> flow = fl.derive(fl.Problem(net, "square", coordinates="weights"))
+        >>> start = fl.State.from_weights({"w": [1e-3, 1e-3, 1e-3], "u": [1e-3, 1e-3, 1e-3], "v": [0.0, 0.0, 0.0]})
+        >>> beta = flow.induced("w*w - u*u + lam*v", start, constants={"lam": [0.1, 0.1, 0.1]})
+        >>> field = fl.lower(beta)
+        >>> type(field).__name__, field.block
+        ('InducedField', 'beta')
     """
 
     outer: VectorField

@@ -28,8 +28,14 @@ def lower(flow: FlowEquations | ModifiedFlow | InducedFlow) -> VectorField | Ind
         PrecisionTooLow: without float64.
         LanguageError: for an induced flow without a start, or without a mirror coordinate, with the reason.
 
-    Example:
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
         >>> field = fl.lower(fl.derive(problem))
+        >>> path = fl.integrate(field, start, data, until=fl.time(1.0))
+        >>> path.outcome.kind
+        'done'
     """
     require_x64("lower")
     if isinstance(flow, FlowEquations):

@@ -103,6 +103,14 @@ def smoothed(problem: Problem, epsilon: float) -> SmoothedField:
         PrecisionTooLow: without float64.
         LanguageError: for another scheme, a width that is none, a pre-activation that has no such scale, or an opaque
             network with kinks.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+        >>> field = fl.smoothed(problem, 0.01)
+        >>> fl.integrate(field, start, data, until=fl.time(0.1)).outcome.kind
+        'done'
     """
     require_x64("smoothed")
     problem.network.require_slots("rounding kinks off")

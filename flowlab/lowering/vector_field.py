@@ -38,6 +38,15 @@ class VectorField(eqx.Module):
         kept: differences that hidden units are to keep (see `flowlab.lowering.unit_balance`); None where a run leaves
             them to its accuracy.
         rates: learning rates η by block, scalars; empty where all are 1.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> field = fl.lower(fl.derive(problem))
+        >>> rate = field(0.0, start, data)
+        >>> type(rate).__name__, sorted(rate.rho)
+        ('State', ['W'])
     """
 
     decay: dict[str, jax.Array]

@@ -46,6 +46,15 @@ def convergence(path: Trajectory, data: Data | None = None) -> Result:
 
     Raises:
         FlowlabError: as `limit` does.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e4))
+        >>> found = fl.convergence(path)
+        >>> found.kind, bool(abs(found.dataset.scaled[-1] / found.dataset.constant - 1) < 1e-2)
+        ('convergence', True)
     """
     found = limit(path, data)
     data = data if data is not None else path.data

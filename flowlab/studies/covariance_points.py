@@ -47,6 +47,13 @@ class CovariancePoint:
         index: number of directions of weights with negative curvature.
         zero_modes: number of directions without curvature, those of symmetries among them.
         state: balanced weights.
+
+    Examples:
+        >>> P, S0 = fl.weight("W2") @ fl.weight("W1"), fl.constant("S0")
+        >>> problem = fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, S0), "value")
+        >>> points = fl.covariance_points(problem, fl.Data(S0=[[2.0, 0.0], [0.0, 1.0]]), rank=2)
+        >>> points.minimum.eigenvectors, points.minimum.index
+        ((0, 1), 0)
     """
 
     eigenvectors: tuple[int, ...]
@@ -65,7 +72,15 @@ class CovariancePoint:
 @dataclass(frozen=True)
 @displayed
 class CovariancePoints:
-    """All of them, the lowest value first."""
+    """All of them, the lowest value first.
+
+    Examples:
+        >>> P, S0 = fl.weight("W2") @ fl.weight("W1"), fl.constant("S0")
+        >>> problem = fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, S0), "value")
+        >>> points = fl.covariance_points(problem, fl.Data(S0=[[2.0, 0.0], [0.0, 1.0]]), rank=2)
+        >>> len(points), points.minimum.eigenvectors
+        (4, (0, 1))
+    """
 
     points: tuple[CovariancePoint, ...]
 
@@ -108,9 +123,12 @@ def covariance_points(problem: Problem, data: Data, *, rank: int) -> CovarianceP
         LanguageError: where the blocks are no chain, or there is no single target; DataError: for a target with equal
             eigenvalues, which has whole families of critical points.
 
-    Example:
-        >>> fl.covariance_points(prob, fl.Data(S0=S0), rank=2).minimum.eigenvectors
-        (0, 1)
+    Examples:
+        >>> P, S0 = fl.weight("W2") @ fl.weight("W1"), fl.constant("S0")
+        >>> problem = fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, S0), "value")
+        >>> points = fl.covariance_points(problem, fl.Data(S0=[[2.0, 0.0], [0.0, 1.0]]), rank=2)
+        >>> [(point.eigenvectors, point.index) for point in points.points]
+        [((0, 1), 0), ((0,), 0), ((1,), 1), ((), 0)]
     """
     require_x64("covariance_points")
     blocks, values, omega = chain(problem), *_target(problem, data)

@@ -77,6 +77,14 @@ class Models:
         step: η.
         tolerance: of the shadowing time.
         problem, data: what was descended.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> found = fl.models(problem, start, data, step=0.1, time=2.0, rows=5)
+        >>> found.dataset.model.values.tolist()
+        ['flow', 'modified', 'central', 'discrete']
     """
 
     dataset: xr.Dataset
@@ -154,6 +162,14 @@ def models(
 
     Raises:
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> found = fl.models(problem, start, data, step=0.1, time=2.0, rows=5)
+        >>> {name: outcome.kind for name, outcome in found.outcomes.items()}
+        {'flow': 'done', 'modified': 'done', 'central': 'done', 'discrete': 'done'}
     """
     problem.require_plain("`models`")
     curvature, w = begin("models", problem, start, data, step, time)

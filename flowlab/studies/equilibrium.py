@@ -46,6 +46,14 @@ class Equilibrium:
         unique: whether there is no other one, by exact arithmetic; None where that is not decided.
         slack: by how much the best strategy that is not mixed loses, for each player that has such (dimensionless).
         residual: the largest force that is left, in the tangent of the spaces.
+
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> nash = fl.equilibrium(game, data)
+        >>> [str(share) for share in nash.exact["p"]], nash.unique
+        (['7/20', '9/20', '1/5'], True)
     """
 
     problem: Problem
@@ -127,8 +135,15 @@ def equilibrium(problem: Problem, data: Data | None = None, *, start: State | No
         LanguageError: for a game that is not of the kind asked for; RunFailed: where Newton's method finds no zero.
         TooLarge: where exact arithmetic takes more than a day.
 
-    Example:
-        >>> fl.equilibrium(fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"}), data)
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> nash = fl.equilibrium(game, data)
+        >>> nash.value
+        0.25
+        >>> [str(share) for share in nash.exact["q"]]
+        ['1/2', '1/4', '1/4']
     """
     require_x64("equilibrium")
     if not problem.loss.is_value:

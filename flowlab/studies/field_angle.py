@@ -39,8 +39,14 @@ def field_angle(
     Raises:
         LanguageError: for flows of other blocks; DataError: without data.
 
-    Example:
-        >>> fl.draw("field_angle", fl.field_angle(path, flow, true)).save("angle.pdf")
+    Examples:
+        >>> net = fl.Network("v @ coarse(step, relu)(X @ w)", inputs={"X": ("m", "n")})
+        >>> pop = fl.population(net, teacher={"v": [0.8, 0.3], "w": [1.0, 0.0]})
+        >>> flow, true = fl.derive(pop), fl.derive(pop.exact)
+        >>> start = fl.State.from_weights({"v": [0.5, 0.1], "w": [0.6, 0.8]})
+        >>> path = fl.integrate(fl.lower(flow), start, pop.data, until=fl.time(1.0))
+        >>> bool(fl.field_angle(path, flow, true, rows=3).dataset.angle.max() < np.pi / 2)
+        True
     """
     blocks = path.problem.network.weights
     for each in (flow, true):

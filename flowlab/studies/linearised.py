@@ -67,6 +67,14 @@ class Linearised:
         initial: outputs there, (N, C).
         jacobian: their derivatives, (N C, P).
         curvature: the objective in rows of weights.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> model = fl.linearise(problem, start, data)
+        >>> model.jacobian.shape
+        (4, 6)
     """
 
     problem: Problem
@@ -262,9 +270,14 @@ def linearise(problem: Problem | Network | str, at: State, data: Data) -> Linear
         LanguageError: for a scheme other than gradient flow; ShapeMismatch, DataError, TooLarge: for bad input.
         RunFailed: where outputs or gradients are not finite.
 
-    Example:
-        >>> model = fl.linearise(problem, start, data)
-        >>> fl.draw("linearised", model.beside(path)).save("linearised.pdf")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.time(1.0))
+        >>> beside = fl.linearise(problem, start, data).beside(path)
+        >>> beside.kind
+        'linearised'
     """
     require_x64("linearise")
     problem = problem if isinstance(problem, Problem) else Problem(problem, "square")

@@ -26,8 +26,13 @@ def monitors(path: Trajectory, *, rtol: float = 1e-6) -> dict[str, Record]:
     Raises:
         LanguageError: for an `rtol` that is not between 0 and 1.
 
-    Example:
-        >>> fl.monitors(walk, rtol=1e-4)["equal_growth W1 W2"]["holds"]
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> {name: told["holds"] for name, told in fl.monitors(path).items()}
+        {'loss': True, 'smoothed_margin': True}
     """
     if not 0 < rtol < 1:
         raise must_be("rtol", rtol, "between 0 and 1", "for example 1e-4")

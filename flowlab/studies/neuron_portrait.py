@@ -35,6 +35,14 @@ def neurons(path: Trajectory, data: Data | None = None, *, best: MaxMargin | Non
 
     Raises:
         LanguageError: for other networks; DataError: without data, or with others than those of the path.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.25], [-1.0, 0.25]], [1.0, 1.0], kind="binary")
+        >>> problem = fl.Problem("a @ relu(W @ x)", coordinates="weights")
+        >>> start = fl.State.from_weights({"W": [[0.05, 1.0], [0.1, -1.0]], "a": [1.0, 1.0]})
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(2.0))
+        >>> fl.neurons(path).dataset.neuron.dims
+        ('step', 'unit', 'axis')
     """
     data = data if data is not None else path.data
     if data is None:

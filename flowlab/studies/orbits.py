@@ -28,8 +28,15 @@ def orbit(run: Trajectory, rest: Equilibrium | None = None) -> Result:
         LanguageError: for a run without its constants, one that is not of the equilibrium's game, or a game of
             another kind.
 
-    Example:
-        >>> fl.draw("kl", fl.orbit(walk, rest)).save("kl.pdf")
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> start = fl.State.from_weights({"p": [0.5, 0.3, 0.2], "q": [0.2, 0.2, 0.6]})
+        >>> walk = fl.descend(game, start, data, rule="optimistic", step=0.1, count=50)
+        >>> found = fl.orbit(walk)
+        >>> bool(found.dataset.divergence[-1] < found.dataset.divergence[0])
+        True
     """
     problem, told = run.problem, run.provenance
     if rest is None:

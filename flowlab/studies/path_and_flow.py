@@ -26,6 +26,15 @@ def path_and_flow(tree: Continuation, path: Trajectory, *, branch: int = 0, rows
 
     Raises:
         FlowlabError: as `tree.distance` does.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> tree = fl.norm_path(problem, data, norms=(0.5, 5.0))
+        >>> fl.path_and_flow(tree, path, rows=5).kind
+        'path and flow'
     """
     apart, ds = tree.distance(path, branch=branch, rows=rows), tree.dataset
     of = ds["branch"].values == branch

@@ -130,6 +130,12 @@ def portrait(
     Raises:
         LanguageError: where directions have another number of parameters, or the grid is none; else as for
             `critical_points`.
+
+    Examples:
+        >>> data = fl.load("gaussian?n=4&d=2&margin=0.2", seed=1)
+        >>> found = fl.portrait(fl.Problem("(W1 @ x) * (W2 @ x)"), data, norm=6.0, grid=4, starts=8)
+        >>> found.kind, found.dataset.basin.shape
+        ('portrait', (1, 4, 4))
     """
     if isinstance(grid, bool) or not isinstance(grid, int) or not 4 <= grid <= 1000:
         raise must_be("grid", grid, "an integer between 4 and 1000", "for example 64")

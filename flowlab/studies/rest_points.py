@@ -56,6 +56,13 @@ class RestPoint:
         index: how many of them grow.
         nullity: how many neither grow nor fall, as along a symmetry.
         found: how many starts came here.
+
+    Examples:
+        >>> net = fl.Network("v @ coarse(step, relu)(X @ w)", inputs={"X": ("m", "n")})
+        >>> pop = fl.population(net, teacher={"v": [0.8, 0.3], "w": [1.0, 0.0]})
+        >>> found = fl.rest_points(fl.derive(pop), starts=20)
+        >>> found.points[0].residual < 1e-9
+        True
     """
 
     state: State
@@ -87,6 +94,13 @@ class RestPoints:
             nullity.
         outcome: `"done"` where all starts came to rest, `"budget"` where only some did, `"stalled"` where none did.
         starts: how many were tried.
+
+    Examples:
+        >>> net = fl.Network("v @ coarse(step, relu)(X @ w)", inputs={"X": ("m", "n")})
+        >>> pop = fl.population(net, teacher={"v": [0.8, 0.3], "w": [1.0, 0.0]})
+        >>> found = fl.rest_points(fl.derive(pop), starts=20)
+        >>> found.starts, len(found.points) > 0
+        (20, True)
     """
 
     points: tuple[RestPoint, ...]
@@ -130,9 +144,12 @@ def rest_points(
     Raises:
         LanguageError: for polar coordinates, blocks in charts, or starts outside 1 to 4000.
 
-    Example:
-        >>> pop = fl.population(net, teacher={"v": v, "w": w})
-        >>> print(fl.rest_points(fl.derive(pop)))
+    Examples:
+        >>> net = fl.Network("v @ coarse(step, relu)(X @ w)", inputs={"X": ("m", "n")})
+        >>> pop = fl.population(net, teacher={"v": [0.8, 0.3], "w": [1.0, 0.0]})
+        >>> found = fl.rest_points(fl.derive(pop), starts=20)
+        >>> [round(point.value, 6) for point in found.points][:1]
+        [0.0]
     """
     require_x64("rest_points")
     seed = checked_seed(seed)

@@ -70,8 +70,15 @@ def risk(
         LanguageError: for values that do not rise, or a flow without a mirror coordinate; ShapeMismatch: for a truth of
             another shape; DataError: for data that cannot be fitted; RunFailed: where Newton's method stops early.
 
-    Example:
-        >>> fl.draw("risk", fl.risk(beta, data, truth, vary="lam", values=[0.01, 0.03, 0.1]))
+    Examples:
+        >>> net = fl.Network("(w*w - u*u + lam*v) @ x", constants=["lam"])
+        >>> flow = fl.derive(fl.Problem(net, "square", coordinates="weights"))
+        >>> start = fl.State.from_weights({"w": [1e-3, 1e-3, 1e-3], "u": [1e-3, 1e-3, 1e-3], "v": [0.0, 0.0, 0.0]})
+        >>> beta = flow.induced("w*w - u*u + lam*v", start, constants={"lam": [0.1, 0.1, 0.1]})
+        >>> data = fl.Data([[1.0, 0.5, 0.2]], [1.0], kind="targets")
+        >>> found = fl.risk(beta, data, [1.0, 0.0, 0.0], vary="lam", values=[0.01, 0.1])
+        >>> found.dataset.risk.shape
+        (2,)
     """
     if vary not in flow.constants:
         known = ", ".join(f"`{name}`" for name in flow.constants) or "none"

@@ -40,6 +40,14 @@ class Stability:
         measured: eigenvalues of a step with its memory, from its derivative, complex.
         norm: Euclidean norm of that derivative; above 1 where a step can make distances in the charts grow.
         off: factors by which strategies that are not mixed shrink per step, e^{-η slack} at best.
+
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> found = fl.stability(fl.equilibrium(game, data), "optimistic", step=0.1)
+        >>> found.stable, found.radius < 1
+        (True, True)
     """
 
     rest: Equilibrium
@@ -116,8 +124,13 @@ def stability(
     Raises:
         LanguageError: for a rule on directions, or a step that is none.
 
-    Example:
-        >>> fl.stability(fl.equilibrium(game, data), "optimistic", step=0.1).threshold
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> nash = fl.equilibrium(game, data)
+        >>> {rule: fl.stability(nash, rule, step=0.1).stable for rule in ("gradient", "optimistic", "extragradient")}
+        {'gradient': False, 'optimistic': True, 'extragradient': True}
     """
     require_x64("stability")
     how: Rule = rules[rule]()

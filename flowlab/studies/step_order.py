@@ -30,6 +30,14 @@ class StepOrder:
         orders: by model, the slope of log distance over log step.
         errors: by model, its standard error, and by how much it would change if it kept drifting as it does between the
             smallest steps; both NaN where fewer than three distances are above the floor.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> found = fl.step_order(problem, start, data, time=1.0, steps=(0.1, 0.05, 0.025))
+        >>> sorted(found.orders)
+        ['flow', 'modified']
     """
 
     dataset: xr.Dataset
@@ -71,6 +79,14 @@ def step_order(
     Raises:
         LanguageError, ShapeMismatch, DataError, PrecisionTooLow: for bad input; RunFailed: where a descent or a flow
             does not reach the time.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> found = fl.step_order(problem, start, data, time=1.0, steps=(0.1, 0.05, 0.025))
+        >>> {name: round(order) for name, order in found.orders.items()}
+        {'flow': 1, 'modified': 2}
     """
     problem.require_plain("`step_order`")
     for step in steps:

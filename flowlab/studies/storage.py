@@ -64,6 +64,15 @@ def save(result: ResultLike, path: str | Path) -> Path:
 
     Raises:
         OutputError: if it cannot be written; LanguageError: for another kind of result.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> saved = fl.save(path, "path.nc")
+        >>> fl.open("path.nc").outcome.kind
+        'done'
     """
     if isinstance(result, Trajectory | Result):
         return result.save(path)
@@ -163,6 +172,15 @@ def results(places: str | Path | Sequence[str | Path], of: str | None = None) ->
 
     Raises:
         OutputError: if there is none, or a file that was named cannot be read.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> saved = fl.save(path, "path.nc")
+        >>> [found.kind for found in fl.results("path.nc")]
+        ['flow']
     """
     listed = [places] if isinstance(places, str | Path) else list(places)
     found: list[Any] = []

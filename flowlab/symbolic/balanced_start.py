@@ -66,8 +66,13 @@ def balanced_state(
         LanguageError: where the blocks are no chain.
         ShapeMismatch: unless the product is a matrix, and every width at least its rank.
 
-    Example:
-        >>> fl.balanced_state(prob, product=W0)
+    Examples:
+        >>> P, S0 = fl.weight("W2") @ fl.weight("W1"), fl.constant("S0")
+        >>> problem = fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, S0), "value")
+        >>> start = fl.balanced_state(problem, product=[[1.0, 0.2], [0.0, 0.5]])
+        >>> W1, W2 = start.weights()["W1"], start.weights()["W2"]
+        >>> bool(abs(W1 @ W1.T - W2.T @ W2).max() < 1e-12)
+        True
     """
     require_x64("balanced_state")
     blocks = chain(problem)

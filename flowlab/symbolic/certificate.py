@@ -251,6 +251,11 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
         DerivationUnchecked: naming an equation that too few states tested.
         PrecisionTooLow: without float64.
         LanguageError: for a seed that is not an integer from 0 on.
+
+    Examples:
+        >>> flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False)
+        >>> fl.certify(flow).residual < 1e-12
+        True
     """
     require_x64("derive")
     seed = checked_seed(seed)

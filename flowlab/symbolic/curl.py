@@ -42,6 +42,12 @@ class Curl:
     Attributes:
         problem: what was derived, in weight coordinates.
         program: its equations at matrix depth.
+
+    Examples:
+        >>> net = fl.Network("v @ coarse(step, relu)(X @ w)", inputs={"X": ("m", "n")})
+        >>> pop = fl.population(net, teacher={"v": [0.8, 0.3], "w": [1.0, 0.0]})
+        >>> str(fl.derive(pop).curl()).partition(";")[0]
+        'curl of the blocks v-w'
     """
 
     problem: Problem

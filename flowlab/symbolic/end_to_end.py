@@ -37,8 +37,12 @@ def end_to_end(problem: Problem, node: str | Expr, *, imbalance: float = 0.0, se
         LanguageError: where the objective depends on the weights in another way, or they do not follow their gradient
             at one rate.
 
-    Example:
-        >>> fl.end_to_end(fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, fl.constant("S0")), "value"), P @ P.T)
+    Examples:
+        >>> P, S0 = fl.weight("W2") @ fl.weight("W1"), fl.constant("S0")
+        >>> problem = fl.Problem(fl.bures(P @ P.T + 0.3 * fl.eye, S0), "value")
+        >>> alone = fl.end_to_end(problem, P @ P.T)
+        >>> alone.problem.network.weights
+        ('Sigma',)
     """
     if not finite(imbalance):
         raise must_be("imbalance", imbalance, "a finite number", "for example 0.0")

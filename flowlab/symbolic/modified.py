@@ -34,6 +34,16 @@ class ModifiedFlow:
         step: η (above zero; in units of flow time).
         momentum: β of the heavy ball, or 0.
         nesterov: whether the ball looks ahead.
+
+    Examples:
+        >>> net = fl.Network("p @ (A @ q)", constants=("A",))
+        >>> game = fl.Problem(net, "value", ascend=["p"], geometry={"p": "simplex", "q": "simplex"})
+        >>> data = fl.Data(A=[[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
+        >>> modified = fl.derive(game).modified("optimistic", step=0.1)
+        >>> modified.rule, modified.step
+        ('optimistic', 0.1)
+        >>> print(modified.text().splitlines()[0])
+        dz/dt = F + 1/2 eta DF F,  eta = 0.1, F the field of:
     """
 
     flow: DerivationRecord

@@ -41,6 +41,17 @@ def mutants(flow: FlowEquations) -> list[Mutant]:
     1 % on a coefficient, a flipped sign, one more power of ρ_k, the projection dropped or 1 % off, one sample left out,
     the norm of another layer, the degree off by one. Variants equal to the original (a projection that is not there, a
     degree that does not occur) are not made.
+
+    Examples:
+        >>> flow = fl.derive(fl.Problem("W2 @ W1 @ x"))
+        >>> wrong = fl.mutants(flow)
+        >>> len(wrong) > 10
+        True
+        >>> try:
+        ...     fl.certify(wrong[0].flow)
+        ... except fl.DerivationMismatch as error:
+        ...     error.residual > 1e-3
+        True
     """
     made = [Mutant("dropped-sample", "", flow.with_equations(flow.equations, omit=0))]
     for i, equation in enumerate(flow.equations):

@@ -75,10 +75,16 @@ def sweep(
         MissingExtra: without Dask where it is needed; OutputError: if `out` cannot be written.
         RunFailed: if the scheduler is lost; all that is recorded stays.
 
-    Example:
-        >>> found = fl.sweep("iris.toml", {"start.seed": range(100), "network.widths.W1": [8, 16]}, out="seeds")
-        >>> found.dataset.log_loss.sel(W1=8).median("seed")
-        >>> fl.draw("sweep", found).save("seeds.pdf")
+    Examples:
+        >>> spec = {
+        ...     "network": {"expression": "W @ x"},
+        ...     "data": {"source": "gaussian?n=8&d=2&margin=0.2"},
+        ...     "start": {"seed": 0},
+        ...     "integrate": {"until": {"log_time": 2.0}},
+        ... }
+        >>> found = fl.sweep(spec, {"start.seed": [0, 1]}, jobs=1, rows=5)
+        >>> dict(found.dataset.log_loss.sizes)
+        {'seed': 2, 'log_t': 5}
     """
     require_x64("sweep")
     plan = Asked.of(spec, over)

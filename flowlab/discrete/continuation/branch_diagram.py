@@ -80,6 +80,15 @@ class Continuation:
         name: of the parameter: `"log_norm"`, `"decay"` or `"log_decay"`.
         family: the equations.
         provenance: versions, seed, hashes.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> tree = fl.penalty_path(
+        ...     fl.Problem("W2 @ W1 @ x", loss="square"), data, penalties=(0.75, 0.5), widths={"W1": 1}, points=5
+        ... )
+        >>> len(tree.branches), tree.name
+        (4, 'decay')
+        >>> drawn = fl.draw("continuation", tree)
     """
 
     branches: tuple[Branch, ...]

@@ -68,6 +68,12 @@ def norm_path(
         LanguageError: for bad input, and for activations with a kink; NotHomogeneous, DataError, ShapeMismatch: see
             `Constrained`; RunFailed: if there is no critical point near the start; TooLarge: where second derivatives
             do not fit into memory.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> path = fl.norm_path(fl.Problem("W @ x"), data, norms=(0.5, 5.0))
+        >>> path.name, round(path.dataset.parameter[-1].item(), 4)
+        ('log_norm', 1.6094)
     """
     low, high = _range("norms", norms, positive=True)
     _require_smooth(problem)
@@ -123,6 +129,14 @@ def penalty_path(
 
     Raises:
         LanguageError, DataError: for bad input; RunFailed: if there is no critical point near the start.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> tree = fl.penalty_path(
+        ...     fl.Problem("W2 @ W1 @ x", loss="square"), data, penalties=(0.75, 0.5), widths={"W1": 1}, points=5
+        ... )
+        >>> tree.dataset.parameter.dims, len(tree.events)
+        (('point',), 0)
     """
     low, high = _range("penalties", penalties, positive=logarithmic)
     _require_smooth(problem)

@@ -40,6 +40,12 @@ class CriticalPoint:
         attracting: whether descents from beside it come back to its loss.
         found: how many searches ended here.
         is_alone: whether symmetries make all of its zero modes, so that critical points beside it are its images.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> points = fl.critical_points(fl.Problem("W @ x"), data, norm=2.0, starts=4)
+        >>> points[0].kind, points[0].index, points[0].residual < 1e-9
+        ('minimum', 0, True)
     """
 
     state: State

@@ -175,6 +175,14 @@ def critical_points(
     Raises:
         LanguageError: if `starts` is not a whole number from 0 on; what `Constrained` raises; RunFailed: if no search
             ended at a critical point.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> points = fl.critical_points(fl.Problem("W @ x"), data, norm=2.0, starts=4)
+        >>> [(point.kind, point.index) for point in points]
+        [('minimum', 0), ('maximum', 1)]
+        >>> points.complete
+        True
     """
     listed: list[Any] = [near] if isinstance(near, State | Mapping) else list(near)
     starts, seed = count("starts", starts, 0 if listed else 1, 64), checked_seed(seed)
@@ -258,6 +266,12 @@ def constrained_minimum(
     Raises:
         RunFailed: if it ends at none, or where so many weights come to rest on kinks, whose slopes only dense equations
             give.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> point = fl.constrained_minimum(fl.Problem("W @ x"), data, norm=2.0)
+        >>> point.kind, point.index
+        ('minimum', 0)
     """
     con = Constrained(problem, data, norm=norm, widths=widths)
     theta = con.random(np.random.default_rng(checked_seed(seed))) if start is None else con.row(start)

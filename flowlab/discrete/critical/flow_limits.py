@@ -42,6 +42,14 @@ class FlowLimits:
             `rate`, ‖V̇‖ of the given field there over its root mean square at random directions (nan without a field,
             and where there are kinks).
         random_rate: the smallest such rate over 16 random directions: what a field looks like where it does not vanish.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> points = fl.critical_points(fl.Problem("W @ x"), data, norm=2.0, starts=4)
+        >>> start = fl.beside(points, 0)
+        >>> found = fl.flow_limits([start, start], points)
+        >>> found.dataset.nearest.values.tolist()
+        [0, 0]
     """
 
     points: CriticalPoints
@@ -113,6 +121,16 @@ def flow_limits(
 
     Raises:
         LanguageError: without ends or points; ShapeMismatch: for states of other shapes.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_norm(np.log(2.0)))
+        >>> points = fl.critical_points(problem, data, norm=2.0, starts=4)
+        >>> found = fl.flow_limits(path, points)
+        >>> found.dataset.distance.shape
+        (1,)
     """
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= sys.float_info.max:
         raise must_be("tolerance", tolerance, "a number above 0", f"for example {TOLERANCE}")
@@ -185,6 +203,15 @@ def approach(path: Trajectory, points: CriticalPoints, *, rows: int = 100) -> Ap
 
     Raises:
         LanguageError: without rows or points; ShapeMismatch: for states of other shapes.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_norm(np.log(2.0)))
+        >>> points = fl.critical_points(problem, data, norm=2.0, starts=4)
+        >>> fl.approach(path, points, rows=5).kind
+        'approach'
     """
     if rows < 2 or not len(points):
         raise LanguageError(

@@ -39,6 +39,13 @@ def beside(points: CriticalPoints, k: int, *, seed: int = 0, reach: float = REAC
 
     Raises:
         LanguageError: for a point that is not there, or a reach outside (0, 1).
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> points = fl.critical_points(fl.Problem("W @ x"), data, norm=2.0, starts=4)
+        >>> near = fl.beside(points, 0, seed=0)
+        >>> sorted(near.V)
+        ['W']
     """
     if not 0 <= k < len(points):
         raise must_be("k", k, f"an integer from 0 to {len(points) - 1}", "the number of a critical point")
@@ -93,6 +100,14 @@ def branches(con: Constrained, state: State, *, count: int = 8, seed: int = 0, r
 
     Raises:
         LanguageError: for arguments that are none.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)")
+        >>> points = fl.critical_points(problem, data, norm=2.0, widths={"W1": 1}, starts=4)
+        >>> on_a_kink = fl.State.from_weights({"W1": [[0.5, -1.0]], "W2": [[1.0]]})
+        >>> len(fl.branches(points.constrained, on_a_kink))
+        2
     """
     count, seed = arguments.count("count", count, 1, 8), checked_seed(seed)
     if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < 1:

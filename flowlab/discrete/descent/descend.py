@@ -142,6 +142,14 @@ def descend(
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError, PrecisionTooLow: for bad input.
         TooLarge: if the stored rows do not fit into memory, or so many steps take more than a day.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> walk = fl.descend(problem, start, data, step=1e-2, count=200)
+        >>> walk.outcome.kind, round(float(np.exp(walk.dataset.log_t[-1])), 6)
+        ('done', 2.0)
     """
     require_x64("descend")
     how: Rule = rules[rule]()

@@ -40,8 +40,14 @@ def hessian_spectrum(
         LanguageError, DataError, ShapeMismatch: for bad input; TooLarge: for a whole spectrum of too many weights.
         RunFailed: where the Hessian is not finite, or Lanczos' method does not converge.
 
-    Example:
-        >>> fl.draw("hessian", fl.hessian_spectrum(path)).save("hessian.pdf")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> walk = fl.descend(problem, start, data, step=0.1, count=50)
+        >>> found = fl.hessian_spectrum(walk, rows=3)
+        >>> dict(found.dataset.eigenvalue.sizes)
+        {'row': 3, 'rank': 6}
     """
     require_x64("hessian_spectrum")
     # The derivative of a coarse gradient is not symmetric, and no Hessian.

@@ -57,6 +57,14 @@ class OneStep:
             of the flow, -2λ‖θ‖² - 2⟨θ, g⟩; `corrected_rate`: with η‖g‖² added.
         step: η.
         problem: what was descended.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> found = fl.one_step(problem, start, data, 0.1)
+        >>> bool(found.dataset.difference.max() < 1e-12)
+        True
     """
 
     dataset: xr.Dataset
@@ -99,6 +107,15 @@ def one_step(
     Raises:
         LanguageError, UnknownName, ShapeMismatch, DataError: for bad input; RunFailed: where the gradient is not
             finite.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> print(type(fl.one_step(problem, start, data, 0.1)).__name__)
+        OneStep
+        >>> float(fl.one_step(problem, start, data, 0.1).dataset.euler_difference.max()) < 1e-12
+        True
     """
     require_x64("one_step")
     names_match(state, problem.network)

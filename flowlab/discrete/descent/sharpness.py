@@ -176,6 +176,15 @@ def sharpness(
     Raises:
         LanguageError, UnknownName, DataError: for bad input; RunFailed: where the Hessian is not finite, or Lanczos'
             method does not converge.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> walk = fl.descend(problem, start, data, step=0.1, count=50)
+        >>> found = fl.sharpness(walk, rows=3)
+        >>> float(found.edge), found.eigenvalue.dims
+        (20.0, ('row', 'rank'))
     """
     require_x64("sharpness")
     if not isinstance(path, Trajectory):

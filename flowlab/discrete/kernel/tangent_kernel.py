@@ -55,8 +55,13 @@ def tangent_kernel(
         ShapeMismatch: for weights that are not the network's, or samples that it does not take.
         TooLarge: if the gradients of all outputs do not fit into memory.
 
-    Example:
-        >>> K = fl.tangent_kernel("W2 @ relu(W1 @ x)", start, data)  # (N, N)
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> K = fl.tangent_kernel(problem, start, data)
+        >>> K.shape, bool(abs(K - K.T).max() < 1e-12)
+        ((4, 4), True)
     """
     require_x64("tangent_kernel")
     problem = network if isinstance(network, Problem) else Problem(network)
@@ -132,8 +137,14 @@ def kernel_along(path: Trajectory, data: Data | None = None, *, rows: int = 50, 
         DataError, ShapeMismatch, LanguageError, TooLarge: for bad input.
         RunFailed: where a kernel is not finite, or zero.
 
-    Example:
-        >>> fl.draw("kernel", fl.kernel_along(path)).save("kernel.pdf")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [0.9, -1.2, 0.7, -0.4])
+        >>> problem = fl.Problem("W2 @ tanh(W1 @ x)", loss="square", reduction="mean")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 2}, seed=0)
+        >>> walk = fl.descend(problem, start, data, step=0.1, count=50)
+        >>> found = fl.kernel_along(walk, rows=3)
+        >>> bool(found.dataset.change[0] == 0)
+        True
     """
     require_x64("kernel_along")
     samples, count = samples_of(path, data), counted("count", count, 1, 10)

@@ -58,6 +58,15 @@ class Limit:
         rate: how the distance shrinks with R.
         unseen: members of the support that the last state still gives no share of the loss.
         rival: what the path cannot tell from this limit, or None.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e4))
+        >>> found = fl.limit(path)
+        >>> found.status, found.support
+        ('decided', (2, 3))
     """
 
     V: dict[str, np.ndarray]
@@ -150,6 +159,15 @@ def limit(path: Trajectory, data: Data | None = None) -> Limit:
         LanguageError: for losses without an exponential tail, weight decay and fixed norms, which bound the weights.
         DataError: without data; RunFailed: if the last state does not separate them.
         PrecisionTooLow: without float64.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e4))
+        >>> best, found = fl.max_margin("W @ x", data), fl.limit(path)
+        >>> abs(found.margin / best.margin - 1) < 1e-6
+        True
     """
     require_x64("limit")
     if not isinstance(path, Trajectory):

@@ -48,6 +48,12 @@ class WideMargin:
         outputs: f(x_n) of the best measure, (N,).
         certified: whether the search over all neurons was exhaustive: d ≤ 2, and always for the kernel.
         rounds: linear programs that were solved.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> found = fl.wide_margin(data)
+        >>> found.certified, found.margin <= found.upper
+        (True, True)
     """
 
     norm: str
@@ -97,6 +103,11 @@ def wide_margin(data: Data, *, norm: str = "variation", seed: int = 0) -> WideMa
     Raises:
         UnknownName: for another norm; DataError: for other labels, or inputs that are all zero; RunFailed: if a linear
             program fails.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> round(fl.wide_margin(data).margin, 4), round(fl.wide_margin(data, norm="kernel").margin, 4)
+        (0.4052, 0.2656)
     """
     if norm not in NORMS:
         raise UnknownName(f"`norm={norm!r}` is not known; use one of {', '.join(NORMS)}.")

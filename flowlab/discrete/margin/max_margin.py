@@ -73,6 +73,12 @@ class MaxMargin:
         is_global: whether nothing better exists.
         others: further KKT points that were found, by falling joint margin.
         found: how many starts led here.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> best = fl.max_margin("W @ x", data)
+        >>> best.is_global, best.support
+        (True, (2, 3))
     """
 
     margin: float
@@ -126,6 +132,14 @@ def max_margin(
         NotSeparable: with an exact certificate, for networks linear in their weights; RunFailed: if no start separated
             the data; NotHomogeneous, DataError, LanguageError: for what has no margin; PrecisionTooLow: without
             float64; TooLarge: for what needs more memory than there is, or more than a day.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> best = fl.max_margin("W @ x", data)
+        >>> round(best.margin, 6)
+        0.650538
+        >>> best.certificate.holds(data.x, data.y)
+        True
     """
     require_x64("max_margin")
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
@@ -272,8 +286,13 @@ def lyu_li(network: Network | Problem | str, state: State, data: Data) -> LyuLi:
         RunFailed: if the state does not separate the data, or its gradients or multipliers do not fit in float64;
             others as for `max_margin`.
 
-    Example:
-        `fl.lyu_li("W2 @ relu(W1 @ x)", path.last, data).epsilon`
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(1e3))
+        >>> fl.lyu_li("W @ x", path.last, data).epsilon < 0.1
+        True
     """
     require_x64("lyu_li")
     problem = (

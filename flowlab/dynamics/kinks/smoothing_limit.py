@@ -32,6 +32,14 @@ class Rounded:
             off this.
         order: power of ε that the differences between runs fall with; NaN where they do not fall.
         paths: the runs.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+        >>> found = fl.rounded(problem, start, data, until=fl.time(0.1), widths=(0.1, 0.05, 0.025))
+        >>> found.widths, found.error < 1e-2
+        ((0.1, 0.05, 0.025), True)
     """
 
     widths: tuple[float, ...]
@@ -72,6 +80,15 @@ def rounded(
     Raises:
         LanguageError: if the widths are not such, or the problem is none.
         RunFailed: if a run does not reach its end.
+
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W2 @ relu(W1 @ x)")
+        >>> start = fl.initial_state(problem.network, data, widths={"W1": 3}, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.time(0.1))
+        >>> found = fl.rounded(problem, start, data, until=fl.time(0.1), widths=(0.1, 0.05, 0.025))
+        >>> found.distance(path) < 1e-2
+        True
     """
     if not isinstance(problem, Problem):
         raise must_be("problem", problem, "a Problem", "`fl.Problem(...)`, whose kinks are then rounded off")

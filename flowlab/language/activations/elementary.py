@@ -12,7 +12,13 @@ from flowlab.language.activations.base import Activation, activations
 
 @activations.register("exp")
 class Exp(Activation):
-    """e^z, which is infinite in float64 from z = 710 on."""
+    """e^z, which is infinite in float64 from z = 710 on.
+
+    Examples:
+        >>> net = fl.Network("exp(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.3679, 1.0, 7.3891]]
+    """
 
     degree = None
     symbol = r"\exp"
@@ -32,7 +38,13 @@ class Exp(Activation):
 
 @activations.register("sin")
 class Sin(Activation):
-    """The sine of z in radians."""
+    """The sine of z in radians.
+
+    Examples:
+        >>> net = fl.Network("sin(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.8415, 0.0, 0.9093]]
+    """
 
     degree = None
     parity = -1
@@ -53,7 +65,13 @@ class Sin(Activation):
 
 @activations.register("cos")
 class Cos(Activation):
-    """The cosine of z in radians."""
+    """The cosine of z in radians.
+
+    Examples:
+        >>> net = fl.Network("cos(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.5403, 1.0, -0.4161]]
+    """
 
     degree = None
     parity = 1
@@ -77,7 +95,13 @@ class Cos(Activation):
 
 @activations.register("erf")
 class Erf(Activation):
-    """The error function, 2/√π times the integral of e^(-u²) from 0 to z."""
+    """The error function, 2/√π times the integral of e^(-u²) from 0 to z.
+
+    Examples:
+        >>> net = fl.Network("erf(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.8427, 0.0, 0.9953]]
+    """
 
     degree = None
     parity = -1

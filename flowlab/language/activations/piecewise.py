@@ -12,7 +12,13 @@ from flowlab.language.activations.base import Activation, activations
 
 @activations.register("identity")
 class Identity(Activation):
-    """z."""
+    """z.
+
+    Examples:
+        >>> net = fl.Network("identity(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-1.0, 0.0, 2.0]]
+    """
 
     parity = -1
     symbol = r"\operatorname{id}"
@@ -34,7 +40,13 @@ class Identity(Activation):
 
 @activations.register("relu")
 class Relu(Activation):
-    """max(z, 0), with slope 0 at z = 0."""
+    """max(z, 0), with slope 0 at z = 0.
+
+    Examples:
+        >>> net = fl.Network("relu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.0, 0.0, 2.0]]
+    """
 
     kinks = (0.0,)
     symbol = r"\operatorname{relu}"
@@ -64,7 +76,13 @@ class Relu(Activation):
 
 @activations.register("leaky_relu")
 class LeakyRelu(Activation):
-    """z for z > 0 and a z otherwise (a = 0.01 unless given), with slope a at z = 0."""
+    """z for z > 0 and a z otherwise (a = 0.01 unless given), with slope a at z = 0.
+
+    Examples:
+        >>> net = fl.Network("leaky_relu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.01, 0.0, 2.0]]
+    """
 
     kinks = (0.0,)
     symbol = r"\operatorname{lrelu}"
@@ -101,7 +119,13 @@ class LeakyRelu(Activation):
 
 @activations.register("abs")
 class Abs(Activation):
-    """|z|, with slope -1 at z = 0."""
+    """|z|, with slope -1 at z = 0.
+
+    Examples:
+        >>> net = fl.Network("abs(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.5, 2.0]]))).round(4).tolist()
+        [[1.0, 0.5, 2.0]]
+    """
 
     kinks = (0.0,)
     parity = 1
@@ -131,6 +155,11 @@ class Elu(Activation):
 
     The slope is continuous for a = 1 and jumps at z = 0 for any other a (Clevert et al. 2016). Runs step over that
     jump; written as `a * elu(z) + (1 - a) * relu(z)`, the same function has a kink that they follow.
+
+    Examples:
+        >>> net = fl.Network("elu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.6321, 0.0, 2.0]]
     """
 
     degree = None
@@ -177,6 +206,11 @@ class Selu(Elu):
     """1.0507 z for z > 0 and 1.7581 (e^z - 1) otherwise, with slope 1.7581 at z = 0, where the slope jumps.
 
     The two numbers keep mean 0 and variance 1 of a standard normal argument (Klambauer et al. 2017).
+
+    Examples:
+        >>> net = fl.Network("selu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-1.1113, 0.0, 2.1014]]
     """
 
     symbol = r"\operatorname{selu}"

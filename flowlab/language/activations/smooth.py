@@ -18,7 +18,13 @@ def _decay(xp: Namespace, z: Array) -> Array:
 
 @activations.register("tanh")
 class Tanh(Activation):
-    """The hyperbolic tangent; not homogeneous."""
+    """The hyperbolic tangent; not homogeneous.
+
+    Examples:
+        >>> net = fl.Network("tanh(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.7616, 0.0, 0.964]]
+    """
 
     degree = None
     parity = -1
@@ -61,7 +67,13 @@ def _tanh_of_jax() -> Callable[[Array], Array]:
 
 @activations.register("sigmoid")
 class Sigmoid(Activation):
-    """1/(1 + e^-z); not homogeneous."""
+    """1/(1 + e^-z); not homogeneous.
+
+    Examples:
+        >>> net = fl.Network("sigmoid(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.2689, 0.5, 0.8808]]
+    """
 
     degree = None
     symbol = r"\operatorname{sigmoid}"
@@ -83,7 +95,13 @@ class Sigmoid(Activation):
 
 @activations.register("softplus")
 class Softplus(Activation):
-    """log(1 + e^z); not homogeneous."""
+    """log(1 + e^z); not homogeneous.
+
+    Examples:
+        >>> net = fl.Network("softplus(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.3133, 0.6931, 2.1269]]
+    """
 
     degree = None
     symbol = r"\operatorname{softplus}"
@@ -130,7 +148,13 @@ def _softplus_of_jax() -> Callable[[Array], Array]:
 
 @activations.register("silu")
 class Silu(Activation):
-    """z/(1 + e^-z), also called swish."""
+    """z/(1 + e^-z), also called swish.
+
+    Examples:
+        >>> net = fl.Network("silu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.2689, 0.0, 1.7616]]
+    """
 
     degree = None
     symbol = r"\operatorname{silu}"
@@ -150,7 +174,13 @@ class Silu(Activation):
 
 @activations.register("mish")
 class Mish(Activation):
-    """z tanh(log(1 + e^z))."""
+    """z tanh(log(1 + e^z)).
+
+    Examples:
+        >>> net = fl.Network("mish(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.3034, 0.0, 1.944]]
+    """
 
     degree = None
     symbol = r"\operatorname{mish}"
@@ -181,7 +211,13 @@ class Mish(Activation):
 
 @activations.register("gelu")
 class Gelu(Activation):
-    """z Φ(z) with Φ the standard normal distribution function (the exact form); not homogeneous."""
+    """z Φ(z) with Φ the standard normal distribution function (the exact form); not homogeneous.
+
+    Examples:
+        >>> net = fl.Network("gelu(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.1587, 0.0, 1.9545]]
+    """
 
     degree = None
     symbol = r"\operatorname{gelu}"

@@ -28,7 +28,13 @@ class Steps(Activation):
 
 @activations.register("step")
 class Step(Steps):
-    """1 for z > 0 and 0 otherwise, with slope 0 everywhere."""
+    """1 for z > 0 and 0 otherwise, with slope 0 everywhere.
+
+    Examples:
+        >>> net = fl.Network("step(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.0, 0.0, 1.0]]
+    """
 
     jumps = (0.0,)
     symbol = r"\operatorname{step}"
@@ -46,7 +52,13 @@ class Step(Steps):
 
 @activations.register("sign")
 class Sign(Steps):
-    """1 for z > 0, -1 for z < 0 and 0 at z = 0, with slope 0 everywhere."""
+    """1 for z > 0, -1 for z < 0 and 0 at z = 0, with slope 0 everywhere.
+
+    Examples:
+        >>> net = fl.Network("sign(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-1.0, 0.0, 1.0]]
+    """
 
     jumps = (0.0,)
     parity = -1
@@ -67,6 +79,11 @@ class Sign(Steps):
 class QuantisedRelu(Steps):
     """A ReLU of b bits and resolution a (2 and 1 unless given): the multiples of a up to (2^b - 1) a, rounded up, with
     slope 0 everywhere (Yin et al. 2018).
+
+    Examples:
+        >>> net = fl.Network("quantised_relu(W @ x, 2, 0.5)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.3, 2.0]]))).round(4).tolist()
+        [[0.0, 0.5, 1.5]]
     """
 
     degree = None
@@ -101,7 +118,13 @@ class QuantisedRelu(Steps):
 
 @activations.register("clipped_relu")
 class ClippedRelu(Activation):
-    """A ReLU that stays at c (1 unless given) above c, with slope 0 at z = 0 and 1 at z = c."""
+    """A ReLU that stays at c (1 unless given) above c, with slope 0 at z = 0 and 1 at z = c.
+
+    Examples:
+        >>> net = fl.Network("clipped_relu(W @ x, 1.5)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.0, 0.0, 1.5]]
+    """
 
     degree = None
     symbol = r"\operatorname{crelu}"

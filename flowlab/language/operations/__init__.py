@@ -8,6 +8,7 @@ from flowlab.language.operations import index_sums as _index_sums
 from flowlab.language.operations import layers as _layers
 from flowlab.language.operations import loss_pull as _loss_pull
 from flowlab.language.operations import matrix as _matrix
+from flowlab.language.operations import matrix_pulls as _matrix_pulls
 from flowlab.language.operations import nonlinear as _nonlinear
 from flowlab.language.operations import normalisation as _normalisation
 from flowlab.language.operations import opaque as _opaque
@@ -31,6 +32,7 @@ _REGISTERS = (
     _layers,
     _loss_pull,
     _matrix,
+    _matrix_pulls,
     _nonlinear,
     _normalisation,
     _opaque,

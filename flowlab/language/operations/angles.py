@@ -35,6 +35,11 @@ class Angle(Operation):
 
     With numbers p and q behind them, a and b are first continued to (a, √p, 0) and (b, 0, √q), so that the cosine is
     a·b/√((|a|² + p)(|b|² + q)). Its slope is taken as 0 where vectors are parallel, where it has none.
+
+    Examples:
+        >>> net = fl.Network("angle(a, b)", constants=("b",))
+        >>> float(net.outputs({"a": np.array([1.0, 0.0])}, {"b": np.array([0.0, 2.0])})[0, 0]) / np.pi
+        0.5
     """
 
     called = True
@@ -102,7 +107,13 @@ class Angle(Operation):
 
 @operations.register("magnitude")
 class Magnitude(Operation):
-    """The length of a vector, or of every row of a matrix; its slope at 0 is not finite."""
+    """The length of a vector, or of every row of a matrix; its slope at 0 is not finite.
+
+    Examples:
+        >>> net = fl.Network("magnitude(w)", shapes={"w": (2,)})
+        >>> float(net.outputs({"w": np.array([3.0, 4.0])}, {}).ravel()[0])
+        5.0
+    """
 
     called = True
     reading = (

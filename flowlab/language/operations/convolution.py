@@ -133,6 +133,11 @@ class Conv(_Convolving, Product):
     Without channels, x (L,) and w (k,), or x (H, W) and w (k, k). With channels, x (c, L) and w (o, c, k), or
     x (c, H, W) and w (o, c, k, k). `padding` is a number of zeros at each end, "same" for as many positions as the
     input has, or "circular" for an input that closes on itself.
+
+    Examples:
+        >>> net = fl.Network("conv(w, x)", shapes={"w": (2,)})
+        >>> net.outputs({"w": np.array([1.0, -1.0])}, np.array([[1.0, 2.0, 4.0]])).tolist()
+        [[-1.0, -2.0]]
     """
 
     called = True
@@ -294,7 +299,14 @@ class ConvInputPull(_InputPull):
 
 @operations.register("depthwise_conv")
 class DepthwiseConv(Conv):
-    """A convolution whose channels have a filter each: x (c, L) and w (c, k), or x (c, H, W) and w (c, k, k)."""
+    """A convolution whose channels have a filter each: x (c, L) and w (c, k), or x (c, H, W) and w (c, k, k).
+
+    Examples:
+        >>> net = fl.Network("flatten(depthwise_conv(K, X))", inputs={"X": (2, 3)}, shapes={"K": (2, 2)})
+        >>> K, X = np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[[1.0, 2.0, 4.0], [1.0, 2.0, 4.0]]])
+        >>> net.outputs({"K": K}, {"X": X}).tolist()
+        [[-1.0, -2.0, 3.0, 6.0]]
+    """
 
     each_channel = True
     reading = (

@@ -113,6 +113,11 @@ class Einsum(Product):
     """The sum over products of entries that a text of letters names, as numpy has it: einsum("ij,j->i", W, x).
 
     Letters name the axes of one sample; `N` names the samples, where they are to meet: einsum("Ni,Nj->ij", z, z).
+
+    Examples:
+        >>> net = fl.Network("einsum('ir,jr,ij->', U, V, A)", inputs={"A": ("m", "n")}, shapes={"U": ("m", "r")})
+        >>> net.outputs({"U": np.ones((2, 1)), "V": np.ones((3, 1))}, {"A": np.ones((1, 2, 3))}).tolist()
+        [[6.0]]
     """
 
     called = True

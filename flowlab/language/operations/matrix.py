@@ -28,8 +28,7 @@ from flowlab.language.operations.base import (
     Tape,
     operations,
 )
-from flowlab.language.operations.matrix_rules import number_of, without_unit
-from flowlab.language.operations.pieces import function_piece
+from flowlab.language.operations.matrix_rules import number_of
 from flowlab.language.types import Shapes, Type
 
 ROUNDING = float(np.finfo(float).eps)
@@ -76,7 +75,13 @@ class _OfMatrix(Operation):
 
 @operations.register("trace")
 class Trace(Linear):
-    """The sum of the diagonal of a square matrix."""
+    """The sum of the diagonal of a square matrix.
+
+    Examples:
+        >>> net = fl.Network("trace(W @ W.T)")
+        >>> float(net.outputs({"W": np.diag([1.0, 2.0])}, {}).ravel()[0])
+        5.0
+    """
 
     called = True
     reading = ("trace(A) adds up the diagonal of A", r"$\operatorname{trace}(A)$ adds up the diagonal of $A$")
@@ -102,7 +107,13 @@ class Trace(Linear):
 
 @operations.register("root")
 class Root(_OfMatrix):
-    """The positive semidefinite root of a symmetric matrix, root(A) @ root(A) = A."""
+    """The positive semidefinite root of a symmetric matrix, root(A) @ root(A) = A.
+
+    Examples:
+        >>> net = fl.Network("trace(root(W @ W.T))")
+        >>> float(net.outputs({"W": np.diag([1.0, 2.0])}, {}).ravel()[0])
+        3.0
+    """
 
     wants_symmetric = True
     reading = (
@@ -133,7 +144,13 @@ class Root(_OfMatrix):
 
 @operations.register("inverse")
 class Inverse(_OfMatrix):
-    """The inverse of a square matrix."""
+    """The inverse of a square matrix.
+
+    Examples:
+        >>> net = fl.Network("trace(inverse(W @ W.T))")
+        >>> float(net.outputs({"W": np.diag([1.0, 2.0])}, {}).ravel()[0])
+        1.25
+    """
 
     passes_transpose = True
     reading = (
@@ -166,7 +183,13 @@ class Inverse(_OfMatrix):
 
 @operations.register("logdet")
 class LogDet(_OfMatrix):
-    """The logarithm of the determinant of a symmetric positive definite matrix."""
+    """The logarithm of the determinant of a symmetric positive definite matrix.
+
+    Examples:
+        >>> net = fl.Network("logdet(W @ W.T)")
+        >>> round(float(net.outputs({"W": np.diag([1.0, 2.0])}, {}).ravel()[0]), 4)
+        1.3863
+    """
 
     wants_symmetric = True
     reading = (
@@ -200,6 +223,11 @@ class Nuclear(_OfMatrix):
 
     Its gradient is the compact polar factor, over the singular values that are not zero; at rank loss it is the least
     of all subgradients.
+
+    Examples:
+        >>> net = fl.Network("nuclear(W)")
+        >>> float(net.outputs({"W": np.diag([1.0, -2.0])}, {}).ravel()[0])
+        3.0
     """
 
     of_square = ("trace", "root")
@@ -335,56 +363,6 @@ class Eye(Operation):
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return _multiple(tex, parts[1:], params[0])
-
-
-@operations.register("lyapunov")
-class Lyapunov(Operation):
-    """The solution X of R X + X R = D, with a symmetric positive definite R as its first operand."""
-
-    in_language = False
-    reading = (
-        "lyapunov(R, D) is the matrix X with R @ X + X @ R = D",
-        r"$\operatorname{lyapunov}(R, D)$ is the matrix $X$ with $R X + X R = D$",
-    )
-
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        return Type(args[1].shape)
-
-    def is_symmetric(self, args: Sequence[Type]) -> bool:
-        return all(kind.symmetric for kind in args)
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        return functions.lyapunov(xp, args[0], args[1])
-
-    def simpler(self, tape: Tape, args: Sequence[Handle], params: Params) -> Any:
-        R, D = args
-        # R X + X R = c I has the solution c/2 of the inverse.
-        made = without_unit(tape, D, tape("inverse", R))
-        return made and tape("scale", made, params=(Fraction(1, 2),))
-
-
-@operations.register("polar")
-class Polar(Operation):
-    """The compact polar factor U V^T of A = U S V^T, over the singular values that are not zero."""
-
-    in_language = False
-    reading = (
-        "polar(A) is U @ V.T where A = U @ S @ V.T has singular values above zero on the diagonal of S",
-        r"$\operatorname{polar}(A)$ is $U V^{\top}$ where $A = U S V^{\top}$ has singular values above zero on the"
-        r" diagonal of $S$",
-    )
-
-    def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
-        return Type(args[0].shape)
-
-    def is_symmetric(self, args: Sequence[Type]) -> bool:
-        return args[0].symmetric
-
-    def numeric(self, xp: Namespace, args: Sequence[Array], types: Sequence[Type], out: Type, params: Params) -> Array:
-        return functions.polar(xp, args[0])
-
-    def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
-        return function_piece(self.name, tex, parts, ())
 
 
 def _indefinite(value: Array, strictly: bool) -> str:

@@ -53,7 +53,13 @@ class _Along(Operation):
 
 @operations.register("center")
 class Center(_Along, Linear):
-    """A value less its mean along an axis, the last one unless `axis` says otherwise."""
+    """A value less its mean along an axis, the last one unless `axis` says otherwise.
+
+    Examples:
+        >>> net = fl.Network("center(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-1.3333, -0.3333, 1.6667]]
+    """
 
     reading = (
         "center(A, k) is A less its mean along axis k, counted from 0, or along the samples",
@@ -75,7 +81,13 @@ class Center(_Along, Linear):
 
 @operations.register("softmax")
 class Softmax(_Along):
-    """e^z over the sum of e^z along an axis, the last one unless `axis` says otherwise."""
+    """e^z over the sum of e^z along an axis, the last one unless `axis` says otherwise.
+
+    Examples:
+        >>> net = fl.Network("softmax(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[0.0, 0.0, 1.0]]))).round(4).tolist()
+        [[0.2119, 0.2119, 0.5761]]
+    """
 
     reading = (
         "softmax(A, k) is exp(A) over its sum along axis k, counted from 0, or along the samples",
@@ -137,7 +149,13 @@ class SoftmaxPull(_Pull):
 
 @operations.register("rms_norm")
 class RmsNorm(_Along):
-    """z over the root of its mean square along an axis: z / sqrt(mean(z^2) + eps) (Zhang and Sennrich 2019)."""
+    """z over the root of its mean square along an axis: z / sqrt(mean(z^2) + eps) (Zhang and Sennrich 2019).
+
+    Examples:
+        >>> net = fl.Network("rms_norm(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-0.7746, 0.0, 1.5492]]
+    """
 
     options: ClassVar[Mapping[str, Option]] = {"axis": LAST, "eps": Fraction(0)}
     reading = (
@@ -210,6 +228,11 @@ class Causal(Operation):
     """Scores of which each position sees those up to itself: entries right of the diagonal are -inf, for a softmax.
 
     Rows, the axis before the last, are positions that look; columns, the last axis, those that are looked at.
+
+    Examples:
+        >>> net = fl.Network("flatten(softmax(causal(X @ A @ X.T)))", inputs={"X": ("t", "d")})
+        >>> net.outputs({"A": np.zeros((1, 1))}, {"X": np.ones((1, 2, 1))}).tolist()
+        [[1.0, 0.0, 0.5, 0.5]]
     """
 
     called = True
@@ -247,7 +270,13 @@ class Causal(Operation):
 
 @operations.register("tril")
 class Tril(Linear):
-    """A square matrix with zeros right of its diagonal, as the scores of causal linear attention have them."""
+    """A square matrix with zeros right of its diagonal, as the scores of causal linear attention have them.
+
+    Examples:
+        >>> net = fl.Network("flatten(tril(X @ A @ X.T))", inputs={"X": ("t", "d")})
+        >>> net.outputs({"A": np.ones((1, 1))}, {"X": np.ones((1, 2, 1))}).tolist()
+        [[1.0, 0.0, 1.0, 1.0]]
+    """
 
     called = True
     reading = (

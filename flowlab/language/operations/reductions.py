@@ -87,12 +87,24 @@ class Reduction(Linear):
 
 @operations.register("sum")
 class SumFeatures(Reduction):
-    """The sum over the features, `sum(z)`, one axis, `sum(z, axis=0)`, or the samples, `axis="samples"`."""
+    """The sum over the features, `sum(z)`, one axis, `sum(z, axis=0)`, or the samples, `axis="samples"`.
+
+    Examples:
+        >>> net = fl.Network("sum(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[1.0]]
+    """
 
 
 @operations.register("mean")
 class MeanFeatures(Reduction):
-    """The mean over the features, `mean(z)`, one axis, `mean(z, axis=0)`, or the samples, `axis="samples"`."""
+    """The mean over the features, `mean(z)`, one axis, `mean(z, axis=0)`, or the samples, `axis="samples"`.
+
+    Examples:
+        >>> net = fl.Network("mean(W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[0.3333]]
+    """
 
     shown = "mean"
 
@@ -101,6 +113,11 @@ class MeanFeatures(Reduction):
 class PerSize(Linear):
     """A value divided by a power of the size of one of its axes: per_size(W, axis=-1, power=0.5) is W over the root of
     its fan-in.
+
+    Examples:
+        >>> net = fl.Network("per_size(W, axis=-1, power=0.5) @ x")
+        >>> net.outputs({"W": np.ones((1, 4))}, np.ones((1, 4))).tolist()
+        [[2.0]]
     """
 
     called = True

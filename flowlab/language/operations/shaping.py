@@ -159,6 +159,11 @@ class Window(_Moving):
     """One entry of every window: of windows of `size` positions that start `stride` apart, that at `place`.
 
     Over two axes `place` counts the entries of a window row by row.
+
+    Examples:
+        >>> net = fl.Network("window(W @ x, 0, 2, 2)")
+        >>> np.asarray(net.outputs({"W": np.eye(4)}, np.array([[-1.0, 1.0, 2.0, 4.0]]))).round(4).tolist()
+        [[-1.0, 2.0]]
     """
 
     called = True
@@ -212,7 +217,13 @@ def positions(size: int, stride: int, told: str, length: int) -> int:
 
 @operations.register("flatten")
 class Flatten(_Moving):
-    """All entries of a sample as one vector, the last axis fastest."""
+    """All entries of a sample as one vector, the last axis fastest.
+
+    Examples:
+        >>> net = fl.Network("flatten(split(W @ x, 2))")
+        >>> np.asarray(net.outputs({"W": np.eye(4)}, np.array([[-1.0, 1.0, 2.0, 4.0]]))).round(4).tolist()
+        [[-1.0, 1.0, 2.0, 4.0]]
+    """
 
     called = True
     reading = (
@@ -234,7 +245,13 @@ def _product(*sizes: int) -> int:
 
 @operations.register("split")
 class Split(_Moving):
-    """The first axis cut into `parts` of equal length, which become an axis of their own in front of it."""
+    """The first axis cut into `parts` of equal length, which become an axis of their own in front of it.
+
+    Examples:
+        >>> net = fl.Network("sum(split(W @ x, 2), axis=0)")
+        >>> np.asarray(net.outputs({"W": np.eye(4)}, np.array([[-1.0, 1.0, 2.0, 4.0]]))).round(4).tolist()
+        [[1.0, 5.0]]
+    """
 
     called = True
     parameters = 1
@@ -267,7 +284,13 @@ def _share(count: int, told: str, size: int) -> int:
 
 @operations.register("concat")
 class Concat(Operation):
-    """Values one after another along their first axis."""
+    """Values one after another along their first axis.
+
+    Examples:
+        >>> net = fl.Network("concat(W @ x, x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[-1.0, 0.0, 2.0, -1.0, 0.0, 2.0]]
+    """
 
     called = True
     operands = (2, None)

@@ -52,6 +52,13 @@ class Coarse(Surrogate):
 
     Both must have one shape. `fl.coarse(fl.step, fl.relu)(z)` is the same in Python, `coarse(step, relu)(z)` in text.
     A flow through it is no gradient flow (Yin et al. 2019, "straight-through estimator").
+
+    Examples:
+        >>> net = fl.Network("a @ coarse(step, relu)(W @ x)")
+        >>> net.outputs({"W": np.eye(2), "a": np.ones(2)}, np.array([[-1.0, 2.0]])).tolist()
+        [[1.0]]
+        >>> net.is_gradient
+        False
     """
 
     operands = (2, 2)
@@ -84,7 +91,13 @@ class Coarse(Surrogate):
 
 @operations.register("stop")
 class Stop(Surrogate):
-    """The value of its operand, without a slope: what it is made of is held."""
+    """The value of its operand, without a slope: what it is made of is held.
+
+    Examples:
+        >>> net = fl.Network("stop(W @ x) * (W @ x)")
+        >>> np.asarray(net.outputs({"W": np.eye(3)}, np.array([[-1.0, 0.0, 2.0]]))).round(4).tolist()
+        [[1.0, 0.0, 4.0]]
+    """
 
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         return args[0]

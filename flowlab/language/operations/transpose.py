@@ -13,7 +13,12 @@ from flowlab.language.types import Shapes, Type
 
 @operations.register("transpose")
 class Transpose(Linear):
-    """The transpose of a matrix, of each one where there is one per sample."""
+    """The transpose of a matrix, of each one where there is one per sample.
+
+    Examples:
+        >>> fl.Network(fl.transpose(fl.weight("W")) @ fl.x)
+        Network('W.T @ x')
+    """
 
     called = True
     inlined = True

@@ -40,6 +40,14 @@ class InducedFlow:
             closed form that is found.
         entry: one entry in the symbols of its weights; None where entries share weights.
         begin: what stands for the weights of an entry at the start, by block.
+
+    Examples:
+        >>> net = fl.Network("(w*w - u*u + lam*v) @ x", constants=["lam"])
+        >>> flow = fl.derive(fl.Problem(net, "square", coordinates="weights"))
+        >>> start = fl.State.from_weights({"w": [1e-3, 1e-3, 1e-3], "u": [1e-3, 1e-3, 1e-3], "v": [0.0, 0.0, 0.0]})
+        >>> beta = flow.induced("w*w - u*u + lam*v", start, constants={"lam": [0.1, 0.1, 0.1]})
+        >>> bool(beta.closes), bool(beta.commutes)
+        (True, True)
     """
 
     node: Node

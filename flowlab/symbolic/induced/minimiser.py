@@ -41,6 +41,15 @@ class Minimiser:
         residual: the larger one of |A β - y|/|y| and the part of z(β) outside of the span of the equations.
         steps: Newton steps.
         outcome: `"done"`, or `"stalled"` where the residual stayed above 1e-9.
+
+    Examples:
+        >>> net = fl.Network("(w*w - u*u + lam*v) @ x", constants=["lam"])
+        >>> flow = fl.derive(fl.Problem(net, "square", coordinates="weights"))
+        >>> start = fl.State.from_weights({"w": [1e-3, 1e-3, 1e-3], "u": [1e-3, 1e-3, 1e-3], "v": [0.0, 0.0, 0.0]})
+        >>> beta = flow.induced("w*w - u*u + lam*v", start, constants={"lam": [0.1, 0.1, 0.1]})
+        >>> best = beta.minimiser(fl.Data([[1.0, 0.5, 0.2]], [1.0], kind="targets"))
+        >>> best.outcome.kind, best.residual < 1e-9
+        ('done', True)
     """
 
     beta: np.ndarray

@@ -1,0 +1,63 @@
+"""What the site makes of its pages: formulas as MathML, and pages that are read off the package and its folders."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+# Pages are made of this tree, whatever is installed.
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+import reference
+from mkdocs.structure.files import File, Files
+
+from flowlab.core.html import math
+
+_CODE = re.compile(r"^( *)(```+|~~~+)(?!math).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
+_SHOWN = re.compile(r"^( *)```math\n(.*?)\n *```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"\$`([^`]+)`\$")
+_KEPT = "formula{}of{}page"
+_ASKED = re.compile(r"^<!-- (names|words|figures): (\w+) -->$", re.MULTILINE)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Derivations, examples and the list of changes become pages where they stand; they have no copy."""
+    made = {"changes.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")}
+    for path in sorted((ROOT / "derivations" / "rendered").glob("*.md")):
+        made[f"theory/derivations/{path.name}"] = path.read_text(encoding="utf-8")
+    told = (ROOT / "derivations" / "README.md").read_text(encoding="utf-8")
+    made["theory/derivations/index.md"] = told.replace("(rendered/", "(")
+    made |= {f"examples/{name}.md": text for name, text in reference.examples(ROOT / "examples").items()}
+    for place, text in made.items():
+        files.append(File.generated(config, place, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Lists of names are filled in, and formulas set aside: Markdown would read their signs as its own."""
+    markdown = _ASKED.sub(lambda asked: reference.asked(*asked.groups()), markdown)
+    page.formulas = []
+
+    def keep(latex: str, display: bool) -> str:
+        page.formulas.append(str(math(latex, display=display)))
+        return _KEPT.format(len(page.formulas) - 1, "x")
+
+    def set_aside(text: str) -> str:
+        text = _SHOWN.sub(lambda m: f"\n{m[1]}{keep(m[2], True)}\n", text)
+        return _INLINE.sub(lambda m: keep(m[1], False), text)
+
+    out, at = [], 0
+    for code in _CODE.finditer(markdown):
+        out += [set_aside(markdown[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*out, set_aside(markdown[at:])])
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Formulas come back; a formula that cannot be read stops the build."""
+    for place, formula in enumerate(getattr(page, "formulas", [])):
+        if not formula.startswith("<math"):
+            raise ValueError(f"{page.file.src_uri}: the formula {formula} cannot be shown")
+        html = html.replace(_KEPT.format(place, "x"), formula)
+    return html
