@@ -23,12 +23,12 @@ from functools import partial
 from numbers import Integral
 from typing import Required, TypedDict, Unpack, overload
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from flowlab.core.arguments import guarded, must_be, positive, short
+from flowlab.core.compiling import Program
 from flowlab.core.errors import LanguageError
 from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
 from flowlab.core.precision import require_x64
@@ -302,7 +302,7 @@ def _unpack(problem: Problem, position: Coordinates, how: Rule, per: str) -> Sta
 
 
 # Norms and directions are written where the weights were, which nobody needs then.
-@eqx.filter_jit(donate="all-except-first")
+@partial(Program, donate="all-except-first")
 def _split(problem: Problem, position: dict[str, jax.Array], per: str) -> State:
     def one(place: dict[str, jax.Array]) -> State:
         rho, V = split(jnp, problem.lift(place), per)

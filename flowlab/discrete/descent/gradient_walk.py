@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.compiling import Program
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Blocks, Coordinates, Number, PyTree, Scalar
 from flowlab.language.data import Batch, Data
@@ -195,7 +196,7 @@ def _block_squares(problem: Problem, gradient: Blocks) -> jax.Array:
     return jnp.stack([jnp.sum(gradient[name] ** 2) for name in problem.network.weights])
 
 
-@eqx.filter_jit
+@Program
 def squares(problem: Problem, states: State, data: Data) -> jax.Array:
     """Squared norms of the gradient of each block at states with a leading axis, (rows, blocks)."""
 
