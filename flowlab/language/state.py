@@ -1,7 +1,7 @@
 """Norms and directions of all weight blocks at one moment."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowlab.core.arguments import expects, guarded, line, must_be, short
 from flowlab.core.display import displayed
@@ -16,7 +17,7 @@ from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMis
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
-from flowlab.core.typing import ArrayLike
+from flowlab.core.typing import ArrayLike, Blocks, Namespace
 from flowlab.language.arrays import numbers
 from flowlab.language.data import Data
 from flowlab.language.defects import require_defined
@@ -125,19 +126,37 @@ class State(eqx.Module):
 
     def weights(self) -> dict[str, jax.Array]:
         """W = ρ V/‖V‖, block by block."""
-        lengths = inner(self.V, self.V, self.per)
-        return scaled({k: r / jnp.sqrt(lengths[k]) for k, r in self.rho.items()}, self.V, self.per)
+
+        def made(xp: Namespace, rho: Blocks, V: Blocks) -> dict[str, Any]:
+            lengths = inner(V, V, self.per)
+            return scaled({k: r / xp.sqrt(lengths[k]) for k, r in rho.items()}, V, self.per)
+
+        return _computed(self, made)
 
     def directions(self) -> "State":
         """The same state with V of unit norm."""
-        lengths = inner(self.V, self.V, self.per)
-        return State(
-            rho=self.rho, V=scaled({k: 1.0 / jnp.sqrt(n) for k, n in lengths.items()}, self.V, self.per), per=self.per
-        )
+
+        def made(xp: Namespace, _: Blocks, V: Blocks) -> dict[str, Any]:
+            return scaled({k: 1.0 / xp.sqrt(n) for k, n in inner(V, V, self.per).items()}, V, self.per)
+
+        return State(rho=self.rho, V=_computed(self, made), per=self.per)
 
     def product(self, degrees: Mapping[str, Fraction | float]) -> jax.Array:
         """R = Π ρ_k^κ_k."""
         return jnp.exp(sum((float(k) * jnp.log(self.rho[name]) for name, k in degrees.items()), jnp.zeros(())))
+
+
+def _computed(state: State, made: Callable[[Namespace, Blocks, Blocks], dict[str, Any]]) -> dict[str, jax.Array]:
+    """Blocks made from norms and directions: by numpy where the numbers are at hand, for every eager operation of jax
+    compiles once per shape.
+    """
+    leaves = jax.tree.leaves((state.rho, state.V))
+    if jax.default_backend() != "cpu" or any(isinstance(leaf, Tracer) for leaf in leaves):
+        return made(jnp, state.rho, state.V)
+    # As jax does: a norm of zero makes entries that are not finite, without a word.
+    with np.errstate(all="ignore"):
+        blocks = made(np, *({k: np.asarray(v) for k, v in part.items()} for part in (state.rho, state.V)))
+    return {name: jax.device_put(block) for name, block in blocks.items()}
 
 
 def is_batch(state: object) -> bool:
