@@ -1,7 +1,6 @@
 """Pages of the reference, read off the table of public names and the registries of words."""
 
 import ast
-from importlib import import_module
 from inspect import unwrap
 from pathlib import Path
 
@@ -48,10 +47,11 @@ def word_entries(family: str) -> str:
     return "\n".join(made)
 
 
-def figure_table(of: str) -> str:
-    """Every registered figure, with what it shows and of what; `of` is `all`."""
-    figures = import_module("flowlab.figures.figure").figures
-    import_module("flowlab.figures")
+def figure_table(_all: str) -> str:
+    """Every registered figure, with what it shows and of what."""
+    from flowlab.figures import figures, load_library
+
+    load_library()
     rows = [f"| `{name}` | {described(figures[name])} | {figures[name].of} |" for name in figures]
     return "\n".join(["| figure | what it shows | of |", "|---|---|---|", *rows])
 
