@@ -1,4 +1,4 @@
-"""The README's program runs as it stands, and prints what the pages say; so do programs of pages in processes of their own."""
+"""The README's program runs as it stands, and prints what the pages say; so do programs that need a fresh process."""
 
 import os
 import re

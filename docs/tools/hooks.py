@@ -14,8 +14,7 @@ from mkdocs.structure.files import File, Files
 
 from flowlab.core.html import math
 
-_CODE = re.compile(r"^( *)(```+|~~~+)(?!math).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
-_SHOWN = re.compile(r"^( *)```math\n(.*?)\n *```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^( *)(```+|~~~+)(.*?)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"\$`([^`]+)`\$")
 _KEPT = "formula{}of{}page"
 _ASKED = re.compile(r"^<!-- (names|words|figures): (\w+) -->$", re.MULTILINE)
@@ -44,13 +43,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return _KEPT.format(len(page.formulas) - 1, "x")
 
     def set_aside(text: str) -> str:
-        text = _SHOWN.sub(lambda m: f"\n{m[1]}{keep(m[2], True)}\n", text)
         return _INLINE.sub(lambda m: keep(m[1], False), text)
 
     out, at = [], 0
-    for code in _CODE.finditer(markdown):
-        out += [set_aside(markdown[at : code.start()]), code[0]]
-        at = code.end()
+    for block in _FENCED.finditer(markdown):
+        is_formula = block[3].strip() == "math"
+        out += [
+            set_aside(markdown[at : block.start()]),
+            f"\n{block[1]}{keep(block[4], True)}\n" if is_formula else block[0],
+        ]
+        at = block.end()
     return "".join([*out, set_aside(markdown[at:])])
 
 

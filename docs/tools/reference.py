@@ -58,6 +58,16 @@ def figure_table(_all: str) -> str:
 
 def _entry(path: str, heading: str, bare: bool = False) -> str:
     """One entry of mkdocstrings; `bare` leaves out the members and the signature of a class."""
-    options = {"heading": f"`{heading}`", "toc_label": heading}
+    options = {"heading": heading, "toc_label": heading}
     lines = [f"::: {path}", "    options:", *(f'      {key}: "{value}"' for key, value in options.items())]
-    return "\n".join([*lines, *(["      members: false", "      show_signature: false"] if bare else []), ""])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                ["      members: false", "      separate_signature: false", "      show_signature: false"]
+                if bare
+                else []
+            ),
+            "",
+        ]
+    )
