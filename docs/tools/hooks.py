@@ -16,6 +16,11 @@ from flowlab.core.html import math
 
 _FENCED = re.compile(r"^( *)(```+|~~~+)(.*?)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"\$`([^`]+)`\$")
+_FETCHED = re.compile(
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>", re.DOTALL
+)
+"""Scripts of notebooks for formulas and diagrams: results show formulas as MathML."""
+_INNER = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.md(#[^"]*)?"')
 _KEPT = "formula{}of{}page"
 _ASKED = re.compile(r"^<!-- (names|words|figures): (\w+) -->$", re.MULTILINE)
 
@@ -57,7 +62,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Formulas come back; a formula that cannot be read stops the build."""
+    """Formulas come back, and notebooks lose what they would fetch; a formula that cannot be read stops the build."""
+    if page.file.src_uri.endswith(".ipynb"):
+        html = _INNER.sub(lambda m: f'{m[1]}.html{m[2] or ""}"', _FETCHED.sub("", html))
     for place, formula in enumerate(getattr(page, "formulas", [])):
         if not formula.startswith("<math"):
             raise ValueError(f"{page.file.src_uri}: the formula {formula} cannot be shown")

@@ -27,11 +27,12 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.links, self.loads, self.places, self.formulas = [], [], {"", "__top"}, 0
+        self.links, self.loads, self.places, self.formulas, self.in_script = [], [], {"", "__top"}, 0, False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         has = dict(attrs)
+        self.in_script = tag == "script"
         self.places |= {has[key] for key in ("id", "name") if has.get(key)}
         self.formulas += tag == "math"
         if tag == "a" and has.get("href") is not None:
@@ -40,6 +41,13 @@ class Page(HTMLParser):
             self.loads.append(has["href"])
         elif has.get("src"):
             self.loads.append(has["src"])
+
+    def handle_endtag(self, tag):
+        self.in_script = False
+
+    def handle_data(self, data):
+        if self.in_script:
+            self.loads += re.findall(r"https?://(?!www\.w3\.org)[^\"' ]+", data)
 
 
 def pages(site):
@@ -102,7 +110,13 @@ def test_a_broken_link_is_noticed(tmp_path):
     (tmp_path / "other.html").write_text('<p id="b">b</p>')
     (tmp_path / "index.html").write_text(good)
     assert broken(pages(tmp_path), tmp_path) == []
-    for right, wrong in (("#a", "#c"), ("other", "another"), ("html#b", "html#c"), ("</h1>", '</h1><img src="//x/y">')):
+    for right, wrong in (
+        ("#a", "#c"),
+        ("other", "another"),
+        ("html#b", "html#c"),
+        ("</h1>", '</h1><img src="//x/y">'),
+        ("</h1>", '</h1><script>import("https://x/y")</script>'),
+    ):
         (tmp_path / "index.html").write_text(good.replace(right, wrong))
         assert len(broken(pages(tmp_path), tmp_path)) == 1
 
@@ -117,6 +131,7 @@ def served(site):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 WIDER = """
