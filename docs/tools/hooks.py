@@ -21,6 +21,7 @@ _FETCHED = re.compile(
 )
 """Scripts of notebooks for formulas and diagrams: results show formulas as MathML."""
 _INNER = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.md(#[^"]*)?"')
+_NUMBER = re.compile(r"\\tag\{([^{}]*)\}")
 _KEPT = "formula{}of{}page"
 _ASKED = re.compile(r"^<!-- (names|words|figures): (\w+) -->$", re.MULTILINE)
 
@@ -44,7 +45,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     page.formulas = []
 
     def keep(latex: str, display: bool) -> str:
-        page.formulas.append(str(math(latex, display=display)))
+        page.formulas.append(shown(latex, display))
         return _KEPT.format(len(page.formulas) - 1, "x")
 
     def set_aside(text: str) -> str:
@@ -61,12 +62,18 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return "".join([*out, set_aside(markdown[at:])])
 
 
+def shown(latex: str, display: bool) -> str:
+    """A formula, with its number beside it where it has one."""
+    number, formula = _NUMBER.search(latex), math(latex, display=display)
+    return f'<span class="numbered">{formula}<span>({number[1]})</span></span>' if number else str(formula)
+
+
 def on_page_content(html: str, page: Any, **_: Any) -> str:
     """Formulas come back, and notebooks lose what they would fetch; a formula that cannot be read stops the build."""
     if page.file.src_uri.endswith(".ipynb"):
         html = _INNER.sub(lambda m: f'{m[1]}.html{m[2] or ""}"', _FETCHED.sub("", html))
     for place, formula in enumerate(getattr(page, "formulas", [])):
-        if not formula.startswith("<math"):
+        if "<math" not in formula:
             raise ValueError(f"{page.file.src_uri}: the formula {formula} cannot be shown")
         html = html.replace(_KEPT.format(place, "x"), formula)
     return html
