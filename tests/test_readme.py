@@ -1,4 +1,4 @@
-"""The README's program runs as it stands, and prints what the README says."""
+"""The README's program runs as it stands, and prints what the pages say; so do programs that need a fresh process."""
 
 import os
 import re
@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+START, WORD, JAX = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("start.md", "howto/word.md", "howto/jax_network.md")
+)
 
 
 def python(folder, *args):
     """Python on the arguments, in a folder, with this package."""
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", *args]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
 
@@ -28,7 +32,7 @@ def test_the_program_runs(tmp_path):
     assert (tmp_path / "margin.csv").exists()
     assert len(re.findall(r"^(?:P1|P2|P4|P20): holds", done.stdout, flags=re.M)) == 4
     # The last line tells a residual, which is not the same number on every machine.
-    (said,) = re.findall(r"What `print\(flow\)` ends with:\n\n```text\n(.*?)\nchecked", TEXT, flags=re.S)
+    (said,) = re.findall(r"What `print\(flow\)` ends with:\n\n```text\n(.*?)\nchecked", START, flags=re.S)
     assert said in done.stdout
 
 
@@ -41,17 +45,16 @@ def test_it_begins_with_two_commands():
 
 
 def words_of_your_own(folder):
-    """The section's file in a folder; its program and its command."""
-    section = TEXT.partition("## Words of your own\n")[2].partition("\n## ")[0]
-    file, program = re.findall(r"```python\n(.*?)```", section, flags=re.S)
-    (command,) = re.findall(r"```sh\nflowlab (.*?)\n```", section, flags=re.S)
+    """The page's file in a folder; its program and its command."""
+    file, program = re.findall(r"```python(?: title=\S+)?\n(.*?)```", WORD, flags=re.S)
+    (command,) = re.findall(r"```sh\nflowlab (.*?)\n```", WORD, flags=re.S)
     (folder / "my_words.py").write_text(file, encoding="utf-8")
     (folder / "program.py").write_text(program, encoding="utf-8")
     return shlex.split(command)
 
 
 def test_words_of_your_own(tmp_path):
-    """They are derived in Python and on the command line, from the text of the section, to the same equations."""
+    """They are derived in Python and on the command line, from the text of the page, to the same equations."""
     command = words_of_your_own(tmp_path)
     made, told = python(tmp_path, "program.py"), python(tmp_path, "-m", "flowlab.cli", *command)
     assert (made.returncode, told.returncode) == (0, 0), made.stderr[-2000:] + told.stderr[-2000:]
@@ -80,8 +83,7 @@ def test_a_wrong_word_of_your_own_is_refused(tmp_path, right, wrong):
 
 
 def test_networks_that_are_not_written_here(tmp_path):
-    section = TEXT.partition("## Networks that are not written here\n")[2].partition("\n## ")[0]
-    (program,) = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    (program,) = re.findall(r"```python\n(.*?)```", JAX, flags=re.S)
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     done = python(tmp_path, "program.py")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -113,7 +113,9 @@ def test_every_room_has_a_rule():
 
 
 FILES = sorted(
-    p for folder in ("flowlab", "tests", "examples", "benchmarks", "derivations") for p in (ROOT / folder).rglob("*.py")
+    p
+    for folder in ("flowlab", "tests", "examples", "benchmarks", "derivations", "docs")
+    for p in (ROOT / folder).rglob("*.py")
 )
 
 

@@ -1,4 +1,4 @@
-"""The table of README that says which analysis takes learning rates, weight decay and several inputs, row by row."""
+"""The table of the pages that says which analysis takes learning rates, weight decay and several inputs, row by row."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 import flowlab as fl
 from flowlab.core.errors import LanguageError
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-LINES = README.partition("| analysis |")[2].partition("\n\n")[0].splitlines()[2:]
+PAGE = (Path(__file__).parents[1] / "docs" / "guide" / "language.md").read_text(encoding="utf-8")
+LINES = PAGE.partition("| analysis |")[2].partition("\n\n")[0].splitlines()[2:]
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES]
 TABLE = {name.strip("` "): cells for names, *cells in ROWS for name in names.split(",")}
 X = np.array([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]])

@@ -8,10 +8,10 @@ import io
 import os
 import re
 import shlex
-import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,24 @@ def _commands(code: str, place: str) -> None:
         if not words:
             continue
         assert words[0] == "flowlab", f"{place}: `{line}` is no command of flowlab; mark the block as not run"
-        try:
-            main(words[1:])
-        except SystemExit as end:
-            assert not end.code, f"{place}: `{line}` ended with {end.code}"
+        # Words of a user are entered once in a process, and a page may have imported them.
+        code = _alone(words[1:]) if "--words" in words else _ended(main, words[1:])
+        assert not code, f"{place}: `{line}` ended with {code}"
+
+
+def _alone(words: list[str]) -> int:
+    done = subprocess.run([sys.executable, "-m", "flowlab", *words], capture_output=True, text=True, check=False)
+    sys.stdout.write(done.stdout)
+    return done.returncode
+
+
+def _ended(command: Callable[[list[str]], object], words: list[str]) -> object:
+    """The exit code of a command, None or 0 where all is well."""
+    try:
+        command(words)
+    except SystemExit as end:
+        return end.code
+    return None
 
 
 def _shown(told: str, printed: str) -> bool:
@@ -137,9 +151,19 @@ def keep_pictures(page: Path) -> list[Path]:
             run(text, page.name)
         finally:
             os.chdir(begun)
-        wanted = set(re.findall(r"pictures/([\w-]+\.(?:png|svg))", text))
-        made = [shutil.copy(Path(folder) / name, home / name) for name in sorted(wanted)]
-    return [Path(path) for path in made]
+        wanted = set(re.findall(r"pictures/([\w-]+\.png)", text))
+        return [_small(Path(folder) / name, home / name) for name in sorted(wanted)]
+
+
+def _small(drawn: Path, kept: Path) -> Path:
+    """A copy of a picture for the page: 1,000 pixels wide at most, and of 64 colours, of which figures use fewer."""
+    from PIL import Image
+
+    with Image.open(drawn) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((1000, 4000), Image.Resampling.LANCZOS)
+        small.quantize(64).save(kept, optimize=True)
+    return kept
 
 
 if __name__ == "__main__":

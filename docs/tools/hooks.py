@@ -14,9 +14,14 @@ from mkdocs.structure.files import File, Files
 
 from flowlab.core.html import math
 
-_CODE = re.compile(r"^( *)(```+|~~~+)(?!math).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
-_SHOWN = re.compile(r"^( *)```math\n(.*?)\n *```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^( *)(```+|~~~+)(.*?)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"\$`([^`]+)`\$")
+_FETCHED = re.compile(
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>", re.DOTALL
+)
+"""Scripts of notebooks for formulas and diagrams: results show formulas as MathML."""
+_INNER = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.md(#[^"]*)?"')
+_NUMBER = re.compile(r"\\tag\{([^{}]*)\}")
 _KEPT = "formula{}of{}page"
 _ASKED = re.compile(r"^<!-- (names|words|figures): (\w+) -->$", re.MULTILINE)
 
@@ -40,24 +45,35 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     page.formulas = []
 
     def keep(latex: str, display: bool) -> str:
-        page.formulas.append(str(math(latex, display=display)))
+        page.formulas.append(shown(latex, display))
         return _KEPT.format(len(page.formulas) - 1, "x")
 
     def set_aside(text: str) -> str:
-        text = _SHOWN.sub(lambda m: f"\n{m[1]}{keep(m[2], True)}\n", text)
         return _INLINE.sub(lambda m: keep(m[1], False), text)
 
     out, at = [], 0
-    for code in _CODE.finditer(markdown):
-        out += [set_aside(markdown[at : code.start()]), code[0]]
-        at = code.end()
+    for block in _FENCED.finditer(markdown):
+        is_formula = block[3].strip() == "math"
+        out += [
+            set_aside(markdown[at : block.start()]),
+            f"\n{block[1]}{keep(block[4], True)}\n" if is_formula else block[0],
+        ]
+        at = block.end()
     return "".join([*out, set_aside(markdown[at:])])
 
 
+def shown(latex: str, display: bool) -> str:
+    """A formula, with its number beside it where it has one."""
+    number, formula = _NUMBER.search(latex), math(latex, display=display)
+    return f'<span class="numbered">{formula}<span>({number[1]})</span></span>' if number else str(formula)
+
+
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Formulas come back; a formula that cannot be read stops the build."""
+    """Formulas come back, and notebooks lose what they would fetch; a formula that cannot be read stops the build."""
+    if page.file.src_uri.endswith(".ipynb"):
+        html = _INNER.sub(lambda m: f'{m[1]}.html{m[2] or ""}"', _FETCHED.sub("", html))
     for place, formula in enumerate(getattr(page, "formulas", [])):
-        if not formula.startswith("<math"):
+        if "<math" not in formula:
             raise ValueError(f"{page.file.src_uri}: the formula {formula} cannot be shown")
         html = html.replace(_KEPT.format(place, "x"), formula)
     return html

@@ -1,7 +1,6 @@
 """Pages of the reference, read off the table of public names and the registries of words."""
 
 import ast
-from importlib import import_module
 from inspect import unwrap
 from pathlib import Path
 
@@ -48,16 +47,27 @@ def word_entries(family: str) -> str:
     return "\n".join(made)
 
 
-def figure_table(of: str) -> str:
-    """Every registered figure, with what it shows and of what; `of` is `all`."""
-    figures = import_module("flowlab.figures.figure").figures
-    import_module("flowlab.figures")
+def figure_table(_all: str) -> str:
+    """Every registered figure, with what it shows and of what."""
+    from flowlab.figures import figures, load_library
+
+    load_library()
     rows = [f"| `{name}` | {described(figures[name])} | {figures[name].of} |" for name in figures]
     return "\n".join(["| figure | what it shows | of |", "|---|---|---|", *rows])
 
 
 def _entry(path: str, heading: str, bare: bool = False) -> str:
     """One entry of mkdocstrings; `bare` leaves out the members and the signature of a class."""
-    options = {"heading": f"`{heading}`", "toc_label": heading}
+    options = {"heading": heading, "toc_label": heading}
     lines = [f"::: {path}", "    options:", *(f'      {key}: "{value}"' for key, value in options.items())]
-    return "\n".join([*lines, *(["      members: false", "      show_signature: false"] if bare else []), ""])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                ["      members: false", "      separate_signature: false", "      show_signature: false"]
+                if bare
+                else []
+            ),
+            "",
+        ]
+    )

@@ -107,9 +107,8 @@ def portrait(
 
     Critical points are looked for by `critical_points` and by Newton's method from every cell; the result has
     all copies under symmetries. Where none is degenerate or on a kink, minima and maxima less saddles must be the Euler
-    characteristic, 0 or 2 (M. Morse 1925), which shows whether some are missing. Basins come from following the field
-    from beside the middle of every cell by Runge-Kutta steps of equal length 0.02, over a length of 4π; cells whose end
-    is at no attracting point within that have the basin -1.
+    characteristic, 0 or 2 (M. Morse 1925), which shows whether some are missing. Basins come from Runge-Kutta steps of
+    length 0.02 over 4π, from beside the middle of every cell; cells that end at no attracting point have the basin -1.
 
     Args:
         problem: network and loss; directions must have two parameters.
@@ -128,14 +127,12 @@ def portrait(
         characteristic, 0 where it is not, -1 where degenerate or non-smooth points leave that open.
 
     Raises:
-        LanguageError: where directions have another number of parameters, or the grid is none; else as for
-            `critical_points`.
+        LanguageError: for another number of parameters, or a grid that is none; else as for `critical_points`.
 
     Examples:
-        >>> data = fl.load("gaussian?n=4&d=2&margin=0.2", seed=1)
-        >>> found = fl.portrait(fl.Problem("(W1 @ x) * (W2 @ x)"), data, norm=6.0, grid=4, starts=8)
-        >>> found.kind, found.dataset.basin.shape
-        ('portrait', (1, 4, 4))
+        >>> data, problem = fl.load("gaussian?n=4&d=2&margin=0.2", seed=1), fl.Problem("(W1 @ x) * (W2 @ x)")
+        >>> fl.portrait(problem, data, norm=6.0, grid=4, starts=8).dataset.basin.shape
+        (1, 4, 4)
     """
     if isinstance(grid, bool) or not isinstance(grid, int) or not 4 <= grid <= 1000:
         raise must_be("grid", grid, "an integer between 4 and 1000", "for example 64")

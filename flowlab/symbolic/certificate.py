@@ -235,16 +235,13 @@ def _still(problem: Problem, state: TestState) -> set[Key]:
 
 @guarded
 def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float = BOUND) -> Certificate:
-    """Hold derived equations against autodiff.
+    """Hold derived equations against autodiff; returns the certificate.
 
     Args:
         flow: the equations.
         states: at how many random states every equation is tested, besides those needed to see every unit on and off.
         seed: of the first state.
         bound: largest relative residual that passes.
-
-    Returns:
-        The certificate.
 
     Raises:
         DerivationMismatch: naming the equation and the size of the disagreement.
@@ -253,8 +250,7 @@ def certify(flow: FlowEquations, *, states: int = 3, seed: int = 0, bound: float
         LanguageError: for a seed that is not an integer from 0 on.
 
     Examples:
-        >>> flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False)
-        >>> fl.certify(flow).residual < 1e-12
+        >>> fl.certify(fl.derive(fl.Problem("W2 @ relu(W1 @ x)"), verify=False)).residual < 1e-12
         True
     """
     require_x64("derive")

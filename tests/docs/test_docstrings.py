@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import flowlab as fl
-from flowlab.claims import claims
 from flowlab.core.public import HOME, listed
 
 NAMES = [name for name in listed() if not name.startswith("_")]
-GIVEN = {"fl": fl, "np": np, "jax": jax, "jnp": jnp}
+GIVEN = {"__name__": "examples", "fl": fl, "np": np, "jax": jax, "jnp": jnp}
 """What the page of the reference imports before its examples."""
 
 
@@ -45,13 +44,6 @@ def broken(name, text):
     runner = doctest.DocTestRunner(verbose=False)
     runner.run(examples(name, text), out=told.append)
     return "".join(told)
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """In a folder of its own; claims that an example enters are gone afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(claims, "_words", dict(claims._words))
 
 
 def without_example(names, text_of=documented):

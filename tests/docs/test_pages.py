@@ -1,18 +1,18 @@
 """Every block of code of README and the pages runs, and prints what the page says; what is not run says why."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from flowlab.claims import claims
-from flowlab.language.activations import activations
-from flowlab.language.losses import losses
-from flowlab.language.operations.base import operations
+from flowlab.figures import figures, load_library
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+"""Its program is run by `tests/test_readme.py`, its commands by CI."""
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_MARKED = 0.03
 """The part of the blocks of code that may be marked as not run."""
 
@@ -24,14 +24,6 @@ sys.modules["blocks"] = blocks
 _spec.loader.exec_module(blocks)
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """In a folder of its own; words and claims that a page enters are gone afterwards."""
-    monkeypatch.chdir(tmp_path)
-    for registry in (claims, activations, losses, operations):
-        monkeypatch.setattr(registry, "_words", dict(registry._words))
-
-
 def text_of(page):
     return page.read_text(encoding="utf-8")
 
@@ -40,7 +32,11 @@ def told(page):
     return str(page.relative_to(ROOT))
 
 
-CODE = [page for page in PAGES if any(block.runs and not block.why for block in blocks.blocks(text_of(page)))]
+def has_code(page):
+    return any(block.runs and not block.why for block in blocks.blocks(text_of(page)))
+
+
+CODE = [page for page in PAGES if page != README and has_code(page)]
 
 
 @pytest.mark.long
@@ -58,6 +54,27 @@ def marked(texts):
 def test_few_blocks_are_not_run():
     code, left = marked(map(text_of, PAGES))
     assert len(left) <= MOST_MARKED * len(code), [(block.why, block.code) for block in left]
+
+
+def test_readme_has_one_program_and_two_commands():
+    assert [block.kind for block in blocks.blocks(text_of(README))] == ["sh", "sh", "python"]
+
+
+def test_every_figure_is_in_the_gallery():
+    load_library()
+    text = text_of(ROOT / "docs" / "gallery.md")
+    drawn = re.findall(r'fl\.draw\("(\w+)"', text)
+    assert set(figures.names()) - set(drawn) == set(), (
+        "give it a block in docs/gallery.md, then run docs/tools/blocks.py"
+    )
+    assert sorted(drawn) == sorted(set(drawn))
+
+
+def test_pictures_are_small_and_all_shown():
+    texts = "".join(map(text_of, PAGES))
+    for picture in (ROOT / "docs" / "pictures").iterdir():
+        assert picture.stat().st_size < 150_000, picture.name
+        assert f"pictures/{picture.name}" in texts
 
 
 def test_every_block_is_seen():
