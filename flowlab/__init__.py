@@ -10,7 +10,7 @@ from typing import Any
 
 from flowlab.core.public import HOME, listed, words
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The version of this package.
 
 Examples:

@@ -8,7 +8,7 @@ operation, so last digits differ. So the choice is one of function and size alon
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,6 @@ from jax.core import Tracer
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-Donation: TypeAlias = Literal["none", "all-except-first"]
 _QUICK: dict[str, Any] = {
     "compiler_options": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
 }
@@ -34,19 +33,15 @@ class Program(Generic[_P, _R]):
     For functions that a run calls a few times. What it calls step by step takes `equinox.filter_jit`: steps are up to
     twice as fast then.
 
-    Args:
-        function: what is compiled.
-        donate: whose memory the results may take, as for `equinox.filter_jit`: none, or all but the first argument's.
-
     Example:
         >>> doubled = Program(lambda v: 2.0 * v)
     """
 
-    def __init__(self, function: Callable[_P, _R], donate: Donation = "none") -> None:
+    def __init__(self, function: Callable[_P, _R]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.small = eqx.filter_jit(function, donate=donate, **_QUICK)
-        self.large = eqx.filter_jit(function, donate=donate)
+        self.small = eqx.filter_jit(function, **_QUICK)
+        self.large = eqx.filter_jit(function)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         leaves = [leaf for leaf in jax.tree.leaves((args, kwargs)) if isinstance(leaf, np.ndarray | jax.Array)]

@@ -34,20 +34,23 @@ from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, 
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Coordinates, Record
-from flowlab.discrete.descent.gradient_walk import squares
+from flowlab.discrete.descent.gradient_walk import chart_objective, squares
 from flowlab.discrete.descent.walks import Lane, Method, Walked, checked, ended, lanes_of, size_of, walk_all, walk_one
 from flowlab.language.batches import asks_for_batch
 from flowlab.language.data import Data
 from flowlab.language.geometries import require_in_space
 from flowlab.language.norm_groups import split
 from flowlab.language.observables import Observables, Observers
+from flowlab.language.optax_rule import GradientTransformation, Transformed, rule_of
 from flowlab.language.problem import Problem
-from flowlab.language.rules import Rule, checked_momentum, rules
+from flowlab.language.rules import Rule, checked_momentum
 from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectories import Trajectories
 from flowlab.language.trajectory import Trajectory
 from flowlab.language.trajectory_table import weights_of
 
+_PART_BYTES = 4e6
+"""Of rows whose directions are worked out at once: on the way a program holds some times as much."""
 _LEAST = 1e-7
 """Seconds that no step of a compiled program stays below, however few the weights."""
 
@@ -56,7 +59,7 @@ class Settings(TypedDict, total=False):
     """Arguments of `descend` that one descent and a batch have in common."""
 
     count: Required[int]
-    rule: str
+    rule: str | GradientTransformation
     loss_scaled: bool
     record_every: int | None
     freeze_norm: bool
@@ -73,7 +76,7 @@ def descend(
     start: State,
     data: Data | None = None,
     *,
-    step: float,
+    step: float | None = None,
     seed: int | None = None,
     **settings: Unpack[Settings],
 ) -> Trajectory: ...
@@ -85,7 +88,7 @@ def descend(
     start: State | Sequence[State],
     data: Data | Sequence[Data] | None = None,
     *,
-    step: float | Sequence[float],
+    step: float | Sequence[float] | None = None,
     seed: int | Sequence[int] | None = None,
     **settings: Unpack[Settings],
 ) -> Trajectories: ...
@@ -97,9 +100,9 @@ def descend(
     start: State | Sequence[State],
     data: Data | Sequence[Data] | None = None,
     *,
-    step: float | Sequence[float],
+    step: float | Sequence[float] | None = None,
     count: int,
-    rule: str = "gradient",
+    rule: str | GradientTransformation = "gradient",
     loss_scaled: bool = False,
     record_every: int | None = None,
     freeze_norm: bool = False,
@@ -116,10 +119,12 @@ def descend(
         problem: network and loss; of its scheme only the way a state stands for weights is used.
         start: the first state; several, or one with an axis over runs, are a batch, with one or as many `data`, `step`.
         data: samples, or constants; nothing, where the objective takes neither.
-        step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`.
+        step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`. A transformation of
+            optax has its own, so that none is given, and time counts steps.
         count: number of steps.
         rule: `"gradient"`, `"optimistic"` or `"extragradient"` on weights, in the charts of their geometries, or a
-            unit-norm rule of eq. (1.14) applied to every direction while the norm follows its own gradient.
+            unit-norm rule of eq. (1.14) applied to every direction while the norm follows its own gradient; or a
+            gradient transformation such as `optax.adam(1e-3)`, of weights in the charts of their geometries.
         loss_scaled: divide each step by the loss, so that descent goes on when it has underflowed; `log_t` sums η/L.
         record_every: steps between stored states; by default so many that at most 2,000 rows and 256 MB are stored.
         freeze_norm: keep the norms (unit-norm rules only).
@@ -144,8 +149,8 @@ def descend(
         'done'
     """
     require_x64("descend")
-    how: Rule = rules[rule]()
-    lanes = lanes_of(problem, start, data, step, seed)
+    how = rule_of(rule)
+    lanes = lanes_of(problem, start, data, _steps(how, step), seed)
 
     def method(lane: Lane) -> Method:
         """What is descended and how, once the lane is known to fit."""
@@ -161,7 +166,12 @@ def descend(
     found = checked(lanes, method)
     observers = Observers.of(observe, weights_of(problem, lanes[0].start))
     every = _spacing(size_of(lanes[0].start), count, record_every, len(lanes))
-    settings: Record = {"rule": rule, "count": count, "loss_scaled": loss_scaled, "record_every": every}
+    settings: Record = {
+        "rule": _called(how, problem, lanes[0]),
+        "count": count,
+        "loss_scaled": loss_scaled,
+        "record_every": every,
+    }
     settings |= {"freeze_norm": freeze_norm, "batch": batch, "nesterov": nesterov, "momentum": float(momentum)}
     settings |= {"blend": float(blend)} if blend else {}
     began = watch.monotonic()
@@ -174,19 +184,35 @@ def descend(
     return Trajectories([partial(_trajectory, found, *pair, *told) for pair in zip(lanes, walks, strict=True)])
 
 
+def _steps(how: Rule, step: float | Sequence[float] | None) -> float | Sequence[float] | None:
+    """Step sizes; 1, where a rule has its own and time counts steps."""
+    if how.own_rate and step is not None:
+        raise LanguageError(
+            f"`step` must be left out where `rule` has a learning rate of its own, got {short(step, 40)}; pass"
+            " `count` alone."
+        )
+    return 1.0 if how.own_rate else step
+
+
+def _called(how: Rule, problem: Problem, lane: Lane) -> str:
+    """What provenance calls a rule; a transformation is tried on shapes."""
+    if not isinstance(how, Transformed):
+        return how.name
+    return how.told(problem.dual(weights_of(problem, lane.start)), chart_objective(problem, lane.data))
+
+
 def _trajectory(
     method: Method, lane: Lane, walked: Walked, seconds: float, settings: Record, observers: Observers
 ) -> Trajectory:
     """The trajectory of a descent."""
     problem, how, data = method.problem, method.how, lane.data
     taken, outcome = walked.taken, ended(method, lane, walked)
-    # Rows are large: none is held longer than it is needed, nor by a copy that is under way.
-    position, log_t, step_sq = jax.block_until_ready(jax.tree.map(jnp.array, walked.rows))
+    position, log_t, step_sq = walked.rows
     del walked
-    states = _unpack(problem, position, how, lane.start.per)
+    states, gradients = _unpack(problem, position, how, lane.start.per, data)
     del position
     stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(seconds, 3)}
-    variables = _gradient_columns(problem, states, data, step_sq) if how.on_weights else None
+    variables = None if gradients is None else _gradient_columns(gradients, step_sq)
     told = settings | {"step": lane.step, "seed": lane.seed}
     more: Record = {"kind": "descent", "extra": {"settings": told}, "variables": variables, "observe": observers}
     return Trajectory.from_states(problem, data, np.asarray(log_t), states, outcome, stats, **more)
@@ -214,7 +240,7 @@ def _spacing(size: int, count: int, record_every: int | None, lanes: int) -> int
     every = record_every or max(1, math.ceil(count / rows_within(min(ROW_BYTES, ALL_ROW_BYTES / lanes), size, ROWS)))
     require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
     rows = lanes * (1 - (-count // every))
-    # A row in the list, in the stack, as norms and directions, and in the data set.
+    # Rows of a batch in parts, as one, as directions, and in the data set; a single descent holds them once.
     what = f"a descent that stores {rows} states of {size} numbers"
     require_memory(4 * 8 * size * rows, what, "use a larger `record_every`, or smaller widths")
     return every
@@ -286,26 +312,45 @@ def _variant(
     return (jnp.asarray(float(momentum)) if momentum else None), drawn
 
 
-def _unpack(problem: Problem, position: Coordinates, how: Rule, per: str) -> State:
+def _unpack(
+    problem: Problem, position: Coordinates, how: Rule, per: str, data: Data
+) -> tuple[State, np.ndarray | None]:
+    """The states of rows, and the squared norms of their gradients where weights are moved.
+
+    Rows are large: directions are written where the weights were, some at a time, unless other runs share the arrays.
+    """
     if not how.on_weights:
-        return State(rho=position[0], V=position[1], per=per)
+        return State(rho=position[0], V=position[1], per=per), None
+    count = len(next(iter(position.values())))
+    size = sum(leaf[0].size for leaf in position.values())
+    block = min(count, rows_within(_PART_BYTES, size, ROWS))
+    V = {w: leaf if leaf.base is None and leaf.flags.owndata else np.empty_like(leaf) for w, leaf in position.items()}
+    norms, gradients = [], []
+    for first in range(0, count, block):
+        # The last block is filled up from the rows before it, so that one program serves all of them.
+        some = slice(max(0, min(first, count - block)), min(first + block, count))
+        new = slice(first - some.start, None)
+        state, squared = _split(problem, {w: jnp.array(leaf[some]) for w, leaf in position.items()}, per, data)
+        for w, value in state.V.items():
+            V[w][first : some.stop] = np.asarray(value)[new]
+        norms.append({k: np.asarray(value)[new] for k, value in state.rho.items()})
+        gradients.append(np.asarray(squared)[new])
+    rho = {k: np.concatenate([each[k] for each in norms]) for k in norms[0]}
+    return State(rho=rho, V=V, per=per), np.concatenate(gradients)
 
-    return _split(problem, position, per)
 
-
-# Norms and directions are written where the weights were, which nobody needs then.
-@partial(Program, donate="all-except-first")
-def _split(problem: Problem, position: dict[str, jax.Array], per: str) -> State:
+@Program
+def _split(problem: Problem, position: dict[str, jax.Array], per: str, data: Data) -> tuple[State, jax.Array]:
     def one(place: dict[str, jax.Array]) -> State:
         rho, V = split(jnp, problem.lift(place), per)
         return State(rho=rho, V=V, per=per)
 
-    return jax.vmap(one)(position)
+    states = jax.vmap(one)(position)
+    return states, squares(problem, states, data)
 
 
-def _gradient_columns(problem: Problem, states: State, data: Data, step_sq: jax.Array) -> Record:
+def _gradient_columns(gradients: np.ndarray, step_sq: np.ndarray) -> Record:
     """`grad_sq` and `step_sq` as columns."""
-    gradients = np.asarray(squares(problem, states, data))
     return {
         "grad_sq": (("step", "weight"), gradients, "squared norm of the gradient of each block"),
         "step_sq": (("step", "weight"), np.asarray(step_sq), "sum of squared step lengths of each block so far"),
