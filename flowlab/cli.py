@@ -30,6 +30,7 @@ COMMANDS = (
             "flowlab derive 'W2 @ relu(W1 @ x)'",
             "flowlab derive 'W1 @ x' --loss logistic --depth matrix --format latex",
             "flowlab derive 'p @ (A @ q)' --loss value --constant A --geometry p:simplex",
+            "flowlab derive 'W2 @ relu(W1 @ x)' --source c --size d=4 --size W1=8",
         ),
     ),
     (init, ("flowlab init", "flowlab init study/relu.toml")),

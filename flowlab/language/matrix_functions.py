@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.namespaces import is_jax
+from flowlab.core.namespaces import writes
 from flowlab.core.typing import Array, Namespace
 
 RANK = 1e-10
@@ -21,22 +21,22 @@ thousands of steps of a run.
 
 def root(xp: Namespace, A: Array) -> Array:
     """The positive semidefinite root R of a symmetric matrix, R R = A; negative eigenvalues count as zero."""
-    return _of_jax()["root"](A) if is_jax(xp) else _root(np, A)
+    return _of_jax()["root"](A) if not writes(xp) else _root(np, A)
 
 
 def lyapunov(xp: Namespace, R: Array, D: Array) -> Array:
     """The solution X of R X + X R = D for a symmetric positive definite R."""
-    return _of_jax()["lyapunov"](R, D) if is_jax(xp) else _lyapunov(np, R, D)
+    return _of_jax()["lyapunov"](R, D) if not writes(xp) else _lyapunov(np, R, D)
 
 
 def nuclear(xp: Namespace, A: Array) -> Array:
     """The sum of the singular values."""
-    return _of_jax()["nuclear"](A) if is_jax(xp) else np.linalg.svd(A, compute_uv=False).sum(axis=-1)
+    return _of_jax()["nuclear"](A) if not writes(xp) else np.linalg.svd(A, compute_uv=False).sum(axis=-1)
 
 
 def polar(xp: Namespace, A: Array) -> Array:
     """The compact polar factor U V^T of A = U S V^T, over the singular values that are not zero."""
-    return _of_jax()["polar"](A) if is_jax(xp) else _polar(np, A)[0]
+    return _of_jax()["polar"](A) if not writes(xp) else _polar(np, A)[0]
 
 
 def logdet(xp: Namespace, A: Array) -> Array:

@@ -4,7 +4,7 @@ The program is run on arrays of SymPy symbols; independently, the loss is writte
 component by component. No matrix symbol is ever differentiated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,15 @@ from flowlab.core.arguments import short
 from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
 from flowlab.core.html import Markup
-from flowlab.language.norm_groups import has_rows
 from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.exact_arrays import SYMBOLIC, evaluate
-from flowlab.symbolic.names import index, labels
+from flowlab.symbolic.names import called, index, labels
+from flowlab.symbolic.trial_shapes import MOVED, Sizes, input_shapes
 
 MOST_WEIGHTS, MOST_TERMS = 24, 500
 """Weights, and weights times samples, that are written out: 600 terms fill a megabyte and take ten seconds."""
 FIRST, LAST = 6, 60
 """Equations that a notebook shows at once, and those that it shows at all."""
-MOVED = {"rho": "norm", "V": "direction", "W": "weight"}
-"""The input that each kind of rate moves."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,10 @@ class Component:
         return "\\begin{align}\n" + " \\\\\n".join(f"  {a} &= {b}" for a, b in self.lines(True)) + "\n\\end{align}"
 
 
-def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
+def expand(flow: DerivationRecord, d: Sizes, samples: int, widths: Mapping[str, int] | None, outputs: int) -> Component:
     """Run the program on symbols."""
-    shapes = flow.problem.network.resolve(d, outputs, widths, default_width=2)
-    count = sum(int(np.prod(s)) for s in shapes.values())
+    shapes = input_shapes(flow.problem, d, samples, widths, outputs)
+    count = sum(int(np.prod(shape)) for (kind, _), shape in shapes.items() if kind == "weight")
     if count > MOST_WEIGHTS:
         raise LanguageError(
             f"component depth would write out {count} weights; at most {MOST_WEIGHTS}, use matrix depth or smaller"
@@ -86,53 +84,47 @@ def expand(flow: DerivationRecord, d: int, samples: int, widths: Mapping[str, in
     if count * samples > MOST_TERMS:
         told = f"component depth would write out {short(samples)} samples for each of {count} weights"
         raise LanguageError(f"{told}; at most {MOST_TERMS // count}, use matrix depth or fewer samples.")
-    symbols, named = _symbols(flow, shapes, d, samples, outputs)
+    symbols, named = _symbols(flow, shapes, outputs)
     env = evaluate(flow.program, symbols, SYMBOLIC)
     rates = {key: np.asarray(env[i], dtype=object) for key, i in flow.program.rates}
     return Component(rates, symbols, named)
 
 
 def _symbols(
-    flow: DerivationRecord, shapes: Mapping[str, tuple[int, ...]], d: int, n: int, outputs: int
+    flow: DerivationRecord, shapes: Mapping[tuple[str, str], tuple[int, ...]], outputs: int
 ) -> tuple[dict[tuple[str, str], np.ndarray], dict[sp.Symbol, str]]:
     """The inputs entry by entry, `V_W1[1,2]`, and their LaTeX.
 
     One symbol for two things would make the equations wrong.
     """
     named: dict[sp.Symbol, str] = {}
+    problem, known = flow.problem, labels(flow.problem)
+    letter = "v" if problem.scheme.normalises else "V"
+    tex: dict[str, Callable[[str], str]] = {
+        "y": lambda _: "y",
+        "x": lambda name: known.tex.get(name, name),
+        "weight": lambda w: known.tex[w],
+        "direction": lambda w: f"{letter}_{{{index(w)}}}",
+        "norm": lambda group: rf"\rho_{{{index(group)}}}",
+        "chart": lambda w: f"z_{{{known.tex[w]}}}",
+        "decay": lambda w: rf"\omega_{{{index(w)}}}",
+        "rate": lambda w: rf"\eta_{{{index(w)}}}",
+    }
 
-    def array(name: str, tex: str, shape: tuple[int, ...], **assume: bool) -> np.ndarray:
-        out = np.empty(shape, dtype=object)
+    def array(kind: str, block: str, shape: tuple[int, ...]) -> np.ndarray:
+        out, name, assume = np.empty(shape, dtype=object), called(problem, kind, block), {"real": True}
+        assume |= {"positive": True} if kind in ("norm", "rate") else {}
         for place in np.ndindex(shape):
             mark = ",".join(str(i + 1) for i in place)
             # No name has brackets, so that entry 1 of `w_1` is not entry (1, 1) of `w`.
-            entry = sp.Symbol(f"{name}[{mark}]" if mark else name, real=True, **assume)
-            out[place], named[entry] = entry, f"[{tex}]_{{{mark}}}" if mark else tex
+            entry = sp.Symbol(f"{name}[{mark}]" if mark else name, **assume)
+            out[place], told = entry, tex[kind](block)
+            named[entry] = f"[{told}]_{{{mark}}}" if mark else told
         return out
 
-    problem = flow.problem
-    known = labels(problem)
-    letter = "v" if problem.scheme.normalises else "V"
-    given = {("y", ""): array("y", "y", (n,))}
-    for name, shape in problem.network.sample_shapes(d, outputs, 2).items():
-        fixed = name in problem.network.constants
-        given["x", name] = array(known.text.get(name, name), known.tex.get(name, name), shape if fixed else (n, *shape))
+    skipped = () if problem.coordinates == "weights" else ("weight",)
+    given = {key: array(*key, shape) for key, shape in shapes.items() if key[0] not in skipped}
     if problem.loss.compares_outputs:
-        given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(n)], dtype=object)
-    for w, shape in shapes.items():
-        given["direction", w] = array(f"{letter}_{w}", f"{letter}_{{{index(w)}}}", shape)
-        given["decay", w] = array(f"omega_{w}", rf"\omega_{{{index(w)}}}", ())
-        given["rate", w] = array(f"eta_{w}", rf"\eta_{{{index(w)}}}", (), positive=True)
-        if problem.coordinates == "weights":
-            given["weight", w] = array(known.text[w], known.tex[w], shape)
-        if w in problem.charts:
-            given["chart", w] = array(f"z_{known.text[w]}", f"z_{{{known.tex[w]}}}", shape)
-    for group in problem.groups:
-        shape = shapes.get(group, ())
-        given["norm", group] = array(
-            f"rho_{group}",
-            rf"\rho_{{{index(group)}}}",
-            shape[:1] if has_rows(shape, problem.per) else (),
-            positive=True,
-        )
+        count = shapes["y", ""][0]
+        given["y", ""] = np.array([sp.Integer(i % max(outputs, 1)) for i in range(count)], dtype=object)
     return given, named

@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+import sympy as sp
+
 from flowlab.core import html
 from flowlab.core.arguments import guarded, shown
 from flowlab.core.display import clipped, displayed
@@ -29,6 +31,9 @@ from flowlab.symbolic.induced.flow import InducedFlow
 from flowlab.symbolic.induced.push_forward import induced
 from flowlab.symbolic.laws.law import Law
 from flowlab.symbolic.modified import ModifiedFlow, modified
+from flowlab.symbolic.source import to_source
+from flowlab.symbolic.sympy_flow import to_sympy
+from flowlab.symbolic.trial_shapes import Sizes
 
 DEPTHS = ("structural", "matrix", "component")
 FORMAT = 1
@@ -48,7 +53,7 @@ class FlowEquations(DerivationRecord):
         True
     """
 
-    def component(self, d: int, samples: int, widths: Mapping[str, int] | None = None, outputs: int = 1) -> Component:
+    def component(self, d: Sizes, samples: int, widths: Mapping[str, int] | None = None, outputs: int = 1) -> Component:
         """The equations at component depth, every scalar written out, for at most 24 weights.
 
         Args:
@@ -62,6 +67,65 @@ class FlowEquations(DerivationRecord):
         """
         _depth("component", self.problem)
         return expand(self, d, samples, widths, outputs)
+
+    @guarded
+    def to_sympy(
+        self, d: Sizes = 2, samples: int = 2, widths: Mapping[str, int] | None = None, outputs: int = 1
+    ) -> dict[sp.Symbol, sp.Expr]:
+        """The flow as expressions of SymPy, entry by entry, whose symbols are identifiers in every language.
+
+        Entries count from 1, as in print: `W1_1_2` is the first row's second entry of `W1`.
+
+        Args:
+            d: input dimension.
+            samples: number of samples.
+            widths: rows per block, 2 where not given.
+            outputs: number of outputs.
+
+        Returns:
+            For the symbol of every entry of the state its rate in flow time (dimensionless); the other symbols of a
+            rate are data and parameters.
+
+        Raises:
+            LanguageError: as `component`.
+
+        Example:
+            >>> rates = fl.derive(fl.Problem("W @ x", "square", coordinates="weights")).to_sympy(d=1, samples=1)
+            >>> rates
+            {W_1: -x_1_1*(W_1*x_1_1 - y_1)}
+        """
+        _depth("component", self.problem)
+        return to_sympy(self, d, samples, widths, outputs)
+
+    @guarded
+    def to_source(
+        self, language: str, d: Sizes = 2, samples: int = 2, widths: Mapping[str, int] | None = None, outputs: int = 1
+    ) -> str:
+        """The flow as source text: a function `rate` from state, data and parameters to the rates of the state.
+
+        It is printed from the straight-line program that is lowered, so that it needs no flowlab to run. Numbers are
+        arguments; sizes are those that it is printed for.
+
+        Args:
+            language: `"numpy"`, `"jax"`, `"julia"` or `"c"`; `flowlab list languages` has all.
+            d: input dimension.
+            samples: number of samples.
+            widths: rows per block, 2 where not given.
+            outputs: number of outputs.
+
+        Returns:
+            Text. The arguments of `rate` are the arrays of the state, then data and parameters, named and with their
+            shapes in its first comment; it gives the rates in flow time (dimensionless) in the order of the state.
+
+        Raises:
+            UnknownName: for a language that is not known.
+            UnloweredNode: for an operation that the language has no rule for, by name.
+
+        Example:
+            >>> flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)", "logistic", coordinates="weights"))
+            >>> print(flow.to_source("numpy", d=4, samples=150, widths={"W1": 8}))
+        """
+        return to_source(self, language, d, samples, widths, outputs)
 
     def curl(self) -> Curl:
         """The curl of the flow in weight coordinates: the pairs of blocks in which it is no gradient flow.

@@ -76,6 +76,19 @@ def labels(problem: "Problem") -> Labels:
     return label_all(roles, polar, homogeneous, decayed, problem.is_rated, not problem.loss.is_value)
 
 
+def called(problem: "Problem", kind: str, name: str) -> str:
+    """What an input of a program is called in text, by its kind (see `flowlab.symbolic.program.INPUTS`)."""
+    known = labels(problem).text
+    if kind == "y":
+        return "y"
+    if kind in ("x", "weight"):
+        return known.get(name, name)
+    if kind == "chart":
+        return f"z_{known[name]}"
+    letter = {"norm": "rho", "decay": "omega", "rate": "eta"}.get(kind, "v" if problem.scheme.normalises else "V")
+    return f"{letter}_{name}"
+
+
 @lru_cache(maxsize=256)
 def label_all(
     roles: tuple[tuple[str, str], ...], polar: bool, homogeneous: bool, decayed: bool, rated: bool, sampled: bool

@@ -57,3 +57,11 @@ def keys(incomplete: str) -> Offers:
             for name, about in {f"{key}.{k}": v for k, v in deeper.items()}.items() if deeper else [(key, inner)]:
                 found[f"{table}.{name}="] = about.get("description", "")
     return _offers(found, incomplete)
+
+
+def languages(incomplete: str) -> Offers:
+    """Languages of source text."""
+    from flowlab.core.registry import described
+    from flowlab.symbolic.source import languages as known
+
+    return _offers({name: described(known[name]) for name in known}, incomplete)

@@ -68,10 +68,33 @@ def derive(
         typer.Option(help="structural (the default), matrix or component; of text and latex, as json holds all."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text, latex or json.")] = "text",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LANGUAGE",
+            help="Print the rates as a function in a language; see `flowlab list languages`.",
+            autocompletion=completion.languages,
+        ),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size", metavar="NAME=N", help="With --source: d, samples, outputs, or rows of a block; else 2."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Derive the flow equations of a network and print them."""
-    form = "json" if as_json else form
+    if source is not None and (depth is not None or form != "text"):
+        raise LanguageError(
+            f"`--source {source}` must be used without --depth and --format, which are of equations; drop them."
+        )
+    if sizes and source is None:
+        raise LanguageError(
+            f"`--size {sizes[0]}` must be used with --source, got none; pass for example --source numpy."
+        )
+    widths = dict(map(_size, sizes or []))
+    form = "json" if as_json and source is None else form
     if form not in ("text", "latex", "json"):
         raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
     if form == "json" and depth is not None:
@@ -105,13 +128,24 @@ def derive(
         geometry=dict(map(_space, geometry or [])),
     )
     flow = derive_flow(problem)
-    to_stdout(
-        flow.to_json()
-        if form == "json"
-        else flow.latex(depth, standalone=True)
-        if form == "latex"
-        else flow.text(depth)
-    )
+    if source is None:
+        whole = flow.latex(depth, standalone=True) if form == "latex" else flow.text(depth) if form == "text" else ""
+        to_stdout(whole or flow.to_json())
+        return
+    lengths = {name: widths.pop(name) for name in ("d", "samples", "outputs") if name in widths}
+    text = flow.to_source(source, widths=widths, **lengths)
+    if as_json:
+        to_stdout_json({"language": source, "source": text})
+    else:
+        to_stdout(text)
+
+
+def _size(text: str) -> tuple[str, int]:
+    """The name and the number of `W1=8`."""
+    name, equals, number = text.partition("=")
+    if not (name and equals and number.isdecimal() and int(number)):
+        raise LanguageError(f"`--size` must be a name and a number from 1 on, got {text!r}; write for example d=4.")
+    return name, int(number)
 
 
 def _space(text: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def _words(kind: str) -> dict[str, str]:
         from flowlab.app.verify import packs, paper
 
         return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
-    home = import_module(f"flowlab.{'' if kind in ('claims', 'figures') else 'language.'}{kind}")
+    home = import_module(_HOMES.get(kind, f"flowlab.language.{kind}"))
     getattr(home, "load_library", lambda: None)()
     registry, told = getattr(home, kind), {}
     if kind == "claims":
@@ -43,6 +43,8 @@ def _words(kind: str) -> dict[str, str]:
     return {name: told.get(name) or described(registry[name]) for name in registry}
 
 
+_HOMES = {"claims": "flowlab.claims", "figures": "flowlab.figures", "languages": "flowlab.symbolic.source"}
+"""Where words are that do not belong to the language of networks."""
 KINDS = (
     "networks",
     "activations",
@@ -53,6 +55,7 @@ KINDS = (
     "packs",
     "claims",
     "figures",
+    "languages",
 )
 
 

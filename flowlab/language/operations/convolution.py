@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from flowlab.core.errors import LanguageError
-from flowlab.core.namespaces import is_jax
+from flowlab.core.namespaces import is_jax, writes
 from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.operations.axes import whole
 from flowlab.language.operations.base import (
@@ -248,7 +248,7 @@ class _InputPull(_Convolving):
         w, cot, x = args
         layout, settings = self.layout(types[0], types[2]), self.settings(params)
         assert layout is not None
-        if is_jax(xp):
+        if not writes(xp):
             from jax import ShapeDtypeStruct, linear_transpose
 
             lengths = x.shape[types[2].sampled :]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowlab.core.errors import ShapeMismatch
-from flowlab.core.namespaces import is_jax
+from flowlab.core.namespaces import writes
 from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.input_facts import AsFunction
 from flowlab.language.operations.axes import whole
@@ -85,7 +85,7 @@ class PutBack(Operation):
         word, own = operations[params[0]](), Type(out.shape)
         assert isinstance(word, _Moving)
         shape = args[1].shape[types[1].sampled :]
-        if is_jax(xp):
+        if not writes(xp):
             from jax import ShapeDtypeStruct, linear_transpose
 
             whole = ShapeDtypeStruct((*args[0].shape[: out.sampled], *shape), args[0].dtype)
