@@ -15,7 +15,7 @@ from flowlab.core.typing import Namespace
 from flowlab.symbolic.identifiers import Identifiers
 from flowlab.symbolic.names import called
 from flowlab.symbolic.program import Value
-from flowlab.symbolic.trial_shapes import MOVED, input_shapes
+from flowlab.symbolic.trial_shapes import MOVED, Sizes, input_shapes
 
 if TYPE_CHECKING:
     from flowlab.symbolic.derivation_record import DerivationRecord
