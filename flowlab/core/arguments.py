@@ -55,7 +55,11 @@ _PASS = {
     "Expr": '`fl.x` or `fl.weight("W")`',
 }
 """How to get what the house makes itself."""
-_CALLED = {"ResultLike": "a result of flowlab", "Derived": "equations"}
+_CALLED = {
+    "ResultLike": "a result of flowlab",
+    "Derived": "equations",
+    "GradientTransformation": "a gradient transformation",
+}
 """Words for classes whose name says little to a user."""
 
 

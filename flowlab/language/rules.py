@@ -30,12 +30,14 @@ class Rule(ABC):
         keeps_norm: whether ‖u‖ = 1 is kept to round-off.
         on_weights: whether it moves whole weights, not directions on the sphere.
         is_plain: whether a step is the step size times the force where it starts.
+        own_rate: whether it has step sizes of its own, so that none is given.
     """
 
     name: ClassVar[str]
     keeps_norm: ClassVar[bool] = True
     on_weights: ClassVar[bool] = False
     is_plain: ClassVar[bool] = True
+    own_rate: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, u: Array, g: Array, step: Scalar) -> Array:
@@ -44,6 +46,10 @@ class Rule(ABC):
     def fresh(self, force: Blocks) -> PyTree:
         """What is remembered at the first step, from the force there."""
         return None
+
+    def begun(self, place: Blocks, force: Blocks) -> PyTree:
+        """What is remembered at the first step, from the place and the force there."""
+        return self.fresh(force)
 
     def advance(
         self, memory: PyTree, place: Blocks, force: Blocks, field: Callable[[Blocks], Blocks], step: Scalar

@@ -23,6 +23,7 @@ from flowlab.core.precision import require_x64
 from flowlab.core.typing import Blocks
 from flowlab.discrete.descent.step_limit import SAME, largest_stable
 from flowlab.discrete.rest_point import Chart
+from flowlab.language.optax_rule import GradientTransformation, word_of
 from flowlab.language.rules import Momentum, Rule, checked_momentum, rules
 from flowlab.studies.equilibrium import Equilibrium, chart_round, jacobian
 from flowlab.symbolic.modified import step_matrix
@@ -107,7 +108,12 @@ class Stability:
 
 @guarded
 def stability(
-    rest: Equilibrium, rule: str = "gradient", *, step: float, momentum: float = 0.0, nesterov: bool = False
+    rest: Equilibrium,
+    rule: str | GradientTransformation = "gradient",
+    *,
+    step: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
 ) -> Stability:
     """The spectrum of the flow and of a rule's steps at an equilibrium.
 
@@ -133,6 +139,7 @@ def stability(
         {'gradient': False, 'optimistic': True, 'extragradient': True}
     """
     require_x64("stability")
+    rule = word_of(rule, "stability")
     how: Rule = rules[rule]()
     if not how.on_weights:
         raise LanguageError(f'`rule` must move weights, got "{rule}", which moves directions; use "gradient".')

@@ -17,6 +17,7 @@ from flowlab.core.hashing import sha256_json
 from flowlab.core.html import Markup
 from flowlab.core.typing import ArrayLike
 from flowlab.language.expr import Expr
+from flowlab.language.optax_rule import GradientTransformation
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.symbolic import printing, scalars
@@ -210,7 +211,12 @@ class FlowEquations(DerivationRecord):
         return self.latex(steps=False)
 
     def modified(
-        self, rule: str = "gradient", *, step: float, momentum: float = 0.0, nesterov: bool = False
+        self,
+        rule: str | GradientTransformation = "gradient",
+        *,
+        step: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
     ) -> ModifiedFlow:
         """The modified equation of a descent rule on this field; see `flowlab.symbolic.modified.modified`."""
         return modified(self, rule, step=step, momentum=momentum, nesterov=nesterov)

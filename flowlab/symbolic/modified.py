@@ -16,6 +16,7 @@ import sympy as sp
 from flowlab.core.arguments import guarded, positive
 from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
+from flowlab.language.optax_rule import GradientTransformation, word_of
 from flowlab.language.problem import Problem
 from flowlab.language.rules import Momentum, Rule, checked_momentum, rules
 from flowlab.symbolic.derivation_record import DerivationRecord
@@ -173,7 +174,12 @@ def _step(
 
 @guarded
 def modified(
-    flow: DerivationRecord, rule: str = "gradient", *, step: float, momentum: float = 0.0, nesterov: bool = False
+    flow: DerivationRecord,
+    rule: str | GradientTransformation = "gradient",
+    *,
+    step: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
 ) -> ModifiedFlow:
     """The modified equation of a descent rule on the field of a flow, of second order in the step size.
 
@@ -189,11 +195,13 @@ def modified(
         step, so that t of this flow stands beside t/(1 - β) there.
 
     Raises:
-        LanguageError: for directions on spheres, where a chart jumps, or for a rule without one.
+        LanguageError: for directions on spheres, where a chart jumps, for a rule without one, and for a transformation
+            of optax.
 
     Example:
         >>> print(fl.derive(game).modified("optimistic", step=0.1))
     """
+    rule = word_of(rule, "a modified flow")
     how = rules[rule]()
     if not how.on_weights or flow.problem.coordinates != "weights":
         raise LanguageError(

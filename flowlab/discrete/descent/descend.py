@@ -34,15 +34,16 @@ from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, 
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Coordinates, Record
-from flowlab.discrete.descent.gradient_walk import squares
+from flowlab.discrete.descent.gradient_walk import chart_objective, squares
 from flowlab.discrete.descent.walks import Lane, Method, Walked, checked, ended, lanes_of, size_of, walk_all, walk_one
 from flowlab.language.batches import asks_for_batch
 from flowlab.language.data import Data
 from flowlab.language.geometries import require_in_space
 from flowlab.language.norm_groups import split
 from flowlab.language.observables import Observables, Observers
+from flowlab.language.optax_rule import GradientTransformation, Transformed, rule_of
 from flowlab.language.problem import Problem
-from flowlab.language.rules import Rule, checked_momentum, rules
+from flowlab.language.rules import Rule, checked_momentum
 from flowlab.language.state import State, names_match, shapes_match
 from flowlab.language.trajectories import Trajectories
 from flowlab.language.trajectory import Trajectory
@@ -56,7 +57,7 @@ class Settings(TypedDict, total=False):
     """Arguments of `descend` that one descent and a batch have in common."""
 
     count: Required[int]
-    rule: str
+    rule: str | GradientTransformation
     loss_scaled: bool
     record_every: int | None
     freeze_norm: bool
@@ -73,7 +74,7 @@ def descend(
     start: State,
     data: Data | None = None,
     *,
-    step: float,
+    step: float | None = None,
     seed: int | None = None,
     **settings: Unpack[Settings],
 ) -> Trajectory: ...
@@ -85,7 +86,7 @@ def descend(
     start: State | Sequence[State],
     data: Data | Sequence[Data] | None = None,
     *,
-    step: float | Sequence[float],
+    step: float | Sequence[float] | None = None,
     seed: int | Sequence[int] | None = None,
     **settings: Unpack[Settings],
 ) -> Trajectories: ...
@@ -97,9 +98,9 @@ def descend(
     start: State | Sequence[State],
     data: Data | Sequence[Data] | None = None,
     *,
-    step: float | Sequence[float],
+    step: float | Sequence[float] | None = None,
     count: int,
-    rule: str = "gradient",
+    rule: str | GradientTransformation = "gradient",
     loss_scaled: bool = False,
     record_every: int | None = None,
     freeze_norm: bool = False,
@@ -116,7 +117,8 @@ def descend(
         problem: network and loss; of its scheme only the way a state stands for weights is used.
         start: the first state; several, or one with an axis over runs, are a batch, with one or as many `data`, `step`.
         data: samples, or constants; nothing, where the objective takes neither.
-        step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`.
+        step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`. A transformation of
+            optax has its own, so that none is given, and time counts steps.
         count: number of steps.
         rule: `"gradient"`, `"optimistic"` or `"extragradient"` on weights, in the charts of their geometries, or a
             unit-norm rule of eq. (1.14) applied to every direction while the norm follows its own gradient.
@@ -144,8 +146,13 @@ def descend(
         'done'
     """
     require_x64("descend")
-    how: Rule = rules[rule]()
-    lanes = lanes_of(problem, start, data, step, seed)
+    how = rule_of(rule)
+    if how.own_rate and step is not None:
+        raise LanguageError(
+            f"`step` must be left out where `rule` has a learning rate of its own, got {short(step, 40)}; pass"
+            " `count` alone."
+        )
+    lanes = lanes_of(problem, start, data, 1.0 if how.own_rate else step, seed)
 
     def method(lane: Lane) -> Method:
         """What is descended and how, once the lane is known to fit."""
@@ -161,7 +168,12 @@ def descend(
     found = checked(lanes, method)
     observers = Observers.of(observe, weights_of(problem, lanes[0].start))
     every = _spacing(size_of(lanes[0].start), count, record_every, len(lanes))
-    settings: Record = {"rule": rule, "count": count, "loss_scaled": loss_scaled, "record_every": every}
+    settings: Record = {
+        "rule": _called(how, problem, lanes[0]),
+        "count": count,
+        "loss_scaled": loss_scaled,
+        "record_every": every,
+    }
     settings |= {"freeze_norm": freeze_norm, "batch": batch, "nesterov": nesterov, "momentum": float(momentum)}
     settings |= {"blend": float(blend)} if blend else {}
     began = watch.monotonic()
@@ -172,6 +184,13 @@ def descend(
     walks = walk_all(found, lanes, count, every)
     told = watch.monotonic() - began, settings, observers
     return Trajectories([partial(_trajectory, found, *pair, *told) for pair in zip(lanes, walks, strict=True)])
+
+
+def _called(how: Rule, problem: Problem, lane: Lane) -> str:
+    """What provenance calls a rule; a transformation is tried on shapes."""
+    if not isinstance(how, Transformed):
+        return how.name
+    return how.told(problem.dual(weights_of(problem, lane.start)), chart_objective(problem, lane.data))
 
 
 def _trajectory(

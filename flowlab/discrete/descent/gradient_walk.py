@@ -2,6 +2,8 @@
 along.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from flowlab.core.compiling import Program
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Blocks, Coordinates, Number, PyTree, Scalar
 from flowlab.language.data import Batch, Data
+from flowlab.language.optax_rule import Transformed
 from flowlab.language.problem import Problem
 from flowlab.language.rules import Momentum, Rule
 from flowlab.language.state import State
@@ -105,6 +108,15 @@ def force_of(
     return {w: f - blend * (place[w] - weights[w]) if problem.on_grid(w) else f for w, f in force.items()}
 
 
+def chart_objective(problem: Problem, data: Data, samples: Batch | None = None) -> Callable[[Blocks], Number] | None:
+    """The objective at places of all blocks, on a batch where one is given; None where some block ascends it."""
+    if problem.ascend:
+        return None
+    if samples is None:
+        return lambda place: problem.objective(problem.lift(place), data, jnp)
+    return lambda place: _on_batch(problem, problem.lift(place), data, samples)
+
+
 @eqx.filter_jit
 def first_force(problem: Problem, data: Data, place: Blocks) -> Blocks:
     """The force at the start, on all samples."""
@@ -132,7 +144,10 @@ def _forced(
     if heavy is not None and beta is not None and memory.u is not None:
         u, moved = heavy.update(memory.u, {w: -f for w, f in force.items()}, step, beta)
         return {w: place[w] + moved[w] for w in place}, Memory(u, memory.order, memory.past)
-    past, after = how.advance(memory.past, place, force, field, step)
+    if isinstance(how, Transformed):
+        past, after = how.advance(memory.past, place, force, field, step, chart_objective(problem, data, samples))
+    else:
+        past, after = how.advance(memory.past, place, force, field, step)
     return after, Memory(memory.u, memory.order, past)
 
 

@@ -57,7 +57,7 @@ class Method(NamedTuple):
     def memory(self, position: Coordinates, lane: Lane) -> Memory:
         """What the first step finds."""
         plain = self.how.is_plain or not self.how.on_weights
-        past = None if plain else self.how.fresh(first_force(self.problem, lane.data, position))
+        past = None if plain else self.how.begun(position, first_force(self.problem, lane.data, position))
         return Memory.fresh(position, lane.data, self.beta, self.drawn, lane.seed, past)
 
 
@@ -120,22 +120,23 @@ def _padded(chunk: np.ndarray, block: int) -> np.ndarray:
     return np.pad(chunk, (0, block - len(chunk)))
 
 
-def _not_finite(step: float, taken: int) -> Outcome:
-    return Outcome("nonfinite", f"the weights stopped being finite by step {taken}; use a smaller step than {step:g}.")
+def _not_finite(how: Rule, step: float, taken: int) -> Outcome:
+    smaller = "a smaller learning rate" if how.own_rate else f"a smaller step than {step:g}"
+    return Outcome("nonfinite", f"the weights stopped being finite by step {taken}; use {smaller}.")
 
 
 def _interrupted(taken: int) -> Outcome:
     return Outcome("budget", f"interrupted after {taken} steps; everything before is kept.")
 
 
-def _done(count: int, step: float) -> Outcome:
-    return Outcome("done", f"{count} steps of size {step:g} were taken.")
+def _done(how: Rule, count: int, step: float) -> Outcome:
+    return Outcome("done", f"{count} steps {'' if how.own_rate else f'of size {step:g} '}were taken.")
 
 
 def ended(method: Method, lane: Lane, walked: Walked) -> Outcome:
     """The outcome, which says so where a game does not settle and its step is one with which it cannot."""
     problem, how, outcome = method.problem, method.how, walked.outcome
-    plain = how.on_weights and method.drawn is None and method.blend is None
+    plain = how.on_weights and not how.own_rate and method.drawn is None and method.blend is None
     if not (problem.ascend and plain) or outcome.kind == "budget":
         return outcome
     count = len(jax.tree.leaves(walked.rows)[0])
@@ -177,7 +178,7 @@ def walk_one(method: Method, lane: Lane, count: int, every: int) -> Walked:
             for i, length in enumerate(chunk):
                 row = jax.tree.map(lambda leaf, i=i: leaf[i], stored)
                 if not all((np.abs(leaf) < _LARGEST).all() for leaf in jax.tree.leaves(row[0])):
-                    outcome = _not_finite(step, taken + length)
+                    outcome = _not_finite(how, step, taken + length)
                     break
                 rows.append(row)
                 taken += int(length)
@@ -185,7 +186,7 @@ def walk_one(method: Method, lane: Lane, count: int, every: int) -> Walked:
                 break
     except KeyboardInterrupt:
         outcome = _interrupted(taken)
-    return Walked(jax.tree.map(lambda *leaves: np.stack(leaves), *rows), taken, outcome or _done(count, step))
+    return Walked(jax.tree.map(lambda *leaves: np.stack(leaves), *rows), taken, outcome or _done(how, count, step))
 
 
 def walk_all(method: Method, lanes: Sequence[Lane], count: int, every: int) -> list[Walked]:
@@ -232,8 +233,8 @@ def _walk_block(method: Method, lanes: Sequence[Lane], count: int, every: int, w
     for i, lane in enumerate(lanes):
         bad = np.flatnonzero(~fine[i])
         kept = int(bad[0]) if bad.size else len(taken)
-        outcome = _interrupted(taken[-1]) if interrupted else _done(count, lane.step)
-        outcome = _not_finite(lane.step, taken[kept]) if bad.size else outcome
+        outcome = _interrupted(taken[-1]) if interrupted else _done(method.how, count, lane.step)
+        outcome = _not_finite(method.how, lane.step, taken[kept]) if bad.size else outcome
         found.append(Walked(jax.tree.map(lambda leaf, i=i, kept=kept: leaf[i, :kept], rows), taken[kept - 1], outcome))
     return found
 
