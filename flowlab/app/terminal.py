@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.telling import chosen, telling
 from flowlab.core.typing import Record
 
 DONE, REFUTED, BAD_INPUT, GAVE_UP, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -35,11 +36,7 @@ class Progress(StrEnum):
     @classmethod
     def chosen(cls, asked: "Progress", quiet: bool) -> "Progress":
         """The way that is taken: `auto` is a bar where someone looks, and lines in a file or pipe."""
-        if quiet:
-            return cls.none
-        if asked is cls.auto:
-            return cls.bar if sys.stderr.isatty() else cls.plain
-        return asked
+        return cls.none if quiet else cls(chosen(asked.value))
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="The same as --progress none.")]
@@ -50,36 +47,11 @@ Shown = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-class _Handler(logging.Handler):
-    """Writes what is logged to the stderr of the moment."""
-
-    def __init__(self, as_json: bool) -> None:
-        super().__init__(logging.INFO)
-        self.as_json = as_json
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not self.as_json:
-            to_stderr(record.getMessage())
-            return
-        told = {"time": round(record.created, 3), "level": record.levelname.lower(), "logger": record.name}
-        more = getattr(record, "flowlab", {})
-        sys.stderr.write(json.dumps({**told, "message": record.getMessage(), **more}) + "\n")
-
-
 @contextmanager
 def progress(asked: Progress, quiet: bool) -> Generator[Progress]:
     """Write what the package logs to stderr while a command works; gives the way that is taken."""
-    how = Progress.chosen(asked, quiet)
-    log = logging.getLogger("flowlab")
-    before, handler = log.level, _Handler(how is Progress.json)
-    if how is not Progress.none:
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-    try:
-        yield how
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before)
+    with telling(Progress.chosen(asked, quiet).value) as how:
+        yield Progress(how)
 
 
 def float64() -> None:

@@ -21,6 +21,7 @@ from flowlab.core.errors import LanguageError, UnknownName
 from flowlab.core.memory import require_memory
 from flowlab.core.precision import require_x64
 from flowlab.core.registry import nearest
+from flowlab.core.telling import chosen, telling
 from flowlab.core.typing import Record
 from flowlab.dynamics.batch.run import run_batch
 from flowlab.dynamics.batch.starts import Lanes, checked_starts, lanes_of
@@ -60,7 +61,7 @@ class Settings(TypedDict, total=False):
     atol: float
     max_steps: int
     wall_seconds: float | None
-    progress: bool
+    progress: bool | str
     seed: int | None
     store: str | PathLike[str] | None
     observe: Observables | None
@@ -110,7 +111,7 @@ def integrate(
     atol: float = 1e-10,
     max_steps: int = 100_000,
     wall_seconds: float | None = None,
-    progress: bool = False,
+    progress: bool | str = False,
     seed: int | None = None,
     store: str | PathLike[str] | None = None,
     observe: Observables | None = None,
@@ -139,7 +140,8 @@ def integrate(
         atol: absolute tolerance of the local error.
         max_steps: limit on attempted steps; reaching it gives the outcome `"budget"`.
         wall_seconds: limit on wall-clock time, compilation included.
-        progress: show a progress bar on stderr.
+        progress: how far the run is, on stderr: `"bar"` (or True), `"plain"` or `"json"` lines, `"auto"` for a bar in a
+            terminal or notebook and lines elsewhere, `"none"` (or False). What happens is logged under `flowlab` too.
         seed: recorded with the result, if the start was drawn from one.
         store: a folder that the run is written to on the way. A run of the same arguments that it holds is taken up,
             and ends bit for bit as if it had never been stopped; one that has ended is read back.
@@ -172,10 +174,12 @@ def integrate(
     name = named_solver(solver)
     ends, others = _conditions(until, events)
     settings = {"solver": solver, "clock": clock, "kinks": kinks, "rtol": rtol, "atol": atol, "seed": seed}
-    asked = _Asked(ends, others, wall_seconds, max_steps, progress, observe, store)
-    if asks_for_batch(start, field, data):
-        return _batch(lanes_of(cast(VectorField, field), start, cast("Data", data)), asked, name, settings)
-    return _single(cast(VectorField, field), cast(State, start), cast("Data | None", data), asked, name, settings)
+    how = chosen(progress)
+    asked = _Asked(ends, others, wall_seconds, max_steps, how == "bar", observe, store)
+    with telling(how):
+        if asks_for_batch(start, field, data):
+            return _batch(lanes_of(cast(VectorField, field), start, cast("Data", data)), asked, name, settings)
+        return _single(cast(VectorField, field), cast(State, start), cast("Data | None", data), asked, name, settings)
 
 
 class _Asked(NamedTuple):

@@ -14,6 +14,7 @@ from flowlab.core.arguments import expects, line, short
 from flowlab.core.display import displayed
 from flowlab.core.errors import DataError
 from flowlab.core.hashing import sha256_arrays
+from flowlab.core.pickling import received, sent
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import Array, ArrayLike, Given, Json, Record
 from flowlab.language.arrays import as_array, finite, names_of, numbers
@@ -63,6 +64,8 @@ class Data(eqx.Module):
     kind: str = eqx.field(static=True)
     n_classes: int | None = eqx.field(static=True)
     class_names: tuple[str, ...] | None = eqx.field(static=True)
+
+    __getstate__, __setstate__ = sent, received
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from flowlab.core.arguments import line
 from flowlab.core.errors import FlowlabError, LanguageError
-from flowlab.core.typing import Array, Given
+from flowlab.core.typing import Array, Given, Record
 
 T = TypeVar("T")
 
@@ -46,6 +46,10 @@ class OpaqueFunction:
     def __deepcopy__(self, _: Any) -> "OpaqueFunction":
         # It is what it is: a copy would be another function.
         return self
+
+    def __getstate__(self) -> Record:
+        # What is compiled stays where it is. The function itself must be one that pickle finds by its name.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __repr__(self) -> str:
         return f"<{self.name} of {len(self.blocks)} blocks>"

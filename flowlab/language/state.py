@@ -15,6 +15,7 @@ from flowlab.core.arguments import expects, guarded, line, must_be, short
 from flowlab.core.display import displayed
 from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.memory import require_memory
+from flowlab.core.pickling import received, sent
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import ArrayLike, Blocks, Namespace
@@ -82,6 +83,8 @@ class State(eqx.Module):
     rho: dict[str, jax.Array] = eqx.field(converter=_arrays)
     V: dict[str, jax.Array] = eqx.field(converter=_arrays)
     per: str = eqx.field(static=True, default="layer", converter=_grouping)
+
+    __getstate__, __setstate__ = sent, received
 
     @classmethod
     @guarded

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from flowlab.core.display import displayed
+from flowlab.core.pickling import received, sent
 from flowlab.core.typing import Array, Blocks, Coordinates, Given, Scalar
 from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner, scaled, split
@@ -57,6 +58,8 @@ class VectorField(eqx.Module):
     mode: Mode | None = None
     kept: Levels | None = None
     rates: dict[str, jax.Array] = eqx.field(default_factory=dict)
+
+    __getstate__, __setstate__ = sent, received
 
     def within(self, mode: Mode) -> "VectorField":
         """The field in a mode."""

@@ -21,6 +21,7 @@ from flowlab.core.arguments import count, guarded, must_be
 from flowlab.core.errors import MissingExtra
 from flowlab.core.files import open_folder
 from flowlab.core.precision import require_x64
+from flowlab.core.telling import chosen, telling
 from flowlab.core.typing import Json, Record
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result
@@ -42,6 +43,7 @@ def sweep(
     retry: bool = False,
     batch: int = BATCH,
     rows: int = ROWS,
+    progress: bool | str = False,
 ) -> Result:
     """Run a specification at all combinations of values of its keys.
 
@@ -63,6 +65,7 @@ def sweep(
         retry: whether points that failed before are tried again.
         batch: the most points of one problem that a worker is given at once.
         rows: values of log t in the result.
+        progress: how many points are done, on stderr, as `integrate` has it; a bar is told in lines here.
 
     Returns:
         A result of the kind `"sweep"`: dimensions are the last parts of the swept keys, and `log_t`. Variables are
@@ -93,6 +96,7 @@ def sweep(
         raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
     size = count("batch", batch, 1, BATCH)
     with ExitStack() as stack:
+        stack.enter_context(telling(chosen(progress)))
         if out is None:
             folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowlab-sweep-"))))
         else:

@@ -19,6 +19,7 @@ from flowlab.app.words import loaded
 from flowlab.core.arguments import short
 from flowlab.core.errors import SpecError
 from flowlab.core.hashing import sha256_json
+from flowlab.core.provenance import versions
 from flowlab.core.typing import Json, Record
 from flowlab.language.tables import SUFFIXES
 
@@ -57,7 +58,7 @@ class Point:
     Attributes:
         place: which value it has on each axis.
         spec: the merged specification.
-        key: SHA-256 of it, and of the files that it reads.
+        key: SHA-256 of it, of the files that it reads, and of the version or files of this package.
         shape: SHA-256 of what its compiled programs depend on; points of one shape share them.
         settings: SHA-256 of all but starts and samples.
     """
@@ -150,6 +151,8 @@ def grid(base: Mapping[str, Json], over: Mapping[str, Sequence[Json]], folder: P
         for value in axis.values:
             _check(merged(base, axes, [*first[:i], value, *first[i + 1 :]]), known, axes, axis)
     words = [hashlib.sha256(file.read_bytes()).hexdigest() for file in loaded()]
+    # What a point becomes is a matter of the code as well, of a checkout by its files.
+    code = {name: made for name, made in versions().items() if name in ("flowlab", "flowlab_source")}
     digest = cache(lambda path: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None)
     points = []
     for place in itertools.product(*(range(len(axis.values)) for axis in axes)):
@@ -162,7 +165,7 @@ def grid(base: Mapping[str, Json], over: Mapping[str, Sequence[Json]], folder: P
             Point(
                 place,
                 spec,
-                key=sha256_json({"spec": spec, "files": read, "words": words}),
+                key=sha256_json({"spec": spec, "files": read, "words": words, "code": code}),
                 shape=sha256_json([program, ends, read]),
                 settings=sha256_json([shared, read]),
             )

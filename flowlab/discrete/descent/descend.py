@@ -30,7 +30,7 @@ import numpy as np
 from flowlab.core.arguments import guarded, must_be, positive, short
 from flowlab.core.compiling import Program
 from flowlab.core.errors import LanguageError
-from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
+from flowlab.core.memory import ALL_ROW_BYTES, CHUNK_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Coordinates, Record
@@ -199,13 +199,12 @@ def _trajectory(
     """The trajectory of a descent."""
     problem, how, data = method.problem, method.how, lane.data
     taken, outcome = walked.taken, ended(method, lane, walked)
-    # Rows are large: none is held longer than it is needed, nor by a copy that is under way.
-    position, log_t, step_sq = jax.block_until_ready(jax.tree.map(jnp.array, walked.rows))
+    position, log_t, step_sq = walked.rows
     del walked
-    states = _unpack(problem, position, how, lane.start.per)
+    states, gradients = _unpack(problem, position, how, lane.start.per, data)
     del position
     stats = {"steps": taken, "rejected": 0, "evaluations": taken, "wall_seconds": round(seconds, 3)}
-    variables = _gradient_columns(problem, states, data, step_sq) if how.on_weights else None
+    variables = None if gradients is None else _gradient_columns(gradients, step_sq)
     told = settings | {"step": lane.step, "seed": lane.seed}
     more: Record = {"kind": "descent", "extra": {"settings": told}, "variables": variables, "observe": observers}
     return Trajectory.from_states(problem, data, np.asarray(log_t), states, outcome, stats, **more)
@@ -233,7 +232,7 @@ def _spacing(size: int, count: int, record_every: int | None, lanes: int) -> int
     every = record_every or max(1, math.ceil(count / rows_within(min(ROW_BYTES, ALL_ROW_BYTES / lanes), size, ROWS)))
     require_time(_LEAST * count, f"a descent of {short(count)} steps", "use a smaller `count`")
     rows = lanes * (1 - (-count // every))
-    # A row in the list, in the stack, as norms and directions, and in the data set.
+    # Rows of a batch in parts, as one, as directions, and in the data set; a single descent holds them once.
     what = f"a descent that stores {rows} states of {size} numbers"
     require_memory(4 * 8 * size * rows, what, "use a larger `record_every`, or smaller widths")
     return every
@@ -305,11 +304,31 @@ def _variant(
     return (jnp.asarray(float(momentum)) if momentum else None), drawn
 
 
-def _unpack(problem: Problem, position: Coordinates, how: Rule, per: str) -> State:
-    if not how.on_weights:
-        return State(rho=position[0], V=position[1], per=per)
+def _unpack(
+    problem: Problem, position: Coordinates, how: Rule, per: str, data: Data
+) -> tuple[State, np.ndarray | None]:
+    """The states of rows, and the squared norms of their gradients where weights are moved.
 
-    return _split(problem, position, per)
+    Rows are large: directions are written where the weights were, some at a time, unless other runs share the arrays.
+    """
+    if not how.on_weights:
+        return State(rho=position[0], V=position[1], per=per), None
+    count = len(next(iter(position.values())))
+    size = sum(leaf[0].size for leaf in position.values())
+    block = min(count, rows_within(CHUNK_BYTES, size, ROWS))
+    V = {w: leaf if leaf.base is None and leaf.flags.owndata else np.empty_like(leaf) for w, leaf in position.items()}
+    norms, gradients = [], []
+    for first in range(0, count, block):
+        # The last block is filled up from the rows before it, so that one program serves all of them.
+        some = slice(max(0, min(first, count - block)), min(first + block, count))
+        new = slice(first - some.start, None)
+        state, squared = _split(problem, {w: jnp.array(leaf[some]) for w, leaf in position.items()}, per, data)
+        for w, value in state.V.items():
+            V[w][first : some.stop] = np.asarray(value)[new]
+        norms.append({k: np.asarray(value)[new] for k, value in state.rho.items()})
+        gradients.append(np.asarray(squared)[new])
+    rho = {k: np.concatenate([each[k] for each in norms]) for k in norms[0]}
+    return State(rho=rho, V=V, per=per), np.concatenate(gradients)
 
 
 # Norms and directions are written where the weights were, which nobody needs then.
@@ -319,12 +338,12 @@ def _split(problem: Problem, position: dict[str, jax.Array], per: str) -> State:
         rho, V = split(jnp, problem.lift(place), per)
         return State(rho=rho, V=V, per=per)
 
-    return jax.vmap(one)(position)
+    states = jax.vmap(one)(position)
+    return states, squares(problem, states, data)
 
 
-def _gradient_columns(problem: Problem, states: State, data: Data, step_sq: jax.Array) -> Record:
+def _gradient_columns(gradients: np.ndarray, step_sq: np.ndarray) -> Record:
     """`grad_sq` and `step_sq` as columns."""
-    gradients = np.asarray(squares(problem, states, data))
     return {
         "grad_sq": (("step", "weight"), gradients, "squared norm of the gradient of each block"),
         "step_sq": (("step", "weight"), np.asarray(step_sq), "sum of squared step lengths of each block so far"),

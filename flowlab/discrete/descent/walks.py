@@ -159,8 +159,10 @@ def walk_one(method: Method, lane: Lane, count: int, every: int) -> Walked:
     problem, how, loss_scaled, freeze_norm, _, drawn, beta, blend = method
     start, data, step, _ = lane
     carry = pack(problem, start, how), jnp.asarray(-jnp.inf, dtype=jnp.float64), jnp.zeros(len(problem.network.weights))
-    rows: list[PyTree] = [jax.tree.map(np.asarray, carry)]
-    memory, taken, outcome = method.memory(carry[0], lane), 0, None
+    # Rows are large: room is made for all of them at once, which takes memory as they are written.
+    rows: PyTree = jax.tree.map(lambda leaf: np.empty((1 - (-count // every), *leaf.shape)), carry)
+    _write(rows, 0, carry)
+    memory, taken, kept, outcome = method.memory(carry[0], lane), 0, 1, None
     fixed, block = (problem, how, loss_scaled, freeze_norm, data), rows_within(CHUNK_BYTES, size_of(start), _BATCH)
     try:
         for chunk in _lengths(count, every, block):
@@ -180,13 +182,21 @@ def walk_one(method: Method, lane: Lane, count: int, every: int) -> Walked:
                 if not all((np.abs(leaf) < _LARGEST).all() for leaf in jax.tree.leaves(row[0])):
                     outcome = _not_finite(how, step, taken + length)
                     break
-                rows.append(row)
-                taken += int(length)
+                _write(rows, kept, row)
+                kept, taken = kept + 1, taken + int(length)
             if outcome is not None:
                 break
     except KeyboardInterrupt:
         outcome = _interrupted(taken)
-    return Walked(jax.tree.map(lambda *leaves: np.stack(leaves), *rows), taken, outcome or _done(how, count, step))
+    whole = kept == len(jax.tree.leaves(rows)[0])
+    return Walked(
+        rows if whole else jax.tree.map(lambda leaf: leaf[:kept], rows), taken, outcome or _done(how, count, step)
+    )
+
+
+def _write(rows: PyTree, i: int, row: PyTree) -> None:
+    for leaf, value in zip(jax.tree.leaves(rows), jax.tree.leaves(row), strict=True):
+        leaf[i] = value
 
 
 def walk_all(method: Method, lanes: Sequence[Lane], count: int, every: int) -> list[Walked]:

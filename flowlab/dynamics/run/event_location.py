@@ -38,8 +38,9 @@ def located(segment: Segment, chunk: compiled_steps.Chunk) -> Location:
     span = float(chunk.carry.t) - float(t0)
     low, high, before, best, looks = 0.0, 1.0, chunk.before_y, chunk.carry.y, 0
     # The change of clock has no place of its own; other events may lie before it in the same step.
-    events = tuple(e for e in segment.watched if not isinstance(e, Separation))
-    fired = [i for i, over in enumerate(np.asarray(chunk.fired)[: len(events)]) if over]
+    own = [i for i, event in enumerate(segment.watched) if not isinstance(event, Separation)]
+    events = tuple(segment.watched[i] for i in own)
+    fired = [i for i, over in enumerate(np.asarray(chunk.fired)[own]) if over]
     tolerance = segment.setup.tolerance
     # Bisection on "has any event happened": the earliest crossing wins, in order of time and not of the list.
     while (high - low) * span > max(1e-12 * span, 2.0 * math.ulp(float(t0))):

@@ -1,5 +1,6 @@
 """The host's side of a run: chunk by chunk, one segment after another, until something ends it."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,8 @@ from flowlab.dynamics.storage.checkpoint import Ledger
 from flowlab.language.observables import Observers
 from flowlab.language.trajectory import Outcome, Trajectory
 
+_LOG = logging.getLogger(__name__)
+
 TRANSITIONS: dict[int, Callable[[Segment, Cursor, compiled_steps.Chunk], Turn]] = {
     compiled_steps.RUNNING: go_on,
     compiled_steps.FIRED: at_event,
@@ -41,9 +44,11 @@ def run(
     """The trajectory of a run, whatever its outcome."""
     recorder = Recorder(setup, ledger)
     cursor, outcome = start(setup, recorder)
+    _LOG.debug("a run to %s %s", setup.plan.horizon or "an event", "begins" if recorder.resumed is None else "goes on")
     if outcome is None:
         with Progress(progress, setup.plan.log_end, setup.plan.horizon) as bar:
             cursor, outcome = follow(setup, cursor, recorder, bar)
+    _LOG.debug("%s", outcome, extra={"flowlab": {"outcome": outcome.kind, "log_t": float(cursor.log_t)}})
     return recorder.trajectory(totalled(setup, cursor), outcome, settings, observe)
 
 
@@ -151,6 +156,9 @@ def follow(setup: Setup, cursor: Cursor, recorder: Recorder, bar: Progress) -> t
             turn = turned(segment, cursor, chunk, recorder)
             if turn is None:
                 return cursor, out_of_time(setup, cursor, recorder)
+            if turn.cursor.clock is not cursor.clock or turn.cursor.stiff != cursor.stiff:
+                way = f"{turn.cursor.clock.name} clock{', implicit steps' if turn.cursor.stiff else ''}"
+                _LOG.debug("from log t = %.6g on: %s", cursor.log_t, way, extra={"flowlab": {"way": way}})
             cursor = turn.cursor
             if turn.outcome is not None:
                 return cursor, turn.outcome

@@ -42,6 +42,11 @@ class Node:
     outer: Problem
     name: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The node is one of the network's own, which a copy of it would not be.
+        place = next(i for i, node in enumerate(self.problem.network.nodes) if node is self.expression)
+        return _node, (self.problem, place, self.outer, self.name)
+
     @property
     def text(self) -> str:
         """The node as text."""
@@ -102,6 +107,10 @@ class Node:
     def _folded(self, weights: Blocks, constants: Blocks, apply: Any) -> Any:
         found = fold(self.expression, lambda node: constants[str(node.leaf)], weights.__getitem__, apply)
         return found[id(self.expression)]
+
+
+def _node(problem: Problem, place: int, outer: Problem, name: str) -> Node:
+    return Node(problem, problem.network.nodes[place], outer, name)
 
 
 def node_of(problem: Problem, node: str | Expr) -> Node:

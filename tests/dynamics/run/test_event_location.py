@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import flowlab as fl
 from flowlab.dynamics import residuals
-from flowlab.dynamics.run import wording
+from flowlab.dynamics.run import compiled_steps, wording
+from flowlab.dynamics.run.clock_switch import Separation, Vanished
+from flowlab.dynamics.run.event_location import located
 from flowlab.language.losses import losses
 from flowlab.language.trajectory import Outcome
 
@@ -131,3 +134,16 @@ def test_every_solver_meets_levels_where_a_tight_run_does(solver, coordinates, r
         assert off < 1e-6
         assert off <= path.outcome.error
         assert all(seen["holds"] for seen in path.monitors.values())
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_an_event_at_the_very_end_of_a_step_is_told_by_its_own_place(monkeypatch, places):
+    """Where no part of the step shows it, what had happened at its end counts; the hand-over may stand anywhere."""
+    own = [fl.norm_above(10.0), Separation(), Vanished()]
+    watched, fired = [own[i] for i in places], np.array([i == 2 for i in places])
+    monkeypatch.setattr(compiled_steps, "restep", lambda *args: (1.0, -np.ones(2)))
+    carry = SimpleNamespace(t=np.asarray(1.0), y=2.0)
+    chunk = SimpleNamespace(before_t=np.asarray(0.0), before_y=1.0, before_state=None, carry=carry, fired=fired)
+    setup = SimpleNamespace(tolerance=(1e-8, 1e-10))
+    segment = SimpleNamespace(watched=watched, setup=setup, args=(), evaluations=1, log_t=lambda s, y: 0.0)
+    assert located(segment, chunk).event is own[2]
