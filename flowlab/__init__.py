@@ -17,6 +17,7 @@ Examples:
     >>> fl.__version__.count(".")
     2
 """
+__version__ = "0.2.0"
 
 # What runs say of themselves is heard by those who ask for it: `logging.getLogger("flowlab")`.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

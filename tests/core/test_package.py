@@ -2,6 +2,9 @@
 
 import re
 import tomllib
+from contextlib import suppress
+
+import pytest
 
 import flowlab as fl
 from tests.app.commands import ROOT
@@ -44,6 +47,32 @@ def strange(text: str) -> list[str]:
         line for line in releases if not re.fullmatch(r"\[(Unreleased|\d+\.\d+\.\d+)\](?: - \d{4}-\d\d-\d\d)?", line)
     ]
     return wrong + [line for line in sections if line not in HEADINGS]
+
+
+def test_the_release_is_told_in_the_changelog():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, re.MULTILINE)
+    assert released[0] == fl.__version__
+    assert released == sorted(released, key=lambda name: [*map(int, name.split("."))], reverse=True)
+
+
+def test_what_is_deprecated_says_what_to_use():
+    """Every former name, by the table that makes them, and in the changelog."""
+    from flowlab.claims.case import Case
+
+    made = (ROOT / "flowlab" / "claims" / "case.py").read_text(encoding="utf-8")
+    pairs = re.findall(r'\("(\w+)", "(\w+)"\)', made[made.index("= (_renamed(") :].splitlines()[0])
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert len(pairs) == 3
+    for old, new in pairs:
+        case = Case.__new__(Case)
+        with (
+            pytest.warns(DeprecationWarning, match=f"`case.{old}` is deprecated; use `case.{new}`"),
+            suppress(Exception),
+        ):
+            getattr(case, old)
+        assert f"`case.{old}`" in text
+        assert f"`case.{new}`" in text
 
 
 def test_the_changelog_has_the_usual_headings():
