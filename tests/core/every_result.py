@@ -22,8 +22,6 @@ def squares(weights, x):
 
 
 GAME = {"loss": "value", "ascend": ["p"], "geometry": {"p": "simplex", "q": "simplex"}}
-PAYOFF = fl.Data(A=np.array([[1.0, -1.0], [-1.0, 1.0]]))
-TARGET = fl.Data(S0=np.diag([3.0, 1.0]))
 
 
 @cache
@@ -94,12 +92,12 @@ def _derived() -> dict[str, Any]:
 def _of_games_and_others() -> dict[str, Any]:
     """Equilibria, closed forms over Gaussian inputs, and covariances."""
     game = fl.Problem(fl.Network("p @ (A @ q)", constants=["A"]), **GAME)
-    rest = fl.equilibrium(game, PAYOFF)
+    rest = fl.equilibrium(game, fl.Data(A=np.array([[1.0, -1.0], [-1.0, 1.0]])))
     step = fl.Network("sum(coarse(step, relu)(W @ x))")
     population = fl.population(step, teacher={"W": np.array([[1.0, 0.0]])})
     W1 = fl.weight("W1")
     covariance = fl.Problem(fl.bures(W1 @ W1.T, fl.constant("S0")), "value")
-    points = fl.covariance_points(covariance, TARGET, rank=1)
+    points = fl.covariance_points(covariance, fl.Data(S0=np.diag([3.0, 1.0])), rank=1)
     resting = fl.rest_points(fl.derive(population, verify=False), starts=4, widths={"W": 1}, seed=0)
     return {
         "equilibrium": rest,

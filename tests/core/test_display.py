@@ -19,6 +19,7 @@ from flowlab.language.expr import Expr
 from flowlab.language.functions import Word
 from flowlab.studies.storage import StoredPoints
 from tests.app.test_report import whole
+from tests.core import every_result
 from tests.figures import instances
 
 WORDS = (Condition, Expr, Word, fl.Claim, fl.Case, Exception)
@@ -141,6 +142,19 @@ def test_prints_are_short_and_pages_are_whole(flow, tmp_path):
             whole(page)
             assert len(page) < 60_000, name
             assert "<script" not in page, name
+
+
+@pytest.mark.long
+def test_prints_of_every_result_are_short():
+    """Sweeps, batches, equilibria, laws and all others; that there is one of each class, the pickles' test asks."""
+    seen = [(name, part) for name, value in every_result.every().items() for part in every_result.parts(value)]
+    own = [(name, part) for name, part in seen if type(part).__module__.startswith("flowlab.")]
+    assert len(own) > 60
+    assert {"Trajectories", "Equilibrium", "Stability", "Law", "LawCount"} <= {type(part).__name__ for _, part in own}
+    for name, part in own:
+        told = repr(part)
+        assert len(told) <= LONGEST, name
+        assert len(told.splitlines()) <= LINES, name
 
 
 def test_equations_are_typeset_and_their_steps_unfold(flow):
