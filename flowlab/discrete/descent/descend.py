@@ -30,7 +30,7 @@ import numpy as np
 from flowlab.core.arguments import guarded, must_be, positive, short
 from flowlab.core.compiling import Program
 from flowlab.core.errors import LanguageError
-from flowlab.core.memory import ALL_ROW_BYTES, CHUNK_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
+from flowlab.core.memory import ALL_ROW_BYTES, ROW_BYTES, ROWS, require_memory, require_time, rows_within
 from flowlab.core.precision import require_x64
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Coordinates, Record
@@ -49,6 +49,8 @@ from flowlab.language.trajectories import Trajectories
 from flowlab.language.trajectory import Trajectory
 from flowlab.language.trajectory_table import weights_of
 
+_PART_BYTES = 4e6
+"""Of rows whose directions are worked out at once: on the way a program holds some times as much."""
 _LEAST = 1e-7
 """Seconds that no step of a compiled program stays below, however few the weights."""
 
@@ -315,7 +317,7 @@ def _unpack(
         return State(rho=position[0], V=position[1], per=per), None
     count = len(next(iter(position.values())))
     size = sum(leaf[0].size for leaf in position.values())
-    block = min(count, rows_within(CHUNK_BYTES, size, ROWS))
+    block = min(count, rows_within(_PART_BYTES, size, ROWS))
     V = {w: leaf if leaf.base is None and leaf.flags.owndata else np.empty_like(leaf) for w, leaf in position.items()}
     norms, gradients = [], []
     for first in range(0, count, block):
