@@ -10,14 +10,13 @@ from typing import Any
 
 from flowlab.core.public import HOME, listed, words
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The version of this package.
 
 Examples:
     >>> fl.__version__.count(".")
     2
 """
-__version__ = "0.2.0"
 
 # What runs say of themselves is heard by those who ask for it: `logging.getLogger("flowlab")`.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -23,6 +23,6 @@ def to_sympy(
         moved = found.symbols.get(("chart", block), found.symbols[MOVED[kind], block])
         for place in np.ndindex(values.shape):
             symbol: Any = moved[place]
-            rate: Any = sp.sympify(values[place])
+            rate: Any = sp.S.Zero + values[place]
             rates[renamed[symbol]] = rate.xreplace(renamed)
     return rates

@@ -1,7 +1,7 @@
 """`flowlab derive`, `flowlab init` and `flowlab run`: a flow from its network, and a whole run from a specification."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from flowlab.app.terminal import (
 from flowlab.core.errors import LanguageError, OutputError
 from flowlab.core.files import writing
 from flowlab.core.typing import Record
+
+if TYPE_CHECKING:
+    from flowlab.language.network import Network
+    from flowlab.symbolic.equations import FlowEquations
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="A specification; `flowlab init` writes one.")]
 Changes = Annotated[
@@ -85,37 +89,15 @@ def derive(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Derive the flow equations of a network and print them."""
-    if source is not None and (depth is not None or form != "text"):
-        raise LanguageError(
-            f"`--source {source}` must be used without --depth and --format, which are of equations; drop them."
-        )
-    if sizes and source is None:
-        raise LanguageError(
-            f"`--size {sizes[0]}` must be used with --source, got none; pass for example --source numpy."
-        )
-    widths = dict(map(_size, sizes or []))
     form = "json" if as_json and source is None else form
-    if form not in ("text", "latex", "json"):
-        raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
-    if form == "json" and depth is not None:
-        raise LanguageError(
-            f"`--depth {depth}` is for text and latex; json holds the equations that every depth is made of, so drop"
-            " one of the two options."
-        )
+    _fits(depth, form, source, sizes or [])
+    widths = dict(map(_size, sizes or []))
     depth = depth or "structural"
     float64()
-    from flowlab.language.network import Network
     from flowlab.language.problem import Problem
     from flowlab.symbolic.derive import derive as derive_flow
 
-    declared = {name: shape for name, shape in map(_leaf, [*(inputs or []), *(constants or [])]) if shape}
-    network = Network(
-        expression,
-        shapes=declared,
-        inputs=[_leaf(text)[0] for text in inputs or []],
-        constants=[_leaf(text)[0] for text in constants or []],
-        parametrisation=parametrisation,
-    )
+    network = _network(expression, inputs or [], constants or [], parametrisation)
     problem = Problem(
         network,
         loss,
@@ -131,7 +113,42 @@ def derive(
     if source is None:
         whole = flow.latex(depth, standalone=True) if form == "latex" else flow.text(depth) if form == "text" else ""
         to_stdout(whole or flow.to_json())
-        return
+    else:
+        _print_source(flow, source, widths, as_json)
+
+
+def _fits(depth: str | None, form: str, source: str | None, sizes: list[str]) -> None:
+    """Refuse options that do not go together, or have no such value."""
+    if source is not None and (depth is not None or form != "text"):
+        raise LanguageError(
+            f"`--source {source}` must be used without --depth and --format, which are of equations; drop them."
+        )
+    if sizes and source is None:
+        raise LanguageError(
+            f"`--size {sizes[0]}` must be used with --source, got none; pass for example --source numpy."
+        )
+    if form not in ("text", "latex", "json"):
+        raise LanguageError(f"`--format {form}` is not known; use text, latex or json.")
+    if form == "json" and depth is not None:
+        raise LanguageError(
+            f"`--depth {depth}` is for text and latex; json holds the equations that every depth is made of, so drop"
+            " one of the two options."
+        )
+
+
+def _network(expression: str, inputs: list[str], constants: list[str], parametrisation: str | None) -> "Network":
+    from flowlab.language.network import Network
+
+    return Network(
+        expression,
+        shapes={name: shape for name, shape in map(_leaf, [*inputs, *constants]) if shape},
+        inputs=[_leaf(text)[0] for text in inputs],
+        constants=[_leaf(text)[0] for text in constants],
+        parametrisation=parametrisation,
+    )
+
+
+def _print_source(flow: "FlowEquations", source: str, widths: dict[str, int], as_json: bool) -> None:
     lengths = {name: widths.pop(name) for name in ("d", "samples", "outputs") if name in widths}
     text = flow.to_source(source, widths=widths, **lengths)
     if as_json:

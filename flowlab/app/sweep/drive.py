@@ -65,7 +65,7 @@ def sweep(
         retry: whether points that failed before are tried again.
         batch: the most points of one problem that a worker is given at once.
         rows: values of log t in the result.
-        progress: how many points are done, on stderr, as `integrate` has it; a bar is told in lines here.
+        progress: how many points are done, on stderr, in the words of `integrate`; always in lines.
 
     Returns:
         A result of the kind `"sweep"`: dimensions are the last parts of the swept keys, and `log_t`. Variables are
@@ -95,8 +95,7 @@ def sweep(
     if scheduler is not None and executor is not None:
         raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
     size = count("batch", batch, 1, BATCH)
-    with ExitStack() as stack:
-        stack.enter_context(telling(chosen(progress)))
+    with telling(chosen(progress)), ExitStack() as stack:
         if out is None:
             folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowlab-sweep-"))))
         else:

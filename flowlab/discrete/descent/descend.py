@@ -149,12 +149,7 @@ def descend(
     """
     require_x64("descend")
     how = rule_of(rule)
-    if how.own_rate and step is not None:
-        raise LanguageError(
-            f"`step` must be left out where `rule` has a learning rate of its own, got {short(step, 40)}; pass"
-            " `count` alone."
-        )
-    lanes = lanes_of(problem, start, data, 1.0 if how.own_rate else step, seed)
+    lanes = lanes_of(problem, start, data, _steps(how, step), seed)
 
     def method(lane: Lane) -> Method:
         """What is descended and how, once the lane is known to fit."""
@@ -186,6 +181,16 @@ def descend(
     walks = walk_all(found, lanes, count, every)
     told = watch.monotonic() - began, settings, observers
     return Trajectories([partial(_trajectory, found, *pair, *told) for pair in zip(lanes, walks, strict=True)])
+
+
+def _steps(how: Rule, step: float | Sequence[float] | None) -> float | Sequence[float] | None:
+    """Step sizes; 1, where a rule has its own and time counts steps."""
+    if how.own_rate and step is not None:
+        raise LanguageError(
+            f"`step` must be left out where `rule` has a learning rate of its own, got {short(step, 40)}; pass"
+            " `count` alone."
+        )
+    return 1.0 if how.own_rate else step
 
 
 def _called(how: Rule, problem: Problem, lane: Lane) -> str:
