@@ -155,8 +155,9 @@ def test_what_does_not_go_with_it_is_refused(given, told):
         "OPT": optax.adam(1e-3),
         "WRONG": optax.GradientTransformation(lambda params: None, broken),
         "SHRINKS": optax.GradientTransformation(
-            lambda params: None, lambda g, s, p=None: ({w: v.sum() * np.ones((7, 7)) for w, v in g.items()}, s)
+            lambda params: None, lambda g, s, p=None: ({w: v[None] for w, v in g.items()}, s)
         ),
+        "GROWS": optax.GradientTransformation(lambda params: jnp.zeros(1), lambda g, s, p=None: (g, jnp.zeros(2))),
     }
     given = {k: made.get(v, v) if isinstance(v, str) else v for k, v in given.items()}
     with pytest.raises(fl.LanguageError, match=told):
