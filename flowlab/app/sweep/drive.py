@@ -65,7 +65,7 @@ def sweep(
         retry: whether points that failed before are tried again.
         batch: the most points of one problem that a worker is given at once.
         rows: values of log t in the result.
-        progress: how many points are done, on stderr, in the words of `integrate`; always in lines.
+        progress: as `integrate` has it, but always in lines.
 
     Returns:
         A result of the kind `"sweep"`: dimensions are the last parts of the swept keys, and `log_t`. Variables are
@@ -106,8 +106,7 @@ def sweep(
         keys = [p.key for p in plan.grid.points]
         if retry:
             folder.forget_failures(keys)
-        tasks = _tasks(plan, folder, size)
-        _run(tasks, folder, keys, jobs, scheduler, executor)
+        _run(_tasks(plan, folder, size), folder, keys, jobs, scheduler, executor)
         folder.clear()
         result = collected(plan.grid, folder, problem, plan.base, count("rows", rows, 1, ROWS))
         if out is not None:
