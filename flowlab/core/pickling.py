@@ -13,7 +13,7 @@ from flowlab.core.precision import require_x64
 from flowlab.core.typing import Record
 
 
-def sent(module: Any) -> Record:
+def sent(module: Any, /) -> Record:
     """What is pickled of a module: its fields, those with arrays as arrays of numpy."""
     import jax
 
@@ -25,7 +25,7 @@ def sent(module: Any) -> Record:
     }
 
 
-def received(module: Any, state: Record) -> None:
+def received(module: Any, state: Record, /) -> None:
     """Fill a module with what was pickled of it.
 
     Raises:
