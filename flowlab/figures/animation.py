@@ -24,7 +24,7 @@ from flowlab.figures.widths import inches
 from flowlab.language.drawable import Drawable, ResultLike
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 FORMATS = (".gif", ".mp4")
 _DPI = 150
@@ -133,19 +133,23 @@ class Animated:
 
         made = []
         picture, curves = self.found.picture, self.found.curves
+        # Scales and labels are those of the whole figure, whatever a part of it reaches.
+        frames = picture.frames(curves)
+        vars(picture)["frames"] = lambda _: frames
         with house(self.style):
-            whole, axes = own_page(picture, curves, self.width)
-            settle(whole)
-            ends = [(ax.get_xlim(), ax.get_ylim(), ax.get_position()) for ax in axes]
+            canvas, axes = own_page(picture, curves, self.width)
+            settle(canvas)
+            canvas.set_dpi(_DPI)
+            kept = [(ax.get_xlim(), ax.get_ylim(), ax.get_xlabel(), ax.get_ylabel()) for ax in axes]
+            size, agg = canvas.get_size_inches().copy(), FigureCanvasAgg(canvas)
             for now in self.times:
-                canvas = _page(whole)
-                panels = [canvas.add_axes(place.bounds) for *_, place in ends]
-                picture.paint(canvas, panels, picture.at(curves, float(now)))
-                canvas.set_size_inches(*whole.get_size_inches())
-                for ax, model, (x, y, place) in zip(panels, axes, ends, strict=True):
-                    ax.set(xlim=x, ylim=y, xlabel=model.get_xlabel(), ylabel=model.get_ylabel())
-                    ax.set_position(place)
-                agg = FigureCanvasAgg(canvas)
+                # Of the axes their data limits stay, by which scales are chosen.
+                for part in [*canvas.legends, *(p for ax in axes for p in _painted(ax))]:
+                    part.remove()
+                picture.paint(canvas, axes, picture.at(curves, float(now)))
+                canvas.set_size_inches(*size)
+                for ax, (x, y, across, up) in zip(axes, kept, strict=True):
+                    ax.set(xlim=x, ylim=y, xlabel=across, ylabel=up)
                 agg.draw()
                 made.append(Image.fromarray(np.asarray(agg.buffer_rgba())).convert("RGB"))
         return made
@@ -175,11 +179,9 @@ class Animated:
         return f'<img alt="film of the figure" src="data:image/gif;base64,{code}">'
 
 
-def _page(like: "Figure") -> "Figure":
-    """An empty page of the size of another one."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=like.get_size_inches(), dpi=_DPI)
+def _painted(ax: "Axes") -> list[Any]:
+    """What a picture has put on axes."""
+    return [*ax.lines, *ax.collections, *ax.patches, *ax.texts, *ax.images]
 
 
 def _reduced(picture: Any) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 LOG_T, LOG_L = r"$\log t$", r"$\log L$"
+UNTOLD = "_nolegend_"
+"""What matplotlib takes for: not in the legend."""
 TRUE_LENGTH: Any = {"angles": "xy", "scale_units": "xy", "scale": 1.0}
 """Of arrows that end where their curve says."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
 from flowlab.figures.caption import caption
-from flowlab.figures.curve import Curve
+from flowlab.figures.curve import UNTOLD, Curve
 from flowlab.figures.figure import Picture, figures, load_library
 from flowlab.figures.page import earlier, into, of_user, own_page, settle
 from flowlab.figures.record import Drawn, source
@@ -68,7 +68,9 @@ def draw(
             curves = [replace(c, path=c.path + results, before=labels) for c in found.curves]
             canvas = into(found.picture, axes, curves)
         for i, each in enumerate(axes if letter else ()):
-            each.set_title(_letter(str(letter), i), loc="left", fontsize=_LETTER)
+            # Left of the axes, where no legend is.
+            told: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "bottom"}
+            each.annotate(_letter(str(letter), i), (0.0, 1.0), (-_LETTER, 2.0), fontsize=_LETTER, **told)
         if ax is None:
             settle(canvas)
     return Drawn(
@@ -122,13 +124,17 @@ def composed(
     given = [told for _, told in pairs]
     suffixes = [str(told) for told in given] if label is not None else _suffixes(results)
     curves: list[Curve] = []
+
+    def kind(curve: Curve) -> str:
+        return curve.key if picture.panel_each else curve.label
+
     for i, (suffix, path, found) in enumerate(zip(suffixes, results, picture.compared(results), strict=True)):
-        rows = list(dict.fromkeys(curve.label for curve in found))
+        rows = list(dict.fromkeys(map(kind, found)))
         # What is one thing throughout is called by its result alone.
         single = len({c.label for c in found if c.look != "limit"}) == 1
         for c in found:
             curve = _called(c, suffix, single, picture.panel_each) if picture.told_apart or label is not None else c
-            curves.append(replace(curve, path=i, row=rows.index(c.label), dashed=path.kind == "descent"))
+            curves.append(replace(curve, path=i, row=rows.index(kind(c)), dashed=path.kind == "descent"))
     told = (
         f"{p.kind} of {p.problem.network.text}, {p.problem.loss.name} loss, {p.problem.scheme.name}" for p in results
     )
@@ -139,7 +145,9 @@ def _called(curve: Curve, suffix: str, single: bool, panel_each: bool) -> Curve:
     """A curve with what its result is called."""
     if panel_each:
         told = ", ".join(part for part in (curve.key, suffix) if part)
-        return replace(curve, label=", ".join(p for p in (curve.label, suffix) if p), key=told or "all", told=told)
+        return replace(
+            curve, label=", ".join(p for p in (curve.label, suffix) if p), key=told or "all", told=told or UNTOLD
+        )
     if not suffix:
         return curve
     if single and curve.look != "limit":
@@ -154,9 +162,8 @@ def _names(label: str | Sequence[str] | None, count: int) -> list[str | None]:
         return [None] * count
     names = [label] if isinstance(label, str) else list(label)
     if len(names) != count or not all(names):
-        raise must_be(
-            "label", label, f"{count} texts, one for every result", 'for example `label=["width 8", "width 16"]`'
-        )
+        such = 'for example `label=["width 8", "width 16"]`'
+        raise must_be("label", label, f"{count} texts, one for every result", such)
     return list(names)
 
 

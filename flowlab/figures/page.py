@@ -1,13 +1,13 @@
 """Where a figure is drawn: on a page of its own, as wide as asked for, or into axes that a user has."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from flowlab.core.arguments import must_be, short
+from flowlab.core.arguments import short
 from flowlab.core.errors import LanguageError
 from flowlab.figures.curve import Curve, Panel
 from flowlab.figures.figure import Picture
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _DRAWN: "WeakKeyDictionary[Axes, list[Curve]]" = WeakKeyDictionary()
 """What has been drawn into axes of users, so that the next drawing looks different."""
+_SHAPE = 0.75
+"""Height of panels in one row, of their width, at least."""
 
 
 def sheet(picture: Picture, curves: Sequence[Curve], width: float | None) -> tuple[int, tuple[float, float]]:
@@ -35,7 +37,9 @@ def sheet(picture: Picture, curves: Sequence[Curve], width: float | None) -> tup
     # As many columns as the rows need: four panels in three columns would leave a hole.
     columns = -(-len(frames) // rows)
     scale = width / columns / meant
-    return columns, (width, rows * tall * (scale if scale < 1.0 or picture.square else float(np.sqrt(scale))))
+    high = tall * (scale if scale < 1.0 or picture.square else float(np.sqrt(scale)))
+    # What was meant to stand above each other is too flat side by side.
+    return columns, (width, rows * max(high, _SHAPE * width / columns if rows == 1 < len(frames) else 0.0))
 
 
 def own_page(picture: Picture, curves: Sequence[Curve], width: float | None) -> "tuple[Figure, list[Axes]]":
@@ -64,25 +68,34 @@ def settle(canvas: "Figure") -> None:
 
 
 def _align(frames: Sequence[Panel], axes: "Sequence[Axes]", columns: int) -> None:
-    """Panels of a column that show the same along x get equal ends, and the label once, below; so do rows with y."""
-    stacks: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for i, (frame, ax) in enumerate(zip(frames, axes, strict=True)):
-        if frame.x_label:
-            stacks["x", i % columns, frame.x_label, ax.get_xscale()].append(i)
-        if frame.y_label:
-            stacks["y", i // columns, frame.y_label, ax.get_yscale()].append(i)
-    for (which, *_), places in stacks.items():
-        if len(places) < 2:
-            continue
-        get, put = f"get_{which}lim", f"set_{which}lim"
-        ends = np.array([getattr(axes[i], get)() for i in places])
-        inside = places[:-1] if which == "x" else places[1:]
-        for i in places:
-            getattr(axes[i], put)(ends[:, 0].min(), ends[:, 1].max())
-        for i in inside:
-            # Ticks stay, so that the eye finds the same place in both.
-            axes[i].set(**{f"{which}label": ""})
-            axes[i].tick_params(axis=which, which="both", **{f"label{'bottom' if which == 'x' else 'left'}": False})
+    """Panels above each other that show the same along x get equal ends, and the label once, below; so do those side
+    by side with y.
+    """
+    places = range(len(axes))
+    for which in ("x", "y"):
+        across = [[i for i in places if i % columns == c] for c in range(columns)]
+        rows = [list(group) for _, group in groupby(places, key=lambda i: i // columns)]
+        for line in across if which == "x" else rows:
+            for (label, *_), run in groupby(line, key=lambda i: _along(which, frames[i], axes[i])):
+                if label:
+                    _share(which, [axes[i] for i in run])
+
+
+def _along(which: str, frame: Panel, ax: "Axes") -> tuple[str, str]:
+    """What an axis shows, and its scale."""
+    return (frame.x_label, ax.get_xscale()) if which == "x" else (frame.y_label, ax.get_yscale())
+
+
+def _share(which: str, axes: "Sequence[Axes]") -> None:
+    """Equal ends, and labels at the last one below or the first one at the left alone."""
+    ends = np.array([getattr(ax, f"get_{which}lim")() for ax in axes])
+    side = "labelbottom" if which == "x" else "labelleft"
+    for ax in axes:
+        getattr(ax, f"set_{which}lim")(ends[:, 0].min(), ends[:, 1].max())
+    for ax in axes[:-1] if which == "x" else axes[1:]:
+        # Ticks stay, so that the eye finds the same place in both.
+        ax.set(**{f"{which}label": ""})
+        ax.tick_params(axis=cast(Any, which), which="both", **{side: False})
 
 
 def of_user(name: str, ax: Any, picture: Picture, frames: Sequence[Panel]) -> "list[Axes]":
@@ -105,13 +118,9 @@ def of_user(name: str, ax: Any, picture: Picture, frames: Sequence[Panel]) -> "l
             f"`ax` must be plain axes of matplotlib or a list of them, got {what}; pass for example `fig.subplots()`."
         )
     if len(given) != len(frames):
-        raise must_be(
-            "ax",
-            f"{len(given)} axes",
-            f'{len(frames)} axes for the figure "{name}", one for every panel'
-            if len(frames) > 1
-            else "one pair of axes",
-            f"for example `fig.subplots({len(frames)})`",
+        raise LanguageError(
+            f'`ax` must be {len(frames)} axes for the {len(frames)} panels of the figure "{name}", got {len(given)};'
+            f" pass for example `fig.subplots({len(frames)})`."
         )
     return given
 
@@ -159,11 +168,15 @@ def _adopt(ax: "Axes") -> None:
 
     if ax.has_data():
         return
-    titles = {side: ax.get_title(loc=side) for side in ("left", "center", "right")}
+    rc: Any = matplotlib.rcParams
+    sides: Any = ("left", "center", "right")
+    titles = {side: ax.get_title(loc=side) for side in sides}
     ax.clear()
+    ax.set_facecolor(rc["axes.facecolor"])
+    for side, spine in ax.spines.items():
+        spine.set_visible(rc[f"axes.spines.{side}"])
     for side, title in titles.items():
-        ax.set_title(title, loc=cast(Any, side))
-    rc = matplotlib.rcParams
+        ax.set_title(title, loc=side)
     for axis in ("x", "y"):
         for which in ("major", "minor"):
             told = {name: rc[f"{axis}tick.{which}.{name}"] for name in ("size", "width", "pad")}

@@ -87,8 +87,11 @@ def _limit(c: Curve, curves: Sequence[Curve], own: dict[tuple[int, int], Any]) -
 def _toned(colour: str, tone: float) -> Any:
     from matplotlib.colors import to_hex, to_rgb
 
+    if not tone:
+        return colour
     end = 1.0 if tone > 0 else 0.0
-    return to_hex([(1.0 - abs(tone)) * v + abs(tone) * end for v in to_rgb(colour)])
+    mixed: Any = [(1.0 - abs(tone)) * v + abs(tone) * end for v in to_rgb(colour)]
+    return to_hex(mixed)
 
 
 def legend_text(curve: Curve) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from flowlab.figures.curve import Curve, Panel
+from flowlab.figures.curve import UNTOLD, Curve, Panel
 
 _MOST = 4
 """Lines of one pair of axes that a caption follows one by one."""
@@ -40,7 +40,7 @@ def seen(frames: Sequence[Panel], curves: Sequence[Curve]) -> Iterator[str]:
 
 
 def _name(curve: Curve) -> str:
-    return curve.told or curve.label
+    return curve.label if curve.told == UNTOLD else curve.told or curve.label
 
 
 def _goes(values: np.ndarray, least: float) -> str:

@@ -67,7 +67,7 @@ STYLE: Any = {
     "pgf.rcfonts": False,
     "axes.axisbelow": True,
     "legend.handlelength": 2.4,
-    "axes.prop_cycle": "cycler('color', %s)" % list(COLOURS),
+    "axes.prop_cycle": f"cycler('color', {list(COLOURS)})",
 }
 
 
@@ -99,10 +99,11 @@ def _named(name: str | Path) -> Record:
     from matplotlib import rc_params_from_file, style
 
     if str(name) in style.library:
-        return dict(style.library[str(name)])
+        return {str(key): value for key, value in style.library[str(name)].items()}
     if Path(name).is_file():
         try:
-            return dict(rc_params_from_file(Path(name), use_default_template=False))
+            read = rc_params_from_file(Path(name), use_default_template=False)
+            return {str(key): value for key, value in read.items()}
         except Exception as error:
             raise LanguageError(
                 f"`style={short(str(name), 40)}` must be a style file of matplotlib, got one that cannot be read"

@@ -1,7 +1,7 @@
 """Which units are on for which samples, at one time."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _MOST = 60
 """Units and samples that are drawn: cells of less than a millimetre are not told apart."""
 _CELL, _LEAST, _MARGIN = 0.18, 1.0, 0.7
 """Inches of a cell, of the least that all of them take, and of what is around them."""
-_LOOKS = {"on": {"facecolor": "#0072B2"}, "off": {"facecolor": "#E8E8E8"}}
+_LOOKS: dict[str, Any] = {"on": {"facecolor": "#0072B2"}, "off": {"facecolor": "#E8E8E8"}}
 _LOOKS |= {"sliding": {"facecolor": "#E69F00", "hatch": "//////"}}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from flowlab.core.typing import Record
 from flowlab.figures.figure import Curve, Panel, Picture, above, dress, figures
 from flowlab.figures.style import DASHES, palette, shown
 
@@ -53,7 +54,7 @@ class _Diagram(Picture):
         colours, entries = palette(), {}
         for c in curves:
             if c.look == "event":
-                look = {"color": "#000000", "markersize": 5, "zorder": 4, "markerfacecolor": "#FFFFFF"}
+                look: Record = {"color": "#000000", "markersize": 5, "zorder": 4, "markerfacecolor": "#FFFFFF"}
                 (line,) = ax.plot(c.x, c.y, c.marker, **look)
                 entries.setdefault(shown(c.label.partition(" ")[2].partition(",")[0]), line)
                 continue

@@ -29,9 +29,8 @@ class Critical(Picture):
             # Points of equal index and nearly equal loss lie on each other: rings are still counted.
             stroke(ax, curve, look | {"markerfacecolor": "none", "markeredgewidth": 1.0})
         dress(ax, self.frames(curves)[0])
-        ax.set_xticks(
-            np.unique(np.concatenate([c.x for c in curves]))[:: 1 + max(int(c.x.max()) for c in curves) // 12]
-        )
+        index = np.unique(np.concatenate([c.x for c in curves]))
+        ax.set_xticks(index[:: 1 + int(index.max()) // 12])
         legend(canvas, axes)
 
     def curves(self, path: Any) -> list[Curve]:

@@ -55,17 +55,8 @@ class Events(Picture):
                 side = {1: "on", 0: "sliding", -1: "off"}[int(sides[a, pair])]
                 span = np.array([times[a]]), np.array([float(row)]), np.array([times[b]])
                 if span[2] > span[0]:
-                    out.append(
-                        Curve(
-                            f"{side} ({who})",
-                            span[0],
-                            span[1],
-                            x_to=span[2],
-                            y_to=span[1],
-                            look="bars",
-                            time=times[[a, b]],
-                        )
-                    )
+                    ends = {"x_to": span[2], "y_to": span[1], "time": times[[a, b]]}
+                    out.append(Curve(f"{side} ({who})", span[0], span[1], look="bars", **ends))
         return out
 
     def page(self, curves: Sequence[Curve]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowlab.core.errors import LanguageError
+from flowlab.core.typing import Record
 from flowlab.figures.figure import Curve, Panel, Picture, figures, legend, looks, started
 from flowlab.figures.style import COLUMN, GUIDE, formula
 
@@ -71,7 +72,8 @@ class Sphere(Picture):
             side = radius * np.sqrt(0.5)
             ax.text(side, -side, rf"${degrees}^\circ$", color=GUIDE, fontsize=7, ha="left", va="top", zorder=1)
         for curve, look in zip(curves, looks(curves), strict=True):
-            ax.plot(curve.x, curve.y, label=curve.told or curve.label, **(look | {"marker": ""}))
+            thin: Record = look | {"marker": ""}
+            ax.plot(curve.x, curve.y, label=curve.told or curve.label, **thin)
             ax.plot(curve.x[:1], curve.y[:1], "o", color=look["color"], markersize=3.5)
         ax.plot([0.0], [0.0], "x", color="#000000", markersize=5, zorder=5, gid="guide")
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
