@@ -110,5 +110,5 @@ def test_a_diagram_is_laid_out_at_its_width():
 def test_names_of_results():
     drawn = fl.draw("norms", trajectory(), trajectory(9), label=["first", "second"])
     assert [c.label for c in drawn.curves] == ["W1, first", "W2, first", "W1, second", "W2, second"]
-    assert [c.told for c in drawn.curves][0] == "$W_{1}$, first"
+    assert drawn.curves[0].told == "$W_{1}$, first"
     assert [c.label for c in fl.draw("loss", trajectory(), label="mine").curves] == ["mine"]

@@ -55,8 +55,8 @@ def sweep(
     Args:
         spec: a specification, as a TOML file or a dict.
         over: values by dotted key; the last key is the fastest.
-        out: folder for the points, `sweep.zarr` and `report.html`; without it, a temporary one. Workers on other machines must see it
-            under the same path.
+        out: folder for the points, `sweep.zarr` and the page `report.html`; without it, a temporary one. Workers on
+            other machines must see it under the same path.
         jobs: processes, by default one per core and batch; 1 runs all here. Scripts that ask for more keep the call
             under `if __name__ == "__main__":`.
         scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.

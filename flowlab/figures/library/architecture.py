@@ -63,6 +63,12 @@ class Architecture(Picture):
         """Coordinates are inches from the lower left corner of the page, whose size is the first curve."""
         return _Page(path.dataset, self.width).curves()
 
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        blocks = sum(c.look == "block" for c in curves)
+        laws = sum(c.look == "text" for c in curves)
+        told = f"{laws} laws, joined by number below the blocks that they tie" if laws else "No law is shown"
+        return [f"{blocks} boxes with blocks, shaded, from the input at the left to the output", told]
+
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
         return (Panel("", ""),)
 
