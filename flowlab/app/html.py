@@ -55,7 +55,7 @@ class Shown:
 
 @cache
 def _templates() -> Environment:
-    blocks = {"trim_blocks": True, "lstrip_blocks": True}
+    blocks: Any = {"trim_blocks": True, "lstrip_blocks": True}
     made = Environment(loader=PackageLoader("flowlab.app"), autoescape=True, undefined=StrictUndefined, **blocks)
     made.globals |= {"html": pieces, "as_json": as_json, "style": Markup(_style()), "policy": _policy()}
     return made

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = dict(zip(ANSWERS, (("o", "#009E73"), ("X", "#D55E00"), ("D", "#E69F00")), strict=True))
+_MARKS = (("o", "#009E73"), ("X", "#D55E00"), ("D", "#E69F00"))
+_LOOKS: dict[str, tuple[str, str]] = dict(zip(ANSWERS, _MARKS, strict=True))
 _LEAST = 1e-9
 """Parts of a bound that are drawn at the left edge: what is exact has no place on a logarithmic axis."""
 _ROW, _MARGIN = 0.14, 0.8

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowlab.core.arguments import count, guarded, positive
-from flowlab.core.display import clipped
+from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError, MissingExtra, OutputError
 from flowlab.core.files import writing
 from flowlab.core.typing import Record
@@ -92,6 +92,7 @@ def _times(found: Composed, frames: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, repr=False)
+@displayed
 class Animated:
     """A film of a figure.
 
@@ -111,8 +112,8 @@ class Animated:
     width: float | None
     style: Record
 
-    def __repr__(self) -> str:
-        return clipped(f"Animated({self.name!r}, {len(self.times)} frames, {self.found.subject!r})")
+    def __str__(self) -> str:
+        return f"Animated({self.name!r}, {len(self.times)} frames, {self.found.subject!r})"
 
     @cached_property
     def gif(self) -> bytes:

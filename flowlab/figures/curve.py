@@ -1,7 +1,7 @@
 """What is drawn, as numbers: curves, and the axes they lie on."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,18 @@ UNTOLD = "_nolegend_"
 """What matplotlib takes for: not in the legend."""
 TRUE_LENGTH: Any = {"angles": "xy", "scale_units": "xy", "scale": 1.0}
 """Of arrows that end where their curve says."""
+
+
+@runtime_checkable
+class AxesLike(Protocol):
+    """Axes of matplotlib, which is not imported before something is drawn."""
+
+    @property
+    def name(self) -> str: ...
+
+    def plot(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def get_legend_handles_labels(self) -> Any: ...
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
 from flowlab.figures.caption import caption
-from flowlab.figures.curve import UNTOLD, Curve
+from flowlab.figures.curve import UNTOLD, AxesLike, Curve
 from flowlab.figures.figure import Picture, figures, load_library
 from flowlab.figures.page import earlier, into, of_user, own_page, settle
 from flowlab.figures.record import Drawn, source
@@ -21,7 +21,7 @@ from flowlab.language.problem import Problem
 def draw(
     name: str,
     *paths: ResultLike | Drawable,
-    ax: Any = None,
+    ax: AxesLike | Sequence[AxesLike | Sequence[AxesLike]] | None = None,
     width: str | float | None = None,
     label: str | Sequence[str] | None = None,
     letter: str | None = None,

@@ -113,7 +113,7 @@ def test_a_style_of_the_users_is_on_top(tmp_path):
         ({"backend": "agg"}, "must be a setting of looks"),
         ({"figure.figsize": (3.0, 2.0)}, "pass `width=`"),
         ("ggplt", "ggplot"),
-        ("https://example.org/a.mplstyle", "a style file"),
+        ("http" + "s://example.org/a.mplstyle", "a style file"),
         (3, "`style=3` must be"),
     ],
 )

@@ -42,8 +42,8 @@ def test_axes_that_do_not_fit(figure):
     given = trajectory() if figure == "loss" else convergence()
     canvas = Figure()
     cases = [
-        (matplotlib, "must be plain axes"),
-        (canvas, "must be plain axes"),
+        (matplotlib, "must be axes of matplotlib"),
+        (canvas, "must be axes of matplotlib"),
         (canvas.add_subplot(projection="polar"), "got polar axes"),
         ([], "must be plain axes"),
         ([canvas.add_subplot()] * 3, f"must be {1 if figure == 'loss' else 2} axes"),
