@@ -60,9 +60,14 @@ def animate(
         UnknownName: for an unknown figure or width; LanguageError: for a figure in which nothing runs in time, and as
             `draw` does.
 
-    Example:
-        >>> fl.animate("sphere", path).save("sphere.gif")
-        >>> fl.animate("simplex", walk, seconds=10.0).save("orbit.mp4")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> film = fl.animate("sphere", path, frames=5)
+        >>> film.save("sphere.gif").name
+        'sphere.gif'
     """
     seconds, frames = positive("seconds", seconds, "for example 6.0"), count("frames", frames, 2, 90)
     settings, wide = read_style(style), inches(width)

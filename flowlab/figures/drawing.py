@@ -49,10 +49,19 @@ def draw(
         UnknownName: for an unknown figure or width; LanguageError: without trajectories, for results of another kind,
             for axes that do not fit, or for a setting that does not exist.
 
-    Example:
-        >>> left, right = plt.figure(figsize=(7.0, 2.4), layout="constrained").subplots(1, 2)
-        >>> fl.draw("loss", path, ax=left, letter="a")
-        >>> fl.draw("norms", path, ax=right, letter="b").save("both.pdf")
+    Examples:
+        >>> data = fl.Data([[1.0, 0.5], [-1.0, 0.2], [0.8, -1.0], [-0.6, -0.4]], [1, -1, 1, -1])
+        >>> problem = fl.Problem("W @ x")
+        >>> start = fl.initial_state("W @ x", data, seed=0)
+        >>> path = fl.integrate(fl.lower(fl.derive(problem)), start, data, until=fl.log_time(3.0))
+        >>> fl.draw("norms", path, width="neurips").save("norms.png").name
+        'norms.png'
+        >>> from matplotlib.figure import Figure
+        >>> left, right = Figure(figsize=(7.0, 2.4), layout="constrained").subplots(1, 2)
+        >>> fl.draw("loss", path, ax=left, letter="a").name
+        'loss'
+        >>> fl.draw("margin", path, ax=right, letter="b").save("both.png").name
+        'both.png'
     """
     settings, wide = read_style(style), inches(width)
     if ax is not None and wide is not None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LATE = 100.0
 """Beyond this log t the axis of log t is itself logarithmic, but around zero."""
+_HUGE = 1e250
+"""Above which a logarithmic axis gets no room around its curves."""
 _TONES = (0.0, -0.45, 0.45, -0.7, 0.65)
 """How far the colour of a block goes towards black (below 0) or white, from result to result: dashes on a line of the
 same colour would not be seen.
@@ -121,6 +123,9 @@ def dress(ax: "Axes", frame: Panel) -> None:
     ax.set_ylabel(frame.y_label)
     if frame.log_y:
         ax.set_yscale("log")
+        if ax.dataLim.y1 > _HUGE:
+            # Room beyond the largest number that float64 holds would be infinite.
+            ax.set_ymargin(0.0)
     elif frame.y_label == LOG_L:
         deep(ax)
     if frame.log_x:
