@@ -68,6 +68,7 @@ from flowlab.dynamics import value_below as value_below
 from flowlab.dynamics import wall as wall
 from flowlab.dynamics.kinks.smoothing_limit import Rounded as Rounded
 from flowlab.dynamics.kinks.smoothing_limit import rounded as rounded
+from flowlab.figures import animate as animate
 from flowlab.figures import draw as draw
 from flowlab.language.data import Data as Data
 from flowlab.language.datasets import load as load

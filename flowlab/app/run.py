@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowlab.app.asked import accuracy, horizons, observables, ready, wanted_words
+from flowlab.app.html import Shown
 from flowlab.app.report import run_report
 from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
@@ -241,20 +242,18 @@ def _write(
             path.save(made / "trajectory.nc")
             if walk is not None:
                 walk.save(made / "witness.nc")
-            for name in pictures:
-                drawn = draw(name, path, *([walk] if walk is not None else []))
+            diagram = draw(DIAGRAM, architecture(flow, state=path.state(0)))
+            figures_drawn = [diagram, *(draw(name, path, *([walk] if walk is not None else [])) for name in pictures)]
+            for drawn in figures_drawn:
                 for kind in ("pdf", "png"):
-                    drawn.save(made / "figures" / f"{name}.{kind}")
+                    drawn.save(made / "figures" / f"{drawn.name}.{kind}")
             if verdicts:
                 (made / VERDICTS).mkdir()
             for verdict in verdicts:
                 verdict.save(made / VERDICTS / f"{file_name(verdict.id)}.json")
-            diagram = draw(DIAGRAM, architecture(flow, state=path.state(0)))
-            for kind in ("pdf", "png"):
-                diagram.save(made / "figures" / f"{DIAGRAM}.{kind}")
-            drawn_files = [made / "figures" / f"{name}.png" for name in (DIAGRAM, *pictures)]
             (made / "report.html").write_text(
-                run_report(summary, flow.latex("structural"), drawn_files, verdicts), encoding="utf-8"
+                run_report(summary, flow.latex("structural"), list(map(Shown.of, figures_drawn)), verdicts),
+                encoding="utf-8",
             )
             summary["wall_seconds"] = round(clock.monotonic() - began, 2)
             (made / "summary.json").write_text(

@@ -244,10 +244,12 @@ def write(out: Path, verdicts: Sequence[Verdict], selection: Selection, seed: in
         OutputError: if they cannot be written.
     """
     from flowlab.app.report import pack_report
+    from flowlab.app.verdict_figure import bounds_figure, run_figures
 
     told = summary(verdicts, selection, seed)
     page = out / "report.html"
     with writing(out, "--out "):
         (out / "summary.json").write_text(json.dumps(told, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
-        page.write_text(pack_report(verdicts, told), encoding="utf-8")
+        runs = {v.id: run_figures(out / "records" / file_name(v.id)) for v in verdicts}
+        page.write_text(pack_report(verdicts, told, bounds_figure(verdicts), runs), encoding="utf-8")
     return page

@@ -53,9 +53,11 @@ _PASS = {
     "Verdict": "what `fl.check` returns",
     "ResultLike": "what `fl.integrate` returns",
     "Expr": '`fl.x` or `fl.weight("W")`',
+    "AxesLike": "for example `fig.subplots()`",
 }
 """How to get what the house makes itself."""
 _CALLED = {
+    "AxesLike": "axes of matplotlib",
     "ResultLike": "a result of flowlab",
     "Derived": "equations",
     "GradientTransformation": "a gradient transformation",

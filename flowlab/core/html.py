@@ -99,7 +99,9 @@ def _paragraphs(text: str) -> list[Markup]:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> Markup:
     """A table in a box that scrolls sideways on narrow screens, also by keyboard; `number` makes a cell of its own."""
     top = Markup().join(Markup('<th scope="col">{}</th>').format(cell) for cell in head)
-    body = Markup().join(Markup("<tr>{}</tr>").format(Markup().join(map(_cell, row))) for row in rows)
+    body = Markup().join(
+        Markup("<tr>{}</tr>").format(Markup().join(_cell(cell, head[i]) for i, cell in enumerate(row))) for row in rows
+    )
     box = Markup(
         '<div class="wide" tabindex="0" role="region"'
         ' aria-label="{}"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
@@ -107,10 +109,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> M
     return box.format(caption, top, body)
 
 
-def _cell(content: str) -> Markup:
-    return (
-        content if isinstance(content, Markup) and content.startswith("<td") else Markup("<td>{}</td>").format(content)
-    )
+def _cell(content: str, head: str) -> Markup:
+    """A cell, which says what its column is: narrow screens show it in front, where there is no head above."""
+    label = Markup(' data-label="{}"').format(head)
+    if isinstance(content, Markup) and content.startswith("<td"):
+        # As plain text, or the new part would be escaped.
+        return Markup(str(content).replace("<td", f"<td{label}", 1))
+    return Markup("<td{}>{}</td>").format(label, content)
 
 
 def number(value: float | None, digits: int = 6) -> Markup:

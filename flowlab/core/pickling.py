@@ -21,7 +21,7 @@ def sent(module: Any, /) -> Record:
         return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
 
     return {
-        name: jax.tree.map(plain, value) if name in _dynamic(module) else value for name, value in vars(module).items()
+        name: jax.tree.map(plain, value) if name in _dynamic(self) else value for name, value in vars(self).items()
     }
 
 
@@ -34,13 +34,13 @@ def received(module: Any, state: Record, /) -> None:
     import jax
     import jax.numpy as jnp
 
-    require_x64(type(module).__name__)
+    require_x64(type(self).__name__)
 
     def back(leaf: Any) -> Any:
         return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
 
     for name, value in state.items():
-        object.__setattr__(module, name, jax.tree.map(back, value) if name in _dynamic(module) else value)
+        object.__setattr__(self, name, jax.tree.map(back, value) if name in _dynamic(self) else value)
 
 
 def _dynamic(module: Any) -> set[str]:

@@ -80,7 +80,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "flowlab.claims.opening": ("open",),
     "flowlab.claims.references": ("cite",),
     "flowlab.claims": ("Case", "Claim", "Measurement", "Quantity", "Verdict", "check", "claim", "replay"),
-    "flowlab.figures": ("draw",),
+    "flowlab.figures": ("animate", "draw"),
     "flowlab.app.compile_cache": ("keep_compiled",),
     "flowlab.app.sweep.drive": ("sweep",),
     "flowlab.core.errors": (

@@ -21,7 +21,7 @@ from flowlab.core.files import writing
 from flowlab.core.hashing import sha256_arrays, sha256_json
 from flowlab.core.provenance import versions
 from flowlab.core.typing import ArrayLike, Record
-from flowlab.figures.style import STYLE
+from flowlab.figures.style import house
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,8 @@ class Drawn:
         subject: one line on what it was drawn of.
         title: what the figure shows.
         sources: one record for every result: kind, problem, data, seed, settings, versions, and a hash of its numbers.
+        caption: what it is of, and what is seen in it.
+        style: the user's settings on top of those of the house.
     """
 
     name: str
@@ -52,16 +54,16 @@ class Drawn:
     subject: str = ""
     title: str = ""
     sources: list[Record] = field(default_factory=list)
+    caption: str = ""
+    style: Record = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return clipped(f"Drawn({self.name!r}, {len(self.curves)} curves, {self.subject!r})")
 
     def _repr_png_(self) -> bytes:
         """The picture, for notebooks."""
-        from matplotlib import style
-
         file = io.BytesIO()
-        with style.context(STYLE, after_reset=True):
+        with house(self.style):
             self.canvas.savefig(file, format="png", dpi=NOTEBOOK_DPI, metadata={"Software": None})
         return file.getvalue()
 
@@ -85,15 +87,13 @@ class Drawn:
             ".svg": {"Date": None, "Title": self.name, "Description": self.subject, "Creator": maker},
             ".png": {"Title": self.name, "Description": self.subject, "Software": maker},
         }
-        look = STYLE | ({"pgf.texsystem": _latex(path)} if path.suffix == ".pgf" else {})
+        look = self.style | ({"pgf.texsystem": _latex(path)} if path.suffix == ".pgf" else {})
         options = {"metadata": told[path.suffix]} if path.suffix in told else {}
         table = self.table()
         _own(path.with_suffix(".csv"), path)
         _own(path.with_suffix(".json"), path)
-        from matplotlib import style
-
         with writing(path):
-            with style.context(look, after_reset=True), _quiet("fontTools"):
+            with house(look), _quiet("fontTools"):
                 self.canvas.savefig(path, dpi=300 if path.suffix == ".png" else None, **options)
             path.with_suffix(".csv").write_text(table, encoding="utf-8", newline="")
             text = json.dumps(self.record(table), indent=1, sort_keys=True, allow_nan=False)
@@ -122,6 +122,8 @@ class Drawn:
         return {
             "figure": self.name,
             "title": self.title,
+            "caption": self.caption,
+            "style": {key: str(value) for key, value in self.style.items()},
             "versions": versions() | {"matplotlib": metadata.version("matplotlib")},
             "size_inches": [round(float(v), 4) for v in self.canvas.get_size_inches()],
             "csv_sha256": hashlib.sha256(table.encode()).hexdigest(),

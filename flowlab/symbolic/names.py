@@ -8,21 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from flowlab.language.block_symbols import index as index
+from flowlab.language.block_symbols import symbol as symbol
+
 if TYPE_CHECKING:
     from flowlab.language.network import Network
     from flowlab.language.problem import Problem
-
-_TAKEN = ("V", "v", "G", "Z", "A", "T", "p", "z")
-"""Letters that carry a number as their index: V_{1} is the direction of W1, so blocks V1 and Z1 stand upright."""
-
-_GREEK = frozenset(
-    (
-        *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
-        *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
-        *("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"),
-    )
-)
-"""Letters that LaTeX has a command for."""
 
 _SYMBOLS = r"[FLf]|Psi|[GZADT]_\w+|ones|rows|diag"
 _SAMPLED = r"|[XNyq]|psi|(?:psi|[qfxy]|fb)_n|sum_n|grad_f"
@@ -109,27 +100,3 @@ def label_all(
         text[name] = label
         tex[name] = f"{letter}_{{{index(name)}}}" if taken or own_tex.fullmatch(name) else symbol(name)
     return Labels(text, tex, dict(roles))
-
-
-def symbol(name: str) -> str:
-    """A block name as LaTeX: W1 becomes W_{1}, alpha its letter; other names keep all letters and underscores."""
-    head = name.rstrip("0123456789")
-    if head.endswith("_"):
-        # W_1 is not W1: an underscore before the number is part of the name.
-        head = name if head.rstrip("_") not in _GREEK else head
-    tail = name[len(head) :]
-    letters = head.rstrip("_")
-    if letters in _GREEK:
-        marks = r"\_" * (len(head) - len(letters))
-        base = rf"{{\{letters}{marks}}}" if marks else rf"\{letters}"
-    else:
-        escaped = head.replace("_", r"\_")
-        base = head if len(head) == 1 and not (tail and head in _TAKEN) else rf"\mathrm{{{escaped}}}"
-    return f"{base}_{{{tail}}}" if tail else base
-
-
-def index(name: str) -> str:
-    """An index: blocks named W1, W2, … are told by their number alone, as in the papers."""
-    if re.fullmatch(r"W\d+", name):
-        return name[1:]
-    return name if len(name) == 1 or name.isdigit() else symbol(name)

@@ -1,5 +1,6 @@
 """Pages are whole in themselves, show their formulas, work by keyboard and on narrow screens."""
 
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -9,8 +10,10 @@ import pytest
 import flowlab as fl
 from flowlab.app import html
 from flowlab.app.report import pack_report
+from flowlab.app.verdict_figure import bounds_figure, nearness, run_figures
 from flowlab.app.verify import Selection, packs, refutations, summary
 from flowlab.claims import claims
+from tests.figures.instances import trajectory
 
 
 def told(answer="holds", **more):
@@ -180,3 +183,74 @@ def test_in_a_browser(browser, tmp_path):
         browser.set_window_size(width, 800)
         inner, whole_page = browser.execute_script("return [window.innerWidth, document.documentElement.scrollWidth]")
         assert whole_page <= inner, (width, whole_page)
+
+
+def shown(name="loss"):
+    return html.Shown.of(fl.draw(name, trajectory()))
+
+
+def test_figures_stand_with_their_captions():
+    one = shown()
+    text = pack_report([told()], summary([told()], Selection(("P1",)), 0), [one], {"P1": [shown("norms")]})
+    whole(text)
+    assert text.count("<figure") == 2
+    assert "<b>loss.</b> Log of the loss over log t." in text
+    assert 'alt="Norms rho_k over log t"' in text
+    assert "<math" in text.partition("<b>norms.</b>")[2].partition("</figcaption>")[0]
+
+
+def test_templates_escape_what_users_wrote():
+    bad = html.Shown("<script>a</script>", "<img src=x> $x$. b", b"")
+    text = pack_report([told()], summary([told()], Selection(("P1",)), 0), [bad])
+    assert "<script>" not in text
+    assert "<img src=x>" not in text
+    assert "&lt;img src=x&gt;" in text
+    assert "<i>" not in html.page("<i>", "<i>")
+    assert "<i>" in html.page("t", html.Markup("<i>x</i>"))
+
+
+def test_cells_say_what_their_column_is():
+    text = str(html.table(("a", 'b "c"'), [("x", html.number(1.0))], "caption"))
+    assert '<td data-label="a">x</td>' in text
+    assert '<td data-label="b &#34;c&#34;" class="number">1</td>' in text
+
+
+def test_nearness_to_bounds():
+    assert nearness(told()) == pytest.approx(abs(0.1607 - 0.16070280662) / 1e-3)
+    assert nearness(fl.Verdict("P1", "holds", 0.5, 2.0, "", {})) == 0.25
+    assert math.isnan(nearness(fl.Verdict("P1", "holds", 0.5, 0.0, "", {})))
+    (one,) = bounds_figure([told(), told("refuted")])
+    assert "2 verdicts have a number and a bound" in one.caption
+    assert bounds_figure([fl.Verdict("P1", "holds", 0.5, 0.0, "", {})]) == []
+
+
+def test_runs_behind_a_claim_are_drawn(tmp_path):
+    assert run_figures(tmp_path / "nothing") == []
+    fl.save(trajectory(), tmp_path / "a.nc")
+    (one,) = run_figures(tmp_path)
+    assert one.picture.startswith(b"\x89PNG")
+
+
+def test_print_unfolds_and_narrow_screens_cut_nothing(browser, tmp_path):
+    file = tmp_path / "report.html"
+    two = [told(), told("refuted")]
+    made = pack_report(two, summary(two, Selection(("P1", "P1")), 0), [shown()], {"P1": [shown("schemes")]})
+    file.write_text(made, encoding="utf-8")
+    browser.get(file.as_uri())
+    seen = "return document.querySelector('details > div p').checkVisibility()"
+    assert not browser.execute_script(seen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(seen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide = """return [...document.querySelectorAll('td, p, h1, h2, figcaption, summary')].filter(
+        e => e.getBoundingClientRect().right > 390.5).map(e => e.textContent)"""
+    assert browser.execute_script(wide) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    light = browser.execute_script(colour)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    assert browser.execute_script(colour) != light

@@ -182,7 +182,7 @@ def test_a_network_is_drawn_where_a_page_can_hold_it():
     assert all(left + width <= wide for left, _, width in boxes)
     assert page.count("<polyline") >= len(boxes) - 1
     assert "<svg" not in fl.Network(" + ".join(f"W{i} @ x" for i in range(60)))._repr_html_()
-    rows = dict(re.findall(r"<tr><td>(\w+)</td><td>(\w+)</td>", page))
+    rows = dict(re.findall(r"<tr><td[^>]*>(\w+)</td><td[^>]*>(\w+)</td>", page))
     assert rows == {"x": "input", "W1": "weight", "W2": "weight", "W3": "weight", "V": "weight"}
 
 

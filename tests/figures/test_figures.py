@@ -86,7 +86,7 @@ def test_every_curve_has_its_own_colour(runs):
 
 def test_two_flows_are_told_apart(runs):
     labels = [c.label for c in fl.draw("loss", runs[0], runs[0]).curves]
-    assert labels == ["loss, flow 1", "loss, flow 2"]
+    assert labels == ["flow 1", "flow 2"]
 
 
 def test_the_users_backend_is_left_alone(runs):

@@ -99,12 +99,15 @@ def test_equal_labels_look_alike_on_all_panels():
 
 def test_a_legend_says_everything_once():
     drawn = fl.draw("direction_constant", convergence(), convergence(2.0))
-    (legend,) = [ax.get_legend() for ax in drawn.canvas.axes if ax.get_legend()]
+    (legend,) = drawn.canvas.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "measured, convergence 1",
-        "limit",
-        "measured, convergence 2",
+        "convergence 1",
+        "limit, convergence 1",
+        "convergence 2",
+        "limit, convergence 2",
     ]
+    limits = [line for line in drawn.canvas.axes[0].get_lines() if line.get_label().startswith("limit")]
+    assert len({line.get_color() for line in limits}) == 2
 
 
 def test_events_are_bands_of_every_pair_that_changes_side():

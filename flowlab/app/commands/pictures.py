@@ -20,25 +20,40 @@ def figure(
             "--out",
             parser=output_path,
             metavar="PATH",
-            help="Picture to write: .pdf, .svg, .png or .pgf; numbers and provenance go beside it.",
+            help="Picture to write: .pdf, .svg, .png or .pgf, with numbers and provenance beside it; .gif or .mp4 for a"
+            " film.",
         ),
     ],
     source: Annotated[
         list[Path] | None,
         typer.Option("--from", help="Folder of a run or of other results, or one stored result; may be given again."),
     ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(help="Of the page: inches, or a journal such as pnas, nature-2, neurips."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a figure from stored results; nothing is computed."""
-    from flowlab.figures import draw, figures, load_library
+    """Draw a figure from stored results, or make a film of it; nothing is computed."""
+    from flowlab.figures import animate, draw, figures, load_library
+    from flowlab.figures.animation import FORMATS
 
     load_library()
     picture = figures[name]
     float64()
     from flowlab.studies.storage import results
 
-    written = draw(name, *results(source or [Path()], of=picture.of)).save(out)
+    made = animate if out.suffix in FORMATS else draw
+    written = made(name, *results(source or [Path()], of=picture.of), width=_inches(width)).save(out)
     if as_json:
         to_stdout_json({"figure": name, "written": str(written)})
     else:
         to_stdout(f"written to {written}")
+
+
+def _inches(width: str | None) -> str | float | None:
+    """A width as it was typed: a number where it is one, else a name."""
+    try:
+        return None if width is None else float(width)
+    except ValueError:
+        return width

@@ -19,13 +19,15 @@ from flowlab.app.sweep.records import RESULT, Folder
 from flowlab.app.words import loaded
 from flowlab.core.arguments import count, guarded, must_be
 from flowlab.core.errors import MissingExtra
-from flowlab.core.files import open_folder
+from flowlab.core.files import open_folder, writing
 from flowlab.core.precision import require_x64
 from flowlab.core.telling import chosen, telling
 from flowlab.core.typing import Json, Record
 from flowlab.language.problem import Problem
 from flowlab.language.result import Result
 
+PAGE = "report.html"
+"""The page of a sweep, inside its folder."""
 BATCH = 16
 """Points of a batch."""
 _LOG = logging.getLogger(__name__)
@@ -55,8 +57,8 @@ def sweep(
     Args:
         spec: a specification, as a TOML file or a dict.
         over: values by dotted key; the last key is the fastest.
-        out: folder for the points and `sweep.zarr`; without it, a temporary one. Workers on other machines must see it
-            under the same path.
+        out: folder for the points, `sweep.zarr` and the page `report.html`; without it, a temporary one. Workers on
+            other machines must see it under the same path.
         jobs: processes, by default one per core and batch; 1 runs all here. Scripts that ask for more keep the call
             under `if __name__ == "__main__":`.
         scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.
@@ -111,6 +113,7 @@ def sweep(
         result = collected(plan.grid, folder, problem, plan.base, count("rows", rows, 1, ROWS))
         if out is not None:
             result.save(folder.root / RESULT)
+            _report(result, plan, folder, keys)
     return result
 
 
@@ -210,6 +213,16 @@ def _run(
         done, failed = len(folder.done() & wanted), len(folder.failures() & wanted)
         told = {"done": done, "failed": failed, "total": len(wanted)}
         _LOG.info("%d of %d points done, %d failed", done, len(wanted), failed, extra={"flowlab": told})
+
+
+def _report(result: Result, plan: Asked, folder: Folder, keys: list[str]) -> None:
+    """Write the page of a sweep."""
+    from flowlab.app.sweep.page import sweep_report
+
+    failures = {key: folder.failure(key) for key in keys if key in folder.failures()}
+    text = sweep_report(result, plan.grid, plan.base, failures)
+    with writing(folder.root, "--out "):
+        (folder.root / PAGE).write_text(text, encoding="utf-8")
 
 
 def _require_zarr() -> None:

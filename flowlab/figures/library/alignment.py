@@ -7,7 +7,7 @@ import numpy as np
 
 from flowlab.core.errors import LanguageError
 from flowlab.figures.figure import Curve, Panel, Picture, figures, started
-from flowlab.figures.style import COLUMN
+from flowlab.figures.style import COLUMN, formula
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
@@ -38,10 +38,13 @@ class Alignment(Picture):
         for name, (_, sizes, _) in found.items():
             rest = (sizes[:, 1:] ** 2).sum(axis=1) / (sizes**2).sum(axis=1)
             if sizes.shape[1] > 1:
-                out.append(Curve(name, log_t, np.maximum(rest, 1e-17)))
+                place = path.problem.network.weights.index(name)
+                out.append(Curve(name, log_t, np.maximum(rest, 1e-17), told=formula(name), hue=place))
         for lower, upper in pairwise(_chain(path, names)):
             u, v = found[lower][0][:, :, 0], found[upper][2][:, 0, :]
-            out.append(Curve(f"{upper}, {lower}", log_t, np.maximum(1.0 - np.abs((u * v).sum(axis=1)), 1e-17), panel=1))
+            apart = np.maximum(1.0 - np.abs((u * v).sum(axis=1)), 1e-17)
+            told = f"{formula(upper)} after {formula(lower)}"
+            out.append(Curve(f"{upper}, {lower}", log_t, apart, panel=1, told=told))
         if not any(curve.panel == 1 for curve in out):
             raise LanguageError(
                 f"`{path.problem.network.text[:80]}` must have layers that follow each other; use for example W3 @ W2 @"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
-from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, shown
+from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, formula, shown
+from flowlab.language.block_symbols import symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,7 @@ class Architecture(Picture):
     title = "operations, shapes and scaling degrees of a network, with the conservation laws between its blocks"
     of = "architecture"
     alone = True
+    own_page = True
 
     def taken(self, given: Any) -> Any:
         from flowlab.language.diagram import KIND, architecture
@@ -59,7 +61,13 @@ class Architecture(Picture):
 
     def curves(self, path: "Result") -> list[Curve]:
         """Coordinates are inches from the lower left corner of the page, whose size is the first curve."""
-        return _Page(path.dataset).curves()
+        return _Page(path.dataset, self.width).curves()
+
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        blocks = sum(c.look == "block" for c in curves)
+        laws = sum(c.look == "text" for c in curves)
+        told = f"{laws} laws, joined by number below the blocks that they tie" if laws else "No law is shown"
+        return [f"{blocks} boxes with blocks, shaded, from the input at the left to the output", told]
 
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
         return (Panel("", ""),)
@@ -79,13 +87,13 @@ class Architecture(Picture):
 class _Page:
     """Where everything of a diagram lies on its page."""
 
-    def __init__(self, ds: Any) -> None:
+    def __init__(self, ds: Any, width: float | None = None) -> None:
         self.ds = ds
         self.column, self.lane = ds["column"].values.astype(int), ds["lane"].values.astype(int)
         self.lines = [tuple(_lines(ds, k)) for k in range(len(self.column))]
         self.widths = self._columns()
         total = sum(self.widths) + 2 * _EDGE + _END
-        self.width = COLUMN if total <= COLUMN else PAGE
+        self.width = width or (COLUMN if total <= COLUMN else PAGE)
         self.strips = list(self._strips())
         self.middles = self._middles()
         self.laws = [(i, ds["tie_box"].values[ds["tie_law"].values == i]) for i in range(ds.sizes["law"])]
@@ -259,7 +267,8 @@ class _Page:
 
 def _lines(ds: Any, k: int) -> Iterator[str]:
     """The text of a box: its name, functions behind it, shapes and degrees of its blocks."""
-    yield shown(str(ds["text"].values[k]))
+    text = str(ds["text"].values[k])
+    yield formula(text) if text in str(ds["blocks"].values[k]).split() else shown(text)
     yield from (shown(text) for text in str(ds["after"].values[k]).split("\n") if text)
     yield from (_dimensions(text) for text in str(ds["shape"].values[k]).split("\n") if text)
     yield from (rf"$\kappa = {text}$" for text in str(ds["degree"].values[k]).split("\n") if text)
@@ -270,7 +279,8 @@ def _dimensions(text: str) -> str:
     parts = []
     for part in text.split(" x "):
         name, _, index = part.partition("_")
-        parts.append(rf"{name}_{{\mathrm{{{index.replace('_', ' ')}}}}}" if index else name)
+        told = symbol(index) if index.isidentifier() else rf"\mathrm{{{index.replace('_', ' ')}}}"
+        parts.append(rf"{name}_{{{told}}}" if index else name)
     whole = r" \times ".join(parts)
     return f"${whole}$"
 

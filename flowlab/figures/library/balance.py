@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures, started
+from flowlab.figures.style import formula
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
@@ -26,6 +27,7 @@ class Balance(Picture):
         apart = squares - squares[:, :1]
         # Exact agreement has no place on a logarithmic axis.
         drift = np.maximum(np.abs(apart - apart[0]), 1e-17 * squares.max()) / squares.max()
-        return [Curve(f"{name} - {names[0]}", log_t, drift[keep, i]) for i, name in enumerate(names[1:7], 1)] or [
-            Curve(names[0], log_t, drift[keep, 0])
-        ]
+        return [
+            Curve(f"{name} - {names[0]}", log_t, drift[keep, i], told=f"$k$: {formula(name)}", hue=i)
+            for i, name in enumerate(names[1:7], 1)
+        ] or [Curve(names[0], log_t, drift[keep, 0], told=formula(names[0]))]

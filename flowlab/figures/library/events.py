@@ -1,6 +1,7 @@
 """When every pair of a unit and a sample is off, on, or slides along its kink."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 _MOST = 48
+_POINTS, _ROW = 7, 0.12
+"""Points of the label of a band, and inches of a band, which are a little more."""
 _LOOKS = {
     "on": {"color": "#0072B2"},
     "off": {"color": "#E8E8E8"},
@@ -52,12 +55,22 @@ class Events(Picture):
                 side = {1: "on", 0: "sliding", -1: "off"}[int(sides[a, pair])]
                 span = np.array([times[a]]), np.array([float(row)]), np.array([times[b]])
                 if span[2] > span[0]:
-                    out.append(Curve(f"{side} ({who})", span[0], span[1], x_to=span[2], y_to=span[1], look="bars"))
+                    ends = {"x_to": span[2], "y_to": span[1], "time": times[[a, b]]}
+                    out.append(Curve(f"{side} ({who})", span[0], span[1], look="bars", **ends))
         return out
 
     def page(self, curves: Sequence[Curve]) -> tuple[float, float]:
         rows = len({(c.path, float(c.y[0])) for c in curves})
-        return COLUMN, 0.75 + 0.11 * max(rows, 6)
+        return COLUMN, 0.75 + _ROW * max(rows, 6)
+
+    def at(self, curves: Sequence[Curve], now: float) -> list[Curve]:
+        begun = (c for c in curves if c.x[0] <= now)
+        return [replace(c, x_to=np.minimum(c.x_to, now)) for c in begun if c.x_to is not None] or list(curves[:1])
+
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        rows = len({(c.path, float(c.y[0])) for c in curves})
+        sliding = len({(c.path, float(c.y[0])) for c in curves if c.label.startswith("sliding")})
+        return [f"{rows} pairs are shown, of which {sliding} slide for a while"]
 
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         (ax,) = axes
@@ -71,8 +84,9 @@ class Events(Picture):
             ax.barh([place], c.shift[0], left=c.x, height=0.8, label=label, **({"linewidth": 0.0} | _LOOKS[side]))
         begin, last = min(float(c.x[0]) for c in curves), max(float(c.x[0] + c.shift[0][0]) for c in curves)
         late(ax)
-        ax.set_xlim(begin, last)
-        ax.set_yticks(list(told), list(told.values()), fontsize=5)
+        if last > begin:
+            ax.set_xlim(begin, last)
+        ax.set_yticks(list(told), list(told.values()), fontsize=_POINTS)
         ax.set_ylim(len(offsets) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(LOG_T)

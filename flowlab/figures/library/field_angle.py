@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
-from flowlab.figures.style import COLUMN
+from flowlab.figures.style import COLUMN, formula
 
 if TYPE_CHECKING:
     from flowlab.language.result import Result
@@ -26,5 +26,8 @@ class FieldAngle(Picture):
         started = np.isfinite(ds["log_t"])
         at = ds["log_t"][started]
         angles = {"all weights": ds["angle"]} | {f"block {name}": ds[f"angle_{name}"] for name in blocks}
-        above = [Curve(name, at, np.degrees(values[started])) for name, values in angles.items()]
+        above = [
+            Curve(name, at, np.degrees(values[started]), told=formula(name.removeprefix("block ")) if i else "")
+            for i, (name, values) in enumerate(angles.items())
+        ]
         return [*above, Curve("curl", at, ds["share"][started], panel=1)]

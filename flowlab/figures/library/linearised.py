@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowlab.figures.figure import Curve, Panel, Picture, dress, figures
+from flowlab.figures.figure import Curve, Panel, Picture, around_zero, dress, figures
 from flowlab.figures.style import COLOURS, COLUMN
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class KernelAlong(Picture):
     title = "change, turn and alignment of the tangent kernel"
     of = "kernel"
     size = (COLUMN, 3.6)
-    panels = (Panel("of the tangent kernel", log_y=True), Panel("alignment with labels"))
+    panels = (Panel("relative to the first kernel", log_y=True), Panel("alignment with labels"))
 
     def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
@@ -55,7 +55,7 @@ class LinearisedBeside(Picture):
     def curves(self, path: "Result") -> list[Curve]:
         ds = path.dataset
         losses = [_line(path, name, ds["log_loss"].sel(model=name).values) for name in ds["model"].values.tolist()]
-        told = (("apart", "distance"), ("moved", "moved"))
+        told = (("outputs apart", "distance"), ("outputs moved", "moved"))
         return [*losses, *(_line(path, label, ds[name].where(ds[name] > 1e-16).values, 1) for label, name in told)]
 
 
@@ -72,6 +72,10 @@ class HessianSpectrum(Picture):
         values = path.dataset["eigenvalue"].values
         return [_line(path, f"{k + 1}", values[:, k]) for k in range(values.shape[1])]
 
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        below = sum(float(c.y[-1]) < 0 for c in curves if len(c.y))
+        return [f"{len(curves)} eigenvalues; orange those {below} that are below zero at the end"]
+
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         (ax,) = axes
         for curve in curves:
@@ -79,5 +83,6 @@ class HessianSpectrum(Picture):
             ax.plot(curve.x, curve.y, color=COLOURS[1] if last < 0 else COLOURS[0], linewidth=0.7)
         sizes = np.abs(np.concatenate([c.y for c in curves]))
         top = float(sizes.max(initial=0.0)) or 1.0
-        ax.set_yscale("asinh", linear_width=1e-3 * top)
         dress(ax, self.frames(curves)[0])
+        # Three decades below the largest, as a power of ten.
+        around_zero(ax, 10.0 ** np.floor(np.log10(1e-3 * top)))

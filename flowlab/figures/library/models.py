@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def _of(path: "Result", values: "xr.DataArray", label: str) -> list[Curve]:
     """One curve, where there is anything to draw."""
     keep = np.isfinite(values.values)
-    return [Curve(label, path.dataset["time"].values[keep], values.values[keep])] if keep.any() else []
+    told = "descent" if label == "discrete" else ""
+    return [Curve(label, path.dataset["time"].values[keep], values.values[keep], told=told)] if keep.any() else []
 
 
 @figures.register("models")
@@ -51,7 +52,7 @@ class ModelSharpness(Picture):
             curve for name in ds["model"].values.tolist() for curve in _of(path, ds["sharpness"].sel(model=name), name)
         ]
         ends = ds["time"].values[[0, -1]]
-        return [*drawn, Curve("edge", ends, np.full(2, float(ds["edge"])))]
+        return [*drawn, Curve("edge", ends, np.full(2, float(ds["edge"])), look="limit", told=r"$2/\eta$")]
 
 
 @figures.register("models_distance")

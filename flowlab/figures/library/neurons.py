@@ -3,12 +3,13 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.core.typing import Record
-from flowlab.figures.figure import LOG_T, TRUE_LENGTH, Curve, Panel, Picture, above, figures, late
+from flowlab.figures.figure import LOG_T, Curve, Panel, Picture, above, arrows, figures, late
 from flowlab.figures.style import COLOURS, DASHES, GUIDE, MARKS, PAGE
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from flowlab.language.result import Result
+
+_THICK = 0.022
+"""Inches: the arrow of a unit."""
 
 
 @figures.register("neurons")
@@ -46,7 +50,7 @@ class Neurons(Picture):
         for k in range(units.shape[1]):
             name = f"unit {k} ({'+' if signs[k] >= 0 else '-'})"
             end = units[-1, k]
-            out.append(Curve(name, units[:, k, 0], units[:, k, 1], look="walk"))
+            out.append(Curve(name, units[:, k, 0], units[:, k, 1], look="walk", time=ds["log_t"].values))
             out.append(Curve(f"{name}, end", np.zeros(1), np.zeros(1), x_to=end[:1], y_to=end[1:], look="arrows"))
         if "best_neuron" in ds:
             best = ds["best_neuron"].values
@@ -61,6 +65,23 @@ class Neurons(Picture):
                 )
             )
         return out
+
+    def at(self, curves: Sequence[Curve], now: float) -> list[Curve]:
+        found = super().at(curves, now)
+        for i, c in enumerate(found):
+            # The arrow of a unit, which follows its walk.
+            if c.look == "arrows" and len(found[i - 1].x):
+                found[i] = replace(c, x_to=found[i - 1].x[-1:], y_to=found[i - 1].y[-1:])
+        return found
+
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        ends = {c.look: float(c.y[-1]) for c in curves if c.panel == 1}
+        best = f", the largest possible one is {ends['limit']:.3g}" if "limit" in ends else ""
+        return [
+            f"{sum(c.look == 'walk' for c in curves)} units; marks are their starts, arrows their ends, grey lines"
+            " where samples switch them",
+            f"The margin ends at {ends['line']:.3g}{best}",
+        ]
 
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         plane, right = axes
@@ -87,7 +108,7 @@ class Neurons(Picture):
             colour = COLOURS[k % len(COLOURS)]
             look: Record = {"color": colour, "linestyle": DASHES[k % len(DASHES)], "marker": MARKS[k % len(MARKS)]}
             (entries[walk.label],) = plane.plot(walk.x, walk.y, markevery=[0], markersize=4, **look)
-            plane.quiver(end.x, end.y, *end.shift, color=colour, zorder=3, width=0.008, **TRUE_LENGTH)
+            arrows(plane, end, colour, zorder=3, width=_THICK)
         for c in curves:
             if c.look == "best":
                 (entries[c.label],) = plane.plot(

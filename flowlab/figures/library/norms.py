@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flowlab.figures.figure import Curve, Picture, figures, started
+from flowlab.figures.style import formula
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
@@ -18,4 +19,7 @@ class Norms(Picture):
     def curves(self, path: "Trajectory") -> list[Curve]:
         log_t, keep = started(path)
         names = path.dataset["block"].values.tolist()[:7]
-        return [Curve(name, log_t, path.dataset["rho"].values[keep, i]) for i, name in enumerate(names)]
+        return [
+            Curve(name, log_t, path.dataset["rho"].values[keep, i], told=formula(name), hue=i)
+            for i, name in enumerate(names)
+        ]

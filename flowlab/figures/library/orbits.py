@@ -9,7 +9,7 @@ import numpy as np
 
 from flowlab.core.errors import LanguageError
 from flowlab.figures.figure import Curve, Panel, Picture, above, figures, looks
-from flowlab.figures.style import COLUMN, GUIDE, PAGE
+from flowlab.figures.style import COLUMN, GUIDE, PAGE, formula
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,6 +78,8 @@ class Triangle(_OfOrbits):
 
     title = "games: orbits of players with three strategies, in a triangle"
     columns = 2
+    square = True
+    clock_is_log = False
 
     def labelled(self, path: "Result", label: str) -> list[Curve]:
         players = [str(name)[9:] for name in path.dataset.data_vars if str(name).startswith("strategy_")]
@@ -90,9 +92,21 @@ class Triangle(_OfOrbits):
         for panel, w in enumerate(players):
             x, y = (path.dataset[f"strategy_{w}"].values @ _CORNERS).T
             at = path.dataset[f"rest_{w}"].values @ _CORNERS
-            out.append(Curve(label, x, y, panel=panel))
+            out.append(Curve(label, x, y, panel=panel, time=path.dataset["time"].values))
             out.append(Curve(f"equilibrium of {w}", at[:1], at[1:], marker="o", panel=panel, look="limit"))
         return out
+
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        ends = [
+            f"{c.label} {np.hypot(c.x[-1] - e.x[0], c.y[-1] - e.y[0]):.2g} (player {e.label.rpartition(' ')[2]})"
+            for c in curves
+            for e in curves
+            if c.look != "limit" and e.look == "limit" and (c.path, c.panel) == (e.path, e.panel)
+        ]
+        return [
+            "Dots are starts, plus signs equilibria; corners are pure strategies",
+            f"Distance of the end from the equilibrium, in sides of the triangle: {'; '.join(ends)}",
+        ]
 
     def frames(self, curves: Sequence[Curve]) -> tuple[Panel, ...]:
         return tuple(Panel("", "") for _ in {c.panel for c in curves})
@@ -106,7 +120,7 @@ class Triangle(_OfOrbits):
             ax = axes[curve.panel]
             if curve.look == "limit":
                 ax.plot(curve.x, curve.y, "k+", markersize=8, zorder=3)
-                ax.set_title(curve.label.removeprefix("equilibrium of "))
+                ax.set_title(formula(curve.label.removeprefix("equilibrium of ")))
             else:
                 thin: Any = look | {"linewidth": 0.7}
                 (line,) = ax.plot(curve.x, curve.y, **thin)

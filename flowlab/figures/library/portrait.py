@@ -2,13 +2,14 @@
 two hemispheres.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowlab.core.typing import Record
-from flowlab.figures.figure import TRUE_LENGTH, Curve, Panel, Picture, above, figures
+from flowlab.figures.figure import Curve, Panel, Picture, above, arrows, figures
 from flowlab.figures.style import COLOURS, COLUMN, PAGE
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Portrait(Picture):
     of = "portrait"
     alone = True
     columns = 2
+    square = True
 
     def curves(self, path: "Result") -> list[Curve]:
         ds, out = path.dataset, []
@@ -86,6 +88,18 @@ class Portrait(Picture):
     def page(self, curves: Sequence[Curve]) -> tuple[float, float]:
         return (PAGE, 3.6) if max(c.panel for c in curves) else (COLUMN, 3.3)
 
+    def seen(self, curves: Sequence[Curve]) -> list[str]:
+        basins = {c.label for c in curves if c.label.startswith("basin")}
+        counts = Counter({c.label: 0 for c in curves if c.look == "points"})
+        for c in curves:
+            if c.look == "points":
+                counts[c.label] += len(c.x)
+        told = ", ".join(f"{n} of kind {kind}" for kind, n in counts.items())
+        return [
+            f"Critical points: {told or 'none'}",
+            f"Shades are the {len(basins)} basins, with lines between them; arrows tell the sense of the flow",
+        ]
+
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         from matplotlib.patches import Circle
 
@@ -109,8 +123,7 @@ class Portrait(Picture):
             _shade(ax, [c for c in own if c.look == "cells"], rim)
             for c in own:
                 if c.look == "arrows":
-                    head = {"width": 0.0035, "headwidth": 4, "headlength": 4.5, "headaxislength": 4}
-                    ax.quiver(c.x, c.y, *c.shift, color=c.colour, zorder=3, **head, **TRUE_LENGTH)
+                    arrows(ax, c, c.colour, zorder=3)
                 elif c.look == "points":
                     look = {
                         "markerfacecolor": _FILLED[c.label],
@@ -153,7 +166,11 @@ def _shade(ax: "Axes", cells: Sequence[Curve], clip: "Patch | None") -> None:
         number[i, j] = k
         shades[i, j] = np.r_[1.0 - share * (1.0 - colour), 1.0]
     edges = [np.r_[a[0] - (a[1] - a[0]) / 2, (a[1:] + a[:-1]) / 2, a[-1] + (a[-1] - a[-2]) / 2] for a in (x, y)]
-    mesh = ax.pcolormesh(*edges, np.swapaxes(shades, 0, 1), linewidth=0.0, antialiased=False, zorder=1)
+    # One pixel a cell, not one path: files stay small.
+    extent = (edges[0][0], edges[0][-1], edges[1][0], edges[1][-1])
+    mesh = ax.imshow(
+        np.swapaxes(shades, 0, 1), extent=extent, origin="lower", interpolation="nearest", aspect="auto", zorder=1
+    )
     lines = []
     for i, j in zip(*np.nonzero((number[1:] != number[:-1]) & (number[1:] > -2) & (number[:-1] > -2)), strict=True):
         lines.append([(edges[0][i + 1], edges[1][j]), (edges[0][i + 1], edges[1][j + 1])])

@@ -87,7 +87,6 @@ class Spectrum(Picture):
             rotation=55,
             ha="right",
             rotation_mode="anchor",
-            fontsize=6,
         )
         ax.set_xlim(-0.6, max(kinds) + 0.6)
         ax.set_xlabel(self.x_label)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowlab.figures.figure import Curve, Picture, figures
+from flowlab.figures.style import formula
 from flowlab.language.composed import square_of
 from flowlab.language.expr import Expr
 from flowlab.language.network import Network
@@ -33,7 +34,6 @@ class SpectrumInTime(Picture):
     """
 
     title = "eigenvalues of the covariance, or of W W^T of every block, in time"
-    x_label = "$t$"
     y_label = "eigenvalue"
     log_y = True
 
@@ -41,7 +41,9 @@ class SpectrumInTime(Picture):
         network = path.problem.network
         P = factor(network)
         rows = path.places(_ROWS)
-        t = np.exp(path.dataset["log_t"].values[rows])
+        # The first row may be t = 0, which has no place on log t; exp(log t) would overflow beyond 709.
+        rows = rows[np.isfinite(path.dataset["log_t"].values[rows])]
+        log_t = path.dataset["log_t"].values[rows]
         found: dict[str, list[np.ndarray]] = {}
         for row in rows:
             W = path.weights(int(row))
@@ -51,7 +53,9 @@ class SpectrumInTime(Picture):
         for name, spectra in found.items():
             values = np.array(spectra)[:, :_MOST]
             values = np.maximum(values, _LEAST * values.max(initial=_LEAST))
-            curves += [Curve(name, t, values[:, i]) for i in range(values.shape[1])]
+            hue = network.weights.index(name) if name in network.weights else None
+            told = formula(name) if hue is not None else ""
+            curves += [Curve(name, log_t, values[:, i], told=told, hue=hue) for i in range(values.shape[1])]
         return curves
 
 

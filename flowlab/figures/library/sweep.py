@@ -1,13 +1,14 @@
 """Sweeps over log t: medians for every value of a swept key, with the range over all other keys."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from flowlab.core.errors import LanguageError
 from flowlab.figures.figure import Curve, Picture, dress, figures, legend, looks, stroke
-from flowlab.figures.style import COLOURS
+from flowlab.figures.style import COLOURS, formula, shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,8 +38,13 @@ class _OfSweep(Picture):
         by = _coloured(ds)
         if by is None:
             return _lines("median of all points", ds["log_t"].values, ds[self.column])
-        each = ((f"{by} = {value}", ds[self.column].isel({by: i})) for i, value in enumerate(ds[by].values.tolist()))
-        return [curve for label, values in each for curve in _lines(label, ds["log_t"].values, values)]
+        told = f"width of {formula(by)}" if by in path.problem.network.weights else shown(by)
+        each = ((value, ds[self.column].isel({by: i})) for i, value in enumerate(ds[by].values.tolist()))
+        return [
+            replace(curve, told=f"{told}: {shown(str(value))}")
+            for value, values in each
+            for curve in _lines(f"{by} = {value}", ds["log_t"].values, values)
+        ]
 
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
         for curve, look in zip(curves, looks(curves), strict=True):
