@@ -4,7 +4,7 @@ run.
     python benchmarks/laws.py          # --small takes three nets
 
 Timed is the processor time of `flow.laws` and of `flow.law_count` after `derive`, whose own time stands before them.
-`lift` is the part of `flow.laws` in which laws get names that hold at symbolic sizes, `lifted` how many of the laws have
+`lift` is the part of `flow.laws` in which laws get names that hold at symbolic sizes, `lifted` how many of them have
 one. Rates and brackets at small sizes are worked out by numpy; the last columns have the same answers with every such
 program compiled by jax, and how many times longer that takes. Weights are those at the sizes that are tried.
 """

@@ -53,8 +53,8 @@ STYLE: Any = {
 }
 
 
-_SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$"})
-"""Computer Modern's text font has other glyphs in the place of these."""
+_SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$", "·": r"$\cdot$", "…": r"$\ldots$"})
+"""Computer Modern's text font has other glyphs in the place of these, or none beside a formula."""
 
 
 def shown(label: str) -> str:

@@ -1,7 +1,7 @@
 """All quadratic laws at given sizes, as the null space of a linear system.
 
-h = θᵀAθ/2 + c·θ is kept if ⟨Aθ + c, F⟩ = 0 at every state, for the rates F of all samples. At one point p this says that
-g = Ap + c is orthogonal to all F, and, differentiated, that A F = -(DF)ᵀ g. So A is known on the span of the rates
+h = θᵀAθ/2 + c·θ is kept if ⟨Aθ + c, F⟩ = 0 at every state, for the rates F of all samples. At one point p this says
+that g = Ap + c is orthogonal to all F, and, differentiated, that A F = -(DF)ᵀ g. So A is known on the span of the rates
 once g is, and only g and what A does to the rest are unknown: far fewer numbers than A has entries.
 """
 
