@@ -13,19 +13,17 @@ from flowlab.core.precision import require_x64
 from flowlab.core.typing import Record
 
 
-def sent(module: Any, /) -> Record:
+def sent(self: Any) -> Record:
     """What is pickled of a module: its fields, those with arrays as arrays of numpy."""
     import jax
 
     def plain(leaf: Any) -> Any:
         return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
 
-    return {
-        name: jax.tree.map(plain, value) if name in _dynamic(self) else value for name, value in vars(self).items()
-    }
+    return {name: jax.tree.map(plain, value) if name in _dynamic(self) else value for name, value in vars(self).items()}
 
 
-def received(module: Any, state: Record, /) -> None:
+def received(self: Any, state: Record) -> None:
     """Fill a module with what was pickled of it.
 
     Raises:

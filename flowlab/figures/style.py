@@ -152,8 +152,8 @@ def palette() -> tuple[str, ...]:
     return tuple(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", COLOURS))
 
 
-_SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$"})
-"""Computer Modern's text font has other glyphs in the place of these."""
+_SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$", "·": r"$\cdot$", "…": r"$\ldots$"})
+"""Computer Modern's text font has other glyphs in the place of these, or none beside a formula."""
 
 
 def shown(label: str) -> str:

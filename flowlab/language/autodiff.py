@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from flowlab.core.compiling import Program
+from flowlab.core.host_programs import on_host
 from flowlab.core.typing import Array, Blocks
 from flowlab.language.problem import Problem
 
 _LONGEST_COMPILED = 60
-"""Nodes up to which the gradient is compiled as a whole. Compiling takes longer than in proportion to the length, from
-about here on longer than evaluating one operation after another, each of which is compiled once for its shape.
+"""Nodes up to which the gradient is compiled as a whole. Compiling takes longer than in proportion to the length, and
+each operation for each shape; from about here on longer than tracing it and evaluating the operations by numpy.
 """
 
 
@@ -25,7 +26,7 @@ def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, Array]:
         weights: arrays by block.
         data: anything with `inputs`, as a network takes them, and labels `y`.
     """
-    evaluate = _compiled if len(problem.network.nodes) <= _LONGEST_COMPILED else _velocity
+    evaluate = _compiled if len(problem.network.nodes) <= _LONGEST_COMPILED else _evaluated
     found = evaluate(problem.objective_only, dict(weights), data.inputs, data.y)
     return problem.paced(found)
 
@@ -39,6 +40,11 @@ def _velocity(problem: Problem, weights: Blocks, x: Any, y: Any) -> dict[str, ja
     value, pull = jax.vjp(lambda w: problem.objective(w, _Labelled(x, y), jnp), weights)
     (gradient,) = pull(jnp.ones_like(value))
     return {name: -g for name, g in gradient.items()}
+
+
+def _evaluated(problem: Problem, weights: Blocks, x: Any, y: Any) -> dict[str, Any]:
+    found: dict[str, Any] = on_host(lambda w, x, y: _velocity(problem, w, x, y), weights, x, y)
+    return found
 
 
 _compiled = Program(_velocity)

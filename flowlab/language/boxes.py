@@ -20,7 +20,7 @@ _HOLE = "·"
 _FUSED = 2
 """Functions of one operand that the box before them shows; more would make it too tall to read."""
 _DIGITS = 24
-"""Characters of what one operation is called."""
+"""Characters of a line of what an operation is called."""
 
 
 @runtime_checkable
@@ -57,14 +57,23 @@ class Box:
     lane: int = 0
 
 
+@dataclass(frozen=True)
+class _Inside:
+    """A value within a call that is drawn as one box: the boxes that the call takes so far, and its blocks."""
+
+    inputs: tuple[int, ...]
+    blocks: tuple[str, ...]
+
+
+_Value = int | tuple[Piece, tuple[str, ...]] | _Inside
+"""A box, an expression of blocks alone, or a value within a call."""
+
+
 def boxes_of(network: Nodes) -> list[Box]:
-    """The boxes of a network, operands before what uses them."""
-    used: dict[int, int] = {}
-    for node in network.nodes:
-        for arg in node.args:
-            used[id(arg)] = used.get(id(arg), 0) + 1
+    """The boxes of a network, operands before what uses them; a call that is composed of operations is one box."""
+    users = _users(network)
     boxes: list[Box] = []
-    values: dict[int, int | tuple[Piece, tuple[str, ...]]] = {}
+    values: dict[int, _Value] = {}
     for node in network.nodes:
         word = word_of(node)
         if word is None and node.block is None:
@@ -75,32 +84,73 @@ def boxes_of(network: Nodes) -> list[Box]:
             values[id(node)] = Piece(str(node.block)), (str(node.block),)
             continue
         parts = [values[id(arg)] for arg in node.args]
-        pieces = [Piece(_HOLE) if isinstance(part, int) else part[0] for part in parts]
-        blocks = tuple(dict.fromkeys(name for part in parts if not isinstance(part, int) for name in part[1]))
+        pieces = [part[0] if isinstance(part, tuple) else Piece(_HOLE) for part in parts]
+        blocks = tuple(dict.fromkeys(name for part in parts for name in _blocks(part)))
         made = word.render(False, pieces, [network.type_of(arg) for arg in node.args], node.params)
-        before = tuple(dict.fromkeys(part for part in parts if isinstance(part, int)))
+        before = tuple(dict.fromkeys(i for part in parts for i in _inputs(part)))
         if not before:
             values[id(node)] = made, blocks
-            continue
-        (first, *others) = before
-        last = boxes[first]
-        alone = not others and not blocks and last.inputs and used[id(node.args[0])] == 1
-        if alone and len(last.after) < _FUSED:
-            last.after.append(_called(made.text))
-            last.node, values[id(node)] = node, first
+        elif users[id(node)] == {_call(node)} and node.within:
+            values[id(node)] = _Inside(before, blocks)
         else:
-            values[id(node)] = len(boxes)
-            boxes.append(Box(_called(made.text), blocks, before, node))
+            within = node.within and any(isinstance(part, _Inside) for part in parts)
+            text = _called(str(node.within).replace("…", _HOLE) if within else made.text)
+            # What a call takes is not told apart, so that its blocks have a line of their own.
+            text = "\n".join((text, ", ".join(blocks))) if within and blocks else text
+            values[id(node)] = _added(boxes, Box(text, blocks, before, node), users)
     return boxes
 
 
+def _call(node: Expr) -> int:
+    """What a node is drawn as a part of: the call that it was composed for, or itself."""
+    return id(node.within) if node.within else id(node)
+
+
+def _users(network: Nodes) -> dict[int, set[int]]:
+    """What uses the value of each node; all of one call are one."""
+    found: dict[int, set[int]] = {id(node): set() for node in network.nodes}
+    for node in network.nodes:
+        for arg in node.args:
+            found[id(arg)].add(_call(node))
+    return found
+
+
+def _blocks(part: _Value) -> tuple[str, ...]:
+    return part[1] if isinstance(part, tuple) else part.blocks if isinstance(part, _Inside) else ()
+
+
+def _inputs(part: _Value) -> tuple[int, ...]:
+    return (part,) if isinstance(part, int) else part.inputs if isinstance(part, _Inside) else ()
+
+
+def _added(boxes: list[Box], box: Box, users: dict[int, set[int]]) -> int:
+    """The box that shows an operation: the one before it, where it is a function of that one alone, or its own."""
+    first, *others = box.inputs
+    last = boxes[first]
+    alone = not others and not box.blocks and last.inputs and len(users[id(last.node)]) == 1
+    if not alone or len(last.after) >= _FUSED or "\n" in box.text:
+        boxes.append(box)
+        return len(boxes) - 1
+    last.after.append(box.text)
+    last.node = box.node
+    return first
+
+
 def _called(text: str) -> str:
-    """What an operation is called: `relu(·)` is relu, `W1 @ ·` is W1, `· + ·` is +."""
+    """What an operation is called: `relu(·)` is relu, `W1 @ ·` is W1, `· + ·` is +; what is long has several lines."""
     if text.endswith(f"({_HOLE})") and text.count("(") == 1:
         text = text[: -len(_HOLE) - 2]
     elif "(" not in text:
         text = text.replace(_HOLE, "").strip().removesuffix(" @")
-    return text if len(text) <= _DIGITS else text[: _DIGITS - 3] + "..."
+    if len(text) <= _DIGITS:
+        return text
+    # The letters of `einsum` have a line of their own.
+    head, quote, tail = text.rpartition("', ")
+    lines = [head + quote.strip(), ""] if head else [""]
+    for word in tail.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        lines = [*lines[:-1], longer] if len(longer) <= _DIGITS or not lines[-1] else [*lines, word]
+    return "\n".join(lines)
 
 
 def placed(boxes: list[Box]) -> list[tuple[int, int, int]]:

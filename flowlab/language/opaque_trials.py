@@ -185,7 +185,8 @@ def _equations(function: OpaqueFunction, count: int) -> tuple[np.ndarray, list[b
             break
     if not any(moved):
         raise LanguageError(
-            f"`{function.name}` must depend on its parameters, got outputs that no block moves; let it read `params`."
+            f"`{function.name}` must depend on its parameters, got outputs whose slopes in every block are 0; let it"
+            " read `params`, and round nothing."
         )
     if len(rows) < count:
         raise LanguageError(

@@ -225,7 +225,8 @@ class _Levels:
                 word = word_of(node)
                 if first and word is not None and word.multiplies:
                     self.stretch(first, self.size(node) ** (-1.0 / len(first)), i, i)
-                below = sum((new.get(id(arg), ()) for arg in node.args), ())
+                # Each once: where paths meet again and again, as in residual nets, their number doubles every time.
+                below = tuple(dict.fromkeys(name for arg in node.args for name in new.get(id(arg), ())))
                 new[id(node)] = below + first
                 bends = word is not None and word.bends
                 if bends or node is network.expression:

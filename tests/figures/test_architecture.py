@@ -46,6 +46,52 @@ def test_what_runs_beside_the_longest_path_has_a_lane_of_its_own():
     assert lanes == {(0, 1): 0, (1, 2): 0, (2, 3): 0, (3, 4): 0, (0, 3): 1}
 
 
+def test_a_call_that_is_composed_of_operations_is_one_box():
+    settings = {"inputs": {"X": (1, 4, 4)}, "shapes": {"K": (2, 1, 3, 3)}}
+    pooled = fl.Network("a @ flatten(max_pool(relu(conv(K, X, padding='same')), 2, axes=2))", **settings)
+    assert [box[:2] for box in boxes(pooled)] == [
+        ("X", ""),
+        ("conv(K, ·, 1, 'same')", "relu\nmax_pool(·, 2, axes=2)"),
+        ("flatten", ""),
+        ("a", ""),
+    ]
+    assert [box[:2] for box in boxes(fl.Network("a @ layer_norm(W @ x)"))] == [
+        ("x", ""),
+        ("W", "layer_norm"),
+        ("a", ""),
+    ]
+    # Each call is a box of its own, with all that it takes.
+    twice = fl.architecture(fl.Network("maximum(maximum(A @ x, B @ x, C @ x), maximum(D @ x, b))")).dataset
+    texts = twice["text"].values.tolist()
+    assert sorted(texts) == sorted(["x", *"ABCD", "maximum(·, ·, ·)", "maximum(·, ·)\nb", "maximum(·, ·)"])
+    assert twice["blocks"].values[texts.index("maximum(·, ·)\nb")] == "b"
+    joined = {(texts[a], texts[b]) for a, b in zip(twice["edge_from"].values, twice["edge_to"].values, strict=True)}
+    assert joined == {
+        *(("x", name) for name in "ABCD"),
+        *((name, "maximum(·, ·, ·)") for name in "ABC"),
+        ("D", "maximum(·, ·)\nb"),
+        ("maximum(·, ·, ·)", "maximum(·, ·)"),
+        ("maximum(·, ·)\nb", "maximum(·, ·)"),
+    }
+    # What is written by hand stays what it is.
+    assert len(boxes(fl.Network("B @ x + relu(A @ x - B @ x)"))) > 4
+
+
+def test_long_operations_have_several_lines_and_names_are_formulas():
+    net = fl.Network(
+        "sum(einsum('htk,hkv->htv', softmax(einsum('htd,hsd->hts', einsum('td,hde->hte', X, Q1),"
+        " einsum('td,hde->hte', X, e))), einsum('td,hde->hte', X, V)))",
+        inputs={"X": ("t", "d")},
+        shapes={"Q1": (2, 3, 2)},
+    )
+    drawn = fl.draw("architecture", net)
+    labels = [c.label for c in drawn.curves if c.look in ("block", "operation", "input")]
+    assert any(label.startswith(r"einsum('td,hde-${>}$hte', | $\cdot$, $Q_{1}$)") for label in labels)
+    assert any(label.startswith(r"einsum('td,hde-${>}$hte', | $\cdot$, $e$)") for label in labels)
+    assert not any("..." in label for label in labels)
+    assert crossed(drawn) == []
+
+
 def test_laws_tie_the_blocks_that_they_are_about():
     flow = fl.derive(fl.Problem("W3 @ relu(W2 @ relu(W1 @ x))", "logistic"))
     ds = fl.architecture(flow).dataset

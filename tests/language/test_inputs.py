@@ -114,6 +114,14 @@ def test_samples_that_meet_are_refused_where_each_must_stand_alone():
 
 
 def test_margins_ask_for_one_input_vector():
-    problem = fl.Problem(fl.Network("a @ (X @ b)", inputs=["X"]))
-    with pytest.raises(fl.LanguageError, match="one input vector `x`, got the inputs `X`"):
-        fl.max_margin(problem, Data(X=X, y=np.array([1.0, -1.0, 1.0, -1.0, 1.0])), seed=0)
+    """Before they ask for its widths."""
+    signs = Data(X=X, y=np.array([1.0, -1.0, 1.0, -1.0, 1.0]))
+    for text, inputs in (("a @ (X @ b)", ["X"]), ("a @ mean(X @ W, axis=0)", {"X": ("t", "d")})):
+        problem = fl.Problem(fl.Network(text, inputs=inputs))
+        for asked in (
+            lambda of: fl.max_margin(of, signs, seed=0),
+            lambda of: fl.critical_points(of, signs),
+            lambda of: fl.norm_path(of, signs, norms=(0.1, 10.0)),
+        ):
+            with pytest.raises(fl.LanguageError, match="one input vector `x`, got the inputs `X`"):
+                asked(problem)

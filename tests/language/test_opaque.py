@@ -193,6 +193,7 @@ REFUSED = {
         "finite derivatives at random weights, got nan",
     ),
     "parameters that are not read": (lambda p, x: x @ W.T, "must depend on its parameters"),
+    "rounding": (lambda p, x: jnp.round(x @ p["W"].T), "slopes in every block are 0"),
     "no slope": (lambda p, x: jax.lax.stop_gradient(x @ p["W"].T), "must depend on its parameters"),
     "mixed samples": (lambda p, x: (x - x.mean(axis=0)) @ p["W"].T, "samples are mixed"),
     "an error of its own": (lambda p, x: {}["no"], "must run, and be differentiable by jax.vjp, on arrays"),

@@ -3,6 +3,8 @@
 import numpy as np
 import reader
 
+from flowlab.symbolic.names import called_x, labels
+
 
 def column(value):
     """An array as the print has it: numbers 1 × 1, vectors as columns."""
@@ -24,6 +26,21 @@ def coordinates(problem, state, called, tex):
     letter, index = ("v" if problem.scheme.normalises else "V"), ("_{{{}}}" if tex else "_{}")
     made = {letter + index.format(below(w)): column(v) for w, v in state.V.items()}
     return made | {("\\" if tex else "") + "rho" + index.format(below(g)): column(r) for g, r in state.rho.items()}
+
+
+def given(problem, state, tex):
+    """Everything that the equations are evaluated with, by what it is called in print."""
+    network, known = problem.network, labels(problem).tex if tex else labels(problem).text
+    made = {"N": column(len(state.samples.y))}
+    if not problem.loss.is_value:
+        made["y"] = labels_of(state.samples.y)
+    for name, value in state.samples.by_name.items():
+        called = called_x(network) if name == "x" else known[name]
+        if name in network.constants:
+            made[called] = column(value)
+        else:
+            made[called] = value[None, :] if value.ndim == 1 else np.moveaxis(value, 0, -1)
+    return made | coordinates(problem, state, known, tex)
 
 
 def rate_name(problem, kind, block, called, tex):

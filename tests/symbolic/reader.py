@@ -310,10 +310,10 @@ def read_text(text, given):
     """Every symbol's value after the printed lines; rates end with a prime."""
     known = Known(given)
     head, *rest = text.split("\n\n")
-    for group, value in re.findall(
-        r"omega_(\w+) = ([\d.e-]+)", "".join(line for line in head.splitlines() if "belongs to the loss" in line)
-    ):
-        known.define(f"omega_{group}", number(value))
+    told = ("belongs to the loss", "the learning rates are")
+    lines = "\n".join(line for line in head.splitlines() if any(words in line for words in told))
+    for symbol, value in re.findall(r"((?:omega|eta)_\w+) = ([\d.e-]+)", lines):
+        known.define(symbol, number(value))
     for line in rest[0].splitlines():
         left, sign, right = line.strip().partition(" = ")
         name, axes = TEXT.left(left) or (left, [])
@@ -328,7 +328,7 @@ def read_latex(text, given):
     """Every symbol's value after the printed lines; rates are called `\\dot` and their symbol."""
     known = Known(given)
     head, _, rest = text.partition(r"\begin{align}")
-    for symbol, value in re.findall(r"\$(\\omega_\{(?:[^{}]|\{[^{}]*\})*\}) = ([\d.e-]+)\$", head):
+    for symbol, value in re.findall(r"\$(\\(?:omega|eta)_\{(?:[^{}]|\{[^{}]*\})*\}) = ([\d.e-]+)\$", head):
         known.define(symbol, number(value))
     body = rest.partition(r"\end{align}")[0]
     for line in body.split(" \\\\\n"):
@@ -367,6 +367,7 @@ _GREEK = [
     "rho",
     "psi",
     "omega",
+    "eta",
     "kappa",
     "nu",
     "Psi",

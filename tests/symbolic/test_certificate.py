@@ -128,3 +128,45 @@ def test_float32_is_refused(monkeypatch):
             fl.derive(fl.Problem("W1 @ x"))
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def attention(count):
+    """Residual blocks of attention and of hidden units, `count` of each."""
+    h = fl.input("X")
+    for i in range(count):
+        n, w = fl.layer_norm(h), {name: fl.weight(f"{name}{i}") for name in "QKVAB"}
+        h = h + fl.softmax((n @ w["Q"]) @ (n @ w["K"]).T) @ (n @ w["V"])
+        h = h + fl.relu(fl.layer_norm(h) @ w["A"]) @ w["B"]
+    return fl.Problem(fl.Network(fl.weight("a") @ fl.mean(h, axis=0), inputs={"X": ("t", "d")}), coordinates="weights")
+
+
+def test_levels_take_every_block_once(monkeypatch):
+    """Paths that meet again and again do not double the blocks below them, which 24 blocks would not survive."""
+    from flowlab.symbolic import states
+
+    seen, level = [], states._Levels.level
+    monkeypatch.setattr(
+        states._Levels, "level", lambda self, at, blocks, *more: seen.append(blocks) or level(self, at, blocks, *more)
+    )
+    states.random_state(attention(3), 0, levelled=True)
+    assert len(seen) >= 4
+    assert all(len(set(blocks)) == len(blocks) for blocks in seen)
+
+
+def test_long_networks_are_held_against_autodiff_too(monkeypatch):
+    """Their gradients are traced by jax and worked out by numpy; they are those of jax, and others are refused."""
+    from flowlab.language import autodiff
+
+    problem = attention(3)
+    assert len(problem.network.nodes) > autodiff._LONGEST_COMPILED
+    state = random_state(problem, 0)
+    given = dict(state.weights), state.samples.inputs, state.samples.y
+    ours, theirs = (f(problem, *given) for f in (autodiff._evaluated, autodiff._velocity))
+    assert all(np.allclose(v, theirs[w], rtol=1e-9, atol=1e-12) for w, v in ours.items())
+    assert fl.derive(problem).residual <= 1e-11
+    evaluated = autodiff._evaluated
+    monkeypatch.setattr(
+        autodiff, "_evaluated", lambda *a: {w: v * (1.01 if w == "Q1" else 1.0) for w, v in evaluated(*a).items()}
+    )
+    with pytest.raises(DerivationMismatch, match="Q1"):
+        fl.derive(problem)

@@ -7,14 +7,14 @@ import networks
 import numpy as np
 import pytest
 import reader
-from print_check import column, coordinates, labels_of, largest_gap
+from print_check import given, largest_gap
 from tensor_networks import SAMPLES, TENSOR_NETWORKS
 
 import flowlab as fl
 from flowlab.language.activations import activations
 from flowlab.language.operations import operations
 from flowlab.symbolic.certificate import inputs_of, random_state, reference
-from flowlab.symbolic.names import called_x, labels
+from flowlab.symbolic.names import labels
 
 BOUND = 1e-12
 """Largest relative difference, about 5,000 roundings."""
@@ -28,19 +28,6 @@ MODES = {
 def problem_of(name, **settings):
     told = dict(TENSOR_NETWORKS[name])
     return fl.Problem(fl.Network(told.pop("text"), **told), **settings)
-
-
-def given(problem, state, tex):
-    """Everything that the equations are evaluated with, by what it is called in print."""
-    network, known = problem.network, labels(problem).tex if tex else labels(problem).text
-    made = {"y": labels_of(state.samples.y), "N": column(SAMPLES)}
-    for name, value in state.samples.by_name.items():
-        called = called_x(network) if name == "x" else known[name]
-        if name in network.constants:
-            made[called] = column(value)
-        else:
-            made[called] = value[None, :] if value.ndim == 1 else np.moveaxis(value, 0, -1)
-    return made | coordinates(problem, state, known, tex)
 
 
 def gap(problem, state, truth, print_, tex):

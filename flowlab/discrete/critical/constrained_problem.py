@@ -37,6 +37,8 @@ _SHARP, _RUNGS = 100.0, 60
 
 def weight_count(problem: Problem, data: Data, widths: Mapping[str, int] | None) -> int:
     """How many weights a problem has, P, before any is drawn."""
+    # Widths are asked for where the network is one that can be looked at.
+    require_plain(problem.network, "a problem of critical points")
     problem.loss.check_labels(data)
     return sum(map(math.prod, problem.network.resolve(data.shapes, data.outputs, widths).values()))
 

@@ -29,6 +29,7 @@ from flowlab.discrete.margin.svm import Certificate, hard_margin
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
+from flowlab.language.single_input import require_plain
 from flowlab.language.state import State, names_match, shapes_match
 
 _SHARP = (1e1, 1e2, 1e3)
@@ -145,6 +146,7 @@ def max_margin(
     starts, seed = count("starts", starts, 1, 16), checked_seed(seed)
     loss = "cross_entropy" if data.kind == "classes" else "exponential"
     problem = network if isinstance(network, Problem) else Problem(network, loss)
+    require_plain(problem.network, "a problem of margins")
     data = admit(problem, data)
     problem.loss.check_labels(data)
     if near is not None:

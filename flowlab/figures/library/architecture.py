@@ -1,12 +1,13 @@
 """The diagram of a network: boxes in columns by depth, and brackets of the conservation laws between blocks."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
-from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, formula, shown
+from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, shown
 from flowlab.language.block_symbols import symbol
 
 if TYPE_CHECKING:
@@ -267,11 +268,26 @@ class _Page:
 
 def _lines(ds: Any, k: int) -> Iterator[str]:
     """The text of a box: its name, functions behind it, shapes and degrees of its blocks."""
-    text = str(ds["text"].values[k])
-    yield formula(text) if text in str(ds["blocks"].values[k]).split() else shown(text)
+    names = str(ds["blocks"].values[k]).split() or [str(ds["text"].values[k])]
+    yield from (_titled(text, names) for text in str(ds["text"].values[k]).split("\n"))
     yield from (shown(text) for text in str(ds["after"].values[k]).split("\n") if text)
     yield from (_dimensions(text) for text in str(ds["shape"].values[k]).split("\n") if text)
     yield from (rf"$\kappa = {text}$" for text in str(ds["degree"].values[k]).split("\n") if text)
+
+
+def _titled(text: str, names: Sequence[str]) -> str:
+    """A line of a title, with the names in it as formulas."""
+    # Not what stands in quotes, such as the letters of `einsum`.
+    found = re.split(rf"\b({'|'.join(map(re.escape, names))})\b(?=(?:[^']*'[^']*')*[^']*$)", text)
+    return "".join(f"${_named(part)}$" if i % 2 else shown(part) for i, part in enumerate(found))
+
+
+def _named(name: str) -> str:
+    """A name as a formula: W1 has its number as an index."""
+    if name.isidentifier():
+        return symbol(name)
+    escaped = name.replace("_", r"\_")
+    return rf"\mathrm{{{escaped}}}"
 
 
 def _dimensions(text: str) -> str:
@@ -279,8 +295,7 @@ def _dimensions(text: str) -> str:
     parts = []
     for part in text.split(" x "):
         name, _, index = part.partition("_")
-        told = symbol(index) if index.isidentifier() else rf"\mathrm{{{index.replace('_', ' ')}}}"
-        parts.append(rf"{name}_{{{told}}}" if index else name)
+        parts.append(f"{name}_{{{_named(index)}}}" if index else name)
     whole = r" \times ".join(parts)
     return f"${whole}$"
 

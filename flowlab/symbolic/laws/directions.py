@@ -49,23 +49,6 @@ def deepened(space: "ExactSpace | RoundedSpace", room: int) -> bool:
     return stagnant
 
 
-def leaves_none(small: Small, rank: int, moving: int, seed: int) -> bool:
-    """Whether so many independent laws are all there are, of any kind: directions about one state fill the rest.
-
-    Args:
-        small: the problem at small sizes.
-        rank: independent laws that are known.
-        moving: weights that samples move at some state; all of them must move at this one.
-        seed: of the draws.
-    """
-    space = space_of(small, False, seed)
-    room = space.moving + space.decayed - rank
-    if space.moving < moving or space.rank > room:
-        return False
-    deepened(space, room)
-    return space.clear and space.rank == room
-
-
 class RoundedSpace:
     """The span of fields and brackets at one point, deeper and deeper; the point is where most weights move."""
 

@@ -51,6 +51,14 @@ class Draws(NamedTuple):
         return np.sqrt(_squares(self.W) * _squares(self.pull))
 
 
+class Tangents(NamedTuple):
+    """Rates of several data sets at one point, (F, P), and their derivatives along each weight, (F, P, P)."""
+
+    at: np.ndarray
+    along: np.ndarray
+    slopes: np.ndarray
+
+
 def _squares(blocks: Blocks) -> np.ndarray:
     return np.asarray(sum((v**2).reshape(len(v), -1).sum(axis=1) for v in blocks.values()))
 
@@ -182,6 +190,21 @@ class Small:
         return Draws(
             *({w: np.concatenate([part[k][w] for part in parts])[:count] for w in self.shapes} for k in (0, 1))
         )
+
+    def tangents(self, W: Blocks, count: int, seed: int) -> Tangents:
+        """Rates of so many data sets at one point, with their derivatives."""
+
+        def rate(point: Any, x: Any, pull: Any) -> Any:
+            places = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
+            parts = zip(self.shapes.items(), jnp.split(point, places[:-1]), strict=True)
+            found = pulled_rates(self.problem, {w: v.reshape(shape) for (w, shape), v in parts}, x, pull)
+            flat = jnp.concatenate([found[w].ravel() for w in self.shapes])
+            return flat, flat
+
+        at = np.concatenate([np.ravel(W[w]) for w in self.shapes])
+        both = jax.vmap(jax.jacfwd(rate, has_aux=True), in_axes=(None, 0, 0))
+        slopes, along = on_host(both, at, *self.samples(count, seed))
+        return Tangents(at, along, slopes)
 
 
 def _moving(draws: Draws, live: Collection[str]) -> Draws:

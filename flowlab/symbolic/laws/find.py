@@ -13,7 +13,6 @@ import numpy as np
 
 from flowlab.language.problem import Problem
 from flowlab.symbolic.conserved import Conserved, rate_name
-from flowlab.symbolic.laws.directions import leaves_none
 from flowlab.symbolic.laws.draws import Draws, Small, decay_rates, slope_along, usual
 from flowlab.symbolic.laws.law import Entries, Law
 from flowlab.symbolic.laws.naming import Style, entries_written, written
@@ -23,7 +22,6 @@ from flowlab.symbolic.laws.null_space import (
     form_gradients,
     null_space,
     reduced,
-    states_needed,
 )
 from flowlab.symbolic.laws.relations import Relation, relations
 from flowlab.symbolic.laws.terms import Term, family
@@ -43,10 +41,8 @@ _PROBED = 2
 """States at which slopes are looked at."""
 _SMALL = 60
 """Weights at small sizes up to which the null space is worked out; its unknowns grow like squares."""
-_FEW = 30
-"""Weights up to which the null space is worked out at once; of more only where brackets do not show that named laws are
-all there are.
-"""
+_BEYOND = 6
+"""Data sets whose rates are looked at, beyond one for each weight."""
 _STATES, _FRESH = 24, 4
 """States that relations are found at, at least, and further ones that they are held against."""
 _Sizes = tuple[tuple[int, int], tuple[int, int]]
@@ -117,9 +113,8 @@ def _at_sizes(
     seed: int,
 ) -> Search:
     """The laws that states of one set of small sizes confirm, and what their null space has beside them."""
-    count = states_needed(small.count) if small.count <= _FEW else _STATES
-    other = small.draw(count, seed)
-    if other.count < count:
+    other = small.draw(_STATES, seed)
+    if other.count < _STATES:
         return Search(why="too few random states at small sizes move every block by more than roundings")
     laws = _named(problem, terms, draws, other, known)
     return _completed(problem, laws, known, small, other, seed)
@@ -299,14 +294,11 @@ def _completed(
         span.add(known_gradients(law, at))
     for law in laws:
         span.add(law.gradients(at))
-    if small.count > _FEW:
-        if leaves_none(small, span.rank, draws.moving, seed):
-            return Search(tuple(laws), small, span.rank, True)
-        draws = small.draw(states_needed(small.count), seed)
     shrink = decay_rates(problem)
     each = np.concatenate([np.full(v.size, shrink[w]) for w, v in at.items()])
     decided, rest = True, []
-    for rate, found in null_space(draws, each):
+    tangents = small.tangents(at, small.count + _BEYOND, seed + 1)
+    for rate, found in null_space(tangents, draws, lambda count: small.draw(count, seed + 50), each):
         decided &= found.decided
         if found.decided:
             rest += _entrywise(problem, found, rate, small, at, span)
