@@ -146,8 +146,9 @@ def _first(theta: np.ndarray) -> str:
 
 
 def _gained(star: Array, theta: Array) -> Array:
-    """The entries of star log(star/theta); what is zero gains nothing."""
-    return star * (np.log(np.where(star > 0, star, 1.0)) - np.log(theta))
+    """The entries of star log(star/theta), infinite where theta is zero."""
+    with np.errstate(divide="ignore"):
+        return star * (np.log(np.where(star > 0, star, 1.0)) - np.log(theta))
 
 
 class InPlace(Geometry):
