@@ -74,7 +74,9 @@ def field_angle(
     least = max(_RESTS, _TOLERANCES * path.provenance.get("settings", {}).get("rtol", 0.0))
     moving = {name: _moving(pairs, some, least) for name, some in of.items()}
     found = {
-        name: [_angle(*pair, some) if moves else np.nan for pair, moves in zip(pairs, moving[name], strict=True)]
+        name: [
+            _angle(pair[0], pair[1], some) if moves else np.nan for pair, moves in zip(pairs, moving[name], strict=True)
+        ]
         for name, some in of.items()
     }
     found["share"] = [

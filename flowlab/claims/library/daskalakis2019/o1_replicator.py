@@ -85,10 +85,10 @@ class ReplicatorKeepsDivergence(Claim):
         path = given if given is not None and variant.problem is matrix_game else self._flow(case, variant)
         names = players(path.problem) if path is given else "pq"
         both = strategies(path, names)
-        seen = _reversed(rest.weights, *both) if variant.reversed else divergences(rest, path, names)
+        seen = _reversed(rest.weights, both[0], both[1]) if variant.reversed else divergences(rest, path, names)
         first, end = (tuple(v[i] for v in both) for i in (0, -1))
         passed = float(np.exp(path.dataset["log_t"].values[-1]) - np.exp(path.dataset["log_t"].values[0]))
-        other = replicator(payoff_of(case), *first, passed)
+        other = replicator(payoff_of(case), first[0], first[1], passed)
         slack = 1.0 if given is None else _ROUNDS * max(1.0, seen[0]) * path.provenance["settings"]["rtol"] / 1e-10
         quantities = [
             Quantity(f"drift of the divergence over t = {passed:g}", float(np.ptp(seen)), 0.0, 1e-10 * slack),
