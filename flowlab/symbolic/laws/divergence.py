@@ -6,7 +6,7 @@ replicator flow keeps KL(p*|p) + KL(q*|q) of a zero-sum game. Which sum it is, i
 rates at random places of random games.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -111,6 +111,13 @@ class DivergenceLaw(Law):
         if found is None or not all(part.space.holds(found[part.block + REST]) for part in first):
             return None
         return found
+
+    @staticmethod
+    def _sum(values: Iterator[np.ndarray]) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            total = Law._sum(values)
+        # A difference of two that are infinite: on the boundary of both.
+        return np.where(np.isnan(total), np.inf, total)
 
     def scale(self, W: Blocks) -> float:
         """One, or the divergence where it is larger: it is a sum of logarithms, which have no scale of their own."""

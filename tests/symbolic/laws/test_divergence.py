@@ -98,6 +98,18 @@ def test_a_law_needs_an_equilibrium_inside():
     assert law.around(game, None) is None
 
 
+def test_on_the_boundary_a_divergence_is_infinite():
+    pure = {**NASH, "p": np.array([1.0, 0.0, 0.0]), "q": np.array([0.0, 1.0, 0.0])}
+    for ascend in (["p"], []):
+        problem = fl.Problem(fl.Network("p @ (A @ q)", constants=("A",)), "value", ascend=ascend, geometry=SIMPLICES)
+        (law,) = fl.derive(problem).laws
+        assert law.value(pure) == np.inf
+        rho = {w: np.array([np.linalg.norm(pure[w])] * 2) for w in "pq"}
+        V = {w: np.stack([pure[w] / np.linalg.norm(pure[w])] * 2) for w in "pq"}
+        (seen,) = conserved(problem, [law], rho, V, 1e-9, data=fl.Data(A=A)).values()
+        assert seen["holds"]
+
+
 def test_the_equilibrium_is_that_of_the_linear_program():
     game = zero_sum()
     (law,) = fl.derive(game).laws

@@ -1,20 +1,25 @@
 """The game of the paper, or one of a user, as a problem, its runs, and their distance from the equilibrium."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import hypothesis
-from flowlab.core.errors import FlowlabError
+from flowlab.claims.sample_problems import integrated
+from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.matrix_game import matrix_game as read_game
+from flowlab.dynamics import time
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 from flowlab.studies.equilibrium import Equilibrium, equilibrium
+from flowlab.studies.stability import stability
 
 SOURCE = "Daskalakis, Panageas 2019"
 GAME = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
@@ -97,6 +102,18 @@ def mixed_game(case: Case) -> str | None:
     return None
 
 
+@hypothesis("descents in plain steps")
+def plain_steps(case: Case) -> str | None:
+    """Multiplicative weights are steps of the gradient rule in the chart of the simplex."""
+    told = {} if case.descent is None else case.descent.provenance.get("settings", {})
+    rule = told.get("rule", "gradient")
+    if rule != "gradient" or told.get("momentum"):
+        return f"it is about multiplicative weights, and the descent follows {rule}" + (
+            " with momentum" if told.get("momentum") else ""
+        )
+    return None
+
+
 def rest_of(case: Case) -> Equilibrium:
     """The equilibrium of the game of `payoff_of`, solved once."""
     return case.once("equilibrium", lambda: equilibrium(matrix_game(), Data(A=payoff_of(case))))
@@ -156,6 +173,40 @@ def divergences(rest: Equilibrium, run: Trajectory, names: Sequence[str] = "pq")
         with np.errstate(divide="ignore"):
             total += (star[mixed] * np.log(star[mixed] / now[:, mixed])).sum(axis=1)
     return total
+
+
+def replicator_flow(case: Case, problem: Problem, end: float) -> Trajectory:
+    """The flow of a problem with the players' names of the pack, from the uniform strategies, until `end` times the
+    pace of the game.
+    """
+    payoff = payoff_of(case)
+    start, name = at(*(np.full(n, 1 / n) for n in payoff.shape)), f"replicator {problem.signature}"
+    settings: Any = {"rtol": 1e-13, "atol": 1e-14, "solver": "dopri8"}
+    return integrated(case, name, problem, start, Data(A=payoff), time(end * pace(case)), **settings)
+
+
+def reversed_divergences(rest: Mapping[str, np.ndarray], p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """KL(p|p*) + KL(q|q*): the divergence the other way round."""
+    return sum(((run * np.log(run / rest[w])).sum(axis=1) for w, run in (("p", p), ("q", q))), np.zeros(len(p)))
+
+
+_COUNT, _MOST, _FOLDS = 6000, 200_000, 15.0
+"""Steps of a run at least and at most, and wanted e-folds of the slowest mode: from 1e-3 to where roundings begin."""
+
+
+def settling_steps(rest: Equilibrium) -> int:
+    """Steps that a run needs below the threshold.
+
+    Raises:
+        ClaimError: where they are too many.
+    """
+    needed = -_FOLDS / math.log(stability(rest, "optimistic", step=0.57 / float(rest.frequencies[0])).radius)
+    if needed > _MOST:
+        raise ClaimError(
+            f"the slowest mode of the game must settle within {_MOST} steps, got {needed:.2g}; the game turns at"
+            " frequencies that are too far apart."
+        )
+    return max(_COUNT, 1000 * math.ceil(needed / 1000))
 
 
 def gaps(payoff: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:

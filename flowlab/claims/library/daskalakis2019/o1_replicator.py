@@ -1,57 +1,35 @@
 """O1: the replicator flow keeps the divergence from the equilibrium, and multiplicative weights raise it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import hypothesis
 from flowlab.claims.library.daskalakis2019.by_hand import replicator
 from flowlab.claims.library.daskalakis2019.flows import (
     SOURCE,
-    at,
     called,
     divergences,
     matrix_game,
     mixed_game,
     pace,
     payoff_of,
+    plain_steps,
     players,
     printed,
+    replicator_flow,
     rest_of,
+    reversed_divergences,
     strategies,
     walk,
 )
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import integrated
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.dynamics import time
-from flowlab.language.data import Data
-from flowlab.language.trajectory import Trajectory
 
 TIME = 200.0
 COUNT = 6000
 _ROUNDS = 100.0
 """How many of its relative tolerances a given flow may be off by, as monitors have it."""
-
-
-@hypothesis("descents in plain steps")
-def plain_steps(case: Case) -> str | None:
-    """Multiplicative weights are steps of the gradient rule in the chart of the simplex."""
-    told = {} if case.descent is None else case.descent.provenance.get("settings", {})
-    rule = told.get("rule", "gradient")
-    if rule != "gradient" or told.get("momentum"):
-        return f"it is about multiplicative weights, and the descent follows {rule}" + (
-            " with momentum" if told.get("momentum") else ""
-        )
-    return None
-
-
-def _reversed(rest: Mapping[str, np.ndarray], p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL(p|p*) + KL(q|q*): the divergence the other way round."""
-    return sum(((run * np.log(run / rest[w])).sum(axis=1) for w, run in (("p", p), ("q", q))), np.zeros(len(p)))
 
 
 @claim("O1")
@@ -82,10 +60,16 @@ class ReplicatorKeepsDivergence(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         rest, given = rest_of(case), case.flow
         # A flow of the wrong players is none that was given.
-        path = given if given is not None and variant.problem is matrix_game else self._flow(case, variant)
+        path = (
+            given
+            if given is not None and variant.problem is matrix_game
+            else replicator_flow(case, variant.problem(), TIME)
+        )
         names = players(path.problem) if path is given else "pq"
         both = strategies(path, names)
-        seen = _reversed(rest.weights, both[0], both[1]) if variant.reversed else divergences(rest, path, names)
+        seen = (
+            reversed_divergences(rest.weights, both[0], both[1]) if variant.reversed else divergences(rest, path, names)
+        )
         first, end = (tuple(v[i] for v in both) for i in (0, -1))
         passed = float(np.exp(path.dataset["log_t"].values[-1]) - np.exp(path.dataset["log_t"].values[0]))
         other = replicator(payoff_of(case), first[0], first[1], passed)
@@ -122,23 +106,6 @@ class ReplicatorKeepsDivergence(Claim):
             ]
         because = f"{called(case)}; the flow is integrated in the dual chart, where no sum drifts"
         return Measurement.of(quantities, because)
-
-    @staticmethod
-    def _flow(case: Case, variant: Variant) -> Trajectory:
-        """The replicator flow from the uniform strategies, or a flow of the wrong players."""
-        problem, payoff = variant.problem(), payoff_of(case)
-        start = at(*(np.full(n, 1 / n) for n in payoff.shape))
-        return integrated(
-            case,
-            f"replicator {problem.signature}",
-            problem,
-            start,
-            Data(A=payoff),
-            time(TIME * pace(case)),
-            rtol=1e-13,
-            atol=1e-14,
-            solver="dopri8",
-        )
 
     @staticmethod
     def _rise(case: Case, variant: Variant, step: float) -> np.ndarray:

@@ -42,10 +42,6 @@ def _swapped(sigma: complex) -> list[complex]:
     return [((1 - sigma) + root) / 2, ((1 - sigma) - root) / 2]
 
 
-def _of_metric(payoff: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return np.linalg.eigvals(field(payoff, p, q))
-
-
 def _without_metric(payoff: np.ndarray, *_: np.ndarray) -> np.ndarray:
     n, m = payoff.shape
     return np.linalg.eigvals(np.block([[np.zeros((n, n)), payoff], [-payoff.T, np.zeros((m, m))]]))
@@ -69,7 +65,7 @@ class Spectrum(Claim):
         f"{SOURCE}, section 3.3 (number not checked; the derivative of the map); roots and factors are derived here"
     )
     hypotheses = (mixed_game,)
-    stated = Variant(roots=_pair, modes=_of_metric, slack=1.0)
+    stated = Variant(roots=_pair, modes=lambda *game: np.linalg.eigvals(field(*game)), slack=1.0)
     mutants = (
         stated.but("plain multiplicative weights", roots=lambda sigma: [1 + sigma, 0j]),
         stated.but("present and past in each other's place", roots=_swapped),

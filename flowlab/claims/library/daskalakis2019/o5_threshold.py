@@ -1,7 +1,5 @@
 """O5: the sharp step of optimistic multiplicative weights, and of mirror-prox."""
 
-import math
-
 import sympy as sp
 
 from flowlab.claims.case import Case
@@ -16,19 +14,15 @@ from flowlab.claims.library.daskalakis2019.flows import (
     payoff_of,
     printed,
     rest_of,
+    settling_steps,
     walk,
 )
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError
 from flowlab.language.rules import rules
-from flowlab.studies.equilibrium import Equilibrium
 from flowlab.studies.stability import stability
 from flowlab.symbolic.modified import step_matrix
-
-COUNT, MOST, FOLDS = 6000, 200_000, 15.0
-"""Steps of a run at least and at most, and wanted e-folds of the slowest mode: from 1e-3 to where roundings begin."""
 
 
 def _root() -> str:
@@ -37,21 +31,6 @@ def _root() -> str:
     lam = sp.exp(sp.I * sp.pi / 3)
     grown = (matrix.subs(h, sp.I / sp.sqrt(3)) - lam * sp.eye(2)).det()
     return f"lambda = exp(i pi/3): remainder {sp.simplify(sp.expand(grown.rewrite(sp.cos)))}"
-
-
-def _count(rest: Equilibrium) -> int:
-    """Steps that a run needs below the threshold.
-
-    Raises:
-        ClaimError: where they are too many.
-    """
-    needed = -FOLDS / math.log(stability(rest, "optimistic", step=0.57 / float(rest.frequencies[0])).radius)
-    if needed > MOST:
-        raise ClaimError(
-            f"the slowest mode of the game must settle within {MOST} steps, got {needed:.2g}; the game turns at"
-            " frequencies that are too far apart."
-        )
-    return max(COUNT, 1000 * math.ceil(needed / 1000))
 
 
 @claim("O5")
@@ -104,7 +83,7 @@ class SharpStep(Claim):
                     )
                 )
         p, q, top = chosen[0].weights["p"], chosen[0].weights["q"], float(chosen[0].frequencies[0])
-        count = case.once("O5 steps", lambda: _count(chosen[0]))
+        count = case.once("O5 steps", lambda: settling_steps(chosen[0]))
         at_edge = radius(payoff_of(case), p, q, variant.threshold / top)
         quantities.append(
             Quantity("spectral radius of the steps at the threshold", at_edge, 1.0, 1e-9, route="derivative by hand")
