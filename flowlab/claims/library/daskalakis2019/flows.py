@@ -1,18 +1,14 @@
 """The game of the paper, or one of a user, as a problem, its runs, and their distance from the equilibrium."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.hypotheses import hypothesis
-from flowlab.claims.sample_problems import integrated
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.matrix_game import matrix_game as read_game
-from flowlab.dynamics import time
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
@@ -47,12 +43,6 @@ def beside(rest: Equilibrium) -> State:
     p[:2] += size * np.array([1.0, -1.0])
     q[-2:] += size * np.array([1.0, -1.0])
     return at(p, q)
-
-
-def players(problem: Problem) -> tuple[str, str]:
-    """Who ascends and who descends in a game of two."""
-    up = problem.ascend[0]
-    return up, next(w for w in problem.network.weights if w != up)
 
 
 def payoff_of(case: Case) -> np.ndarray:
@@ -102,18 +92,6 @@ def mixed_game(case: Case) -> str | None:
     return None
 
 
-@hypothesis("descents in plain steps")
-def plain_steps(case: Case) -> str | None:
-    """Multiplicative weights are steps of the gradient rule in the chart of the simplex."""
-    told = {} if case.descent is None else case.descent.provenance.get("settings", {})
-    rule = told.get("rule", "gradient")
-    if rule != "gradient" or told.get("momentum"):
-        return f"it is about multiplicative weights, and the descent follows {rule}" + (
-            " with momentum" if told.get("momentum") else ""
-        )
-    return None
-
-
 def rest_of(case: Case) -> Equilibrium:
     """The equilibrium of the game of `payoff_of`, solved once."""
     return case.once("equilibrium", lambda: equilibrium(matrix_game(), Data(A=payoff_of(case))))
@@ -158,36 +136,21 @@ def walk(
     )
 
 
-def strategies(run: Trajectory, names: Sequence[str] = "pq") -> tuple[np.ndarray, np.ndarray]:
-    """The p and q of all rows, (rows, n) and (rows, m), or what the players are called in another game."""
-    p, q = (run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in names)
+def strategies(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """The p and q of all rows, (rows, n) and (rows, m)."""
+    p, q = (run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in "pq")
     return p, q
 
 
-def divergences(rest: Equilibrium, run: Trajectory, names: Sequence[str] = "pq") -> np.ndarray:
+def divergences(rest: Equilibrium, run: Trajectory) -> np.ndarray:
     """KL(p*|p) + KL(q*|q) of all rows, (rows,)."""
     total = np.zeros(len(run))
-    for star, now in zip((rest.weights["p"], rest.weights["q"]), strategies(run, names), strict=True):
+    for star, now in zip((rest.weights["p"], rest.weights["q"]), strategies(run), strict=True):
         mixed = star > 0
         # A strategy that has died out is infinitely far.
         with np.errstate(divide="ignore"):
             total += (star[mixed] * np.log(star[mixed] / now[:, mixed])).sum(axis=1)
     return total
-
-
-def replicator_flow(case: Case, problem: Problem, end: float) -> Trajectory:
-    """The flow of a problem with the players' names of the pack, from the uniform strategies, until `end` times the
-    pace of the game.
-    """
-    payoff = payoff_of(case)
-    start, name = at(*(np.full(n, 1 / n) for n in payoff.shape)), f"replicator {problem.signature}"
-    settings: Any = {"rtol": 1e-13, "atol": 1e-14, "solver": "dopri8"}
-    return integrated(case, name, problem, start, Data(A=payoff), time(end * pace(case)), **settings)
-
-
-def reversed_divergences(rest: Mapping[str, np.ndarray], p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL(p|p*) + KL(q|q*): the divergence the other way round."""
-    return sum(((run * np.log(run / rest[w])).sum(axis=1) for w, run in (("p", p), ("q", q))), np.zeros(len(p)))
 
 
 _COUNT, _MOST, _FOLDS = 6000, 200_000, 15.0
