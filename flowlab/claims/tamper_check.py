@@ -119,13 +119,18 @@ def defects(run: "Trajectory", data: "Data") -> tuple[np.ndarray, np.ndarray]:
     """(G,) and (H,): what the change of the state lacks of a multiple of the mean rate, relative to it, and the
     logarithm of time passed over time due.
 
-    Empty where the steps of a run are not those of a flow (momentum, batches, other rules). On kinks only the norms
-    count, whose rates Euler's identity gives whatever the slope there is.
+    Empty where the steps of a run are not those of a flow (momentum, batches, other rules), and in geometries, whose
+    clock may have no logarithm. On kinks only the norms count, whose rates Euler's identity gives whatever the slope
+    there is.
     """
     settings = run.provenance.get("settings", {})
     descent = run.kind == "descent"
     altered_rule = settings.get("rule", "gradient") != "gradient" or settings.get("momentum")
-    if len(run) < 3 or (descent and (altered_rule or settings.get("batch") or settings.get("freeze_norm"))):
+    if (
+        len(run) < 3
+        or run.problem.moved_by_force
+        or (descent and (altered_rule or settings.get("batch") or settings.get("freeze_norm")))
+    ):
         return np.empty(0), np.empty(0)
     # Stepping over kinks zigzags about them, so that directions move by the mean of the rates of both sides.
     # So do flows with several learning rates, whose kinks are stepped over as well.

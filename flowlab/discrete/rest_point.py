@@ -44,7 +44,7 @@ class Forces(eqx.Module):
 def tangent(problem: Problem, force: Mapping[str, Array]) -> dict[str, Array]:
     """Forces without the part that moves no weight, as a common one on all logarithms of probabilities."""
     spaces = problem.geometry
-    return {w: v - v.mean() if w in spaces and spaces[w].has_idle_shift else v for w, v in force.items()}
+    return {w: spaces[w].tangent(v) if w in spaces else v for w, v in force.items()}
 
 
 def support(problem: Problem, weights: Blocks) -> dict[str, tuple[int, ...]]:

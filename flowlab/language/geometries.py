@@ -51,6 +51,7 @@ class Geometry(ABC):
         metric: the rate θ' by the point θ and the force F, in text and in LaTeX, with `{p}` and `{F}` in their places.
         chart: the lift of z in text and in LaTeX, with `{z}` in its place.
         chart_rate: the rate z', with `{z}` and `{F}` in their places; F itself in a dual chart.
+        divergence_told: D(s, p) of the potential of a dual chart, with `{s}` and `{p}` in their places; empty without.
         why: where the metric is from, for the step of a derivation.
     """
 
@@ -65,6 +66,7 @@ class Geometry(ABC):
     metric: ClassVar[tuple[str, str]]
     chart: ClassVar[tuple[str, str]] = ("{z}", "{z}")
     chart_rate: ClassVar[tuple[str, str]] = ("{F}", "{F}")
+    divergence_told: ClassVar[tuple[str, str]] = ("", "")
     why: ClassVar[str]
 
     @abstractmethod
@@ -90,6 +92,19 @@ class Geometry(ABC):
     def paced(self, tape: Tape, z: Any, theta: Any, force: Any) -> Any:
         """`pace`, written on the tape of a derivation."""
         return force
+
+    @property
+    def has_divergence(self) -> bool:
+        """Whether the metric is the Hessian of a potential, whose divergence `divergence` is."""
+        return bool(self.divergence_told[0])
+
+    def divergence(self, star: Array, theta: Array) -> Array:
+        """D(θ*, θ) ≥ 0 of the potential Φ, a number; its rate is <θ - θ*, F>. Defined where `has_divergence`."""
+        raise NotImplementedError
+
+    def tangent(self, force: Array) -> Array:
+        """The part of a force that moves a point."""
+        return force - force.mean() if self.has_idle_shift else force
 
     def holds(self, theta: np.ndarray) -> bool:
         """Whether a point is in the space."""
@@ -130,6 +145,12 @@ def _first(theta: np.ndarray) -> str:
     return f"[{flat}{', …' if theta.size > 4 else ''}]"
 
 
+def _gained(star: Array, theta: Array) -> Array:
+    """The entries of star log(star/theta), infinite where theta is zero."""
+    with np.errstate(divide="ignore"):
+        return star * (np.log(np.where(star > 0, star, 1.0)) - np.log(theta))
+
+
 class InPlace(Geometry):
     """Spaces whose points are integrated themselves, without a chart."""
 
@@ -150,10 +171,14 @@ class Euclid(InPlace):
     """All arrays, with the metric of plain gradient flow."""
 
     metric = ("{F}", "{F}")
+    divergence_told = ("|{p} - {s}|^2/2", r"\tfrac12 \lVert {p} - {s}\rVert^2")
     why = "the metric of plain gradient flow"
 
     def inverse_metric(self, xp: Namespace, theta: Array, force: Array) -> Array:
         return force
+
+    def divergence(self, star: Array, theta: Array) -> Array:
+        return 0.5 * ((theta - star) ** 2).sum()
 
 
 @geometries.register("simplex")
@@ -168,6 +193,7 @@ class Simplex(Geometry):
     remedy = "divide positive numbers by their sum"
     metric = ("{p} * ({F} - <{p}, {F}>)", r"{p} \odot ({F} - \langle {p}, {F}\rangle)")
     chart = ("softmax({z})", r"\operatorname{{softmax}}({z})")
+    divergence_told = ("KL({s}|{p})", r"\operatorname{{KL}}({s} \,\|\, {p})")
     why = "the metric of Fisher and Rao, $<dtheta, dtheta/theta>$, in the chart $theta = softmax(z)$"
 
     def lift(self, xp: Namespace, z: Array) -> Array:
@@ -179,6 +205,9 @@ class Simplex(Geometry):
 
     def inverse_metric(self, xp: Namespace, theta: Array, force: Array) -> Array:
         return theta * (force - (theta * force).sum())
+
+    def divergence(self, star: Array, theta: Array) -> Array:
+        return _gained(star, theta).sum()
 
     def lifted(self, tape: Tape, z: Any) -> Any:
         return tape("softmax", z)
@@ -195,6 +224,10 @@ class Orthant(Geometry):
     remedy = "start from positive numbers"
     metric = ("{p} * {F}", r"{p} \odot {F}")
     chart = ("exp({z})", r"\exp({z})")
+    divergence_told = (
+        "sum({s} * log({s}/{p}) - {s} + {p})",
+        r"\textstyle\sum \bigl({s} \log({s}/{p}) - {s} + {p}\bigr)",
+    )
     why = "the metric $<dtheta, dtheta/theta>$ of positive arrays, in the chart $theta = exp(z)$"
 
     def lift(self, xp: Namespace, z: Array) -> Array:
@@ -205,6 +238,9 @@ class Orthant(Geometry):
 
     def inverse_metric(self, xp: Namespace, theta: Array, force: Array) -> Array:
         return theta * force
+
+    def divergence(self, star: Array, theta: Array) -> Array:
+        return (_gained(star, theta) - star + theta).sum()
 
     def lifted(self, tape: Tape, z: Any) -> Any:
         return tape("activation", z, params=("exp",))

@@ -42,6 +42,6 @@ def lower(flow: FlowEquations | ModifiedFlow | InducedFlow) -> VectorField | Ind
         return lower_flow(flow)
     if isinstance(flow, ModifiedFlow):
         return lower_modified(flow)
-    coordinate = flow.coordinate
+    coordinate = flow.require_closed_form("a flow of z")
     # The rate of z is that of β in a Euclidean flow: the pull-back of the loss, certified like any other.
     return InducedField(lower_flow(derive(flow.problem)), coordinate, flow.block, flow.signature)

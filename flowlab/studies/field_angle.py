@@ -2,6 +2,8 @@
 (Yin et al. 2019; claims Q5, Q6).
 """
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 import xarray as xr
@@ -16,6 +18,10 @@ from flowlab.lowering.lower import lower
 from flowlab.symbolic.equations import FlowEquations
 
 KIND = "field angle"
+_RESTS, _TOLERANCES = 1e-12, 100.0
+"""Part of the largest velocity of a run below which one is roundings, whose angles tell nothing; and how many relative
+tolerances of an integrated run count as that.
+"""
 
 
 @guarded
@@ -33,8 +39,8 @@ def field_angle(
 
     Returns:
         Of kind `"field angle"`, over `row`: `log_t`; `angle` of both velocities and `angle_<block>` of those of every
-        block, in radians, NaN where one vanishes; `share`, the antisymmetric part of the coarse Jacobian over the
-        symmetric one.
+        block, in radians; `share`, the antisymmetric part of the coarse Jacobian over the symmetric one. NaN where a
+        velocity vanishes, or is so small beside its largest along the run that it is roundings or the solver's error.
 
     Raises:
         LanguageError: for flows of other blocks; DataError: without data.
@@ -60,24 +66,40 @@ def field_angle(
     at = path.places(rows)
     curl, fields = flow.curl(), [lower(each) for each in (flow, true)]
     rates = [jax.jit(lambda w, field=field: field.rate(0.0, w, samples)) for field in fields]
-    found: dict[str, list[float]] = {name: [] for name in ("angle", "share", *(f"angle_{w}" for w in blocks))}
-    for place in at:
-        weights = path.weights(int(place))
-        coarse, exact = ({w: np.asarray(v) for w, v in rate(dict(weights)).items()} for rate in rates)
-        found["angle"].append(_angle(coarse, exact, blocks))
-        for w in blocks:
-            found[f"angle_{w}"].append(_angle(coarse, exact, (w,)))
-        found["share"].append(curl.share(path.state(int(place)), given))
+    of = {"angle": blocks} | {f"angle_{w}": (w,) for w in blocks}
+    pairs = [
+        tuple({w: np.asarray(v) for w, v in rate(dict(path.weights(int(place)))).items()} for rate in rates)
+        for place in at
+    ]
+    least = max(_RESTS, _TOLERANCES * path.provenance.get("settings", {}).get("rtol", 0.0))
+    moving = {name: _moving(pairs, some, least) for name, some in of.items()}
+    found = {
+        name: [
+            _angle(pair[0], pair[1], some) if moves else np.nan for pair, moves in zip(pairs, moving[name], strict=True)
+        ]
+        for name, some in of.items()
+    }
+    found["share"] = [
+        curl.share(path.state(int(place)), given) if moves else np.nan
+        for place, moves in zip(at, moving["angle"], strict=True)
+    ]
     columns = {name: ("row", np.array(values)) for name, values in found.items()}
     dataset = xr.Dataset(columns | {"log_t": ("row", path.dataset["log_t"].values[at])})
     return Result.of(KIND, dataset, path.problem, given, rows=rows, true=true.signature)
 
 
+def _flat(velocity: Blocks, blocks: tuple[str, ...]) -> np.ndarray:
+    return np.concatenate([np.ravel(velocity[w]) for w in blocks])
+
+
+def _moving(pairs: Sequence[tuple[Blocks, ...]], blocks: tuple[str, ...], least: float) -> np.ndarray:
+    """At which rows both velocities of some blocks are more than a part of the largest one, (rows,)."""
+    sizes = np.array([[np.linalg.norm(_flat(each, blocks)) for each in pair] for pair in pairs])
+    return (sizes > least * np.nanmax(sizes, axis=0, initial=0.0)).all(axis=1)
+
+
 def _angle(a: Blocks, b: Blocks, blocks: tuple[str, ...]) -> float:
     """The angle of two velocities in some blocks, by both chords."""
-    u, v = (np.concatenate([np.ravel(z[w]) for w in blocks]) for z in (a, b))
-    size, other = np.linalg.norm(u), np.linalg.norm(v)
-    if not (size > 0 and other > 0):
-        return float("nan")
-    u, v = u / size, v / other
+    u, v = (_flat(z, blocks) for z in (a, b))
+    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
     return float(2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v)))

@@ -47,4 +47,4 @@ def monitors(path: Trajectory, *, rtol: float = 1e-6) -> dict[str, Record]:
     rows = [path.state(i) for i in range(len(path))]
     rho = {k: np.stack([np.asarray(s.rho[k]) for s in rows]) for k in rows[0].rho}
     V = {k: np.stack([np.asarray(s.V[k]) for s in rows]) for k in rows[0].V}
-    return found | conserved(problem, derive(problem).conserved, rho, V, rtol)
+    return found | conserved(problem, derive(problem).conserved, rho, V, rtol, data=path.data)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy as sp
@@ -39,6 +39,7 @@ class Conserved:
     balance of directions.
 
     Attributes:
+        has_parts: whether it is a sum of parts, as a `Law` is.
         kind: `"norm-square"`, `"norm-log"`, `"balance"` (a matrix) or `"balance-diagonal"`.
         blocks: the blocks it ties.
         text, latex: the quantity.
@@ -49,6 +50,7 @@ class Conserved:
         of_weights: whether a balance is one of weights, not of directions.
     """
 
+    has_parts: ClassVar[bool] = False
     kind: str
     blocks: tuple[str, str]
     text: str

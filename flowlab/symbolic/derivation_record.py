@@ -13,6 +13,7 @@ from flowlab.symbolic.assemble import Equation, assemble
 from flowlab.symbolic.book import Step
 from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.laws.count import LawCount, law_count
+from flowlab.symbolic.laws.divergence import divergence_laws
 from flowlab.symbolic.laws.find import Search, search
 from flowlab.symbolic.laws.law import Law
 from flowlab.symbolic.program import Program
@@ -61,12 +62,14 @@ class DerivationRecord:
         if self.residual is None:
             return Search(why="the equations are not checked")
         if self.problem.geometry:
-            return Search(why="a block moves in a geometry of its own, where laws need not be quadratic")
+            why = "a block moves in a geometry of its own, where laws need not be quadratic"
+            return Search(divergence_laws(self.problem), why=why)
         return search(self.problem, self.matched)
 
     @property
     def laws(self) -> tuple[Conserved | Law, ...]:
-        """Conservation laws: those found by matching, and every quadratic one that does not follow from them.
+        """Conservation laws: those found by matching, and every quadratic one that does not follow from them; of games
+        in dual charts the sum of divergences from an equilibrium.
 
         Their rates are zero at random states by autodiff; of equations that are not checked, only matched ones are
         given. Laws that weight decay shrinks come with their factor e^{ct}. `law_count` says whether there are others.

@@ -30,6 +30,7 @@ from flowlab.symbolic.derivation import derive_equations
 from flowlab.symbolic.derivation_record import DerivationRecord
 from flowlab.symbolic.induced.flow import InducedFlow
 from flowlab.symbolic.induced.push_forward import induced
+from flowlab.symbolic.laws.divergence import DivergenceLaw
 from flowlab.symbolic.laws.law import Law
 from flowlab.symbolic.modified import ModifiedFlow, modified
 from flowlab.symbolic.source import to_source
@@ -278,8 +279,9 @@ class FlowEquations(DerivationRecord):
                 )
             equations = tuple(_read_equation(e) for e in stored["equations"])
             steps = tuple(Step(**s) for s in stored["steps"])
-            matched = tuple(Conserved.from_json(c) for c in stored["conserved"] if c["kind"] != Law.kind)
-            laws = tuple(Law.from_json(c) for c in stored["conserved"] if c["kind"] == Law.kind)
+            kinds: dict[str, type[Law]] = {word.kind: word for word in (Law, DivergenceLaw)}
+            matched = tuple(Conserved.from_json(c) for c in stored["conserved"] if c["kind"] not in kinds)
+            laws = tuple(kinds[c["kind"]].from_json(c) for c in stored["conserved"] if c["kind"] in kinds)
             problem = Problem.from_description(stored["problem"])
             flow = cls(problem, equations, steps, matched, stored["omit"], stored["residual"], laws)
             claimed = stored["signature"]

@@ -7,7 +7,7 @@ place to the next ones, and log λ(h) = a h + c h² + O(h³).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -101,7 +101,9 @@ def _written(number: sp.Expr, tex: bool) -> tuple[str, str]:
 
 
 def _body(flow: Any, tex: bool) -> str:
-    return flow.latex(steps=False) if tex else flow.text(steps=False)
+    # What the flow keeps, its modified flow need not keep.
+    bare = replace(flow, matched=(), stored=())
+    return bare.latex(steps=False) if tex else bare.text(steps=False)
 
 
 def step_matrix(rule: Rule, heavy: Momentum | None = None) -> tuple[sp.Matrix, sp.Symbol]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.typing import Array, Namespace, Record
+from flowlab.core.typing import Array, Blocks, Namespace, Record
+from flowlab.language.data import Data
 from flowlab.language.norm_groups import inner
 from flowlab.language.problem import Problem
 
@@ -89,6 +90,7 @@ def conserved(
     V: Mapping[str, np.ndarray],
     rtol: float,
     log_t: np.ndarray | None = None,
+    data: Data | None = None,
 ) -> Record:
     """Drift of every conserved quantity over stored rows, relative to the size of what it is a difference of.
 
@@ -99,6 +101,7 @@ def conserved(
         V: directions, with a leading axis over rows.
         rtol: relative tolerance of the run.
         log_t: log of time, (S,), which laws that weight decay shrinks are held against.
+        data: what was run on, from which laws of games find the equilibrium that they measure from.
     """
     count = len(next(iter(V.values())))
     if count < 2:
@@ -106,12 +109,12 @@ def conserved(
         return {}
     at = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
     found = {}
-    quadratic = [law for law in laws if law.kind == "quadratic"]
-    if quadratic:
+    sums = [(law, around) for law in laws if law.has_parts and (around := law.around(problem, data)) is not None]
+    if sums:
         t = None if log_t is None else np.exp(np.asarray(log_t)[at])
-        found |= _quadratic(problem, quadratic, _rows(rho, at), _rows(V, at), t, rtol)
+        found |= _of_parts(problem, sums, _rows(rho, at), _rows(V, at), t, rtol)
     for law in laws:
-        if law.kind == "quadratic":
+        if law.has_parts:
             continue
         a, b = law.blocks
         if law.kind.startswith("norm"):
@@ -143,29 +146,34 @@ def _rows(blocks: Mapping[str, np.ndarray], at: np.ndarray) -> list[dict[str, np
     return [{k: np.asarray(v[i]) for k, v in some.items()} for i in range(len(at))]
 
 
-def _quadratic(
+def _of_parts(
     problem: Problem,
-    laws: Sequence[Any],
+    laws: Sequence[tuple[Any, Blocks]],
     rho: list[dict[str, np.ndarray]],
     V: list[dict[str, np.ndarray]],
     t: np.ndarray | None,
     rtol: float,
 ) -> Record:
-    """Drift of laws that are sums of terms, at rows (S,) of norms, directions and times, relative to the size of the
-    blocks that make the largest term.
+    """Drift of laws that are sums of parts, each with what it is measured from, at rows (S,) of norms, directions and
+    times, relative to the size of the blocks that make the largest part.
     """
     if not problem.scheme.is_gradient_flow and not _has_unit_length(problem, V):
         return {}
     weights = [problem.scheme.weights(np, r, v, problem.per) for r, v in zip(rho, V, strict=True)]
     shapes = {w: np.shape(v) for w, v in weights[0].items()}
     found = {}
-    for law in laws:
+    for law, around in laws:
         if not law.fits(shapes) or (law.shrinks and t is None):
             continue
-        first, worst = law.seen(weights[0], _probes), 0.0
-        for i, W in enumerate(weights):
+        first, worst = law.seen({**weights[0], **around}, _probes), 0.0
+        for i, row in enumerate(weights):
+            W = {**row, **around}
             expected = first if t is None else first * np.exp(-law.shrinks * (t[i] - t[0])) if law.shrinks else first
-            gap = float(np.max(np.abs(law.seen(W, _probes) - expected), initial=0.0))
+            here = law.seen(W, _probes)
+            if np.isinf(here).any():
+                # A probability that is rounded to zero is infinitely far from any equilibrium.
+                continue
+            gap = float(np.max(np.abs(here - expected), initial=0.0))
             worst = max(worst, gap / max(law.scale(W), 1e-300))
         found[f"law {law.text}"] = _verdict(worst, rtol, f"drift of {law.text}")
     return found

@@ -104,7 +104,7 @@ class Recorder:
         watched = monitors.moved(watched, problem, seen["log_loss"], seen["log_R"], setup.data.n)
         watched |= monitors.put_right(tally.kept, setup.rtol)
         laws = getattr(setup.field, "laws", ())
-        watched |= monitors.conserved(problem, laws, states.rho, states.V, setup.rtol, rows[0])
+        watched |= monitors.conserved(problem, laws, states.rho, states.V, setup.rtol, rows[0], setup.data)
         if self.resumed is None or not self.resumed[0]["outcome"]:
             outcome = stepped_over(qualified(outcome, watched, setup.rtol, setup.atol), problem.network)
             if self.ledger is not None and outcome.kind != "budget":

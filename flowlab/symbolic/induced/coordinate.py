@@ -1,7 +1,7 @@
 """A mirror coordinate in numbers: β(z), its inverse, and both potentials, entry by entry."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -28,8 +28,10 @@ class Coordinate(eqx.Module):
         values: arrays by symbol, in the shape of β.
         shape: of β (static).
         low, high: between these z stays; infinite where θ(z) exists for all z.
+        noise: relative error of Φ* (static).
     """
 
+    noise: ClassVar[float] = 1e-15
     chart: Mirror = eqx.field(static=True)
     values: dict[str, Array]
     shape: tuple[int, ...] = eqx.field(static=True)

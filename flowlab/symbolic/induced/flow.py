@@ -21,6 +21,7 @@ from flowlab.symbolic.induced.coordinate import Coordinate
 from flowlab.symbolic.induced.minimiser import Equations, Minimiser, minimiser
 from flowlab.symbolic.induced.mirror import Mirror
 from flowlab.symbolic.induced.node import Node, numbers_of_constants
+from flowlab.symbolic.induced.quadrature import Quadrature
 from flowlab.symbolic.names import symbol
 from flowlab.symbolic.prose import node_tex
 
@@ -37,7 +38,7 @@ class InducedFlow:
         closes: whether K depends on the weights through β and what the flow keeps alone; with the reason.
         commutes: whether the gradient fields of the entries commute; `pairs` names those that do not.
         mirror: one entry in its mirror coordinate; None where entries share weights, do not commute, or θ(z) has no
-            closed form that is found.
+            closed form that is found: then `coordinate` has its numbers by quadrature.
         entry: one entry in the symbols of its weights; None where entries share weights.
         begin: what stands for the weights of an entry at the start, by block.
 
@@ -74,11 +75,11 @@ class InducedFlow:
         """K of one entry in its weights; None where entries share weights."""
         if self.entry is None:
             return None
-        return sp.Add(*[sp.diff(self.entry, s) ** 2 for s in self._symbols()])
+        return sp.Add(*[sp.diff(self.entry, s) ** 2 for s in self.symbols])
 
     @property
     def conjugate(self) -> sp.Expr | None:
-        """Φ*(z) of one entry, whose derivative is β(z); None without a mirror coordinate."""
+        """Φ*(z) of one entry, whose derivative is β(z); None where it has no closed form."""
         return None if self.mirror is None else self.mirror.conjugate
 
     @property
@@ -91,7 +92,9 @@ class InducedFlow:
         """What the flow keeps besides β: every weight gives the same z."""
         return () if self.mirror is None else tuple(f"{w} = {_text(value)}" for w, value in self.mirror.theta)
 
-    def _symbols(self) -> list[sp.Symbol]:
+    @property
+    def symbols(self) -> list[sp.Symbol]:
+        """What the weights are called in `entry`."""
         return [sp.Symbol(w, real=True) for w in self.node.weights]
 
     @cached_property
@@ -124,34 +127,49 @@ class InducedFlow:
             )
         return self.weights
 
-    def require_mirror(self, what: str) -> Mirror:
-        """The mirror coordinate.
+    def require_entry(self, what: str) -> sp.Expr:
+        """One entry in the symbols of its weights, of which the mirror coordinate is made.
 
         Raises:
             LanguageError: if there is none, with the reason.
         """
         self.require_start(what)
-        if self.mirror is not None:
-            return self.mirror
-        if not self.commutes:
-            raise LanguageError(f"{what} needs a mirror coordinate, but {self.commutes.reason}; integrate the weights.")
-        why = (
-            "entries of `{}` share weights"
-            if self.entry is None
-            else "the weights of `{}` have no closed form in it that is found"
-        ).format(shown(self.node.text, 60))
+        if self.entry is not None:
+            return self.entry
+        why = f"entries of `{shown(self.node.text, 60)}` share weights" if self.commutes else self.commutes.reason
         raise LanguageError(f"{what} needs a mirror coordinate, but {why}; integrate the weights.")
 
+    def require_closed_form(self, what: str) -> Coordinate:
+        """The mirror coordinate in closed form.
+
+        Raises:
+            LanguageError: if there is none, with the reason.
+        """
+        self.require_entry(what)
+        found = self.coordinate
+        if isinstance(found, Coordinate):
+            return found
+        why = f"the weights of `{shown(self.node.text, 60)}` have no closed form in it that is found"
+        raise LanguageError(f"{what} needs a mirror coordinate in closed form, but {why}; integrate the weights.")
+
     @cached_property
-    def coordinate(self) -> Coordinate:
-        """The mirror coordinate in numbers: β(z), z(β), Φ*(z), Φ(β), K, entry by entry.
+    def coordinate(self) -> Coordinate | Quadrature:
+        """The mirror coordinate in numbers: β(z), z(β), Φ*(z), Φ(β), K, entry by entry; by quadrature where it has no
+        closed form.
 
         Raises:
             LanguageError: without a mirror coordinate.
         """
-        chart, weights = self.require_mirror("this"), self.require_start("this")
+        entry, weights, shape = (
+            self.require_entry("this"),
+            self.require_start("this"),
+            np.shape(self.start.V[self.block]),
+        )
+        if self.mirror is None:
+            values = {**{w: weights[w] for w in self.node.weights}, **self.constants}
+            return Quadrature(entry, self.node.weights, {k: np.broadcast_to(v, shape) for k, v in values.items()})
         held = {symbol.name: weights[w] for w, symbol in self.begin if isinstance(symbol, sp.Symbol)}
-        return Coordinate.of(chart, {**held, **self.constants}, np.shape(self.start.V[self.block]))
+        return Coordinate.of(self.mirror, {**held, **self.constants}, shape)
 
     def minimiser(self, data: Data) -> Minimiser:
         """The minimiser of Φ over all β that fit the data, by Newton on the dual: where flows of a loss of targets end.
@@ -226,7 +244,32 @@ def _derived(flow: InducedFlow) -> list[Step]:
     )
     if flow.mirror is not None:
         _mirrored(book, flow.mirror)
+    elif flow.entry is not None:
+        _integrated(book, flow)
     return book.steps
+
+
+def _integrated(book: Book, flow: InducedFlow) -> None:
+    """A mirror coordinate without closed form: its equation, and the potential as an integral."""
+    slopes = [(sp.Symbol(str(s)), sp.diff(flow.entry, s)) for s in flow.symbols]
+    book.record(
+        "mirror coordinate",
+        "gradient fields of different entries commute, so that weights are functions of z alone; no closed form is "
+        "found, so that they are integrated",
+        "dz/dt = -dL/dbeta,  " + ", ".join(f"d{w}/dz = {_text(value)}" for w, value in slopes),
+        r"\dot z = -\frac{\partial L}{\partial\beta}, \quad "
+        + r", \; ".join(rf"\frac{{d{_tex(w)}}}{{dz}} = {_tex(value)}" for w, value in slopes),
+        "gradient fields of different entries commute, so that weights are functions of $z$ alone; no closed form is"
+        " found, so that they are integrated",
+    )
+    book.record(
+        "conjugate potential",
+        "beta grows with z, so that it is the derivative of a convex function; sums run over entries",
+        "Phi*(z) = sum (integral of beta from 0 to z)",
+        r"\Phi^*(z) = \sum \int_0^z \beta",
+        r"$\beta$ grows with $z$, so that it is the derivative of a convex function; sums run over entries",
+    )
+    _least(book, None)
 
 
 def _mirrored(book: Book, chart: Mirror) -> None:
@@ -253,7 +296,11 @@ def _mirrored(book: Book, chart: Mirror) -> None:
         rf"\Phi^*(z) = \sum \Bigl({_tex(chart.conjugate)}\Bigr)",
         r"$\beta$ grows with $z$, so that it is the derivative of a convex function; sums run over entries",
     )
-    known = chart.potential
+    _least(book, chart.potential)
+
+
+def _least(book: Book, known: sp.Expr | None) -> None:
+    """The potential, and what limits minimise."""
     text = (
         "Phi(beta) = sum (z beta - Phi*(z)) at beta(z) = beta" if known is None else f"Phi(beta) = sum ({_text(known)})"
     )

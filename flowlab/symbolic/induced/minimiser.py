@@ -18,6 +18,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Outcome
 from flowlab.symbolic.induced.coordinate import Coordinate
+from flowlab.symbolic.induced.quadrature import Quadrature
 
 _STEPS, _SHORTEST = 400, 1e-14
 """Newton steps at most, and the shortest part of one that is tried."""
@@ -122,7 +123,7 @@ def _linear(problem: Problem, block: str, shape: tuple[int, ...], data: Data) ->
     return matrix, np.asarray(data.y, dtype=np.float64).ravel() - still
 
 
-def minimiser(equations: Equations, coordinate: Coordinate) -> Minimiser:
+def minimiser(equations: Equations, coordinate: Coordinate | Quadrature) -> Minimiser:
     """Newton's method on the dual; see `InducedFlow.minimiser`."""
     shape, P, t, target = coordinate.shape, equations.rows, equations.sides, equations.target
     nu, steps = _newton(P, t, coordinate, shape)
@@ -140,7 +141,9 @@ def minimiser(equations: Equations, coordinate: Coordinate) -> Minimiser:
     return Minimiser(flat.reshape(shape), nu, value, residual, steps, outcome)
 
 
-def _newton(P: np.ndarray, t: np.ndarray, coordinate: Coordinate, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+def _newton(
+    P: np.ndarray, t: np.ndarray, coordinate: Coordinate | Quadrature, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
     """ν where P β(Pᵀν) = t, and the steps that it took: damped steps, until none makes the dual function less."""
 
     def height(nu: np.ndarray) -> float:
@@ -164,7 +167,9 @@ def _newton(P: np.ndarray, t: np.ndarray, coordinate: Coordinate, shape: tuple[i
         except np.linalg.LinAlgError:
             break
         part, gain = 1.0, float(slope @ step)
-        while part > _SHORTEST and not height(nu - part * step) <= here - 1e-4 * part * gain + 1e-15 * abs(here):
+        while part > _SHORTEST and not height(nu - part * step) <= here - 1e-4 * part * gain + coordinate.noise * abs(
+            here
+        ):
             part *= 0.5
         if part <= _SHORTEST:
             break

@@ -202,7 +202,7 @@ def _named(
 
 def _relations(
     problem: Problem, terms: dict[tuple[int | str, ...], list[Term]], draws: Draws
-) -> Iterator[tuple[Relation, float]]:
+) -> Iterator[tuple[Relation[Term], float]]:
     shrink = decay_rates(problem)
     for some in terms.values():
         groups: dict[float, list[Term]] = {}
@@ -252,7 +252,7 @@ def _factored(text: str, latex: str, shrinks: float) -> tuple[str, str]:
     return f"({text}) exp({speed} t)", rf"\bigl({latex}\bigr)\, e^{{{speed}\, t}}"
 
 
-def _law(problem: Problem, relation: Relation, shrinks: float) -> Law:
+def _law(problem: Problem, relation: Relation[Term], shrinks: float) -> Law:
     parts = tuple((float(c) * _share(problem, term), term) for c, term in relation)
     if len(relation) == 1:
         # Any multiple of a term that stands alone will do.

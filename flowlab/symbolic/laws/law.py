@@ -9,6 +9,7 @@ import numpy as np
 from flowlab.core.arguments import fitting, named_blocks
 from flowlab.core.display import displayed
 from flowlab.core.typing import Array, Blocks, Record
+from flowlab.language.problem import Problem
 from flowlab.symbolic.laws.terms import Term
 
 _CONSTANT = 1e-9
@@ -71,6 +72,7 @@ class Law:
     """A quantity h with h' = 0, or with h' = -`shrinks` h where weight decay shrinks it.
 
     Attributes:
+        has_parts: whether it is a sum of parts.
         parts: the terms with their coefficients.
         text, latex: the quantity that is constant, with its factor e^{shrinks t}.
         where: the condition it holds under, text and LaTeX; empty where there is none.
@@ -79,6 +81,7 @@ class Law:
     """
 
     kind: ClassVar[str] = "quadratic"
+    has_parts: ClassVar[bool] = True
     parts: tuple[tuple[float, Part], ...]
     text: str
     latex: str
@@ -101,6 +104,10 @@ class Law:
     def lifted(self) -> bool:
         """Whether it is a formula that holds at all sizes."""
         return not self.shapes
+
+    def around(self, problem: Problem, data: Any) -> Mapping[str, np.ndarray] | None:
+        """What its parts are measured from at some data, by name; None where it is about nothing there."""
+        return {}
 
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
         """Whether it is known for blocks of these shapes."""
@@ -184,18 +191,19 @@ class Law:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Law":
         """The inverse of `to_json`; KeyError, TypeError or ValueError for anything else."""
-        parts: list[tuple[float, Part]] = []
-        for c, blocks, places, *out in stored["parts"]:
-            part = (
-                Term(tuple(blocks), tuple(places), *out)
-                if out
-                else Entries(tuple(blocks), tuple(tuple(place) for place in places))
-            )
-            parts.append((float(c), part))
+        parts = [(float(c), cls.read_part(part)) for c, *part in stored["parts"]]
         shapes = tuple((w, tuple(shape)) for w, shape in stored["shapes"])
         text, latex = str(stored["text"]), str(stored["latex"])
         first, second = stored["where"]
         return cls(tuple(parts), text, latex, (first, second), float(stored["shrinks"]), shapes)
+
+    @classmethod
+    def read_part(cls, stored: Any) -> Part:
+        """The inverse of a part's `to_json`."""
+        blocks, places, *out = stored
+        if out:
+            return Term(tuple(blocks), tuple(places), *out)
+        return Entries(tuple(blocks), tuple(tuple(place) for place in places))
 
 
 def unit_moves(W: Mapping[str, Array]) -> dict[str, np.ndarray]:

@@ -60,11 +60,12 @@ def written(terms: Weighed, style: Style) -> str:
     inner = [_inside(term, style) for _, term in terms]
     if all(part is not None for part in inner) and any(_is_matrix(term) for _, term in terms):
         # Diagonals of products: of vectors too, where a product of matrices is among them.
-        return style.diag(_sum([(c, str(part), term) for (c, term), part in zip(terms, inner, strict=True)], style))
-    return _sum([(c, _one(term, style), term) for c, term in terms], style)
+        return style.diag(summed([(c, str(part), term) for (c, term), part in zip(terms, inner, strict=True)], style))
+    return summed([(c, _one(term, style), term) for c, term in terms], style)
 
 
-def _sum(parts: Sequence[tuple[Fraction, str, Term | None]], style: Style) -> str:
+def summed(parts: Sequence[tuple[Fraction, str, Term | None]], style: Style) -> str:
+    """A sum of parts that are written already, each with its coefficient, and the term whose rates divide it."""
     text = ""
     for c, part, term in parts:
         size = abs(c)
@@ -209,7 +210,7 @@ def _completed(terms: Weighed, style: Style) -> str | None:
         body = f"({size}I {'-' if shift < 0 else '+'} {style.name(block)})"
         parts.append((c, f"{body} {body}{style.mark}" if _by_rows(term) else f"{body}{style.mark} {body}", term))
     parts.sort(key=lambda part: part[0] < 0)
-    return _sum(parts, style)
+    return summed(parts, style)
 
 
 def _by_rows(term: Term) -> bool | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from flowlab.symbolic.laws.draws import Draws
-from flowlab.symbolic.laws.terms import Term
+from flowlab.symbolic.laws.law import Part
 
 _ZERO = 1e-9
 """Size of a rate, relative to its summands, below which it is zero: far above roundings, far below a wrong law's."""
@@ -15,10 +16,11 @@ _LARGEST = 1000
 _NEAR = 1e-7
 """How near to a fraction a coefficient must be; it is known to about 1e-9."""
 
-Relation = list[tuple[Fraction, Term]]
+P = TypeVar("P", bound=Part)
+Relation: TypeAlias = list[tuple[Fraction, P]]
 
 
-def relations(terms: Sequence[Term], weights: Sequence[float], draws: Draws) -> Iterator[Relation]:
+def relations(terms: Sequence[P], weights: Sequence[float], draws: Draws) -> Iterator[Relation[P]]:
     """Combinations of terms of one signature whose rates are zero at all states, each with as few terms as may be.
 
     Args:
@@ -27,7 +29,7 @@ def relations(terms: Sequence[Term], weights: Sequence[float], draws: Draws) -> 
         draws: states with rates.
     """
     scale = draws.scale()
-    seen: list[tuple[Term, np.ndarray]] = []
+    seen: list[tuple[P, np.ndarray]] = []
     """Terms that move, with their rates."""
     basis: list[int] = []
     """Of these, some that are independent."""
@@ -47,7 +49,7 @@ def relations(terms: Sequence[Term], weights: Sequence[float], draws: Draws) -> 
             yield relation
 
 
-def _column(term: Term, weight: float, draws: Draws, scale: np.ndarray) -> tuple[np.ndarray, float]:
+def _column(term: Part, weight: float, draws: Draws, scale: np.ndarray) -> tuple[np.ndarray, float]:
     """The rates of a term at all states and entries, each relative to its state's, and their size without signs."""
 
     def flat(values: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ def _column(term: Term, weight: float, draws: Draws, scale: np.ndarray) -> tuple
     return flat(term.rate(draws.W, draws.pull)), float(np.linalg.norm(size))
 
 
-def _pair(column: np.ndarray, term: Term, seen: Sequence[tuple[Term, np.ndarray]]) -> Relation | None:
+def _pair(column: np.ndarray, term: P, seen: Sequence[tuple[P, np.ndarray]]) -> Relation[P] | None:
     """The nearest earlier term that a term is a multiple of."""
     for other, values in reversed(seen):
         c = float(values @ column) / float(values @ values)
@@ -66,7 +68,7 @@ def _pair(column: np.ndarray, term: Term, seen: Sequence[tuple[Term, np.ndarray]
     return None
 
 
-def _sum(column: np.ndarray, term: Term, basis: Sequence[tuple[Term, np.ndarray]]) -> Relation | None:
+def _sum(column: np.ndarray, term: P, basis: Sequence[tuple[P, np.ndarray]]) -> Relation[P] | None:
     """A term as a combination of independent ones; None where it is none."""
     if not basis:
         return None
@@ -77,9 +79,9 @@ def _sum(column: np.ndarray, term: Term, basis: Sequence[tuple[Term, np.ndarray]
     return _rounded(list(found), term, [other for other, _ in basis])
 
 
-def _rounded(found: Sequence[float], term: Term, others: Sequence[Term]) -> Relation:
+def _rounded(found: Sequence[float], term: P, others: Sequence[P]) -> Relation[P]:
     """Others minus the term, with fractions, most of them positive, these first; empty where one is not a fraction."""
-    relation: Relation = []
+    relation: Relation[P] = []
     for c, other in zip(found, others, strict=True):
         fraction = Fraction(c).limit_denominator(_LARGEST)
         if abs(c - fraction) > _NEAR * max(1.0, abs(c)):

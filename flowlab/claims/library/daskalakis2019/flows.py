@@ -1,15 +1,21 @@
-"""The game of the paper as a problem, its runs, and their distance from the equilibrium."""
+"""The game of the paper, or one of a user, as a problem, its runs, and their distance from the equilibrium."""
+
+import math
 
 import numpy as np
 
 from flowlab.claims.case import Case
+from flowlab.claims.hypotheses import hypothesis
+from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.discrete.descent.descend import descend
+from flowlab.discrete.matrix_game import matrix_game as read_game
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
 from flowlab.studies.equilibrium import Equilibrium, equilibrium
+from flowlab.studies.stability import stability
 
 SOURCE = "Daskalakis, Panageas 2019"
 GAME = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
@@ -29,13 +35,66 @@ def at(p: np.ndarray, q: np.ndarray) -> State:
 
 
 def beside(rest: Equilibrium) -> State:
-    """A state 1e-3 from an equilibrium that mixes three strategies of each player."""
-    return at(rest.weights["p"] + np.array([1e-3, -1e-3, 0.0]), rest.weights["q"] + np.array([0.0, 1e-3, -1e-3]))
+    """A state 1e-3 from an equilibrium that mixes all strategies, along the first of one player, the last of another;
+    nearer where there is no room for that.
+    """
+    p, q = rest.weights["p"].copy(), rest.weights["q"].copy()
+    size = min(1e-3, 0.5 * p.min(), 0.5 * q.min())
+    p[:2] += size * np.array([1.0, -1.0])
+    q[-2:] += size * np.array([1.0, -1.0])
+    return at(p, q)
 
 
-def rest_of(case: Case, payoff: np.ndarray = GAME, name: str = "the 3 x 3 game") -> Equilibrium:
-    """The equilibrium of a game, solved once."""
-    return case.once(f"equilibrium of {name}", lambda: equilibrium(matrix_game(), Data(A=payoff)))
+def payoff_of(case: Case) -> np.ndarray:
+    """Payoffs of the row player: of the game that was given, or of that of the paper."""
+
+    def made() -> np.ndarray:
+        problem, data = case.problem, case.data
+        return GAME if problem is None or data is None else read_game(problem, data)[2]
+
+    return case.once("payoffs", made)
+
+
+def called(case: Case) -> str:
+    """What the game of `payoff_of` is called."""
+    return "the 3 x 3 game" if case.problem is None else "the given game"
+
+
+def printed(case: Case, number: str) -> str:
+    """A number that was printed of the game of the paper; empty for another game."""
+    return number if case.problem is None else ""
+
+
+def pace(case: Case) -> float:
+    """How much slower the game of `payoff_of` turns than that of the paper: what steps and times are multiplied by."""
+    return 1.0 if case.problem is None else _TOP / float(rest_of(case).frequencies[0])
+
+
+_TOP = 0.7**0.5
+"""Largest frequency of the game of the paper, .83666."""
+
+
+@hypothesis("a matrix game whose only equilibrium mixes all strategies, or none")
+def mixed_game(case: Case) -> str | None:
+    """What can be held against statements on zero-sum games on simplices."""
+    if case.problem is None:
+        return None if case.data is None else "payoffs were given without their game; pass the problem as well"
+    if case.data is None:
+        return "a game was given without its payoffs; pass the data as well"
+    try:
+        rest = rest_of(case)
+    except FlowlabError as error:
+        return str(error)
+    if not rest.unique:
+        return "it is about games with one equilibrium, and the given one has several"
+    if any(len(mixed) < len(rest.weights[w]) for w, mixed in rest.support.items()):
+        return "it is about equilibria that mix all strategies, and that of the given game does not"
+    return None
+
+
+def rest_of(case: Case) -> Equilibrium:
+    """The equilibrium of the game of `payoff_of`, solved once."""
+    return case.once("equilibrium", lambda: equilibrium(matrix_game(), Data(A=payoff_of(case))))
 
 
 def games(case: Case, count: int, size: int = 5) -> list[tuple[np.ndarray, Equilibrium]]:
@@ -61,12 +120,13 @@ def walk(
     step: float,
     rule: str = "optimistic",
     start: State | None = None,
-    payoff: np.ndarray = GAME,
+    payoff: np.ndarray | None = None,
     every: int = 1,
     name: str = "",
     problem: Problem | None = None,
 ) -> Trajectory:
     """A descent of a game, made once under its settings and `name`; from the uniform strategies unless told."""
+    payoff = payoff_of(case) if payoff is None else payoff
     start = start or at(np.full(len(payoff), 1 / len(payoff)), np.full(payoff.shape[1], 1 / payoff.shape[1]))
     return case.once(
         f"{rule} {step!r} {count} {every} {name}",
@@ -91,6 +151,25 @@ def divergences(rest: Equilibrium, run: Trajectory) -> np.ndarray:
         with np.errstate(divide="ignore"):
             total += (star[mixed] * np.log(star[mixed] / now[:, mixed])).sum(axis=1)
     return total
+
+
+_COUNT, _MOST, _FOLDS = 6000, 200_000, 15.0
+"""Steps of a run at least and at most, and wanted e-folds of the slowest mode: from 1e-3 to where roundings begin."""
+
+
+def settling_steps(rest: Equilibrium) -> int:
+    """Steps that a run needs below the threshold.
+
+    Raises:
+        ClaimError: where they are too many.
+    """
+    needed = -_FOLDS / math.log(stability(rest, "optimistic", step=0.57 / float(rest.frequencies[0])).radius)
+    if needed > _MOST:
+        raise ClaimError(
+            f"the slowest mode of the game must settle within {_MOST} steps, got {needed:.2g}; the game turns at"
+            " frequencies that are too far apart."
+        )
+    return max(_COUNT, 1000 * math.ceil(needed / 1000))
 
 
 def gaps(payoff: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -7,15 +7,18 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.daskalakis2019.by_hand import field, slowest
 from flowlab.claims.library.daskalakis2019.flows import (
-    GAME,
     SOURCE,
     at,
+    called,
     divergences,
     games,
     idle_fall,
+    mixed_game,
+    pace,
+    payoff_of,
+    printed,
     rest_of,
     walk,
 )
@@ -37,10 +40,6 @@ def _swapped(sigma: complex) -> list[complex]:
     """Roots with the present and the past force in each other's place: λ² - (1 - σ)λ - 2σ = 0."""
     root = cmath.sqrt((1 - sigma) ** 2 + 8 * sigma)
     return [((1 - sigma) + root) / 2, ((1 - sigma) - root) / 2]
-
-
-def _of_metric(payoff: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return np.linalg.eigvals(field(payoff, p, q))
 
 
 def _without_metric(payoff: np.ndarray, *_: np.ndarray) -> np.ndarray:
@@ -65,8 +64,8 @@ class Spectrum(Claim):
     source = (
         f"{SOURCE}, section 3.3 (number not checked; the derivative of the map); roots and factors are derived here"
     )
-    hypotheses = (own_instances,)
-    stated = Variant(roots=_pair, modes=_of_metric, slack=1.0)
+    hypotheses = (mixed_game,)
+    stated = Variant(roots=_pair, modes=lambda *game: np.linalg.eigvals(field(*game)), slack=1.0)
     mutants = (
         stated.but("plain multiplicative weights", roots=lambda sigma: [1 + sigma, 0j]),
         stated.but("present and past in each other's place", roots=_swapped),
@@ -76,24 +75,25 @@ class Spectrum(Claim):
     counter_example = "plain multiplicative weights: |1 + i sigma| > 1 at every step"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        chosen = [(GAME, rest_of(case)), *games(case, 10)]
+        payoff, eta = payoff_of(case), ETA * pace(case)
+        chosen = [(payoff, rest_of(case)), *games(case, 10)]
         quantities = []
-        for i, (payoff, rest) in enumerate(chosen):
+        for i, (payoff_i, rest) in enumerate(chosen):
             rows, columns = (list(rest.support[w]) for w in "pq")
-            values = variant.modes(payoff[np.ix_(rows, columns)], rest.weights["p"][rows], rest.weights["q"][columns])
+            values = variant.modes(payoff_i[np.ix_(rows, columns)], rest.weights["p"][rows], rest.weights["q"][columns])
             # Both simplices have a direction across, along which nothing moves.
             turning = sorted(values, key=abs)[2:]
-            told = np.array([root for value in turning for root in variant.roots(ETA * value)])
-            seen = case.once(f"O4 {i}", lambda rest=rest: stability(rest, "optimistic", step=ETA).measured)
-            name = f"random game {i}" if i else "the 3 x 3 game"
+            told = np.array([root for value in turning for root in variant.roots(eta * value)])
+            seen = case.once(f"O4 {i}", lambda rest=rest: stability(rest, "optimistic", step=eta).measured)
+            name = f"random game {i}" if i else called(case)
             apart = max(float(np.abs(told - value).min()) for value in seen) if len(told) else math.inf
             quantities.append(
                 Quantity(f"eigenvalues of a step, from those told, {name}", apart, 0.0, 1e-6, route="derivative")
             )
-        turning = sorted(variant.modes(GAME, *(rest_of(case).weights[w] for w in "pq")), key=abs)[2:]
-        worst = max(abs(root) for value in turning for root in variant.roots(ETA * value))
+        turning = sorted(variant.modes(payoff, *(rest_of(case).weights[w] for w in "pq")), key=abs)[2:]
+        worst = max(abs(root) for value in turning for root in variant.roots(eta * value))
         p, q = (rest_of(case).weights[w] for w in "pq")
-        slowly = walk(case, 2000, step=ETA, start=at(*slowest(GAME, p, q)), name="slow mode")
+        slowly = walk(case, 2000, step=eta, start=at(*slowest(payoff, p, q)), name="slow mode")
         kept = divergences(rest_of(case), slowly)
         quantities.append(
             Quantity(
@@ -103,7 +103,7 @@ class Spectrum(Claim):
                 2e-6,
                 route="1500 steps of the map",
                 altered=1e-3,
-                printed=".99717",
+                printed=printed(case, ".99717"),
             )
         )
         quantities.append(

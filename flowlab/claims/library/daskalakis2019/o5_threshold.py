@@ -4,17 +4,25 @@ import sympy as sp
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.daskalakis2019.by_hand import radius
-from flowlab.claims.library.daskalakis2019.flows import GAME, beside, divergences, games, rest_of, walk
+from flowlab.claims.library.daskalakis2019.flows import (
+    beside,
+    called,
+    divergences,
+    games,
+    mixed_game,
+    payoff_of,
+    printed,
+    rest_of,
+    settling_steps,
+    walk,
+)
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
 from flowlab.language.rules import rules
 from flowlab.studies.stability import stability
 from flowlab.symbolic.modified import step_matrix
-
-COUNT = 6000
 
 
 def _root() -> str:
@@ -42,7 +50,7 @@ class SharpStep(Claim):
         "Daskalakis, Panageas 2019 (spectrum); threshold derived here: |lambda| = 1 at sigma = 1/sqrt(3), lambda = "
         "e^(i pi/3)"
     )
-    hypotheses = (own_instances,)
+    hypotheses = (mixed_game,)
     stated = Variant(rule="optimistic", threshold=3.0**-0.5, ahead=1.0, below=(1e-12, "<="))
     mutants = (
         stated.but(USUAL, threshold=1e-3, below=(1e-6, ">=")),
@@ -59,7 +67,7 @@ class SharpStep(Claim):
         quantities = []
         chosen = [rest_of(case), *(rest for _, rest in games(case, 10))]
         for i, rest in enumerate(chosen):
-            name = f"random game {i}" if i else "the 3 x 3 game"
+            name = f"random game {i}" if i else called(case)
             for rule, wanted in ((variant.rule, variant.threshold), ("extragradient", variant.ahead)):
                 found = case.once(
                     f"O5 {rule} {i}", lambda rest=rest, rule=rule: stability(rest, rule, step=0.1).threshold
@@ -71,25 +79,26 @@ class SharpStep(Claim):
                         wanted,
                         1e-6,
                         route="matrix of the rule on the modes of the flow",
-                        printed=".57735" if i == 0 and rule == "optimistic" else "",
+                        printed=printed(case, ".57735") if i == 0 and rule == "optimistic" else "",
                     )
                 )
         p, q, top = chosen[0].weights["p"], chosen[0].weights["q"], float(chosen[0].frequencies[0])
-        at_edge = radius(GAME, p, q, variant.threshold / top)
+        count = case.once("O5 steps", lambda: settling_steps(chosen[0]))
+        at_edge = radius(payoff_of(case), p, q, variant.threshold / top)
         quantities.append(
             Quantity("spectral radius of the steps at the threshold", at_edge, 1.0, 1e-9, route="derivative by hand")
         )
         near = beside(chosen[0])
         below, above = (
             float(
-                divergences(chosen[0], walk(case, COUNT, step=s / top, start=near, rule=variant.rule, name="near"))[-1]
+                divergences(chosen[0], walk(case, count, step=s / top, start=near, rule=variant.rule, name="near"))[-1]
             )
             for s in (0.57, 0.585)
         )
         # As usually stated nothing converges at .57.
         quantities += [
-            Quantity(f"divergence after {COUNT} steps at .57", below, variant.below[0], 0.0, relation=variant.below[1]),
-            Quantity(f"divergence after {COUNT} steps at .585", above, 1e-3, 0.0, relation=">="),
+            Quantity(f"divergence after {count} steps at .57", below, variant.below[0], 0.0, relation=variant.below[1]),
+            Quantity(f"divergence after {count} steps at .585", above, 1e-3, 0.0, relation=">="),
         ]
         return Measurement.of(
             quantities,

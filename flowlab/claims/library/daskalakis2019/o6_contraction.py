@@ -4,12 +4,12 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.daskalakis2019.by_hand import inside, jacobian, step
-from flowlab.claims.library.daskalakis2019.flows import GAME, games, rest_of
+from flowlab.claims.library.daskalakis2019.flows import games, mixed_game, pace, payoff_of, printed, rest_of
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
+from flowlab.studies.equilibrium import Equilibrium
 from flowlab.studies.stability import stability
 
 ETA = 0.1
@@ -29,7 +29,7 @@ class NoContraction(Claim):
     source = (
         'Daskalakis, Panageas 2019, abstract of version 1 ("becomes a contracting map"); version 5 says locally stable'
     )
-    hypotheses = (own_instances,)
+    hypotheses = (mixed_game,)
     stated = Variant(rule="optimistic", norm=">=", radius=(1.0, "<="), power=1)
     mutants = (
         stated.but(USUAL, norm="<="),
@@ -44,11 +44,12 @@ class NoContraction(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         rest = rest_of(case)
         p, q = rest.weights["p"], rest.weights["q"]
-        found = stability(rest, variant.rule, step=ETA)
-        factors = np.sqrt((1 + np.sqrt(1 - 4 * (ETA * rest.frequencies) ** 2)) / 2) ** variant.power
-        B, J = inside(len(p), len(q)), jacobian(GAME, p, q, ETA)
+        payoff, eta = payoff_of(case), ETA * pace(case)
+        found = stability(rest, variant.rule, step=eta)
+        factors = np.sqrt((1 + np.sqrt(1 - 4 * (eta * rest.frequencies) ** 2)) / 2) ** variant.power
+        B, J = inside(len(p), len(q)), jacobian(payoff, p, q, eta)
         norm = float(np.linalg.norm(B.T @ J @ B, 2))
-        grown = self._growth(np.concatenate([p, q, p, q]), J, B)
+        grown = self._growth(payoff, eta, rest, J, B)
         bound, relation = variant.radius
         quantities = [
             Quantity(
@@ -58,10 +59,17 @@ class NoContraction(Claim):
                 1e-9,
                 route="derivative of the step",
                 altered=1e-3,
-                printed=".99717" if variant.rule == "optimistic" else "",
+                printed=printed(case, ".99717") if variant.rule == "optimistic" else "",
             ),
             Quantity("norm of the derivative, of logarithms", found.norm, 1.0, 0.0, relation=variant.norm),
-            Quantity("norm of the derivative, of strategies", norm, 1.0, 0.0, relation=variant.norm, printed="1.443"),
+            Quantity(
+                "norm of the derivative, of strategies",
+                norm,
+                1.0,
+                0.0,
+                relation=variant.norm,
+                printed=printed(case, "1.443"),
+            ),
             Quantity("largest growth of a distance of 1e-6 in one step", grown, norm, 1e-4 * norm, route="by hand"),
             Quantity("bound on the spectral radius", found.radius, bound, 0.0, relation=relation),
         ]
@@ -74,8 +82,10 @@ class NoContraction(Claim):
         )
 
     @staticmethod
-    def _growth(rest: np.ndarray, J: np.ndarray, B: np.ndarray) -> float:
+    def _growth(payoff: np.ndarray, eta: float, rest: Equilibrium, J: np.ndarray, B: np.ndarray) -> float:
         direction = B @ np.linalg.svd(B.T @ J @ B)[2][0]
-        x, y, x0, y0 = np.split(rest + 1e-6 * direction, 4)
-        after = np.concatenate([*step(GAME, x, y, x0, y0, ETA), x, y]) - rest
+        still = np.concatenate([rest.weights[w] for w in "pqpq"])
+        n, m = payoff.shape
+        x, y, x0, y0 = np.split(still + 1e-6 * direction, [n, n + m, 2 * n + m])
+        after = np.concatenate([*step(payoff, x, y, x0, y0, eta), x, y]) - still
         return float(np.linalg.norm(after)) / 1e-6
