@@ -122,10 +122,16 @@ def dress(ax: "Axes", frame: Panel) -> None:
     ax.set_xlabel(frame.x_label)
     ax.set_ylabel(frame.y_label)
     if frame.log_y:
-        ax.set_yscale("log")
-        if ax.dataLim.y1 > _HUGE:
-            # Room beyond the largest number that float64 holds would be infinite.
+        low, high = (float(v) for v in ax.dataLim.intervaly)
+        if high > _HUGE:
+            # Room and ticks beyond the largest number that float64 holds would be infinite.
             ax.set_ymargin(0.0)
+        ax.set_yscale("log")
+        if high > _HUGE:
+            begin, end = np.floor(np.log10(max(low, 1.0 / _HUGE))), np.floor(np.log10(high))
+            ticks = 10.0 ** np.arange(begin, end + 1.0, max(1.0, np.ceil((end - begin) / 6.0)))
+            ax.set_yticks(ticks, [_power(float(t)) for t in ticks])
+            ax.set_yticks([], minor=True)
     elif frame.y_label == LOG_L:
         deep(ax)
     if frame.log_x:

@@ -2,6 +2,7 @@
 and colours, captions say what is seen.
 """
 
+import io
 import json
 import os
 import subprocess
@@ -205,3 +206,14 @@ def test_captions_say_what_is_seen():
     assert f"{y[-1]:.3g}".replace("-", "\u2212") in told
     assert "8 of kind" not in fl.draw("portrait", portrait()).caption
     assert "2 of kind minimum" in fl.draw("portrait", portrait()).caption
+
+
+@pytest.mark.parametrize("top", [1e10, 1e307])
+def test_huge_numbers_have_an_axis(top):
+    ax = Figure().add_subplot()
+    ax.plot([0.0, 1.0], [1.0, top])
+    dress(ax, Panel("loss", log_y=True))
+    low, high = ax.get_ylim()
+    assert low <= 1.0 < 1e9 < top <= high * (1.0 + 1e-9)
+    assert np.isfinite(high)
+    ax.figure.savefig(io.BytesIO(), format="png")
