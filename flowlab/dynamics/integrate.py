@@ -119,11 +119,9 @@ def integrate(
     """Integrate a flow with adaptive steps, in ordinary time and, where the horizon lies far, in late clocks.
 
     Args:
-        field: what `lower` returns, or a module with its methods; of a batch also one for each run, of problems that
-            differ in `rates` and `decay` alone.
-        start: the state at t = 0; several of them, or one with a leading axis over runs, such as
-            `initial_state(…, seed=range(100))`, are run as a batch: one compiled program, in which every run has its
-            own clock, step size, events and outcome.
+        field: what `lower` returns, or a module with its methods; of a batch one each, where `rates` or `decay` differ.
+        start: the state at t = 0; several, or one with a leading axis over runs, as of `initial_state(…,
+            seed=range(100))`, are a batch: one program, with a clock, step size, events and outcome for every run.
         data: samples, whose labels must suit the loss, constants, or nothing; of a batch also one for each run.
         until: where to stop: `time(t)`, `log_time(u)`, an event, or several of them; the first one ends the run.
         events: more events that end the run.
@@ -167,8 +165,7 @@ def integrate(
         'done'
     """
     require_x64("integrate")
-    for each in field if isinstance(field, list | tuple) else [field]:
-        expects("field.problem", getattr(each, "problem", None), Problem, "a problem", "`fl.lower(fl.derive(problem))`")
+    _require_problems(field)
     named_clock(clock)
     named_kinks(kinks)
     name = named_solver(solver)
@@ -180,6 +177,12 @@ def integrate(
         if asks_for_batch(start, field, data):
             return _batch(lanes_of(cast(VectorField, field), start, cast("Data", data)), asked, name, settings)
         return _single(cast(VectorField, field), cast(State, start), cast("Data | None", data), asked, name, settings)
+
+
+def _require_problems(field: object) -> None:
+    """Refuse what is no field of a problem, one or several."""
+    for each in field if isinstance(field, list | tuple) else [field]:
+        expects("field.problem", getattr(each, "problem", None), Problem, "a problem", "`fl.lower(fl.derive(problem))`")
 
 
 class _Asked(NamedTuple):

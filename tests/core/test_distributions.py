@@ -116,11 +116,11 @@ def test_a_wheel_runs_where_it_is_installed(built, tmp_path):
 def licences(name: str) -> list[str]:
     """What a distribution says of its licence: SPDX names, or classifiers."""
     told = metadata.metadata(name)
-    expression = told["License-Expression"]
+    expression = told.get("License-Expression")
     if expression:
         return re.split(r" (?:AND|OR) ", expression)
     found = [line.split(" :: ")[-1] for line in told.get_all("Classifier") or [] if line.startswith("License ::")]
-    return found or [(told["License"] or "none").splitlines()[0]]
+    return found or [(told.get("License") or "none").splitlines()[0]]
 
 
 def needed() -> list[str]:

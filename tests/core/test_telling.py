@@ -9,6 +9,7 @@ import pytest
 import flowlab as fl
 from flowlab.core.telling import MODES, chosen, telling
 from flowlab.dynamics.run import progress as of_runs
+from flowlab.dynamics.run.segment import Segment
 
 DATA = fl.Data([[1.0, 0.5], [-1.0, 0.2]], [1.0, -1.0])
 
@@ -46,6 +47,8 @@ def test_a_notebook_gets_a_bar(monkeypatch):
 
 def test_a_run_is_told_as_asked_and_writes_nothing_unasked(field, capsys, monkeypatch):
     monkeypatch.setattr(of_runs, "EVERY", 0.0)
+    # Between chunks there is something to tell, and so short a run would be one.
+    monkeypatch.setattr(Segment, "pace", lambda _: 4)
     told = {how: (run(field, progress=how), capsys.readouterr())[1] for how in (False, *MODES[1:])}
     assert all(seen.out == "" for seen in told.values())
     assert told[False].err == told["none"].err == ""

@@ -148,6 +148,7 @@ def test_a_transformer_block_keeps_what_its_laws_say():
     assert abs(gained["W2"] - 1.0) > 0.1
 
 
+@pytest.mark.long
 def test_games(tmp_path, capsys):
     found = example("games").main(small=True, out=tmp_path)
     assert abs(found["flow"] - found["start"]) < 1e-9

@@ -177,6 +177,7 @@ def crossed(drawn):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "made",
     [
@@ -198,6 +199,7 @@ def test_nothing_lies_on_anything_else(made, tmp_path):
     assert drawn.save(tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_what_lies_on_something_is_noticed():
     drawn = fl.draw("architecture", nested())
     first, second = [c for c in drawn.curves if c.look == "block"][:2]

@@ -37,6 +37,7 @@ def test_critical_points_are_drawn_by_kind(points, tmp_path):
     assert drawn.save(tmp_path / "critical.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_distances_from_critical_points_are_drawn_over_time(points):
     problem = fl.Problem("W1 @ x", scheme="fixed_norm")
     start = fl.State(rho=points[0].state.rho, V=fl.initial_state(problem.network, points.data, seed=3).V)

@@ -51,6 +51,7 @@ def saved(folder, name, names=("loss_constant", "norms")):
     return made
 
 
+@pytest.mark.long
 def test_settings_of_the_users_session_change_no_byte(tmp_path):
     import matplotlib
 
@@ -60,6 +61,7 @@ def test_settings_of_the_users_session_change_no_byte(tmp_path):
             assert saved(tmp_path, "same") == plain, settings
 
 
+@pytest.mark.long
 def test_a_leak_would_be_seen(tmp_path, monkeypatch):
     import matplotlib
 

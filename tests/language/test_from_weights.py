@@ -101,7 +101,7 @@ def test_figures_draw_them_and_refuse_what_they_lack():
     path = made(times, kept)
     walk = fl.descend(PROBLEM, path.state(0), DATA, step=2e-3, count=60)
     labels = [c.label for c in fl.draw("loss", path, walk).curves]
-    assert labels == ["loss, training", "loss, descent"]
+    assert labels == ["training", "descent"]
     for name in ("norms", "margin", "balance", "alignment"):
         assert fl.draw(name, path).curves
     with pytest.raises(fl.LanguageError, match="must have a flow"):

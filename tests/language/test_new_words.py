@@ -291,6 +291,7 @@ def test_a_law_passes_a_new_operation_and_a_missing_rule_is_named(registered):
         fl.derive(fl.Problem("W2 @ ruleless(W1 @ x)"))
 
 
+@pytest.mark.long
 def test_a_scheme_that_declares_no_law_is_granted_none(registered):
     flow, _ = flow_of("W2 @ relu(W1 @ x)", scheme="quick_turn")
     assert not [law for law in flow.conserved if law.kind.startswith("norm")]

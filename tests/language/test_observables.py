@@ -120,6 +120,7 @@ def test_what_fails_on_the_way_loses_nothing_else(ready, failing, why):
     assert "failed" not in plain.outcome.message
 
 
+@pytest.mark.long
 def test_observables_are_stored_and_kept_from_change(ready, tmp_path):
     path = flow(ready, fl.held_out(PROBLEM, TEST) | {"row": lambda w: w["W1"][0]})
     for name in ("a.nc", "a.zarr"):

@@ -42,6 +42,7 @@ def test_a_network_that_is_linear_in_its_weights_is_its_own_linearisation(loss, 
     assert beside["log_loss"].values[:, 0] == pytest.approx(beside["log_loss"].values[:, 1], abs=1e-5)
 
 
+@pytest.mark.long
 def test_blocks_may_decay_at_rates_of_their_own():
     text = "a @ x + b @ x"
     problem = fl.Problem(text, "logistic", coordinates="weights", decay={"a": 0.5, "b": 0.05})

@@ -165,6 +165,7 @@ def test_it_is_integrated_without_samples():
     assert path.monitors["loss"]["holds"]
 
 
+@pytest.mark.long
 def test_saad_and_solla():
     """dR/dt and dQ/dt of an erf student follow from R, Q and T alone (Saad and Solla 1995, small learning rate)."""
     rng = np.random.default_rng(7)

@@ -62,8 +62,7 @@ def sweep(
         jobs: processes, by default one per core and batch; 1 runs all here. Scripts that ask for more keep the call
             under `if __name__ == "__main__":`.
         scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.
-        executor: what has `map` as executors of `concurrent.futures` have it, in place of Dask: a pool of Ray or
-            mpi4py.
+        executor: what has `map` as in `concurrent.futures`, in place of Dask: for example a pool of Ray or mpi4py.
         retry: whether points that failed before are tried again.
         batch: the most points of one problem that a worker is given at once.
         rows: values of log t in the result.

@@ -122,9 +122,8 @@ def descend(
         step: step size η (above zero); in units of flow time, or of ∫ L dt with `loss_scaled`. A transformation of
             optax has its own, so that none is given, and time counts steps.
         count: number of steps.
-        rule: `"gradient"`, `"optimistic"` or `"extragradient"` on weights, in the charts of their geometries, or a
-            unit-norm rule of eq. (1.14) applied to every direction while the norm follows its own gradient; or a
-            gradient transformation such as `optax.adam(1e-3)`, of weights in the charts of their geometries.
+        rule: `"gradient"`, `"optimistic"`, `"extragradient"` or a gradient transformation such as `optax.adam(1e-3)`,
+            in the charts of the weights; or a unit-norm rule of eq. (1.14) of directions, whose norms follow gradients.
         loss_scaled: divide each step by the loss, so that descent goes on when it has underflowed; `log_t` sums η/L.
         record_every: steps between stored states; by default so many that at most 2,000 rows and 256 MB are stored.
         freeze_norm: keep the norms (unit-norm rules only).
@@ -166,19 +165,13 @@ def descend(
     found = checked(lanes, method)
     observers = Observers.of(observe, weights_of(problem, lanes[0].start))
     every = _spacing(size_of(lanes[0].start), count, record_every, len(lanes))
-    settings: Record = {
-        "rule": _called(how, problem, lanes[0]),
-        "count": count,
-        "loss_scaled": loss_scaled,
-        "record_every": every,
-    }
-    settings |= {"freeze_norm": freeze_norm, "batch": batch, "nesterov": nesterov, "momentum": float(momentum)}
-    settings |= {"blend": float(blend)} if blend else {}
+    settings: Record = {"rule": _called(how, problem, lanes[0]), "count": count, "loss_scaled": loss_scaled}
+    settings |= {"record_every": every, "freeze_norm": freeze_norm, "batch": batch, "nesterov": nesterov}
+    settings |= {"momentum": float(momentum)} | ({"blend": float(blend)} if blend else {})
     began = watch.monotonic()
     if not asks_for_batch(start, data, step, seed):
-        return _trajectory(
-            found, lanes[0], walk_one(found, lanes[0], count, every), watch.monotonic() - began, settings, observers
-        )
+        walked = walk_one(found, lanes[0], count, every)
+        return _trajectory(found, lanes[0], walked, watch.monotonic() - began, settings, observers)
     walks = walk_all(found, lanes, count, every)
     told = watch.monotonic() - began, settings, observers
     return Trajectories([partial(_trajectory, found, *pair, *told) for pair in zip(lanes, walks, strict=True)])

@@ -183,7 +183,7 @@ def stack(width, rows, rng, move=0.0):
 def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
     rng, law = (
         np.random.default_rng(2),
-        SimpleNamespace(kind=kind, blocks=("W1", "W2"), degree=1, shares=(1, 1), text=""),
+        SimpleNamespace(kind=kind, blocks=("W1", "W2"), degree=1, shares=(1, 1), text="", has_parts=False),
     )
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     rho, V = stack(width, 4, rng, move=1e-3)
@@ -202,7 +202,9 @@ def test_a_balance_is_seen_as_the_whole_matrix_would_show_it(kind, width):
 def test_monitors_need_no_more_than_rows_times_weights():
     rng, law = (
         np.random.default_rng(2),
-        SimpleNamespace(kind="balance-diagonal", blocks=("W1", "W2"), degree=1, shares=(1, 1), text=""),
+        SimpleNamespace(
+            kind="balance-diagonal", blocks=("W1", "W2"), degree=1, shares=(1, 1), text="", has_parts=False
+        ),
     )
     problem = fl.Problem("W2 @ W1 @ x", coordinates="weights")
     rho, V = stack(1000, 200, rng)
