@@ -67,16 +67,15 @@ class Stability:
         return self._modes(self.step)
 
     def _modes(self, step: float) -> np.ndarray:
-        matrix = self._matrix
-        return np.concatenate([np.linalg.eigvals(matrix(step * q)) for q in self.flow])
+        steps = [[[np.polyval(e, step * q) for e in row] for row in self._polynomials] for q in self.flow]
+        return np.concatenate([np.linalg.eigvals(np.array(matrix, dtype=complex)) for matrix in steps])
 
     @cached_property
-    def _matrix(self) -> Any:
+    def _polynomials(self) -> list[list[np.ndarray]]:
+        """Entries of the matrix of a step, polynomials in the step size, highest power first."""
         matrix, h = step_matrix(rules[self.rule](), Momentum(self.nesterov) if self.momentum else None)
         given = dict.fromkeys(matrix.free_symbols - {h}, self.momentum)
-        # Entries are polynomials in h, highest power first.
-        rows = [[np.array(sp.Poly(e.subs(given), h).all_coeffs(), float) for e in row] for row in matrix.tolist()]
-        return lambda value: np.array([[np.polyval(e, value) for e in row] for row in rows], dtype=complex)
+        return [[np.array(sp.Poly(e.subs(given), h).all_coeffs(), float) for e in row] for row in matrix.tolist()]
 
     @property
     def radius(self) -> float:

@@ -44,6 +44,7 @@ def _own(have: dict[str, Any]) -> dict[str, Any]:
         "descents": fl.descend(problem, two, data, step=0.1, count=3),
         "runs": fl.integrate(have["field"], two, data, until=fl.time(0.01)),
         "drawn": fl.draw("norms", path),
+        "film": fl.animate("norms", path, frames=2),
         "smoothed": fl.smoothed(fl.Problem("W2 @ relu(W1 @ x)"), epsilon=0.1),
         "equation": have["flow"].equations[0],
         "component": have["flow"].component(2, 2),
@@ -78,6 +79,7 @@ def _derived() -> dict[str, Any]:
     return {
         "law": linear.matched[0],
         "laws": linear.laws,
+        "other laws": fl.derive(fl.Problem("(u * v) @ x", "square", coordinates="weights")).laws,
         "law count": linear.law_count,
         "modified": linear.modified(step=0.1),
         "modified field": fl.lower(linear.modified(step=0.1)),

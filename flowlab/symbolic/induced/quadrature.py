@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 from scipy.integrate import DOP853, OdeSolution
 
-from flowlab.core.typing import Namespace
+from flowlab.core.typing import Blocks, Namespace
 from flowlab.symbolic.induced.closed_forms import numbers
 
 _RTOL, _ATOL = 1e-13, 1e-15
@@ -93,7 +93,7 @@ class Quadrature:
     noise = 1e-11
     """Relative error of Φ*."""
 
-    def __init__(self, entry: sp.Expr, weights: tuple[str, ...], values: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, entry: sp.Expr, weights: tuple[str, ...], values: Blocks) -> None:
         self.entry, self.names = entry, weights
         self.shape = np.shape(next(iter(values.values())))
         self.slopes = [sp.diff(entry, sp.Symbol(w, real=True)) for w in weights]
@@ -106,7 +106,7 @@ class Quadrature:
         """The paths of every start, up and down."""
         return [(self._path(start, 1.0), self._path(start, -1.0)) for start in self.starts]
 
-    def _path(self, start: Mapping[str, np.ndarray], sign: float) -> Path:
+    def _path(self, start: Blocks, sign: float) -> Path:
         def rate(_: float, row: np.ndarray) -> np.ndarray:
             values = {**start, **dict(zip(self.names, row, strict=False))}
             return np.array([*(numbers(np, slope, values) for slope in self.slopes), numbers(np, self.entry, values)])
@@ -179,7 +179,7 @@ class Quadrature:
                 far = path.sign * np.abs(beta[some] - begin).max() + begin
 
                 def beyond(_: float, row: np.ndarray, far: float = far, path: Path = path, i: int = i) -> bool:
-                    return path.rests or path.sign * (self._one(self.starts[i], row) - far) >= 0
+                    return path.rests or bool(path.sign * (self._one(self.starts[i], row) - far) >= 0)
 
                 path.extend(beyond)
                 known = path.sign * np.array([self._one(start, row) for row in path.rows])

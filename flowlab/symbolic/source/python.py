@@ -96,7 +96,7 @@ class _Python(Language):
         assert isinstance(given, Ref)
         starts, ends = line.params["start_indices"], line.params["limit_indices"]
         steps = line.params["strides"] or (1,) * len(starts)
-        cuts = [_cut(*cut) for cut in zip(starts, ends, steps, given.shape, strict=True)]
+        cuts = [_cut(*map(int, cut)) for cut in zip(starts, ends, steps, given.shape, strict=True)]
         return self._is(line, f"{given.name}[{', '.join(cuts)}]")
 
     def write_rev(self, line: Line) -> str:
