@@ -5,7 +5,6 @@ session alone.
 """
 
 import atexit
-import gc
 import os
 import shutil
 import tempfile
@@ -22,12 +21,6 @@ from flowlab.core.programs import release_programs
 
 jax.config.update("jax_enable_x64", True)
 keep_compiled()
-
-
-def pytest_collection_finish() -> None:
-    """What was collected stays to the end: it need not be looked through for garbage again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_runtest_teardown() -> None:

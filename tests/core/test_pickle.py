@@ -70,8 +70,12 @@ def test_what_comes_back_can_be_used(other):
 def test_a_process_without_float64_refuses_results():
     """Where jax alone would read float64 as float32 and say nothing."""
     data = pickle.dumps(fl.State.from_weights({"w": np.array([0.1, 0.2])}))
-    with jax.enable_x64(False), pytest.raises(fl.PrecisionTooLow, match="`State` needs float64"):
-        pickle.loads(data)
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(fl.PrecisionTooLow, match="`State` needs float64"):
+            pickle.loads(data)
+    finally:
+        jax.config.update("jax_enable_x64", True)
     assert pickle.loads(data).V["w"].dtype == np.float64
 
 
