@@ -144,13 +144,13 @@ def keep_pictures(page: Path) -> list[Path]:
     """Run a page in a folder of its own and copy the pictures it draws to `pictures` beside the pages."""
     home = Path(__file__).resolve().parents[1] / "pictures"
     home.mkdir(exist_ok=True)
-    text, begun = page.read_text(encoding="utf-8"), Path.cwd()
+    text, before = page.read_text(encoding="utf-8"), Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
             run(text, page.name)
         finally:
-            os.chdir(begun)
+            os.chdir(before)
         wanted = set(re.findall(r"pictures/([\w-]+\.png)", text))
         return [_small(Path(folder) / name, home / name) for name in sorted(wanted)]
 

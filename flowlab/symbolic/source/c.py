@@ -36,6 +36,12 @@ class C(Language):
         "is_finite": "isfinite({0}) != 0",
         "select_n": "{0} != 0 ? {2} : {1}",
     }
+    reductions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "reduce_sum": ("0.0", "{0} + {1}"),
+        "reduce_prod": ("1.0", "{0} * {1}"),
+        "reduce_max": ("-INFINITY", elementwise["max"]),
+        "reduce_min": ("INFINITY", elementwise["min"]),
+    }
 
     def number(self, value: float | int | bool) -> str:
         if isinstance(value, float) and not np.isfinite(value):
@@ -111,25 +117,13 @@ class C(Language):
         told = f"{given.name}[i]" if isinstance(given, Ref) else self.atom(given)
         return self._each(line.out, {"i": f"trunc({told})", "b": f"{told} != 0"}.get(line.out.kind, told))
 
-    def _reduced(self, line: Line, start: str, form: str) -> str:
+    def reduced(self, line: Line, start: str, form: str) -> str:
         given, axes, out = line.operands[0], line.params["axes"], line.out
         assert isinstance(given, Ref)
         every = _letters(len(given.shape))
         place = f"{out.name}[{_flat([p for k, p in enumerate(every) if k not in axes], out.shape)}]"
         told = f"{place} = {form.format(place, self.entry(given, every))};"
         return f"{self._each(out, start)}\n{_loops(every, given.shape, told)}"
-
-    def write_reduce_sum(self, line: Line) -> str:
-        return self._reduced(line, "0.0", "{0} + {1}")
-
-    def write_reduce_prod(self, line: Line) -> str:
-        return self._reduced(line, "1.0", "{0} * {1}")
-
-    def write_reduce_max(self, line: Line) -> str:
-        return self._reduced(line, "-INFINITY", self.elementwise["max"])
-
-    def write_reduce_min(self, line: Line) -> str:
-        return self._reduced(line, "INFINITY", self.elementwise["min"])
 
     def write_concatenate(self, line: Line) -> str:
         axis, out, told, start = line.params["dimension"], line.out, [], 0

@@ -78,6 +78,12 @@ class Julia(Language):
         "is_finite": "isfinite.({0})",
         "select_n": "ifelse.({0}, {2}, {1})",
     }
+    reductions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "reduce_sum": ("sum",),
+        "reduce_max": ("maximum",),
+        "reduce_min": ("minimum",),
+        "reduce_prod": ("prod",),
+    }
 
     def number(self, value: float | int | bool) -> str:
         if isinstance(value, bool):
@@ -120,24 +126,12 @@ class Julia(Language):
     def write_transpose(self, line: Line) -> str:
         return self._is(line, f"permutedims({self.atom(line.operands[0])}, {_axes(line.params['permutation'])})")
 
-    def _reduced(self, line: Line, word: str) -> str:
+    def reduced(self, line: Line, word: str) -> str:
         (given,), axes = line.operands, line.params["axes"]
         if not line.out.shape:
             return self._is(line, f"{word}({self.atom(given)})")
         told = _axes(axes)
         return self._is(line, f"dropdims({word}({self.atom(given)}; dims={told}); dims={told})")
-
-    def write_reduce_sum(self, line: Line) -> str:
-        return self._reduced(line, "sum")
-
-    def write_reduce_max(self, line: Line) -> str:
-        return self._reduced(line, "maximum")
-
-    def write_reduce_min(self, line: Line) -> str:
-        return self._reduced(line, "minimum")
-
-    def write_reduce_prod(self, line: Line) -> str:
-        return self._reduced(line, "prod")
 
     def write_concatenate(self, line: Line) -> str:
         parts = ", ".join(map(self.atom, line.operands))

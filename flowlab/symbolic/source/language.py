@@ -36,12 +36,14 @@ class Language(ABC):
     Attributes:
         comment: what starts a comment.
         elementwise: expressions of single entries by primitive: `{0}` is the first operand, `{y}` a parameter.
+        reductions: words of sum, product, maximum and minimum over axes, by primitive, as `reduced` takes them.
         helpers: functions that lines may call, by name: those that a source calls are written above it.
     """
 
     name: ClassVar[str]
     comment: ClassVar[str] = "#"
     elementwise: ClassVar[Mapping[str, str]] = {}
+    reductions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     helpers: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
@@ -55,6 +57,10 @@ class Language(ABC):
     @abstractmethod
     def function(self, listing: Listing, body: list[str]) -> str:
         """A whole function around its lines, without the helpers."""
+
+    def reduced(self, line: Line, *words: str) -> str:
+        """The line of a reduction, from its words in `reductions`; for languages that have some."""
+        raise self._refusal(line)
 
     def atom(self, atom: Atom) -> str:
         """An operand; a number below zero in brackets."""
@@ -71,13 +77,18 @@ class Language(ABC):
         """
         if line.primitive in self.elementwise:
             return self.entrywise(line, self.elementwise[line.primitive])
+        if line.primitive in self.reductions:
+            return self.reduced(line, *self.reductions[line.primitive])
         rule: Callable[[Line], str] | None = getattr(self, f"write_{line.primitive}", None)
         if rule is None:
-            raise UnloweredNode(
-                f"the word `{line.word}` is made of `{line.primitive}`, for which the language of source"
-                f' "{self.name}" has no rule; define `write_{line.primitive}` on its class.'
-            )
+            raise self._refusal(line)
         return rule(line)
+
+    def _refusal(self, line: Line) -> UnloweredNode:
+        return UnloweredNode(
+            f"the word `{line.word}` is made of `{line.primitive}`, for which the language of source"
+            f' "{self.name}" has no rule; define `write_{line.primitive}` on its class.'
+        )
 
     def source(self, listing: Listing) -> str:
         """The source text of a function from state, data and parameters to rates.

@@ -39,6 +39,12 @@ class _Python(Language):
         "is_finite": "np.isfinite({0})",
         "select_n": "np.where({0}, {2}, {1})",
     }
+    reductions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "reduce_sum": ("sum",),
+        "reduce_max": ("max",),
+        "reduce_min": ("min",),
+        "reduce_prod": ("prod",),
+    }
 
     def number(self, value: float | int | bool) -> str:
         if isinstance(value, float) and not np.isfinite(value):
@@ -70,22 +76,10 @@ class _Python(Language):
         given, order = self.atom(line.operands[0]), tuple(line.params["permutation"])
         return self._is(line, f"{given}.T" if order == (1, 0) else f"{given}.transpose({order})")
 
-    def _reduced(self, line: Line, word: str) -> str:
+    def reduced(self, line: Line, word: str) -> str:
         given, axes = line.operands[0], tuple(line.params["axes"])
         whole = isinstance(given, Ref) and len(axes) == len(given.shape)
         return self._is(line, f"np.{word}({self.atom(given)}{'' if whole else f', axis={axes}'})")
-
-    def write_reduce_sum(self, line: Line) -> str:
-        return self._reduced(line, "sum")
-
-    def write_reduce_max(self, line: Line) -> str:
-        return self._reduced(line, "max")
-
-    def write_reduce_min(self, line: Line) -> str:
-        return self._reduced(line, "min")
-
-    def write_reduce_prod(self, line: Line) -> str:
-        return self._reduced(line, "prod")
 
     def write_concatenate(self, line: Line) -> str:
         parts = ", ".join(map(self.atom, line.operands))
