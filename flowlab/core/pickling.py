@@ -41,5 +41,10 @@ def received(self: Any, state: Record) -> None:
         object.__setattr__(self, name, jax.tree.map(back, value) if name in _dynamic(self) else value)
 
 
+def fields_only(self: Any) -> Record:
+    """What is pickled of a dataclass whose cached properties hold compiled functions, which stay where they are."""
+    return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+
 def _dynamic(module: Any) -> set[str]:
     return {f.name for f in dataclasses.fields(module) if not f.metadata.get("static", False)}

@@ -4,6 +4,7 @@ import base64
 import io
 import shutil
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -138,7 +139,7 @@ class Animated:
         from PIL import Image
 
         made = []
-        picture, curves = self.found.picture, self.found.curves
+        picture, curves = copy(self.found.picture), self.found.curves
         # Scales and labels are those of the whole figure, whatever a part of it reaches.
         frames = picture.frames(curves)
         vars(picture)["frames"] = lambda _: frames

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from flowlab.core.arguments import line
 from flowlab.core.errors import FlowlabError, LanguageError
-from flowlab.core.typing import Array, Given, Record
+from flowlab.core.pickling import fields_only
+from flowlab.core.typing import Array, Given
 
 T = TypeVar("T")
 
@@ -47,9 +48,8 @@ class OpaqueFunction:
         # It is what it is: a copy would be another function.
         return self
 
-    def __getstate__(self) -> Record:
-        # What is compiled stays where it is. The function itself must be one that pickle finds by its name.
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+    # The function itself must be one that pickle finds by its name.
+    __getstate__ = fields_only
 
     def __repr__(self) -> str:
         return f"<{self.name} of {len(self.blocks)} blocks>"

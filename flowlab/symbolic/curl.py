@@ -15,6 +15,7 @@ import sympy as sp
 
 from flowlab.core.display import displayed
 from flowlab.core.errors import LanguageError
+from flowlab.core.pickling import fields_only
 from flowlab.core.precision import require_x64
 from flowlab.core.typing import Array, Blocks
 from flowlab.language.data import Data
@@ -52,6 +53,8 @@ class Curl:
 
     problem: Problem
     program: Program
+
+    __getstate__ = fields_only
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:

@@ -1,6 +1,6 @@
 """One small instance of all that the package returns, made by the calls that users make."""
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -119,3 +119,12 @@ def parts(value: Any) -> list[Any]:
         "CovariancePoints",
     )
     return [value, *value] if several else [value]
+
+
+def used(value: Any) -> None:
+    """Fill every cached property of a result, as printing it or calling its methods may."""
+    for part in parts(value):
+        for kind in type(part).__mro__:
+            for name, member in vars(kind).items():
+                if isinstance(member, cached_property):
+                    getattr(part, name)

@@ -41,6 +41,8 @@ def test_every_result_goes_to_another_process_and_back(other):
     # What a function returns is of a public class; protocols stand for several.
     assert {name for name, kind in returned().items() if not getattr(kind, "_is_protocol", False)} <= kinds
     for name, value in made.items():
+        # What was compiled or drawn when a result was used must not go with it.
+        every_result.used(value)
         there, back = sent(other, value)
         assert there == digest(value), name
         assert type(back) is type(value), name
