@@ -39,6 +39,16 @@ WRONG = [
     (["figure", "marginn", "--out", "n.pdf"], ["did you mean `margin`"]),
     (["verify", "P999"], ["P999"]),
     (["verify", "--pack", "poggio"], ["did you mean `poggio2020`"]),
+    # Sweeps.
+    (["sweep", "SPEC"], ["--out"]),
+    (["sweep", "SPEC", "--out", "OUT"], ["--over", "got none"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed"], ["--over", "start.seed"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.sed=0:3"], ["start.sed", "did you mean `seed`"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed=5:5"], ["start.seed", "got none"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed=0:3", "--jobs", "0"], ["jobs", "0"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed=0:3", "--retry", "all"], ["--retry failed"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed=0:3", "--scheduler", "node"], ["a host and its port"]),
+    (["sweep", "SPEC", "--out", "OUT", "--over", "start.seed=0:3", "--scheduler", "tcp://a:x"], ["tcp://node:8786"]),
     # Changes of keys.
     (["run", "SPEC", "--out", "OUT", "--set", "start.seed"], ["--set", "a key and its value"]),
     (["run", "SPEC", "--out", "OUT", "--set", "start.sed=3"], ["--set start.sed=3:", "did you mean `seed`"]),

@@ -13,7 +13,7 @@ from pathlib import Path
 from flowlab.app.asked import ready, wanted_words
 from flowlab.app.spec import read_spec
 from flowlab.app.sweep.collect import FAILED, MISSING, ROWS, collected
-from flowlab.app.sweep.executors import EXTRA, Executor, by_dask, by_map, require_dask
+from flowlab.app.sweep.executors import EXTRA, Executor, by_dask, by_map, require_address, require_dask
 from flowlab.app.sweep.grid import Grid, Point, batches, grid
 from flowlab.app.sweep.records import RESULT, Folder
 from flowlab.app.words import loaded
@@ -95,7 +95,10 @@ def sweep(
     problem = plan.ready()
     if scheduler is not None and executor is not None:
         raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
-    size = count("batch", batch, 1, BATCH)
+    if scheduler is not None:
+        require_address(scheduler)
+    size, rows = count("batch", batch, 1, BATCH), count("rows", rows, 1, ROWS)
+    jobs = jobs if jobs is None else count("jobs", jobs, 1, 2)
     with telling(chosen(progress)), ExitStack() as stack:
         if out is None:
             folder = Folder(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowlab-sweep-"))))
@@ -109,7 +112,7 @@ def sweep(
             folder.forget_failures(keys)
         _run(_tasks(plan, folder, size), folder, keys, jobs, scheduler, executor)
         folder.clear()
-        result = collected(plan.grid, folder, problem, plan.base, count("rows", rows, 1, ROWS))
+        result = collected(plan.grid, folder, problem, plan.base, rows)
         if out is not None:
             result.save(folder.root / RESULT)
             _report(result, plan, folder, keys)
@@ -200,7 +203,7 @@ def _run(
     executor: Executor | None,
 ) -> None:
     """Run tasks, and tell of every one."""
-    jobs = min(os.cpu_count() or 1, len(tasks)) if jobs is None else count("jobs", jobs, 1, 2)
+    jobs = min(os.cpu_count() or 1, len(tasks)) if jobs is None else jobs
     alone = executor is None and scheduler is None and jobs <= 1
     if not alone and executor is None:
         require_dask()

@@ -8,9 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from flowlab.app.sweep.records import Folder
 from flowlab.app.sweep.work import run_batch
+from flowlab.core.arguments import must_be
 from flowlab.core.errors import MissingExtra, RunFailed
 from flowlab.core.provenance import versions
 from flowlab.core.typing import Record
@@ -72,6 +74,17 @@ def by_dask(tasks: Sequence[Record], jobs: int, scheduler: str | None) -> Iterat
             f"the scheduler `{where}` must be reachable, got {type(error).__name__}; start it and run the same command"
             " again."
         ) from None
+
+
+def require_address(scheduler: str) -> None:
+    """Raise LanguageError for what is no address of a scheduler."""
+    parts = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
+    try:
+        complete = bool(parts.hostname) and parts.port is not None
+    except ValueError:  # the port is no number from 0 to 65535
+        complete = False
+    if not complete:
+        raise must_be("scheduler", scheduler, "a host and its port", "tcp://node:8786")
 
 
 class _Batch:
