@@ -13,19 +13,22 @@ _GREEK = frozenset(
     )
 )
 """Letters that LaTeX has a command for."""
+_SPELLED = {"lam": "lambda"}
+"""How a Greek letter is spelled whose name is a word of Python."""
 
 
 def symbol(name: str) -> str:
     """A block name as LaTeX: W1 becomes W_{1}, alpha its letter; other names keep all letters and underscores."""
     head = name.rstrip("0123456789")
-    if head.endswith("_"):
-        # W_1 is not W1: an underscore before the number is part of the name.
-        head = name if head.rstrip("_") not in _GREEK else head
-    tail = name[len(head) :]
     letters = head.rstrip("_")
-    if letters in _GREEK:
+    greek = _SPELLED.get(letters, letters)
+    if head.endswith("_") and greek not in _GREEK:
+        # W_1 is not W1: an underscore before the number is part of the name.
+        head = name
+    tail = name[len(head) :]
+    if greek in _GREEK:
         marks = r"\_" * (len(head) - len(letters))
-        base = rf"{{\{letters}{marks}}}" if marks else rf"\{letters}"
+        base = rf"{{\{greek}{marks}}}" if marks else rf"\{greek}"
     else:
         escaped = head.replace("_", r"\_")
         base = head if len(head) == 1 and not (tail and head in _TAKEN) else rf"\mathrm{{{escaped}}}"

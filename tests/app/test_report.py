@@ -231,17 +231,29 @@ def test_runs_behind_a_claim_are_drawn(tmp_path):
     assert one.picture.startswith(b"\x89PNG")
 
 
+SEEN = "return document.querySelector('details > div p').checkVisibility()"
+
+
+def printed(browser, file, text):
+    """Whether folded evidence of a page is seen in print; on the screen it is not."""
+    file.write_text(text, encoding="utf-8")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    browser.get(file.as_uri())
+    assert not browser.execute_script(SEEN)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    seen = browser.execute_script(SEEN)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    return seen
+
+
 def test_print_unfolds_and_narrow_screens_cut_nothing(browser, tmp_path):
     file = tmp_path / "report.html"
     two = [told(), told("refuted")]
     made = pack_report(two, summary(two, Selection(("P1", "P1")), 0), [shown()], {"P1": [shown("schemes")]})
-    file.write_text(made, encoding="utf-8")
-    browser.get(file.as_uri())
-    seen = "return document.querySelector('details > div p').checkVisibility()"
-    assert not browser.execute_script(seen)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert browser.execute_script(seen)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    # Control: without the rule that unfolds it, evidence is lost in print.
+    assert "details::details-content" in made
+    assert not printed(browser, file, made.replace("details::details-content", "details::nothing"))
+    assert printed(browser, file, made)
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")

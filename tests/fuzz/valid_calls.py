@@ -123,7 +123,16 @@ def _results(problem: fl.Problem, data: fl.Data, path: fl.Trajectory) -> dict[st
         "Verdict.load": (fl.Verdict.load, {"path": "verdict.json"}, set()),
         "Outcome": (fl.Outcome, {"kind": "done", "message": "a", "event": None}, set()),
         "Result.of": (fl.Result.of, {"kind": "a", "dataset": path.dataset, "problem": problem, "data": data}, set()),
-        "draw": (lambda name, path: fl.draw(name, path).name, {"name": "norms", "path": path}, set()),
+        "draw": (
+            lambda name, path, **how: fl.draw(name, path, **how).name,
+            {"name": "norms", "path": path, "width": "pnas", "label": "a flow", "style": {"axes.grid": True}},
+            set(),
+        ),
+        "animate": (
+            lambda name, path, **how: fl.animate(name, path, **how).name,
+            {"name": "norms", "path": path, "frames": 3, "seconds": 1.0, "width": 3.0},
+            {"frames"},
+        ),
         "check": (
             lambda ids, evidence, seed: fl.check(ids, evidence, seed=seed),
             {"ids": ["P3"], "evidence": problem, "seed": 0},

@@ -33,6 +33,10 @@ def _words(kind: str) -> dict[str, str]:
         from flowlab.app.verify import packs, paper
 
         return {name: f"{paper(name)} ({', '.join(ids)})" for name, ids in packs().items()}
+    if kind == "widths":
+        from flowlab.figures.widths import WIDTHS
+
+        return {name: f"{wide.inches:.2f} inches: {wide.what} ({wide.source})" for name, wide in WIDTHS.items()}
     home = import_module(_HOMES.get(kind, f"flowlab.language.{kind}"))
     getattr(home, "load_library", lambda: None)()
     registry, told = getattr(home, kind), {}
@@ -55,6 +59,7 @@ KINDS = (
     "packs",
     "claims",
     "figures",
+    "widths",
     "languages",
 )
 
