@@ -60,7 +60,8 @@ def points(a, b):
 def mean(one, a, other, b):
     """E σ(a·x) τ(b·x)."""
     x, weight = points(a, b)
-    return float(weight @ (FUNCTIONS[one][0](x @ a) * FUNCTIONS[other][0](x @ b)))
+    # By numpy's pairwise sum: a dot product adds in an order of its own and loses two digits on some machines.
+    return float(np.sum(weight * FUNCTIONS[one][0](x @ a) * FUNCTIONS[other][0](x @ b)))
 
 
 def pull(one, a, other, b):

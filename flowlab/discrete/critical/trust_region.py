@@ -158,7 +158,9 @@ def exact(con: Constrained, theta: np.ndarray, radius: float) -> tuple[np.ndarra
     flat = (np.abs(values) <= 1e-11 * np.abs(values).max()) & (np.abs(c) <= 1e-9 * np.linalg.norm(c))
 
     def at(shift: float) -> np.ndarray:
-        return np.where(flat, 0.0, -c / np.where(flat, 1.0, values + shift))
+        # A step along a direction of no curvature is infinite, and longer than any radius.
+        with np.errstate(divide="ignore"):
+            return np.where(flat, 0.0, -c / np.where(flat, 1.0, values + shift))
 
     low = max(0.0, -float(values[~flat].min(initial=0.0)))
     if low > 0 or np.linalg.norm(at(0.0)) > radius:
