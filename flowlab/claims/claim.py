@@ -21,6 +21,7 @@ from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
 from flowlab.core.typing import Record
+from flowlab.core.user_modules import source_of
 
 claims: Registry[type["Claim"]] = Registry("claim")
 claims.expect({name: entry.home for name, entry in manifest.entries().items()})
@@ -248,6 +249,8 @@ def claim(name: str, **attributes: Unpack[Attributes]) -> Enter:
         word = (
             _from_function(name, word, attributes) if not isinstance(word, type) else _completed(name, word, attributes)
         )
+        if (own := source_of(word.__module__)) is not None:
+            word.origin = staticmethod(lambda: own)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             return claims.register(name)(word)
         except ValueError:

@@ -107,6 +107,11 @@ def replay(verdict: Verdict | str | Path, *files: str | Path) -> Verdict:
     evidence = old.evidence
     if (origin := evidence.get("origin")) is not None:
         _restore(old, origin, files)
+    elif old.id not in claims:
+        raise ClaimError(
+            f"the claim `{old.id}` must be entered before it is checked again, got none; run the code that enters it,"
+            " which lies in no file that the verdict knows."
+        )
     new = checked(old.id, case_from(evidence.get("inputs", {}), old.inputs, int(evidence.get("seed", 0))))
     # The same bytes may lie elsewhere by now.
     hashed = origin.get("sha256") if isinstance(origin, dict) else None
@@ -119,9 +124,11 @@ def _restore(old: Verdict, origin: object, files: Sequence[str | Path]) -> None:
     recorded, name = (
         (origin.get("sha256"), Path(str(origin.get("file"))).name) if isinstance(origin, dict) else (None, "")
     )
+    entered = old.id in claims and (claims[old.id].origin() or {}).get("sha256") == recorded
     for path, source in map(_read, files):
         if sha256(source).hexdigest() == recorded:
-            _run(path, source)
+            if not entered:
+                _run(path, source)
             return
     if files:
         listed = ", ".join(f"`{file}`" for file in files)
@@ -129,7 +136,7 @@ def _restore(old: Verdict, origin: object, files: Sequence[str | Path]) -> None:
             f"{listed} has changed since `{old.id}` was checked with `{name}`; name that version, or "
             "check the claim again."
         )
-    if old.id not in claims or (claims[old.id].origin() or {}).get("sha256") != recorded:
+    if not entered:
         raise ClaimError(
             f"`{old.id}` comes from the file `{name}`, which a verdict never runs; name the file beside the verdict."
         )

@@ -1,10 +1,13 @@
 """Python files that a user named, run as modules: what breaks in them is one typed sentence."""
 
 import sys
+from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
+from pathlib import Path
 
 from flowlab.core.errors import FlowlabError
+from flowlab.core.typing import Record
 
 
 def execute(spec: ModuleSpec | None, subject: str, error: type[FlowlabError]) -> None:
@@ -32,3 +35,18 @@ def execute(spec: ModuleSpec | None, subject: str, error: type[FlowlabError]) ->
     except (Exception, SystemExit) as broken:
         what = f"{subject} breaks while it is read ({type(broken).__name__}: {broken})"
         raise error(f"{what}; mend it and try again.") from broken
+
+
+def source_of(module: str) -> Record | None:
+    """The file that a module of a user's was read from, `{"file": ..., "sha256": ...}`.
+
+    None for modules of flowlab, and for what was typed in or lies in no file that can be read.
+    """
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or module.partition(".")[0] == "flowlab":
+        return None
+    path = Path(file).resolve()
+    try:
+        return {"file": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
+    except OSError:
+        return None

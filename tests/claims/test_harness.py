@@ -1,5 +1,6 @@
 """Quantities, verdicts and their replay, users' own claims, and what a check refuses to believe."""
 
+import importlib
 import os
 import py_compile
 import re
@@ -389,3 +390,34 @@ def test_former_names_of_inputs_warn():
         assert case.path is None
     with pytest.warns(DeprecationWarning, match=r"use `case\.max_margin`"):
         assert case.best is None
+
+
+def test_a_claim_that_was_imported_is_replayed_elsewhere(tmp_path, monkeypatch):
+    """A verdict knows the file of its claim, whether the file was imported or named."""
+    (tmp_path / "imported_claims.py").write_text(OWN.replace("own.", "imported."))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("imported_claims")
+    (verdict,) = fl.check("imported.sum", fl.Problem("W @ x"))
+    verdict.save(tmp_path / "v.json")
+    assert fl.replay(tmp_path / "v.json", tmp_path / "imported_claims.py").to_json() == verdict.to_json()
+    again = "import jax; jax.config.update('jax_enable_x64', True); import flowlab as fl; import sys\n"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", f"{again}print(fl.replay('v.json', {files}).answer)"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for files in ("'imported_claims.py'", "")
+    ]
+    assert told[0].stdout.strip() == verdict.answer
+    # Control: without the file nothing of it is known, nor run.
+    assert "name the file beside the verdict" in told[1].stderr
+
+
+def test_a_claim_that_lies_in_no_file_is_told(monkeypatch):
+    verdict = fl.Verdict("typed.in", "holds", 0.0, 1.0, "stored", {"seed": 0})
+    with pytest.raises(fl.ClaimError, match="run the code that enters it"):
+        fl.replay(verdict)

@@ -40,7 +40,7 @@ def _faces():
         if inspect.isfunction(value):
             yield name, value
         elif inspect.isclass(value):
-            for method, function in inspect.getmembers(value, inspect.isroutine):
+            for method, function in inspect.getmembers(value, lambda m: inspect.isroutine(m) and callable(m)):
                 # Errors are made by flowlab itself.
                 own = not method.startswith("_") or (method == "__init__" and not issubclass(value, Exception))
                 if own and (getattr(function, "__module__", "") or "").startswith("flowlab"):
