@@ -89,7 +89,8 @@ def _facts(summary: Record) -> list[tuple[str, str]]:
         (name.replace("_", " "), html.number(summary[name], 8))
         for name in ("log_t", "log_loss", "min_margin", "separated_at_log_t")
     ]
-    return facts + [(f"norm of {name}", html.number(value, 8)) for name, value in summary["rho"].items()]
+    facts += [(f"norm of {name}", html.number(value, 8)) for name, value in summary["rho"].items()]
+    return facts + [(f'no figure "{name}"', reason) for name, reason in summary.get("figures_left_out", {}).items()]
 
 
 def _rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:

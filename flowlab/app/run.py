@@ -18,7 +18,7 @@ from flowlab.app.spec import read_spec
 from flowlab.claims import check, claims
 from flowlab.claims.inputs import FOLDER as INPUTS
 from flowlab.claims.inputs import is_stored
-from flowlab.core.errors import OutputError
+from flowlab.core.errors import FlowlabError, OutputError
 from flowlab.core.files import file_name, open_folder, writing
 from flowlab.core.hashing import sealed
 from flowlab.core.provenance import versions
@@ -28,6 +28,7 @@ from flowlab.dynamics import integrate
 from flowlab.dynamics.storage.archive import Archive
 from flowlab.dynamics.storage.checkpoint import ended
 from flowlab.figures import draw, figures
+from flowlab.figures.record import Drawn
 from flowlab.language.diagram import architecture
 from flowlab.language.trajectory import Trajectory
 from flowlab.lowering.lower import lower
@@ -203,6 +204,18 @@ def _summary(
     }
 
 
+def _drawn(pictures: Sequence[str], path: Trajectory, walk: Trajectory | None) -> tuple[list[Drawn], dict[str, str]]:
+    """Figures of a run, and by name why others cannot be drawn of it: that costs no more than the figure."""
+    made, left = [], {}
+    for name in pictures:
+        try:
+            made.append(draw(name, path, *([walk] if walk is not None else [])))
+        except FlowlabError as error:
+            left[name] = str(error)
+            _LOG.warning("left out a figure: %s", error)
+    return made, left
+
+
 def known_outputs(out: Path) -> list[Path]:
     """What a run may have written into a folder, the summary first: without it the rest counts as incomplete.
 
@@ -243,7 +256,8 @@ def _write(
             if walk is not None:
                 walk.save(made / "witness.nc")
             diagram = draw(DIAGRAM, architecture(flow, state=path.state(0)))
-            figures_drawn = [diagram, *(draw(name, path, *([walk] if walk is not None else [])) for name in pictures)]
+            some, summary["figures_left_out"] = _drawn(pictures, path, walk)
+            figures_drawn = [diagram, *some]
             for drawn in figures_drawn:
                 for kind in ("pdf", "png"):
                     drawn.save(made / "figures" / f"{drawn.name}.{kind}")

@@ -20,6 +20,7 @@ from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.core.provenance import versions
 from flowlab.core.registry import Registry
 from flowlab.core.seeds import checked_seed
+from flowlab.core.telling import about
 from flowlab.core.typing import Record
 from flowlab.core.user_modules import source_of
 
@@ -326,7 +327,8 @@ def checked(name: str, case: Case) -> Verdict:
             "could not be checked",
         )
     try:
-        return one.check(case)
+        with about(name):
+            return one.check(case)
     except FlowlabError as error:
         return one._undecided("could not be checked", f"could not be checked: {error}", case)
     except Exception as error:

@@ -8,8 +8,12 @@ import logging
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from flowlab.core.arguments import must_be
+
+_SUBJECT: ContextVar[str] = ContextVar("flowlab subject", default="")
+"""What the work is done for, such as the claim that is being checked."""
 
 MODES = ("auto", "bar", "plain", "json", "none")
 """What may be asked for; `auto` is a bar where someone looks, and plain lines in a file or a pipe."""
@@ -24,9 +28,11 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self.as_json:
-            sys.stderr.write(f"flowlab: {record.getMessage()}\n")
+            subject = f"{_SUBJECT.get()}: " if _SUBJECT.get() else ""
+            sys.stderr.write(f"flowlab: {subject}{record.getMessage()}\n")
             return
         told = {"time": round(record.created, 3), "level": record.levelname.lower(), "logger": record.name}
+        told |= {"subject": _SUBJECT.get()} if _SUBJECT.get() else {}
         more = getattr(record, "flowlab", {})
         sys.stderr.write(json.dumps({**told, "message": record.getMessage(), **more}) + "\n")
 
@@ -68,3 +74,13 @@ def telling(how: str) -> Generator[str]:
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
+
+
+@contextmanager
+def about(subject: str) -> Generator[None]:
+    """Name what the work is done for in all that is told of it, as its lines begin."""
+    token = _SUBJECT.set(subject)
+    try:
+        yield
+    finally:
+        _SUBJECT.reset(token)

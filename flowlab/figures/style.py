@@ -168,3 +168,20 @@ def formula(block: str) -> str:
     """A block, or a group of one such as `W1[2]`, as a formula of mathtext."""
     name, bracket, rest = block.partition("[")
     return f"${symbol(name)}{bracket}{rest}$" if name.isidentifier() else shown(block)
+
+
+def law_formula(latex: str, text: str) -> str:
+    """A law as mathtext sets it; as plain text where it has commands that mathtext does not know."""
+    from matplotlib.mathtext import MathTextParser
+
+    # Mathtext knows no sizes of brackets.
+    for word in (r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\left", r"\right"):
+        latex = latex.replace(word, "")
+    # It asks for the brackets of an argument.
+    latex = latex.replace(r"\mathbf 1", r"\mathbf{1}")
+    latex = latex.replace(r"\lVert", r"\Vert").replace(r"\rVert", r"\Vert")
+    try:
+        MathTextParser("path").parse(f"${latex}$")
+    except ValueError:
+        return text
+    return f"${latex}$"

@@ -1,12 +1,16 @@
 """Monitors of any trajectory: what a flow of its problem keeps, or moves one way only, looked at on its rows."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from flowlab.core.arguments import guarded, must_be
 from flowlab.core.typing import Record
-from flowlab.dynamics.run.monitors import conserved, log_smoothed_margin, monotone, moved
+from flowlab.dynamics.run.monitors import conserved, drifts, log_smoothed_margin, looked_at, monotone, moved
 from flowlab.language.trajectory import Trajectory
+from flowlab.symbolic.conserved import Conserved
 from flowlab.symbolic.derive import derive
+from flowlab.symbolic.laws.law import Law
 
 
 @guarded
@@ -44,7 +48,24 @@ def monitors(path: Trajectory, *, rtol: float = 1e-6) -> dict[str, Record]:
     rise = float(np.diff(log_loss).max(initial=0.0))
     fall = float(-np.diff(margin).min(initial=0.0))
     found = moved(monotone(problem, rise, fall, rtol), problem, log_loss, log_R, samples)
-    rows = [path.state(i) for i in range(len(path))]
-    rho = {k: np.stack([np.asarray(s.rho[k]) for s in rows]) for k in rows[0].rho}
-    V = {k: np.stack([np.asarray(s.V[k]) for s in rows]) for k in rows[0].V}
-    return found | conserved(problem, derive(problem).conserved, rho, V, rtol, data=path.data)
+    return found | conserved(problem, derive(problem).conserved, *_states(path, range(len(path))), rtol, data=path.data)
+
+
+def law_drifts(path: Trajectory) -> tuple[np.ndarray, list[tuple[Law | Conserved, np.ndarray]]]:
+    """Log t at some rows, (S,), and the laws of the path's flow with their drifts from the first row on, (S,).
+
+    Laws that weight decay shrinks and laws of games are held against what they must have become; a drift is relative
+    to the size of what a law is a difference of.
+    """
+    at = looked_at(len(path))
+    rho, V = _states(path, at.tolist())
+    log_t = path.dataset["log_t"].values[at]
+    found = drifts(path.problem, derive(path.problem).laws, rho, V, log_t, path.data)
+    return log_t, [(law, drift) for _, law, drift in found]
+
+
+def _states(path: Trajectory, rows: Iterable[int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Norms and directions at rows of a path, with a leading axis over rows."""
+    states = [path.state(i) for i in rows]
+    rho = {k: np.stack([np.asarray(s.rho[k]) for s in states]) for k in states[0].rho}
+    return rho, {k: np.stack([np.asarray(s.V[k]) for s in states]) for k in states[0].V}

@@ -88,3 +88,32 @@ def test_a_user_who_listens_more_closely_goes_on_doing_so():
         assert log.level == logging.DEBUG
     finally:
         log.setLevel(logging.NOTSET)
+
+
+def test_work_for_a_claim_is_told_under_its_name(capsys):
+    @fl.claim("telling.own", statement="It is told.", source="here")
+    def own(case):
+        logging.getLogger("flowlab.own").info("integrating")
+        return fl.Quantity("one", 1.0, 1.0, 0.1)
+
+    log = logging.getLogger("flowlab.own")
+    with telling("plain"):
+        fl.check("telling.own", fl.Problem("W @ x"))
+        log.info("after")
+    with telling("json"):
+        fl.check("telling.own", fl.Problem("W @ x"))
+        log.info("after")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["flowlab: telling.own: integrating", "flowlab: after"]
+    assert [json.loads(line).get("subject") for line in lines[2:]] == ["telling.own", None]
+
+
+def test_a_run_that_goes_on_says_where(field, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Segment, "pace", lambda _: 4)
+    run(field, progress="plain", max_steps=40, store=tmp_path / "run")
+    assert "a stored run to" not in capsys.readouterr().err
+    run(field, progress="plain", store=tmp_path / "run")
+    assert "a stored run to t = 2.35385e+17 goes on at log t = " in capsys.readouterr().err
+    # What has ended does not go on.
+    run(field, progress="plain", store=tmp_path / "run")
+    assert "goes on" not in capsys.readouterr().err

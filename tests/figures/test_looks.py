@@ -157,9 +157,6 @@ def test_blocks_are_formulas_and_have_one_colour_in_all_figures():
             if line.get_label() in ("$W_{1}$", "$W_{2}$"):
                 found.setdefault(line.get_label(), set()).add(line.get_color())
     assert found == {"$W_{1}$": {COLOURS[0]}, "$W_{2}$": {COLOURS[1]}}
-    # Of the balance, which begins with the second block, the same.
-    (line,) = fl.draw("balance", trajectory()).canvas.axes[0].get_lines()
-    assert "W_{2}" in line.get_label()
 
 
 def test_curves_keep_plain_names_in_the_table(tmp_path):

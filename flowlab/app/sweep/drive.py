@@ -13,11 +13,11 @@ from pathlib import Path
 from flowlab.app.asked import ready, wanted_words
 from flowlab.app.spec import read_spec
 from flowlab.app.sweep.collect import FAILED, MISSING, ROWS, collected
-from flowlab.app.sweep.executors import EXTRA, Executor, by_dask, by_map, require_address, require_dask
+from flowlab.app.sweep.executors import EXTRA, Executor, by_dask, by_map, require_dask, require_workers
 from flowlab.app.sweep.grid import Grid, Point, batches, grid
 from flowlab.app.sweep.records import RESULT, Folder
 from flowlab.app.words import loaded
-from flowlab.core.arguments import count, guarded, must_be
+from flowlab.core.arguments import count, guarded
 from flowlab.core.errors import MissingExtra
 from flowlab.core.files import open_folder, writing
 from flowlab.core.precision import require_x64
@@ -93,10 +93,7 @@ def sweep(
     require_x64("sweep")
     plan = Asked.of(spec, over)
     problem = plan.ready()
-    if scheduler is not None and executor is not None:
-        raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
-    if scheduler is not None:
-        require_address(scheduler)
+    require_workers(scheduler, executor)
     size, rows = count("batch", batch, 1, BATCH), count("rows", rows, 1, ROWS)
     jobs = jobs if jobs is None else count("jobs", jobs, 1, 2)
     with telling(chosen(progress)), ExitStack() as stack:

@@ -76,8 +76,12 @@ def by_dask(tasks: Sequence[Record], jobs: int, scheduler: str | None) -> Iterat
         ) from None
 
 
-def require_address(scheduler: str) -> None:
-    """Raise LanguageError for what is no address of a scheduler."""
+def require_workers(scheduler: str | None, executor: Executor | None) -> None:
+    """Raise LanguageError for a scheduler beside an executor, and for what is no address of one."""
+    if scheduler is None:
+        return
+    if executor is not None:
+        raise must_be("executor", executor, "None where `scheduler` is given", "one of the two")
     parts = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
     try:
         complete = bool(parts.hostname) and parts.port is not None

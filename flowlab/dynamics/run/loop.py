@@ -44,7 +44,11 @@ def run(
     """The trajectory of a run, whatever its outcome."""
     recorder = Recorder(setup, ledger)
     cursor, outcome = start(setup, recorder)
-    _LOG.debug("a run to %s %s", setup.plan.horizon or "an event", "begins" if recorder.resumed is None else "goes on")
+    horizon = setup.plan.horizon or "an event"
+    if recorder.resumed is None:
+        _LOG.debug("a run to %s begins", horizon)
+    elif outcome is None:
+        _LOG.info("a stored run to %s goes on at log t = %.6g", horizon, float(cursor.log_t))
     if outcome is None:
         with Progress(progress, setup.plan.log_end, setup.plan.horizon) as bar:
             cursor, outcome = follow(setup, cursor, recorder, bar)

@@ -5,7 +5,7 @@ rows. A monitor never ends a run: what it saw travels with the result, in `path.
 against.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -107,43 +107,54 @@ def conserved(
     if count < 2:
         # One row has nowhere to drift to.
         return {}
-    at = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
-    found = {}
+    at = looked_at(count)
+    r, v = ({k: np.asarray(rows)[at] for k, rows in blocks.items()} for blocks in (rho, V))
+    t = None if log_t is None else np.asarray(log_t)[at]
+    return {
+        name: _verdict(float(np.max(drift)), rtol, f"drift of {law.text}")
+        for name, law, drift in drifts(problem, laws, r, v, t, data)
+    }
+
+
+def looked_at(count: int) -> np.ndarray:
+    """The rows of `count` on which conserved quantities are looked at."""
+    return np.unique(np.linspace(0, count - 1, min(count, _ROWS)).astype(int))
+
+
+def drifts(
+    problem: Problem,
+    laws: Sequence[Any],
+    rho: Mapping[str, np.ndarray],
+    V: Mapping[str, np.ndarray],
+    log_t: np.ndarray | None = None,
+    data: Data | None = None,
+) -> Iterator[tuple[str, Any, np.ndarray]]:
+    """Of every conserved quantity its name, the law, and its drift from the first row on, (S,); arguments as for
+    `conserved`, at the rows that are looked at.
+    """
     sums = [(law, around) for law in laws if law.has_parts and (around := law.around(problem, data)) is not None]
     if sums:
-        t = None if log_t is None else np.exp(np.asarray(log_t)[at])
-        found |= _of_parts(problem, sums, _rows(rho, at), _rows(V, at), t, rtol)
+        yield from _of_parts(problem, sums, _rows(rho), _rows(V), None if log_t is None else np.exp(log_t))
     for law in laws:
         if law.has_parts:
             continue
         a, b = law.blocks
         if law.kind.startswith("norm"):
-            pair = [
-                _norm(law.kind, float(share), np.asarray(rho[k])[at])
-                for k, share in zip((a, b), law.shares, strict=True)
-            ]
-            drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0])) / np.maximum(
-                np.maximum(np.abs(pair[0]), np.abs(pair[1])), 1e-300
-            )
-            if law.kind == "norm-log":
-                drift = np.abs((pair[0] - pair[1]) - (pair[0][0] - pair[1][0]))
-        else:
-            values = _balance_drift(
-                problem, law, [np.asarray(rho[k])[at] for k in (a, b)], [np.asarray(V[k])[at] for k in (a, b)]
-            )
-            if values is None:
-                continue
-            drift = values
-        found[f"{'equal_growth' if law.kind.startswith('norm') else 'balance'} {a} {b}"] = _verdict(
-            float(np.max(drift)), rtol, f"drift of {law.text}"
-        )
-    return found
+            first, second = (_norm(law.kind, float(share), rho[k]) for k, share in zip((a, b), law.shares, strict=True))
+            drift = np.abs((first - second) - (first[0] - second[0]))
+            if law.kind != "norm-log":
+                drift = drift / np.maximum(np.maximum(np.abs(first), np.abs(second)), 1e-300)
+            yield f"equal_growth {a} {b}", law, drift
+            continue
+        values = _balance_drift(problem, law, [rho[k] for k in (a, b)], [V[k] for k in (a, b)])
+        if values is not None:
+            yield f"balance {a} {b}", law, values
 
 
-def _rows(blocks: Mapping[str, np.ndarray], at: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """Some rows of arrays, one dictionary each."""
-    some = {k: np.asarray(v)[at] for k, v in blocks.items()}
-    return [{k: np.asarray(v[i]) for k, v in some.items()} for i in range(len(at))]
+def _rows(blocks: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Rows of arrays, one dictionary each."""
+    count = len(next(iter(blocks.values())))
+    return [{k: np.asarray(v[i]) for k, v in blocks.items()} for i in range(count)]
 
 
 def _of_parts(
@@ -152,20 +163,18 @@ def _of_parts(
     rho: list[dict[str, np.ndarray]],
     V: list[dict[str, np.ndarray]],
     t: np.ndarray | None,
-    rtol: float,
-) -> Record:
+) -> Iterator[tuple[str, Any, np.ndarray]]:
     """Drift of laws that are sums of parts, each with what it is measured from, at rows (S,) of norms, directions and
     times, relative to the size of the blocks that make the largest part.
     """
     if not problem.scheme.is_gradient_flow and not _has_unit_length(problem, V):
-        return {}
+        return
     weights = [problem.scheme.weights(np, r, v, problem.per) for r, v in zip(rho, V, strict=True)]
     shapes = {w: np.shape(v) for w, v in weights[0].items()}
-    found = {}
     for law, around in laws:
         if not law.fits(shapes) or (law.shrinks and t is None):
             continue
-        first, worst = law.seen({**weights[0], **around}, _probes), 0.0
+        first, drift = law.seen({**weights[0], **around}, _probes), np.zeros(len(weights))
         for i, row in enumerate(weights):
             W = {**row, **around}
             expected = first if t is None else first * np.exp(-law.shrinks * (t[i] - t[0])) if law.shrinks else first
@@ -173,10 +182,8 @@ def _of_parts(
             if np.isinf(here).any():
                 # A probability that is rounded to zero is infinitely far from any equilibrium.
                 continue
-            gap = float(np.max(np.abs(here - expected), initial=0.0))
-            worst = max(worst, gap / max(law.scale(W), 1e-300))
-        found[f"law {law.text}"] = _verdict(worst, rtol, f"drift of {law.text}")
-    return found
+            drift[i] = float(np.max(np.abs(here - expected), initial=0.0)) / max(law.scale(W), 1e-300)
+        yield f"law {law.text}", law, drift
 
 
 def _has_unit_length(problem: Problem, V: list[dict[str, np.ndarray]]) -> bool:

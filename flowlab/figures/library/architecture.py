@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flowlab.figures.figure import Curve, Panel, Picture, figures
-from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, shown
+from flowlab.figures.style import COLOURS, COLUMN, PAGE, STYLE, law_formula, shown
 from flowlab.language.block_symbols import symbol
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class _Page:
     def _listed(self) -> tuple[list[str], int]:
         """The laws as they are listed below the strips, and in how many columns."""
         told = zip(self.ds["law_latex"].values.tolist(), self.ds["law_text"].values.tolist(), strict=True)
-        names = [f"{i}   {_formula(latex, text)}" for i, (latex, text) in enumerate(told, 1)]
+        names = [f"{i}   {law_formula(latex, text)}" for i, (latex, text) in enumerate(told, 1)]
         wide = 0.35 + max(map(_width, names), default=0.0)
         return names, max(1, min(int((self.width - 2 * _EDGE) / wide), -(-len(names) // 4)))
 
@@ -298,23 +298,6 @@ def _dimensions(text: str) -> str:
         parts.append(f"{name}_{{{_named(index)}}}" if index else name)
     whole = r" \times ".join(parts)
     return f"${whole}$"
-
-
-def _formula(latex: str, text: str) -> str:
-    """A law as mathtext sets it; as plain text where it has commands that mathtext does not know."""
-    from matplotlib.mathtext import MathTextParser
-
-    # Mathtext knows no sizes of brackets.
-    for word in (r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\left", r"\right"):
-        latex = latex.replace(word, "")
-    # It asks for the brackets of an argument.
-    latex = latex.replace(r"\mathbf 1", r"\mathbf{1}")
-    latex = latex.replace(r"\lVert", r"\Vert").replace(r"\rVert", r"\Vert")
-    try:
-        MathTextParser("path").parse(f"${latex}$")
-    except ValueError:
-        return text
-    return f"${latex}$"
 
 
 def _width(text: str, points: float = _SMALL) -> float:

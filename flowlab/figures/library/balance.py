@@ -1,33 +1,41 @@
-"""How far the squared norms have drifted from equal growth."""
+"""How far the conservation laws of a flow have drifted."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowlab.figures.figure import Curve, Picture, figures, started
-from flowlab.figures.style import formula
+from flowlab.core.errors import LanguageError
+from flowlab.figures.figure import Curve, Picture, figures
+from flowlab.figures.style import law_formula
 
 if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
+_MOST = 6
+"""Laws that one figure can tell apart; those of single norms and of pairs of layers come first."""
+_FLOOR = 1e-17
+"""Exact agreement has no place on a logarithmic axis."""
+
 
 @figures.register("balance")
 class Balance(Picture):
-    """|ρ_k²/κ_k - ρ_1²/κ_1 - its start|, relative to the largest ρ²/κ."""
+    """|law - its start|, relative to the size of what the law is a difference of."""
 
-    title = "drift of the conserved differences of squared norms"
-    y_label = r"relative drift of $\rho_k^2/\kappa_k - \rho_1^2/\kappa_1$"
+    title = "drift of the conservation laws"
+    y_label = "relative drift of conserved quantities"
     log_y = True
 
     def curves(self, path: "Trajectory") -> list[Curve]:
-        log_t, keep = started(path)
-        names = path.dataset["block"].values.tolist()
-        degrees = np.array([float(path.problem.degrees.get(name.partition("[")[0]) or 1) for name in names])
-        squares = path.dataset["rho"].values ** 2 / degrees
-        apart = squares - squares[:, :1]
-        # Exact agreement has no place on a logarithmic axis.
-        drift = np.maximum(np.abs(apart - apart[0]), 1e-17 * squares.max()) / squares.max()
+        from flowlab.studies.monitors import law_drifts
+
+        log_t, found = law_drifts(path)
+        if not found:
+            raise LanguageError(
+                f'the figure "balance" must be of a flow with conservation laws, got `{path.problem.network.text}`,'
+                ' which has none; draw "norms".'
+            )
+        keep = np.isfinite(log_t)
         return [
-            Curve(f"{name} - {names[0]}", log_t, drift[keep, i], told=f"$k$: {formula(name)}", hue=i)
-            for i, name in enumerate(names[1:7], 1)
-        ] or [Curve(names[0], log_t, drift[keep, 0], told=formula(names[0]))]
+            Curve(law.text, log_t[keep], np.maximum(drift[keep], _FLOOR), told=law_formula(law.latex, law.text), hue=i)
+            for i, (law, drift) in enumerate(found[:_MOST])
+        ]
