@@ -224,9 +224,9 @@ class Enter(Protocol):
 def claim(name: str, **attributes: Unpack[Attributes]) -> Enter:
     """Enter a claim: decorates a subclass of `Claim`, or a function.
 
-    A function takes `(case, mutant)` (or `case` alone, where it has no wrong variants of its own) and returns a
+    A function takes `(case, variant)` (or `case` alone, where it has no wrong variants of its own) and returns a
     `Quantity`, several, or a `Measurement`. `attributes` are those of a class: `statement` and `source` at least,
-    `mutants=(...)` where it has some; `mutant` is one of them, a name or a `Variant`, and `stated` (None by default)
+    `mutants=(...)` where it has some; `variant` is one of them, a name or a `Variant`, and `stated` (None by default)
     for the statement itself.
 
     Raises:

@@ -37,7 +37,8 @@ class _OfSweep(Picture):
             )
         by = _coloured(ds)
         if by is None:
-            return _lines("median of all points", ds["log_t"].values, ds[self.column])
+            lines = _lines("median of all points", ds["log_t"].values, ds[self.column])
+            return [replace(line, told=_points(ds["outcome"].values)) for line in lines]
         told = f"width of {formula(by)}" if by in path.problem.network.weights else shown(by)
         each = ((value, ds[self.column].isel({by: i})) for i, value in enumerate(ds[by].values.tolist()))
         return [
@@ -54,6 +55,12 @@ class _OfSweep(Picture):
                 stroke(axes[0], curve, look)
         dress(axes[0], self.frames(curves)[0])
         legend(canvas, axes)
+
+
+def _points(outcomes: np.ndarray) -> str:
+    """How many points a median is of, and how many of them ended before they should."""
+    short = int((~np.isin(outcomes, ("done", "event"))).sum())
+    return f"median of {outcomes.size} points" + (f", {short} of them cut short" if short else "")
 
 
 def _coloured(ds: "xr.Dataset") -> str | None:
