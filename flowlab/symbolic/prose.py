@@ -4,7 +4,7 @@ What stands between dollar signs is a formula in plain notation.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flowlab.language.expr import Expr
@@ -33,6 +33,9 @@ _ESCAPES = {
     "@": r"$\cdot$",
 }
 
+_IN_CODE = {c: _ESCAPES[c] for c in "_&%#{}^~\\"}
+"""What must be escaped in typewriter type too; the rest stands as it is typed."""
+
 _WORDS = {
     "rho": r"\rho",
     "kappa": r"\kappa",
@@ -49,6 +52,9 @@ _WORDS = {
 
 LONGEST = 20_000
 """Characters of a part of a network in print; what is longer is left out."""
+
+_MARKED = re.compile(r"(\$[^$]*\$|`[^`]+`)")
+"""Formulas and code within a reason."""
 
 _RULES = (
     (r"\.\.\.", r"\\dots"),
@@ -71,11 +77,20 @@ def plain(reason: str) -> str:
 
 
 def prose(reason: str) -> str:
-    """A reason as LaTeX."""
-    parts = reason.split("$")
+    """A reason as LaTeX; what stands between backticks is code."""
     return "".join(
-        f"${formula(part)}$" if i % 2 else "".join(_ESCAPES.get(c, c) for c in part) for i, part in enumerate(parts)
+        _piece(part[0], part[1:-1]) if i % 2 else _escaped(part, _ESCAPES)
+        for i, part in enumerate(_MARKED.split(reason))
     )
+
+
+def _piece(mark: str, text: str) -> str:
+    """A formula or code as LaTeX."""
+    return f"${formula(text)}$" if mark == "$" else rf"\texttt{{{_escaped(text, _IN_CODE)}}}"
+
+
+def _escaped(text: str, escapes: Mapping[str, str]) -> str:
+    return "".join(escapes.get(c, c) for c in text)
 
 
 def formula(text: str) -> str:
