@@ -85,6 +85,17 @@ def test_figure_from_a_run(ran, tmp_path):
     refused(inside("figure", "norm", "--from", ran[1], "--out", tmp_path / "n.pdf"), "norms")
     refused(inside("figure", "norms", "--from", tmp_path, "--out", tmp_path / "n.pdf"), "trajectory")
     refused(inside("figure", "norms", "--from", ran[1], "--out", tmp_path / "n.bmp"), "bmp")
+    style = tmp_path / "mine.mplstyle"
+    style.write_text("axes.grid: True\n")
+    plain, mine = (tmp_path / f"{name}.svg" for name in ("plain", "mine"))
+    inside("figure", "loss", "--from", ran[1], "--out", plain)
+    words = ("--label", "the flow", "--label", "the walk", "--style", style, "--width", "pnas")
+    done = inside("figure", "loss", "--from", ran[1], *words, "--out", mine)
+    assert done.returncode == 0, done.stderr
+    assert plain.read_bytes() != mine.read_bytes()
+    assert "the walk" in mine.with_suffix(".csv").read_text() + mine.with_suffix(".json").read_text()
+    refused(inside("figure", "loss", "--from", ran[1], "--style", "nowhere", "--out", mine), "nowhere")
+    refused(inside("figure", "loss", "--from", ran[1], "--label", "one of two", "--out", mine), "label")
 
 
 @pytest.mark.long

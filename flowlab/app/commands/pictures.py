@@ -32,6 +32,13 @@ def figure(
         str | None,
         typer.Option(help="Of the page: inches, or a journal such as pnas, nature-2, neurips."),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="What the legend calls a result, one for each --from; may be given again."),
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="A style file of matplotlib or the name of a style, on top of the house's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw a figure from stored results, or make a film of it; nothing is computed."""
@@ -44,7 +51,8 @@ def figure(
     from flowlab.studies.storage import results
 
     made = animate if out.suffix in FORMATS else draw
-    written = made(name, *results(source or [Path()], of=picture.of), width=_inches(width)).save(out)
+    found = results(source or [Path()], of=picture.of)
+    written = made(name, *found, width=_inches(width), label=label or None, style=style).save(out)
     if as_json:
         to_stdout_json({"figure": name, "written": str(written)})
     else:
