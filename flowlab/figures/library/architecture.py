@@ -22,8 +22,10 @@ _TITLE, _SMALL, _LINE = 8, 7, 0.13
 """Points of the name of a box and of its other lines; inches of a line."""
 _TRACK, _BRACKET, _EDGE, _END = 0.2, 0.17, 0.1, 0.3
 """Inches: a lane without boxes, a level of brackets, the margin of the page, and the arrow of the output."""
-_BESIDE = 0.08
-"""Inches between the ties of two brackets within one column."""
+_BESIDE, _ASIDE, _APART = 0.08, 0.05, 0.03
+"""Inches: between the ties of two brackets within one column; beside the boxes that a tie passes, and between two of
+these.
+"""
 _CORNER, _TURN, _ROW, _TALL = 0.06, 0.05, 0.19, 0.28
 """Inches: a rounded corner, how far from the middle between two columns a connection turns, and a row of the list,
 without and with sums, which have their indices below.
@@ -194,7 +196,7 @@ class _Page:
 
     def curves(self) -> list[Curve]:
         """All that is drawn."""
-        boxes = [self.box(k) for k in range(len(self.column))]
+        boxes = self.boxes = [self.box(k) for k in range(len(self.column))]
         out = [Curve("page", np.array([0.0, self.width]), np.array([0.0, self.height]), look="page")]
         for a, b, lane in zip(
             *(self.ds[f"edge_{name}"].values.tolist() for name in ("from", "to", "lane")), strict=True
@@ -250,20 +252,27 @@ class _Page:
         for strip in range(first, last + 1):
             here = sorted((box for box in tied if box.strip == strip), key=lambda box: box.x)
             y = self.base(strip) - _BRACKET * (level + 0.6)
-            shift = 0.05
-            xs = [box.x for box in here]
-            if xs[0] == xs[-1] and first == last:
-                # Boxes above each other, or one: brackets of several levels keep apart.
-                xs = [xs[0] - _BESIDE * level] * len(xs)
-                shift = 0.0
-            left = xs[0] + shift if strip == first else 0.0
-            right = xs[-1] - shift if strip == last else self.right(strip)
+            ties = [self._tie(box, here, level, y) for box in here]
+            ats = [float(x[-1]) for x, _ in ties]
+            left = min(ats) if strip == first else 0.0
+            right = max(ats) if strip == last else self.right(strip)
             out.append(Curve(numbers, np.array([left, right]), np.array([y, y]), look="bracket"))
-            for box, x in zip(here, xs, strict=True):
-                at = x + shift if x == xs[0] and strip == first else x - shift
-                down = np.array([box.y - box.height / 2, y])
-                out.append(Curve("tie", np.full(2, at), down, look="tie"))
+            out += [Curve("tie", x, down, look="tie") for x, down in ties]
         return out
+
+    def _tie(self, box: _Box, tied: Sequence[_Box], level: int, y: float) -> tuple[np.ndarray, np.ndarray]:
+        """The line from a box down to its bracket, among the boxes of a strip that it ties: from its side, where other
+        boxes stand below it.
+        """
+        inward = 1.0 if box.x == min(each.x for each in tied) else -1.0
+        below = [b for b in self.boxes if b.strip == box.strip and b.x == box.x and b.y < box.y]
+        if below:
+            side = max(b.width for b in [box, *below]) / 2 + _ASIDE + _APART * level
+            start, x = box.x + inward * box.width / 2, box.x + inward * side
+            return np.array([start, x, x]), np.array([box.y - box.height / 4, box.y - box.height / 4, y])
+        alone = len({each.x for each in tied}) == 1
+        x = box.x - _BESIDE * level if alone else box.x + inward * 0.05
+        return np.array([x, x]), np.array([box.y - box.height / 2, y])
 
 
 def _lines(ds: Any, k: int) -> Iterator[str]:
