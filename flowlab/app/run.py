@@ -56,11 +56,12 @@ OUTPUTS = (
 )
 
 
-def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
+def open_store(out: Path, spec: Record, *, resume: bool, restart: bool) -> bool:
     """Settle what becomes of a stored run that is in the folder; whether it is to be removed before a new one begins.
 
     Raises:
-        OutputError: if it has not ended and neither `resume` nor `restart` says what to do with it.
+        OutputError: if it has not ended, or has another specification, and neither `resume` nor `restart` says what
+            to do with it.
     """
     if resume and restart:
         raise OutputError("`--resume` and `--restart` must not be used together; pass one of them.")
@@ -72,7 +73,24 @@ def open_store(out: Path, *, resume: bool, restart: bool) -> bool:
             f"`{out / STORE}` holds a run that has not come to its end; go on with it by `--resume`, or discard it by"
             " `--restart`."
         )
+    if found and (other := _other(out, spec)) is not None:
+        raise OutputError(
+            f"`{out}` holds a run of another specification, in `{other}`; choose another folder, or replace it by"
+            " `--restart`."
+        )
     return found is True
+
+
+def _other(out: Path, spec: Record) -> str | None:
+    """A part of a specification in which that of a folder's run differs, beside the claims and figures of a run; None
+    where there is none, or no summary that says.
+    """
+    try:
+        stored = json.loads((out / "summary.json").read_text(encoding="utf-8"))["spec"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    parts = sorted({*spec, *stored} - {"verify", "figures"})
+    return next((part for part in parts if spec.get(part) != stored.get(part)), None)
 
 
 def run(
@@ -94,7 +112,7 @@ def run(
         out: folder for the results.
         progress: whether to show a progress bar; what is done is logged besides, under `flowlab`.
         resume: go on with the run that is stored in the folder; with none there, begin.
-        restart: discard the run that is stored in the folder.
+        restart: discard the run that is stored in the folder, whatever its specification.
         changes: of keys of the specification, such as `"start.seed=3"`.
 
     Raises:
@@ -103,7 +121,7 @@ def run(
     began = clock.monotonic()
     spec = read_spec(spec_path, changes)
     open_folder(out, "--out ")
-    discard = open_store(out, resume=resume, restart=restart)
+    discard = open_store(out, spec, resume=resume, restart=restart)
     problem, data, start, seed = ready(spec, spec_path)
     ends = horizons(spec)
     names, pictures = wanted_words(spec, problem)

@@ -296,7 +296,7 @@ def _from_function(name: str, function: Callable[..., Any], attributes: Attribut
             raise ClaimError(
                 f"the claim `{name}` returned `{result!r}`; return a Quantity, a list of them, or a Measurement."
             )
-        return Measurement.of(many, "as the claim says")
+        return Measurement.of(many, "by the function of the claim")
 
     word = type(
         function.__name__,

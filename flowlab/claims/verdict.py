@@ -13,7 +13,7 @@ from flowlab.core import html
 from flowlab.core.arguments import guarded
 from flowlab.core.display import clipped, displayed, framed
 from flowlab.core.errors import ClaimError, OutputError
-from flowlab.core.files import writing
+from flowlab.core.files import cause, writing
 from flowlab.core.hashing import canonical_json, sealed, unsealed
 from flowlab.core.html import Markup
 from flowlab.core.typing import Json, Record
@@ -205,7 +205,7 @@ class Verdict:
             return cls(**{**record, **numbers}, inputs=inputs)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(
-                f"`{path}` must be a stored verdict, got {type(error).__name__}: {error}; write one with `save`."
+                f"`{path}` must be a stored verdict, got {cause(error)}; write one with `save`."
             ) from None
 
     def _html_parts(self) -> list[str]:

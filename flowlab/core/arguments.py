@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin,
 import numpy as np
 
 from flowlab.core.errors import CallError, FlowlabError, LanguageError, ShapeMismatch
+from flowlab.core.registry import nearest
 from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 
 P = ParamSpec("P")
@@ -60,6 +62,7 @@ _CALLED = {
     "AxesLike": "axes of matplotlib",
     "ResultLike": "a result of flowlab",
     "Derived": "equations",
+    "Json": "a value",
     "GradientTransformation": "a gradient transformation",
 }
 """Words for classes whose name says little to a user."""
@@ -119,7 +122,12 @@ def _another_call(name: str, signature: inspect.Signature, error: TypeError) -> 
     """The error of a call whose arguments do not fit the function."""
     plain = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
     written, got = shown(f"{name}{inspect.Signature(plain)}", 160), str(error).removeprefix("got ")
-    return CallError(f"`{name}` must be called as `{written}`, got {got}; change the arguments.")
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", got)
+    guess = nearest(unknown[1], [p.name for p in plain]) if unknown else None
+    remedy = "change the arguments"
+    if unknown:
+        remedy = f"did you mean `{guess}`" if guess else f"leave `{unknown[1]}` out"
+    return CallError(f"`{name}` must be called as `{written}`, got {got}; {remedy}{'?' if guess else '.'}")
 
 
 def _offender(name: str, value: Any, kind: Any) -> tuple[str, Any, Any]:

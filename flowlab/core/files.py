@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from flowlab.core.arguments import short
 from flowlab.core.errors import OutputError
+
+
+def cause(error: Exception) -> str:
+    """Why a file cannot be read, in some words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return f"{type(error).__name__}: {short(getattr(error, 'strerror', None) or str(error), 80)}"
 
 
 @contextmanager

@@ -186,7 +186,8 @@ def _of_its_kind(
     """
     if strange := [path for path in results if not _drawable(path)]:
         raise LanguageError(
-            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass a result of flowlab.'
+            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass'
+            f" {'what `integrate` or `descend` returns' if picture.of == 'trajectory' else 'a result of flowlab'}."
         )
     if wrong := [path for path in results if sort(path) != picture.of]:
         raise LanguageError(

@@ -16,6 +16,7 @@ import xarray as xr
 
 from flowlab.core.arguments import short, tail
 from flowlab.core.errors import FlowlabError, OutputError
+from flowlab.core.files import cause
 from flowlab.core.memory import require_memory
 
 _RECORD, _SUM = "flowlab", "contents_sha256"
@@ -218,10 +219,7 @@ def not_one(path: str | Path, what: str, error: Exception) -> OutputError:
     if isinstance(error, OutputError):
         # It says already what the file needs.
         return error
-    reason = short(getattr(error, "strerror", None) or str(error), 80)
-    return OutputError(
-        f"`{tail(path)}` must be a stored {what}, got {type(error).__name__}: {reason}; write one with `save`."
-    )
+    return OutputError(f"`{tail(path)}` must be a stored {what}, got {cause(error)}; write one with `save`.")
 
 
 def contents(dataset: xr.Dataset) -> str:

@@ -383,19 +383,3 @@ until = { log_time = -4.0 }
     assert (tmp_path / "out" / "summary.json").exists()
     path.write_text(text.replace("[1, 2, 2]", "[1, 2, 3]"))
     refused(inside("run", path, "--out", tmp_path / "other", "--quiet"), "must have 4 entries per sample")
-
-
-def test_a_figure_that_cannot_be_drawn_costs_no_more(tmp_path):
-    more = '[verify]\nclaims = []\n[figures]\nnames = ["loss", "balance"]'
-    path = spec(tmp_path, more=more)
-    path.write_text(path.read_text().replace("relu", "tanh").replace('kinks = "ignore"', ""))
-    done = inside("run", path, "--out", tmp_path / "out", "--progress", "plain")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert list(summary["figures_left_out"]) == ["balance"]
-    assert "which has none" in summary["figures_left_out"]["balance"]
-    assert "left out a figure" in done.stderr
-    assert "which has none" in (tmp_path / "out" / "report.html").read_text()
-    drawn = {p.name for p in (tmp_path / "out" / "figures").iterdir()}
-    assert "loss.pdf" in drawn
-    assert "balance.pdf" not in drawn

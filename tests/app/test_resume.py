@@ -85,3 +85,16 @@ def test_a_run_that_met_its_limit_is_taken_up_and_nothing_is_lost_on_the_way(tmp
     assert damaged.returncode == 2
     assert "000000.npz" in damaged.stderr
     assert run(tmp_path, 5000, "--restart").returncode == 0
+
+
+def test_a_run_of_another_specification_is_not_replaced(tmp_path):
+    assert run(tmp_path, 10_000).returncode == 0
+    before = contents(tmp_path / "out")
+    other = run(tmp_path, 10_000, more="rtol = 1e-5")
+    assert other.returncode == 2
+    assert "another specification, in `integrate`" in other.stderr
+    assert "--restart" in other.stderr
+    assert contents(tmp_path / "out") == before
+    # The same again, and more of the same run, are no other specification.
+    assert run(tmp_path, 10_000).returncode == 0
+    assert run(tmp_path, 10_000, "--restart", more="rtol = 1e-5").returncode == 0

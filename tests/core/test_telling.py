@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 import sys
 
+import numpy as np
 import pytest
 
 import flowlab as fl
@@ -110,10 +112,13 @@ def test_work_for_a_claim_is_told_under_its_name(capsys):
 
 def test_a_run_that_goes_on_says_where(field, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Segment, "pace", lambda _: 4)
-    run(field, progress="plain", max_steps=40, store=tmp_path / "run")
+    cut = run(field, progress="plain", max_steps=40, store=tmp_path / "run")
     assert "a stored run to" not in capsys.readouterr().err
     run(field, progress="plain", store=tmp_path / "run")
-    assert "a stored run to t = 2.35385e+17 goes on at log t = " in capsys.readouterr().err
+    told = re.search(r"a stored run to t = 2.35385e\+17 goes on at log t = (.*)", capsys.readouterr().err)
+    assert told is not None
+    assert np.abs(cut.dataset.log_t.values - float(told[1])).min() < 1e-5
+    assert float(told[1]) > 0.0
     # What has ended does not go on.
     run(field, progress="plain", store=tmp_path / "run")
     assert "goes on" not in capsys.readouterr().err

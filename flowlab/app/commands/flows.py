@@ -209,7 +209,10 @@ def run(
         bool, typer.Option("--resume", help="Go on with the run that the folder holds; with none there, begin.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Discard the unfinished run that the folder holds.")
+        bool,
+        typer.Option(
+            "--restart", help="Discard the run that the folder holds, unfinished or of another specification."
+        ),
     ] = False,
     shown: Shown = Progress.auto,
     quiet: Quiet = False,

@@ -47,8 +47,8 @@ def run(
     horizon = setup.plan.horizon or "an event"
     if recorder.resumed is None:
         _LOG.debug("a run to %s begins", horizon)
-    elif outcome is None:
-        _LOG.info("a stored run to %s goes on at log t = %.6g", horizon, float(cursor.log_t))
+    elif outcome is None and ledger is not None:
+        _LOG.info("a stored run to %s goes on at log t = %.6g", horizon, ledger.reached)
     if outcome is None:
         with Progress(progress, setup.plan.log_end, setup.plan.horizon) as bar:
             cursor, outcome = follow(setup, cursor, recorder, bar)

@@ -5,6 +5,7 @@ writes the same bytes as one that was not. The first chunks hold 32 attempts, la
 and none more rows than the store keeps.
 """
 
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -76,11 +77,13 @@ class Ledger:
     Attributes:
         resumed: meta and carry of the last chunk of an earlier session, or None.
         kinks: what the chunks of earlier sessions say of kinks, in order.
+        reached: log t of the last row of earlier sessions.
     """
 
     def __init__(self, folder: str | os.PathLike[str], told: Record) -> None:
         self.resumed: tuple[Record, list[np.ndarray]] | None = None
         self.kinks: list[Record] = []
+        self.reached = -math.inf
         if not Archive.exists(folder):
             self.archive = Archive.create(folder, told)
             return
@@ -99,6 +102,7 @@ class Ledger:
         for arrays, meta in self.archive.chunks():
             rows = sorted((name for name in arrays if name.startswith("row_")), key=lambda name: int(name[4:]))
             store.offer([arrays[name] for name in rows], arrays["index"])
+            self.reached = float(arrays[rows[0]][-1]) if rows and len(arrays[rows[0]]) else self.reached
             self.kinks += [meta["kinks"]] if "kinks" in meta else []
             last = arrays, meta
         if last is not None:

@@ -71,7 +71,9 @@ class MatMul(Product):
             both = " by ".join(
                 f"`{name}` of shape {shapes.told(kind)}" for name, kind in zip(operands, args, strict=True)
             )
-            raise ShapeMismatch(f"`{told}` multiplies {both} with `@`; use `*` where one side is a number.")
+            raise ShapeMismatch(
+                f"`{told}` multiplies {both} with `@`; use `*` where one side is a number, and capitals for matrices."
+            )
         if not shapes.unify(a.shape[-1], b.shape[0]):
             shapes.clash(a, b, f"`{told}` does not fit", operands)
         return Type(a.shape[:-1] + b.shape[1:], sampled)
