@@ -2,11 +2,16 @@
 
 A row is a set-up or several of one kind. `network` is what `fl.Network` is called with (its expression as `text`),
 `problem` what `fl.Problem` is, `given` the shapes of one sample of inputs and of constants, `widths` those that data do
-not settle; what is left out is the input x with three features, and the square loss.
+not settle; what is left out is the input x with three features, and the square loss. `until` is the end that its run is
+asked for: t = 1, or separation where a loss has a tail.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import flowlab as fl
+
+SEPARATED = fl.separated()
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,12 @@ class Setup:
     widths: dict[str, int] = field(default_factory=dict)
     outputs: int = 1
     samples: int = 5
+    until: Any = field(default_factory=lambda: fl.time(1.0))
+
+
+def separates(setup, widths=8):
+    """The same with as few samples as features, which even linear nets separate, and units enough for none to die."""
+    return replace(setup, samples=3, widths={"W1": widths, "W2": widths, "W": widths}, until=SEPARATED)
 
 
 def plain(text, outputs=1, **problem):
@@ -50,11 +61,18 @@ def value(text, given, **problem):
 X, TOKENS, COLUMNS = {"X": (2, 6)}, {"X": (4, 3)}, {"X": (3, 4)}
 
 SETUPS: dict[str, tuple[Setup, ...]] = {
-    "linear, bias": (plain("W @ x + b", 2), plain("w @ x + b")),
+    "linear, bias": (
+        plain("W @ x + b", 2),
+        plain("w @ x + b"),
+        plain("w @ x + b", coordinates="weights"),
+    ),
     "deep linear": (plain("W3 @ W2 @ W1 @ x", 2, scheme="lagrange"),),
-    "two-layer ReLU": (plain("W2 @ relu(W1 @ x)", loss="logistic"),),
-    "two-layer ReLU with biases": (plain("a @ relu(W @ x + b) + c", loss="logistic"),),
-    "three-layer ReLU": (plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential"),),
+    "two-layer ReLU": (separates(plain("W2 @ relu(W1 @ x)", loss="logistic")),),
+    "two-layer ReLU with biases": (
+        plain("a @ relu(W @ x + b) + c", loss="logistic"),
+        separates(plain("a @ relu(W @ x + b) + c", loss="logistic", coordinates="weights")),
+    ),
+    "three-layer ReLU": (separates(plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential")),),
     "leaky_relu, abs, squared ReLU, z^k": tuple(
         plain(f"a @ {unit}") for unit in ("leaky_relu(W @ x)", "abs(W @ x)", "relu(W @ x)**2", "(W @ x)**3")
     ),
@@ -143,7 +161,7 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
     "LayerNorm, RMSNorm": (plain("a @ layer_norm(W @ x)"), plain("a @ tanh(g * rms_norm(W @ x) + b)")),
     "BatchNorm": (plain("a @ relu(batch_norm(W @ x))"),),
     "weight norm, per layer and per neuron": (
-        plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential"),
+        separates(plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential")),
         plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", per="neuron"),
         plain("a @ relu((W @ x) / sqrt(sum(W * W, axis=1)))"),
     ),
@@ -200,9 +218,17 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
     "sample weights": (
         # With roots of the weights as an input and targets times them; or a shift of -y log of the weight.
         tensors("c * (a @ relu(W @ x))", {"x": (3,), "c": ()}),
-        Setup("a @ relu(W @ x) + s", {"inputs": {"x": ("d",), "s": ()}}, {"loss": "exponential"}, {"x": (3,), "s": ()}),
+        separates(
+            Setup(
+                "a @ relu(W @ x) + s", {"inputs": {"x": ("d",), "s": ()}}, {"loss": "exponential"}, {"x": (3,), "s": ()}
+            )
+        ),
     ),
-    "several outputs, cross entropy": (plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"),),
+    "several outputs, cross entropy": (
+        separates(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy")),
+        # Units of five samples slide here before they separate.
+        plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"),
+    ),
     "vector targets, square": (plain("W2 @ relu(W1 @ x)", 2),),
     "user activation (own file): sin": (plain("a @ sin(W @ x)"),),
     "RBF, exp units, random Fourier features": (
@@ -255,6 +281,16 @@ MISSING = {
     "infinite width (mean-field PDE)": "weights are finitely many; margins of unbounded width are there, and no flow",
 }
 """Rows that cannot be written for now, with the reason."""
+
+CUT_SHORT = {
+    "linear, bias [1]": ("stalled", "the norm of b falls to zero"),
+    "positive weights abs [0]": ("nonunique", "entry (2) of `w` is on its kink, which ceases to attract"),
+}
+"""Runs that cannot reach the end they are asked for: how they end, and the reason that they give.
+
+A bias of one number changes its sign only through zero, where it has no direction: weight coordinates pass. The slope
+of |w| jumps where w is zero, and once both sides lead away more than one flow goes on.
+"""
 
 ROWS = 84
 """Of the table of set-ups that all this comes from."""
