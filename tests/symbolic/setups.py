@@ -28,9 +28,9 @@ class Setup:
     until: Any = field(default_factory=lambda: fl.time(1.0))
 
 
-def separates(setup, widths=8):
+def separates(setup, *hidden):
     """The same with as few samples as features, which even linear nets separate, and units enough for none to die."""
-    return replace(setup, samples=3, widths={"W1": widths, "W2": widths, "W": widths}, until=SEPARATED)
+    return replace(setup, samples=3, widths=dict.fromkeys(hidden, 8), until=SEPARATED)
 
 
 def plain(text, outputs=1, **problem):
@@ -67,12 +67,12 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
         plain("w @ x + b", coordinates="weights"),
     ),
     "deep linear": (plain("W3 @ W2 @ W1 @ x", 2, scheme="lagrange"),),
-    "two-layer ReLU": (separates(plain("W2 @ relu(W1 @ x)", loss="logistic")),),
+    "two-layer ReLU": (separates(plain("W2 @ relu(W1 @ x)", loss="logistic"), "W1"),),
     "two-layer ReLU with biases": (
         plain("a @ relu(W @ x + b) + c", loss="logistic"),
-        separates(plain("a @ relu(W @ x + b) + c", loss="logistic", coordinates="weights")),
+        separates(plain("a @ relu(W @ x + b) + c", loss="logistic", coordinates="weights"), "W"),
     ),
-    "three-layer ReLU": (separates(plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential")),),
+    "three-layer ReLU": (separates(plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential"), "W1", "W2"),),
     "leaky_relu, abs, squared ReLU, z^k": tuple(
         plain(f"a @ {unit}") for unit in ("leaky_relu(W @ x)", "abs(W @ x)", "relu(W @ x)**2", "(W @ x)**3")
     ),
@@ -161,7 +161,7 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
     "LayerNorm, RMSNorm": (plain("a @ layer_norm(W @ x)"), plain("a @ tanh(g * rms_norm(W @ x) + b)")),
     "BatchNorm": (plain("a @ relu(batch_norm(W @ x))"),),
     "weight norm, per layer and per neuron": (
-        separates(plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential")),
+        separates(plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential"), "W1"),
         plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", per="neuron"),
         plain("a @ relu((W @ x) / sqrt(sum(W * W, axis=1)))"),
     ),
@@ -221,13 +221,14 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
         separates(
             Setup(
                 "a @ relu(W @ x) + s", {"inputs": {"x": ("d",), "s": ()}}, {"loss": "exponential"}, {"x": (3,), "s": ()}
-            )
+            ),
+            "W",
         ),
     ),
     "several outputs, cross entropy": (
-        separates(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy")),
-        # Units of five samples slide here before they separate.
-        plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"),
+        separates(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"), "W1"),
+        # Units of five samples slide here on kinks.
+        replace(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"), until=fl.time(3.0)),
     ),
     "vector targets, square": (plain("W2 @ relu(W1 @ x)", 2),),
     "user activation (own file): sin": (plain("a @ sin(W @ x)"),),
