@@ -51,6 +51,16 @@ def tensors(text, given, **network):
     return Setup(text, {"inputs": inputs, **network}, {}, given, widths, outputs)
 
 
+GRADIENT = "((X @ b - t) @ X)"
+"""Of least squares."""
+
+
+def least_squares(text, **network):
+    """A flow of least squares by a rule of its own, whose gradients are written out by hand under `stop`."""
+    given = {"X": (5, 3), "t": (5,)}
+    return Setup(text, {"constants": ["X", "t"], **network}, {"loss": "value", "coordinates": "weights"}, given)
+
+
 def value(text, given, **problem):
     """A set-up whose objective is one number: the samples are added up in the text."""
     inputs = {k: tuple(n if k == "X" and n == 2 else f"{k}{i}" for i, n in enumerate(v)) for k, v in given.items()}
@@ -255,12 +265,30 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
             ascend=["a", "D"],
         ),
     ),
+    # Of a block under sum(W * stop(F)) the rate is -F, whatever F is.
+    "heavy ball, Nesterov flow": (
+        least_squares(f"sum(p * stop({GRADIENT} + 0.5 * p)) - sum(stop(p) * b)"),
+        # Friction of 3/t, by log t as a block.
+        least_squares(
+            f"sum(p * stop({GRADIENT} + 3 * exp(-s) * p)) - sum(stop(p) * b) - stop(exp(-s)) * s",
+            shapes={"s": (), "p": (3,)},
+        ),
+    ),
+    "Adam, sign, RMSProp flow": (
+        least_squares(
+            f"sum(b * stop(m * exp(-u / 2))) + sum(m * stop(m - {GRADIENT}))"
+            f" + sum(u * stop(1 - {GRADIENT}**2 * exp(-u)))"
+        ),
+        least_squares(f"sum(b * stop({GRADIENT} * exp(-u / 2))) + sum(u * stop(1 - {GRADIENT}**2 * exp(-u)))"),
+    ),
+    "SAM": (least_squares(f"sum(b * stop((X @ (b + 0.1 * {GRADIENT} / sqrt(sum({GRADIENT}**2))) - t) @ X))"),),
     "physics-informed (d/dx in the loss)": (
         # u(x) = a tanh(W x + b) with u' = u: the derivative by hand.
         Setup("einsum('i,ij,i->j', a, W, 1 - tanh(W @ x + b)**2)[0] - a @ tanh(W @ x + b)", given={"x": (1,)}),
     ),
 }
-"""By the name of the row; complex weights and derivatives in the input are written out by hand."""
+"""By the name of the row; complex weights, derivatives in the input and rules other than gradient flow are written
+out by hand."""
 
 ELSEWHERE = {
     "user loss (own file, Python)": "tests/language/test_new_words.py",
@@ -275,10 +303,7 @@ ELSEWHERE = {
 """Rows that are no text of the language, but a word of a user's own, a function, or a study; where they are tried."""
 
 MISSING = {
-    "heavy ball, Nesterov flow": "flows are of first order; descents with momentum and their modified flow are there",
-    "Adam, sign, RMSProp flow": "the metric of a flow depends on weights alone, not on gradients of the past",
     "Langevin, SGD-noise SDE, label noise": "flows have no noise; descents have batches",
-    "SAM": "the gradient is taken at the weights themselves, and no word stands for the gradient inside an objective",
     "infinite width (mean-field PDE)": "weights are finitely many; margins of unbounded width are there, and no flow",
 }
 """Rows that cannot be written for now, with the reason."""

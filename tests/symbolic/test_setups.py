@@ -54,7 +54,7 @@ def test_the_rows_are_all_there():
     tables = (SETUPS, ELSEWHERE, MISSING)
     names = [name for table in tables for name in table]
     assert len(names) == len(set(names)) == ROWS
-    assert (len(SETUPS) + len(ELSEWHERE), len(MISSING)) == (79, 5)
+    assert (len(SETUPS) + len(ELSEWHERE), len(MISSING)) == (82, 2)
     assert all((ROOT / file).is_file() for file in ELSEWHERE.values())
     assert all(reason and not reason.endswith(".") for reason in MISSING.values())
 
@@ -108,7 +108,7 @@ def ends_as_asked(path, case):
 
 def test_ends_are_counted():
     assert set(CUT_SHORT) <= set(CASES)
-    assert Counter(asked_end(case)[0] for case in CASES) == {"done": 95, "event": 6, "stalled": 1, "nonunique": 1}
+    assert Counter(asked_end(case)[0] for case in CASES) == {"done": 100, "event": 6, "stalled": 1, "nonunique": 1}
 
 
 @pytest.mark.slow
@@ -121,6 +121,26 @@ def test_a_setup_is_integrated_to_the_end_it_is_asked_for(case):
 def test_a_run_that_is_cut_short_is_not_taken_for_one_that_is_done():
     assert ends_as_asked(ran("quadratic form [0]"), "quadratic form [0]")
     assert not ends_as_asked(ran("quadratic form [0]", max_steps=3), "quadratic form [0]")
+
+
+@pytest.mark.parametrize("row", ["heavy ball, Nesterov flow", "Adam, sign, RMSProp flow", "SAM"])
+def test_rules_other_than_gradient_flow_have_their_rates(row):
+    """Against the rules in numpy, at the first set-up of the row."""
+    problem, rng = problem_of(SETUPS[row][0]), np.random.default_rng(0)
+    X, t = rng.normal(size=(5, 3)), rng.normal(size=5)
+    w = {name: rng.normal(size=3) for name in problem.network.weights}
+    field = fl.lower(fl.derive(problem))
+    ours = field.rate(0.0, field.pack(fl.State.from_weights(w)), fl.Data(X=X, t=t))
+    b, g = w["b"], (X @ w["b"] - t) @ X
+    if row.startswith("heavy"):
+        wanted = {"b": w["p"], "p": -g - 0.5 * w["p"]}
+    elif row.startswith("Adam"):
+        wanted = {"b": -w["m"] * np.exp(-w["u"] / 2), "m": g - w["m"], "u": g**2 * np.exp(-w["u"]) - 1}
+    else:
+        wanted = {"b": -(X @ (b + 0.1 * g / np.linalg.norm(g)) - t) @ X}
+    assert ours.keys() == wanted.keys()
+    assert all(np.allclose(ours[name], rate, rtol=1e-12, atol=1e-13) for name, rate in wanted.items())
+    assert all(np.abs(rate).max() > 0.01 for rate in wanted.values())
 
 
 @pytest.mark.parametrize("loss", ["square", "exponential"])
