@@ -74,7 +74,8 @@ class Network:
         declared = declared_shapes(shapes)
         roles = declared_roles(inputs, constants, frozen, declared)
         if not isinstance(expression, str | Expr):
-            raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
+            write = "wrap it, `fl.opaque(…)`" if callable(expression) else "write 'W2 @ relu(W1 @ x)'"
+            raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; {write}.")
         self.expression = parse(expression, declared, roles) if isinstance(expression, str) else expression
         self.nodes = tuple(self.expression.nodes())
         # Whether slopes or values jump where no slot says so.
