@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flowlab.core.typing import Array
+from flowlab.core.typing import Array, Blocks
 from flowlab.language.norm_groups import inner, scaled
 from flowlab.language.problem import Problem
 from flowlab.symbolic.equations import FlowEquations
@@ -26,7 +26,7 @@ def velocity(problem: Problem, state: TestState) -> dict[str, np.ndarray]:
     return {w: np.asarray(v) for w, v in autodiff.velocity(problem, state.weights, state.samples).items()}
 
 
-def rates(problem: Problem, state: TestState, g: dict[str, np.ndarray]) -> dict[Key, Array]:
+def rates(problem: Problem, state: TestState, g: Blocks) -> dict[Key, Array]:
     """The rates at a velocity g, by the scheme's numeric meaning."""
     if problem.coordinates == "weights":
         spaces, W = problem.geometry, state.weights
@@ -69,15 +69,15 @@ def _extended(problem: Problem, state: TestState) -> TestState | None:
     if not more_digits or problem.geometry or problem.network.is_opaque:
         return None
 
-    def more(value: Any) -> Array:
+    def more(value: Any) -> np.ndarray:
         value = np.asarray(value)
         return value.astype(np.longdouble) if value.dtype == float else value
 
     rho, V, W = ({k: more(v) for k, v in blocks.items()} for blocks in (state.rho, state.V, state.weights))
     if problem.coordinates != "weights":
         if not (problem.scheme.normalises or problem.scheme.any_length):
-            V = scaled({k: 1.0 / np.sqrt(v) for k, v in inner(V, V, problem.per).items()}, V, problem.per)
-        V = {w: np.asarray(v) for w, v in V.items()}
+            lengths = {k: 1.0 / np.sqrt(v) for k, v in inner(V, V, problem.per).items()}
+            V = {w: np.asarray(v) for w, v in scaled(lengths, V, problem.per).items()}
         W = {w: np.asarray(v) for w, v in problem.scheme.weights(np, rho, V, problem.per).items()}
     samples = state.samples.changed(more)
     return TestState(rho, V, W, Samples(samples.x, more(samples.y)))
