@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from flowlab.core.compiling import Program
-from flowlab.core.host_programs import on_host
+from flowlab.core.host_programs import on_host, on_host_extended
 from flowlab.core.typing import Array, Blocks
 from flowlab.language.problem import Problem
 
@@ -28,6 +28,17 @@ def velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, Array]:
     """
     evaluate = _compiled if len(problem.network.nodes) <= _LONGEST_COMPILED else _evaluated
     found = evaluate(problem.objective_only, dict(weights), data.inputs, data.y)
+    return problem.paced(found)
+
+
+def extended_velocity(problem: Problem, weights: Blocks, data: Any) -> dict[str, Array]:
+    """`velocity` at arrays of `numpy.longdouble`, worked out in that precision.
+
+    Raises:
+        TypeError: where numpy has no word for an operation in this precision.
+    """
+    asked = problem.objective_only
+    found = on_host_extended(lambda w, x, y: _velocity(asked, w, x, y), dict(weights), data.inputs, data.y)
     return problem.paced(found)
 
 

@@ -43,7 +43,11 @@ def architecture(of: Drawable, *, state: State | None = None) -> Result:
         >>> drawn = fl.draw("architecture", found)
     """
     network = of if isinstance(of, Network) else of.network if isinstance(of, Problem) else of.problem.network
-    problem = Problem(network) if isinstance(of, Network) else of if isinstance(of, Problem) else of.problem
+    if isinstance(of, Network):
+        # A network alone has no loss; where samples are added up it is an objective itself.
+        problem = Problem(network) if network.has_samples else Problem(network, "value")
+    else:
+        problem = of if isinstance(of, Problem) else of.problem
     # Laws that are known entry by entry alone are longer than a page is wide.
     laws = tuple(law for law in of.conserved if len(law.text) <= _LONGEST_LAW) if isinstance(of, Derived) else ()
     boxes = boxes_of(network)

@@ -307,7 +307,7 @@ class CrossEntropy(_Classes):
     def pull(self, xp: Namespace, f: Outputs, y: Labels, log_scale: Scalar = 0.0) -> Outputs:
         gaps, own = self.gaps(xp, f, y)
         # Softmax of the wrong classes; the right one gets their sum, not 1 - p, which would lose the tail.
-        top = xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1]))
+        top = held(xp, xp.maximum(gaps.max(axis=1, keepdims=True), xp.zeros_like(gaps[:, :1])))
         log_total = top + xp.log(xp.exp(gaps - top).sum(axis=1, keepdims=True))
         return self.toward(xp, xp.where(own, xp.zeros_like(gaps), xp.exp(gaps - log_total - log_scale)), own)
 

@@ -74,11 +74,11 @@ class Network:
         declared = declared_shapes(shapes)
         roles = declared_roles(inputs, constants, frozen, declared)
         if not isinstance(expression, str | Expr):
-            raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; write 'W2 @ relu(W1 @ x)'.")
+            remedy = "wrap it, `fl.opaque(…)`" if callable(expression) else "write 'W2 @ relu(W1 @ x)'"
+            raise LanguageError(f"`{shown(expression)}` is neither text nor an expression; {remedy}.")
         self.expression = parse(expression, declared, roles) if isinstance(expression, str) else expression
         self.nodes = tuple(self.expression.nodes())
-        # Whether slopes or values jump where no slot says so.
-        self.jumps = jumping(self.nodes)
+        self.jumps = jumping(self.nodes)  # slopes or values, where no slot says so
         self._declare(declared, roles)
         self.told_symmetric = known_names("symmetric", symmetric, self.roles)
         self._infer()

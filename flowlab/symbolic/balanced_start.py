@@ -13,7 +13,7 @@ from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import numbers
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
-from flowlab.symbolic.conserved import adjacent
+from flowlab.symbolic.neighbours import adjacent
 
 _HALVINGS = 200
 """Of an interval around a root: more than float64 tells apart."""

@@ -4,8 +4,7 @@ A law is found by matching; whether it holds is measured: its rate, worked out f
 autodiff, is zero or it is left out.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -17,14 +16,11 @@ import sympy as sp
 from flowlab.core.arguments import fitting, named_blocks
 from flowlab.core.display import displayed
 from flowlab.core.typing import Array, Blocks, Record
-from flowlab.language.expr import Expr
-from flowlab.language.network import Network
-from flowlab.language.operations.base import Channel
 from flowlab.language.problem import Problem
-from flowlab.language.traversal import word_of
 from flowlab.symbolic.assemble import Equation
 from flowlab.symbolic.book import Book, scalar_text
 from flowlab.symbolic.names import index, labels
+from flowlab.symbolic.neighbours import Neighbours, adjacent
 from flowlab.symbolic.scalars import SYMBOLS
 
 _ONE, _NONE = (Fraction(1), Fraction(1)), (Fraction(0), Fraction(0))
@@ -118,12 +114,29 @@ class Conserved:
         Raises:
             LanguageError: if a block is missing or no array of numbers; ShapeMismatch: if blocks do not fit each other.
         """
+        first, second = self._terms_at(W)
+        return np.asarray(first - second)
+
+    def scale(self, W: Blocks) -> float:
+        """The size of the larger of the two terms, which a change of the quantity is held against.
+
+        Raises:
+            LanguageError, ShapeMismatch: as `value`.
+        """
+        return max(float(np.linalg.norm(term)) for term in self._terms_at(W))
+
+    def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether it is known for blocks of these shapes: it is for all, other than a `Law` written out by entries."""
+        return set(self.blocks) <= set(shapes)
+
+    def _terms_at(self, W: Blocks) -> tuple[Array, Array]:
         W = named_blocks("W", W, self.blocks)
         rho = {w: np.asarray(np.linalg.norm(np.ravel(W[w]))) for w in self.blocks}
         V = {w: np.asarray(W[w]) / (float(rho[w]) or 1.0) for w in self.blocks}
         with fitting(W):
             first, second = self.terms(rho, V, W)
-            return np.asarray(first - second)
+            np.broadcast_shapes(np.shape(first), np.shape(second))
+            return first, second
 
     def drift(self, point: tuple[Mapping[str, Any], ...], rate: tuple[Mapping[str, Any], ...]) -> tuple[float, float]:
         """Size of the rate of the quantity, divided by μ, and of the terms that make it up; both zero where nothing
@@ -272,91 +285,6 @@ def _factor(growth: tuple[Fraction, Fraction]) -> sp.Expr:
     rho = SYMBOLS["rho_k"]
     c, p = (sp.Rational(part.numerator, part.denominator) for part in growth)
     return sp.exp(sp.integrate(c * rho**p, rho))
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Two blocks of which `outer` acts on `inner`'s product alone,
-    behind functions and factors of joint degree `degree`, entry by entry if `diagonal`.
-    """
-
-    inner: str
-    outer: str
-    diagonal: bool
-    degree: Fraction
-
-
-def adjacent(problem: Problem) -> list[Neighbours]:
-    """All neighbouring blocks that are used once each."""
-    network = problem.network
-    uses = Counter(arg.block for node in network.nodes for arg in node.args if arg.block is not None)
-    parents = Counter(id(arg) for node in network.nodes for arg in node.args)
-    chained = {id(arg) for node in network.nodes for arg in node.args if _is_product(node) and parents[id(arg)] == 1}
-
-    def factors(node: Expr) -> list[Expr]:
-        """A product's factors from left to right, however it was bracketed and whatever numbers it is multiplied by."""
-        out, stack = [], [node]
-        while stack:
-            here = stack.pop()
-            alone = here is node or parents[id(here)] == 1
-            part = _multiplied(network, here) if alone else None
-            if part is not None:
-                stack.append(part)
-            elif _is_product(here) and alone:
-                stack += here.args[::-1]
-            else:
-                out.append(here)
-        return out
-
-    found = []
-    for node in network.nodes:
-        if not _is_product(node) or id(node) in chained:
-            continue
-        chain = factors(node)
-        for outer, below in pairwise(chain):
-            for inner, diagonal, degree in _behind(network, below, parents):
-                if inner is not below and not _is_product(inner):
-                    # A weight alone behind a function acts on nothing.
-                    continue
-                a, b = factors(inner)[0].block, outer.block
-                if a is not None and b is not None and uses[a] == uses[b] == 1 and len(network.shapes[a]) == 2:
-                    found.append(Neighbours(a, b, diagonal, degree))
-    place = {w: i for i, w in enumerate(network.weights)}
-    # A product multiplied by a number is met by itself as well as in the product around it.
-    return sorted(dict.fromkeys(found), key=lambda n: place[n.inner])
-
-
-def _is_product(node: Expr) -> bool:
-    word = word_of(node)
-    return word is not None and word.composes
-
-
-def _channels(network: Network, node: Expr) -> tuple[Channel, ...]:
-    """The operands that a balance passes to at a node; none at a leaf."""
-    word = word_of(node)
-    return word.channels([network.type_of(arg) for arg in node.args], node.params) if word is not None else ()
-
-
-def _multiplied(network: Network, node: Expr) -> Expr | None:
-    """What a constant, or one number of the network, multiplies as a whole; None where there is neither."""
-    passed = _channels(network, node)
-    whole = len(passed) == 1 and not passed[0].entrywise and passed[0].degree == 1
-    return node.args[passed[0].operand] if whole else None
-
-
-def _behind(network: Network, node: Expr, parents: Counter[int]) -> Iterator[tuple[Expr, bool, Fraction]]:
-    """What stands behind the elementwise functions and factors at a node,
-    whether it passes them entry by entry alone, and their joint degree in it.
-    """
-    stack = [(node, False, Fraction(1))]
-    while stack:
-        node, diagonal, degree = stack.pop()
-        if parents[id(node)] != 1 and node.block is None:
-            continue
-        passed = _channels(network, node)
-        stack += [(node.args[c.operand], diagonal or c.entrywise, degree * c.degree) for c in passed[::-1]]
-        if not passed:
-            yield node, diagonal, degree
 
 
 def _balance_law(problem: Problem, pair: Neighbours, growth: tuple[Fraction, Fraction]) -> Conserved:

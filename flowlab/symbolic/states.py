@@ -7,7 +7,7 @@ until every pre-activation is a number of ordinary size.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,6 +128,19 @@ def random_state(
     # Blocks of one weight have become numbers on the way.
     V, seen = ({k: np.asarray(v) for k, v in blocks.items()} for blocks in (V, seen))
     return TestState(lengths_of, V, seen, Samples(x, y))
+
+
+def inputs_of(problem: Problem, state: TestState) -> dict[tuple[str, str], Any]:
+    """What the program is given at a state."""
+    given: dict[tuple[str, str], Any] = {("y", ""): state.samples.y}
+    given |= {("x", name): value for name, value in state.samples.by_name.items()}
+    given |= {("norm", k): v for k, v in state.rho.items()}
+    given |= {("direction", w): v for w, v in state.V.items()}
+    given |= {("weight", w): v for w, v in state.weights.items()}
+    given |= {("chart", w): v for w, v in problem.dual(state.weights, np).items() if w in problem.geometry}
+    given |= {("decay", w): np.float64(c) for w, c in problem.decay.items()}
+    given |= {("rate", w): np.float64(eta) for w, eta in problem.rates.items()}
+    return given
 
 
 def in_space(problem: Problem, state: TestState, rates: dict[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:

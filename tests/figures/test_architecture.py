@@ -264,3 +264,16 @@ def test_signs_and_ones_are_set_as_formulas(tmp_path):
     rows = sorted({float(c.y[0]) for c in told})
     assert min(np.diff(rows)) > 0.25
     drawn.save(tmp_path / "net.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("einsum('N->', (W @ X[0]) @ (W @ X[1])) + sum(W * W)", {"inputs": {"X": (2, 3)}}),
+        ("sum((M * (U @ V.T))**2)", {"constants": ["M"], "shapes": {"U": (3, "r")}}),
+    ],
+)
+def test_an_objective_is_drawn_as_a_network_is(text, settings):
+    found = fl.architecture(fl.Network(text, **settings))
+    assert found.dataset.sizes["box"] >= 2
+    assert fl.draw("architecture", found).curves

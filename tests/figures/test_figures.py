@@ -2,6 +2,8 @@
 integrates nothing.
 """
 
+import dataclasses
+
 import pytest
 
 import flowlab as fl
@@ -70,6 +72,19 @@ def test_numbers_are_those_of_the_run(runs):
     (curve,) = fl.draw("margin", path).curves
     assert curve.y[-1] == float(path.dataset["min_margin"][-1])
     assert curve.x[-1] == pytest.approx(1.0)
+
+
+def test_a_margin_that_nothing_is_divided_by_is_not_called_normalised(runs):
+    """Where a network has no degrees log R is 0, and margins are those of the outputs."""
+    path, _ = runs
+    bare = dataclasses.replace(path, dataset=path.dataset.assign(log_R=0.0 * path.dataset["log_R"]))
+    picture = figures["margin"]()
+    found = {}
+    for name, given in (("normalised", [path]), ("bare", [bare]), ("both", [path, bare])):
+        (label,) = {frame.y_label for curves in picture.compared(given) for frame in picture.frames(curves)}
+        found[name] = label
+    assert found == {"normalised": r"$\min_n \bar f_n$", "bare": r"$\min_n y_n f_n$", "both": "smallest margin"}
+    assert fl.draw("margin", bare).caption.startswith("Smallest margin over log t.")
 
 
 def test_equal_runs_give_equal_files(runs, tmp_path):

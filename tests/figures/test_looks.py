@@ -201,7 +201,7 @@ def test_looks_of_several_limits_differ():
 def test_captions_say_what_is_seen():
     told = fl.draw("margin", trajectory()).caption
     y = trajectory().dataset["min_margin"].values[1:]
-    assert told.startswith("Smallest normalised margin over log t. margin ")
+    assert told.startswith("Smallest margin over log t. margin ")
     assert f"{y[-1]:.3g}".replace("-", "\u2212") in told
     assert "8 of kind" not in fl.draw("portrait", portrait()).caption
     assert "2 of kind minimum" in fl.draw("portrait", portrait()).caption

@@ -274,3 +274,10 @@ def test_widths_of_data_and_labels_must_fit():
         fl.initial_state(net, fl.Data(np.ones((2, 3)), np.ones((2, 6)) * 0.5), seed=0)
     with pytest.raises(fl.ShapeMismatch, match="cannot be both 6"):
         fl.initial_state(net, fl.Data(np.eye(4)[:2], [1.0, -1.0]), seed=0)
+
+
+def test_a_function_in_place_of_text_is_told_how_to_go():
+    with pytest.raises(fl.FlowlabError, match=r"wrap it, `fl\.opaque"):
+        fl.Network(lambda params, x: x)
+    with pytest.raises(fl.FlowlabError, match="write 'W2 @ relu"):
+        fl.Network(3)

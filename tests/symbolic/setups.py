@@ -2,11 +2,16 @@
 
 A row is a set-up or several of one kind. `network` is what `fl.Network` is called with (its expression as `text`),
 `problem` what `fl.Problem` is, `given` the shapes of one sample of inputs and of constants, `widths` those that data do
-not settle; what is left out is the input x with three features, and the square loss.
+not settle; what is left out is the input x with three features, and the square loss. `until` is the end that its run is
+asked for: t = 1, or separation where a loss has a tail.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import flowlab as fl
+
+SEPARATED = fl.separated()
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,12 @@ class Setup:
     widths: dict[str, int] = field(default_factory=dict)
     outputs: int = 1
     samples: int = 5
+    until: Any = field(default_factory=lambda: fl.time(1.0))
+
+
+def separates(setup, *hidden):
+    """The same with as few samples as features, which even linear nets separate, and units enough for none to die."""
+    return replace(setup, samples=3, widths=dict.fromkeys(hidden, 8), until=SEPARATED)
 
 
 def plain(text, outputs=1, **problem):
@@ -40,6 +51,16 @@ def tensors(text, given, **network):
     return Setup(text, {"inputs": inputs, **network}, {}, given, widths, outputs)
 
 
+GRADIENT = "((X @ b - t) @ X)"
+"""Of least squares."""
+
+
+def least_squares(text, **network):
+    """A flow of least squares by a rule of its own, whose gradients are written out by hand under `stop`."""
+    given = {"X": (5, 3), "t": (5,)}
+    return Setup(text, {"constants": ["X", "t"], **network}, {"loss": "value", "coordinates": "weights"}, given)
+
+
 def value(text, given, **problem):
     """A set-up whose objective is one number: the samples are added up in the text."""
     inputs = {k: tuple(n if k == "X" and n == 2 else f"{k}{i}" for i, n in enumerate(v)) for k, v in given.items()}
@@ -50,11 +71,18 @@ def value(text, given, **problem):
 X, TOKENS, COLUMNS = {"X": (2, 6)}, {"X": (4, 3)}, {"X": (3, 4)}
 
 SETUPS: dict[str, tuple[Setup, ...]] = {
-    "linear, bias": (plain("W @ x + b", 2), plain("w @ x + b")),
+    "linear, bias": (
+        plain("W @ x + b", 2),
+        plain("w @ x + b"),
+        plain("w @ x + b", coordinates="weights"),
+    ),
     "deep linear": (plain("W3 @ W2 @ W1 @ x", 2, scheme="lagrange"),),
-    "two-layer ReLU": (plain("W2 @ relu(W1 @ x)", loss="logistic"),),
-    "two-layer ReLU with biases": (plain("a @ relu(W @ x + b) + c", loss="logistic"),),
-    "three-layer ReLU": (plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential"),),
+    "two-layer ReLU": (separates(plain("W2 @ relu(W1 @ x)", loss="logistic"), "W1"),),
+    "two-layer ReLU with biases": (
+        plain("a @ relu(W @ x + b) + c", loss="logistic"),
+        separates(plain("a @ relu(W @ x + b) + c", loss="logistic", coordinates="weights"), "W"),
+    ),
+    "three-layer ReLU": (separates(plain("W3 @ relu(W2 @ relu(W1 @ x))", loss="exponential"), "W1", "W2"),),
     "leaky_relu, abs, squared ReLU, z^k": tuple(
         plain(f"a @ {unit}") for unit in ("leaky_relu(W @ x)", "abs(W @ x)", "relu(W @ x)**2", "(W @ x)**3")
     ),
@@ -143,7 +171,7 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
     "LayerNorm, RMSNorm": (plain("a @ layer_norm(W @ x)"), plain("a @ tanh(g * rms_norm(W @ x) + b)")),
     "BatchNorm": (plain("a @ relu(batch_norm(W @ x))"),),
     "weight norm, per layer and per neuron": (
-        plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential"),
+        separates(plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", loss="exponential"), "W1"),
         plain("W2 @ relu(W1 @ x)", scheme="weight_normalization", per="neuron"),
         plain("a @ relu((W @ x) / sqrt(sum(W * W, axis=1)))"),
     ),
@@ -200,9 +228,18 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
     "sample weights": (
         # With roots of the weights as an input and targets times them; or a shift of -y log of the weight.
         tensors("c * (a @ relu(W @ x))", {"x": (3,), "c": ()}),
-        Setup("a @ relu(W @ x) + s", {"inputs": {"x": ("d",), "s": ()}}, {"loss": "exponential"}, {"x": (3,), "s": ()}),
+        separates(
+            Setup(
+                "a @ relu(W @ x) + s", {"inputs": {"x": ("d",), "s": ()}}, {"loss": "exponential"}, {"x": (3,), "s": ()}
+            ),
+            "W",
+        ),
     ),
-    "several outputs, cross entropy": (plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"),),
+    "several outputs, cross entropy": (
+        separates(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"), "W1"),
+        # Units of five samples slide here on kinks.
+        replace(plain("W2 @ relu(W1 @ x)", 3, loss="cross_entropy"), until=fl.time(3.0)),
+    ),
     "vector targets, square": (plain("W2 @ relu(W1 @ x)", 2),),
     "user activation (own file): sin": (plain("a @ sin(W @ x)"),),
     "RBF, exp units, random Fourier features": (
@@ -228,12 +265,30 @@ SETUPS: dict[str, tuple[Setup, ...]] = {
             ascend=["a", "D"],
         ),
     ),
+    # Of a block under sum(W * stop(F)) the rate is -F, whatever F is.
+    "heavy ball, Nesterov flow": (
+        least_squares(f"sum(p * stop({GRADIENT} + 0.5 * p)) - sum(stop(p) * b)"),
+        # Friction of 3/t, by log t as a block.
+        least_squares(
+            f"sum(p * stop({GRADIENT} + 3 * exp(-s) * p)) - sum(stop(p) * b) - stop(exp(-s)) * s",
+            shapes={"s": (), "p": (3,)},
+        ),
+    ),
+    "Adam, sign, RMSProp flow": (
+        least_squares(
+            f"sum(b * stop(m * exp(-u / 2))) + sum(m * stop(m - {GRADIENT}))"
+            f" + sum(u * stop(1 - {GRADIENT}**2 * exp(-u)))"
+        ),
+        least_squares(f"sum(b * stop({GRADIENT} * exp(-u / 2))) + sum(u * stop(1 - {GRADIENT}**2 * exp(-u)))"),
+    ),
+    "SAM": (least_squares(f"sum(b * stop((X @ (b + 0.1 * {GRADIENT} / sqrt(sum({GRADIENT}**2))) - t) @ X))"),),
     "physics-informed (d/dx in the loss)": (
         # u(x) = a tanh(W x + b) with u' = u: the derivative by hand.
         Setup("einsum('i,ij,i->j', a, W, 1 - tanh(W @ x + b)**2)[0] - a @ tanh(W @ x + b)", given={"x": (1,)}),
     ),
 }
-"""By the name of the row; complex weights and derivatives in the input are written out by hand."""
+"""By the name of the row; complex weights, derivatives in the input and rules other than gradient flow are written
+out by hand."""
 
 ELSEWHERE = {
     "user loss (own file, Python)": "tests/language/test_new_words.py",
@@ -248,13 +303,20 @@ ELSEWHERE = {
 """Rows that are no text of the language, but a word of a user's own, a function, or a study; where they are tried."""
 
 MISSING = {
-    "heavy ball, Nesterov flow": "flows are of first order; descents with momentum and their modified flow are there",
-    "Adam, sign, RMSProp flow": "the metric of a flow depends on weights alone, not on gradients of the past",
     "Langevin, SGD-noise SDE, label noise": "flows have no noise; descents have batches",
-    "SAM": "the gradient is taken at the weights themselves, and no word stands for the gradient inside an objective",
     "infinite width (mean-field PDE)": "weights are finitely many; margins of unbounded width are there, and no flow",
 }
 """Rows that cannot be written for now, with the reason."""
+
+CUT_SHORT = {
+    "linear, bias [1]": ("stalled", "the norm of b falls to zero"),
+    "positive weights abs [0]": ("nonunique", "entry (2) of `w` is on its kink, which ceases to attract"),
+}
+"""Runs that cannot reach the end they are asked for: how they end, and the reason that they give.
+
+A bias of one number changes its sign only through zero, where it has no direction: weight coordinates pass. The slope
+of |w| jumps where w is zero, and once both sides lead away more than one flow goes on.
+"""
 
 ROWS = 84
 """Of the table of set-ups that all this comes from."""

@@ -5,11 +5,12 @@ import dataclasses
 import corpus
 import numpy as np
 import pytest
+import sympy
 
 import flowlab as fl
 from flowlab.core.errors import DerivationMismatch
 from flowlab.symbolic import derive as derive_module
-from flowlab.symbolic.certificate import BOUND, certify, random_state, residuals
+from flowlab.symbolic.certificate import BOUND, certify, drawn_width, random_state, residuals
 from flowlab.symbolic.mutants import KINDS, mutants
 
 BOUND_ON_CORPUS = 1e-12
@@ -138,6 +139,28 @@ def attention(count):
         h = h + fl.softmax((n @ w["Q"]) @ (n @ w["K"]).T) @ (n @ w["V"])
         h = h + fl.relu(fl.layer_norm(h) @ w["A"]) @ w["B"]
     return fl.Problem(fl.Network(fl.weight("a") @ fl.mean(h, axis=0), inputs={"X": ("t", "d")}), coordinates="weights")
+
+
+@pytest.mark.long
+def test_roundings_of_long_networks_are_told_from_errors(monkeypatch):
+    """What float64 rounds off is taken for what it is by more digits; an error of the same size stays."""
+    from flowlab.symbolic import certificate
+
+    flow = fl.derive(attention(12), verify=False)
+    states = [random_state(flow.problem, seed, width=drawn_width(flow.problem.network)) for seed in range(6)]
+    found = [max((residuals(flow, state) or {"": 0.0}).values()) for state in states]
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "extended_gaps", lambda *_: {})
+        rounded = [max((residuals(flow, state) or {"": 0.0}).values()) for state in states]
+    assert max(found) <= certificate._ROUNDINGS < max(rounded)
+
+
+def test_an_error_of_the_size_of_roundings_stays():
+    flow = fl.derive(fl.Problem("W2 @ relu(W1 @ x)"))
+    assert flow.residual < 1e-14
+    off = 1 + sympy.Rational(5, 10**12)
+    wrong = flow.with_equations([dataclasses.replace(e, V=off * e.V) for e in flow.equations])
+    assert certify(wrong).residual == pytest.approx(5e-12, rel=1e-3)
 
 
 def test_levels_take_every_block_once(monkeypatch):

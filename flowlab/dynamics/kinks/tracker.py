@@ -148,7 +148,11 @@ class Tracker:
     def measured(
         self, y: PyTree, slopes: np.ndarray, pairs: list[int], multipliers: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """As `drifts`, of `pairs`; `slopes` has those of `pairs` on their left."""
+        """As `drifts`, of `pairs`; `slopes` has those of `pairs` on their left.
+
+        Raises:
+            Unsettled: if what they give is not finite.
+        """
         self.tick()
         count, places = len(pairs), room(len(pairs))
         padded = np.zeros(places, dtype=np.int64)
@@ -160,6 +164,8 @@ class Tracker:
         arrays = (jnp.asarray(each) for each in (slopes, padded, np.arange(places) < count, jump, lam))
         found = drifts(self.pairs.bare, self.data, y, *arrays)
         z, rates, answer, moved = (np.asarray(each) for each in found)
+        if not (np.isfinite(rates[pairs]).all() and np.isfinite(answer).all()):
+            raise Unsettled(f"the rates of {count} pairs of units and samples on their kinks are not finite")
         return z, rates, answer[:count, :count], moved
 
     def stand(self, y: PyTree) -> None:

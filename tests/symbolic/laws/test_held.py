@@ -253,3 +253,27 @@ def test_a_count_sees_a_law_that_was_not_found():
     assert (fewer.status, fewer.total, fewer.found) == ("further", found.rank, 0)
     more = law_count(replace(found, rank=found.rank + 1))
     assert more.status == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("W3 @ W2 @ W1 @ x", {}),
+        ("W2 @ relu(W1 @ x)", {}),
+        ("(u * v) @ x", {"coordinates": "weights"}),
+        ("a @ ((G @ x) * (W @ x))", {}),
+    ],
+)
+def test_laws_of_every_kind_are_measured_alike(text, settings):
+    """What matching finds and what a null space finds have the same words: fits, value, scale."""
+    data = fl.Data(np.random.default_rng(0).normal(size=(4, 3)), np.array([1.0, -1.0, 1.0, -1.0]))
+    flow = fl.derive(fl.Problem(text, "square", **settings))
+    start = fl.initial_state(flow.problem.network, data, seed=0, default_width=3)
+    path = fl.integrate(fl.lower(flow), start, data, until=fl.time(1.0), rtol=1e-8)
+    first, last = ({w: np.asarray(v) for w, v in path.state(i).weights().items()} for i in (0, len(path) - 1))
+    fitting = [law for law in flow.laws if law.fits({w: v.shape for w, v in first.items()})]
+    assert fitting
+    stretched = {w: (2.0 if w == flow.problem.network.weights[0] else 1.0) * v for w, v in last.items()}
+    for law in fitting:
+        assert np.abs(law.value(last) - law.value(first)).max() <= 1e-6 * law.scale(last)
+    assert any(np.abs(law.value(stretched) - law.value(first)).max() > 1e-3 * law.scale(last) for law in fitting)

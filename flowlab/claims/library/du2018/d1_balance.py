@@ -20,7 +20,7 @@ from flowlab.language.data import Data
 from flowlab.language.problem import Problem
 from flowlab.language.state import State, initial_state
 from flowlab.language.trajectory import Trajectory
-from flowlab.symbolic.conserved import Neighbours, adjacent
+from flowlab.symbolic.neighbours import Neighbours, adjacent
 
 NET = "W3 @ W2 @ leaky_relu(W1 @ x, 0.5)"
 """Between W2 and W3 the net is linear, between W1 and W2 homogeneous unit by unit."""
