@@ -33,7 +33,7 @@ def table(
     long = {"objective": "the objective"} if problem.loss.is_value else {}
     long |= {
         "log_loss": "log of the data loss",
-        "min_margin": "smallest margin of the normalised network",
+        "min_margin": "smallest margin; of the normalised network, where it has one",
         "log_R": "log of the product of norms R",
     }
     entries: Record = {name: ("step", np.asarray(seen[name]), _attrs(long[name])) for name in long}

@@ -83,7 +83,7 @@ def test_a_margin_that_nothing_is_divided_by_is_not_called_normalised(runs):
     for name, given in (("normalised", [path]), ("bare", [bare]), ("both", [path, bare])):
         (label,) = {frame.y_label for curves in picture.compared(given) for frame in picture.frames(curves)}
         found[name] = label
-    assert found == {"normalised": r"$\min_n \bar f_n$", "bare": r"$\min_n y_n f_n$", "both": "smallest margin"}
+    assert found == {"normalised": r"$\min_n y_n \bar f_n$", "bare": r"$\min_n y_n f_n$", "both": "smallest margin"}
     assert fl.draw("margin", bare).caption.startswith("Smallest margin over log t.")
 
 

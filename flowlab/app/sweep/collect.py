@@ -21,7 +21,7 @@ _LATE = 100.0
 """Beyond this log t its values are spread as on the axes of figures: evenly in asinh(log t)."""
 _LONG = {
     "log_loss": "log of the data loss",
-    "min_margin": "smallest margin of the normalised network",
+    "min_margin": "smallest margin; of the normalised network, where it has one",
     "log_R": "log of the product of norms R",
     "objective": "the objective",
     "rho": "norm of each group of weights",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 _LABELS = {
-    frozenset([True]): r"$\min_n \bar f_n$",
+    frozenset([True]): r"$\min_n y_n \bar f_n$",
     frozenset([False]): r"$\min_n y_n f_n$",
     frozenset([True, False]): "smallest margin",
 }
