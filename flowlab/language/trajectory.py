@@ -176,7 +176,7 @@ class Trajectory:
             more = {**(extra() if callable(extra) else extra or {}), **failures}
             return table(problem, data, log_t, states, end, counts, kind, more, columns, seen)
 
-        last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
+        last = jax.tree.map(lambda leaf: jax.device_put(np.array(np.asarray(leaf)[-1])), states)
         path = cls.__new__(cls)
         vars(path).update(_build=build, outcome=outcome, last=last, stats=counts, problem=problem, data=data)
         return path

@@ -132,7 +132,7 @@ class Pairs:
         if size > _SMALL or not self.straight.any():
             return NO_ROOM
         blocks = y[1] if self.field.problem.coordinates == "polar" else y
-        rows = [sum(prod(jnp.shape(blocks[name])[1:]) for name in slot.blocks) for slot, _ in self.tracked]
+        rows = [sum(prod(np.shape(blocks[name])[1:]) for name in slot.blocks) for slot, _ in self.tracked]
         return Places(min(room(self.count // _SHARE), size), 0, min(room(max(rows), WIDTH), size))
 
     def where(self, pair: int) -> Where:
@@ -186,14 +186,14 @@ class Pairs:
         normal = np.arange(len(flat[0])) < len(live)
         further = solved_for(deep, sliding, self.left, self.right, least.deep)
         arrays = (slopes, signs, jump, number, *flat, normal, *further)
-        mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
+        mode = Mode(*arrays, shapes=self.shapes)
         return mode, Sliders(tuple(live), tuple(deep), tuple(held), len(normal))
 
     @cached_property
     def bare(self) -> VectorField:
         """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
-        none, index, empty = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64), jnp.zeros((0, 0))
-        zero, number = jnp.zeros(self.count), jnp.zeros(self.count, dtype=jnp.int64)
+        none, index, empty = np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+        zero, number = np.zeros(self.count), np.zeros(self.count, dtype=np.int64)
         flat = (empty.astype(index.dtype), empty, empty, index > 0)
         return self.within(
             Mode(zero, zero, zero, number, *flat, index, index > 0, none, index, index, none, none, self.shapes)
@@ -278,7 +278,7 @@ class Pairs:
         """Normals of pairs by row; compiled for as many as there is room for, and for `most` of them."""
         padded = np.zeros(min(room(len(pairs)), most), dtype=np.int64)
         padded[: len(pairs)] = pairs
-        return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
+        return np.asarray(_normals(self.bare, self.data, y, slopes, padded))[: len(pairs)]
 
     @cached_property
     def _rows(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:

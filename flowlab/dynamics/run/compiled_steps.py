@@ -8,12 +8,12 @@ arguments: one compilation serves every run of the same problem, shapes and solv
 from typing import Any, NamedTuple
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.compiling import Program
+from flowlab.core.compiling import Program, stepping
 from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
@@ -31,6 +31,8 @@ from flowlab.lowering.vector_field import VectorField
 
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t does not count."""
+UNKNOWN = np.asarray(np.nan)
+"""The first step size where none is given."""
 STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
@@ -83,17 +85,17 @@ def begin(
     t_end: Scalar,
     rtol: Scalar,
     atol: Scalar,
-    first: Scalar | None = None,
+    first: Scalar = UNKNOWN,
 ) -> tuple[Carry, jax.Array]:
-    """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether
+    """The carry at a value of the clock, with a first step size, chosen from the rates if it is unknown; and whether
     every rate is exactly zero.
     """
     args = Setting(clock, field, data, rtol, atol)
     order: PyTree = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
-    if first is None and clock.scales_loss:
-        first = jnp.asarray(1e-3)
-    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
+    guess = 1e-3 if clock.scales_loss else None
+    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, guess, args, solver.func, order)
+    t_next = jnp.where(jnp.isnan(first), t_next, t + first)
     # A Python number among arrays would be another program than the arrays that steps make of it.
     control_state = jax.tree.map(jnp.asarray, control_state)
     state = solver.init(TERM, t, t_next, y, args)
@@ -200,7 +202,7 @@ class _Attempt(NamedTuple):
     root: Root | None
 
 
-@eqx.filter_jit
+@stepping
 def advance(
     solver: diffrax.AbstractSolver,
     clock: Clock,

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from flowlab.dynamics.kinks.event_log import CHATTER
@@ -96,7 +95,7 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     cursor = cursor.counted(len(looks) * segment.evaluations)
     if meeting is None:
         row, status = None, compiled_steps.FIRED if np.asarray(chunk.fired).any() else compiled_steps.RUNNING
-        carry = carry._replace(status=jnp.asarray(status))
+        carry = carry._replace(status=np.asarray(status))
         if status == compiled_steps.RUNNING:
             cursor, row = landing(segment, cursor, segment.log_t(carry.t, carry.y), carry.t, carry.y)
         return Turn(replace(cursor, carry=carry), row=row, chunk=chunk._replace(carry=carry, accepted=_NONE))
@@ -105,9 +104,9 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         over = segment.observed(s, meeting.state, segment.watched)[1] > 0
         if over.any():
             # What is watched happened before the kink.
-            early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(compiled_steps.FIRED))
+            early = carry._replace(t=s, y=meeting.state, status=np.asarray(compiled_steps.FIRED))
             return Turn(
-                replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=_NONE)
+                replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=over, accepted=_NONE)
             )
     log_t, y = segment.log_t(s, meeting.state), segment.clock.coordinates(segment.field, meeting.state)
     try:
