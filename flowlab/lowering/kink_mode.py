@@ -11,6 +11,7 @@ slope need not be known to step: what the slope would add is the normal part of 
 pairs the slopes are solved for at every state.
 """
 
+import dataclasses
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -93,7 +94,7 @@ class Mode(eqx.Module):
 
     def sided(self, side: Array, slopes: Array) -> "Mode":
         """The mode with other sides and slopes, (P,), of pairs that do not slide."""
-        return eqx.tree_at(lambda mode: (mode.side, mode.slopes), self, (side, slopes))
+        return dataclasses.replace(self, side=side, slopes=slopes)
 
     @property
     def slides(self) -> jax.Array:

@@ -22,7 +22,7 @@ from flowlab.dynamics.kinks.first_root import Root
 from flowlab.dynamics.run.carry import BENT, FIRED, NONFINITE, RUNNING, STALLED, STIFF, Carry, Chunk, Stiffness
 from flowlab.dynamics.run.observations import Watch, event_values, observed, recorded, watched
 from flowlab.dynamics.run.plain_crossing import After, Plan, aimed, begun, goes_on, looked, mode_in, mode_of, tries
-from flowlab.dynamics.run.terms import TERM, along, controller, projects
+from flowlab.dynamics.run.terms import TERM, again, along, controller, projects
 from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.dynamics.steppers.solvers import is_explicit
 from flowlab.language.data import Data
@@ -378,7 +378,8 @@ def _added(plan: Plan, chunk: Chunk, step: _Attempt) -> After:
     time = step.observations["log_t"] if clock.scales_loss else step.t
     row = field.unpack(clock.coordinates(field, step.y))
     seen = {name: step.observations[name] for name in chunk.observations}
-    return After(after, (c.t, c.y, c.solver_state), step.fired, passage, time, row, seen, go)
+    before = c.t, c.y, again(c.solver_state, step.solver_state)
+    return After(after, before, step.fired, passage, time, row, seen, go)
 
 
 def _written(chunk: Chunk, after: After) -> Chunk:
