@@ -20,7 +20,7 @@ from jax.core import Tracer
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _SIMPLE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-"""The older emitter of loops, in one module."""
+"""The older emitter of loops, in one module; beyond level 1 optimisations gain steps of small arrays nothing."""
 _LARGE, _LONG = 1 << 17, 1 << 15
 """Numbers among the arguments from which on a few calls, or all steps of a run, cost more than compilation, and
 everything is optimised.
@@ -43,7 +43,7 @@ class Program(Generic[_P, _R]):
     def __init__(self, function: Callable[_P, _R], *, steps: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.function, self.steps = function, steps
-        options = _SIMPLE if steps else _SIMPLE | {"xla_backend_optimization_level": 0}
+        options = _SIMPLE | {"xla_backend_optimization_level": int(steps)}
         self.small = eqx.filter_jit(function, compiler_options=options)
         self.large = eqx.filter_jit(function)
 
