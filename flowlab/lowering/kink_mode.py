@@ -124,27 +124,18 @@ class Mode(eqx.Module):
         Args:
             drift: rate of change of their pre-activations (D,) at multipliers (D,).
         """
-        residual, found = self._live(drift), self.deep_start
-        for last in [False] * _ROUNDS + [True]:
-            found = jax.lax.stop_gradient(found)
-            # Held fixed, because the root moves with the residual alone;
-            # so a Jacobian of the rate costs one residual per column.
-            slope = jax.lax.stop_gradient(jax.jacfwd(residual)(found))
-            value = residual(found)
-            found = found - _solved(slope, value if last else jax.lax.stop_gradient(value))
-        return found
+        residual = self._live(drift)
+        moved, at = jax.closure_convert(residual, self.deep_start)
+        # Held fixed, because the root moves with the residual alone; so a Jacobian of the rate costs one residual per
+        # column, and iterations are compiled once.
+        found, slope = _iterated(lambda found: moved(found, *map(jax.lax.stop_gradient, at)), self.deep_start)
+        return found - _solved(slope, residual(found))
 
     def deep_answer(self, drift: Callable[[Array], Array]) -> tuple[jax.Array, jax.Array]:
-        """The same multipliers (D,), in a form that compiles faster and is not to be differentiated;
-        and how each drift answers to its own, (D,).
-        """
+        """The same multipliers (D,), not to be differentiated; and how each drift answers to its own, (D,)."""
         residual = self._live(drift)
-
-        def newton(_: Any, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            slope = jax.jacfwd(residual)(found[0])
-            return found[0] - _solved(slope, residual(found[0])), jnp.diag(slope)
-
-        return jax.lax.fori_loop(0, _ROUNDS + 1, newton, (self.deep_start, self.deep_start))
+        found, slope = _iterated(residual, self.deep_start)
+        return found - _solved(slope, residual(found)), jnp.diag(slope)
 
     def _live(self, drift: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return lambda multipliers: jnp.where(self.deep_live, drift(multipliers), multipliers)
@@ -179,6 +170,19 @@ class Mode(eqx.Module):
         push = push - jax.lax.stop_gradient(_solved(gram, residual(push)))
         push = jax.lax.stop_gradient(push)
         return without(push - _solved(gram, residual(push)))
+
+
+def _iterated(residual: Callable[[Array], jax.Array], start: Array) -> tuple[jax.Array, jax.Array]:
+    """Where `_ROUNDS` Newton iterations lead (D,), and the derivative there (D, D)."""
+
+    def newton(_: Any, now: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        _, found, _ = now
+        slope, value = jax.jacfwd(lambda v: (residual(v),) * 2, has_aux=True)(found)
+        return found, found - _solved(slope, value), slope
+
+    begin = jnp.asarray(start)
+    found, _, slope = jax.lax.fori_loop(0, _ROUNDS + 1, newton, (begin, begin, jnp.zeros((len(begin),) * 2)))
+    return found, slope
 
 
 def _solved(matrix: jax.Array, b: Array) -> jax.Array:
