@@ -43,8 +43,8 @@ class Program(Generic[_P, _R]):
     def __init__(self, function: Callable[_P, _R], *, steps: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.function, self.steps = function, steps
-        options = _SIMPLE | {"xla_backend_optimization_level": int(steps)}
-        self.small = eqx.filter_jit(function, compiler_options=options)
+        options: Any = {"compiler_options": _SIMPLE | {"xla_backend_optimization_level": int(steps)}}
+        self.small = eqx.filter_jit(function, **options)
         self.large = eqx.filter_jit(function)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:

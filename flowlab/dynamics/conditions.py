@@ -9,7 +9,6 @@ from numbers import Real
 from typing import ClassVar, cast
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 

@@ -53,21 +53,21 @@ class Mode(eqx.Module):
         shapes: of the pre-activations, slot by slot; None for a slot that is not tracked (static).
     """
 
-    slopes: jax.Array
-    side: jax.Array
-    jump: jax.Array
-    kink: jax.Array
-    support: jax.Array
-    basis: jax.Array
-    dual: jax.Array
-    normal: jax.Array
-    deep: jax.Array
-    deep_live: jax.Array
-    deep_start: jax.Array
-    echo: jax.Array
-    echo_of: jax.Array
-    echo_left: jax.Array
-    echo_jump: jax.Array
+    slopes: Array
+    side: Array
+    jump: Array
+    kink: Array
+    support: Array
+    basis: Array
+    dual: Array
+    normal: Array
+    deep: Array
+    deep_live: Array
+    deep_start: Array
+    echo: Array
+    echo_of: Array
+    echo_left: Array
+    echo_jump: Array
     shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
 
     def pieces(self, slopes: Array) -> list[Array | None]:
@@ -85,12 +85,12 @@ class Mode(eqx.Module):
     def with_deep(self, multipliers: Array) -> jax.Array:
         """Slopes of all pairs (P,) at multipliers (D,) of the deeper ones that slide."""
         if not self.deep.size:
-            return self.slopes
-        return self.slopes.at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
+            return jnp.asarray(self.slopes)
+        return jnp.asarray(self.slopes).at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
 
     def flipped(self, pair: Array, side: Array, slope: Array) -> "Mode":
         """The mode in which a pair that does not slide is on another side, with the slope there."""
-        return self.sided(self.side.at[pair].set(side), self.slopes.at[pair].set(slope))
+        return self.sided(jnp.asarray(self.side).at[pair].set(side), jnp.asarray(self.slopes).at[pair].set(slope))
 
     def sided(self, side: Array, slopes: Array) -> "Mode":
         """The mode with other sides and slopes, (P,), of pairs that do not slide."""
@@ -99,7 +99,7 @@ class Mode(eqx.Module):
     @property
     def slides(self) -> jax.Array:
         """Whether any pair slides; scalar."""
-        return self.normal.any() | self.deep_live.any()
+        return jnp.any(self.normal) | jnp.any(self.deep_live)
 
     def tangent(self, rate: Coordinates) -> Coordinates:
         """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
@@ -172,7 +172,7 @@ class Mode(eqx.Module):
         return without(push - _solved(gram, residual(push)))
 
 
-def _iterated(residual: Callable[[Array], jax.Array], start: Array) -> tuple[jax.Array, jax.Array]:
+def _iterated(residual: Callable[[Array], Array], start: Array) -> tuple[jax.Array, jax.Array]:
     """Where `_ROUNDS` Newton iterations lead (D,), and the derivative there (D, D)."""
 
     def newton(_: Any, now: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:

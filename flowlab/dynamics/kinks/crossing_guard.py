@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree, Record, Scalar
+from flowlab.core.typing import Array, PyTree, Record, Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
 from flowlab.dynamics.kinks.first_root import Root, first_root
@@ -142,13 +142,15 @@ def met(clock: Clock, field: VectorField, data: Data, states: PyTree, *, aims: b
     ended = jnp.any((multipliers < -slack) | (multipliers > 1 + SLACK) | (answers > 0))
     if not aims:
         return left | ended, None
-    return left | ended, jax.lax.cond(left & ~ended, lambda: first_root(mode.side * (basis @ z), zero), Root.none)
+    return left | ended, jax.lax.cond(
+        left & ~ended, lambda: first_root(mode.side * (jnp.asarray(basis) @ z), zero), Root.none
+    )
 
 
-def _lowest(basis: np.ndarray, z: jax.Array, side: jax.Array) -> jax.Array:
+def _lowest(basis: np.ndarray, z: jax.Array, side: Array) -> jax.Array:
     """The lowest coefficient of every pair on its side, (P,), in one pass over the pairs."""
     each = [side * sum(weight * value for weight, value in zip(row, z, strict=True)) for row in basis]
-    return functools.reduce(jnp.minimum, each)
+    return jnp.asarray(functools.reduce(jnp.minimum, each))
 
 
 def noise(field: VectorField, data: Data, y: PyTree, z: jax.Array) -> jax.Array:

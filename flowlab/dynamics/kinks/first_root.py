@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Array
+
 NEAR = 1e-3
 """Part of a step by which the dense output may err about a crossing, amply."""
 _CANDIDATES, _HALVINGS = 16, 30
@@ -47,7 +49,7 @@ class _Search(NamedTuple):
     looked: jax.Array
 
 
-def first_root(coefficients: jax.Array, noise: jax.Array) -> Root:
+def first_root(coefficients: Array, noise: jax.Array) -> Root:
     """The first root of polynomials that start above zero.
 
     Args:

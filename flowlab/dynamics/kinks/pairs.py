@@ -1,5 +1,6 @@
 """Pairs of a unit and a sample at a kink, and entries of weights at theirs: their numbers, and the mode they make."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.core.compiling import Program
-from flowlab.core.typing import PyTree
+from flowlab.core.typing import Array, PyTree
 from flowlab.dynamics.kinks.crossing_guard import terms
 from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, parallel
 from flowlab.dynamics.kinks.sliders import NO_ROOM, WIDTH, Places, Sliders, room, solved_for, spanned
@@ -137,18 +138,23 @@ class Pairs:
 
     def where(self, pair: int) -> Where:
         """What a number stands for."""
-        at = pair
-        for i, (slot, shape) in enumerate(self.tracked):
-            if at < prod(shape) and not slot.sampled:
-                place = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
-                return Where(i, int(at), -1, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
-            if at < prod(shape):
-                sample, unit = divmod(at, prod(shape[1:]))
-                place = ", ".join(str(int(k)) for k in np.unravel_index(unit, shape[1:]))
-                named = f"({place})" if len(shape) > 2 else unit
-                return Where(i, int(unit), int(sample), f"unit {named} is on the kink of sample {sample}")
-            at -= prod(shape)
-        raise IndexError(pair)
+        i, unit, sample = (int(each[0]) for each in self.numbers([pair]))
+        slot, shape = self.tracked[i]
+        place = ", ".join(str(int(k)) for k in np.unravel_index(unit, shape[1:] if slot.sampled else shape))
+        if not slot.sampled:
+            return Where(i, unit, sample, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
+        named = f"({place})" if len(shape) > 2 else unit
+        return Where(i, unit, sample, f"unit {named} is on the kink of sample {sample}")
+
+    def numbers(self, pairs: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Slots, units and samples of pairs, as `Where` has them; integers (len(pairs),) each."""
+        ends = np.cumsum([prod(shape) for _, shape in self.tracked])
+        at = np.asarray(pairs, dtype=np.int64)
+        slot = np.searchsorted(ends, at, side="right")
+        at = at - np.concatenate([[0], ends[:-1]])[slot]
+        sampled = np.array([s.sampled for s, _ in self.tracked])[slot]
+        units = np.array([prod(shape[1:]) if s.sampled else prod(shape) for s, shape in self.tracked])[slot]
+        return slot, at % units, np.where(sampled, at // units, -1)
 
     def mode(
         self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: Places = NO_ROOM
@@ -334,9 +340,9 @@ _terms = Program(terms)
 
 
 @Program
-def _normals(field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array) -> jax.Array:
+def _normals(field: VectorField, data: Data, y: PyTree, slopes: Array, pairs: Array) -> jax.Array:
     flat, restore = ravel_pytree(y)
-    rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, slopes)[pairs])(flat)
+    rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, jnp.asarray(slopes))[pairs])(flat)
     if field.problem.coordinates != "polar":
         return rows
     # Kinks are cones: what a pre-activation owes to norms does not move it off zero.

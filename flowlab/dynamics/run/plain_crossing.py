@@ -229,9 +229,7 @@ def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place, kept: PyTree
     return jax.lax.cond(plain, beyond, lambda: waits)
 
 
-def _anew(
-    plan: Plan, c: Carry, s: Scalar, z: PyTree, h: Scalar, seen: dict[str, Array], kept: PyTree
-) -> Carry:
+def _anew(plan: Plan, c: Carry, s: Scalar, z: PyTree, h: Scalar, seen: dict[str, Array], kept: PyTree) -> Carry:
     """The carry of steps that begin at a kink, with the counts of those before."""
     args = plan.args
     t_next, control = plan.control.init(TERM, s, plan.t_end, z, h, args, plan.solver.func, plan.order)
