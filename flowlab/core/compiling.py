@@ -1,8 +1,9 @@
-"""How functions are compiled: what is called a few times without LLVM's optimisations; and what compilation takes.
+"""How functions are compiled, by how often and on how much they work; and what compilation takes.
 
-A small program costs more to compile than it costs in a whole run. Most of that are LLVM's optimisations and the newer
-of XLA's two ways to emit loops, which gain nothing in a few calls. Without optimisations no product and sum become one
-operation, so last digits differ. So the choice is one of function and size alone, never of what a process did before.
+A small program costs more to compile than it costs in a whole run. Most of that are the newer of XLA's two ways to emit
+loops and its many modules, which gain nothing on small arrays, and LLVM's optimisations, which gain nothing in a few
+calls. Last digits differ between these ways, as products and sums become one operation in some. So the choice is one of
+function and size alone, never of what a process did before.
 """
 
 import functools
@@ -18,11 +19,12 @@ from jax.core import Tracer
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_QUICK: dict[str, Any] = {
-    "compiler_options": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
-}
-_LARGE = 1 << 17
-"""Numbers among the arguments from which on a call costs more than compilation, and everything is optimised."""
+_SIMPLE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+"""The older emitter of loops, in one module; beyond level 1 optimisations gain steps of small arrays nothing."""
+_LARGE, _LONG = 1 << 17, 1 << 15
+"""Numbers among the arguments from which on a few calls, or all steps of a run, cost more than compilation, and
+everything is optimised.
+"""
 
 
 class Program(Generic[_P, _R]):
@@ -30,17 +32,19 @@ class Program(Generic[_P, _R]):
 
     Where jax traces, as inside another compiled function, options of the compiler are those of the outer one.
 
-    For functions that a run calls a few times. What it calls step by step takes `equinox.filter_jit`: steps are up to
-    twice as fast then.
+    Args:
+        function: what is compiled.
+        steps: whether it takes the steps of a run; else a run calls it a few times.
 
     Example:
         >>> doubled = Program(lambda v: 2.0 * v)
     """
 
-    def __init__(self, function: Callable[_P, _R]) -> None:
+    def __init__(self, function: Callable[_P, _R], *, steps: bool = False) -> None:
         functools.update_wrapper(self, function)
-        self.function = function
-        self.small = eqx.filter_jit(function, **_QUICK)
+        self.function, self.steps = function, steps
+        options: Any = {"compiler_options": _SIMPLE | {"xla_backend_optimization_level": int(steps)}}
+        self.small = eqx.filter_jit(function, **options)
         self.large = eqx.filter_jit(function)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -48,9 +52,14 @@ class Program(Generic[_P, _R]):
         # Where a program is traced, what is made from nothing is traced too, though no argument may be.
         if any(isinstance(leaf, Tracer) for leaf in [*leaves, jnp.zeros(())]):
             return self.large(*args, **kwargs)
-        if sum(leaf.size for leaf in leaves) >= _LARGE or jax.default_backend() != "cpu":
+        if sum(leaf.size for leaf in leaves) >= (_LONG if self.steps else _LARGE) or jax.default_backend() != "cpu":
             return self.large(*args, **kwargs)
         return self.small(*args, **kwargs)
+
+
+def stepping(function: Callable[_P, _R]) -> Program[_P, _R]:
+    """A program that takes the steps of a run."""
+    return Program(function, steps=True)
 
 
 class _Clock:

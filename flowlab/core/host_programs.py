@@ -223,6 +223,7 @@ _MEANINGS: dict[str, Callable[..., Any]] = {
     "squeeze": lambda params, v: v.squeeze(tuple(params["dimensions"])),
     "rev": lambda params, v: np.flip(v, params["dimensions"]),
     "concatenate": lambda params, *parts: np.concatenate(parts, axis=params["dimension"]),
+    "stack": lambda params, *parts: np.stack(parts, axis=params["axis"]),
     "slice": _slice,
     "pad": _pad,
     "split": _split,

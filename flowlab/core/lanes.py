@@ -20,6 +20,24 @@ def stacked(trees: Sequence[PyTree], width: int) -> PyTree:
     return jax.tree.unflatten(jax.tree.structure(trees[0]), [np.stack(each) for each in leaves])
 
 
+def is_array(leaf: object) -> bool:
+    """Whether a leaf is an array, of jax or of numpy."""
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
+def row_of(tree: PyTree) -> np.ndarray:
+    """All numbers of a tree in one row, on the host; as `jax.flatten_util.ravel_pytree` has them, without a program."""
+    return np.concatenate([np.ravel(np.asarray(leaf)) for leaf in jax.tree.leaves(tree)])
+
+
+def restored(like: PyTree, row: np.ndarray) -> PyTree:
+    """The numbers of a row in the form of a tree, as arrays of numpy."""
+    leaves, structure = jax.tree.flatten(like)
+    parts = np.split(row, np.cumsum([np.size(leaf) for leaf in leaves])[:-1])
+    shaped = [part.reshape(np.shape(leaf)) for part, leaf in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(structure, shaped)
+
+
 class Rows:
     """The trees of several lanes, taken out of one; views of numpy arrays."""
 

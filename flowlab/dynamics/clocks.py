@@ -134,7 +134,7 @@ class OrdinaryTime(Clock):
 
     name = "time"
     scales_loss = False
-    log_unit: jax.Array | None = None
+    log_unit: Array | None = None
 
     def enter(self, field: VectorField, state: State, log_t: Array, data: Data) -> tuple[Array, PyTree]:
         return jnp.exp(log_t if self.log_unit is None else log_t - self.log_unit), field.pack(state)

@@ -9,7 +9,6 @@ from numbers import Real
 from typing import ClassVar, cast
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,10 +50,10 @@ class Event(Condition):
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
-    level: jax.Array
+    level: Array
 
     def __init__(self, level: float) -> None:
-        self.level = jnp.asarray(_finite(self.name, level))
+        self.level = np.asarray(_finite(self.name, level))
 
     def value(self, seen: Blocks) -> Array:
         """Positive once the event has happened; scalar."""
@@ -129,7 +128,7 @@ class NormAbove(Event):
     def __init__(self, level: float) -> None:
         if _finite(self.name, level) <= 0:
             raise must_be("norm_above", level, "a norm above 0", "for example 10.0")
-        self.level = jnp.asarray(float(level))
+        self.level = np.asarray(float(level))
 
     def value(self, seen: Blocks) -> Array:
         return seen["log_R"] - jnp.log(self.level)
@@ -155,7 +154,7 @@ class Separated(Event):
     takes: ClassVar[Record] = {"type": "boolean"}
 
     def __init__(self) -> None:
-        self.level = jnp.asarray(0.0)
+        self.level = np.asarray(0.0)
 
     def value(self, seen: Blocks) -> Array:
         return seen["raw_margin"] - self.level
@@ -178,7 +177,7 @@ class MarginGap(Event):
                 f"from {SMALLEST_GAP:g}, the least that float64 can certify, to 1",
                 "for example 1e-3",
             )
-        self.level = jnp.asarray(float(level))
+        self.level = np.asarray(float(level))
 
     def value(self, seen: Blocks) -> Array:
         return jnp.where(seen["raw_margin"] > 0, self.level - seen["margin_gap"], -1.0)

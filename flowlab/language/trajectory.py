@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -176,7 +175,7 @@ class Trajectory:
             more = {**(extra() if callable(extra) else extra or {}), **failures}
             return table(problem, data, log_t, states, end, counts, kind, more, columns, seen)
 
-        last = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), states)
+        last = jax.tree.map(lambda leaf: jax.device_put(np.array(np.asarray(leaf)[-1])), states)
         path = cls.__new__(cls)
         vars(path).update(_build=build, outcome=outcome, last=last, stats=counts, problem=problem, data=data)
         return path
@@ -285,11 +284,15 @@ class Trajectory:
         Raises:
             LanguageError: if there is no such row.
         """
+        return jax.device_put(self._row(i))
+
+    def _row(self, i: int) -> State:
+        """The state of a row, of arrays of numpy that nothing else holds."""
         if not -len(self) <= i < len(self):
             raise LanguageError(
                 f"`i={i}` must be a row of the trajectory, from 0 to {len(self) - 1}; pass -1 for the last."
             )
-        V = {name: jnp.asarray(self.dataset[f"V_{name}"].values[i]) for name in self.problem.network.weights}
+        V = {name: np.array(self.dataset[f"V_{name}"].values[i]) for name in self.problem.network.weights}
         row = self.dataset["rho"].values[i]
         rho: dict[str, list[float]] = {}
         scalar: dict[str, bool] = {}
@@ -298,7 +301,7 @@ class Trajectory:
             rho.setdefault(name, []).append(float(value))
             scalar[name] = not place
         return State(
-            rho={k: jnp.asarray(np.float64(v[0]) if scalar[k] else np.array(v)) for k, v in rho.items()},
+            rho={k: np.array(v[0] if scalar[k] else v) for k, v in rho.items()},
             V=V,
             per=self.problem.per,
         )
@@ -313,7 +316,7 @@ class Trajectory:
         Example:
             >>> path.weights(-1)["W1"].shape
         """
-        return weights_of(self.problem, self.state(i))
+        return weights_of(self.problem, self._row(i))
 
     def places(self, rows: int) -> np.ndarray:
         """At most so many row numbers, evenly spread, first and last among them."""

@@ -11,6 +11,7 @@ slope need not be known to step: what the slope would add is the normal part of 
 pairs the slopes are solved for at every state.
 """
 
+import dataclasses
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -52,21 +53,21 @@ class Mode(eqx.Module):
         shapes: of the pre-activations, slot by slot; None for a slot that is not tracked (static).
     """
 
-    slopes: jax.Array
-    side: jax.Array
-    jump: jax.Array
-    kink: jax.Array
-    support: jax.Array
-    basis: jax.Array
-    dual: jax.Array
-    normal: jax.Array
-    deep: jax.Array
-    deep_live: jax.Array
-    deep_start: jax.Array
-    echo: jax.Array
-    echo_of: jax.Array
-    echo_left: jax.Array
-    echo_jump: jax.Array
+    slopes: Array
+    side: Array
+    jump: Array
+    kink: Array
+    support: Array
+    basis: Array
+    dual: Array
+    normal: Array
+    deep: Array
+    deep_live: Array
+    deep_start: Array
+    echo: Array
+    echo_of: Array
+    echo_left: Array
+    echo_jump: Array
     shapes: tuple[tuple[int, ...] | None, ...] = eqx.field(static=True)
 
     def pieces(self, slopes: Array) -> list[Array | None]:
@@ -84,21 +85,21 @@ class Mode(eqx.Module):
     def with_deep(self, multipliers: Array) -> jax.Array:
         """Slopes of all pairs (P,) at multipliers (D,) of the deeper ones that slide."""
         if not self.deep.size:
-            return self.slopes
-        return self.slopes.at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
+            return jnp.asarray(self.slopes)
+        return jnp.asarray(self.slopes).at[self.echo].add(self.echo_left + multipliers[self.echo_of] * self.echo_jump)
 
     def flipped(self, pair: Array, side: Array, slope: Array) -> "Mode":
         """The mode in which a pair that does not slide is on another side, with the slope there."""
-        return self.sided(self.side.at[pair].set(side), self.slopes.at[pair].set(slope))
+        return self.sided(jnp.asarray(self.side).at[pair].set(side), jnp.asarray(self.slopes).at[pair].set(slope))
 
     def sided(self, side: Array, slopes: Array) -> "Mode":
         """The mode with other sides and slopes, (P,), of pairs that do not slide."""
-        return eqx.tree_at(lambda mode: (mode.side, mode.slopes), self, (side, slopes))
+        return dataclasses.replace(self, side=side, slopes=slopes)
 
     @property
     def slides(self) -> jax.Array:
         """Whether any pair slides; scalar."""
-        return self.normal.any() | self.deep_live.any()
+        return jnp.any(self.normal) | jnp.any(self.deep_live)
 
     def tangent(self, rate: Coordinates) -> Coordinates:
         """A rate without its part normal to the hyperplanes that pairs of the first layer slide on."""
@@ -123,27 +124,18 @@ class Mode(eqx.Module):
         Args:
             drift: rate of change of their pre-activations (D,) at multipliers (D,).
         """
-        residual, found = self._live(drift), self.deep_start
-        for last in [False] * _ROUNDS + [True]:
-            found = jax.lax.stop_gradient(found)
-            # Held fixed, because the root moves with the residual alone;
-            # so a Jacobian of the rate costs one residual per column.
-            slope = jax.lax.stop_gradient(jax.jacfwd(residual)(found))
-            value = residual(found)
-            found = found - _solved(slope, value if last else jax.lax.stop_gradient(value))
-        return found
+        residual = self._live(drift)
+        moved, at = jax.closure_convert(residual, self.deep_start)
+        # Held fixed, because the root moves with the residual alone; so a Jacobian of the rate costs one residual per
+        # column, and iterations are compiled once.
+        found, slope = _iterated(lambda found: moved(found, *map(jax.lax.stop_gradient, at)), self.deep_start)
+        return found - _solved(slope, residual(found))
 
     def deep_answer(self, drift: Callable[[Array], Array]) -> tuple[jax.Array, jax.Array]:
-        """The same multipliers (D,), in a form that compiles faster and is not to be differentiated;
-        and how each drift answers to its own, (D,).
-        """
+        """The same multipliers (D,), not to be differentiated; and how each drift answers to its own, (D,)."""
         residual = self._live(drift)
-
-        def newton(_: Any, found: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            slope = jax.jacfwd(residual)(found[0])
-            return found[0] - _solved(slope, residual(found[0])), jnp.diag(slope)
-
-        return jax.lax.fori_loop(0, _ROUNDS + 1, newton, (self.deep_start, self.deep_start))
+        found, slope = _iterated(residual, self.deep_start)
+        return found - _solved(slope, residual(found)), jnp.diag(slope)
 
     def _live(self, drift: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return lambda multipliers: jnp.where(self.deep_live, drift(multipliers), multipliers)
@@ -178,6 +170,19 @@ class Mode(eqx.Module):
         push = push - jax.lax.stop_gradient(_solved(gram, residual(push)))
         push = jax.lax.stop_gradient(push)
         return without(push - _solved(gram, residual(push)))
+
+
+def _iterated(residual: Callable[[Array], Array], start: Array) -> tuple[jax.Array, jax.Array]:
+    """Where `_ROUNDS` Newton iterations lead (D,), and the derivative there (D, D)."""
+
+    def newton(_: Any, now: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        _, found, _ = now
+        slope, value = jax.jacfwd(lambda v: (residual(v),) * 2, has_aux=True)(found)
+        return found, found - _solved(slope, value), slope
+
+    begin = jnp.asarray(start)
+    found, _, slope = jax.lax.fori_loop(0, _ROUNDS + 1, newton, (begin, begin, jnp.zeros((len(begin),) * 2)))
+    return found, slope
 
 
 def _solved(matrix: jax.Array, b: Array) -> jax.Array:

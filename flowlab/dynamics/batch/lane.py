@@ -116,6 +116,5 @@ class Lane:
             cursor.handed_over,
             jax.tree.structure(cursor.clock),
             self.segment.solver_name,
-            cursor.first_step is None,
             () if shared_field else tuple(np.shape(leaf) for leaf in jax.tree.leaves(self.segment.field)),
         )

@@ -135,7 +135,7 @@ class Batch:
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         """Segments begin: first step sizes are chosen."""
-        segment, firsts = _segment(lanes[0]), lanes[0].cursor.first_step is not None
+        segment = _segment(lanes[0])
         if not is_explicit(segment.solver):
             self_test(segment.solver_name, SOLVERS[segment.solver_name])
         carry, still = programs.begin(
@@ -145,7 +145,7 @@ class Batch:
             self._stacked(lanes, lambda lane: np.asarray(lane.cursor.s)),
             self._stacked(lanes, lambda lane: np.asarray(_segment(lane).s_end)),
             self.tolerance,
-            self._stacked(lanes, lambda lane: np.asarray(lane.cursor.first_step)) if firsts else None,
+            self._stacked(lanes, lambda lane: np.asarray(lane.cursor.first_step)),
         )
         carries, still = Rows(carry), np.asarray(still)
         for i, lane in enumerate(lanes):

@@ -8,11 +8,10 @@ waits for another before all are done.
 from typing import Any, NamedTuple
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from flowlab.core.compiling import Program
+from flowlab.core.compiling import Program, stepping
 from flowlab.core.lanes import spread
 from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.batch.stacking import Parts, one_lane
@@ -61,14 +60,14 @@ def begin(
     t: Array,
     t_end: Array,
     tolerance: tuple[Scalar, Scalar],
-    first: Array | None,
+    first: Array,
 ) -> tuple[Carry, Array]:
     """As `compiled_steps.begin`, of all lanes."""
 
-    def block(own: PyTree, y: PyTree, t: Array, t_end: Array, first: Array | None, shared: PyTree) -> Any:
+    def block(own: PyTree, y: PyTree, t: Array, t_end: Array, first: Array, shared: PyTree) -> Any:
         rest, (rtol, atol) = shared
 
-        def one(own: PyTree, y: PyTree, t: Scalar, t_end: Scalar, first: Scalar | None) -> tuple[Carry, Array]:
+        def one(own: PyTree, y: PyTree, t: Scalar, t_end: Scalar, first: Scalar) -> tuple[Carry, Array]:
             return compiled_steps.begin(solver, *one_lane(own, rest), y, t, t_end, rtol, atol, first)
 
         return jax.vmap(one)(own, y, t, t_end, first)
@@ -108,7 +107,7 @@ def places(parts: Parts, s: Array, z: PyTree, events: tuple[Event, ...]) -> Plac
     return spread(block, (parts.own, s, z), (parts.rest, events))
 
 
-@eqx.filter_jit
+@stepping
 def advance(
     solver: diffrax.AbstractSolver,
     parts: Parts,
@@ -169,7 +168,7 @@ def advance(
     return spread(block, lanes, (parts.rest, tolerance, events, patience), rows_first)
 
 
-@eqx.filter_jit
+@stepping
 def locate(
     solver: diffrax.AbstractSolver,
     parts: Parts,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 
-from flowlab.core.lanes import stacked
+from flowlab.core.lanes import is_array, stacked
 from flowlab.core.typing import PyTree
 
 
@@ -25,8 +25,8 @@ class Parts(NamedTuple):
         """From the clock, field and data of every lane, and which of the three all lanes share."""
         own, rest = [], []
         for each, same in zip(zip(*args, strict=True), shared, strict=True):
-            arrays, static = (None, each[0]) if same else eqx.partition(each[0], eqx.is_array)
-            own.append(arrays if same else stacked([eqx.filter(one, eqx.is_array) for one in each], width))
+            arrays, static = (None, each[0]) if same else eqx.partition(each[0], is_array)
+            own.append(arrays if same else stacked([eqx.filter(one, is_array) for one in each], width))
             rest.append(static)
         return cls(tuple(own), tuple(rest))
 

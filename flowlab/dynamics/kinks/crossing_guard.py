@@ -6,6 +6,7 @@ crossing is missed that the dense output has, also no two in one step. What cann
 which looks closer.
 """
 
+import functools
 from typing import Any
 
 import diffrax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.typing import PyTree, Record, Scalar
+from flowlab.core.typing import Array, PyTree, Record, Scalar
 from flowlab.dynamics.clocks import Clock
 from flowlab.dynamics.kinks.bernstein import from_values, nodes
 from flowlab.dynamics.kinks.first_root import Root, first_root
@@ -134,16 +135,25 @@ def met(clock: Clock, field: VectorField, data: Data, states: PyTree, *, aims: b
     mode = field.mode
     assert mode is not None
     z, multipliers, answers, slack = looked_at(clock, field, data, states)
-    coefficients = mode.side * (jnp.asarray(from_values(z.shape[0] - 1)) @ z)
     start = clock.coordinates(field, jax.tree.map(lambda leaf: leaf[0], states))
     zero = noise(field, data, start, z)
-    left = jnp.any(coefficients < -zero)
+    basis = from_values(z.shape[0] - 1)
+    left = jnp.any(_lowest(basis, z, mode.side) < -zero)
     ended = jnp.any((multipliers < -slack) | (multipliers > 1 + SLACK) | (answers > 0))
     if not aims:
         return left | ended, None
-    return left | ended, jax.lax.cond(left & ~ended, lambda: first_root(coefficients, zero), Root.none)
+    return left | ended, jax.lax.cond(
+        left & ~ended, lambda: first_root(mode.side * (jnp.asarray(basis) @ z), zero), Root.none
+    )
+
+
+def _lowest(basis: np.ndarray, z: jax.Array, side: Array) -> jax.Array:
+    """The lowest coefficient of every pair on its side, (P,), in one pass over the pairs."""
+    each = [side * sum(weight * value for weight, value in zip(row, z, strict=True)) for row in basis]
+    return jnp.asarray(functools.reduce(jnp.minimum, each))
 
 
 def noise(field: VectorField, data: Data, y: PyTree, z: jax.Array) -> jax.Array:
-    """Pre-activations of this size about a state are zero; scalar."""
-    return NOISE * jnp.maximum(jnp.max(jnp.abs(z)), terms(field, data, y))
+    """Pre-activations z (nodes, P) of this size about a state y are zero; scalar."""
+    # The ends tell the size of all.
+    return NOISE * jnp.maximum(jnp.max(jnp.abs(z[jnp.asarray([0, -1])])), terms(field, data, y))

@@ -102,24 +102,23 @@ class Kinks:
         """The events as columns of a labelled data set, over the dimension `kink`; and sides at the start and the end
         over `pair`.
         """
-        places = [self.tracker.pairs.where(event.pair) for _, event in self.events]
+        pairs = self.tracker.pairs
+        slots, units, samples = pairs.numbers([event.pair for _, event in self.events])
         rows = [event for _, event in self.events]
 
-        def column(values: list[Any], kind: Any, told: str) -> tuple[tuple[str, ...], np.ndarray, str]:
+        def column(values: Sequence[Any] | np.ndarray, kind: Any, told: str) -> tuple[tuple[str, ...], np.ndarray, str]:
             return ("kink",), np.array(values, dtype=kind), told
 
-        names = [self.tracker.pairs.where(pair) for pair in range(self.tracker.pairs.count)]
+        every = pairs.numbers(np.arange(pairs.count))
         last = self.tracker.side.astype(np.int8)
         multipliers = np.array([self.tracker.sliding.get(pair, np.nan) for pair in range(len(last))])
         return {
             "kink_log_t": column(
                 [log_t for log_t, _ in self.events], float, "log t at which a pre-activation was on its kink"
             ),
-            "kink_slot": column(
-                [w.slot for w in places], int, "number of the activation with a kink, from the input on"
-            ),
-            "kink_unit": column([w.unit for w in places], int, "unit within it, or entry of weights"),
-            "kink_sample": column([w.sample for w in places], int, "sample; -1 for a kink of weights"),
+            "kink_slot": column(slots, int, "number of the activation with a kink, from the input on"),
+            "kink_unit": column(units, int, "unit within it, or entry of weights"),
+            "kink_sample": column(samples, int, "sample; -1 for a kink of weights"),
             "kink_before": column([e.before for e in rows], np.int8, "side before: -1 left, 0 sliding, 1 right"),
             "kink_after": column([e.after for e in rows], np.int8, "side after"),
             "kink_rate_left": column(
@@ -137,17 +136,17 @@ class Kinks:
             ),
             "pair_slot": (
                 ("pair",),
-                np.array([w.slot for w in names], dtype=int),
+                every[0],
                 "number of the activation with a kink",
             ),
             "pair_unit": (
                 ("pair",),
-                np.array([w.unit for w in names], dtype=int),
+                every[1],
                 "unit within it, or entry of weights",
             ),
             "pair_sample": (
                 ("pair",),
-                np.array([w.sample for w in names], dtype=int),
+                every[2],
                 "sample; -1 for a kink of weights",
             ),
             "pair_start": (

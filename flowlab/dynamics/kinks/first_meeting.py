@@ -47,7 +47,7 @@ def first_meeting(side: np.ndarray, terms: float, sliders: Sliders, look: Any) -
         look: takes a part of the step, in (0, 1], and answers as `compiled_steps.look`.
     """
     _, (z, multipliers, answers, slack), _ = look(1.0)
-    noise = crossing_guard.NOISE * max(float(np.abs(z).max()), terms)
+    noise = crossing_guard.NOISE * max(float(np.abs(z[[0, -1]]).max()), terms)
     points = nodes(len(z) - 1)[crossing_guard.thirds(len(z))]
     coefficients = (from_values(len(z) - 1) @ z) * side
     guesses: list[Guess] = []

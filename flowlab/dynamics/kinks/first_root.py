@@ -1,7 +1,7 @@
 """Inside the compiled loop: the first pair that leaves its side in a step, where that is beyond doubt.
 
-A polynomial lies in the convex hull of its Bernstein coefficients, so no root is before the place where the hull meets
-zero; one change of sign among the coefficients is one root. What is less plain than that is left to the host.
+A polynomial lies in the convex hull of its Bernstein coefficients, so no root is before the place where the hull may
+meet zero; one change of sign among the coefficients is one root. What is less plain than that is left to the host.
 """
 
 from math import comb
@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowlab.core.typing import Array
+
 NEAR = 1e-3
 """Part of a step by which the dense output may err about a crossing, amply."""
-_CANDIDATES, _HALVINGS = 8, 30
+_CANDIDATES, _HALVINGS = 16, 30
 
 
 class Root(NamedTuple):
@@ -47,7 +49,7 @@ class _Search(NamedTuple):
     looked: jax.Array
 
 
-def first_root(coefficients: jax.Array, noise: jax.Array) -> Root:
+def first_root(coefficients: Array, noise: jax.Array) -> Root:
     """The first root of polynomials that start above zero.
 
     Args:
@@ -55,8 +57,7 @@ def first_root(coefficients: jax.Array, noise: jax.Array) -> Root:
         noise: coefficients of this size are zero.
     """
     b = jnp.where(jnp.abs(coefficients) <= noise, 0.0, coefficients)
-    below = b < 0
-    simple = (b[0] > 0) & (b[-1] < 0) & ~((b > 0) & (jnp.cumsum(below, axis=0) > 0)).any(axis=0)
+    earliest, simple = _told(b)
 
     def open_(now: _Search) -> jax.Array:
         return (jnp.min(now.earliest) <= now.part + NEAR) & (now.looked <= _CANDIDATES)
@@ -74,20 +75,30 @@ def first_root(coefficients: jax.Array, noise: jax.Array) -> Root:
         )
 
     none, far = jnp.zeros((), jnp.int64), jnp.full((), 2.0)
-    start = _Search(jnp.where(below.any(axis=0), _earliest(b), jnp.inf), none, far, far, none)
+    start = _Search(earliest, none, far, far, none)
     found = jax.lax.while_loop(open_, look, start)
     plain = (found.part <= 1.0) & (found.second > found.part + NEAR) & (found.looked <= _CANDIDATES)
     return Root(plain, found.pair, found.part)
 
 
-def _earliest(b: jax.Array) -> jax.Array:
-    """Where the convex hull of coefficients first meets zero, (P,)."""
-    at = jnp.linspace(0.0, 1.0, b.shape[0])
-    places = jnp.where(b <= 0, at[:, None], jnp.inf)
-    crosses = (b[:, None] > 0) & (b[None] < 0) & (at[:, None, None] < at[None, :, None])
-    down = jnp.where(crosses, b[:, None] - b[None], 1.0)
-    between = at[:, None, None] + (at[None, :, None] - at[:, None, None]) * b[:, None] / down
-    return jnp.minimum(jnp.min(places, axis=0), jnp.min(jnp.where(crosses, between, jnp.inf), axis=(0, 1)))
+def _told(b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where no polynomial has a root before, infinite without a root, (P,); and whether it has one root, (P,).
+
+    The hull meets zero on a chord from a coefficient that is not below zero to a later one that is. It does so no
+    sooner than the chord would from the least of the former, were that the first coefficient.
+    """
+    degree, least = b.shape[0] - 1, b[0]
+    gone = returns = jnp.zeros(b.shape[1:], bool)
+    earliest = jnp.full(b.shape[1:], jnp.inf)
+    # Row by row this is one pass over the pairs.
+    for k in range(1, degree + 1):
+        below = b[k] < 0
+        meets = (k / degree) * least / jnp.where(below, least - b[k], 1.0)
+        earliest = jnp.where(below, jnp.minimum(earliest, meets), earliest)
+        returns, gone = returns | (gone & (b[k] > 0)), gone | below
+        least = jnp.where(below, least, jnp.minimum(least, b[k]))
+    earliest = jnp.where(b[0] < 0, 0.0, earliest)
+    return earliest, (b[0] > 0) & (b[-1] < 0) & ~returns
 
 
 def _root(b: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from flowlab.core.compiling import Program
-from flowlab.core.typing import PyTree
+from flowlab.core.typing import Array, PyTree
 from flowlab.language.data import Data
 from flowlab.lowering.vector_field import VectorField
 
@@ -15,11 +15,11 @@ def drifts(
     field: VectorField,
     data: Data,
     y: PyTree,
-    slopes: jax.Array,
-    pairs: jax.Array,
-    live: jax.Array,
-    jump: jax.Array,
-    multipliers: jax.Array,
+    slopes: Array,
+    pairs: Array,
+    live: Array,
+    jump: Array,
+    multipliers: Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Rates of pre-activations in units of the loss where the problem has that scale, else of time.
 
@@ -38,8 +38,8 @@ def drifts(
         the rate of the state (n,).
     """
 
-    def moving(multipliers: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        told = slopes.at[pairs].add(jnp.where(live, multipliers * jump, 0.0))
+    def moving(multipliers: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        told = jnp.asarray(slopes).at[pairs].add(jnp.where(live, multipliers * jump, 0.0))
         rate = field.raw_rate(y, data, told, field.own_scale(data))
         return *jax.jvp(lambda v: field.preactivations(v, data, told), (y,), (rate,)), ravel_pytree(rate)[0]
 

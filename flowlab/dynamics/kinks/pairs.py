@@ -1,5 +1,6 @@
 """Pairs of a unit and a sample at a kink, and entries of weights at theirs: their numbers, and the mode they make."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from flowlab.core.compiling import Program
-from flowlab.core.typing import PyTree
+from flowlab.core.typing import Array, PyTree
 from flowlab.dynamics.kinks.crossing_guard import terms
 from flowlab.dynamics.kinks.hyperplanes import Block, Kink, Span, coupled, parallel
 from flowlab.dynamics.kinks.sliders import NO_ROOM, WIDTH, Places, Sliders, room, solved_for, spanned
@@ -132,23 +133,28 @@ class Pairs:
         if size > _SMALL or not self.straight.any():
             return NO_ROOM
         blocks = y[1] if self.field.problem.coordinates == "polar" else y
-        rows = [sum(prod(jnp.shape(blocks[name])[1:]) for name in slot.blocks) for slot, _ in self.tracked]
+        rows = [sum(prod(np.shape(blocks[name])[1:]) for name in slot.blocks) for slot, _ in self.tracked]
         return Places(min(room(self.count // _SHARE), size), 0, min(room(max(rows), WIDTH), size))
 
     def where(self, pair: int) -> Where:
         """What a number stands for."""
-        at = pair
-        for i, (slot, shape) in enumerate(self.tracked):
-            if at < prod(shape) and not slot.sampled:
-                place = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
-                return Where(i, int(at), -1, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
-            if at < prod(shape):
-                sample, unit = divmod(at, prod(shape[1:]))
-                place = ", ".join(str(int(k)) for k in np.unravel_index(unit, shape[1:]))
-                named = f"({place})" if len(shape) > 2 else unit
-                return Where(i, int(unit), int(sample), f"unit {named} is on the kink of sample {sample}")
-            at -= prod(shape)
-        raise IndexError(pair)
+        i, unit, sample = (int(each[0]) for each in self.numbers([pair]))
+        slot, shape = self.tracked[i]
+        place = ", ".join(str(int(k)) for k in np.unravel_index(unit, shape[1:] if slot.sampled else shape))
+        if not slot.sampled:
+            return Where(i, unit, sample, f"{f'entry ({place}) of ' if shape else ''}{_named(slot)} is on its kink")
+        named = f"({place})" if len(shape) > 2 else unit
+        return Where(i, unit, sample, f"unit {named} is on the kink of sample {sample}")
+
+    def numbers(self, pairs: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Slots, units and samples of pairs, as `Where` has them; integers (len(pairs),) each."""
+        ends = np.cumsum([prod(shape) for _, shape in self.tracked])
+        at = np.asarray(pairs, dtype=np.int64)
+        slot = np.searchsorted(ends, at, side="right")
+        at = at - np.concatenate([[0], ends[:-1]])[slot]
+        sampled = np.array([s.sampled for s, _ in self.tracked])[slot]
+        units = np.array([prod(shape[1:]) if s.sampled else prod(shape) for s, shape in self.tracked])[slot]
+        return slot, at % units, np.where(sampled, at // units, -1)
 
     def mode(
         self, side: np.ndarray, sliding: dict[int, float], y: PyTree, least: Places = NO_ROOM
@@ -186,14 +192,14 @@ class Pairs:
         normal = np.arange(len(flat[0])) < len(live)
         further = solved_for(deep, sliding, self.left, self.right, least.deep)
         arrays = (slopes, signs, jump, number, *flat, normal, *further)
-        mode = Mode(*(jnp.asarray(each) for each in arrays), shapes=self.shapes)
+        mode = Mode(*arrays, shapes=self.shapes)
         return mode, Sliders(tuple(live), tuple(deep), tuple(held), len(normal))
 
     @cached_property
     def bare(self) -> VectorField:
         """The field in a mode without sliding and without meaning, for programs that set slopes themselves."""
-        none, index, empty = jnp.zeros(0), jnp.zeros(0, dtype=jnp.int64), jnp.zeros((0, 0))
-        zero, number = jnp.zeros(self.count), jnp.zeros(self.count, dtype=jnp.int64)
+        none, index, empty = np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+        zero, number = np.zeros(self.count), np.zeros(self.count, dtype=np.int64)
         flat = (empty.astype(index.dtype), empty, empty, index > 0)
         return self.within(
             Mode(zero, zero, zero, number, *flat, index, index > 0, none, index, index, none, none, self.shapes)
@@ -278,7 +284,7 @@ class Pairs:
         """Normals of pairs by row; compiled for as many as there is room for, and for `most` of them."""
         padded = np.zeros(min(room(len(pairs)), most), dtype=np.int64)
         padded[: len(pairs)] = pairs
-        return np.asarray(_normals(self.bare, self.data, y, jnp.asarray(slopes), jnp.asarray(padded)))[: len(pairs)]
+        return np.asarray(_normals(self.bare, self.data, y, slopes, padded))[: len(pairs)]
 
     @cached_property
     def _rows(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -334,9 +340,9 @@ _terms = Program(terms)
 
 
 @Program
-def _normals(field: VectorField, data: Data, y: PyTree, slopes: jax.Array, pairs: jax.Array) -> jax.Array:
+def _normals(field: VectorField, data: Data, y: PyTree, slopes: Array, pairs: Array) -> jax.Array:
     flat, restore = ravel_pytree(y)
-    rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, slopes)[pairs])(flat)
+    rows = jax.jacrev(lambda v: field.preactivations(restore(v), data, jnp.asarray(slopes))[pairs])(flat)
     if field.problem.coordinates != "polar":
         return rows
     # Kinks are cones: what a pre-activation owes to norms does not move it off zero.

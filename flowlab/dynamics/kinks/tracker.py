@@ -5,10 +5,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
+from flowlab.core.lanes import restored, row_of
 from flowlab.core.typing import PyTree
 from flowlab.dynamics.kinks import filippov
 from flowlab.dynamics.kinks.first_meeting import LEFT, REPELS, RIGHT, SLIDING, Meeting, first_meeting
@@ -108,7 +107,7 @@ class Tracker:
     ) -> None:
         """The mode as it was written down; `at` is the state it was made at, in the form of y, where that matters."""
         self.places = Places(*places)
-        y = ravel_pytree(y)[1](jnp.asarray(at)) if at else y
+        y = restored(y, np.asarray(at)) if at else y
         self.side, self.sliding = np.asarray(side, dtype=int), {int(p): float(m) for p, m in sliding}
         self.settle(y)
 
@@ -116,7 +115,7 @@ class Tracker:
         """Make the mode of `side` and `sliding` at a state on the kinks that pairs slide on; answers with the state."""
         # In weights the normals of a first layer are the samples; elsewhere they depend on the state, and so do the
         # last digits of the mode.
-        self.at = [] if self.pairs.fixed else np.asarray(ravel_pytree(y)[0]).tolist()
+        self.at = [] if self.pairs.fixed else row_of(y).tolist()
         mode, self.sliders = self.pairs.mode(self.side, self.sliding, y, self.places)
         self.field = self.pairs.within(mode)
         # Room once made stays: a mode of another size is another compilation.
@@ -161,8 +160,7 @@ class Tracker:
         if multipliers is not None:
             lam[:count] = multipliers
             jump[:count] = (self.pairs.right - self.pairs.left)[pairs]
-        arrays = (jnp.asarray(each) for each in (slopes, padded, np.arange(places) < count, jump, lam))
-        found = drifts(self.pairs.bare, self.data, y, *arrays)
+        found = drifts(self.pairs.bare, self.data, y, slopes, padded, np.arange(places) < count, jump, lam)
         z, rates, answer, moved = (np.asarray(each) for each in found)
         if not (np.isfinite(rates[pairs]).all() and np.isfinite(answer).all()):
             raise Unsettled(f"the rates of {count} pairs of units and samples on their kinks are not finite")
@@ -354,5 +352,4 @@ def _by_kink(asked: list[int], kinks: list[Kink]) -> tuple[np.ndarray, np.ndarra
 
 def moved(y: PyTree, by: np.ndarray) -> PyTree:
     """Integrated coordinates, moved."""
-    flat, restore = ravel_pytree(y)
-    return restore(flat + jnp.asarray(by))
+    return restored(y, row_of(y) + by)

@@ -55,10 +55,10 @@ class Crossings(NamedTuple):
     right, and when that was, on the clock and as log t.
     """
 
-    pair: jax.Array
-    before: jax.Array
-    left: jax.Array
-    right: jax.Array
+    pair: Array
+    before: Array
+    left: Array
+    right: Array
     s: Scalar
     log_t: Array
 
@@ -73,8 +73,8 @@ class Passage(NamedTuple):
         count: kinks that were crossed, so many of the first of `crossings`.
     """
 
-    side: jax.Array
-    slopes: jax.Array
+    side: Array
+    slopes: Array
     target: Target
     looks: jax.Array
     count: jax.Array

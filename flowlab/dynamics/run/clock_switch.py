@@ -20,7 +20,7 @@ class Reached(Event):
     name = "log_time"
 
     def __init__(self, log_t: float) -> None:
-        self.level = jnp.asarray(float(log_t))
+        self.level = np.asarray(float(log_t))
 
     def value(self, seen: Blocks) -> Array:
         return seen["log_t"] - self.level
@@ -32,7 +32,7 @@ class Separation(Event):
     name = "separation"
 
     def __init__(self) -> None:
-        self.level = jnp.asarray(0.0)
+        self.level = np.asarray(0.0)
 
     def value(self, seen: Blocks) -> Array:
         return jnp.minimum(seen["raw_margin"], -seen["log_loss"])
@@ -47,7 +47,7 @@ class Vanished(Event):
     needs = ("smallest_norm",)
 
     def __init__(self) -> None:
-        self.level = jnp.asarray(0.0)
+        self.level = np.asarray(0.0)
 
     def value(self, seen: Blocks) -> Array:
         low = seen["smallest_norm"]
@@ -99,7 +99,7 @@ def own_time(field: VectorField, seen: Blocks) -> OrdinaryTime:
     """
     # On the host: this is looked at once, and each operation on arrays is a program.
     if float(seen["raw_margin"]) > 0 > float(seen["log_loss"]) and tailed(field):
-        return OrdinaryTime(jnp.asarray(-float(seen["log_loss"])))
+        return OrdinaryTime(np.asarray(-float(seen["log_loss"])))
     return ORDINARY
 
 

@@ -8,12 +8,12 @@ arguments: one compilation serves every run of the same problem, shapes and solv
 from typing import Any, NamedTuple
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from flowlab.core.compiling import Program
+from flowlab.core.compiling import Program, stepping
 from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics.clocks import Clock, Setting
 from flowlab.dynamics.conditions import Event
@@ -22,7 +22,7 @@ from flowlab.dynamics.kinks.first_root import Root
 from flowlab.dynamics.run.carry import BENT, FIRED, NONFINITE, RUNNING, STALLED, STIFF, Carry, Chunk, Stiffness
 from flowlab.dynamics.run.observations import Watch, event_values, observed, recorded, watched
 from flowlab.dynamics.run.plain_crossing import After, Plan, aimed, begun, goes_on, looked, mode_in, mode_of, tries
-from flowlab.dynamics.run.terms import TERM, along, controller, projects
+from flowlab.dynamics.run.terms import TERM, again, along, controller, projects
 from flowlab.dynamics.steppers.explicit_rk import Kept
 from flowlab.dynamics.steppers.solvers import is_explicit
 from flowlab.language.data import Data
@@ -31,6 +31,8 @@ from flowlab.lowering.vector_field import VectorField
 
 _RESOLUTION = 64.0
 """A step below this many units in the last place of t does not count."""
+UNKNOWN = np.asarray(np.nan)
+"""The first step size where none is given."""
 STAGES_OF_STIFF = 8
 _REJECTIONS = 60
 """Rejections in a row after which a non-finite rate is called so, not a small step."""
@@ -83,17 +85,17 @@ def begin(
     t_end: Scalar,
     rtol: Scalar,
     atol: Scalar,
-    first: Scalar | None = None,
+    first: Scalar = UNKNOWN,
 ) -> tuple[Carry, jax.Array]:
-    """The carry at a value of the clock, with a first step size, chosen from the rates if it is not given; and whether
+    """The carry at a value of the clock, with a first step size, chosen from the rates if it is unknown; and whether
     every rate is exactly zero.
     """
     args = Setting(clock, field, data, rtol, atol)
     order: PyTree = solver.error_order(TERM)
     # Scaled clocks move by parts of a unit; near a steep loss the guess from the rates is far too long there.
-    if first is None and clock.scales_loss:
-        first = jnp.asarray(1e-3)
-    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, first, args, solver.func, order)
+    guess = 1e-3 if clock.scales_loss else None
+    t_next, control_state = controller(rtol, atol).init(TERM, t, t_end, y, guess, args, solver.func, order)
+    t_next = jnp.where(jnp.isnan(first), t_next, t + first)
     # A Python number among arrays would be another program than the arrays that steps make of it.
     control_state = jax.tree.map(jnp.asarray, control_state)
     state = solver.init(TERM, t, t_next, y, args)
@@ -200,7 +202,7 @@ class _Attempt(NamedTuple):
     root: Root | None
 
 
-@eqx.filter_jit
+@stepping
 def advance(
     solver: diffrax.AbstractSolver,
     clock: Clock,
@@ -376,7 +378,8 @@ def _added(plan: Plan, chunk: Chunk, step: _Attempt) -> After:
     time = step.observations["log_t"] if clock.scales_loss else step.t
     row = field.unpack(clock.coordinates(field, step.y))
     seen = {name: step.observations[name] for name in chunk.observations}
-    return After(after, (c.t, c.y, c.solver_state), step.fired, passage, time, row, seen, go)
+    before = c.t, c.y, again(c.solver_state, step.solver_state)
+    return After(after, before, step.fired, passage, time, row, seen, go)
 
 
 def _written(chunk: Chunk, after: After) -> Chunk:

@@ -1,5 +1,6 @@
 """Where a run stands: one frozen value, from which the run goes on and which a checkpoint holds."""
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -58,7 +59,7 @@ class Cursor:
         handed_over: whether a late clock has taken over.
         switches: changes of clock and solver, as they are stored.
         tally: cost of the clocks that have ended.
-        first_step: length of the first step from `s`; None lets the rates choose.
+        first_step: length of the first step from `s`; NaN lets the rates choose.
         carry: what compiled steps go on with; None before the first step from `s`.
         kinks: sides and events, if the run follows kinks.
     """
@@ -71,7 +72,7 @@ class Cursor:
     handed_over: bool = False
     switches: tuple[Record, ...] = ()
     tally: Tally = Tally()
-    first_step: float | None = None
+    first_step: float = math.nan
     carry: Carry | None = None
     kinks: Kinks | None = None
 

@@ -7,14 +7,13 @@ from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from flowlab.dynamics.kinks.event_log import CHATTER
 from flowlab.dynamics.kinks.first_meeting import LEFT, RIGHT
 from flowlab.dynamics.kinks.tracker import Event, NotUnique, Unsettled
 from flowlab.dynamics.run import compiled_steps
-from flowlab.dynamics.run.carry import Chunk
+from flowlab.dynamics.run.carry import Chunk, Crossings
 from flowlab.dynamics.run.cursor import Cursor
 from flowlab.dynamics.run.event_location import landing
 from flowlab.dynamics.run.segment import Segment
@@ -52,13 +51,15 @@ def crossed(segment: Segment, cursor: Cursor, chunk: Chunk) -> tuple[Segment, Cu
         return segment, cursor
     assert cursor.kinks is not None
     assert segment.field.mode is not None
-    rows = zip(*(np.asarray(column)[:count].tolist() for column in passage.crossings), strict=True)
+    crossings = Crossings(*(np.asarray(column)[:count] for column in passage.crossings))
+    if not segment.clock.scales_loss:
+        # As exact as s is.
+        crossings = crossings._replace(log_t=segment.clock.log_times(np.asarray(crossings.s)))
     events = []
-    for pair, before, on_left, on_right, s, log_t in rows:
+    for pair, before, on_left, on_right, s, log_t in zip(*(np.asarray(v).tolist() for v in crossings), strict=True):
         after = RIGHT if before < 0 else LEFT
-        told = segment.clock.log_time_of(np.asarray(s))
         event = Event(pair, int(before), after, on_left, on_right, 1.0 if after == RIGHT else 0.0)
-        events.append((s, log_t if told is None else told, event))
+        events.append((s, log_t, event))
     mode = segment.field.mode.sided(passage.side, passage.slopes)
     kinks = cursor.kinks.crossed(mode, events, segment.clock.name)
     # Both sides were asked, and the rate was made anew.
@@ -96,7 +97,7 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     cursor = cursor.counted(len(looks) * segment.evaluations)
     if meeting is None:
         row, status = None, compiled_steps.FIRED if np.asarray(chunk.fired).any() else compiled_steps.RUNNING
-        carry = carry._replace(status=jnp.asarray(status))
+        carry = carry._replace(status=np.asarray(status))
         if status == compiled_steps.RUNNING:
             cursor, row = landing(segment, cursor, segment.log_t(carry.t, carry.y), carry.t, carry.y)
         return Turn(replace(cursor, carry=carry), row=row, chunk=chunk._replace(carry=carry, accepted=_NONE))
@@ -105,10 +106,8 @@ def cross_kink(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
         over = segment.observed(s, meeting.state, segment.watched)[1] > 0
         if over.any():
             # What is watched happened before the kink.
-            early = carry._replace(t=s, y=meeting.state, status=jnp.asarray(compiled_steps.FIRED))
-            return Turn(
-                replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=jnp.asarray(over), accepted=_NONE)
-            )
+            early = carry._replace(t=s, y=meeting.state, status=np.asarray(compiled_steps.FIRED))
+            return Turn(replace(cursor, carry=early), chunk=chunk._replace(carry=early, fired=over, accepted=_NONE))
     log_t, y = segment.log_t(s, meeting.state), segment.clock.coordinates(segment.field, meeting.state)
     try:
         after, moved = kinks.follow(meeting, y, log_t, segment.clock.name, float(s), setup.tick)

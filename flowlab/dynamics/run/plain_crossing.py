@@ -23,7 +23,7 @@ from flowlab.dynamics.kinks.filippov import TINY
 from flowlab.dynamics.kinks.first_root import NEAR, Root
 from flowlab.dynamics.run.carry import RUNNING, Carry, Chunk, Crossings, Passage, Stiffness, Target
 from flowlab.dynamics.run.observations import Watch, event_values, observed, watched
-from flowlab.dynamics.run.terms import TERM, rate_at
+from flowlab.dynamics.run.terms import TERM, again, rate_at
 from flowlab.lowering.kink_mode import Mode
 from flowlab.lowering.vector_field import VectorField
 
@@ -160,11 +160,11 @@ def looked(plan: Plan, chunk: Chunk, out: PyTree, state: PyTree) -> After:
         jnp.asarray(False),
     )
     place = _Place(part, chunk.before_t + part * span, restore(flat + off * span * rate), normal)
-    return jax.lax.cond(close, lambda: _crossed(plan, chunk, waits, place), lambda: waits)
+    return jax.lax.cond(close, lambda: _crossed(plan, chunk, waits, place, state), lambda: waits)
 
 
-def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place) -> After:
-    """The chunk beyond a kink, if the pair goes straight across it; else as it was."""
+def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place, kept: PyTree) -> After:
+    """The chunk beyond a kink, if the pair goes straight across it; else as it was. `kept` is of the step to it."""
     args, passage = plan.args, chunk.passage
     assert passage is not None
     clock, field, data, pair = args.clock, args.field, args.data, passage.target.pair
@@ -192,7 +192,7 @@ def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place) -> After:
     own = moving[:, pair]
     zero = TINY * (gross[0] + jnp.abs(own[1] - own[0])) + jnp.finfo(own.dtype).tiny
     others = (mode.side != 0).at[pair].set(False)
-    wrong = mode.side * z < -crossing_guard.noise(field, data, y, z)
+    wrong = mode.side * z < -crossing_guard.noise(field, data, y, z[None])
     asleep = (jnp.abs(z) <= _ASLEEP * jnp.max(jnp.abs(z))) & (moving[1] != 0)
     flat = ravel_pytree(normal)[0]
     coupled = jnp.any((mode.basis != 0) & (flat[mode.support] != 0)) | mode.deep_live.any()
@@ -206,10 +206,10 @@ def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place) -> After:
     )
 
     def beyond() -> After:
-        carry = _anew(plan._replace(args=flipped), chunk.carry, place.s, state, 0.5 * span, seen)
+        carry = _anew(plan._replace(args=flipped), chunk.carry, place.s, state, 0.5 * span, seen, kept)
         sides = jnp.where(before < 0, own, own[::-1])
         told = Crossings(pair, before, sides[0], sides[1], place.s, seen["log_t"])
-        kept = jax.tree.map(lambda rows, new: rows.at[passage.count].set(new), passage.crossings, told)
+        crossings = jax.tree.map(lambda rows, new: rows.at[passage.count].set(new), passage.crossings, told)
         inside = flipped.field.mode
         assert inside is not None
         done = Passage(
@@ -218,7 +218,7 @@ def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place) -> After:
             waits.passage.target._replace(active=jnp.asarray(False)),  # type: ignore[union-attr]
             passage.looks + 1,
             passage.count + 1,
-            kept,
+            crossings,
         )
         time = seen["log_t"] if clock.scales_loss else place.s
         row = field.unpack(clock.coordinates(field, state))
@@ -229,7 +229,7 @@ def _crossed(plan: Plan, chunk: Chunk, waits: After, place: _Place) -> After:
     return jax.lax.cond(plain, beyond, lambda: waits)
 
 
-def _anew(plan: Plan, c: Carry, s: Scalar, z: PyTree, h: Scalar, seen: dict[str, Array]) -> Carry:
+def _anew(plan: Plan, c: Carry, s: Scalar, z: PyTree, h: Scalar, seen: dict[str, Array], kept: PyTree) -> Carry:
     """The carry of steps that begin at a kink, with the counts of those before."""
     args = plan.args
     t_next, control = plan.control.init(TERM, s, plan.t_end, z, h, args, plan.solver.func, plan.order)
@@ -239,7 +239,7 @@ def _anew(plan: Plan, c: Carry, s: Scalar, z: PyTree, h: Scalar, seen: dict[str,
         s,
         jnp.asarray(t_next),
         z,
-        plan.solver.init(TERM, s, t_next, z, args),
+        again(plan.solver.init(TERM, s, t_next, z, args), kept),
         jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), control, c.control_state),
         c.steps,
         c.rejected,

@@ -93,9 +93,8 @@ class Segment:
         """
         if not is_explicit(self.solver):
             self_test(self.solver_name, SOLVERS[self.solver_name])
-        first = None if cursor.first_step is None else np.asarray(cursor.first_step)
         carry, still_everywhere = compiled_steps.begin(
-            *self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, first
+            *self.args, cursor.z, cursor.s, np.asarray(self.s_end), *self.setup.tolerance, np.asarray(cursor.first_step)
         )
         if leaves is not None:
             carry = jax.tree.unflatten(jax.tree.structure(carry), [jnp.asarray(leaf) for leaf in leaves])

@@ -34,6 +34,13 @@ def rate_at(solver: diffrax.AbstractSolver, args: Setting, state: PyTree, t: Sca
     return state.rate if hasattr(state, "rate") else ravel_pytree(solver.func(TERM, t, z, args))[0]
 
 
+def again(before: PyTree, after: PyTree) -> PyTree:
+    """What a step takes from a place with the rate that is kept in `before`, with all else that a solver has learnt by
+    `after`: a Jacobian near there costs an implicit step more than the rest of it.
+    """
+    return after._replace(rate=before.rate) if hasattr(after, "rate") else before
+
+
 def along(
     solver: diffrax.AbstractSolver,
     args: Setting,

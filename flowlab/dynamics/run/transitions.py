@@ -1,5 +1,6 @@
 """What follows a chunk, by its status: the run goes on, changes its clock, solver or kink mode, or ends."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,7 +49,7 @@ def left(segment: Segment, cursor: Cursor, s: Scalar, z: PyTree) -> Cursor:
     """The cursor at a place where the segment ends, with its steps counted."""
     assert cursor.carry is not None
     tally = cursor.tally.plus(cursor.carry, segment.clock, segment.evaluations)
-    return replace(cursor, tally=tally, s=s, z=z, carry=None, first_step=None)
+    return replace(cursor, tally=tally, s=s, z=z, carry=None, first_step=math.nan)
 
 
 def go_on(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:

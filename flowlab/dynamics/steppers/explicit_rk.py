@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from flowlab.core.host_programs import on_host
 from flowlab.core.typing import Array, PyTree, Scalar
 
 
@@ -111,14 +112,14 @@ class Explicit(diffrax.AbstractAdaptiveSolver):
 @cache
 def _dense_weights(method: type[diffrax.AbstractERK], t: tuple[float, ...]) -> np.ndarray:
     """The dense output is linear in the stages, so one stage at a time tells its weights."""
+    dense: PyTree = method.interpolation_cls
     stages = len(method.tableau.b_error)  # type: ignore[attr-defined]
-    with jax.ensure_compile_time_eval():
-        zero = jnp.zeros(stages)
-        # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
-        dense: PyTree = method.interpolation_cls
-        extension = dense(t0=0.0, t1=1.0, y0=zero, y1=zero, k=jnp.eye(stages))
-        rows = [np.asarray(extension.evaluate(v)) for v in t]
-    return np.stack(rows)
+
+    def weights(v: Array, zero: Array, k: Array) -> Array:
+        return dense(t0=0.0, t1=1.0, y0=zero, y1=zero, k=k).evaluate(v)
+
+    # State i of the diagonal system sees stage i alone; diffrax's stages carry the factor h = 1.
+    return np.stack([on_host(weights, np.asarray(v), np.zeros(stages), np.eye(stages)) for v in t])
 
 
 @cache

@@ -22,7 +22,7 @@ from flowlab.dynamics.steppers.through_samples import inverse
 _TABLEAU: Any = diffrax.Kvaerno5.tableau
 STAGES = int(_TABLEAU.num_stages)
 GAMMA = float(_TABLEAU.a_diagonal[1])
-_REUSE = 0.1
+_REUSE = 0.3
 """Contraction per iteration up to which the Jacobian of a step serves the next one."""
 
 
