@@ -175,7 +175,7 @@ def status(points: Grid, folder: Folder) -> tuple[dict[str, int], dict[str, str]
     why: dict[str, str] = {}
     for point in points.points:
         if point.key in done:
-            told[folder.read(point.key)[0]["outcome"]["kind"]] += 1
+            told[folder.told(point.key)["outcome"]["kind"]] += 1
         elif point.key in failures:
             told[FAILED] += 1
             why[point.key] = folder.failure(point.key)["message"]

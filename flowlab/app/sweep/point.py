@@ -43,7 +43,7 @@ SHORT = 1.0
 WORK = 2**20
 """Samples times unknowns of all lanes of a batch: beyond, a step costs more than what lanes share."""
 ATTEMPTS = 4096
-"""Attempted steps of a batched flow: a kill costs the whole batch, so long flows go alone, where they are written down."""
+"""Attempted steps of a batched flow: a kill costs a whole batch, so long flows go alone and are written on the way."""
 _WAIT = 0.5
 """Seconds between two looks at a point that another process works on."""
 _COUNTS = ("steps", "rejected", "evaluations")
