@@ -116,17 +116,23 @@ class Batch:
         )
         carries, befores, rows = Rows(found.carry), Rows(found.before), Rows(found.rows)
         kept, fired, names = np.asarray(found.kept), np.asarray(found.fired), sorted(found.rows[2])
+        log_times = _log_times(lanes, rows.leaves[0])
         for i, lane in enumerate(lanes):
-            segment, carry, (times, *leaves) = _segment(lane), carries[i], rows.kept(i, np.flatnonzero(kept[:, i]))
+            which = np.flatnonzero(kept[:, i])
+            segment, carry, (times, *leaves), log_t = (
+                _segment(lane),
+                carries[i],
+                rows.kept(i, which),
+                log_times[which, i],
+            )
             # Leaves of states stay a list: thousands of states cost more than the rows in them.
             states, seen = leaves[: -len(names)], dict(zip(names, leaves[-len(names) :], strict=True))
             ends = carry.status != RUNNING or carry.t >= segment.s_end
             t, y, state = befores[i] if ends else (np.nan, None, None)
             count: Any = np.asarray(len(times))
             chunk = Chunk(carry, times, states, seen, count, t, y, state, fired[i])
-            lane.recorder.offer(segment, chunk)
-            log_t = float(segment.clock.log_times(times[-1])) if len(times) else lane.cursor.log_t
-            lane.cursor = replace(lane.cursor, carry=carry, log_t=log_t)
+            lane.recorder.offer(segment, chunk, log_t)
+            lane.cursor = replace(lane.cursor, carry=carry, log_t=float(log_t[-1]) if len(log_t) else lane.cursor.log_t)
             if ends:
                 lane.chunk = chunk
             if lane.cursor.kinks is not None:
@@ -300,6 +306,16 @@ _DO: dict[Stage, Callable[[Batch, Sequence[Lane]], None]] = {
 def _segment(lane: Lane):
     assert lane.segment is not None
     return lane.segment
+
+
+def _log_times(lanes: Sequence[Lane], times: np.ndarray) -> np.ndarray:
+    """Log t of all rows of a block, (rows, lanes), at once where no lane counts time in a unit of its own."""
+    clocks = [_segment(lane).clock for lane in lanes]
+    # Rows that are not kept may hold no time.
+    with np.errstate(invalid="ignore"):
+        if not jax.tree.leaves(clocks[0]):
+            return np.asarray(clocks[0].log_times(times))
+        return np.stack([clock.log_times(times[:, i]) for i, clock in enumerate(clocks)], axis=1)
 
 
 def _carry(lane: Lane) -> Carry:
