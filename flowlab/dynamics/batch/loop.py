@@ -35,6 +35,10 @@ from flowlab.language.trajectory import Outcome
 
 _WIDEST, _NUMBERS = 64, 1 << 20
 """Lanes of a block on one processor, and numbers in their states: more do not fit into its caches."""
+_IMPLICIT = 8
+"""Lanes of a block of implicit steps on one processor: all wait for the iterations of the slowest, and Jacobians are
+worked out one by one.
+"""
 _ACCELERATED = 1024
 """Lanes of a block on one accelerator, which is idle with fewer."""
 _ROWS, _FEWEST, _ROW_BYTES = 64, 16, 64e6
@@ -56,12 +60,13 @@ class Batch:
 
     Attributes:
         lanes: in the order of the setups.
+        width: lanes of a block at present, `widest` of one that takes explicit steps.
     """
 
     def __init__(self, setups: Sequence[Setup], shared: tuple[bool, bool]) -> None:
         # A field that follows kinks is in the mode of its lane.
         self.shared = shared[0] and all(setup.kinks is None for setup in setups), shared[1]
-        self.width = width(len(setups), setups[0].unknowns)
+        self.widest = self.width = width(len(setups), setups[0].unknowns)
         self.rows = int(max(4, min(_ROWS, _ROW_BYTES // (8 * setups[0].unknowns * self.width))))
         self.tolerance, self.segments = setups[0].tolerance, {}
         self.lanes: list[Lane] = []
@@ -85,6 +90,7 @@ class Batch:
                     bar.part(1.0 - running / len(self.lanes), f"{running} of {len(self.lanes)} runs to go")
                     first = min(waiting, key=lambda key: (key[0][:3], key[1]))
                     lanes = waiting.pop(first)
+                    self.width = self._width(lanes[0])
                     block = lanes[: self.width]
                     if lanes[self.width :]:
                         waiting[first] = lanes[self.width :]
@@ -231,6 +237,12 @@ class Batch:
                 self._end(lane, Outcome("stalled", str(error)))
             else:
                 self._turn(lane, turn, settle=False)
+
+    def _width(self, lane: Lane) -> int:
+        """Lanes of a block like a lane."""
+        if lane.segment is None or is_explicit(lane.segment.solver) or jax.default_backend() != "cpu":
+            return self.widest
+        return min(self.widest, even(_IMPLICIT * jax.local_device_count(), _IMPLICIT))
 
     def _started(self, first: int, setups: Sequence[Setup]) -> list[Lane]:
         """Lanes at their starts, numbered from `first` on."""

@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.core.lanes import one_by_one
 from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.steppers.gnomonic_chart import Flat
 from flowlab.dynamics.steppers.simplified_newton import jacobian, newton
@@ -144,7 +145,8 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
                 # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is
                 # repeated with its own.
                 first = ~done.tried & (solver_state.speed < _REUSE)
-                return stages(jax.lax.cond(first, lambda: solver_state.jacobian, now), first)
+                # A batch must not work out the Jacobians of lanes that keep theirs.
+                return stages(one_by_one(lambda: jax.lax.cond(first, lambda: solver_state.jacobian, now)), first)
 
             no = jnp.asarray(False)
             before = _Pass(
