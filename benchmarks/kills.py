@@ -67,7 +67,7 @@ class Cluster:
         return bool(victims)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def _ended(process: subprocess.Popen[Any]) -> None:
     try:
         several = [*psutil.Process(process.pid).children(recursive=True), process]
     except psutil.NoSuchProcess:

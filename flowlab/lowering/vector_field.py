@@ -169,6 +169,7 @@ class VectorField(eqx.Module):
         if self.mode is None:
             return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled))
         mode = self.mode
+        assert isinstance(data, Data), "a mode is of all samples"
         if mode.deep.size and self.problem.coordinates == "weights":
             # The pull on a pair is along the normal of its kink there,
             # so what slides is what is left without normal parts: no slope is solved for.
