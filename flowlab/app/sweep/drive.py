@@ -64,8 +64,7 @@ def sweep(
         scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.
         executor: what has `map` as in `concurrent.futures`, in place of Dask: for example a pool of Ray or mpi4py.
         retry: whether points that failed before are tried again.
-        batch: the most points of one problem that a worker is given at once, and whose flows are one program where
-            they are short and small; numbers depend on it within rounding.
+        batch: the most points that a worker is given at once; numbers of short flows depend on it within rounding.
         rows: values of log t in the result.
         progress: as `integrate` has it, but always in lines.
 

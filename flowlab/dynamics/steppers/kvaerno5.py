@@ -148,16 +148,8 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
                 # A batch must not work out the Jacobians of lanes that keep theirs.
                 return stages(one_by_one(lambda: jax.lax.cond(first, lambda: solver_state.jacobian, now)), first)
 
-            no = jnp.asarray(False)
-            before = _Pass(
-                solver_state.jacobian,
-                no,
-                no,
-                jnp.zeros((STAGES, flat.size), flat.dtype),
-                no,
-                jnp.asarray(1.0),
-                jnp.zeros(()),
-            )
+            none, no = jnp.zeros((STAGES, flat.size), flat.dtype), jnp.asarray(False)
+            before = _Pass(solver_state.jacobian, no, no, none, no, jnp.asarray(1.0), jnp.zeros(()))
             done = jax.lax.while_loop(lambda done: ~done.tried | (done.earlier & ~done.fine), attempt, before)
         k = done.k
         end = flat + a[-1] @ k + GAMMA * k[-1]
