@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh, PartitionSpec
 
 from flowlab.core.typing import PyTree
@@ -51,6 +52,25 @@ class Rows:
     def kept(self, lane: int, rows: np.ndarray) -> list[Any]:
         """Some rows of a lane, leaf by leaf and copied, where rows come first and lanes second."""
         return [leaf[rows, lane] for leaf in self.leaves]
+
+
+def one_by_one(function: Callable[..., Any], *args: PyTree) -> Any:
+    """`function(*args)`; under `vmap` lane after lane, where a condition inside leaves work out."""
+    closed = eqx.filter_closure_convert(function, *args)
+    arrays, static = eqx.partition((closed, args), eqx.is_array)
+
+    @custom_vmap
+    def call(arrays: PyTree) -> Any:
+        closed, args = eqx.combine(arrays, static)
+        return closed(*args)
+
+    @call.def_vmap
+    def lane_by_lane(_: int, along: tuple[PyTree], arrays: PyTree) -> Any:
+        moving, still = eqx.partition(arrays, along[0])
+        found = jax.lax.map(lambda lane: call(eqx.combine(lane, still)), moving)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return call(arrays)
 
 
 def even(lanes: int, most: int) -> int:

@@ -15,6 +15,7 @@ Late in a run an error counts by what it does to the softmax of the samples: 1/R
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -27,8 +28,8 @@ from flowlab.core.typing import Array, PyTree, Scalar
 from flowlab.dynamics import residuals
 from flowlab.dynamics.error_sizes import in_margins, length, rms, split, tangent, weighed
 from flowlab.dynamics.steppers.gnomonic_chart import Chart
-from flowlab.dynamics.steppers.through_samples import Coupling
-from flowlab.language.data import Data
+from flowlab.dynamics.steppers.through_samples import Coupling, Product
+from flowlab.language.data import Batch, Data
 from flowlab.language.state import State
 from flowlab.lowering.vector_field import VectorField
 
@@ -221,6 +222,13 @@ class OrdinaryTime(Clock):
 class _Scaled(Clock):
     """Base of the clocks in which the loss is scaled away; z is (coordinates, q)."""
 
+    @abstractmethod
+    def turned(self, field: VectorField, z: PyTree, data: Data, rate: PyTree) -> PyTree:
+        """dz/ds, from the rate of coordinates in units of the loss."""
+
+    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
+        return self.turned(field, z, data, field.scaled_rate(self.coordinates(field, z), data, shift)[0])
+
     def size(
         self,
         field: VectorField,
@@ -258,9 +266,8 @@ class LossTime(_Scaled):
         _, q = self._start(field, state, log_t, data)
         return jnp.zeros(()), (field.pack(state), q)
 
-    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
+    def turned(self, field: VectorField, z: PyTree, data: Data, rate: PyTree) -> PyTree:
         y, q = z
-        rate, _ = field.scaled_rate(y, data, shift)
         _, slope = jax.jvp(lambda y: field.observe(y, data)["log_loss"], (y,), (rate,))
         degree = field.problem.network.symmetry.joint_degree
         power = max(float(degree) - 1.0, 0.0) if degree is not None else 0.0
@@ -285,9 +292,8 @@ class NormTime(_Scaled):
             y = {k: jnp.log(r) for k, r in y[0].items()}, y[1]
         return seen["log_R"], (y, q)
 
-    def rate(self, field: VectorField, s: Scalar, z: PyTree, data: Data, shift: Array | None = None) -> PyTree:
+    def turned(self, field: VectorField, z: PyTree, data: Data, rate: PyTree) -> PyTree:
         y = self.coordinates(field, z)
-        rate, _ = field.scaled_rate(y, data, shift)
 
         def seen(y: PyTree) -> tuple[Array, Array]:
             found = field.observe(y, data)
@@ -332,26 +338,50 @@ class Setting(eqx.Module):
         return self.clock.chart(self.field, z)
 
     def by_samples(self, s: Scalar, z: PyTree) -> Coupling:
-        """The stiff part of the Jacobian, through the samples' outputs."""
+        """The stiff part of the Jacobian in a late clock, through the samples' outputs."""
+        clock, field, data = self.clock, self.field, self.data
+        assert isinstance(clock, _Scaled)
         flat, restore = ravel_pytree(z)
+        y = clock.coordinates(field, z)
 
-        def outputs(v: jax.Array) -> Array:
-            y = self.clock.coordinates(self.field, restore(v))
-            return self.field.outputs(self.field.weights(y), self.data.inputs)
+        def outputs_of(samples: Data | Batch) -> Callable[[jax.Array], Array]:
+            return lambda v: field.outputs(field.weights(clock.coordinates(field, restore(v))), samples.inputs)
 
-        shape = jax.eval_shape(outputs, flat)
+        shape = jax.eval_shape(outputs_of(data), flat)
+        per = math.prod(shape.shape[1:])
+        pull, log_loss = field.scaled_rate(y, data)
+        turn = jax.linearize(lambda r: ravel_pytree(clock.turned(field, z, data, r))[0], pull)[1]
 
-        def rate(shift: jax.Array) -> jax.Array:
-            return ravel_pytree(self.clock.rate(self.field, s, z, self.data, shift.reshape(shape.shape)))[0]
+        def products(samples: Data | Batch, others: Array) -> tuple[Product, Product]:
+            """B and U through some samples, where the others have the loss e^others."""
+            count = samples.y.shape[0]
 
-        def each(v: jax.Array) -> jax.Array:
-            return jnp.ravel(outputs(v))
+            def rate(shift: jax.Array) -> PyTree:
+                rate, own = field.scaled_rate(y, samples, shift.reshape(count, *shape.shape[1:]))
+                return jax.tree.map(lambda r: jnp.exp(own - jnp.logaddexp(own, others)) * r, rate)
+
+            answer = jax.linearize(rate, jnp.zeros(count * per))[1]
+            return jax.linearize(lambda v: jnp.ravel(outputs_of(samples)(v)), flat)[1], lambda v: turn(answer(v))
+
+        rows, columns = products(data, jnp.asarray(-jnp.inf))
+
+        def among(chosen: jax.Array) -> tuple[Product, Product]:
+            if field.mode is not None:
+                # Kinks that are followed are in the mode of all samples.
+                at = (per * chosen[:, None] + jnp.arange(per)).ravel()
+                return lambda v: rows(v)[at], lambda v: columns(jnp.zeros(shape.size).at[at].set(v))
+            samples = data.batch(chosen)
+            share = math.log(len(chosen) / data.n) if field.problem.reduction == "mean" else 0.0
+            part = jnp.exp(field.scaled_rate(y, samples)[1] + share - log_loss)
+            return products(samples, log_loss - share + jnp.log(jnp.maximum(1.0 - part, 0.0)))
 
         return Coupling(
-            rows=jax.linearize(each, flat)[1],
-            columns=jax.linearize(rate, jnp.zeros(shape.size))[1],
-            matrix=lambda: jax.jacrev(each)(flat),
+            rows=rows,
+            columns=columns,
+            matrix=lambda: jax.jacrev(lambda v: jnp.ravel(outputs_of(data)(v)))(flat),
+            among=among,
             outputs=shape.size,
+            per=per,
             unknowns=flat.size,
-            entry=jax.grad(lambda q: self.clock.rate(self.field, s, (z[0], q), self.data)[1])(z[1]),
+            entry=jax.grad(lambda q: clock.rate(field, s, (z[0], q), data)[1])(z[1]),
         )

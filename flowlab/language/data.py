@@ -258,6 +258,11 @@ class Batch(NamedTuple):
     inputs: Given
     y: Array
 
+    @property
+    def given(self) -> Mapping[str, Array]:
+        """Inputs and constants by name."""
+        return self.inputs if isinstance(self.inputs, Mapping) else {"x": self.inputs}
+
 
 def fitting(x: tuple[int, ...], y: tuple[int, ...], told: str, name: str = "x") -> None:
     """Refuse shapes that are no samples and their labels; DataError with both."""

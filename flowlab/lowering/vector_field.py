@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from flowlab.core.display import displayed
 from flowlab.core.pickling import received, sent
 from flowlab.core.typing import Array, Blocks, Coordinates, Given, Scalar
-from flowlab.language.data import Data
+from flowlab.language.data import Batch, Data
 from flowlab.language.norm_groups import inner, scaled, split
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
@@ -128,7 +128,7 @@ class VectorField(eqx.Module):
         """The time derivative of integrated coordinates; the program, line by line."""
         return self._evaluate(y, data)
 
-    def scaled_rate(self, y: Coordinates, data: Data, shift: Array | None = None) -> tuple[Coordinates, Array]:
+    def scaled_rate(self, y: Coordinates, data: Data | Batch, shift: Array | None = None) -> tuple[Coordinates, Array]:
         """The rate in the loss-normalised clock dτ = L dt, that is e^{-log L} dy/dt, and log L of the data loss.
 
         Nothing under- or overflows on the way: the pull of every sample is scaled in log space, so the rate is a number
@@ -144,7 +144,7 @@ class VectorField(eqx.Module):
         found: list[Array] = []
         return self._evaluate(y, data, self.scaling(data, found, shift)), found[-1]
 
-    def scaling(self, data: Data, found: list[Array], shift: Array | None = None) -> Callable[[Array], Array]:
+    def scaling(self, data: Data | Batch, found: list[Array], shift: Array | None = None) -> Callable[[Array], Array]:
         """What takes outputs to the pull in units of the loss, leaving log L behind."""
 
         def scaled(outputs: Array) -> Array:
@@ -162,11 +162,14 @@ class VectorField(eqx.Module):
         """The rate in units of the loss where the problem has that scale, else of time."""
         return self._evaluate(y, data, self.own_scale(data))
 
-    def _evaluate(self, y: Coordinates, data: Data, scaled: Callable[[Array], Array] | None = None) -> Coordinates:
+    def _evaluate(
+        self, y: Coordinates, data: Data | Batch, scaled: Callable[[Array], Array] | None = None
+    ) -> Coordinates:
         """The program, in the mode if there is one; its last pass is the one whose scale counts."""
         if self.mode is None:
             return self._sorted(y, self.program.evaluate(jnp, self._given(y, data), scaled))
         mode = self.mode
+        assert isinstance(data, Data), "a mode is of all samples"
         if mode.deep.size and self.problem.coordinates == "weights":
             # The pull on a pair is along the normal of its kink there,
             # so what slides is what is left without normal parts: no slope is solved for.
@@ -258,7 +261,7 @@ class VectorField(eqx.Module):
             weights, x, jnp, None if self.mode is None else self.mode.pieces(self.mode.slopes)
         )
 
-    def _given(self, y: Coordinates, data: Data) -> dict[tuple[str, str], Array]:
+    def _given(self, y: Coordinates, data: Data | Batch) -> dict[tuple[str, str], Array]:
         given: dict[tuple[str, str], Array] = {("x", name): value for name, value in data.given.items()}
         given["y", ""] = data.y
         if self.problem.coordinates == "polar":

@@ -170,7 +170,7 @@ def test_a_point_is_the_run_of_its_specification(swept):
     known = np.isfinite(rows.log_t.values)
     for name in ("log_loss", "min_margin", "log_R"):
         expected = np.interp(ours.log_t, rows.log_t.values[known], rows[name].values[known])
-        np.testing.assert_array_equal(ours[name], expected)
+        np.testing.assert_allclose(ours[name], expected, rtol=1e-9, atol=1e-9)
     assert int(ours.steps) == len(rows.step) - 1
 
 
@@ -206,9 +206,13 @@ def test_more_values_run_the_new_ones_alone_and_executors_leave_the_same_bytes(s
         fl.sweep(SPEC, {"start.seed": [1], "start.scale": [1.0]}, out=tmp_path, executor=pool)
         one = contents(tmp_path)
         found = fl.sweep(SPEC, OVER, out=tmp_path, executor=pool, batch=2)
+        apart = contents(tmp_path)
+        fl.sweep(SPEC, OVER, out=tmp_path / "whole", executor=pool)
     assert len(one) == 2
-    assert one.items() < contents(tmp_path).items()
-    assert contents(tmp_path) == contents(out)
+    assert one.items() < apart.items()
+    assert apart.keys() == contents(out).keys()
+    # The same batches have the same bytes.
+    assert contents(tmp_path / "whole") == contents(out)
     assert (found.dataset.outcome == "done").all()
 
 
@@ -251,23 +255,53 @@ def test_status_counts_and_runs_nothing(tmp_path):
     refused(inside("sweep", path, "--out", out, "--over", "start.sead=0:3"), "did you mean `seed`")
 
 
-def test_a_run_that_was_cut_is_taken_up_and_leaves_the_same_bytes(swept, tmp_path):
+def test_long_flows_of_a_batch_go_alone(swept, tmp_path, monkeypatch):
+    alone = []
+    run = points._flow
+
+    def told(spec, *rest):
+        alone.append(spec)
+        return run(spec, *rest)
+
+    monkeypatch.setattr(points, "_flow", told)
+    monkeypatch.setattr(points, "ATTEMPTS", 20)
+    found = fl.sweep(SPEC, OVER, out=tmp_path / "long", jobs=1, rows=9)
+    assert len(alone) == 4
+    xr.testing.assert_allclose(found.dataset, swept[1].dataset, rtol=1e-9)
+    monkeypatch.setattr(points, "ATTEMPTS", 4096)
+    fl.sweep(SPEC, OVER, out=tmp_path / "short", jobs=1)
+    assert len(alone) == 4
+
+
+def test_a_batch_with_something_left_runs_as_a_whole(swept, tmp_path):
     out, _ = swept
-    whole = contents(out)
-    key = sorted(Folder(out).done())[0]
-    spec = Folder(out).read(key)[0]["spec"]
-    folder = Folder(tmp_path)
-    folder.open({"spec": SPEC, "over": {}})
+    fl.sweep(SPEC, OVER, out=tmp_path, jobs=1)
+    gone = sorted(Folder(tmp_path).done())[1:3]
+    for key in gone:
+        for file in (tmp_path / "points" / key).iterdir():
+            file.unlink()
+        (tmp_path / "points" / key).rmdir()
+    fl.sweep(SPEC, OVER, out=tmp_path, jobs=1)
+    assert contents(tmp_path) == contents(out)
+
+
+def test_a_run_that_was_cut_is_taken_up_and_leaves_the_same_bytes(swept, tmp_path):
+    key = sorted(Folder(swept[0]).done())[0]
+    spec = Folder(swept[0]).read(key)[0]["spec"]
+    task = {"folder": str(tmp_path), "words": [], "points": [{"key": key, "spec": spec}], "left": [key], "alone": True}
+    whole, folder = Folder(tmp_path / "whole"), Folder(tmp_path / "cut")
+    for each in (whole, folder):
+        each.open({"spec": SPEC, "over": {}})
+    assert points.run_batch(task | {"out": str(whole.root)}) == 1
     # As a kill leaves it: a chunk is written, and the point is not recorded.
     cut = spec | {"integrate": spec["integrate"] | {"max_steps": 40}}
     points._run(cut, str(tmp_path), folder.unfinished(key))
     assert folder.unfinished(key).is_dir()
     assert not folder.has(key)
-    task = {"out": str(tmp_path), "folder": str(tmp_path), "words": [], "points": [{"key": key, "spec": spec}]}
-    assert points.run_batch(task) == 1
+    assert points.run_batch(task | {"out": str(folder.root)}) == 1
     assert not folder.unfinished(key).exists()
-    assert contents(tmp_path).items() <= whole.items()
-    assert len(contents(tmp_path)) == 2
+    assert contents(folder.root) == contents(whole.root)
+    assert len(contents(folder.root)) == 2
 
 
 def test_a_point_that_another_process_holds_is_waited_for(swept, tmp_path, monkeypatch):
@@ -290,7 +324,8 @@ def test_a_point_that_another_process_holds_is_waited_for(swept, tmp_path, monke
 
     monkeypatch.setattr(points.time, "sleep", other)
     point = {"key": key, "spec": told["spec"]}
-    assert points.run_batch({"out": str(tmp_path), "folder": ".", "words": [], "points": [point]}) == 0
+    task = {"out": str(tmp_path), "folder": ".", "words": [], "points": [point], "left": [key], "alone": True}
+    assert points.run_batch(task) == 0
     assert len(waits) == 1
     assert contents(tmp_path).items() <= contents(swept[0]).items()
 
@@ -325,7 +360,7 @@ def test_a_damaged_point_is_named(swept, tmp_path, name):
 
 def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
     with pytest.raises(OutputError, match="shared file system"):
-        points.run_batch({"out": str(tmp_path / "nowhere"), "folder": ".", "words": [], "points": []})
+        points.run_batch({"out": str(tmp_path / "nowhere")})
 
 
 def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):

@@ -123,6 +123,15 @@ def test_batch():
 
 
 @pytest.mark.slow
+def test_kills():
+    pytest.importorskip("distributed")
+    found = script("kills").main(small=True)
+    assert found["done"] == found["points"]
+    assert found["written_twice"] == 0
+    assert found["same_bytes"]
+
+
+@pytest.mark.slow
 def test_large():
     rows = script("large").main(small=True)["rows"]
     assert [row["kind"] for row in rows] == ["early", "late"]

@@ -122,8 +122,9 @@ def _columns(found: Mapping[Any, Any], shape: tuple[int, ...], names: tuple[str,
 
     def room(name: str, *more: tuple[str, int]) -> np.ndarray:
         dims = (*names, "log_t", *(n for n, _ in more))
-        size = (*shape, len(log_t), *(n for _, n in more))
-        return made.setdefault(name, (dims, np.full(size, np.nan)))[1]
+        if name not in made:
+            made[name] = dims, np.full((*shape, len(log_t), *(n for _, n in more)), np.nan)
+        return made[name][1]
 
     for at, (told, arrays) in found.items():
         known = arrays["log_t"]

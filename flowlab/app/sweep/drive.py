@@ -64,7 +64,7 @@ def sweep(
         scheduler: address of a Dask scheduler, such as `cluster.scheduler_address` of dask-jobqueue.
         executor: what has `map` as in `concurrent.futures`, in place of Dask: for example a pool of Ray or mpi4py.
         retry: whether points that failed before are tried again.
-        batch: the most points of one problem that a worker is given at once.
+        batch: the most points that a worker is given at once; numbers of short flows depend on it within rounding.
         rows: values of log t in the result.
         progress: as `integrate` has it, but always in lines.
 
@@ -174,7 +174,7 @@ def status(points: Grid, folder: Folder) -> tuple[dict[str, int], dict[str, str]
     why: dict[str, str] = {}
     for point in points.points:
         if point.key in done:
-            told[folder.read(point.key)[0]["outcome"]["kind"]] += 1
+            told[folder.told(point.key)["outcome"]["kind"]] += 1
         elif point.key in failures:
             told[FAILED] += 1
             why[point.key] = folder.failure(point.key)["message"]
@@ -184,11 +184,16 @@ def status(points: Grid, folder: Folder) -> tuple[dict[str, int], dict[str, str]
 
 
 def _tasks(plan: Asked, folder: Folder, size: int) -> list[Record]:
-    """What is left, in batches; those are composed before what is done is left out."""
+    """Batches of which something is left, with all of their points: bits are those of whole batches."""
     over = folder.done() | folder.failures()
     shared = {"out": str(folder.root), "folder": str(plan.origin), "words": [str(path) for path in loaded()]}
-    left = ([p for p in part if p.key not in over] for part in batches(plan.grid.points, size))
-    return [shared | {"points": [{"key": p.key, "spec": p.spec} for p in part]} for part in left if part]
+    tasks = []
+    for part in batches(plan.grid.points, size):
+        left = [p.key for p in part if p.key not in over]
+        points = [{"key": p.key, "spec": p.spec} for p in part]
+        if left:
+            tasks.append(shared | {"points": points, "left": left, "alone": False})
+    return tasks
 
 
 def _run(

@@ -37,7 +37,7 @@ def by_dask(tasks: Sequence[Record], jobs: int, scheduler: str | None) -> Iterat
     """Run batches by Dask, on a pool of processes of its own or on a cluster; yields after each.
 
     A worker that dies is replaced by its nanny, and what it ran is given to others. A batch whose workers die again and
-    again without a step between is given up point by point.
+    again without a step between is run point by point, and points that still kill them are given up.
 
     Args:
         tasks: for `run_batch`.
@@ -118,16 +118,15 @@ class _Batch:
 
     def _died(self) -> bool:
         folder = Folder(Path(self.task["out"]))
-        left = [p for p in self.task["points"] if not folder.has(p["key"])]
-        mark = json.dumps([(p["key"], _written(folder.unfinished(p["key"]))) for p in left])
-        if mark == self.mark and left:
-            told = {"key": left[0]["key"], "spec": left[0]["spec"], "error": "KilledWorker", "on_purpose": False}
-            folder.fail(
-                left[0]["key"],
-                told | {"message": "the processes that ran it died, perhaps for memory.", "versions": versions()},
-            )
+        left = [key for key in self.task["left"] if not folder.has(key)]
+        mark = json.dumps([(key, _written(folder.unfinished(key))) for key in left])
+        alone = self.task["alone"] or mark == self.mark
+        if self.task["alone"] and mark == self.mark and left:
+            spec = next(p["spec"] for p in self.task["points"] if p["key"] == left[0])
+            told = {"key": left[0], "spec": spec, "error": "KilledWorker", "on_purpose": False, "versions": versions()}
+            folder.fail(left[0], told | {"message": "the processes that ran it died, perhaps for memory."})
             left = left[1:]
-        self.task, self.mark = self.task | {"points": left}, mark
+        self.task, self.mark = self.task | {"left": left, "alone": alone}, mark
         return not left
 
 

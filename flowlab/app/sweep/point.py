@@ -1,13 +1,19 @@
-"""What a process does for a sweep: a batch of points, one after the other, each recorded as soon as it has ended."""
+"""What a process does for a sweep: a batch of points, whose flows are one program where they are short and small.
+
+Batched flows have the bits of the whole batch, so all points of a batch are lanes of it, those that are done already as
+well. What a batch does not take to its end is run point by point, and written down on the way.
+"""
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from flowlab.app.asked import accuracy, begun, horizons, observables, posed
@@ -34,6 +40,10 @@ from flowlab.symbolic.derive import derive
 
 SHORT = 1.0
 """Seconds of a run below which those after it in its batch are not written down on the way."""
+WORK = 2**20
+"""Samples times unknowns of all lanes of a batch: beyond, a step costs more than what lanes share."""
+ATTEMPTS = 4096
+"""Attempted steps of a batched flow: a kill costs a whole batch, so long flows go alone and are written on the way."""
 _WAIT = 0.5
 """Seconds between two looks at a point that another process works on."""
 _COUNTS = ("steps", "rejected", "evaluations")
@@ -44,7 +54,8 @@ def run_batch(task: Mapping[str, Any]) -> int:
     """Run what is left of a batch of points.
 
     Args:
-        task: from `flowlab.app.sweep.drive`: `out`, `folder`, `words`, and `points`, each with `key` and `spec`.
+        task: from `flowlab.app.sweep.drive`: `out`, `folder`, `words`; `points`, each with `key` and `spec`; `left`,
+            keys of those that are to be recorded; and `alone`, whether every flow is to be run on its own.
 
     Returns:
         How many points it recorded; what came of them is in the folder. A point that raises is recorded as failed, and
@@ -58,14 +69,16 @@ def run_batch(task: Mapping[str, Any]) -> int:
         raise OutputError(f"a worker must see the folder `{folder.root}`, got none there; use a shared file system.")
     _begin(task["words"])
     recorded, brief = 0, False
-    waiting: list[Record] = list(task["points"])
+    waiting: list[Record] = [p for p in task["points"] if p["key"] in task["left"] and not folder.has(p["key"])]
+    flows = {} if task["alone"] or not waiting else _flows(task["points"], task["folder"])
     while waiting:
         busy = []
         for point in waiting:
             if folder.has(point["key"]):
                 continue
             try:
-                seconds = _record(point, task["folder"], folder, store=not brief)
+                flow = flows.pop(point["key"], None)
+                seconds = _record(point, task["folder"], folder, flow, store=flow is None and not brief)
             except BeingWritten:
                 # A process that the scheduler has given up works on; a lock dies with its process.
                 busy.append(point)
@@ -78,8 +91,6 @@ def run_batch(task: Mapping[str, Any]) -> int:
 
 
 def _begin(words: list[str]) -> None:
-    import jax
-
     # A process of our own; in the user's, who asked for the sweep has set it.
     if not jax.config.read("jax_enable_x64"):
         jax.config.update("jax_enable_x64", True)
@@ -88,11 +99,39 @@ def _begin(words: list[str]) -> None:
         load_words(Path(file))
 
 
-def _record(point: Record, origin: str, folder: Folder, *, store: bool) -> float | None:
-    """Run a point and record it; the seconds of its run without compilation, or None where it broke."""
+def _flows(points: Sequence[Record], origin: str) -> dict[str, Trajectory]:
+    """Flows of the points of a batch, by key, that one program takes to their ends."""
+    lanes: dict[str, tuple[VectorField, Data, State, int]] = {}
+    for point in points:
+        # What is wrong with a point is told where it is run alone.
+        with suppress(Exception):
+            lanes[point["key"]] = _begun(point["spec"], origin)
+    spec = points[0]["spec"]
+    told = accuracy(spec)
+    limit = told.get("max_steps", ATTEMPTS + 1)
+    work = sum(max(1, data.n) * _unknowns(start) for _, data, start, _ in lanes.values())
+    # A limit on time would count that of other lanes.
+    if len(lanes) < 2 or work > WORK or "wall_seconds" in told:
+        return {}
+    fields, data, starts, _ = zip(*lanes.values(), strict=True)
+    shared = len({id(each) for each in data}) == 1
+    try:
+        paths = _integrated(
+            spec, origin, fields[0], list(starts), data[0] if shared else list(data), max_steps=min(limit, ATTEMPTS)
+        )
+        found = dict(zip(lanes, paths, strict=True))
+    except Exception:
+        return {}
+    return {key: path for key, path in found.items() if limit <= ATTEMPTS or path.outcome.kind != "budget"}
+
+
+def _record(point: Record, origin: str, folder: Folder, flow: Trajectory | None, *, store: bool) -> float | None:
+    """Run a point, but for its flow where that is known, and record it; the seconds of its run without compilation, or
+    None where it broke.
+    """
     key, spec = point["key"], point["spec"]
     try:
-        told, arrays, seconds = _run(spec, origin, folder.unfinished(key) if store else None)
+        told, arrays, seconds = _run(spec, origin, folder.unfinished(key) if store else None, flow)
     except BeingWritten:
         raise
     except Exception as error:
@@ -105,13 +144,12 @@ def _record(point: Record, origin: str, folder: Folder, *, store: bool) -> float
     return seconds
 
 
-def _run(spec: Record, origin: str, store: Path | None) -> tuple[Record, dict[str, np.ndarray], float]:
+def _run(
+    spec: Record, origin: str, store: Path | None, flow: Trajectory | None = None
+) -> tuple[Record, dict[str, np.ndarray], float]:
     """What is told of a point, its arrays, and the seconds of its run."""
-    beside = Path(origin) / "spec.toml"
-    field, data = _posed(_part(spec, "network", "problem", "data"), str(beside))
-    problem = field.problem
-    start, seed = begun(spec, problem, data)
-    path = _flow(spec, field, data, start, seed, beside, store)
+    field, data, start, seed = _begun(spec, origin)
+    problem, path = field.problem, flow or _flow(spec, origin, field, data, start, seed, store)
     seconds = path.stats["wall_seconds"] - path.stats.get("compile_seconds", 0.0)
     walk = descend(problem, start, data, seed=seed, **spec["witness"]) if "witness" in spec else None
     # Verdicts take longer than most runs: those that the specification names, and no others.
@@ -130,17 +168,15 @@ def _run(spec: Record, origin: str, store: Path | None) -> tuple[Record, dict[st
 
 
 def _flow(
-    spec: Record, field: VectorField, data: Data, start: State, seed: int, beside: Path, store: Path | None
+    spec: Record, origin: str, field: VectorField, data: Data, start: State, seed: int, store: Path | None
 ) -> Trajectory:
-    seen = observables(spec, beside, field.problem)
+    """The flow of a point on its own."""
 
-    def run(place: Path | None) -> Trajectory:
-        return integrate(
-            field, start, data, until=horizons(spec), seed=seed, store=place, observe=seen or None, **accuracy(spec)
-        )
+    def run() -> Trajectory:
+        return _integrated(spec, origin, field, start, data, seed=seed, store=store)
 
     try:
-        return run(store)
+        return run()
     except BeingWritten:
         raise
     except OutputError:
@@ -148,7 +184,22 @@ def _flow(
             raise
         # What is there is of other versions, or damaged.
         Archive.remove(store)
-        return run(store)
+        return run()
+
+
+def _integrated(spec: Record, origin: str, field: VectorField, start: Any, data: Any, **told: Any) -> Any:
+    """`integrate` as the specification asks for it, of one start or of several."""
+    seen = observables(spec, _beside(origin), field.problem)
+    return integrate(field, start, data, until=horizons(spec), observe=seen or None, **accuracy(spec) | told)
+
+
+def _unknowns(start: State) -> int:
+    return sum(np.size(leaf) for leaf in jax.tree.leaves(start))
+
+
+def _beside(origin: str) -> Path:
+    """A file in the folder where paths of a specification begin."""
+    return Path(origin) / "spec.toml"
 
 
 def _number(value: float | None) -> float | None:
@@ -165,8 +216,18 @@ def _arrays(path: Trajectory) -> dict[str, np.ndarray]:
     return columns | {f"last_{name}": value for name, value in path.weights(-1).items()}
 
 
-def _part(spec: Record, *names: str) -> str:
-    return canonical_json({name: spec[name] for name in names if name in spec})
+def _begun(spec: Record, origin: str) -> tuple[VectorField, Data, State, int]:
+    """Field, data, start and seed of a point."""
+    names = "network", "problem", "data", "start"
+    return _begun_as(canonical_json({name: spec[name] for name in names if name in spec}), str(_beside(origin)))
+
+
+@lru_cache(maxsize=64)
+def _begun_as(text: str, beside: str) -> tuple[VectorField, Data, State, int]:
+    """The same, which a batch asks for before its points do."""
+    spec = json.loads(text)
+    field, data = _posed(canonical_json({name: told for name, told in spec.items() if name != "start"}), beside)
+    return field, data, *begun(spec, field.problem, data)
 
 
 @lru_cache(maxsize=4)

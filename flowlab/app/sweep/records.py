@@ -108,14 +108,21 @@ class Folder:
         for key in keys:
             (self.failed / f"{key}.json").unlink(missing_ok=True)
 
+    def told(self, key: str) -> Record:
+        """What is told of a point.
+
+        Raises:
+            OutputError: if it is damaged.
+        """
+        return _read(self.points / key / _POINT)
+
     def read(self, key: str) -> tuple[Record, dict[str, np.ndarray]]:
         """What is told of a point and its arrays, read against their hashes.
 
         Raises:
             OutputError: if it is damaged.
         """
-        home = self.points / key
-        told = _read(home / _POINT)
+        home, told = self.points / key, self.told(key)
         try:
             data = read_whole(home / _ROWS)
             if hashlib.sha256(data).hexdigest() != told["rows_sha256"]:

@@ -35,6 +35,10 @@ from flowlab.language.trajectory import Outcome
 
 _WIDEST, _NUMBERS = 64, 1 << 20
 """Lanes of a block on one processor, and numbers in their states: more do not fit into its caches."""
+_IMPLICIT = 8
+"""Lanes of a block of implicit steps on one processor: all wait for the iterations of the slowest, and Jacobians are
+worked out one by one.
+"""
 _ACCELERATED = 1024
 """Lanes of a block on one accelerator, which is idle with fewer."""
 _ROWS, _FEWEST, _ROW_BYTES = 64, 16, 64e6
@@ -56,12 +60,13 @@ class Batch:
 
     Attributes:
         lanes: in the order of the setups.
+        width: lanes of a block at present, `widest` of one that takes explicit steps.
     """
 
     def __init__(self, setups: Sequence[Setup], shared: tuple[bool, bool]) -> None:
         # A field that follows kinks is in the mode of its lane.
         self.shared = shared[0] and all(setup.kinks is None for setup in setups), shared[1]
-        self.width = width(len(setups), setups[0].unknowns)
+        self.widest = self.width = width(len(setups), setups[0].unknowns)
         self.rows = int(max(4, min(_ROWS, _ROW_BYTES // (8 * setups[0].unknowns * self.width))))
         self.tolerance, self.segments = setups[0].tolerance, {}
         self.lanes: list[Lane] = []
@@ -85,6 +90,7 @@ class Batch:
                     bar.part(1.0 - running / len(self.lanes), f"{running} of {len(self.lanes)} runs to go")
                     first = min(waiting, key=lambda key: (key[0][:3], key[1]))
                     lanes = waiting.pop(first)
+                    self.width = self._width(lanes[0])
                     block = lanes[: self.width]
                     if lanes[self.width :]:
                         waiting[first] = lanes[self.width :]
@@ -116,17 +122,23 @@ class Batch:
         )
         carries, befores, rows = Rows(found.carry), Rows(found.before), Rows(found.rows)
         kept, fired, names = np.asarray(found.kept), np.asarray(found.fired), sorted(found.rows[2])
+        log_times = _log_times(lanes, rows.leaves[0])
         for i, lane in enumerate(lanes):
-            segment, carry, (times, *leaves) = _segment(lane), carries[i], rows.kept(i, np.flatnonzero(kept[:, i]))
+            which = np.flatnonzero(kept[:, i])
+            segment, carry, (times, *leaves), log_t = (
+                _segment(lane),
+                carries[i],
+                rows.kept(i, which),
+                log_times[which, i],
+            )
             # Leaves of states stay a list: thousands of states cost more than the rows in them.
             states, seen = leaves[: -len(names)], dict(zip(names, leaves[-len(names) :], strict=True))
             ends = carry.status != RUNNING or carry.t >= segment.s_end
             t, y, state = befores[i] if ends else (np.nan, None, None)
             count: Any = np.asarray(len(times))
             chunk = Chunk(carry, times, states, seen, count, t, y, state, fired[i])
-            lane.recorder.offer(segment, chunk)
-            log_t = float(segment.clock.log_times(times[-1])) if len(times) else lane.cursor.log_t
-            lane.cursor = replace(lane.cursor, carry=carry, log_t=log_t)
+            lane.recorder.offer(segment, chunk, log_t)
+            lane.cursor = replace(lane.cursor, carry=carry, log_t=float(log_t[-1]) if len(log_t) else lane.cursor.log_t)
             if ends:
                 lane.chunk = chunk
             if lane.cursor.kinks is not None:
@@ -226,6 +238,12 @@ class Batch:
             else:
                 self._turn(lane, turn, settle=False)
 
+    def _width(self, lane: Lane) -> int:
+        """Lanes of a block like a lane."""
+        if lane.segment is None or is_explicit(lane.segment.solver) or jax.default_backend() != "cpu":
+            return self.widest
+        return min(self.widest, even(_IMPLICIT * jax.local_device_count(), _IMPLICIT))
+
     def _started(self, first: int, setups: Sequence[Setup]) -> list[Lane]:
         """Lanes at their starts, numbered from `first` on."""
         args = [(ORDINARY, setup.field, setup.data) for setup in setups]
@@ -300,6 +318,16 @@ _DO: dict[Stage, Callable[[Batch, Sequence[Lane]], None]] = {
 def _segment(lane: Lane):
     assert lane.segment is not None
     return lane.segment
+
+
+def _log_times(lanes: Sequence[Lane], times: np.ndarray) -> np.ndarray:
+    """Log t of all rows of a block, (rows, lanes), at once where no lane counts time in a unit of its own."""
+    clocks = [_segment(lane).clock for lane in lanes]
+    # Rows that are not kept may hold no time.
+    with np.errstate(invalid="ignore"):
+        if not jax.tree.leaves(clocks[0]):
+            return np.asarray(clocks[0].log_times(times))
+        return np.stack([clock.log_times(times[:, i]) for i, clock in enumerate(clocks)], axis=1)
 
 
 def _carry(lane: Lane) -> Carry:

@@ -49,12 +49,13 @@ class Recorder:
         """The run ends now, whenever its trajectory is made."""
         self.ended = now(), self.compile_seconds
 
-    def offer(self, segment: Segment, chunk: compiled_steps.Chunk) -> None:
-        """Keep the accepted rows of a chunk."""
+    def offer(self, segment: Segment, chunk: compiled_steps.Chunk, log_t: np.ndarray | None = None) -> None:
+        """Keep the accepted rows of a chunk; `log_t` are their times, where they are known."""
         count = int(chunk.accepted)
         if not count:
             return
-        log_t = np.asarray(segment.clock.log_times(np.asarray(chunk.times)[:count]))
+        if log_t is None:
+            log_t = np.asarray(segment.clock.log_times(np.asarray(chunk.times)[:count]))
         leaves = [*(chunk.observations[name] for name in self.recorded), *jax.tree.leaves(chunk.rows)]
         self.store.offer(
             [log_t, self._codes(segment.clock.name, count), *(np.asarray(leaf)[:count] for leaf in leaves)]

@@ -50,6 +50,7 @@ class Segment:
         s_end: value of the clock at which steps end.
         watched: events that end a chunk.
         votes: votes for stiffness that end an explicit chunk.
+        lands: whether the end of steps is the horizon itself.
     """
 
     setup: Setup
@@ -60,6 +61,7 @@ class Segment:
     s_end: float
     watched: tuple[Event, ...]
     votes: int
+    lands: bool
 
     @classmethod
     def of(cls, setup: Setup, cursor: Cursor, events: tuple[Event, ...] | None = None) -> "Segment":
@@ -72,7 +74,7 @@ class Segment:
         if events is None:
             events = watched(field, plan.events, clock, plan.log_end, leaving)
         end = clock.end(plan.log_end, ENDLESS if leaving else plan.t_end)
-        return cls(setup, clock, solver, name, field, end, events, votes)
+        return cls(setup, clock, solver, name, field, end, events, votes, clock.lands_at(end))
 
     @property
     def args(self) -> tuple[diffrax.AbstractSolver, Clock, VectorField, Data]:

@@ -57,7 +57,7 @@ def go_on(segment: Segment, cursor: Cursor, chunk: Chunk) -> Turn:
     plan = segment.setup.plan
     if float(chunk.carry.t) < segment.s_end:
         return Turn(cursor)
-    if segment.clock.lands_at(segment.s_end):
+    if segment.lands:
         row = None
         if cursor.log_t < plan.log_end - _SAME * abs(plan.log_end):
             # The horizon is so near, against the time that the flow takes, that float64 has no place for it: the state

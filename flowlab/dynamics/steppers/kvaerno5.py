@@ -14,10 +14,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 
+from flowlab.core.lanes import one_by_one
 from flowlab.core.typing import PyTree, Scalar
 from flowlab.dynamics.steppers.gnomonic_chart import Flat
 from flowlab.dynamics.steppers.simplified_newton import jacobian, newton
-from flowlab.dynamics.steppers.through_samples import inverse
+from flowlab.dynamics.steppers.through_samples import inverse, no_system, system_of
 
 _TABLEAU: Any = diffrax.Kvaerno5.tableau
 STAGES = int(_TABLEAU.num_stages)
@@ -37,12 +38,12 @@ _A, _P = _square(_TABLEAU.a_lower), _square(_TABLEAU.a_predictor)
 
 
 class Kept(NamedTuple):
-    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used (n, n), and the slowest
-    contraction seen with that.
+    """What a step leaves for the next one: the rate at its end (n,), the Jacobian it used, (n, n) or a system of
+    `through_samples`, and the slowest contraction seen with that.
     """
 
     rate: jax.Array
-    jacobian: jax.Array
+    jacobian: PyTree
     speed: jax.Array
 
 
@@ -51,7 +52,7 @@ class _Pass(NamedTuple):
     was found, contraction of the last one and the slowest.
     """
 
-    jacobian: jax.Array
+    jacobian: PyTree
     tried: jax.Array
     earlier: jax.Array
     k: jax.Array
@@ -78,8 +79,8 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
 
     def init(self, terms: diffrax.AbstractTerm, t0: Scalar, t1: Scalar, y0: PyTree, args: PyTree) -> Kept:
         rate = ravel_pytree(terms.vf(t0, y0, args))[0]
-        size = rate.size if self.dense else 0
-        return Kept(rate, jnp.zeros((size, size)), jnp.ones(()))
+        kept = jnp.zeros((rate.size, rate.size)) if self.dense else no_system(args.by_samples(t0, y0))
+        return Kept(rate, kept, jnp.ones(()))
 
     def func(self, terms: diffrax.AbstractTerm, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree:
         return terms.vf(t0, y0, args)
@@ -104,8 +105,13 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
         def size(d: jax.Array) -> jax.Array:
             return args.size(t0, y0, restore(d))
 
-        def stages(matrix: jax.Array, earlier: jax.Array) -> _Pass:
-            factorised = _factorised(matrix, h) if self.dense else inverse(args.by_samples(t0, y0), h * GAMMA)
+        coupling = None if self.dense else args.by_samples(t0, y0)
+
+        def now() -> PyTree:
+            return jacobian(rate, flat) if coupling is None else system_of(coupling, h * GAMMA)
+
+        def stages(matrix: PyTree, earlier: jax.Array) -> _Pass:
+            factorised = _factorised(matrix, h) if coupling is None else inverse(coupling, h * GAMMA, matrix)
 
             def solve(b: jax.Array) -> jax.Array:
                 return plane.within(factorised(plane.within(b)))
@@ -131,27 +137,20 @@ class Kvaerno5(diffrax.AbstractAdaptiveSolver):
                 _Pass(matrix, jnp.asarray(True), earlier, k, jnp.asarray(True), unknown, jnp.zeros(())),
             )
 
-        if self.dense:
+        if solver_state.jacobian is None:
+            done = stages(None, jnp.asarray(False))
+        else:
 
             def attempt(done: _Pass) -> _Pass:
                 # A Jacobian of an earlier step serves as long as the iteration contracts well; if it fails, the step is
                 # repeated with its own.
                 first = ~done.tried & (solver_state.speed < _REUSE)
-                return stages(jax.lax.cond(first, lambda: solver_state.jacobian, lambda: jacobian(rate, flat)), first)
+                # A batch must not work out the Jacobians of lanes that keep theirs.
+                return stages(one_by_one(lambda: jax.lax.cond(first, lambda: solver_state.jacobian, now)), first)
 
-            no = jnp.asarray(False)
-            before = _Pass(
-                solver_state.jacobian,
-                no,
-                no,
-                jnp.zeros((STAGES, flat.size), flat.dtype),
-                no,
-                jnp.asarray(1.0),
-                jnp.zeros(()),
-            )
+            none, no = jnp.zeros((STAGES, flat.size), flat.dtype), jnp.asarray(False)
+            before = _Pass(solver_state.jacobian, no, no, none, no, jnp.asarray(1.0), jnp.zeros(()))
             done = jax.lax.while_loop(lambda done: ~done.tried | (done.earlier & ~done.fine), attempt, before)
-        else:
-            done = stages(solver_state.jacobian, jnp.asarray(False))
         k = done.k
         end = flat + a[-1] @ k + GAMMA * k[-1]
         y1 = restore(end)

@@ -6,8 +6,9 @@ and U how the rate answers to the outputs that the loss sees. By the Woodbury id
     (I - c U B)^{-1} b = b + c U y,  where  (I - c B U) y = B b,
 
 a system of the size of the outputs. While U and B are small they are matrices, and that system is factorised whole.
-Beyond, both are products with vectors, which take the memory of some states, and the system is that of the outputs
-that matter alone: late in a run few samples have weight in the loss. The others are left to the iteration around it.
+Beyond, both are products with vectors, which take the memory of some states, and the system is that of the samples
+that matter alone: late in a run few have weight in the loss. Both products go through those samples then, and the
+system serves later steps as long as the iteration around it contracts well; what is left out is up to that iteration.
 """
 
 from collections.abc import Callable
@@ -22,9 +23,9 @@ from flowlab.core.typing import Scalar
 ENTRIES = 2**22
 """Entries of U up to which it is a matrix: 32 MiB, some times what the step itself holds at such sizes."""
 _MOST = 256
-"""Outputs in the system at most. Each costs about two rates, so with more a step would take longer than it is worth."""
+"""Outputs in the system at most: with more, to work it out would take longer than it is worth."""
 _LEFT = 0.02
-"""Share of a Newton increment that outputs left out may change together: contraction stays far below one."""
+"""Share of a Newton increment that samples left out may change together: contraction stays far below one."""
 _PROBES = 4
 """Random directions in which the size of a column is seen; one alone would miss a column once in a hundred."""
 
@@ -38,7 +39,9 @@ class Coupling(NamedTuple):
         rows: B: how m outputs answer to a state, as a function of (n,). They do not answer to q.
         columns: U: how the rate answers to a shift of the outputs, as a function of (m,).
         matrix: B itself, (m, n), when it is asked for.
-        outputs: m.
+        among: rows and columns through some samples, by their numbers, in which those left out do not take part.
+        outputs: m, those of a sample next to each other.
+        per: outputs of a sample.
         unknowns: n.
         entry: the diagonal entry of q, which stands beside U B.
     """
@@ -46,55 +49,91 @@ class Coupling(NamedTuple):
     rows: Product
     columns: Product
     matrix: Callable[[], jax.Array]
+    among: Callable[[jax.Array], tuple[Product, Product]]
     outputs: int
+    per: int
     unknowns: int
     entry: jax.Array
 
+    @property
+    def whole(self) -> bool:
+        """Whether U and B are small enough to be matrices."""
+        return self.outputs * self.unknowns <= ENTRIES
 
-def inverse(coupling: Coupling, c: Scalar) -> Product:
-    """(I - c (U B + the entry of q))^{-1} as a function of (n,), exact or nearly so."""
+
+class System(NamedTuple):
+    """B U through the samples that matter, which later steps may use.
+
+    Attributes:
+        matrix: (K, K), zero beyond what counts.
+        chosen: numbers of samples, those that matter most first.
+        count: how many of them count.
+    """
+
+    matrix: jax.Array
+    chosen: jax.Array
+    count: jax.Array
+
+
+def inverse(coupling: Coupling, c: Scalar, system: System | None) -> Product:
+    """(I - c (U B + the entry of q))^{-1} as a function of (n,), exact or nearly so; by a system unless U and B are
+    matrices.
+    """
     diagonal = jnp.ones(coupling.unknowns).at[-1].set(1.0 / (1.0 - c * coupling.entry))
-
-    def columns(y: jax.Array) -> jax.Array:
-        return coupling.columns(y).at[-1].set(0.0)
-
-    whole = coupling.outputs * coupling.unknowns <= ENTRIES
-    answer = (_by_matrices if whole else _by_products)(coupling, columns, c)
+    answer = _by_matrices(coupling, c) if system is None else _by_products(coupling, c, system)
     return lambda b: diagonal * (b + answer(b))
 
 
-def _by_matrices(coupling: Coupling, columns: Product, c: Scalar) -> Product:
-    u, b = jax.vmap(columns, out_axes=1)(jnp.eye(coupling.outputs)), coupling.matrix()
+def system_of(coupling: Coupling, c: Scalar) -> System | None:
+    """The system at a state, for steps of about this c; None where U and B are matrices."""
+    if coupling.whole:
+        return None
+    columns = _without_q(coupling.columns)
+    size = _column_sizes(lambda y: coupling.rows(columns(y)), coupling.outputs).reshape(-1, coupling.per).sum(axis=1)
+    chosen = jnp.argsort(-size)[: _most(coupling)]
+    left = c * jnp.cumsum(jnp.sort(size))[::-1][: len(chosen)]
+    # From the first place on at which all that is left out together is small.
+    count = jnp.sum(left > _LEFT)
+    rows, columns = coupling.among(chosen)
+    live, inner = _live(coupling, count), _without_q(columns)
+
+    def add(i: jax.Array, matrix: jax.Array) -> jax.Array:
+        return matrix.at[:, i].set(jnp.where(live, rows(inner(jnp.zeros(len(live)).at[i].set(1.0))), 0.0))
+
+    matrix = jax.lax.fori_loop(0, coupling.per * count, add, jnp.zeros((len(live), len(live))))
+    return System(matrix, chosen, count)
+
+
+def no_system(coupling: Coupling) -> System | None:
+    """What stands for a system before there is one."""
+    size = coupling.per * _most(coupling)
+    none = jnp.zeros(_most(coupling), jnp.int64), jnp.zeros((), jnp.int64)
+    return None if coupling.whole else System(jnp.zeros((size, size)), *none)
+
+
+def _most(coupling: Coupling) -> int:
+    """Samples of a system, at most."""
+    return min(coupling.outputs // coupling.per, max(1, _MOST // coupling.per))
+
+
+def _live(coupling: Coupling, count: jax.Array) -> jax.Array:
+    return jnp.repeat(jnp.arange(_most(coupling)) < count, coupling.per)
+
+
+def _without_q(columns: Product) -> Product:
+    return lambda y: columns(y).at[-1].set(0.0)
+
+
+def _by_matrices(coupling: Coupling, c: Scalar) -> Product:
+    u, b = jax.vmap(_without_q(coupling.columns), out_axes=1)(jnp.eye(coupling.outputs)), coupling.matrix()
     factors = lu_factor(jnp.eye(coupling.outputs) - c * b @ u)
     return lambda v: c * u @ lu_solve(factors, b @ v)
 
 
-def _by_products(coupling: Coupling, columns: Product, c: Scalar) -> Product:
-    m = coupling.outputs
-    most = min(m, _MOST)
-
-    def through(y: jax.Array) -> jax.Array:
-        return coupling.rows(columns(y))
-
-    size = _column_sizes(through, m)
-    order = jnp.argsort(-size)
-    left = jnp.cumsum((c * size[order])[::-1])[::-1]
-    # From the first place on at which all that is left out together is small.
-    count = jnp.minimum(jnp.sum(left > _LEFT), most)
-    chosen = order[:most]
-
-    def add(i: jax.Array, matrix: jax.Array) -> jax.Array:
-        column = through(jnp.zeros(m).at[chosen[i]].set(1.0))[chosen]
-        return matrix.at[:, i].set(jnp.where(jnp.arange(most) < count, column, 0.0))
-
-    matrix = jax.lax.fori_loop(0, count, add, jnp.zeros((most, most)))
-    factors = lu_factor(jnp.eye(most) - c * matrix)
-
-    def answer(v: jax.Array) -> jax.Array:
-        right = jnp.where(jnp.arange(most) < count, coupling.rows(v)[chosen], 0.0)
-        return columns(jnp.zeros(m).at[chosen].set(c * lu_solve(factors, right)))
-
-    return answer
+def _by_products(coupling: Coupling, c: Scalar, system: System) -> Product:
+    live, (rows, columns) = _live(coupling, system.count), coupling.among(system.chosen)
+    factors = lu_factor(jnp.eye(len(live)) - c * system.matrix)
+    return lambda v: _without_q(columns)(c * lu_solve(factors, jnp.where(live, rows(v), 0.0)))
 
 
 def _column_sizes(product: Product, m: int) -> jax.Array:
