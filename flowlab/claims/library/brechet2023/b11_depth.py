@@ -10,10 +10,13 @@ from flowlab.claims.library.brechet2023.flows import (
     TAU,
     basis,
     data,
+    distance,
     fitted_rate,
     late_rate,
+    power,
     problem,
     product,
+    target,
 )
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
@@ -49,17 +52,24 @@ class Depth(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         found = case.once("rates by depth", lambda: [self._rate(case, N) for N in DEPTHS])
         quantities = []
-        for N, rate in zip(DEPTHS, found, strict=True):
+        for N, (rate, error) in zip(DEPTHS, found, strict=True):
             expected = float(variant.rate(N))
             quantities.append(
-                Quantity(f"late rate of {N} layers", rate, expected, 1e-3 * expected, route="end-to-end flow")
+                Quantity(
+                    f"late rate of {N} layer{'s' if N > 1 else ''}",
+                    rate,
+                    expected,
+                    1e-3 * expected,
+                    error,
+                    route="end-to-end flow",
+                )
             )
         return Measurement.of(
             quantities,
-            "rates are fitted where the loss falls from 1e-7 to 1e-10; other modes start a hundredth as far away",
+            "the slope of log L is extrapolated to L = 0; other modes start a hundredth as far away",
         )
 
-    def _rate(self, case: Case, N: int) -> float:
+    def _rate(self, case: Case, N: int) -> tuple[float, float]:
         P, omega = product(N), basis(case)
         flow = end_to_end(problem(N), P @ P.T)
         sizes = (SPECTRUM - TAU) * np.array([1.01, 0.99, 1.01, 0.8])
@@ -67,5 +77,6 @@ class Depth(Claim):
         start = State.from_weights({"Sigma": 0.5 * (sigma + sigma.T)})
         until = time(float(25.0 / late_rate(N)))
         path = integrate(lower(flow), start, data(case), until=until, rtol=1e-11, atol=1e-13)
-        t, L = np.exp(path.dataset["log_t"].values), path.dataset["objective"].values
-        return fitted_rate(t, L, 1e-7, 1e-10)
+        root = power(target(case), 0.5)
+        L = [distance(power(path.weights(i)["Sigma"], 0.5), root) for i in range(len(path))]
+        return fitted_rate(np.exp(path.dataset["log_t"].values), np.array(L), 1e-12)

@@ -45,6 +45,38 @@ def beside(rest: Equilibrium) -> State:
     return at(p, q)
 
 
+def began(case: Case) -> State:
+    """Where the given flow or descent starts, as p and q; beside the equilibrium for one that starts there, and from
+    the uniform strategies where no run was given.
+    """
+
+    def made() -> State:
+        run = next((run for run in (case.flow, case.descent) if run is not None), None)
+        if run is None:
+            n, m = payoff_of(case).shape
+            return at(np.full(n, 1 / n), np.full(m, 1 / m))
+        up, down = players(run.problem)
+        first = at(run.weights(0)[up], run.weights(0)[down])
+        return beside(rest_of(case)) if rest_of(case).divergence(first.weights()) < _NEAR else first
+
+    return case.once("start", made)
+
+
+_NEAR = 1e-8
+"""Divergence below which its changes in a step are roundings of its terms."""
+
+
+def players(problem: Problem) -> tuple[str, str]:
+    """Who ascends and who descends; of a wrong variant the first and the second."""
+    first, second = problem.network.weights
+    return (second, first) if problem.ascend == (second,) else (first, second)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The rows before a strategy has died out."""
+    return values[: int(np.argmin(np.isfinite(values)))] if not np.isfinite(values).all() else values
+
+
 def payoff_of(case: Case) -> np.ndarray:
     """Payoffs of the row player: of the game that was given, or of that of the paper."""
 
@@ -138,7 +170,9 @@ def walk(
 
 def strategies(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """The p and q of all rows, (rows, n) and (rows, m)."""
-    p, q = (run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in "pq")
+    p, q = (
+        run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in players(run.problem)
+    )
     return p, q
 
 
