@@ -51,7 +51,7 @@ _PASS = {
     "Continuation": "what `fl.norm_path` returns",
     "MaxMargin": "what `fl.max_margin` returns",
     "Verdict": "what `fl.check` returns",
-    "ResultLike": "what `fl.integrate` returns",
+    "ResultLike": "what `fl.integrate`, `fl.risk` or another study returns",
     "Expr": '`fl.x` or `fl.weight("W")`',
     "AxesLike": "for example `fig.subplots()`",
 }
@@ -63,6 +63,17 @@ _CALLED = {
     "GradientTransformation": "a gradient transformation",
 }
 """Words for classes whose name says little to a user."""
+
+_ELSEWHERE = {
+    ("induced", "where"): "`fl.end_to_end(problem, P @ P.T)` for the flow from balanced layers",
+    ("descend", "chart"): '`geometry={"w": "binary"}` to `fl.Problem`',
+    ("linearise", "rule"): "an equilibrium to `fl.stability(nash, rule, step=0.1)`",
+    ("linearise", "step"): "an equilibrium to `fl.stability(nash, rule, step=0.1)`",
+    ("critical_points", "rank"): "the problem to `fl.covariance_points(problem, data, rank=2)`",
+    ("draw", "vary"): '`fl.risk(beta, data, truth, vary="lam", values=[0.1, 1.0])` to it',
+    ("draw", "against"): '`fl.risk(beta, data, truth, vary="lam", values=[0.1, 1.0])` to it',
+}
+"""What is asked of one function and done by another: function and argument, and what to pass instead."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
@@ -90,7 +101,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         try:
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise _another_call(function.__name__, signature, error) from None
+            raise _another_call(function.__name__, signature, error, kwargs) from None
         for name, value, kind in _values(signature, kinds(), call):
             if not _is(value, kind):
                 raise _refusal(*_offender(name, value, kind))
@@ -115,11 +126,12 @@ def _values(
             yield name, value, kind
 
 
-def _another_call(name: str, signature: inspect.Signature, error: TypeError) -> CallError:
+def _another_call(name: str, signature: inspect.Signature, error: TypeError, given: Iterable[str]) -> CallError:
     """The error of a call whose arguments do not fit the function."""
     plain = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
     written, got = shown(f"{name}{inspect.Signature(plain)}", 160), str(error).removeprefix("got ")
-    return CallError(f"`{name}` must be called as `{written}`, got {got}; change the arguments.")
+    remedy = next((f"pass {_ELSEWHERE[name, word]}" for word in given if (name, word) in _ELSEWHERE), "")
+    return CallError(f"`{name}` must be called as `{written}`, got {got}; {remedy or 'change the arguments'}.")
 
 
 def _offender(name: str, value: Any, kind: Any) -> tuple[str, Any, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
+from flowlab.core.public import HOME
 from flowlab.figures.caption import caption
 from flowlab.figures.curve import UNTOLD, AxesLike, Curve
 from flowlab.figures.figure import Picture, figures, load_library
@@ -184,9 +185,11 @@ def _of_its_kind(
     Raises:
         LanguageError: for those of another kind, for none, or for too many.
     """
+    maker = picture.of.replace(" ", "_")
+    remedy = f"pass what `fl.{maker}` returns" if maker in HOME else "pass a result of flowlab"
     if strange := [path for path in results if not _drawable(path)]:
         raise LanguageError(
-            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass a result of flowlab.'
+            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; {remedy}.'
         )
     if wrong := [path for path in results if sort(path) != picture.of]:
         raise LanguageError(

@@ -13,6 +13,7 @@ from flowlab.claims.library.brechet2023.flows import (
     distance,
     fitted_rate,
     late_rate,
+    lowest_saddle,
     power,
     problem,
     product,
@@ -79,4 +80,4 @@ class Depth(Claim):
         path = integrate(lower(flow), start, data(case), until=until, rtol=1e-11, atol=1e-13)
         root = power(target(case), 0.5)
         L = [distance(power(path.weights(i)["Sigma"], 0.5), root) for i in range(len(path))]
-        return fitted_rate(np.exp(path.dataset["log_t"].values), np.array(L), 1e-12)
+        return fitted_rate(np.exp(path.dataset["log_t"].values), np.array(L), 1e-12, lowest_saddle())

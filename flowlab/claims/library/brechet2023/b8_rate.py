@@ -4,7 +4,13 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import USUAL, Claim, claim
-from flowlab.claims.library.brechet2023.flows import built_path, constants, fitted_rate, late_rate
+from flowlab.claims.library.brechet2023.flows import (
+    built_path,
+    constants,
+    fitted_rate,
+    late_rate,
+    lowest_saddle,
+)
 from flowlab.claims.library.brechet2023.generators import generator, given_generator
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
@@ -45,15 +51,16 @@ class LooseRate(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         told = generator(case)
-        path = case.flow or built_path(case)
+        path = built_path(case) if case.flow is None else case.flow
         t = np.exp(path.dataset["log_t"].values)
         L = np.array([told.loss(W) for W in told.products(path)])
         K, c, _ = constants(float(L[0]), told.spectrum, told.tau)
         N, own = told.depth, case.flow is None
         bound = float(8 * N * c ** (2 * (2 * N - 1) / N) * K)
         floor = float((RESOLVED * path.rtol) ** 2 * told.spectrum.sum())
-        late, error = case.once("late rate", lambda: fitted_rate(t, L, floor))
-        mode = late_rate(N, told.tau, float(told.spectrum[-1]))
+        least = float(told.spectrum[-1])
+        late, error = case.once("late rate", lambda: fitted_rate(t, L, floor, lowest_saddle(told.tau, least)))
+        mode = late_rate(N, told.tau, least)
         seen = floor < L
         excess = float((np.log(L[seen][1:] / L[0]) + variant.bound(bound, mode) * t[seen][1:]).max())
         quantities = [

@@ -108,18 +108,25 @@ def late_rate(depth: int, tau: float = TAU, smallest: float = SPECTRUM[-1]) -> f
     return float(4 * depth * (smallest - tau) ** (2 - 1 / depth) / smallest)
 
 
-def fitted_rate(t: np.ndarray, L: np.ndarray, floor: float) -> tuple[float, float]:
-    """The limit of -d log L/dt with its error bar, from the rows with a loss above a floor.
+def fitted_rate(t: np.ndarray, L: np.ndarray, floor: float, ceiling: float) -> tuple[float, float]:
+    """The limit of -d log L/dt with its error bar, from the rows with a loss between two levels.
+
+    The upper one is the value of the lowest saddle, above which a flow may rest for long.
 
     The modes of a minimum have L = c e^{-rt} (1 + b e^{-rt/2} + …), as the flow beside it is quadratic at first. So t
     is -log(L)/r plus a series in sqrt(L), and its slope is extrapolated to L = 0.
     """
-    kept = (floor < L) & (L[0] > L)
+    kept = (floor < L) & (ceiling > L)
     # Times in units of the last one: nothing overflows.
     unit = float(t[kept].max(initial=1.0))
     found = power_law(1 / np.sqrt(L[kept]), np.exp(t[kept] / unit), powers=(1, 2, 3, 4), logs=False)
     rate = 2 / (found.value * unit)
     return rate, rate * found.error / abs(found.value)
+
+
+def lowest_saddle(tau: float = TAU, smallest: float = SPECTRUM[-1]) -> float:
+    """The value of the critical point without the smallest eigenvalue."""
+    return float((np.sqrt(smallest) - np.sqrt(tau)) ** 2)
 
 
 def built_start(case: Case) -> np.ndarray:
