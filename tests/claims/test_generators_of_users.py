@@ -85,7 +85,7 @@ def test_claims_hold_of_a_users_layers(name):
 
 @pytest.mark.long
 def test_critical_values_without_noise_are_those_of_a_users_target():
-    problem = fl.Problem(fl.Network("bures(B @ B.T, C)", shapes={"B": (3, 2)}), "value")
+    problem = fl.Problem(fl.Network("bures(B @ B.T, C)", constants=("C",), shapes={"B": (3, 2)}), "value")
     assert verdict("B2", problem, goal(1)).answer == "holds"
     assert "tau = 0" in verdict("B2", generator(1), goal(1)).reason
 

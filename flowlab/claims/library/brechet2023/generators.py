@@ -90,6 +90,9 @@ class Generator:
         return {w: tuple(k if isinstance(k, int) else n for k in declared[w]) for w in self.layers}
 
 
+_OTHER = "the objective must be a squared Bures distance of P P^T + τ I from one symmetric constant, got another."
+
+
 def generator_of(told: Problem, data: Data) -> Generator:
     """The layers, the noise and the target of a problem.
 
@@ -102,9 +105,7 @@ def generator_of(told: Problem, data: Data) -> Generator:
     layers = chain(told)
     names = [name for name in told.network.constants if name in told.network.symmetric]
     if len(names) != 1 or not told.loss.is_value or any(told.decay.values()):
-        raise ClaimError(
-            "the objective must be the distance of one covariance from one symmetric constant, got another."
-        )
+        raise ClaimError(_OTHER)
     told.network.require_given(data.shapes)
     S = np.asarray(data.given[names[0]])
     n, root = len(S), power(S, 0.5)
@@ -125,7 +126,7 @@ def generator_of(told: Problem, data: Data) -> Generator:
         tau = side**2 if side > np.sqrt(SAME) * half else 0.0
         if abs(distance(product, root, tau) - seen) <= SAME * (np.trace(S) + np.trace(product @ product.T)):
             return Generator(told, data, layers, float(tau), S)
-    raise ClaimError("the objective must be a squared Bures distance of P P^T + τ I from its target, got another.")
+    raise ClaimError(_OTHER)
 
 
 def _columns(told: Problem, first: str, otherwise: int) -> int:
