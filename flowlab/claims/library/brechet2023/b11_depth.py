@@ -10,14 +10,10 @@ from flowlab.claims.library.brechet2023.flows import (
     TAU,
     basis,
     data,
-    distance,
     fitted_rate,
     late_rate,
-    lowest_saddle,
-    power,
     problem,
     product,
-    target,
 )
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
@@ -28,6 +24,8 @@ from flowlab.lowering.lower import lower
 from flowlab.symbolic.end_to_end import end_to_end
 
 DEPTHS = (1, 2, 4, 10)
+FLOOR = 1e-6
+"""Distance from rest down to which rates are looked at: 1e5 local errors of the flow."""
 
 
 @claim("B11")
@@ -67,7 +65,7 @@ class Depth(Claim):
             )
         return Measurement.of(
             quantities,
-            "the slope of log L is extrapolated to L = 0; other modes start a hundredth as far away",
+            "slopes of logarithms are extrapolated to rest; other modes start a hundredth as far away",
         )
 
     def _rate(self, case: Case, N: int) -> tuple[float, float]:
@@ -78,6 +76,6 @@ class Depth(Claim):
         start = State.from_weights({"Sigma": 0.5 * (sigma + sigma.T)})
         until = time(float(25.0 / late_rate(N)))
         path = integrate(lower(flow), start, data(case), until=until, rtol=1e-11, atol=1e-13)
-        root = power(target(case), 0.5)
-        L = [distance(power(path.weights(i)["Sigma"], 0.5), root) for i in range(len(path))]
-        return fitted_rate(np.exp(path.dataset["log_t"].values), np.array(L), 1e-12, lowest_saddle())
+        last, rest = omega[:, -1], SPECTRUM[-1] - TAU
+        away = [float(last @ np.asarray(path.weights(i)["Sigma"]) @ last) - rest for i in range(len(path))]
+        return fitted_rate(np.exp(path.dataset["log_t"].values), np.array(away), FLOOR, 0.5 * rest)

@@ -9,7 +9,6 @@ from flowlab.claims.library.brechet2023.flows import (
     constants,
     fitted_rate,
     late_rate,
-    lowest_saddle,
 )
 from flowlab.claims.library.brechet2023.generators import generator, given_generator
 from flowlab.claims.quantity import Quantity
@@ -53,20 +52,22 @@ class LooseRate(Claim):
         told = generator(case)
         path = built_path(case) if case.flow is None else case.flow
         t = np.exp(path.dataset["log_t"].values)
-        L = np.array([told.loss(W) for W in told.products(path)])
+        products = told.products(path)
+        L = np.array([told.loss(W) for W in products])
         K, c, _ = constants(float(L[0]), told.spectrum, told.tau)
-        N, own = told.depth, case.flow is None
+        N, own, least = told.depth, case.flow is None, float(told.spectrum[-1])
         bound = float(8 * N * c ** (2 * (2 * N - 1) / N) * K)
-        floor = float((RESOLVED * path.rtol) ** 2 * told.spectrum.sum())
-        least = float(told.spectrum[-1])
-        late, error = case.once("late rate", lambda: fitted_rate(t, L, floor, lowest_saddle(told.tau, least)))
+        # Half of where the saddle without the last eigenvector lies, at which a flow may rest for long.
+        floor, ceiling = RESOLVED * path.rtol * float(told.spectrum[0]), 0.5 * (least - told.tau)
+        away = ((told.basis[:, -1] @ products) ** 2).sum(axis=1) - (least - told.tau)
+        late, error = case.once("late rate", lambda: fitted_rate(t, away, floor, ceiling))
         mode = late_rate(N, told.tau, least)
-        seen = floor < L
+        seen = floor**2 < L
         excess = float((np.log(L[seen][1:] / L[0]) + variant.bound(bound, mode) * t[seen][1:]).max())
         quantities = [
             Quantity("log of the loss beyond the bound", excess, 0.0, 0.0, relation="<="),
             Quantity(
-                "late rate of the loss",
+                "late rate of the loss along its slowest mode",
                 late,
                 variant.late(bound, mode),
                 1e-3 * mode,
@@ -90,8 +91,8 @@ class LooseRate(Claim):
             )
         return Measurement.of(
             quantities,
-            "the slope of log L is extrapolated to L = 0 in powers of sqrt(L), and the bar is what other degrees and "
-            "windows give; the bound's own digits are three",
+            "the slope of its logarithm is extrapolated to rest in powers of the distance, and the bar is what other "
+            "degrees and windows give; the bound's own digits are three",
             differs="3.31 is below the slowest mode of the minimum, which late rates of every start approach: it was "
             "read off earlier, on a start not recorded",
             late=late,

@@ -108,25 +108,23 @@ def late_rate(depth: int, tau: float = TAU, smallest: float = SPECTRUM[-1]) -> f
     return float(4 * depth * (smallest - tau) ** (2 - 1 / depth) / smallest)
 
 
-def fitted_rate(t: np.ndarray, L: np.ndarray, floor: float, ceiling: float) -> tuple[float, float]:
-    """The limit of -d log L/dt with its error bar, from the rows with a loss between two levels.
+def fitted_rate(t: np.ndarray, away: np.ndarray, floor: float, ceiling: float) -> tuple[float, float]:
+    """The limit of -d log away²/dt with its error bar, from the late rows with a distance between two levels.
 
-    The upper one is the value of the lowest saddle, above which a flow may rest for long.
-
-    The modes of a minimum have L = c e^{-rt} (1 + b e^{-rt/2} + …), as the flow beside it is quadratic at first. So t
-    is -log(L)/r plus a series in sqrt(L), and its slope is extrapolated to L = 0.
+    `away` is the distance of the covariance from rest along one mode, (rows,): ω^T Σ ω less its limit, ω the
+    eigenvector of the smallest eigenvalue of the target. In eigenvectors of the target the entries of a covariance
+    near rest move each at a rate of its own, and the loss is a sum of their squares; in the loss itself the slowest
+    one may be hidden for long. Where away = c e^{-rt/2} (1 + b e^{-rt/2} + …), t is -2 log(away)/r plus a series in
+    away, and its slope is extrapolated to away = 0.
     """
-    kept = (floor < L) & (ceiling > L)
+    size = np.abs(away)
+    rises = np.flatnonzero((np.diff(size) >= 0) & (size[1:] > floor))
+    kept = (floor < size) & (ceiling > size) & (np.arange(len(size)) > (rises[-1] if len(rises) else -1))
     # Times in units of the last one: nothing overflows.
     unit = float(t[kept].max(initial=1.0))
-    found = power_law(1 / np.sqrt(L[kept]), np.exp(t[kept] / unit), powers=(1, 2, 3, 4), logs=False)
+    found = power_law(1 / size[kept], np.exp(t[kept] / unit), powers=(1, 2, 3, 4), logs=False)
     rate = 2 / (found.value * unit)
     return rate, rate * found.error / abs(found.value)
-
-
-def lowest_saddle(tau: float = TAU, smallest: float = SPECTRUM[-1]) -> float:
-    """The value of the critical point without the smallest eigenvalue."""
-    return float((np.sqrt(smallest) - np.sqrt(tau)) ** 2)
 
 
 def built_start(case: Case) -> np.ndarray:
