@@ -30,6 +30,8 @@ NUDGE = 1e-9
 """Relative displacement of the weights that shows a kink: the rates of both sides are compared."""
 ALIKE = 1e-3
 """Relative difference of rates on both sides of a state below which they are one."""
+ROUNDED = 1e-12
+"""Part of the largest objective of a run that one near 0 may be off by: some thousand roundings."""
 ULPS = 1e-15
 """Relative change of weights that tells what an objective near 0 owes to roundings."""
 FLOOR = 1e-7
@@ -80,12 +82,13 @@ def _stray_row(run: "Trajectory", data: "Data") -> int | None:
     """The first row whose log loss or objective, margin or product of norms is not that of its state."""
     problem, named = run.problem, "objective" if run.problem.loss.is_value else "log_loss"
     recorded = {name: run.dataset[name].values for name in (named, "log_R", "min_margin")}
+    largest = float(np.nanmax(np.abs(recorded[named]), initial=0.0)) if problem.loss.is_value else 0.0
     for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
         weights = run.weights(int(i))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             again = _columns(run, data, weights)
-            # An objective near 0 may be a difference of large numbers.
-            unsure = _roundings(run, data, weights, again[named]) if problem.loss.is_value else 0.0
+            # An objective near 0 may be a difference of large numbers, which two libraries round otherwise.
+            unsure = ROUNDED * largest + _roundings(run, data, weights, again[named]) if problem.loss.is_value else 0.0
         for name, value in again.items():
             # Margins of norms like 1e9 are known to roundings of that size; losses near 0 to those of what is squared.
             size = abs(value) if name == "objective" else max(1.0, abs(value))
