@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
 from flowlab.core.public import HOME
@@ -139,6 +141,12 @@ def composed(
         return curve.key if picture.panel_each else curve.label
 
     for i, (suffix, path, found) in enumerate(zip(suffixes, results, picture.compared(results), strict=True)):
+        drawn = [c.y for c in found if c.y.size and c.y.dtype.kind == "f"]
+        if drawn and not any(np.isfinite(y).any() for y in drawn):
+            raise LanguageError(
+                f'the figure "{name}" must be drawn from results with numbers to show, got none in'
+                f" {short(path)}; choose another by `flowlab list figures`."
+            )
         rows = list(dict.fromkeys(map(kind, found)))
         # What is one thing throughout is called by its result alone.
         single = len({c.label for c in found if c.look != "limit"}) == 1

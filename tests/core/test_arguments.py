@@ -167,3 +167,11 @@ def test_a_figure_tells_what_makes_its_result():
 def test_evidence_that_claims_find_themselves_is_refused():
     with pytest.raises(FlowlabError, match="claims find points, equilibria and minimisers themselves"):
         fl.check(["P1"], 3)
+
+
+def test_a_figure_of_nothing_but_missing_numbers_is_refused():
+    problem = fl.Problem(fl.Network("(u - 1)**2", shapes={"u": ()}), "value")
+    walk = fl.descend(problem, fl.State.from_weights({"u": 0.0}), step=0.1, count=3)
+    with pytest.raises(LanguageError, match="numbers to show, got none"):
+        fl.draw("margin", walk)
+    assert fl.draw("norms", walk).name == "norms"
