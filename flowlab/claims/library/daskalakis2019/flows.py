@@ -9,13 +9,16 @@ from flowlab.claims.hypotheses import hypothesis
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.matrix_game import matrix_game as read_game
+from flowlab.dynamics import integrate, time
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.lower import lower
 from flowlab.studies.equilibrium import Equilibrium, equilibrium
 from flowlab.studies.stability import stability
+from flowlab.symbolic.derive import derive
 
 SOURCE = "Daskalakis, Panageas 2019"
 GAME = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
@@ -229,3 +232,30 @@ def idle_fall(case: Case, step: float) -> float:
     start = at(*(first[w] / first[w].sum() for w in "pq"))
     p = strategies(walk(case, 2000, step=step, payoff=payoff, start=start, name="idle strategy"))[0][:, which]
     return float(-np.log(p[200] / p[0]) / 200) / (step * rest.slack["p"])
+
+
+def replicator_flow(case: Case, problem: Problem, first: State, end: float) -> Trajectory:
+    """A flow of the game; of a wrong variant as far as it goes, which may blow up."""
+    told = Data(A=payoff_of(case))
+
+    def made() -> Trajectory:
+        field, settings = lower(derive(problem)), {"rtol": 1e-13, "atol": 1e-14, "max_steps": 20_000}
+        path = integrate(field, first, told, until=time(end), solver="dopri8", **settings)
+        if problem == matrix_game() and not path.outcome.ok:
+            raise ClaimError(f"the replicator flow ended early ({path.outcome}); give a flow of your own.")
+        return path
+
+    return case.once(f"replicator {problem.signature}", made)
+
+
+def modified_flow(case: Case, rule: str | None, eta: float, start: State, end: float, name: str) -> Trajectory:
+    """The modified flow of a rule, or the flow itself."""
+
+    def made() -> Trajectory:
+        flow = case.once("O12 flow", lambda: derive(matrix_game()))
+        field = lower(flow if rule is None else flow.modified(rule, step=eta))
+        return integrate(
+            field, start, Data(A=payoff_of(case)), until=time(end), rtol=1e-12, atol=1e-14, solver="dopri8"
+        )
+
+    return case.once(f"O12 {rule} {eta if rule else ''} {name} {end}", made)

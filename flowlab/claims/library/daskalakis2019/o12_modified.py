@@ -12,8 +12,8 @@ from flowlab.claims.library.daskalakis2019.flows import (
     at,
     began,
     divergences,
-    matrix_game,
     mixed_game,
+    modified_flow,
     pace,
     payoff_of,
     rest_of,
@@ -23,13 +23,7 @@ from flowlab.claims.library.daskalakis2019.flows import (
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.dynamics import integrate, time
-from flowlab.language.data import Data
 from flowlab.language.rules import rules
-from flowlab.language.state import State
-from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.lower import lower
-from flowlab.symbolic.derive import derive
 from flowlab.symbolic.modified import coefficients
 
 TIME = 8.0
@@ -88,7 +82,7 @@ class ModifiedEquation(Claim):
                     )
                     for k, (a, b) in enumerate(pairwise(errors), 1)
                 ]
-            path = self._flow(case, variant.flows[rule], eta, slow, long, "slow")
+            path = modified_flow(case, variant.flows[rule], eta, slow, long, "slow")
             steps = walk(case, round(long / eta), step=eta, rule=rule, start=slow, name="O12 slow")
             for name, run in (("modified flow", path), ("steps", steps)):
                 kept = divergences(rest, run)
@@ -111,21 +105,7 @@ class ModifiedEquation(Claim):
 
     def _apart(self, case: Case, rule: str, followed: str | None, eta: float) -> float:
         """The largest difference between steps and a flow at t = 8."""
-        end, first = TIME * pace(case), began(case)
-        count = round(end / eta)
+        end, first, count = TIME * pace(case), began(case), round(TIME * pace(case) / eta)
         steps = walk(case, count, step=eta, rule=rule, every=count, name="O12", start=first)
-        path = self._flow(case, followed, eta, first, end, "start")
+        path = modified_flow(case, followed, eta, first, end, "start")
         return max(float(np.abs(a[-1] - b[-1]).max()) for a, b in zip(strategies(steps), strategies(path), strict=True))
-
-    @staticmethod
-    def _flow(case: Case, rule: str | None, eta: float, start: State, end: float, name: str) -> Trajectory:
-        """The modified flow of a rule, or the flow itself."""
-
-        def made() -> Trajectory:
-            flow = case.once("O12 flow", lambda: derive(matrix_game()))
-            field = lower(flow if rule is None else flow.modified(rule, step=eta))
-            return integrate(
-                field, start, Data(A=payoff_of(case)), until=time(end), rtol=1e-12, atol=1e-14, solver="dopri8"
-            )
-
-        return case.once(f"O12 {rule} {eta if rule else ''} {name} {end}", made)

@@ -17,6 +17,7 @@ from flowlab.claims.library.daskalakis2019.flows import (
     pace,
     payoff_of,
     printed,
+    replicator_flow,
     rest_of,
     strategies,
     walk,
@@ -24,14 +25,7 @@ from flowlab.claims.library.daskalakis2019.flows import (
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError
-from flowlab.dynamics import integrate, time
-from flowlab.language.data import Data
-from flowlab.language.problem import Problem
-from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.lower import lower
-from flowlab.symbolic.derive import derive
 
 TIME = 200.0
 COUNT = 6000
@@ -71,7 +65,7 @@ class ReplicatorKeepsDivergence(Claim):
         rest, payoff, slower = rest_of(case), payoff_of(case), pace(case)
         problem, first = variant.problem(), began(case)
         given = case.flow if problem == matrix_game() else None
-        path = given or self._flow(case, problem, first, TIME * slower)
+        path = given or replicator_flow(case, problem, first, TIME * slower)
         seen = self._divergence(rest.weights, path) if variant.reversed else divergences(rest, path)
         p, q = strategies(path)
         last = float(np.exp(path.dataset["log_t"].values[-1]))
@@ -107,20 +101,6 @@ class ReplicatorKeepsDivergence(Claim):
                 ),
             ]
         return Measurement.of(quantities, "flows in the dual chart, where no sum drifts, are held to their tolerance")
-
-    @staticmethod
-    def _flow(case: Case, problem: Problem, first: State, end: float) -> Trajectory:
-        """A flow of the game; of a wrong variant as far as it goes, which may blow up."""
-        told = Data(A=payoff_of(case))
-
-        def made() -> Trajectory:
-            field, settings = lower(derive(problem)), {"rtol": 1e-13, "atol": 1e-14, "max_steps": 20_000}
-            path = integrate(field, first, told, until=time(end), solver="dopri8", **settings)
-            if problem == matrix_game() and not path.outcome.ok:
-                raise ClaimError(f"the replicator flow ended early ({path.outcome}); give a flow of your own.")
-            return path
-
-        return case.once(f"replicator {problem.signature}", made)
 
     @staticmethod
     def _divergence(rest: Mapping[str, np.ndarray], path: Trajectory) -> np.ndarray:

@@ -4,68 +4,19 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import Hypothesis, plain_flow
+from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.library.zhou_ge2023.flows import SOURCE, draw, equations, limit, samples, start
-from flowlab.claims.library.zhou_ge2023.z1_laws import node_of
+from flowlab.claims.library.zhou_ge2023.given_descent import given_ends, given_steps, unmet
 from flowlab.claims.quantity import Quantity
-from flowlab.claims.sample_problems import ROWS, samples_of, worst
+from flowlab.claims.sample_problems import worst
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.core.errors import ClaimError, FlowlabError
-from flowlab.core.typing import Blocks
+from flowlab.core.errors import ClaimError
 from flowlab.discrete.descent.descend import descend
-from flowlab.language.data import Data
 from flowlab.language.state import State
-from flowlab.symbolic.induced.flow import InducedFlow
 
 ALPHA, LAM, TIME = 0.03, 0.4, 400.0
 STEPS = (4e-3, 2e-3, 1e-3)
-FITTED = 1e-8
-"""Residual over targets below which a descent has ended."""
-
-
-def pair_of(flow: InducedFlow, first: Blocks) -> tuple[str, str] | None:
-    """The blocks that beta has the square of, and minus the square of; None where there is no such pair."""
-    blank = {name: np.zeros_like(block) for name, block in first.items()}
-
-    def grows(name: str, sign: float) -> bool:
-        seen = [flow.node.value(np, blank | {name: np.full_like(first[name], k)}, flow.constants) for k in (1.0, 3.0)]
-        return np.allclose(seen[0], sign) and np.allclose(seen[1], 9.0 * sign)
-
-    found = [next((name for name in first if grows(name, sign)), None) for sign in (1.0, -1.0)]
-    return None if None in found else (str(found[0]), str(found[1]))
-
-
-def unmet(case: Case) -> str | None:
-    """Why a case has no descent to look at, or None."""
-    problem, walk = case.problem, case.unread("descent")
-    if problem is None:
-        return None if case.data is None else "it makes its own samples where no descent is given"
-    if walk is None:
-        return "it looks at rows of a descent, and none was given"
-    settings = walk.provenance["settings"]
-    if settings["rule"] != "gradient" or settings["loss_scaled"] or settings["batch"] or settings["momentum"]:
-        return "it is about steps of one size along the whole gradient, and those of the given descent are others"
-    if problem.loss.name != "square":
-        return f"it is about the square loss, and the loss is {problem.loss.name}"
-    if (reason := plain_flow(problem)) is not None:
-        return reason
-    data = samples_of(walk)
-    try:
-        flow = node_of(problem, walk.state(0), data)
-        if flow.mirror is None or pair_of(flow, walk.weights(0)) is None:
-            return "it is about entries w^2 - u^2 + ..., and those of the given network are others"
-    except FlowlabError as error:
-        return str(error)
-    off = residual(flow, walk.weights(-1), data)
-    if np.linalg.norm(off) > FITTED * np.linalg.norm(data.y):
-        return "it is about descents that end where the samples are fitted, and the given one ends before"
-    return None
-
-
-def residual(flow: InducedFlow, weights: Blocks, data: Data) -> np.ndarray:
-    """X beta - y, (n,)."""
-    return np.asarray(data.x) @ np.asarray(flow.node.value(np, weights, flow.constants)) - np.asarray(data.y)
 
 
 @claim("Z8")
@@ -90,14 +41,14 @@ class FiniteSteps(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         gaps, falls = [], True
-        steps = case.once("steps", lambda: self._steps(case) if case.descent is None else self._given(case))
+        steps = case.once("steps", lambda: self._steps(case) if case.descent is None else given_steps(case))
         # Of the change and not of the product, which hardly moves; late steps have the roundings of the first.
         size = max(float(np.abs(4.0 * step_g**2).max()) for *_, step_g in steps[:6])
         for wu, after, step_g in steps:
             expected = -variant.factor * step_g**2
             gaps.append(np.abs(after / wu - 1.0 - expected).max() / size)
             falls &= bool((np.abs(after) <= np.abs(wu) * (1 + 1e-15)).all())
-        far = case.once("ends", lambda: self._ends(case) if case.descent is None else self._ends_of_given(case))
+        far = case.once("ends", lambda: self._ends(case) if case.descent is None else given_ends(case))
         order = float(np.log2(far[1] / far[2]))
         return Measurement.of(
             [
@@ -110,37 +61,6 @@ class FiniteSteps(Claim):
             "descent to where samples are fitted, against Newton on the dual of the derived potential",
             distances=far,
         )
-
-    @staticmethod
-    def _given(case: Case) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The same of single steps from rows of the given descent."""
-        walk, found = case.descent, []
-        data, problem, step = samples_of(walk), walk.problem, float(walk.provenance["settings"]["step"])
-        flow = node_of(problem, walk.state(0), data)
-        first, second = pair_of(flow, walk.weights(0)) or ("", "")
-        x, share = np.asarray(data.x), data.n if problem.reduction == "mean" else 1
-        for i in walk.places(ROWS):
-            after = descend(problem, walk.state(int(i)), data, step=step, count=1).weights(-1)
-            before = walk.weights(int(i))
-            step_g = step * x.T @ residual(flow, before, data) / share
-            products = [np.asarray(W[first]) * np.asarray(W[second]) for W in (before, after)]
-            found.append((*products, step_g))
-        return found
-
-    @staticmethod
-    def _ends_of_given(case: Case) -> list[float]:
-        """Distances from the limit where the given descent ends, and where those of half and a quarter of its step
-        do.
-        """
-        walk = case.descent
-        data, settings = samples_of(walk), walk.provenance["settings"]
-        flow, step, count = node_of(walk.problem, walk.state(0), data), float(settings["step"]), int(settings["count"])
-        best, runs = flow.minimiser(data).beta, [walk]
-        for k in (2, 4):
-            more = {"step": step / k, "count": count * k, "record_every": count * k}
-            runs.append(descend(walk.problem, walk.state(0), data, **more))
-        ends = [np.asarray(flow.node.value(np, run.weights(-1), flow.constants)) for run in runs]
-        return [float(np.linalg.norm(end - best)) for end in ends]
 
     @staticmethod
     def _steps(case: Case) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
