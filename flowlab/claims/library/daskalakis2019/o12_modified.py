@@ -69,7 +69,7 @@ class ModifiedEquation(Claim):
         slow = at(*slowest(payoff_of(case), p, q, 1e-3 if own else 1e-3 * float(min(p.min(), q.min()))))
         long = (LONG if own else SHORT) * pace(case)
         # A slower mode is damped by as much in a longer time, of whole steps.
-        long = eta * min(round(long / eta * (top / tau) ** 2), MOST)
+        long = long if own else eta * min(round(long / eta * (top / tau) ** 2), MOST)
         for rule, sign in (("optimistic", 1.0), ("gradient", -1.0)):
             for name, followed, wanted in (
                 ("modified flow", variant.flows[rule], variant.order),
