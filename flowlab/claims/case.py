@@ -193,7 +193,8 @@ def case_of(evidence: Sequence[object], seed: int) -> Case:
             name = next((name for kind, name in kinds.items() if isinstance(item, kind)), "")
         if not name:
             raise ClaimError(
-                f"evidence must be trajectories, equations, a maximum margin, a problem or data, got `{short(item)}`."
+                f"evidence must be trajectories, equations, a maximum margin, a problem or data, got `{short(item)}`; "
+                "leave it out: claims find points, equilibria and minimisers themselves."
             )
         if inputs.get(name, item) is not item:
             raise ClaimError(

@@ -76,7 +76,8 @@ def unused(case: Case, inputs: set[str]) -> str | None:
         return (
             f"the check builds its own {' and '.join(NAMES[name] for name in lacks)}, and cannot test what you passed"
         )
-    if case.passed and not inputs & set(case.passed):
+    # What a run brought along, its problem and its samples, is the user's own as well.
+    if case.passed and not inputs & set(case.passed) and not {"problem", "data"} <= inputs:
         return f"the check does not read it ({', '.join(NAMES[name] for name in case.passed)})"
     return None
 

@@ -30,6 +30,10 @@ NUDGE = 1e-9
 """Relative displacement of the weights that shows a kink: the rates of both sides are compared."""
 ALIKE = 1e-3
 """Relative difference of rates on both sides of a state below which they are one."""
+ROUNDED = 1e-12
+"""Part of the largest objective of a run that one near 0 may be off by: some thousand roundings."""
+ULPS = 1e-15
+"""Relative change of weights that tells what an objective near 0 owes to roundings."""
 FLOOR = 1e-7
 """Changes below this part of the state are left to the solver's tolerance."""
 
@@ -75,24 +79,43 @@ def _by_numbers(run: "Trajectory") -> str | None:
 
 
 def _stray_row(run: "Trajectory", data: "Data") -> int | None:
-    """The first row whose log loss, margin or product of norms is not that of its state."""
-    rows, problem, x, y = run.dataset, run.problem, *data.in_numpy
-    recorded = {name: rows[name].values for name in ("log_loss", "log_R", "min_margin")}
+    """The first row whose log loss or objective, margin or product of norms is not that of its state."""
+    problem, named = run.problem, "objective" if run.problem.loss.is_value else "log_loss"
+    recorded = {name: run.dataset[name].values for name in (named, "log_R", "min_margin")}
+    largest = float(np.nanmax(np.abs(recorded[named]), initial=0.0)) if problem.loss.is_value else 0.0
     for i in np.unique(np.linspace(0, len(run) - 1, min(len(run), ROWS)).astype(int)):
         weights = run.weights(int(i))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            outputs = problem.network.outputs(weights, x, np)
-            log_R = float(problem.log_product(weights, np))
-            again = {
-                "log_loss": float(problem.loss.log_loss(np, outputs, y, problem.reduction)),
-                "log_R": log_R,
-                "min_margin": float(problem.loss.margins(np, outputs, y).min() * np.exp(-log_R)),
-            }
+            again = _columns(run, data, weights)
+            # An objective near 0 may be a difference of large numbers, which two libraries round otherwise.
+            unsure = ROUNDED * largest + _roundings(run, data, weights, again[named]) if problem.loss.is_value else 0.0
         for name, value in again.items():
             # Margins of norms like 1e9 are known to roundings of that size; losses near 0 to those of what is squared.
-            if np.isfinite(value) and not abs(float(recorded[name][i]) - value) <= 1e-6 * max(1.0, abs(value)):
+            size = abs(value) if name == "objective" else max(1.0, abs(value))
+            if np.isfinite(value) and not abs(float(recorded[name][i]) - value) <= 1e-6 * size + unsure:
                 return int(i)
     return None
+
+
+def _columns(run: "Trajectory", data: "Data", weights: Blocks) -> dict[str, float]:
+    """What a row has besides its state, computed again."""
+    problem, x, y = run.problem, *data.in_numpy
+    outputs = problem.network.outputs(weights, x, np)
+    log_R = float(problem.log_product(weights, np))
+    told = {"log_R": log_R, "min_margin": float(problem.loss.margins(np, outputs, y).min() * np.exp(-log_R))}
+    if problem.loss.is_value:
+        return {"objective": float(problem.objective(weights, data, np))} | told
+    return {"log_loss": float(problem.loss.log_loss(np, outputs, y, problem.reduction))} | told
+
+
+def _roundings(run: "Trajectory", data: "Data", weights: Blocks, value: float) -> float:
+    """A hundred times what an objective changes by where weights change in their last digits."""
+    rng = np.random.default_rng(0)
+    change = 0.0
+    for _ in range(3):
+        moved = {k: w * (1 + ULPS * rng.normal(size=np.shape(w))) for k, w in weights.items()}
+        change = max(change, abs(float(run.problem.objective(moved, data, np)) - value))
+    return 100.0 * change
 
 
 def _state(run: "Trajectory", i: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -102,7 +125,7 @@ def _state(run: "Trajectory", i: int) -> tuple[dict[str, np.ndarray], dict[str, 
 
 def _by_rates(run: "Trajectory", data: "Data") -> str | None:
     """Whether states move between rows as the flow says, and as long as it takes them: trapezoids in the clock ∫ L dt,
-    which runs to any time.
+    which runs to any time, or in time where the objective is a value.
     """
     with np.errstate(all="ignore"):
         moves, times = defects(run, data)
@@ -136,7 +159,9 @@ def defects(run: "Trajectory", data: "Data") -> tuple[np.ndarray, np.ndarray]:
     # So do flows with several learning rates, whose kinks are stepped over as well.
     over = settings.get("kinks") == "ignore" or run.problem.is_rated
     chatters = over and any(slot.tracked for slot in run.problem.network.slots)
-    log_t, log_loss = run.dataset["log_t"].values, run.dataset["log_loss"].values
+    log_t = run.dataset["log_t"].values
+    # An objective that may be zero or less is no clock: its time is the plain one.
+    log_loss = np.zeros_like(log_t) if run.problem.loss.is_value else run.dataset["log_loss"].values
     starts = np.unique(np.linspace(0, len(run) - 2, min(len(run) - 1, GAPS)).astype(int))
     states = [[_state(run, int(i) + k) for i in starts] for k in (0, 1)]
     sides = [_rates(run, data, each, descent) for each in states]
@@ -198,7 +223,7 @@ _COMPILED: dict[str, Callable[..., list[Moving]]] = {}
 def _rates(
     run: "Trajectory", data: "Data", states: Sequence[Moving], descent: bool
 ) -> tuple[list[Moving], list[Moving]]:
-    """(ρ', V')/L at every state, a little on either side of it, by autodiff of log L."""
+    """(ρ', V')/L at every state, a little on either side of it, by autodiff of log L; (ρ', V') of an objective."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -212,6 +237,8 @@ def _rates(
     @eqx.filter_jit
     def compiled(rho: Blocks, V: Blocks, noise: Blocks, x: Given, y: Array) -> list[Moving]:
         def log_loss(W: Blocks) -> Array:
+            if problem.loss.is_value:
+                return problem.loss.total(jnp, problem.network.outputs(W, x, jnp), y, problem.reduction)
             return problem.loss.log_loss(jnp, problem.network.outputs(W, x, jnp), y, problem.reduction)
 
         def one(state: Moving) -> list[Moving]:
@@ -221,6 +248,7 @@ def _rates(
                 W = scheme.weights(jnp, rho, V, problem.per)
                 W = {k: w + side * jnp.sqrt(jnp.mean(w * w)) * noise[k] for k, w in W.items()}
                 level, slope = jax.value_and_grad(log_loss)(W)
+                level = jnp.zeros_like(level) if problem.loss.is_value else level
                 g = {
                     k: -slope[k] - (2.0 * problem.decay[k] * w * jnp.exp(-level) if problem.decay[k] else 0.0)
                     for k, w in W.items()

@@ -15,6 +15,7 @@ import numpy as np
 
 from flowlab.core.errors import CallError, FlowlabError, LanguageError, ShapeMismatch
 from flowlab.core.registry import nearest
+from flowlab.core.remedies import CALLED, ELSEWHERE, PASS
 from flowlab.core.typing import Array, ArrayLike, Record, Scalar
 
 P = ParamSpec("P")
@@ -37,35 +38,6 @@ _WHAT = {
     ArrayLike: "an array",
     Scalar: "a number",
 }
-_PASS = {
-    "Network": '`fl.Network("W2 @ relu(W1 @ x)")`',
-    "Problem": '`fl.Problem("W2 @ relu(W1 @ x)")`',
-    "Data": "`fl.Data(x, y)`",
-    "State": "`fl.initial_state(network, data, seed=0)`",
-    "Condition": "`fl.log_time(5.0)`",
-    "Event": "`fl.separated()`",
-    "FlowEquations": "`fl.derive(problem)`",
-    "VectorField": "`fl.lower(fl.derive(problem))`",
-    "Trajectory": "what `fl.integrate` returns",
-    "Trajectories": "what `fl.integrate` returns of several starts",
-    "CriticalPoints": "what `fl.critical_points` returns",
-    "Constrained": "`fl.critical_points(…).constrained`",
-    "Continuation": "what `fl.norm_path` returns",
-    "MaxMargin": "what `fl.max_margin` returns",
-    "Verdict": "what `fl.check` returns",
-    "ResultLike": "what `fl.integrate` returns",
-    "Expr": '`fl.x` or `fl.weight("W")`',
-    "AxesLike": "for example `fig.subplots()`",
-}
-"""How to get what the house makes itself."""
-_CALLED = {
-    "AxesLike": "axes of matplotlib",
-    "ResultLike": "a result of flowlab",
-    "Derived": "equations",
-    "Json": "a value",
-    "GradientTransformation": "a gradient transformation",
-}
-"""Words for classes whose name says little to a user."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
@@ -93,7 +65,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         try:
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise _another_call(function.__name__, signature, error) from None
+            raise _another_call(function.__name__, signature, error, kwargs) from None
         for name, value, kind in _values(signature, kinds(), call):
             if not _is(value, kind):
                 raise _refusal(*_offender(name, value, kind))
@@ -118,16 +90,16 @@ def _values(
             yield name, value, kind
 
 
-def _another_call(name: str, signature: inspect.Signature, error: TypeError) -> CallError:
+def _another_call(name: str, signature: inspect.Signature, error: TypeError, given: Iterable[str]) -> CallError:
     """The error of a call whose arguments do not fit the function."""
     plain = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name not in ("self", "cls")]
     written, got = shown(f"{name}{inspect.Signature(plain)}", 160), str(error).removeprefix("got ")
+    remedy = next((f"pass {ELSEWHERE[name, word]}" for word in given if (name, word) in ELSEWHERE), "")
     unknown = re.search(r"unexpected keyword argument '(\w+)'", got)
-    guess = nearest(unknown[1], [p.name for p in plain]) if unknown else None
-    remedy = "change the arguments"
-    if unknown:
-        remedy = f"did you mean `{guess}`" if guess else f"leave `{unknown[1]}` out"
-    return CallError(f"`{name}` must be called as `{written}`, got {got}; {remedy}{'?' if guess else '.'}")
+    if unknown and not remedy:
+        guess = nearest(unknown[1], [p.name for p in plain])
+        remedy = f"pass `{guess}`, if that is meant" if guess else f"leave `{unknown[1]}` out"
+    return CallError(f"`{name}` must be called as `{written}`, got {got}; {remedy or 'change the arguments'}.")
 
 
 def _offender(name: str, value: Any, kind: Any) -> tuple[str, Any, Any]:
@@ -144,7 +116,7 @@ def _offender(name: str, value: Any, kind: Any) -> tuple[str, Any, Any]:
 
 
 def _refusal(name: str, value: Any, kind: Any) -> LanguageError:
-    remedy = next((_PASS[word] for word in map(_word, _choices(kind)) if word in _PASS), "")
+    remedy = next((PASS[word] for word in map(_word, _choices(kind)) if word in PASS), "")
     what = " or ".join(dict.fromkeys(_what(choice) for choice in _choices(kind)))
     fits = not isinstance(value, Real) or isinstance(value, bool) or _held(value)
     given = f"a value of type {type(value).__name__}" if fits else "one that float64 does not hold"
@@ -168,7 +140,7 @@ def _what(kind: Any) -> str:
         return f"a mapping of names to {_several(inner[1])}"
     if origin is Callable and inner and isinstance(inner[0], list):
         return f"a function of {len(inner[0])} argument{'s' * (len(inner[0]) != 1)}"
-    return _WHAT.get(origin) or _CALLED.get(_word(kind), _word(kind))
+    return _WHAT.get(origin) or CALLED.get(_word(kind), _word(kind))
 
 
 def _several(kind: Any) -> str:

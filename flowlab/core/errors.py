@@ -271,7 +271,7 @@ class ClaimError(FlowlabError):
         ...     fl.check(["P1"], 3)
         ... except fl.ClaimError as error:
         ...     print(str(error).partition(";")[0])
-        evidence must be trajectories, equations, a maximum margin, a problem or data, got `3`.
+        evidence must be trajectories, equations, a maximum margin, a problem or data, got `3`
     """
 
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from flowlab.core.arguments import guarded, must_be, short
 from flowlab.core.errors import LanguageError
+from flowlab.core.public import HOME
 from flowlab.figures.caption import caption
 from flowlab.figures.curve import UNTOLD, AxesLike, Curve
 from flowlab.figures.figure import Picture, figures, load_library
@@ -138,6 +141,12 @@ def composed(
         return curve.key if picture.panel_each else curve.label
 
     for i, (suffix, path, found) in enumerate(zip(suffixes, results, picture.compared(results), strict=True)):
+        drawn = [c.y for c in found if c.y.size and c.y.dtype.kind == "f"]
+        if drawn and not any(np.isfinite(y).any() for y in drawn):
+            raise LanguageError(
+                f'the figure "{name}" must be drawn from results with numbers to show, got none in'
+                f" {short(path)}; choose another by `flowlab list figures`."
+            )
         rows = list(dict.fromkeys(map(kind, found)))
         # What is one thing throughout is called by its result alone.
         single = len({c.label for c in found if c.look != "limit"}) == 1
@@ -184,10 +193,12 @@ def _of_its_kind(
     Raises:
         LanguageError: for those of another kind, for none, or for too many.
     """
+    maker = picture.of.replace(" ", "_")
+    remedy = f"pass what `fl.{maker}` returns" if maker in HOME else "pass a result of flowlab"
+    remedy = "pass what `integrate` or `descend` returns" if picture.of == "trajectory" else remedy
     if strange := [path for path in results if not _drawable(path)]:
         raise LanguageError(
-            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; pass'
-            f" {'what `integrate` or `descend` returns' if picture.of == 'trajectory' else 'a result of flowlab'}."
+            f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; {remedy}.'
         )
     if wrong := [path for path in results if sort(path) != picture.of]:
         raise LanguageError(

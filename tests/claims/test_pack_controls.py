@@ -1,6 +1,9 @@
 """Controls of single packs: what a claim leans on is tampered with, and the claim must see it."""
 
+from dataclasses import replace
+
 import jax
+import numpy as np
 import pytest
 
 import flowlab as fl
@@ -73,14 +76,14 @@ def test_a_faster_flow_is_refuted(monkeypatch):
     """A Bures-Wasserstein flow that is 2 % faster than its equations must not pass B8."""
     from flowlab.claims.library.brechet2023 import b8_rate
 
-    honest, calls = b8_rate.flow, []
+    honest, calls = b8_rate.built_path, []
 
     def faster(case):
         calls.append(1)
-        run = honest(case)
-        return run | {"t": run["t"] / 1.02}
+        path = honest(case)
+        return replace(path, dataset=path.dataset.assign(log_t=path.dataset["log_t"] - np.log(1.02)))
 
-    monkeypatch.setattr(b8_rate, "flow", faster)
+    monkeypatch.setattr(b8_rate, "built_path", faster)
     (verdict,) = fl.check(["B8"])
     assert calls
     assert verdict.answer == "refuted" or verdict.code == "routes disagree", verdict.reason

@@ -10,14 +10,14 @@ D = 8
 NET = "(w*w - u*u + 0.5*v) @ x"
 
 
-def run(net=NET, w=0.1, u=0.1, v=0.0, kind=fl.integrate):
+def run(net=NET, w=0.1, u=0.1, v=0.0, kind=fl.integrate, step=0.05, count=200):
     rng = np.random.default_rng(0)
     data = fl.Data(rng.normal(size=(3, D)), rng.normal(size=3), kind="targets")
     problem = fl.Problem(net, "square", reduction="mean", coordinates="weights")
     blocks = {"w": np.full(D, w), "u": np.full(D, u), "v": np.full(D, v)}
     start = fl.State.from_weights({k: b for k, b in blocks.items() if k in problem.network.weights})
     if kind is fl.descend:
-        return fl.descend(problem, start, data, step=0.05, count=200)
+        return fl.descend(problem, start, data, step=step, count=count)
     return fl.integrate(
         fl.lower(fl.derive(problem)), start, data, until=fl.log_loss_below(-40.0), rtol=1e-11, atol=1e-13
     )
@@ -81,3 +81,18 @@ def test_another_lasso_is_refuted(monkeypatch):
     monkeypatch.setattr(z3_lasso, "lasso", lambda x, y, penalty: honest(x, y, 1.1 * penalty))
     (verdict,) = fl.check(["Z3"])
     assert verdict.answer == "refuted", verdict.reason
+
+
+@pytest.mark.long
+def test_z8_looks_at_a_users_descent():
+    ended = run(kind=fl.descend, step=0.01, count=40_000)
+    (verdict,) = fl.check(["Z8"], ended)
+    assert verdict.answer == "holds", verdict.reason
+    for walk, told in (
+        (run(kind=fl.descend), "ends before"),
+        (run("(w*w) @ x", kind=fl.descend), "entries w^2 - u^2"),
+        (run(), "none was given"),
+    ):
+        (verdict,) = fl.check(["Z8"], walk)
+        assert verdict.code == "does not apply"
+        assert told in verdict.reason

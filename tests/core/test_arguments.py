@@ -9,6 +9,7 @@ from flowlab.core.errors import DataError, FlowlabError, LanguageError, ShapeMis
 
 DATA = fl.Data(np.array([[1.0, 0.5], [-1.0, 0.2], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0]))
 PROBLEM = fl.Problem("W2 @ W1 @ x", "logistic")
+START = fl.State.from_weights({"W1": [[1.0, 0.5]], "W2": [[1.0]]})
 
 
 @pytest.mark.parametrize("value", [[[1, 2], [3]], "ab", 1j, [None], {1: 2}, 10**400])
@@ -135,3 +136,46 @@ def test_checks_of_kinds_and_values_have_one_grammar():
 def test_entries_refuse_by_name(call):
     with pytest.raises(FlowlabError):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: fl.descend(PROBLEM, START, DATA, count=1, chart={"W1": "binary"}), "geometry="),
+        (lambda: fl.linearise(PROBLEM, 0, DATA, rule="optimistic"), "fl.stability"),
+        (lambda: fl.critical_points(PROBLEM, DATA, rank=2), "fl.covariance_points"),
+        (lambda: fl.draw("risk", 0, against=["min_l1"]), "fl.risk"),
+        (lambda: fl.derive(PROBLEM).induced("W2 @ W1", where="balanced"), "fl.end_to_end"),
+    ],
+)
+def test_what_another_function_does_is_told_with_its_name(call, told):
+    with pytest.raises(TypeError, match="must be called as") as caught:
+        call()
+    assert told in str(caught.value).rpartition("; ")[2]
+
+
+def test_a_word_that_nothing_else_has_gets_no_other_remedy():
+    with pytest.raises(TypeError, match=r"; leave `colour` out\.$"):
+        fl.descend(PROBLEM, START, DATA, count=1, colour=1.0)
+    with pytest.raises(TypeError, match=r"; pass `blend`, if that is meant\.$"):
+        fl.descend(PROBLEM, START, DATA, count=1, blended=1.0)
+    with pytest.raises(TypeError, match=r"; change the arguments\.$"):
+        fl.descend(PROBLEM, START, DATA)
+
+
+def test_a_figure_tells_what_makes_its_result():
+    with pytest.raises(LanguageError, match=r"pass what `fl\.field_angle` returns"):
+        fl.draw("field_angle", fl.derive(PROBLEM))
+
+
+def test_evidence_that_claims_find_themselves_is_refused():
+    with pytest.raises(FlowlabError, match="claims find points, equilibria and minimisers themselves"):
+        fl.check(["P1"], 3)
+
+
+def test_a_figure_of_nothing_but_missing_numbers_is_refused():
+    problem = fl.Problem(fl.Network("(u - 1)**2", shapes={"u": ()}), "value")
+    walk = fl.descend(problem, fl.State.from_weights({"u": 0.0}), step=0.1, count=3)
+    with pytest.raises(LanguageError, match="numbers to show, got none"):
+        fl.draw("margin", walk)
+    assert fl.draw("norms", walk).name == "norms"

@@ -5,7 +5,8 @@ import numpy as np
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
 from flowlab.claims.hypotheses import own_instances
-from flowlab.claims.library.brechet2023.flows import RANK, SIX, TAU, data, points, problem
+from flowlab.claims.library.brechet2023.flows import RANK, SIX, TAU, data, problem
+from flowlab.claims.library.brechet2023.generators import own_points
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
@@ -48,7 +49,7 @@ class Minimiser(Claim):
     def measure(self, case: Case, variant: Variant) -> Measurement:
         quantities = []
         for tau in (0.0, TAU):
-            found = points(case, tau)
+            found = own_points(case, tau).points
             told = f"tau = {tau:g}"
             least = _value(tau, variant.chosen)
             stable = sum(point.index == 0 for point in found.points)
@@ -89,7 +90,7 @@ class Saddles(Claim):
     counter_example = "descent ends at the next point: as it does from starts inside the saddle's eigenvectors"
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
-        wrong = sum(point.index != variant.index(point) for tau in (0.0, TAU) for point in points(case, tau).points)
+        wrong = sum(point.index != variant.index(point) for tau in (0.0, TAU) for point in own_points(case, tau).points)
         ends = case.once("descents", lambda: self._ends(case))
         goal = variant.ends(0.0)
         reached = int(sum(abs(value - goal) <= 1e-9 for value in ends))

@@ -16,7 +16,7 @@ from flowlab.language.data import Data
 from flowlab.language.expr import Expr, constant, eye, weight
 from flowlab.language.problem import Problem
 from flowlab.language.trajectory import Trajectory
-from flowlab.studies.covariance_points import CovariancePoints, covariance_points
+from flowlab.late.richardson import power as power_law
 from flowlab.symbolic.balanced_start import balanced_state
 
 SPECTRUM, TAU, LAYERS = np.array([5.0, 3.0, 1.5, 0.7]), 0.3, 3
@@ -65,24 +65,25 @@ def whole(weights: Any) -> np.ndarray:
     return made
 
 
-def points(case: Case, tau: float) -> CovariancePoints:
-    """All critical points at the larger target, one layer of `RANK` columns."""
-    return case.once(
-        f"critical points tau={tau}", lambda: covariance_points(problem(1, tau), data(case, SIX), rank=RANK)
-    )
-
-
 def power(a: np.ndarray, p: float) -> np.ndarray:
     """A symmetric positive definite matrix to a power."""
     values, vectors = np.linalg.eigh(a)
     return (vectors * values**p) @ vectors.T
 
 
-def loss(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> float:
-    """Squared Bures distance of W W^T + τ from the target with this root."""
+def distance(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> float:
+    """Squared Bures distance of W W^T + τ from the target with this root.
+
+    As ‖(I - T)(W W^T + τ)^{1/2}‖² with the transport map T, of which no digits are lost near zero; a sum of traces is
+    left where W W^T has no inverse.
+    """
     now = W @ W.T + tau * np.eye(len(W))
-    values = np.linalg.eigvalsh(root @ now @ root)
-    return float(np.trace(now) + np.trace(root @ root) - 2 * np.sqrt(np.maximum(values, 0)).sum())
+    values, inner = np.linalg.eigvalsh(now), root @ now @ root
+    if values[0] <= 1e-12 * values[-1]:
+        nuclear = np.linalg.svd(root @ W, compute_uv=False).sum() if not tau else np.trace(power(inner, 0.5))
+        return float(np.trace(now) + np.trace(root @ root) - 2 * nuclear)
+    moved = power(now, 0.5) - root @ power(inner, -0.5) @ root @ power(now, 0.5)
+    return float((moved * moved).sum())
 
 
 def gradient(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> np.ndarray:
@@ -95,10 +96,11 @@ def gradient(W: np.ndarray, root: np.ndarray, tau: float = TAU) -> np.ndarray:
     return 2 * (W - root @ power(inner, -0.5) @ root @ W)
 
 
-def constants(L0: float) -> tuple[float, float, float]:
-    """K, c and C_0 of the bound, from the loss at the start."""
-    size = 2 * (L0 + SPECTRUM.sum())
-    return float(np.sqrt(TAU * SPECTRUM[-1]) / (2 * size**2)), float(np.sqrt(SPECTRUM[-1]) - np.sqrt(L0)), float(size)
+def constants(L0: float, spectrum: np.ndarray = SPECTRUM, tau: float = TAU) -> tuple[float, float, float]:
+    """K, c and C_0 of the bound, from the loss at the start; c is zero where the start is too far for the theorem."""
+    size, smallest = 2 * (L0 + spectrum.sum()), spectrum.min()
+    c = max(float(np.sqrt(smallest) - np.sqrt(L0)), 0.0)
+    return float(np.sqrt(tau * smallest) / (2 * size**2)), c, float(size)
 
 
 def late_rate(depth: int, tau: float = TAU, smallest: float = SPECTRUM[-1]) -> float:
@@ -106,10 +108,23 @@ def late_rate(depth: int, tau: float = TAU, smallest: float = SPECTRUM[-1]) -> f
     return float(4 * depth * (smallest - tau) ** (2 - 1 / depth) / smallest)
 
 
-def fitted_rate(t: np.ndarray, L: np.ndarray, above: float, below: float) -> float:
-    """-d log L/dt over the rows with a loss between two numbers."""
-    some = (below < L) & (above > L)
-    return float(-np.polyfit(t[some], np.log(L[some]), 1)[0])
+def fitted_rate(t: np.ndarray, away: np.ndarray, floor: float, ceiling: float) -> tuple[float, float]:
+    """The limit of -d log away²/dt with its error bar, from the late rows with a distance between two levels.
+
+    `away` is the distance of the covariance from rest along one mode, (rows,): ω^T Σ ω less its limit, ω the
+    eigenvector of the smallest eigenvalue of the target. In eigenvectors of the target the entries of a covariance
+    near rest move each at a rate of its own, and the loss is a sum of their squares; in the loss itself the slowest
+    one may be hidden for long. Where away = c e^{-rt/2} (1 + b e^{-rt/2} + …), t is -2 log(away)/r plus a series in
+    away, and its slope is extrapolated to away = 0.
+    """
+    size = np.abs(away)
+    rises = np.flatnonzero((np.diff(size) >= 0) & (size[1:] > floor))
+    kept = (floor < size) & (ceiling > size) & (np.arange(len(size)) > (rises[-1] if len(rises) else -1))
+    # Times in units of the last one: nothing overflows.
+    unit = float(t[kept].max(initial=1.0))
+    found = power_law(1 / size[kept], np.exp(t[kept] / unit), powers=(1, 2, 3, 4), logs=False)
+    rate = 2 / (found.value * unit)
+    return rate, rate * found.error / abs(found.value)
 
 
 def built_start(case: Case) -> np.ndarray:
@@ -126,7 +141,7 @@ def built_start(case: Case) -> np.ndarray:
         return turned @ np.diag(sizes) @ right.T
 
     goal = (np.sqrt(SPECTRUM[-1]) - MARGIN) ** 2
-    scale: Any = brentq(lambda s: loss(start(s), root) - goal, 0.5, 1.0, xtol=1e-15)
+    scale: Any = brentq(lambda s: distance(start(s), root) - goal, 0.5, 1.0, xtol=1e-15)
     return start(scale)
 
 

@@ -9,13 +9,16 @@ from flowlab.claims.hypotheses import hypothesis
 from flowlab.core.errors import ClaimError, FlowlabError
 from flowlab.discrete.descent.descend import descend
 from flowlab.discrete.matrix_game import matrix_game as read_game
+from flowlab.dynamics import integrate, time
 from flowlab.language.data import Data
 from flowlab.language.network import Network
 from flowlab.language.problem import Problem
 from flowlab.language.state import State
 from flowlab.language.trajectory import Trajectory
+from flowlab.lowering.lower import lower
 from flowlab.studies.equilibrium import Equilibrium, equilibrium
 from flowlab.studies.stability import stability
+from flowlab.symbolic.derive import derive
 
 SOURCE = "Daskalakis, Panageas 2019"
 GAME = np.array([[0.0, -1.0, 2.0], [1.0, 0.0, -1.0], [-1.0, 3.0, 0.0]])
@@ -43,6 +46,38 @@ def beside(rest: Equilibrium) -> State:
     p[:2] += size * np.array([1.0, -1.0])
     q[-2:] += size * np.array([1.0, -1.0])
     return at(p, q)
+
+
+def began(case: Case) -> State:
+    """Where the given flow or descent starts, as p and q; beside the equilibrium for one that starts there, and from
+    the uniform strategies where no run was given.
+    """
+
+    def made() -> State:
+        run = next((run for run in (case.flow, case.descent) if run is not None), None)
+        if run is None:
+            n, m = payoff_of(case).shape
+            return at(np.full(n, 1 / n), np.full(m, 1 / m))
+        up, down = players(run.problem)
+        first = at(run.weights(0)[up], run.weights(0)[down])
+        return beside(rest_of(case)) if rest_of(case).divergence(first.weights()) < _NEAR else first
+
+    return case.once("start", made)
+
+
+_NEAR = 1e-8
+"""Divergence below which its changes in a step are roundings of its terms."""
+
+
+def players(problem: Problem) -> tuple[str, str]:
+    """Who ascends and who descends; of a wrong variant the first and the second."""
+    first, second = problem.network.weights
+    return (second, first) if problem.ascend == (second,) else (first, second)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The rows before a strategy has died out."""
+    return values[: int(np.argmin(np.isfinite(values)))] if not np.isfinite(values).all() else values
 
 
 def payoff_of(case: Case) -> np.ndarray:
@@ -138,7 +173,9 @@ def walk(
 
 def strategies(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """The p and q of all rows, (rows, n) and (rows, m)."""
-    p, q = (run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in "pq")
+    p, q = (
+        run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in players(run.problem)
+    )
     return p, q
 
 
@@ -195,3 +232,30 @@ def idle_fall(case: Case, step: float) -> float:
     start = at(*(first[w] / first[w].sum() for w in "pq"))
     p = strategies(walk(case, 2000, step=step, payoff=payoff, start=start, name="idle strategy"))[0][:, which]
     return float(-np.log(p[200] / p[0]) / 200) / (step * rest.slack["p"])
+
+
+def replicator_flow(case: Case, problem: Problem, first: State, end: float) -> Trajectory:
+    """A flow of the game; of a wrong variant as far as it goes, which may blow up."""
+    told = Data(A=payoff_of(case))
+
+    def made() -> Trajectory:
+        field, settings = lower(derive(problem)), {"rtol": 1e-13, "atol": 1e-14, "max_steps": 20_000}
+        path = integrate(field, first, told, until=time(end), solver="dopri8", **settings)
+        if problem == matrix_game() and not path.outcome.ok:
+            raise ClaimError(f"the replicator flow ended early ({path.outcome}); give a flow of your own.")
+        return path
+
+    return case.once(f"replicator {problem.signature}", made)
+
+
+def modified_flow(case: Case, rule: str | None, eta: float, start: State, end: float, name: str) -> Trajectory:
+    """The modified flow of a rule, or the flow itself."""
+
+    def made() -> Trajectory:
+        flow = case.once("O12 flow", lambda: derive(matrix_game()))
+        field = lower(flow if rule is None else flow.modified(rule, step=eta))
+        return integrate(
+            field, start, Data(A=payoff_of(case)), until=time(end), rtol=1e-12, atol=1e-14, solver="dopri8"
+        )
+
+    return case.once(f"O12 {rule} {eta if rule else ''} {name} {end}", made)

@@ -7,14 +7,15 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import own_instances
 from flowlab.claims.library.daskalakis2019.by_hand import slowest
 from flowlab.claims.library.daskalakis2019.flows import (
-    GAME,
-    UNIFORM,
     at,
+    began,
     divergences,
-    matrix_game,
+    mixed_game,
+    modified_flow,
+    pace,
+    payoff_of,
     rest_of,
     strategies,
     walk,
@@ -22,13 +23,7 @@ from flowlab.claims.library.daskalakis2019.flows import (
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.variant import Variant
 from flowlab.claims.verdict import Measurement
-from flowlab.dynamics import integrate, time
-from flowlab.language.data import Data
 from flowlab.language.rules import rules
-from flowlab.language.state import State
-from flowlab.language.trajectory import Trajectory
-from flowlab.lowering.lower import lower
-from flowlab.symbolic.derive import derive
 from flowlab.symbolic.modified import coefficients
 
 TIME = 8.0
@@ -36,6 +31,10 @@ STEPS = (0.01, 0.005, 0.0025)
 """Small enough for orders to show in the last two halvings."""
 ETA = 0.1
 LONG = 200.0
+SHORT = 80.0
+"""Times in which modes of the game of the paper, and of another one, change by e^7 and e^3."""
+MOST = 200_000
+"""Steps at most."""
 
 
 @claim("O12")
@@ -50,7 +49,7 @@ class ModifiedEquation(Claim):
     )
     latex = r"\dot z = F \pm \tfrac{\eta}{2}\, DF\, F + O(\eta^2), \qquad \operatorname{Re} q = \mp\tfrac12\,\eta\tau^2"
     source = "derived here; c = -1/2 - b for steps z + eta ((1 - b) F + b F_past)"
-    hypotheses = (own_instances,)
+    hypotheses = (mixed_game,)
     quick = False
     stated = Variant(flows={"optimistic": "optimistic", "gradient": "gradient"}, order=2.0, damping=0.5)
     mutants = (
@@ -63,29 +62,35 @@ class ModifiedEquation(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         rest, quantities = rest_of(case), []
-        tau = float(rest.frequencies[-1])
-        slow = at(*slowest(GAME, rest.weights["p"], rest.weights["q"]))
+        top, tau = float(rest.frequencies[0]), float(rest.frequencies[-1])
+        p, q = (rest.weights[w] for w in "pq")
+        own, eta = case.problem is None, ETA * pace(case)
+        # Where steps make a mode grow it must stay small against the shares of the equilibrium.
+        slow = at(*slowest(payoff_of(case), p, q, 1e-3 if own else 1e-3 * float(min(p.min(), q.min()))))
+        long = (LONG if own else SHORT) * pace(case)
+        # A slower mode is damped by as much in a longer time, of whole steps.
+        long = long if own else eta * min(round(long / eta * (top / tau) ** 2), MOST)
         for rule, sign in (("optimistic", 1.0), ("gradient", -1.0)):
             for name, followed, wanted in (
                 ("modified flow", variant.flows[rule], variant.order),
                 ("flow", None, 1.0),
             ):
-                errors = [self._apart(case, rule, followed, eta) for eta in STEPS]
+                errors = [self._apart(case, rule, followed, h * pace(case)) for h in STEPS]
                 quantities += [
                     Quantity(
                         f"order in eta, {rule} and {name}, halving {k}", math.log2(a / b), wanted, 0.05, altered=0.1
                     )
                     for k, (a, b) in enumerate(pairwise(errors), 1)
                 ]
-            path = self._flow(case, variant.flows[rule], ETA, slow, LONG, "slow")
-            steps = walk(case, round(LONG / ETA), step=ETA, rule=rule, start=slow, name="O12 slow")
+            path = modified_flow(case, variant.flows[rule], eta, slow, long, "slow")
+            steps = walk(case, round(long / eta), step=eta, rule=rule, start=slow, name="O12 slow")
             for name, run in (("modified flow", path), ("steps", steps)):
                 kept = divergences(rest, run)
-                rate = -0.5 * math.log(kept[-1] / kept[0]) / LONG
+                rate = -0.5 * math.log(kept[-1] / kept[0]) / long
                 quantities.append(
                     Quantity(
                         f"damping over eta tau^2, {rule}, {name}",
-                        rate / (ETA * tau**2),
+                        rate / (eta * tau**2),
                         sign * variant.damping,
                         0.01,
                         altered=0.05,
@@ -100,17 +105,7 @@ class ModifiedEquation(Claim):
 
     def _apart(self, case: Case, rule: str, followed: str | None, eta: float) -> float:
         """The largest difference between steps and a flow at t = 8."""
-        steps = walk(case, round(TIME / eta), step=eta, rule=rule, every=round(TIME / eta), name="O12")
-        path = self._flow(case, followed, eta, at(UNIFORM, UNIFORM), TIME, "uniform")
+        end, first, count = TIME * pace(case), began(case), round(TIME * pace(case) / eta)
+        steps = walk(case, count, step=eta, rule=rule, every=count, name="O12", start=first)
+        path = modified_flow(case, followed, eta, first, end, "start")
         return max(float(np.abs(a[-1] - b[-1]).max()) for a, b in zip(strategies(steps), strategies(path), strict=True))
-
-    @staticmethod
-    def _flow(case: Case, rule: str | None, eta: float, start: State, end: float, name: str) -> Trajectory:
-        """The modified flow of a rule, or the flow itself."""
-
-        def made() -> Trajectory:
-            flow = case.once("O12 flow", lambda: derive(matrix_game()))
-            field = lower(flow if rule is None else flow.modified(rule, step=eta))
-            return integrate(field, start, Data(A=GAME), until=time(end), rtol=1e-12, atol=1e-14, solver="dopri8")
-
-        return case.once(f"O12 {rule} {eta if rule else ''} {name} {end}", made)

@@ -4,8 +4,9 @@ import numpy as np
 
 from flowlab.claims.case import Case
 from flowlab.claims.claim import Claim, claim
-from flowlab.claims.hypotheses import own_instances
+from flowlab.claims.hypotheses import Hypothesis
 from flowlab.claims.library.zhou_ge2023.flows import SOURCE, draw, equations, limit, samples, start
+from flowlab.claims.library.zhou_ge2023.given_descent import given_ends, given_steps, unmet
 from flowlab.claims.quantity import Quantity
 from flowlab.claims.sample_problems import worst
 from flowlab.claims.variant import Variant
@@ -29,7 +30,7 @@ class FiniteSteps(Claim):
     )
     latex = r"w^+u^+ = wu\,(1 - 4\eta^2 g^2), \qquad b_\eta(\infty) - b(\infty) = O(\eta)"
     source = f"{SOURCE}; identity derived here"
-    hypotheses = (own_instances,)
+    hypotheses = (Hypothesis("a descent in entries w^2 - u^2 + ... to where the samples are fitted; or none", unmet),)
     stated = Variant(factor=4.0, power=1.0)
     mutants = (
         stated.but("2 instead of 4", factor=2.0),
@@ -40,12 +41,14 @@ class FiniteSteps(Claim):
 
     def measure(self, case: Case, variant: Variant) -> Measurement:
         gaps, falls = [], True
-        for wu, after, step_g in case.once("steps", lambda: self._steps(case)):
-            # Of the change and not of the product, which hardly moves.
+        steps = case.once("steps", lambda: self._steps(case) if case.descent is None else given_steps(case))
+        # Of the change and not of the product, which hardly moves; late steps have the roundings of the first.
+        size = max(float(np.abs(4.0 * step_g**2).max()) for *_, step_g in steps[:6])
+        for wu, after, step_g in steps:
             expected = -variant.factor * step_g**2
-            gaps.append(float(np.abs(after / wu - 1.0 - expected).max() / np.abs(4.0 * step_g**2).max()))
-            falls &= bool((after <= wu * (1 + 1e-15)).all())
-        far = case.once("ends of descent", lambda: self._ends(case))
+            gaps.append(np.abs(after / wu - 1.0 - expected).max() / size)
+            falls &= bool((np.abs(after) <= np.abs(wu) * (1 + 1e-15)).all())
+        far = case.once("ends", lambda: self._ends(case) if case.descent is None else given_ends(case))
         order = float(np.log2(far[1] / far[2]))
         return Measurement.of(
             [
@@ -55,7 +58,7 @@ class FiniteSteps(Claim):
                 Quantity("steps in which the product rises somewhere", float(not falls), 0.0, 0.0, relation="<="),
                 Quantity("power of eta of the distance from the limit", order, variant.power, 0.008),
             ],
-            f"descent to t = {TIME:g}, against Newton on the dual of the derived potential",
+            "descent to where samples are fitted, against Newton on the dual of the derived potential",
             distances=far,
         )
 
