@@ -305,3 +305,11 @@ class NotSeparable(FlowlabError):
     def __init__(self, message: str, certificate: object) -> None:
         super().__init__(message)
         self.certificate = certificate
+
+
+def several(count: int, noun: str) -> str:
+    """A count with its noun, as messages say it: 1 axis, 2 axes, 0 entries."""
+    if count == 1:
+        return f"1 {noun}"
+    irregular = {"axis": "axes", "entry": "entries"}
+    return f"{count} {irregular.get(noun, noun + 's')}"

@@ -154,6 +154,8 @@ def palette() -> tuple[str, ...]:
 
 _SIGNS = str.maketrans({"_": r"$\_$", "<": "${<}$", ">": "${>}$", "·": r"$\cdot$", "…": r"$\ldots$"})
 """Computer Modern's text font has other glyphs in the place of these, or none beside a formula."""
+_ARROW = r"$\rightarrow$"
+"""Of `einsum`; sign by sign it would be a dash beside a relation."""
 
 
 def shown(label: str) -> str:
@@ -161,7 +163,9 @@ def shown(label: str) -> str:
     parts = label.split("$")
     # Every second part stands between dollar signs, unless one of them is alone.
     inside = 1 if len(parts) % 2 else len(parts)
-    return "$".join(part if i % 2 == inside else part.translate(_SIGNS) for i, part in enumerate(parts))
+    return "$".join(
+        part if i % 2 == inside else part.replace("->", _ARROW).translate(_SIGNS) for i, part in enumerate(parts)
+    )
 
 
 def formula(block: str) -> str:

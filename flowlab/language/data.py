@@ -12,7 +12,7 @@ import numpy as np
 
 from flowlab.core.arguments import expects, line, short
 from flowlab.core.display import displayed
-from flowlab.core.errors import DataError
+from flowlab.core.errors import DataError, several
 from flowlab.core.hashing import sha256_arrays
 from flowlab.core.pickling import received, sent
 from flowlab.core.precision import require_x64
@@ -178,7 +178,8 @@ class Data(eqx.Module):
         features = math.prod(self.x.shape[1:])
         if math.prod(shape) != features:
             raise DataError(
-                f"`{line(name)}` must have {features} entries per sample, as `x` has, got the shape {short(shape)}."
+                f"`{line(name)}` must have {several(features, 'entry')} per sample, as `x` has, got the shape"
+                f" {short(shape)}; pass another."
             )
         others = {key: v for key, v in self.given.items() if key != "x"}
         return self._remade(self.name, {name: self.x.reshape(self.n, *shape), **others})

@@ -162,7 +162,7 @@ def output_type(found: Mapping[int, Inferred], shapes: Shapes, last: Expr) -> Ty
     kind = found[id(last)].type
     out = shapes.settle(kind) if kind is not None else Type(())
     if out.rank > out.sampled:
-        remedy = "; `flatten` it" if out.sampled else ""
+        remedy = "; `flatten` it" if out.sampled else "; `sum` it"
         raise ShapeMismatch(
             f"`{brief(found[id(last)].text.text)}` has shape {out}; a network's output is a scalar or a vector per"
             f" sample, or one scalar{remedy}."

@@ -164,8 +164,8 @@ class Problem:
         if loss.is_value:
             if network.has_samples:
                 raise LanguageError(
-                    f'the loss "{loss.name}" must have an expression without samples, got `{shown(network.text)}`,'
-                    " which depends on an input; name it in `constants`, or use a loss over samples."
+                    f'the loss "{loss.name}" must have one number for all samples, got one a sample of '
+                    f'`{shown(network.text)}`; write `mean(…, axis="samples")`, or name inputs in `constants`.'
                 )
         elif not network.has_samples and network.inputs:
             raise LanguageError(

@@ -7,7 +7,7 @@ from functools import cached_property
 from numbers import Integral
 
 from flowlab.core.arguments import expects, short, shown
-from flowlab.core.errors import DataError, ShapeMismatch, UnknownName
+from flowlab.core.errors import DataError, ShapeMismatch, UnknownName, several
 from flowlab.core.memory import require_memory
 from flowlab.core.registry import nearest
 from flowlab.language.inference import brief
@@ -38,8 +38,11 @@ class Sizes:
         have = dim if isinstance(dim, int) else self.sizes.get(dim)
         if have is not None and have != size:
             before = self._why.get(str(dim), f"the declared shapes say {have}")
-            of = f"the dimension `{shown(dim, 40)}` of `{brief(self.text)}`"
-            raise ShapeMismatch(f"{of} cannot be both {have} ({before}) and {size} ({reason}).")
+            which = "a dimension" if isinstance(dim, int) else f"the dimension `{shown(dim, 40)}`"
+            raise ShapeMismatch(
+                f"{which} of `{brief(self.text)}` must have one size, got {have} ({before}) and {size} ({reason});"
+                " change either."
+            )
         if isinstance(dim, str):
             self.sizes[dim], self._why[dim] = size, reason
 
@@ -80,7 +83,7 @@ def given_shape(text: str, name: str, shape: Sequence[Dim], given: Mapping[str, 
     if len(given[name]) != len(shape):
         wanted = ", ".join(("N", *map(str, shape)) if not constant else map(str, shape))
         raise DataError(
-            f"`{name}` must have the shape ({wanted}) of `{brief(text)}`, got {len(given[name])} axes"
+            f"`{name}` must have the shape ({wanted}) of `{brief(text)}`, got {several(len(given[name]), 'axis')}"
             f"{'' if constant else ' per sample'} instead of {len(shape)}; reshape it or declare its shape."
         )
     return given[name]

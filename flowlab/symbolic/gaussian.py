@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from flowlab.core.arguments import guarded, short, shown
-from flowlab.core.errors import DataError, ShapeMismatch, UnknownName
+from flowlab.core.errors import DataError, ShapeMismatch, UnknownName, several
 from flowlab.core.typing import ArrayLike
 from flowlab.language.arrays import numbers
 from flowlab.language.calls import apply
@@ -234,8 +234,8 @@ def _teacher(network: Network, given: Mapping[str, ArrayLike], units: str | None
     for name, shape in network.shapes.items():
         values[name + TEACHER] = value = numbers(given[name], f"`teacher[{name!r}]`")
         if value.ndim != len(shape):
-            told = f"`teacher[{name!r}]` must have {len(shape)} axes, as `{name}` has, got the shape {value.shape}"
-            raise ShapeMismatch(f"{told}; pass an array of as many.")
+            told = f"`teacher[{name!r}]` must have {several(len(shape), 'axis')}, as `{name}` has"
+            raise ShapeMismatch(f"{told}, got the shape {value.shape}; pass an array of as many.")
         if not np.isfinite(value).all() or (name == units and not np.abs(value).max(axis=-1, initial=0.0).all()):
             told = f"`teacher[{name!r}]` must be finite" + (", without a unit of zeros" if name == units else "")
             raise DataError(f"{told}, got {short(value.tolist())}; a unit without a direction has no angle.")

@@ -76,7 +76,7 @@ def test_descent_goes_the_same_way():
 
 
 WRONG = (
-    (lambda: fl.Problem("w @ x", "value"), "must have an expression without samples"),
+    (lambda: fl.Problem("w @ x", "value"), 'a sample of `w @ x`; write `mean(…, axis="samples")`'),
     (lambda: fl.Problem(GAME), "a network with labels has an input"),
     (lambda: fl.Problem("u * v", "value"), "one number"),
     (lambda: fl.integrate(field(fl.Problem(GAME, "value")), start(), until=fl.time(1.0)), "constants of the objective"),

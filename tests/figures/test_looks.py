@@ -150,6 +150,7 @@ def test_small_text_is_noticed():
 def test_blocks_are_formulas_and_have_one_colour_in_all_figures():
     assert (formula("W1"), formula("W1[2]"), formula("theta")) == ("$W_{1}$", "$W_{1}[2]$", r"$\theta$")
     assert shown("a_b $x_1$") == r"a$\_$b $x_1$"
+    assert shown("ij->j > i") == r"ij$\rightarrow$j ${>}$ i"
     path = trajectory()
     found = {}
     for name in ("norms", "direction", "alignment", "sphere", "spectrum_in_time"):

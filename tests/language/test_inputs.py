@@ -66,7 +66,7 @@ WRONG = [
     (lambda: fl.Network(fl.weight("A") @ fl.x + fl.input("A") @ fl.x), "must have one role"),
     (lambda: fl.initial_state(attention(), Data(x, y), seed=0), "must have the input `X`"),
     (lambda: fl.initial_state(attention(), Data(x, y, X=x), seed=0), "`X` must have the shape (N, d, t)"),
-    (lambda: fl.initial_state(attention(), Data(x, y, X=X), seed=0, default_width=2), "cannot be both"),
+    (lambda: fl.initial_state(attention(), Data(x, y, X=X), seed=0, default_width=2), "must have one size"),
     (lambda: fl.initial_state(fl.Network("(M * W) @ x", constants=["M"]), Data(x, y), seed=0), "the constant `M`"),
     (lambda: Data(y=y), "must have inputs and labels, got no input"),
     (lambda: Data(x), "got no labels"),

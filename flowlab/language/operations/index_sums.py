@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from flowlab.core.arguments import shown
-from flowlab.core.errors import LanguageError, ShapeMismatch
+from flowlab.core.errors import LanguageError, ShapeMismatch, several
 from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.operations.base import (
     Handle,
@@ -84,7 +84,8 @@ def read_spec(spec: object, count: int) -> IndexSum:
     parts, out = tuple(found[1].split(",")), found[2]
     if len(parts) != count:
         raise LanguageError(
-            f"`einsum('{text}', …)` must have {len(parts)} operands, got {count}; give one for each group of letters."
+            f"`einsum('{text}', …)` must have {several(len(parts), 'operand')}, got {count}; give one for each group of"
+            " letters."
         )
     for part in (*parts, out):
         if len(set(part)) != len(part):
@@ -95,7 +96,8 @@ def read_spec(spec: object, count: int) -> IndexSum:
     missing = [letter for letter in out if not any(letter in part for part in parts)]
     if missing:
         raise LanguageError(
-            f"`einsum('{text}', …)` must have all letters of its result in operands, got `{missing[0]}`; leave it out."
+            f"`einsum('{text}', …)` must have all letters of its result in its operands, got `{missing[0]}`;"
+            " leave it out."
         )
     return IndexSum(parts, out)
 
@@ -138,7 +140,7 @@ class Einsum(Product):
             if (SAMPLES in part) != kind.sampled or part[1:].count(SAMPLES) or len(axes) != kind.rank:
                 raise ShapeMismatch(
                     f"`{told}` must have a letter for every axis of `{operands[i]}` of shape {shapes.told(kind)}, got"
-                    f" `{part}`; `{SAMPLES}` stands first and names the samples."
+                    f" `{part}`; `{SAMPLES}` stands first and names the samples, and pairs of them need `constants`."
                 )
             for at, letter in enumerate(axes):
                 first, axis = where.setdefault(letter, (i, at))

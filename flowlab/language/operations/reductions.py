@@ -30,8 +30,9 @@ class Reduction(Linear):
     def shape(self, shapes: Shapes, args: Sequence[Type], told: str, operands: Sequence[str], params: Params) -> Type:
         kind = args[0]
         if not params and kind.rank == 0:
+            over = f'; go over samples by `axis="{OVER_SAMPLES}"`, or leave' if kind.sampled else "; leave"
             what = f"`{operands[0]}`, which has shape {shapes.told(kind)} and is not a vector"
-            raise ShapeMismatch(f"`{told}` adds up {what}; leave `{self.shown}` out.")
+            raise ShapeMismatch(f"`{told}` adds up {what}{over} `{self.shown}` out.")
         if not params:
             return Type((), kind.sampled)
         axis = axis_of(kind, params[0], shapes, told, operands[0])

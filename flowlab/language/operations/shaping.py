@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flowlab.core.errors import ShapeMismatch
+from flowlab.core.errors import ShapeMismatch, several
 from flowlab.core.namespaces import writes
 from flowlab.core.typing import Array, Namespace, Params
 from flowlab.language.input_facts import AsFunction
@@ -92,12 +92,12 @@ class PutBack(Operation):
             return linear_transpose(lambda v: word.moved(xp, v, out, params[1]), whole)(args[0])[0]
         # The numbers of the entries, moved as the entries were.
         origin = word.moved(np, np.arange(int(np.prod(shape))).reshape(shape), own, params[1])
-        several = args[0].shape[: out.sampled]
-        flat = args[0].reshape((*several, -1))
-        made = np.zeros((*several, int(np.prod(shape))), dtype=args[0].dtype)
+        lead = args[0].shape[: out.sampled]
+        flat = args[0].reshape((*lead, -1))
+        made = np.zeros((*lead, int(np.prod(shape))), dtype=args[0].dtype)
         rows = made.reshape(-1, made.shape[-1])
         np.add.at(rows.T, origin.ravel(), np.asarray(flat).reshape(len(rows), -1).T)
-        return made.reshape((*several, *shape))
+        return made.reshape((*lead, *shape))
 
     def render(self, tex: bool, parts: Sequence[Piece], types: Sequence[Type], params: Params) -> Piece:
         return function_piece(f"put_back_{params[0]}", tex, [*parts, *map(Piece, map(_told, params[1]))], ())
@@ -124,8 +124,8 @@ class Take(_Moving):
         kind, places = args[0], _places(params[0])
         if len(places) > kind.rank:
             raise ShapeMismatch(
-                f"`{told}` must have at most {kind.rank} positions for `{operands[0]}` of shape {shapes.told(kind)},"
-                f" got {len(places)}; leave the others out."
+                f"`{told}` must have at most {several(kind.rank, 'position')} for `{operands[0]}` of shape"
+                f" {shapes.told(kind)}, got {len(places)}; leave the others out."
             )
         dims: list[Dim] = []
         for place, dim in zip(places, kind.shape, strict=False):
@@ -150,7 +150,8 @@ class Take(_Moving):
 
 def _inside(place: int, told: str, size: int) -> int:
     if not -size <= place < size:
-        raise ShapeMismatch(f"`{told}` must take one of {size} entries, got position {place}; count them from 0.")
+        of = several(size, "entry")
+        raise ShapeMismatch(f"`{told}` must take one of {of}, got position {place}; count them from 0.")
     return 1
 
 
@@ -184,7 +185,8 @@ class Window(_Moving):
         kind = args[0]
         if kind.rank < axes:
             raise ShapeMismatch(
-                f"`{told}` must have {axes} axes to move along, got `{operands[0]}` of shape {shapes.told(kind)}."
+                f"`{told}` must have {several(axes, 'axis')} to move along, got `{operands[0]}` of shape"
+                f" {shapes.told(kind)}; pool over fewer."
             )
         dims = [
             shapes.derive("p", (dim,), partial(positions, size, stride, told), (size, stride, "window"))
@@ -210,7 +212,7 @@ def positions(size: int, stride: int, told: str, length: int) -> int:
     """
     if size > length:
         raise ShapeMismatch(
-            f"`{told}` must have windows that fit into {length} positions, got {size}; use smaller ones."
+            f"`{told}` must have windows that fit into {several(length, 'position')}, got {size}; use smaller ones."
         )
     return (length - size) // stride + 1
 
@@ -278,7 +280,8 @@ class Split(_Moving):
 
 def _share(count: int, told: str, size: int) -> int:
     if size % count:
-        raise ShapeMismatch(f"`{told}` must cut {size} entries into equal parts, got {count} of them; change either.")
+        of = several(size, "entry")
+        raise ShapeMismatch(f"`{told}` must cut {of} into equal parts, got {count} of them; change either.")
     return size // count
 
 

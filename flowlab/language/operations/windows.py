@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from flowlab.core.errors import ShapeMismatch
+from flowlab.core.errors import ShapeMismatch, several
 from flowlab.core.typing import Array, Namespace
 from flowlab.language.operations.axes import whole
 from flowlab.language.operations.base import Option
@@ -46,11 +46,11 @@ class Settings(NamedTuple):
         """
         if isinstance(self.padding, str):
             if self.padding == CIRCULAR and size > length:
-                raise ShapeMismatch(f"`{told}` must have a filter of at most {length} places, got {size}; shorten it.")
+                raise _too_long(told, size, length, "shorten it")
             return -(-length // self.stride)
         room = length + 2 * whole(self.padding)
         if size > room:
-            raise ShapeMismatch(f"`{told}` must have a filter of at most {room} places, got {size}; shorten it or pad.")
+            raise _too_long(told, size, room, "shorten it or pad")
         return (room - size) // self.stride + 1
 
     def counts(self, sizes: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -125,3 +125,7 @@ def unpadded(
             kept = kept + xp.pad(ends, still)
         made = kept
     return made
+
+
+def _too_long(told: str, size: int, room: int, remedy: str) -> ShapeMismatch:
+    return ShapeMismatch(f"`{told}` must have a filter of at most {several(room, 'place')}, got {size}; {remedy}.")

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from flowlab.core.arguments import shown
-from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch, UnknownName
+from flowlab.core.errors import FlowlabError, LanguageError, ShapeMismatch, UnknownName, several
 from flowlab.core.registry import nearest
 from flowlab.core.typing import ArrayLike, Blocks, Namespace
 from flowlab.language.expr import Expr, numbered, rebuilt
@@ -191,7 +191,8 @@ def fitting(node: Node, arrays: Blocks) -> None:
     for name, array in arrays.items():
         dims = {**network.shapes, **network.constants}[name]
         if len(dims) != np.ndim(array):
-            raise ShapeMismatch(f"`{name}` must have {len(dims)} axes, got the shape {np.shape(array)}; reshape it.")
+            wanted = several(len(dims), "axis")
+            raise ShapeMismatch(f"`{name}` must have {wanted}, got the shape {np.shape(array)}; reshape it.")
         for dim, size in zip(dims, np.shape(array), strict=True):
             known = (name, dim) if isinstance(dim, int) else sizes.setdefault(dim, (name, size))
             if known[1] != size:
