@@ -155,8 +155,8 @@ def test_what_another_function_does_is_told_with_its_name(call, told):
 
 
 def test_a_word_that_nothing_else_has_gets_no_other_remedy():
-    with pytest.raises(TypeError, match=r"; leave `colour` out\.$"):
-        fl.descend(PROBLEM, START, DATA, count=1, colour=1.0)
+    with pytest.raises(TypeError, match=r"; leave `xyz` out\.$"):
+        fl.descend(PROBLEM, START, DATA, count=1, xyz=1.0)
     with pytest.raises(TypeError, match=r"; pass `blend`, if that is meant\.$"):
         fl.descend(PROBLEM, START, DATA, count=1, blended=1.0)
     with pytest.raises(TypeError, match=r"; change the arguments\.$"):
