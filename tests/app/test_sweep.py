@@ -233,7 +233,8 @@ def test_a_point_that_breaks_costs_no_other_and_is_tried_again_when_asked(swept,
     assert done.returncode == 3, done.stderr
     told = json.loads(done.stdout)
     assert told["points"] == {"done": 3, "failed": 1}
-    assert list(told["failures"].values()) == ["no memory"]
+    assert told["failures"] == {"start.scale=0.5, start.seed=1": "no memory"}
+    assert told["short"] == {}
     assert "4 points done, 1 failed" in done.stderr
     monkeypatch.setattr(points, "_run", run)
     assert json.loads(inside("sweep", path, "--out", out, "--jobs", 1, "--json").stdout) == told

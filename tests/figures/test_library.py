@@ -233,3 +233,8 @@ def test_the_figure_of_risks_names_norms_in_plain_letters():
     (result,) = MADE["risk"]
     labels = [curve.label for curve in figures["risk"]().curves(result)]
     assert labels == ["limit over lam", "least l1 norm", "least l2 norm"]
+
+
+def test_a_sweep_says_how_many_runs_were_cut_short():
+    labels = [c.told for c in fl.draw("sweep", MADE["sweep"][0]).curves if c.look == "line"]
+    assert labels == ["width of $W_{1}$: 8, 1 of 5 cut short", "width of $W_{1}$: 16"]

@@ -24,6 +24,9 @@ from flowlab.app.terminal import (
 from flowlab.core.errors import LanguageError, SpecError
 from flowlab.core.typing import Json
 
+_NAMED = 20
+"""Points that a terminal names one by one."""
+
 
 def sweep(
     spec: Spec,
@@ -64,20 +67,24 @@ def sweep(
         with progress(shown, quiet):
             made = run(spec, values, out=out, jobs=jobs, scheduler=scheduler, batch=batch, retry=retry is not None)
         answers = set(made.dataset["answer"].values.flat) if "answer" in made.dataset else set()
-    told, failures = status(Asked.of(spec, values).grid, folder)
+    found = status(Asked.of(spec, values).grid, folder)
     if as_json:
-        to_stdout_json({"points": told, "failures": failures})
+        to_stdout_json({"points": found.counts, "failures": found.failures, "short": found.short})
     else:
-        write_table(["outcome", "points"], [[kind, str(count)] for kind, count in sorted(told.items())])
-        for key, why in failures.items():
-            to_stdout(f"{key[:12]} failed: {why}")
+        write_table(["outcome", "points"], [[kind, str(count)] for kind, count in sorted(found.counts.items())])
+        lines = [f"{point} failed: {why}" for point, why in found.failures.items()]
+        lines += [f"{point} {why}" for point, why in found.short.items()]
+        for line in lines[:_NAMED]:
+            to_stdout(line)
+        if len(lines) > _NAMED:
+            to_stdout(f"and {len(lines) - _NAMED} more; --json has all")
     if only_status:
         return
     if not as_json:
         to_stdout(f"written to {out / RESULT}")
     if "refuted" in answers:
         raise typer.Exit(REFUTED)
-    if told.keys() - {"done", "event"}:
+    if found.counts.keys() - {"done", "event"}:
         raise typer.Exit(GAVE_UP)
 
 

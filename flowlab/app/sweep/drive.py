@@ -165,22 +165,38 @@ class Asked:
         return problems[0]
 
 
-def status(points: Grid, folder: Folder) -> tuple[dict[str, int], dict[str, str]]:
-    """How many points there are by outcome, with `"failed"`, `"begun"` and `"missing"`; and why those failed, by
-    key.
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is.
+
+    Attributes:
+        counts: points by outcome, with `"failed"`, `"begun"` and `"missing"`.
+        failures: why points broke, by their values.
+        short: why runs ended before they should, by their values.
     """
+
+    counts: dict[str, int]
+    failures: dict[str, str]
+    short: dict[str, str]
+
+
+def status(points: Grid, folder: Folder) -> Status:
+    """What has become of the points of a sweep."""
     done, failures = folder.done(), folder.failures()
-    told: Counter[str] = Counter()
-    why: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    broken, short = {}, {}
     for point in points.points:
         if point.key in done:
-            told[folder.told(point.key)["outcome"]["kind"]] += 1
+            outcome = folder.told(point.key)["outcome"]
+            counts[outcome["kind"]] += 1
+            if outcome["kind"] not in ("done", "event"):
+                short[points.called(point)] = f"{outcome['kind']}: {outcome['message']}"
         elif point.key in failures:
-            told[FAILED] += 1
-            why[point.key] = folder.failure(point.key)["message"]
+            counts[FAILED] += 1
+            broken[points.called(point)] = folder.failure(point.key)["message"]
         else:
-            told["begun" if folder.unfinished(point.key).is_dir() else MISSING] += 1
-    return dict(told), why
+            counts["begun" if folder.unfinished(point.key).is_dir() else MISSING] += 1
+    return Status(dict(counts), broken, short)
 
 
 def _tasks(plan: Asked, folder: Folder, size: int) -> list[Record]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import math
 import re
 import tomllib
@@ -76,6 +77,11 @@ class Grid:
 
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
+
+    def called(self, point: Point) -> str:
+        """A point by its values, in the order of the keys' names."""
+        told = sorted(zip(self.axes, point.place, strict=True), key=lambda pair: pair[0].key)
+        return ", ".join(f"{axis.key}={json.dumps(axis.values[i], ensure_ascii=False)}" for axis, i in told)
 
 
 def parsed(texts: Iterable[str]) -> dict[str, tuple[Json, ...]]:

@@ -40,11 +40,11 @@ class _OfSweep(Picture):
             lines = _lines("median of all points", ds["log_t"].values, ds[self.column])
             return [replace(line, told=_points(ds["outcome"].values)) for line in lines]
         told = f"width of {formula(by)}" if by in path.problem.network.weights else shown(by)
-        each = ((value, ds[self.column].isel({by: i})) for i, value in enumerate(ds[by].values.tolist()))
+        each = ((value, ds.isel({by: i})) for i, value in enumerate(ds[by].values.tolist()))
         return [
-            replace(curve, told=f"{told}: {shown(str(value))}")
-            for value, values in each
-            for curve in _lines(f"{by} = {value}", ds["log_t"].values, values)
+            replace(curve, told=f"{told}: {shown(str(value))}{_short(of['outcome'].values)}")
+            for value, of in each
+            for curve in _lines(f"{by} = {value}", ds["log_t"].values, of[self.column])
         ]
 
     def paint(self, canvas: "Figure", axes: "Sequence[Axes]", curves: Sequence[Curve]) -> None:
@@ -59,8 +59,13 @@ class _OfSweep(Picture):
 
 def _points(outcomes: np.ndarray) -> str:
     """How many points a median is of, and how many of them ended before they should."""
+    return f"median of {outcomes.size} points{_short(outcomes)}"
+
+
+def _short(outcomes: np.ndarray) -> str:
+    """How many points ended before they should, where some did."""
     short = int((~np.isin(outcomes, ("done", "event"))).sum())
-    return f"median of {outcomes.size} points" + (f", {short} of them cut short" if short else "")
+    return f", {short} of {outcomes.size} cut short" if short else ""
 
 
 def _coloured(ds: "xr.Dataset") -> str | None:
