@@ -121,11 +121,11 @@ def run(
     began = clock.monotonic()
     spec = read_spec(spec_path, changes)
     open_folder(out, "--out ")
-    discard = open_store(out, spec, resume=resume, restart=restart)
     problem, data, start, seed = ready(spec, spec_path)
     ends = horizons(spec)
     names, pictures = wanted_words(spec, problem)
     seen = observables(spec, spec_path, problem)
+    discard = open_store(out, spec, resume=resume, restart=restart)
     _LOG.info("deriving the flow of %s", problem.network.text)
     flow = derive(problem)
     held = (

@@ -151,7 +151,7 @@ def test_nothing_of_an_earlier_run_stays_but_what_is_the_users(tmp_path):
     assert {"witness.nc", "figures/margin.pdf", "figures/margin.csv", "verdicts/P1.json"} <= first
     assert any(name.startswith("verdicts/inputs/") for name in first)
     plain = spec(tmp_path, log_time=-2.0, more="[verify]\nclaims = []\n[figures]\nnames = []\n")
-    assert inside("run", plain, "--out", out, "--quiet").returncode == 0
+    assert inside("run", plain, "--out", out, "--quiet", "--restart").returncode == 0
     left = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and "store" not in p.relative_to(out).parts}
     fresh = {"summary.json", "report.html", "equations.txt", "equations.tex", "equations.json", "trajectory.nc"}
     fresh |= {f"figures/architecture.{kind}" for kind in ("pdf", "png", "csv", "json")}

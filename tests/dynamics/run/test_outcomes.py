@@ -146,7 +146,7 @@ def test_bad_input_is_refused_before_anything_is_computed(field_of, data, start_
         integrate(field, State.from_weights({"w": np.ones(2)}, per="network"), data, until=time(1.0))
     with pytest.raises(ShapeMismatch, match="v"):
         integrate(field, State.from_weights({"v": np.ones(2)}), data, until=time(1.0))
-    with pytest.raises(ShapeMismatch, match="both 2"):
+    with pytest.raises(ShapeMismatch, match="must have one size, got 2"):
         integrate(field, State.from_weights({"w": np.ones(3)}), data, until=time(1.0))
     with pytest.raises(DataError, match="labels"):
         integrate(field, start, Data(np.eye(2), np.array([0, 1])), until=time(1.0))
