@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.app.commands import inside, spec
 
 
+@pytest.mark.long
 def test_a_figure_that_cannot_be_drawn_costs_no_more(tmp_path):
     more = '[verify]\nclaims = []\n[figures]\nnames = ["loss", "balance"]'
     path = spec(tmp_path, more=more)

@@ -105,6 +105,7 @@ def test_a_stored_verdict_runs_nothing(tmp_path):
     assert not (tmp_path / "bad").exists()
 
 
+@pytest.mark.long
 def test_a_claim_that_was_imported_is_replayed_elsewhere(tmp_path, monkeypatch):
     """A verdict knows the file of its claim, whether the file was imported or named."""
     (tmp_path / "imported_claims.py").write_text(OWN.replace("own.", "imported."))

@@ -17,7 +17,7 @@ def run(network, widths, **settings):
 @pytest.mark.parametrize(
     ("network", "widths", "settings"),
     [
-        ("a @ (S @ x + W @ (V @ (S @ x)))", {"S": 2, "W": 2, "V": 3}, {}),
+        pytest.param("a @ (S @ x + W @ (V @ (S @ x)))", {"S": 2, "W": 2, "V": 3}, {}, marks=pytest.mark.long),
         ("W2 @ W1 @ x", {"W1": 2}, {"scheme": "lagrange"}),
         ("W2 @ W1 @ x", {"W1": 2}, {"decay": 0.1, "coordinates": "weights"}),
         ("W2 @ W1 @ x", {"W1": 2}, {"rates": {"W1": 0.1}, "coordinates": "weights"}),

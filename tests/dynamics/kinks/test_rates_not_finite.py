@@ -9,6 +9,7 @@ from flowlab.dynamics.kinks import tracker
 
 
 @pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.long
 def test_a_run_ends_where_rates_on_a_kink_are_not_finite(monkeypatch, which):
     rng = np.random.default_rng(0)
     data = fl.Data(rng.normal(size=(6, 2)), np.where(np.arange(6) % 2, 1.0, -1.0))
