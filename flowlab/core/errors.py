@@ -224,7 +224,7 @@ class OutputError(FlowlabError):
         ...     fl.open("nowhere.nc")
         ... except fl.OutputError as error:
         ...     print(str(error).partition(";")[0])
-        `nowhere.nc` must be a stored trajectory or other result, got FileNotFoundError: 'No such file or directory'
+        `nowhere.nc` must be a stored trajectory or other result, got no such file
     """
 
 

@@ -172,7 +172,7 @@ def walk(
 
 
 def strategies(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
-    """The p and q of all rows, (rows, n) and (rows, m)."""
+    """Strategies of who ascends and who descends, of all rows, (rows, n) and (rows, m)."""
     p, q = (
         run.dataset[f"V_{w}"].values * run.dataset["rho"].sel(block=w).values[:, None] for w in players(run.problem)
     )

@@ -65,7 +65,8 @@ class NoUniformRate(Claim):
                 # Rows lose what columns gain.
                 problem=matrix_game(ascend=("q",)),
             )
-            gap = gaps(-payoff, *variant.of(*strategies(run)))
+            gaining, losing = strategies(run)
+            gap = gaps(-payoff, *variant.of(losing, gaining))
             first = round(1 / d) // every
             late = first + int(np.argmax(gap[first:]))
             told = variant.of is _last
