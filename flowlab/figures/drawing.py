@@ -194,8 +194,10 @@ def _of_its_kind(
         LanguageError: for those of another kind, for none, or for too many.
     """
     maker = picture.of.replace(" ", "_")
-    remedy = f"pass what `fl.{maker}` returns" if maker in HOME else "pass a result of flowlab"
-    remedy = "pass what `integrate` or `descend` returns" if picture.of == "trajectory" else remedy
+    if picture.of == "trajectory":
+        remedy = "pass what `integrate` or `descend` returns"
+    else:
+        remedy = f"pass what `fl.{maker}` returns" if maker in HOME else "pass a result of flowlab"
     if strange := [path for path in results if not _drawable(path)]:
         raise LanguageError(
             f'the figure "{name}" must be drawn from a {picture.of}, got {short(strange[0])}; {remedy}.'

@@ -48,7 +48,8 @@ def monitors(path: Trajectory, *, rtol: float = 1e-6) -> dict[str, Record]:
     rise = float(np.diff(log_loss).max(initial=0.0))
     fall = float(-np.diff(margin).min(initial=0.0))
     found = moved(monotone(problem, rise, fall, rtol), problem, log_loss, log_R, samples)
-    return found | conserved(problem, derive(problem).conserved, *_states(path, range(len(path))), rtol, data=path.data)
+    rho, V = _states(path, looked_at(len(path)).tolist())
+    return found | conserved(problem, derive(problem).conserved, rho, V, rtol, data=path.data)
 
 
 def law_drifts(path: Trajectory) -> tuple[np.ndarray, list[tuple[Law | Conserved, np.ndarray]]]:

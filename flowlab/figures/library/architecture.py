@@ -23,8 +23,8 @@ _TITLE, _SMALL, _LINE = 8, 7, 0.13
 _TRACK, _BRACKET, _EDGE, _END = 0.2, 0.17, 0.1, 0.3
 """Inches: a lane without boxes, a level of brackets, the margin of the page, and the arrow of the output."""
 _BESIDE, _ASIDE, _APART = 0.08, 0.05, 0.03
-"""Inches: between the ties of two brackets within one column; beside the boxes that a tie passes, and between two of
-these.
+"""Inches: between the ties of two brackets within one column; beside the middle of a box, or beside boxes that a tie
+passes, and between two of these.
 """
 _CORNER, _TURN, _ROW, _TALL = 0.06, 0.05, 0.19, 0.28
 """Inches: a rounded corner, how far from the middle between two columns a connection turns, and a row of the list,
@@ -108,6 +108,7 @@ class _Page:
         under = _BRACKET * (1 + max(self.levels.values(), default=-1))
         self.strip = sum(self.heights.values()) + under + _EDGE
         self.height = self.strip * len(self.strips) + self.rows * self.row + _EDGE
+        self.boxes = [self.box(k) for k in range(len(self.column))]
 
     def _columns(self) -> list[float]:
         """Widths of all columns, gap included."""
@@ -196,7 +197,7 @@ class _Page:
 
     def curves(self) -> list[Curve]:
         """All that is drawn."""
-        boxes = self.boxes = [self.box(k) for k in range(len(self.column))]
+        boxes = self.boxes
         out = [Curve("page", np.array([0.0, self.width]), np.array([0.0, self.height]), look="page")]
         for a, b, lane in zip(
             *(self.ds[f"edge_{name}"].values.tolist() for name in ("from", "to", "lane")), strict=True
@@ -271,7 +272,7 @@ class _Page:
             start, x = box.x + inward * box.width / 2, box.x + inward * side
             return np.array([start, x, x]), np.array([box.y - box.height / 4, box.y - box.height / 4, y])
         alone = len({each.x for each in tied}) == 1
-        x = box.x - _BESIDE * level if alone else box.x + inward * 0.05
+        x = box.x - _BESIDE * level if alone else box.x + inward * _ASIDE
         return np.array([x, x]), np.array([box.y - box.height / 2, y])
 
 

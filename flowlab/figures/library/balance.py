@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flowlab.language.trajectory import Trajectory
 
 _MOST = 6
-"""Laws that one figure can tell apart; those of single norms and of pairs of layers come first."""
+"""Laws that one figure can tell apart: the first of the flow's list."""
 _FLOOR = 1e-17
 """Exact agreement has no place on a logarithmic axis."""
 
